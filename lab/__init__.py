@@ -1,0 +1,1 @@
+"""A test lab that shows how dynamic routing behaves over OpenVPN."""

@@ -1,0 +1,252 @@
+"""The topology as the rest of the lab sees it: read, inherited, checked and frozen.
+
+Two vocabularies meet here. `Node`, `Endpoint` and `Link` are containerlab's; what is ours lies in `NodeIntent`
+and `LinkIntent`, which containerlab sees as plain variables (`config.vars` of a node, `vars` of a link).
+"""
+
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Prefix = IPv4Network | IPv6Network
+Interface = IPv4Interface | IPv6Interface
+Address = IPv4Address | IPv6Address
+Family = Literal["ipv4", "ipv6"]
+
+
+class Frozen(BaseModel):
+    """Base of all models of a topology file: immutable, kebab-case keys, no unknown key."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        alias_generator=lambda name: name.replace("_", "-"),
+    )
+
+
+# --- what is ours: node ----------------------------------------------------------------------------------------
+
+
+class Timers(Frozen):
+    """BGP timers in seconds (RFC 4271, section 10). FRR's defaults are made for the Internet, not for a lab."""
+
+    keepalive: int = Field(1, ge=1, le=21845)
+    hold: int = Field(3, ge=3, le=65535)
+    connect: int = Field(1, ge=1, le=65535)
+
+
+class Bfd(Frozen):
+    """BFD session parameters (RFC 5880): intervals in milliseconds."""
+
+    multiplier: int = Field(3, ge=2, le=255)
+    interval: int = Field(300, ge=10, le=60000)
+
+
+class RouterIntent(Frozen):
+    """A routing daemon on the node: `config.vars.router`."""
+
+    daemon: str = "frr"
+    asn: int = Field(ge=1, le=4294967294)
+    router_id: IPv4Address | None = None
+    networks: tuple[Prefix, ...] = ()
+    """Prefixes of both families that the router originates from the start."""
+    timers: Timers = Timers()
+    bfd: Bfd | None = None
+
+
+class TunnelEnds(Frozen):
+    """The two inner addresses of a tunnel in one family, with their prefix length."""
+
+    local: Interface
+    """The address of the node that declares the tunnel: the OpenVPN client."""
+    peer: Interface
+    """The address of the node named by `to`: the OpenVPN server."""
+
+
+class TunnelIntent(Frozen):
+    """A tunnel, declared by its client: an item of `config.vars.tunnels`."""
+
+    to: str
+    """The node that runs the OpenVPN server."""
+    name: str | None = None
+    """By default `CLIENT-SERVER`, with a number appended from the second on."""
+    mode: str = "iroute"
+    transport: Literal["tcp", "udp"] = "tcp"
+    outer: Family = "ipv4"
+    """The family of the underlay."""
+    port: int | None = Field(None, ge=1, le=65535)
+    """The server's port; by default the first free one from 1194 on."""
+    ipv4: TunnelEnds | None = None
+    """Inner addresses; by default the next free ones of the lab's pools."""
+    ipv6: TunnelEnds | None = None
+    openvpn: str | None = None
+    """OpenVPN's version at both ends; by default that of each node's image."""
+    options: Mapping[str, Any] = {}
+    """What only the mode understands; the mode checks it."""
+
+
+class StaticRoute(Frozen):
+    """A kernel route that the lab sets before any daemon starts: an item of `config.vars.routes`."""
+
+    to: Prefix | Literal["default"]
+    via: str
+    """A node on a shared link (then every family that both have on that link is used) or an address."""
+
+
+class NodeIntent(Frozen):
+    """What the lab reads from a node's `config.vars`."""
+
+    router: RouterIntent | None = None
+    tunnels: tuple[TunnelIntent, ...] = ()
+    routes: tuple[StaticRoute, ...] = ()
+
+
+# --- containerlab's: node --------------------------------------------------------------------------------------
+
+
+class Healthcheck(Frozen):
+    """Docker's health check; times in seconds."""
+
+    test: tuple[str, ...] = ()
+    interval: int | None = None
+    retries: int | None = None
+    timeout: int | None = None
+    start_period: int | None = None
+
+
+class Dns(Frozen):
+    """Resolver settings of a node."""
+
+    servers: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+
+class Node(Frozen):
+    """A node after inheritance and substitution."""
+
+    name: str
+    kind: Literal["linux", "bridge"]
+    image: str | None = None
+    """None for a bridge only."""
+    image_pull_policy: Literal["IfNotPresent", "Never", "Always"] = "IfNotPresent"
+    group: str | None = None
+    env: Mapping[str, str] = {}
+    """`env-files` are merged in already, below `env`."""
+    binds: tuple[str, ...] = ()
+    exec: tuple[str, ...] = ()
+    entrypoint: str | None = None
+    cmd: str | None = None
+    sysctls: Mapping[str, str] = {}
+    cap_add: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    security_opts: tuple[str, ...] = ()
+    tmpfs: tuple[str, ...] = ()
+    shm_size: str | None = None
+    labels: Mapping[str, str] = {}
+    cpu: float | None = None
+    cpu_set: str | None = None
+    memory: str | None = None
+    user: str | None = None
+    hostname: str | None = None
+    startup_delay: int = 0
+    """Seconds to wait before the node starts."""
+    dns: Dns | None = None
+    healthcheck: Healthcheck | None = None
+    intent: NodeIntent = NodeIntent()
+
+
+# --- links -----------------------------------------------------------------------------------------------------
+
+
+class LinkIntent(Frozen):
+    """What the lab reads from a link's `vars`."""
+
+    peering: bool = False
+    """Routers at both ends peer over the link's own addresses, as over a tunnel's."""
+
+
+class Endpoint(Frozen):
+    """One end of a link."""
+
+    node: str
+    interface: str
+    mac: str | None = None
+    ipv4: IPv4Interface | None = None
+    ipv6: IPv6Interface | None = None
+
+    @property
+    def addresses(self) -> tuple[Interface, ...]:
+        """The addresses of both families that are set."""
+        return tuple(a for a in (self.ipv4, self.ipv6) if a is not None)
+
+
+class Link(Frozen):
+    """A veth pair between two nodes, or a dummy interface on one."""
+
+    kind: Literal["veth", "dummy"]
+    endpoints: tuple[Endpoint, ...]
+    mtu: int | None = None
+    intent: LinkIntent = LinkIntent()
+
+
+# --- the whole -------------------------------------------------------------------------------------------------
+
+
+class Place(NamedTuple):
+    """Where something stands in the file: lines and columns count from 1."""
+
+    file: Path
+    line: int
+    column: int
+
+
+class Tunnel(Frozen):
+    """A tunnel between two nodes, every default filled in."""
+
+    name: str
+    server: str
+    client: str
+    mode: str
+    transport: Literal["tcp", "udp"]
+    outer: Family
+    port: int
+    server_outer: Address
+    """The address that the client dials, on the server's side of the path."""
+    server_ipv4: IPv4Interface
+    client_ipv4: IPv4Interface
+    server_ipv6: IPv6Interface
+    client_ipv6: IPv6Interface
+    device: str
+    """The tunnel's interface name at the client."""
+    server_device: str
+    """The tunnel's interface name at the server."""
+    options: Mapping[str, Any] = {}
+
+
+class Topology(Frozen):
+    """One lab, ready to be built."""
+
+    name: str
+    prefix: str | None = None
+    """containerlab's: None stands for `clab`, an empty string for bare node names, `__lab-name` for LAB-NODE."""
+    file: Path
+    nodes: Mapping[str, Node]
+    links: tuple[Link, ...] = ()
+    tunnels: tuple[Tunnel, ...] = ()
+
+    def container_name(self, node: str) -> str:
+        """The container's name, composed as containerlab composes it."""
+        match self.prefix:
+            case None:
+                return f"clab-{self.name}-{node}"
+            case "":
+                return node
+            case "__lab-name":
+                return f"{self.name}-{node}"
+            case prefix:
+                return f"{prefix}-{self.name}-{node}"
