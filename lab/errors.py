@@ -31,3 +31,9 @@ class ExpectationFailed(LabError, AssertionError):
     """Something observable was not as expected by its deadline."""
 
     exit_code = 1
+
+
+class CommandFailed(LabError):
+    """A command inside a node ended with another exit code than 0."""
+
+    exit_code = 1

@@ -1,0 +1,147 @@
+"""Wires: veth pairs, dummy interfaces, bridge ports, addresses and routes, set by netlink in the namespaces.
+
+A pair is born with each end in its node and under its final name, so no end is ever seen in the host's own
+namespace. Addresses skip duplicate address detection: they are ours, and a daemon would wait a second for it.
+"""
+
+import errno
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+from typing import Any
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from lab.engine.namespace import Namespace
+from lab.errors import EnvironmentBroken, InputError, NotSupported
+from lab.topology import Address, Endpoint, Interface, Link, Node, Prefix
+
+DEFAULT_MTU = 9500
+"""containerlab's MTU of a link that names none."""
+_IFA_F_NODAD = 0x02
+_AF_INET = 2
+_AF_INET6 = 10
+
+
+def wire(
+    nodes: Mapping[str, Node],
+    namespaces: Mapping[str, Namespace],
+    links: Sequence[Link],
+    routes: Mapping[str, Sequence[tuple[Prefix, Address]]],
+) -> None:
+    """Create all links, set addresses, bring interfaces up and set static routes.
+
+    Raises `EnvironmentBroken`, naming the link, where the kernel refuses one, `NotSupported` for a kind of link
+    that this kernel does not have.
+    """
+    ends: dict[str, list[tuple[Endpoint, int]]] = defaultdict(list)
+    for link in links:
+        mtu = link.mtu or DEFAULT_MTU
+        _create(link, mtu, namespaces)
+        for endpoint in link.endpoints:
+            ends[endpoint.node].append((endpoint, mtu))
+    for name, node in nodes.items():
+        namespaces[name].run(lambda n=node, e=tuple(ends[name]): _set_up(n, e))
+    # Routes come last: their next hops have to be on link, which takes both ends of a wire.
+    for name, entries in routes.items():
+        if entries:
+            namespaces[name].run(lambda n=name, r=entries: _route(n, r))
+
+
+def add_addresses(namespace: Namespace, interface: str, addresses: Sequence[Interface]) -> None:
+    """Add addresses to an interface; one that is there already stays."""
+
+    def work() -> None:
+        with IPRoute() as ip:
+            index = _index(ip, interface)
+            for address in addresses:
+                _add_address(ip, index, address)
+
+    namespace.run(work)
+
+
+def remove_addresses(namespace: Namespace, interface: str, addresses: Sequence[Interface]) -> None:
+    """Remove addresses from an interface; one that is not there is no error."""
+
+    def work() -> None:
+        with IPRoute() as ip:
+            index = _index(ip, interface)
+            for address in addresses:
+                try:
+                    ip.addr("del", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
+                except NetlinkError as error:
+                    if error.code != errno.EADDRNOTAVAIL:
+                        raise
+
+    namespace.run(work)
+
+
+def _create(link: Link, mtu: int, namespaces: Mapping[str, Namespace]) -> None:
+    first, *others = link.endpoints
+    request: dict[str, Any] = {"ifname": first.interface, "kind": link.kind, "mtu": mtu}
+    if first.mac:
+        request["address"] = first.mac
+    if others:
+        peer: dict[str, Any] = {
+            "ifname": others[0].interface,
+            "mtu": mtu,
+            "net_ns_pid": namespaces[others[0].node].pid,
+        }
+        if others[0].mac:
+            peer["address"] = others[0].mac
+        request["peer"] = peer
+
+    def work() -> None:
+        with IPRoute() as ip:
+            ip.link("add", **request)
+
+    what = " - ".join(f"{e.node}:{e.interface}" for e in link.endpoints)
+    try:
+        namespaces[first.node].run(work)
+    except NetlinkError as error:
+        if error.code == errno.EOPNOTSUPP:
+            raise NotSupported(link.kind, f"the kernel knows no such kind of link (wanted for {what})") from error
+        raise EnvironmentBroken(f"the link {what} could not be made: {error}") from error
+
+
+def _set_up(node: Node, ends: Sequence[tuple[Endpoint, int]]) -> None:
+    with IPRoute() as ip:
+        bridge = None
+        if node.kind == "bridge":
+            ip.link("add", ifname=node.name[:15], kind="bridge")
+            bridge = _index(ip, node.name[:15])
+            ip.link("set", index=bridge, state="up")
+        for endpoint, _ in ends:
+            index = _index(ip, endpoint.interface)
+            for address in endpoint.addresses:
+                _add_address(ip, index, address)
+            if bridge is not None:
+                ip.link("set", index=index, master=bridge)
+            ip.link("set", index=index, state="up")
+
+
+def _add_address(ip: Any, index: int, address: Interface) -> None:
+    family = {"family": _AF_INET} if address.version == 4 else {"family": _AF_INET6, "flags": _IFA_F_NODAD}
+    try:
+        ip.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen, **family)
+    except NetlinkError as error:
+        if error.code != errno.EEXIST:
+            raise
+
+
+def _route(node: str, entries: Sequence[tuple[Prefix, Address]]) -> None:
+    with IPRoute() as ip:
+        for prefix, via in entries:
+            try:
+                ip.route("replace", dst=str(prefix), gateway=str(ip_address(via)))
+            except NetlinkError as error:
+                raise EnvironmentBroken(f"{node}: no route to {prefix} via {via}: {error}") from error
+
+
+def _index(ip: Any, interface: str) -> int:
+    found = ip.link_lookup(ifname=interface)
+    if not found:
+        raise InputError(f"there is no interface {interface!r} here")
+    index: int = found[0]
+    return index
