@@ -1,0 +1,65 @@
+"""What a routing daemon is to the lab: one small unit, found by entry point, so that adding one touches no other."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import PurePosixPath
+from typing import Protocol
+
+from lab.engine.node import RunningNode
+from lab.files import RenderedFile
+from lab.routing.model import Neighbor, Rib
+from lab.routing.plan import RouterPlan
+from lab.topology import Family, Prefix
+
+
+class RoutingDaemon(Protocol):
+    """A routing daemon. What talks to a running one raises `EnvironmentBroken` where it does not answer."""
+
+    name: str
+    summary: str
+    capabilities: tuple[str, ...]
+    """What its processes need besides NET_ADMIN and NET_RAW."""
+    configuration: PurePosixPath
+    """The directory of its configuration, in a node as on a Debian host."""
+    logs: PurePosixPath
+    """The directory of its logs."""
+    owner: tuple[int, int]
+    """The user and group ids that write there."""
+
+    def render(self, plan: RouterPlan) -> Sequence[RenderedFile]:
+        """The configuration files of one router."""
+
+    def start(self, node: RunningNode, plan: RouterPlan) -> None:
+        """Start the daemon and return when it has its configuration."""
+
+    def stop(self, node: RunningNode) -> None:
+        """Kill the daemon and return when it is gone; a daemon that does not run is no error."""
+
+    def running(self, node: RunningNode) -> bool:
+        """True where the daemon answers."""
+
+    def neighbors(self, node: RunningNode) -> Sequence[Neighbor]:
+        """All sessions that are configured."""
+
+    def rib(self, node: RunningNode, family: Family) -> Rib:
+        """The BGP RIB of one family."""
+
+    def announce(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
+        """Originate prefixes of any family, from now on."""
+
+    def withdraw(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
+        """Originate them no longer."""
+
+    def originated(self, node: RunningNode, family: Family) -> frozenset[Prefix]:
+        """The prefixes that this router originates."""
+
+    def diagnosis(self, node: RunningNode) -> Mapping[str, str]:
+        """What to keep of a failure: a file's name and its text."""
+
+
+@cache
+def daemons() -> Mapping[str, RoutingDaemon]:
+    """All routing daemons that the lab can drive, by name."""
+    found = (entry.load() for entry in entry_points(group="openvpn_routing_lab.routing_daemons"))
+    return {daemon.name: daemon for daemon in found}

@@ -1,0 +1,114 @@
+"""What a tunnel mode is: one way of running OpenVPN between two nodes, as one small unit.
+
+A mode says what it is for, checks the options that a topology gives it, and renders the files of both ends. The
+lab finds modes by the entry point group `openvpn_routing_lab.tunnel_modes`, so adding one touches no other.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import PurePosixPath
+from typing import Literal, Protocol
+
+from lab.files import RenderedFile
+from lab.pki import Authority, Credentials
+from lab.topology import Objection, Tunnel, TunnelIntent
+
+End = Literal["server", "client"]
+CONFIGURATION = PurePosixPath("/etc/openvpn")
+"""Where the files of tunnels lie, in a node as on a Debian host."""
+LOGS = PurePosixPath("/var/log/openvpn")
+SOCKETS = PurePosixPath("/run/openvpn")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a tunnel's ends trust each other by."""
+
+    authority: str
+    """The authority's certificate, as PEM."""
+    server: Credentials
+    client: Credentials
+
+    @classmethod
+    def issue(cls, tunnel: Tunnel, authority: Authority) -> "Identity":
+        """Make fresh keys and certificates for both ends; each is named after its node."""
+        return cls(
+            authority=authority.certificate,
+            server=authority.issue(tunnel.server, "server"),
+            client=authority.issue(tunnel.client, "client"),
+        )
+
+
+@dataclass(frozen=True)
+class Process:
+    """One OpenVPN process: where its files are, as its node sees them."""
+
+    tunnel: str
+    end: End
+    node: str
+
+    @property
+    def directory(self) -> PurePosixPath:
+        """Debian's units `openvpn-server@` and `openvpn-client@` look here, and run here."""
+        return CONFIGURATION / self.end
+
+    @property
+    def configuration(self) -> PurePosixPath:
+        """The configuration file."""
+        return self.directory / f"{self.tunnel}.conf"
+
+    @property
+    def files(self) -> PurePosixPath:
+        """Keys, certificates and scripts of this process alone."""
+        return self.directory / self.tunnel
+
+    @property
+    def log(self) -> PurePosixPath:
+        """OpenVPN's own log."""
+        return LOGS / f"{self.tunnel}.{self.end}.log"
+
+    @property
+    def socket(self) -> PurePosixPath:
+        """The management interface's Unix socket."""
+        return SOCKETS / f"{self.tunnel}.{self.end}.sock"
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """How the process is started, in the foreground."""
+        return (
+            "openvpn",
+            *("--cd", str(self.directory)),
+            *("--config", str(self.configuration)),
+            *("--log-append", str(self.log)),
+        )
+
+
+def processes(tunnel: Tunnel) -> Mapping[End, Process]:
+    """Both processes of a tunnel."""
+    return {
+        "server": Process(tunnel.name, "server", tunnel.server),
+        "client": Process(tunnel.name, "client", tunnel.client),
+    }
+
+
+class TunnelMode(Protocol):
+    """One way of running OpenVPN between two nodes."""
+
+    name: str
+    summary: str
+    """One line: what it does and when to choose it."""
+
+    def check(self, intent: TunnelIntent) -> Sequence[Objection]:
+        """What the mode has against a tunnel as declared; nothing where it can run it."""
+
+    def render(self, tunnel: Tunnel, identity: Identity) -> Mapping[End, Sequence[RenderedFile]]:
+        """The files of both ends; the secret ones with mode 0600."""
+
+
+@cache
+def modes() -> Mapping[str, TunnelMode]:
+    """All modes that are installed, by name."""
+    found = (entry.load() for entry in entry_points(group="openvpn_routing_lab.tunnel_modes"))
+    return {mode.name: mode for mode in found}
