@@ -1,0 +1,90 @@
+"""Debian's packages on this machine: installed only when announced, allowed and possible."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import EnvironmentBroken
+
+APT_PATIENCE = 900
+"""Seconds that apt has for one installation, a slow mirror included."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Powers:
+    """What this process may do to the machine."""
+
+    root: bool
+    sudo: bool
+    apt: bool
+    allowed: bool
+    """False with LAB_NO_INSTALL set to anything but nothing or 0."""
+
+    @classmethod
+    def here(cls, environment: Mapping[str, str] = os.environ) -> "Powers":
+        """As this machine and the environment have it."""
+        return cls(
+            root=os.geteuid() == 0,
+            sudo=shutil.which("sudo") is not None,
+            apt=shutil.which("apt-get") is not None,
+            allowed=environment.get("LAB_NO_INSTALL", "") in ("", "0"),
+        )
+
+    def refusal(self, packages: Sequence[str], purpose: str) -> str | None:
+        """Why the packages cannot be installed from here and how to get them, in one sentence, or None."""
+        names = " ".join(packages)
+        missing = f"{names} is needed {purpose}"
+        command = f"run `apt-get install {names}` as root"
+        if not self.apt:
+            return f"{missing}, and there is no apt-get here: install it with this system's own tools"
+        if not self.allowed:
+            return f"{missing}, and LAB_NO_INSTALL forbids to install it: {command}"
+        if not (self.root or self.sudo):
+            return f"{missing}, and without root or sudo it cannot be installed from here: {command}"
+        return None
+
+    def as_root(self, argv: Sequence[str]) -> list[str]:
+        """The command as root would run it."""
+        return list(argv) if self.root else ["sudo", *argv]
+
+
+def install(packages: Sequence[str], purpose: str, say: Say, powers: Powers | None = None) -> None:
+    """Install Debian's packages and say so first; `purpose` reads "to make the base image".
+
+    Raises `EnvironmentBroken` in one line when that is forbidden, impossible or fails.
+    """
+    powers = powers or Powers.here()
+    if refusal := powers.refusal(packages, purpose):
+        raise EnvironmentBroken(refusal)
+    names = " ".join(packages)
+    say(f"installing {names} with apt {purpose} (LAB_NO_INSTALL=1 forbids it)")
+    apt = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=120"]
+    with tempfile.NamedTemporaryFile(prefix="openvpn-routing-lab-apt-", suffix=".log", delete=False) as log:
+        # One source of many that does not answer makes `update` fail: only the installation's result counts.
+        _run(powers.as_root([*apt, "update"]), log.fileno())
+        code = _run(
+            powers.as_root([*apt, "install", "-y", "--no-install-recommends", *packages]), log.fileno()
+        )
+    if code:
+        raise EnvironmentBroken(f"apt-get install {names} ended with {code}: {_complaint(Path(log.name))}")
+    Path(log.name).unlink()
+
+
+def _run(argv: list[str], output: int) -> int:
+    try:
+        return subprocess.run(
+            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=APT_PATIENCE, check=False
+        ).returncode
+    except subprocess.TimeoutExpired as error:
+        raise EnvironmentBroken(f"`{' '.join(argv)}` did not end within {APT_PATIENCE} s") from error
+
+
+def _complaint(log: Path) -> str:
+    errors = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("E: ")]
+    return f"{errors[0] if errors else 'no reason given'} (the output is in {log})"

@@ -1,0 +1,163 @@
+"""Build what is missing, once, however many processes ask at the same time."""
+
+import fcntl
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import docker
+import requests
+from docker.errors import DockerException, ImageNotFound
+
+from lab.errors import EnvironmentBroken
+from lab.host import docker_engine
+from lab.image import recipe
+from lab.image.base import ensure_base
+from lab.resources import images_dir
+
+# Docker takes these without a declaration, and they leave no trace in the image.
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+
+SILENCE = 600
+"""Seconds without a line from the build after which it counts as stuck."""
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+Say = Callable[[str], None]
+
+
+def ensure(client: docker.DockerClient | None, version: str, say: Say) -> str:
+    """Have the image for an OpenVPN version, and return its full reference.
+
+    Builds only what is missing and tells `say` of every step; moves the alias (`…/node:2.6`) to the image.
+    Raises `EnvironmentBroken` in one line, with the path of the build's whole output.
+    """
+    client = client or docker_engine.connect()
+    reference = recipe.tag(version)
+    if not _exists(client, reference):
+        with _one_at_a_time():
+            if not _exists(client, reference):
+                _build(client, version, reference, say)
+    image = client.images.get(reference)
+    if recipe.alias(version) not in image.tags:
+        image.tag(recipe.NODE_IMAGE, version)
+    return reference
+
+
+def remove_all(client: docker.DockerClient, say: Say) -> None:
+    """Remove every image of the lab, older builds included, and no other.
+
+    Raises `EnvironmentBroken` when one is in use.
+    """
+    listed = client.images.list(filters={"label": recipe.IMAGE_LABEL})
+    # Nodes before the base they stand on. An image made from ours inherits the label, so names count too.
+    for image in sorted(listed, key=lambda image: image.labels[recipe.IMAGE_LABEL] == "base"):
+        names = (
+            [name for name in image.tags if name.startswith(recipe.FAMILY)] if image.tags else [str(image.id)]
+        )
+        for name in names:
+            try:
+                client.images.remove(name)
+            except DockerException as error:
+                raise EnvironmentBroken(f"image {name} cannot be removed: {error}") from error
+            say(f"removed {name}")
+
+
+def explain(error: str, output: str, what: str, log: Path) -> EnvironmentBroken:
+    """A failed build in one line: what apt or the disk complained of in its `output`, else `error` itself."""
+    lines = [_COLOUR.sub("", line).strip() for line in [*output.splitlines()[-40:], *error.splitlines()]]
+    if any("no space left on device" in line.lower() for line in lines):
+        return EnvironmentBroken(
+            f"the disk is full: building {what} takes about 1 GB; the output is in {log}"
+        )
+    complaints = [line for line in lines if line.startswith("E: ")]
+    reason = (
+        complaints[-1] if complaints else next((line for line in reversed(lines) if line), "no reason given")
+    )
+    return EnvironmentBroken(f"building {what} failed: {reason[:300]}; the output is in {log}")
+
+
+def headline(line: str) -> str | None:
+    """What is worth showing of a line of the build's output: the steps that take time, and what is fetched."""
+    line = " ".join(line.split())
+    if re.match(r"Step \d+/\d+ : (FROM|RUN|COPY) ", line):
+        return line if len(line) <= 100 else f"{line[:99]}…"
+    if line.startswith(("Need to get ", "E: ")):
+        return f"  {line}"
+    return None
+
+
+def _build(client: docker.DockerClient, version: str, reference: str, say: Say) -> None:
+    log = _new_log(version)
+    say(f"building {reference} (OpenVPN {version}, FRR, BIRD); the whole output is in {log}")
+    try:
+        ensure_base(client, say, log)
+        events = client.api.build(
+            path=str(images_dir()),
+            tag=reference,
+            buildargs=recipe.build_args(version) | _proxies(),
+            network_mode="host",
+            rm=True,
+            forcerm=True,
+            decode=True,
+            timeout=SILENCE,
+        )
+        _follow(events, say, log)
+        client.images.get(reference)
+    except (DockerException, requests.RequestException, subprocess.SubprocessError, OSError) as error:
+        raise explain(str(error), log.read_text(errors="replace"), reference, log) from error
+    log.unlink()
+
+
+def _follow(events: Iterable[dict[str, Any]], say: Say, log: Path) -> None:
+    with log.open("a") as output:
+        for event in events:
+            text = str(event.get("stream", ""))
+            output.write(text)
+            for line in text.splitlines():
+                if shown := headline(line):
+                    say(shown)
+            if "error" in event:
+                raise DockerException(event["error"])
+
+
+def _proxies() -> dict[str, str]:
+    return {name: os.environ[name] for name in PROXIES if name in os.environ}
+
+
+def _exists(client: docker.DockerClient, reference: str) -> bool:
+    try:
+        client.images.get(reference)
+    except ImageNotFound:
+        return False
+    except (DockerException, requests.RequestException) as error:
+        raise EnvironmentBroken(
+            f"the Docker engine does not say whether {reference} exists: {error}"
+        ) from error
+    return True
+
+
+def _new_log(version: str) -> Path:
+    descriptor, name = tempfile.mkstemp(prefix=f"openvpn-routing-lab-{version}-", suffix=".log")
+    os.close(descriptor)
+    return Path(name)
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Hold the machine's build lock; the kernel lets go of it however this process ends."""
+    path = Path(tempfile.gettempdir()) / f"openvpn-routing-lab-{os.getuid()}.lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise EnvironmentBroken(f"the build lock {path} cannot be opened: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
