@@ -1,0 +1,182 @@
+"""What this machine has and lacks for the lab, with a remedy for each lack.
+
+Nothing here changes the machine: kernel features are tried in a network namespace of a child process, which
+goes away with it.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import requests
+from docker.errors import DockerException
+
+from lab.errors import EnvironmentBroken
+from lab.host import docker_engine
+
+Status = Literal["ok", "missing", "unknown"]
+
+NEEDED_FEATURES = ("veth", "bridge", "tun", "ipv6")
+"""Kernel features without which no lab stands. The others are each needed by some tests, which say so."""
+
+MEMORY = 1 * 2**30
+"""Bytes of memory that the lab and its tests want to find available."""
+
+DISK = 2 * 2**30
+"""Bytes of disk that the images want to find free."""
+
+PROBE_PATIENCE = 30
+"""Seconds that the kernel has to try all its features, modules that it loads included."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked for."""
+
+    name: str
+    status: Status
+    detail: str
+    """What was found, or why it was not."""
+    remedy: str = ""
+    """What to do about it; empty when nothing is to be done."""
+    required: bool = True
+    """Whether a lab needs it at all; else only some tests do, and are skipped without it."""
+
+
+def examine() -> list[Finding]:
+    """Look at everything. Never raises for what the machine lacks: a lack is a finding."""
+    return [_python(), _root(), *_docker(), _tun_device(), *kernel_findings(probe_kernel()), *_resources()]
+
+
+def python_finding(version: tuple[int, int, int]) -> Finding:
+    """Judge a Python version."""
+    text = ".".join(map(str, version))
+    if version >= (3, 11):
+        return Finding("Python", "ok", text)
+    return Finding("Python", "missing", text, "install Python 3.11 or newer")
+
+
+def root_finding(uid: int, sudo: bool) -> Finding:
+    """Judge this process's right to work in its nodes' network namespaces."""
+    if uid == 0:
+        return Finding("root", "ok", "this is root")
+    remedy = "run it with sudo, as the Makefile does" if sudo else "run it as root: there is no sudo here"
+    return Finding("root", "missing", f"uid {uid} cannot enter the nodes' network namespaces", remedy)
+
+
+def kernel_findings(probe: Mapping[str, str | None] | str) -> list[Finding]:
+    """Judge what `lab.host.kernel` printed, or the reason why it could not run."""
+    if isinstance(probe, str):
+        return [
+            Finding("kernel features", "unknown", probe, "run it as root to have them tried", required=False)
+        ]
+    return [_kernel_finding(name, reason) for name, reason in probe.items()]
+
+
+def amount_finding(name: str, available: int | None, wanted: int, remedy: str) -> Finding:
+    """Judge an amount of bytes against what the lab wants; None says that it could not be measured."""
+    if available is None:
+        return Finding(name, "unknown", "could not be measured", required=False)
+    detail = f"{available / 2**30:.1f} GiB available, {wanted / 2**30:.0f} GiB wanted"
+    if available >= wanted:
+        return Finding(name, "ok", detail)
+    return Finding(name, "missing", detail, remedy)
+
+
+def available_memory(meminfo: str) -> int | None:
+    """Bytes of memory available, of the text of `/proc/meminfo`."""
+    for line in meminfo.splitlines():
+        name, _, rest = line.partition(":")
+        if name == "MemAvailable":
+            return int(rest.split()[0]) * 1024
+    return None
+
+
+def probe_kernel() -> dict[str, str | None] | str:
+    """Try the kernel's features in a child's own network namespace; a text when that is impossible."""
+    try:
+        done = subprocess.run(
+            ["unshare", "--net", sys.executable, "-m", "lab.host.kernel"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PROBE_PATIENCE,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"not tried: {error}"
+    if done.returncode:
+        return f"not tried: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}"
+    result: dict[str, str | None] = json.loads(done.stdout)
+    return result
+
+
+def _kernel_finding(name: str, reason: str | None) -> Finding:
+    required = name in NEEDED_FEATURES
+    if reason is None:
+        return Finding(f"kernel: {name}", "ok", "tried", required=required)
+    remedy = (
+        "use a kernel that has it, as Debian's own"
+        if required
+        else "only the tests that need it are skipped; Debian's own kernel has it"
+    )
+    return Finding(f"kernel: {name}", "missing", reason, remedy, required)
+
+
+def _python() -> Finding:
+    return python_finding(sys.version_info[:3])
+
+
+def _root() -> Finding:
+    return root_finding(os.geteuid(), shutil.which("sudo") is not None)
+
+
+def _docker() -> list[Finding]:
+    try:
+        client = docker_engine.connect()
+        with_version = client.version()["Version"]
+        root = str(client.info()["DockerRootDir"])
+        client.close()
+    except EnvironmentBroken as error:
+        what, _, remedy = str(error).partition(": ")
+        return [Finding("Docker engine", "missing", what, remedy)]
+    except (DockerException, requests.RequestException) as error:
+        return [Finding("Docker engine", "missing", str(error), "see the engine's own log")]
+    free = _measure(lambda: shutil.disk_usage(root).free)
+    return [
+        Finding("Docker engine", "ok", f"{with_version} at {docker_engine.endpoint()}"),
+        amount_finding(f"disk at {root}", free, DISK, "free some, for example with `docker system prune`"),
+    ]
+
+
+def _tun_device() -> Finding:
+    try:
+        os.close(os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC))
+    except PermissionError as error:
+        return Finding("/dev/net/tun", "unknown", str(error.strerror), "run it as root")
+    except OSError as error:
+        remedy = "load the kernel module `tun`; in a container, pass it the device"
+        return Finding("/dev/net/tun", "missing", str(error.strerror), remedy)
+    return Finding("/dev/net/tun", "ok", "can be opened")
+
+
+def _resources() -> list[Finding]:
+    cores = len(os.sched_getaffinity(0))
+    memory = _measure(lambda: available_memory(Path("/proc/meminfo").read_text()))
+    return [
+        amount_finding("memory", memory, MEMORY, "a node takes about 40 MB: stop what else runs"),
+        Finding("cores", "ok", f"{cores} usable"),
+    ]
+
+
+def _measure(act: Callable[[], int | None]) -> int | None:
+    try:
+        return act()
+    except OSError:
+        return None
