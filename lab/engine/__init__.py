@@ -3,4 +3,12 @@
 from lab.engine.base import Engine, ExecResult, Instance, Mount, NodeSpec, NodeState
 from lab.engine.namespace import Namespace
 
-__all__ = ["Engine", "ExecResult", "Instance", "Mount", "Namespace", "NodeSpec", "NodeState"]
+__all__ = ["Engine", "ExecResult", "Instance", "Mount", "Namespace", "NodeSpec", "NodeState", "open_engine"]
+
+
+def open_engine() -> Engine:
+    """The engine of this machine; raises `EnvironmentBroken` with what to do where there is none."""
+    from lab.engine.docker import DockerEngine
+    from lab.host.docker_engine import connect
+
+    return DockerEngine(connect())

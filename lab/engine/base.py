@@ -4,7 +4,7 @@ Nothing outside this room knows which engine it is. An engine's objects carry la
 truth about what exists: whatever the lab finds by them is its own, and it touches nothing else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -114,6 +114,12 @@ class Engine(Protocol):
     """Runs nodes. Every method raises `EnvironmentBroken` where the engine fails, in one line."""
 
     name: str
+
+    def provide(self, image: str, say: Callable[[str], None]) -> str:
+        """Make sure of an image before a node needs it: build one of the lab's own where it is missing.
+
+        Returns the reference to launch. Raises `EnvironmentBroken` where it cannot be built.
+        """
 
     def launch(self, spec: NodeSpec) -> Instance:
         """Create and start a node that has a namespace, and no wire yet.

@@ -7,7 +7,8 @@ their part in the lab needs.
 import re
 import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from lab.engine.base import (
     NodeState,
 )
 from lab.errors import EnvironmentBroken, InputError
+from lab.image import NODE_IMAGE, ensure
 from lab.topology import Node
 
 _STATES = {
@@ -42,6 +44,8 @@ _STATES = {
 _SECOND = 1_000_000_000
 """Docker counts the times of a health check in nanoseconds."""
 _SYSCTLS = {
+    # Anybody in the node may ping without a capability (icmp(7)).
+    "net.ipv4.ping_group_range": "0 2147483647",
     # Docker switches IPv6 off in a container without a network.
     "net.ipv6.conf.all.disable_ipv6": "0",
     "net.ipv6.conf.default.disable_ipv6": "0",
@@ -54,7 +58,15 @@ class DockerEngine:
     name = "docker"
 
     def __init__(self, client: docker.DockerClient) -> None:
+        self._client = client
         self._api = client.api
+
+    def provide(self, image: str, say: Callable[[str], None]) -> str:
+        """Build the lab's own images; others are pulled when they are launched; see `Engine.provide`."""
+        family, _, version = image.partition(":")
+        if family != NODE_IMAGE:
+            return image
+        return ensure(self._client, version, say)
 
     def launch(self, spec: NodeSpec) -> Instance:
         """Create and start a container without a network; see `Engine.launch`."""
@@ -137,15 +149,20 @@ class DockerEngine:
 
     def destroy(self, instances: Sequence[Instance]) -> None:
         """Remove containers; see `Engine.destroy`."""
-        with _translated("the lab"):
-            for instance in instances:
+
+        def remove(instance: Instance) -> None:
+            with _translated(instance.node):
                 try:
                     self._api.remove_container(instance.container, force=True, v=True)
                 except NotFound:
-                    continue
+                    pass
                 except APIError as error:
                     if error.status_code != requests.codes.conflict:  # its removal is under way already
                         raise
+
+        if instances:
+            with ThreadPoolExecutor(max_workers=min(8, len(instances))) as pool:
+                list(pool.map(remove, instances))
 
     def _create(self, spec: NodeSpec) -> dict[str, Any]:
         node = spec.node

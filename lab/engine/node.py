@@ -30,6 +30,11 @@ class RunningNode:
         """The node's file system, as the host sees it."""
         return self.instance.root
 
+    @property
+    def files(self) -> Path:
+        """The host's directory that holds the node's rendered files and logs, by the paths they have inside."""
+        return node_files(self.instance.directory, self.name)
+
     def exec(self, *argv: str) -> ExecResult:
         """Run a command inside and wait for it; look at the result, or `raise_on_error()`."""
         return self.engine.exec(self.instance, argv)
@@ -41,3 +46,8 @@ class RunningNode:
     def signal(self, pid: int, name: str) -> None:
         """Send a signal, e.g. `KILL`, to a process of the node by the id that it has there."""
         self.exec("kill", "-s", name, str(pid)).raise_on_error()
+
+
+def node_files(directory: Path, node: str) -> Path:
+    """Where a node's rendered files and logs lie in a lab's directory."""
+    return directory / "nodes" / node

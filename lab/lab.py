@@ -1,0 +1,330 @@
+"""`Lab`: the one object that tests, the command line and measurements hold in their hands."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from lab.diagnosis import write_diagnosis
+from lab.engine import Engine, Instance, NodeState, open_engine
+from lab.engine.node import RunningNode, node_files
+from lab.engine.wires import wire
+from lab.errors import InputError, LabError
+from lab.image import NODE_IMAGE, VERSIONS
+from lab.node import LabNode
+from lab.observe import FibWatch
+from lab.pki import Authority
+from lab.plan import node_spec, static_routes
+from lab.prefixes import free_prefixes
+from lab.router import FAMILIES, Router, family_of
+from lab.routing import daemons, plan_routers
+from lab.store import LabDirectory, locked
+from lab.topology import Family, Prefix, Topology, substitute
+from lab.topology.mistakes import did_you_mean
+from lab.tunnel import RunningTunnel
+
+Say = Callable[[str], None]
+
+_WORKERS = 8
+READY_WITHIN = 90.0
+"""Seconds from the start of the last daemon until sessions and routes stand; it takes two or three."""
+
+
+def _quiet(_: str) -> None:
+    pass
+
+
+class Lab:
+    """A running lab. Close it (or use it as a context manager) to stop watching; `destroy` takes it down."""
+
+    def __init__(
+        self, topology: Topology, engine: Engine, directory: Path, authority: Authority, nodes: Mapping[str, Instance]
+    ) -> None:
+        """Use `deploy` or `attach`."""
+        self.topology = topology
+        self.engine = engine
+        self.directory = directory
+        self._running = {name: RunningNode(engine, instance) for name, instance in nodes.items()}
+        self._watches: dict[str, FibWatch] = {}
+        self._plans = plan_routers(topology)
+        roots = {name: node_files(directory, name) for name in topology.nodes}
+        self.tunnels = {t.name: RunningTunnel(t, self._running, roots, authority) for t in topology.tunnels}
+        self._free: dict[Family, Iterator[Prefix]] = {
+            family: free_prefixes(family, _taken(topology)) for family in FAMILIES
+        }
+
+    # --- life ----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def deploy(
+        cls,
+        topology: Topology,
+        *,
+        engine: Engine | None = None,
+        directory: Path | None = None,
+        say: Say = _quiet,
+        wait: bool = True,
+        keep_failed: bool = False,
+    ) -> Self:
+        """Build a lab and start everything; with `wait` return when tunnels, sessions and routes stand.
+
+        Whatever fails, nothing half-made is left behind, unless `keep_failed` asks for it. Raises `InputError`
+        where a lab of this name runs already, `EnvironmentBroken` and `ExpectationFailed` as the case may be.
+        """
+        engine = engine or open_engine()
+        store = LabDirectory((directory or LabDirectory.default(topology.name).path).absolute())
+        with locked(topology.name):
+            if engine.find(topology.name):
+                raise InputError(
+                    f"a lab named {topology.name!r} is running already: take it down with "
+                    f"`lab down {topology.name}`, or give this one another name with --name"
+                )
+            lab: Self | None = None
+            try:
+                authority = store.create(topology)
+                instances = _launch(topology, engine, store.path, say)
+                lab = cls(topology, engine, store.path, authority, instances)
+                lab._wire(say)
+                lab._start(say)
+                if wait:
+                    say("waiting for sessions and routes")
+                    lab.wait_ready()
+            except BaseException as error:
+                if lab is not None:
+                    lab.close()
+                if not keep_failed:
+                    _roll_back(topology, engine, store, error)
+                raise
+        return lab
+
+    @classmethod
+    def attach(cls, name: str, *, engine: Engine | None = None) -> Self:
+        """Take up a lab that runs, from whichever process started it; raises `InputError` where there is none."""
+        engine = engine or open_engine()
+        instances = {i.node: i for i in engine.find(name)}
+        if not instances:
+            names = running_labs(engine)
+            known = f"running are {', '.join(names)}" if names else "no lab is running: `lab up` starts one"
+            raise InputError(f"no lab named {name!r} is running; {known}")
+        directory = next(iter(instances.values())).directory
+        topology, authority = LabDirectory(directory).load()
+        return cls(topology, engine, directory, authority, instances)
+
+    def destroy(self) -> None:
+        """Take the lab down: containers, wires, directory."""
+        self.close()
+        destroy(self.name, engine=self.engine)
+
+    def close(self) -> None:
+        """Stop watching; the lab itself runs on."""
+        for watch in self._watches.values():
+            watch.close()
+        self._watches.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- what is in it -------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The lab's name."""
+        return self.topology.name
+
+    @property
+    def nodes(self) -> Mapping[str, Instance]:
+        """All nodes with their states, asked for anew."""
+        return {i.node: i for i in self.engine.find(self.name)}
+
+    def node(self, name: str) -> LabNode:
+        """A node by its name; raises `InputError` where there is none or it does not run."""
+        return LabNode(self._node(name), self.topology, self._watch(name))
+
+    def host(self, name: str) -> LabNode:
+        """A node by its name; the word for those that only send and receive."""
+        return self.node(name)
+
+    def router(self, name: str) -> Router:
+        """A node that runs a routing daemon."""
+        running = self._node(name)
+        plan = self._plans.get(name)
+        if plan is None:
+            raise InputError(f"node {name!r} is no router: it has no `config.vars.router`; there are {_list(self._plans)}")
+        return Router(running, self.topology, self._watch(name), plan, daemons()[plan.daemon])
+
+    @property
+    def routers(self) -> Mapping[str, Router]:
+        """All routers by name."""
+        return {name: self.router(name) for name in self._plans}
+
+    def tunnel(self, one: str, other: str | None = None) -> RunningTunnel:
+        """A tunnel by its name, or the only one between two nodes."""
+        if other is None:
+            if one not in self.tunnels:
+                raise InputError(f"there is no tunnel {one!r}; {_hint(one, self.tunnels)}")
+            return self.tunnels[one]
+        found = [t for t in self.tunnels.values() if {t.tunnel.server, t.tunnel.client} == {one, other}]
+        if len(found) != 1:
+            raise InputError(f"there are {len(found)} tunnels between {one} and {other}: name one of {_list(self.tunnels)}")
+        return found[0]
+
+    def free_prefix(self, family: Family) -> Prefix:
+        """A prefix that nothing in the lab uses: a /24 or a /64, another one at each call."""
+        return next(self._free[family])
+
+    def free_prefixes(self, family: Family, count: int) -> list[Prefix]:
+        """Many of them."""
+        return list(islice(self._free[family], count))
+
+    # --- is it up? -----------------------------------------------------------------------------------------
+
+    def wait_ready(self, within: float = READY_WITHIN) -> None:
+        """Wait until all tunnels are up, all sessions established, and all declared prefixes in all FIBs."""
+        since = time.monotonic()
+        for tunnel in self.tunnels.values():
+            tunnel.client.wait_connected()
+        for name, plan in self._plans.items():
+            router = self.router(name)
+            for node, device in sorted({(peer.node, peer.interface) for peer in plan.peers}):
+                networks = self._plans[node].networks
+                router.expect_in_fib(networks, via=device, within=within, since=since)
+            for other in sorted({peer.node for peer in plan.peers}):
+                router.expect_session(other, within=within, since=since)
+
+    def diagnose(self, into: Path) -> Path:
+        """Write what is needed to understand a failure: configurations, logs, tables of every node."""
+        return write_diagnosis(self, into)
+
+    # --- inside --------------------------------------------------------------------------------------------
+
+    def _node(self, name: str) -> RunningNode:
+        if name not in self.topology.nodes:
+            raise InputError(f"there is no node {name!r} in lab {self.name!r}; {_hint(name, self.topology.nodes)}")
+        running = self._running.get(name)
+        if running is None or not Path(running.namespace.path).exists():
+            state = next((i.state for i in self.engine.find(self.name) if i.node == name), NodeState.ABSENT)
+            raise InputError(f"node {name!r} of lab {self.name!r} is not running: it is {state}")
+        return running
+
+    def _watch(self, name: str) -> FibWatch:
+        if name not in self._watches:
+            self._watches[name] = FibWatch(self._node(name).namespace)
+        return self._watches[name]
+
+    def _wire(self, say: Say) -> None:
+        say(f"wiring {len(self.topology.links)} links")
+        wire(
+            self.topology.nodes,
+            {name: node.namespace for name, node in self._running.items()},
+            self.topology.links,
+            static_routes(self.topology),
+        )
+        for name, node in self.topology.nodes.items():
+            for command in substitute(node, node_dir=node_files(self.directory, name), lab_dir=self.directory).exec:
+                self._running[name].exec("sh", "-c", command).raise_on_error()
+
+    def _start(self, say: Say) -> None:
+        """Tunnel before routing and server before client, so that no retry timer has to run out."""
+        for tunnel in self.tunnels.values():
+            say(f"starting tunnel {tunnel.name}")
+            tunnel.start()
+        if self._plans:
+            say(f"starting {', '.join(sorted({p.daemon for p in self._plans.values()}))} on {_list(self._plans)}")
+        _all(
+            lambda plan: daemons()[plan.daemon].start(self._running[plan.node], plan),
+            list(self._plans.values()),
+        )
+
+
+def running_labs(engine: Engine) -> list[str]:
+    """The names of all labs of which anything exists."""
+    return sorted({instance.lab for instance in engine.find()})
+
+
+def destroy(name: str, *, engine: Engine | None = None) -> bool:
+    """Take down all that carries a lab's label, in whatever state it is, and the lab's directory.
+
+    Works from the labels alone, so also after the process that started it was killed. Returns False where nothing
+    was there.
+    """
+    engine = engine or open_engine()
+    with locked(name):
+        instances = engine.find(name)
+        directories = {i.directory for i in instances} | {LabDirectory.default(name).path}
+        engine.destroy(instances)
+        found = bool(instances)
+        for store in map(LabDirectory, directories):
+            found = found or store.is_ours
+            store.remove()
+    return found
+
+
+def _launch(topology: Topology, engine: Engine, directory: Path, say: Say) -> dict[str, Instance]:
+    images = {
+        name: engine.provide(_image(topology, name), say) for name in topology.nodes
+    }
+    say(f"starting {len(topology.nodes)} nodes: {_list(topology.nodes)}")
+
+    def launch(name: str) -> Instance:
+        spec = node_spec(topology, name, images[name], directory)
+        if spec.node.startup_delay:
+            time.sleep(spec.node.startup_delay)  # asked for in the topology, by containerlab's own key
+        return engine.launch(spec)
+
+    launched = _all(launch, list(topology.nodes))
+    return dict(zip(topology.nodes, launched, strict=True))
+
+
+def _image(topology: Topology, name: str) -> str:
+    return topology.nodes[name].image or f"{NODE_IMAGE}:{VERSIONS[0]}"
+
+
+def _roll_back(topology: Topology, engine: Engine, store: LabDirectory, error: BaseException) -> None:
+    """Take down what stands, and let the error tell what dead containers said."""
+    try:
+        instances = engine.find(topology.name)
+        for instance in instances:
+            if instance.state in (NodeState.STOPPED, NodeState.CREATED):
+                output = engine.output(instance)
+                if output:
+                    error.add_note(f"{instance.node} printed before it died:\n{output}")
+        engine.destroy(instances)
+        store.remove()
+    except LabError as second:
+        error.add_note(f"and taking it down failed: {second}; `lab down {topology.name}` tries again")
+
+
+def _all(work: Callable[[Any], Any], items: list[Any]) -> list[Any]:
+    """Do the same for all items at once; wait for all of them, then raise the first failure."""
+    if not items:
+        return []
+    with ThreadPoolExecutor(max_workers=min(_WORKERS, len(items))) as pool:
+        futures = [pool.submit(work, item) for item in items]
+    return [future.result() for future in futures]
+
+
+def _taken(topology: Topology) -> list[Prefix]:
+    taken: list[Prefix] = [a.network for link in topology.links for e in link.endpoints for a in e.addresses]
+    for tunnel in topology.tunnels:
+        taken += [tunnel.server_ipv4.network, tunnel.server_ipv6.network]
+    for node in topology.nodes.values():
+        taken += node.intent.router.networks if node.intent.router else ()
+        taken += [r.to for r in node.intent.routes if not isinstance(r.to, str)]
+    return taken
+
+
+def _hint(name: str, names: Mapping[str, Any]) -> str:
+    return did_you_mean(name, names) or f"there are {_list(names)}"
+
+
+def _list(names: Mapping[str, Any]) -> str:
+    return ", ".join(names)

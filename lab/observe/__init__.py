@@ -1,0 +1,7 @@
+"""Watch a node from outside: its kernel's routes, its packets, whom it reaches. Nothing here changes a node."""
+
+from lab.observe.capture import Capture, CapturedPacket
+from lab.observe.fib import FibEntry, FibWatch, RouteEvent
+from lab.observe.probe import Echo, echo
+
+__all__ = ["Capture", "CapturedPacket", "Echo", "FibEntry", "FibWatch", "RouteEvent", "echo"]

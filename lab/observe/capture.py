@@ -1,0 +1,155 @@
+"""Packets on an interface of a node, seen by a packet socket in its namespace (packet(7))."""
+
+import os
+import select
+import socket
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from lab.engine.namespace import Namespace
+from lab.errors import InputError
+
+_ETH_P_ALL = 3
+_SO_TIMESTAMPNS = 35
+_SO_RCVBUFFORCE = 33
+_RECEIVE_BUFFER = 16 << 20
+_ARPHRD_ETHER = 1
+_ARPHRD_LOOPBACK = 772
+_OUTGOING = 4
+_LINKTYPE_ETHERNET = 1
+_LINKTYPE_RAW = 101
+_KEPT = 200_000
+"""Packets that a capture holds at most; the oldest go first."""
+
+
+@dataclass(frozen=True)
+class CapturedPacket:
+    """A packet as the kernel gave it."""
+
+    time: float
+    """Seconds since the epoch, by the kernel."""
+    outgoing: bool
+    """True where the node sent it."""
+    data: bytes
+    linktype: int
+    """pcap's number: Ethernet, or bare IP as on a tun device."""
+
+    def decode(self) -> Any:
+        """The packet as scapy sees it: `Ether`, `IP` or `IPv6`."""
+        from scapy.layers.inet import IP
+        from scapy.layers.inet6 import IPv6
+        from scapy.layers.l2 import Ether
+
+        if self.linktype == _LINKTYPE_ETHERNET:
+            return Ether(self.data)
+        return IPv6(self.data) if self.data[:1] and self.data[0] >> 4 == 6 else IP(self.data)
+
+
+class Capture:
+    """Captures from its creation until `stop`; nothing sent after the constructor returned is missed."""
+
+    def __init__(
+        self,
+        namespace: Namespace,
+        interface: str,
+        *,
+        keep: int = _KEPT,
+        sink: Callable[[CapturedPacket], None] | None = None,
+    ) -> None:
+        """Listen on `interface`; `sink` gets each packet at once, instead of the packets being kept."""
+        self.interface = interface
+        self._packets: deque[CapturedPacket] = deque(maxlen=keep)
+        self._sink = sink or self._packets.append
+        self._socket: socket.socket = namespace.run(lambda: _listen(interface))
+        self._wake, self._waker = os.pipe2(os.O_CLOEXEC)
+        self._thread = threading.Thread(target=self._receive, name=f"capture-{interface}", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> list[CapturedPacket]:
+        """Take in what the kernel still holds, stop, and return all packets."""
+        if self._thread.is_alive():
+            os.write(self._waker, b".")
+            self._thread.join()
+            self._socket.close()
+            os.close(self._wake)
+            os.close(self._waker)
+        return self.packets
+
+    @property
+    def packets(self) -> list[CapturedPacket]:
+        """The packets so far, oldest first."""
+        return list(self._packets)
+
+    def write(self, file: Path) -> None:
+        """Write the packets so far as a pcap file."""
+        with file.open("wb") as stream:
+            write_pcap(stream, self.packets)
+
+    def _receive(self) -> None:
+        stopping = False
+        while True:
+            # After the wake-up the socket is drained without waiting: what was sent before is still seen.
+            ready, _, _ = select.select([self._socket, self._wake], [], [], 0 if stopping else None)
+            stopping = stopping or self._wake in ready
+            if self._socket in ready:
+                packet = self._next()
+                if packet is not None:
+                    self._sink(packet)
+            elif stopping:
+                return
+
+    def _next(self) -> CapturedPacket | None:
+        try:
+            data, ancillary, _, address = self._socket.recvmsg(65535 + 64, 256)
+        except OSError:  # ENETDOWN: the interface went away; it may come back
+            return None
+        when = 0.0
+        for level, kind, value in ancillary:
+            if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
+                seconds, nanoseconds = struct.unpack("qq", value[:16])
+                when = seconds + nanoseconds / 1e9
+        _, _, direction, hardware, *_ = address
+        ethernet = hardware in (_ARPHRD_ETHER, _ARPHRD_LOOPBACK)
+        linktype = _LINKTYPE_ETHERNET if ethernet else _LINKTYPE_RAW
+        return CapturedPacket(when, direction == _OUTGOING, data, linktype)
+
+
+def write_pcap(stream: BinaryIO, packets: list[CapturedPacket], *, header: bool = True) -> None:
+    """Write packets in pcap's format, e.g. for Wireshark; `header` only once per stream."""
+    from scapy.utils import RawPcapWriter
+
+    linktype = packets[0].linktype if packets else _LINKTYPE_ETHERNET
+    writer = RawPcapWriter(stream, linktype=linktype, sync=True, nano=True)
+    writer.header_present = not header
+    if header:
+        writer.write_header(None)
+    for packet in packets:
+        seconds = int(packet.time)
+        writer.write_packet(packet.data, sec=seconds, usec=int((packet.time - seconds) * 1e9))
+
+
+def _listen(interface: str) -> socket.socket:
+    listener = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        listener.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+        listener.bind((interface, _ETH_P_ALL))
+    except OSError as error:
+        listener.close()
+        names = ", ".join(name for _, name in socket.if_nameindex())
+        raise InputError(f"there is no interface {interface!r} to capture on; there are {names}") from error
+    return listener

@@ -1,0 +1,203 @@
+"""The kernel's FIB of a node, kept by route events (rtnetlink(7)) and never by polling.
+
+The socket is opened in the node's namespace before the table is read, so no change can fall between the two.
+"""
+
+import os
+import select
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.rtnl.marshal import MarshalRtnl
+
+from lab.engine.namespace import Namespace
+from lab.topology import Address, Family, Prefix
+
+_RTMGRP_IPV4_ROUTE = 0x40
+_RTMGRP_IPV6_ROUTE = 0x400
+_SO_RCVBUFFORCE = 33
+_RECEIVE_BUFFER = 64 << 20
+"""Bytes: a burst of a hundred thousand route events is held by the kernel rather than lost."""
+_CHUNK = 1 << 18
+_MAIN_TABLE = 254
+_UNICAST = 1
+_AF_INET = 2
+_EVENTS_KEPT = 100_000
+_PROTOCOLS = {2: "kernel", 3: "boot", 4: "static", 9: "ra", 11: "zebra", 12: "bird", 186: "bgp", 188: "ospf"}
+
+
+@dataclass(frozen=True)
+class FibEntry:
+    """A unicast route of the main table."""
+
+    prefix: Prefix
+    next_hops: tuple[Address, ...]
+    """Empty for a route that is on link."""
+    interfaces: tuple[str, ...]
+    protocol: str
+    """Who set it: `bgp`, `kernel`, `static`, … or a number."""
+    metric: int
+
+
+@dataclass(frozen=True)
+class RouteEvent:
+    """One notification of the kernel."""
+
+    time: float
+    """Seconds on CLOCK_MONOTONIC, when the notification was read."""
+    action: Literal["add", "delete"]
+    entry: FibEntry
+
+
+class FibWatch:
+    """A live copy of a node's FIB, both families, and the events that made it. Close it, or use it as a context."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._namespace = namespace
+        self._names: dict[int, str] = {}
+        self._routes: dict[tuple[Prefix, int], FibEntry] = {}
+        self._events: deque[RouteEvent] = deque(maxlen=_EVENTS_KEPT)
+        self._changed = threading.Condition()
+        self._marshal = MarshalRtnl()
+        self._wake, self._waker = os.pipe2(os.O_CLOEXEC)
+        self._socket: socket.socket = namespace.run(_subscribe)
+        self._load()
+        self._thread = threading.Thread(target=self._follow, name=f"fib-{namespace.pid}", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop watching; the copy stays as it is."""
+        if self._thread.is_alive():
+            os.write(self._waker, b".")
+            self._thread.join()
+            self._socket.close()
+            os.close(self._wake)
+            os.close(self._waker)
+
+    def routes(self, family: Family | None = None) -> Mapping[Prefix, FibEntry]:
+        """The FIB as of now; of several routes to one prefix the one with the lowest metric, which is used."""
+        kinds = {"ipv4": IPv4Network, "ipv6": IPv6Network, None: (IPv4Network, IPv6Network)}[family]
+        with self._changed:
+            entries = [e for e in self._routes.values() if isinstance(e.prefix, kinds)]
+        return {e.prefix: e for e in sorted(entries, key=lambda e: -e.metric)}
+
+    def route(self, prefix: Prefix) -> FibEntry | None:
+        """The route to exactly this prefix."""
+        with self._changed:
+            found = [e for (p, _), e in self._routes.items() if p == prefix] if prefix else []
+        return min(found, key=lambda e: e.metric, default=None)
+
+    def events(self, since: float = 0.0) -> list[RouteEvent]:
+        """The events from a time on, oldest first."""
+        with self._changed:
+            return [event for event in self._events if event.time >= since]
+
+    def wait(self, met: Callable[[Mapping[Prefix, FibEntry]], bool], seconds: float) -> bool:
+        """Wait until the FIB is as `met` wants it; False where the time is over first."""
+        deadline = time.monotonic() + seconds
+        while not met(self.routes()):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            self.wait_for_change(left)
+        return True
+
+    def wait_for_change(self, seconds: float) -> None:
+        """Block until the next event, or until the time is over."""
+        with self._changed:
+            self._changed.wait(seconds)
+
+    def _load(self) -> None:
+        """Read the whole table: at first, and again where the kernel had to drop events."""
+
+        def work() -> tuple[dict[int, str], list[Any]]:
+            with IPRoute() as ip:
+                names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in ip.get_links()}
+                return names, list(ip.get_routes())
+
+        names, messages = self._namespace.run(work)
+        with self._changed:
+            self._names = names
+            self._routes.clear()
+            for message in messages:
+                entry = self._entry(message)
+                if entry is not None:
+                    self._routes[entry.prefix, entry.metric] = entry
+            self._changed.notify_all()
+
+    def _follow(self) -> None:
+        while True:
+            ready, _, _ = select.select([self._socket, self._wake], [], [])
+            if self._wake in ready:
+                return
+            try:
+                data = self._socket.recv(_CHUNK)
+            except OSError:  # ENOBUFS: events were lost
+                self._load()
+                continue
+            self._apply(data, time.monotonic())
+
+    def _apply(self, data: bytes, now: float) -> None:
+        with self._changed:
+            for message in self._marshal.parse(data):
+                entry = self._entry(message)
+                if entry is None:
+                    continue
+                key = (entry.prefix, entry.metric)
+                if message["event"] == "RTM_NEWROUTE":
+                    self._routes[key] = entry
+                    self._events.append(RouteEvent(now, "add", entry))
+                else:
+                    self._routes.pop(key, None)
+                    self._events.append(RouteEvent(now, "delete", entry))
+            self._changed.notify_all()
+
+    def _entry(self, message: Any) -> FibEntry | None:
+        if message["event"] not in ("RTM_NEWROUTE", "RTM_DELROUTE") or message["type"] != _UNICAST:
+            return None
+        if (message.get_attr("RTA_TABLE") or message["table"]) != _MAIN_TABLE:
+            return None
+        anywhere = "0.0.0.0" if message["family"] == _AF_INET else "::"  # noqa: S104 - a prefix, not a socket
+        prefix = ip_network(f"{message.get_attr('RTA_DST') or anywhere}/{message['dst_len']}")
+        hops = [message, *(message.get_attr("RTA_MULTIPATH") or [])]
+        vias = [hop.get_attr("RTA_GATEWAY") for hop in hops]
+        indices = [message.get_attr("RTA_OIF"), *(hop["oif"] for hop in hops[1:])]
+        return FibEntry(
+            prefix=prefix,
+            next_hops=tuple(ip_address(via) for via in vias if via),
+            interfaces=tuple(self._name(index) for index in indices if index),
+            protocol=_PROTOCOLS.get(message["proto"], str(message["proto"])),
+            metric=message.get_attr("RTA_PRIORITY") or 0,
+        )
+
+    def _name(self, index: int) -> str:
+        if index not in self._names:  # an interface that came later
+
+            def work() -> dict[int, str]:
+                return {number: name for number, name in socket.if_nameindex()}
+
+            self._names.update(self._namespace.run(work))
+        return self._names.get(index, f"if{index}")
+
+
+def _subscribe() -> socket.socket:
+    events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+    events.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+    events.bind((0, _RTMGRP_IPV4_ROUTE | _RTMGRP_IPV6_ROUTE))
+    return events

@@ -1,0 +1,183 @@
+"""A node that runs a routing daemon: announce, withdraw, RIB, sessions, and expectations about them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Network, ip_interface
+from typing import Self
+
+from lab.engine.wires import add_addresses, remove_addresses
+from lab.errors import InputError
+from lab.expect import Expectation, wait_for
+from lab.node import WITHIN, LabNode
+from lab.prefixes import named, prefix_set
+from lab.routing import Neighbor, Path, Rib, RouterPlan, RoutingDaemon, SessionState
+from lab.topology import Address, Family, Interface, Prefix
+
+FAMILIES: tuple[Family, Family] = ("ipv4", "ipv6")
+
+
+def family_of(prefix: Prefix) -> Family:
+    """The family of a prefix."""
+    return "ipv4" if isinstance(prefix, IPv4Network) else "ipv6"
+
+
+@dataclass(frozen=True)
+class Router(LabNode):
+    """A router by its name: `lab.router("hq")`."""
+
+    plan: RouterPlan
+    daemon: RoutingDaemon
+
+    def announce(self, prefixes: Prefix | Iterable[Prefix]) -> Self:
+        """Originate prefixes of either family from now on."""
+        self.daemon.announce(self.running, self.plan, sorted(prefix_set(prefixes), key=str))
+        return self
+
+    def withdraw(self, prefixes: Prefix | Iterable[Prefix]) -> Self:
+        """Originate them no longer."""
+        self.daemon.withdraw(self.running, self.plan, sorted(prefix_set(prefixes), key=str))
+        return self
+
+    @contextmanager
+    def announced(self, prefixes: Prefix | Iterable[Prefix]) -> Iterator[None]:
+        """Announce for a while; withdrawn on the way out, also when the test fails."""
+        self.announce(prefixes)
+        try:
+            yield
+        finally:
+            self.withdraw(prefixes)
+
+    @contextmanager
+    def serving(self, prefix: Prefix, host: LabNode) -> Iterator[Address]:
+        """Let a host behind this router live in a prefix for a while; yields the host's address there."""
+        address = self.serve(prefix, host)
+        try:
+            yield address
+        finally:
+            self.serve_no_longer(prefix, host)
+
+    def serve(self, prefix: Prefix, host: LabNode) -> Address:
+        """Give this router and a host on one of its wires an address each in a prefix; returns the host's."""
+        (here, ours), (there, theirs) = self._ends_in(prefix, host)
+        add_addresses(self.running.namespace, here, [ours])
+        add_addresses(host.running.namespace, there, [theirs])
+        return theirs.ip
+
+    def serve_no_longer(self, prefix: Prefix, host: LabNode) -> None:
+        """Take back what `serve` gave."""
+        (here, ours), (there, theirs) = self._ends_in(prefix, host)
+        remove_addresses(self.running.namespace, here, [ours])
+        remove_addresses(host.running.namespace, there, [theirs])
+
+    def neighbors(self) -> Sequence[Neighbor]:
+        """The BGP sessions as this router sees them."""
+        return self.daemon.neighbors(self.running)
+
+    def neighbor(self, other: "LabNode | str") -> Neighbor:
+        """The session with another node."""
+        addresses = [peer.address for peer in self.plan.peers if peer.node == str(other)]
+        for neighbor in self.neighbors():
+            if neighbor.address in addresses:
+                return neighbor
+        raise InputError(f"{self.name} has no BGP session with {other} configured")
+
+    def rib(self, family: Family) -> Rib:
+        """The BGP RIB of one family."""
+        return self.daemon.rib(self.running, family)
+
+    def expect_session(
+        self,
+        other: "LabNode | str",
+        *,
+        state: SessionState = SessionState.ESTABLISHED,
+        within: float = WITHIN,
+        since: float | None = None,
+    ) -> Neighbor:
+        """Wait until the session with another node is in a state."""
+        return wait_for(
+            Expectation(
+                what=f"the BGP session with {other} to be {state}",
+                node=self.name,
+                look=lambda: self.neighbor(other),
+                met=lambda neighbor: neighbor.state is state,
+                seen=lambda n: f"{n.state}" + (f", last reset: {n.last_reset}" if n.last_reset else ""),
+                logs=self.running.files,
+            ),
+            within=within,
+            since=since,
+        )
+
+    def expect_in_rib(
+        self, prefixes: Prefix | Iterable[Prefix], *, within: float = WITHIN, since: float | None = None
+    ) -> dict[Prefix, tuple[Path, ...]]:
+        """Wait until the BGP RIB has a valid path from a neighbour to all prefixes."""
+        wanted = prefix_set(prefixes)
+        return wait_for(
+            Expectation(
+                what=f"{named(wanted)} in the BGP RIB",
+                node=self.name,
+                look=lambda: self._learnt(wanted),
+                met=lambda found: len(found) == len(wanted),
+                seen=lambda found: f"{len(found)} of {len(wanted)}, without {named(wanted - found.keys())}",
+                logs=self.running.files,
+            ),
+            within=within,
+            since=since,
+        )
+
+    def expect_not_in_rib(
+        self, prefixes: Prefix | Iterable[Prefix], *, within: float = WITHIN, since: float | None = None
+    ) -> None:
+        """Wait until the BGP RIB has no path from a neighbour to any of the prefixes."""
+        unwanted = prefix_set(prefixes)
+        wait_for(
+            Expectation(
+                what=f"{named(unwanted)} gone from the BGP RIB",
+                node=self.name,
+                look=lambda: self._learnt(unwanted),
+                met=lambda left: not left,
+                seen=lambda left: f"{len(left)} of {len(unwanted)} still there: {named(left)}",
+                logs=self.running.files,
+            ),
+            within=within,
+            since=since,
+        )
+
+    def expect_route(
+        self,
+        prefixes: Prefix | Iterable[Prefix],
+        *,
+        via: str | None = None,
+        within: float = WITHIN,
+        since: float | None = None,
+    ) -> None:
+        """Wait until all prefixes are in the BGP RIB and in the kernel FIB, there through the interface `via`."""
+        self.expect_in_rib(prefixes, within=within, since=since)
+        self.expect_in_fib(prefixes, via=via, within=within, since=since)
+
+    def expect_no_route(
+        self, prefixes: Prefix | Iterable[Prefix], *, within: float = WITHIN, since: float | None = None
+    ) -> None:
+        """Wait until none of the prefixes is in the BGP RIB nor in the kernel FIB."""
+        self.expect_not_in_rib(prefixes, within=within, since=since)
+        self.expect_not_in_fib(prefixes, within=within, since=since)
+
+    def _learnt(self, prefixes: frozenset[Prefix]) -> dict[Prefix, tuple[Path, ...]]:
+        learnt: dict[Prefix, tuple[Path, ...]] = {}
+        for family in {family_of(prefix) for prefix in prefixes}:
+            for prefix, paths in self.rib(family).items():
+                received = tuple(path for path in paths if path.peer is not None and path.valid)
+                if prefix in prefixes and received:
+                    learnt[prefix] = received
+        return learnt
+
+    def _ends_in(
+        self, prefix: Prefix, host: LabNode
+    ) -> tuple[tuple[str, Interface], tuple[str, Interface]]:
+        if prefix.num_addresses < 4:
+            raise InputError(f"{prefix} has no room for a router and a host")
+        ours, theirs = (
+            ip_interface((prefix.network_address + offset, prefix.prefixlen)) for offset in (1, 2)
+        )
+        return (self.interface_to(host).interface, ours), (host.interface_to(self).interface, theirs)

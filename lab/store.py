@@ -1,0 +1,131 @@
+"""A lab's directory: its topology, its authority, the rendered files and the logs. Nothing else is remembered."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab.engine.node import node_files
+from lab.errors import EnvironmentBroken, InputError
+from lab.files import write_all
+from lab.pki import Authority
+from lab.routing import daemons, plan_routers
+from lab.topology import Topology
+from lab.tunnel import render_tunnel
+from lab.tunnel.mode import LOGS
+
+HOME = Path(".lab")
+"""Where labs have their directories, seen from where the user stands."""
+_TOPOLOGY = "topology.json"
+_CERTIFICATE = "pki/ca.crt"
+_KEY = "pki/ca.key"
+
+
+class LabDirectory:
+    """The directory of one lab."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def default(cls, name: str) -> "LabDirectory":
+        """`.lab/NAME` below the current directory."""
+        return cls(Path.cwd() / HOME / name)
+
+    @property
+    def is_ours(self) -> bool:
+        """True where a lab has been here; anything else is not touched."""
+        return (self.path / _TOPOLOGY).is_file()
+
+    def create(self, topology: Topology) -> Authority:
+        """Lay out an empty directory for a lab, with a fresh authority, and render all files.
+
+        What a lab that died left here is cleared away. Raises `InputError` where something else is here, and
+        `EnvironmentBroken` where nothing can be written.
+        """
+        try:
+            if self.path.exists() and not self.is_ours and any(self.path.iterdir()):
+                raise InputError(f"{self.path} is not empty and holds no lab: choose another directory")
+            self.remove()
+            self.path.mkdir(parents=True)
+            if self.path.parent.name == HOME.name:
+                (self.path.parent / ".gitignore").write_text("*\n")
+            (self.path / _TOPOLOGY).write_text(topology.model_dump_json(by_alias=True, indent=1))
+            authority = Authority.new(f"{topology.name} lab")
+            _write(self.path / _CERTIFICATE, authority.certificate, 0o644)
+            _write(self.path / _KEY, authority.key, 0o600)
+            render(topology, authority, self.roots(topology))
+            self._log_directories(topology)
+        except OSError as error:
+            raise EnvironmentBroken(f"{self.path}: {error.strerror}: the lab needs to write its files there") from error
+        return authority
+
+    def load(self) -> tuple[Topology, Authority]:
+        """What `create` wrote; raises `InputError` where it is gone or damaged."""
+        try:
+            topology = Topology.model_validate_json((self.path / _TOPOLOGY).read_text())
+            authority = Authority.load(
+                (self.path / _CERTIFICATE).read_text(), (self.path / _KEY).read_text()
+            )
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{self.path} does not hold the lab's files any more ({str(error).splitlines()[0]}): "
+                "take the lab down and up again"
+            ) from error
+        return topology, authority
+
+    def roots(self, topology: Topology) -> Mapping[str, Path]:
+        """Below which directory each node's files are rendered."""
+        return {name: node_files(self.path, name) for name in topology.nodes}
+
+    def remove(self) -> None:
+        """Remove the directory, and `.lab` with the last one; only if a lab has been here."""
+        if not self.is_ours:
+            return
+        shutil.rmtree(self.path)
+        home = self.path.parent
+        if home.name == HOME.name and all(entry.name == ".gitignore" for entry in home.iterdir()):
+            shutil.rmtree(home)
+
+    def _log_directories(self, topology: Topology) -> None:
+        for root in self.roots(topology).values():
+            root.mkdir(parents=True, exist_ok=True)
+        for tunnel in topology.tunnels:
+            for node in (tunnel.server, tunnel.client):
+                (node_files(self.path, node) / LOGS.relative_to("/")).mkdir(parents=True, exist_ok=True)
+        for plan in plan_routers(topology).values():
+            daemon = daemons()[plan.daemon]
+            logs = node_files(self.path, plan.node) / daemon.logs.relative_to("/")
+            logs.mkdir(parents=True, exist_ok=True)
+            if os.geteuid() == 0:
+                os.chown(logs, *daemon.owner)
+
+
+def render(topology: Topology, authority: Authority, roots: Mapping[str, Path]) -> None:
+    """Write the configurations, keys and scripts of all nodes below their directories."""
+    for plan in plan_routers(topology).values():
+        write_all(daemons()[plan.daemon].render(plan), roots[plan.node])
+    for tunnel in topology.tunnels:
+        render_tunnel(tunnel, authority, roots)
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Keep other processes from bringing the same lab up or down meanwhile; ends with the process at the latest."""
+    directory = Path(tempfile.gettempdir()) / "openvpn-routing-lab"
+    directory.mkdir(mode=0o1777, exist_ok=True)
+    fd = os.open(directory / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
+        file.write(text)

@@ -1,0 +1,20 @@
+"""OpenVPN: tunnel modes, their configurations, and the processes that run them."""
+
+from lab.tunnel.management import Management, ManagementError
+from lab.tunnel.mode import Identity, Process, TunnelMode, modes, processes
+from lab.tunnel.running import OpenVpn, RunningTunnel, TunnelStatus, render_tunnel, rendered_tunnel
+
+__all__ = [
+    "Identity",
+    "Management",
+    "ManagementError",
+    "OpenVpn",
+    "Process",
+    "RunningTunnel",
+    "TunnelMode",
+    "TunnelStatus",
+    "modes",
+    "processes",
+    "render_tunnel",
+    "rendered_tunnel",
+]

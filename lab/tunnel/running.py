@@ -1,0 +1,249 @@
+"""Tunnels that run: start, stop, kill, ask and reconfigure their two OpenVPN processes."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from lab.engine.node import RunningNode
+from lab.errors import EnvironmentBroken
+from lab.expect import Expectation, wait_for
+from lab.files import RenderedFile, write_all
+from lab.pki import Authority
+from lab.topology import Tunnel
+from lab.tunnel.management import Management, ManagementError
+from lab.tunnel.mode import End, Identity, Process, TunnelMode, modes, processes
+
+_STARTED_WITHIN = 30.0
+_CONNECTED_WITHIN = 60.0
+
+
+@dataclass(frozen=True)
+class TunnelStatus:
+    """A tunnel that is up, as both ends see it."""
+
+    name: str
+    server: str
+    client: str
+    real_address: str
+    """The client's outer address and port."""
+    cipher: str
+    connected_since: datetime
+    client_id: int
+    """Counted by the server; another one means another session."""
+    server_pid: int
+    client_pid: int
+    bytes_to_server: int
+    bytes_to_client: int
+
+
+class OpenVpn:
+    """One OpenVPN process of a tunnel."""
+
+    def __init__(self, process: Process, node: RunningNode) -> None:
+        self.process = process
+        self.node = node
+
+    def __str__(self) -> str:
+        return f"OpenVPN {self.process.end} of {self.process.tunnel}"
+
+    @property
+    def log(self) -> Path:
+        """The process's log, on the host."""
+        return log_of(self.node, self.process)
+
+    def management(self) -> Management:
+        """A connection to the running process; raises `ManagementError` where there is none."""
+        return Management(self.node.root / self.process.socket.relative_to("/"))
+
+    @property
+    def running(self) -> bool:
+        """True where the process answers."""
+        try:
+            with self.management():
+                return True
+        except ManagementError:
+            return False
+
+    def start(self) -> None:
+        """Start the process and wait until its management interface answers."""
+        self.node.spawn(self.process.argv)
+        wait_for(
+            Expectation(
+                what=f"{self} to start",
+                node=self.node.name,
+                look=lambda: self.running,
+                met=bool,
+                seen=lambda _: self.last_words(),
+                logs=self.log,
+            ),
+            within=_STARTED_WITHIN,
+        )
+
+    def wait_connected(self) -> None:
+        """Wait until the process reports CONNECTED: ready for clients, or connected to its server."""
+        deadline = time.monotonic() + _CONNECTED_WITHIN
+        wait_for(
+            Expectation(
+                what=f"{self} to be CONNECTED",
+                node=self.node.name,
+                look=lambda: self._state_until(deadline),
+                met=lambda state: state == "CONNECTED",
+                seen=lambda state: f"{state}; {self.last_words()}",
+                logs=self.log,
+            ),
+            within=_CONNECTED_WITHIN,
+        )
+
+    def stop(self, signal: str = "TERM") -> None:
+        """Signal the process and wait until it is gone; TERM lets it say good-bye, KILL does not."""
+        try:
+            with self.management() as management:
+                pid = management.pid()
+        except ManagementError:
+            return
+        self.node.signal(pid, signal)
+        gone = self.node.instance.root / "proc" / str(pid)
+        wait_for(
+            Expectation(
+                what=f"{self} to end after SIG{signal}",
+                node=self.node.name,
+                look=gone.exists,
+                met=lambda exists: not exists,
+                seen=lambda _: f"process {pid} is still there",
+                logs=self.log,
+            ),
+            within=_STARTED_WITHIN,
+        )
+
+    def log_size(self) -> int:
+        """Bytes in the log so far, to read what comes later with `log_lines`."""
+        return self.log.stat().st_size if self.log.exists() else 0
+
+    def log_lines(self, containing: str = "", *, since: int = 0) -> list[str]:
+        """Lines of the log from byte `since` on that contain a text."""
+        if not self.log.exists():
+            return []
+        with self.log.open("rb") as file:
+            file.seek(since)
+            lines = file.read().decode(errors="replace").splitlines()
+        return [line for line in lines if containing in line]
+
+    def last_words(self) -> str:
+        """The last line of the log that is not empty."""
+        return next((line for line in reversed(self.log_lines()) if line.strip()), "its log is empty")
+
+    def _state_until(self, deadline: float) -> str:
+        with self.management() as management:
+            return management.wait_for_state("CONNECTED", deadline).name
+
+
+class RunningTunnel:
+    """A tunnel of a running lab."""
+
+    def __init__(
+        self, tunnel: Tunnel, nodes: Mapping[str, RunningNode], roots: Mapping[str, Path], authority: Authority
+    ) -> None:
+        """`roots` are the host's directories below which each node's files are rendered."""
+        self.tunnel = tunnel
+        ends = processes(tunnel)
+        self.server = OpenVpn(ends["server"], nodes[tunnel.server])
+        self.client = OpenVpn(ends["client"], nodes[tunnel.client])
+        self._roots = roots
+        self._authority = authority
+
+    def __str__(self) -> str:
+        return f"tunnel {self.name}"
+
+    @property
+    def name(self) -> str:
+        """The tunnel's name."""
+        return self.tunnel.name
+
+    @property
+    def mode(self) -> TunnelMode:
+        """The unit that renders it."""
+        return modes()[self.tunnel.mode]
+
+    def device(self, node: str) -> str:
+        """The tunnel's interface on one of its two nodes."""
+        return self.tunnel.server_device if node == self.tunnel.server else self.tunnel.device
+
+    def start(self) -> None:
+        """Start the server, then the client, and wait until they are connected."""
+        self.server.start()
+        self.server.wait_connected()
+        self.client.start()
+        self.client.wait_connected()
+
+    def stop(self, signal: str = "TERM") -> None:
+        """Stop the client, then the server."""
+        self.client.stop(signal)
+        self.server.stop(signal)
+
+    def status(self) -> TunnelStatus:
+        """Ask both ends; raises `EnvironmentBroken`, with OpenVPN's last words, where the tunnel is down."""
+        try:
+            with self.client.management() as client:
+                state, client_pid = client.state(), client.pid()
+            if not state.connected:
+                raise EnvironmentBroken(f"{self} is {state.name}: {self.client.last_words()}")
+            with self.server.management() as server:
+                report, counted, server_pid = server.server_status(), server.bytes(), server.pid()
+        except ManagementError as error:
+            dead = self.server if self.client.running else self.client
+            raise EnvironmentBroken(f"{self} is down: {dead} does not run: {dead.last_words()}") from error
+        entry = next((c for c in report.clients if c.common_name == self.tunnel.client), None)
+        if entry is None:
+            raise EnvironmentBroken(f"{self} is down: the server has no client: {self.server.last_words()}")
+        return TunnelStatus(
+            name=self.name,
+            server=self.tunnel.server,
+            client=self.tunnel.client,
+            real_address=entry.real_address,
+            cipher=entry.cipher,
+            connected_since=entry.connected_since,
+            client_id=entry.client_id,
+            server_pid=server_pid,
+            client_pid=client_pid,
+            bytes_to_server=counted.received,
+            bytes_to_client=counted.sent,
+        )
+
+    @contextmanager
+    def configured(self, **options: Any) -> Iterator[None]:
+        """Run the tunnel with other options of its mode for a while, then with its own again.
+
+        Both processes are started anew on the way in and on the way out.
+        """
+        changed = {key.replace("_", "-"): value for key, value in options.items()}
+        self._restart(self.tunnel.model_copy(update={"options": {**self.tunnel.options, **changed}}))
+        try:
+            yield
+        finally:
+            self._restart(self.tunnel)
+
+    def _restart(self, tunnel: Tunnel) -> None:
+        self.stop()
+        render_tunnel(tunnel, self._authority, self._roots)
+        self.start()
+
+
+def log_of(node: RunningNode, process: Process) -> Path:
+    """Where a process's log lies on the host."""
+    return node.files / process.log.relative_to("/")
+
+
+def rendered_tunnel(tunnel: Tunnel, authority: Authority) -> Mapping[End, Sequence[RenderedFile]]:
+    """The files of a tunnel's two ends, with fresh keys."""
+    return modes()[tunnel.mode].render(tunnel, Identity.issue(tunnel, authority))
+
+
+def render_tunnel(tunnel: Tunnel, authority: Authority, roots: Mapping[str, Path]) -> None:
+    """Write the files of a tunnel's two ends below each node's directory."""
+    files = rendered_tunnel(tunnel, authority)
+    write_all(files["server"], roots[tunnel.server])
+    write_all(files["client"], roots[tunnel.client])
