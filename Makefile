@@ -1,0 +1,85 @@
+# The lab's everyday commands: `make help` lists them.
+#
+#   PYTHON          the interpreter that .venv is made with (python3)
+#   TOPOLOGY        the lab that lab-up deploys (topologies/article.clab.yml)
+#   ARGS            more options for pytest, for example ARGS="-k mtu"
+#   DOCKER_HOST     the Docker engine to use, if it is not the system's
+#   LAB_NO_INSTALL  1 forbids to install anything with apt
+
+PYTHON ?= python3
+TOPOLOGY ?= topologies/article.clab.yml
+ARGS ?=
+
+VENV := .venv
+INSTALLED := $(VENV)/installed
+ARTEFACTS := artefacts
+
+# The lab works in its nodes' network namespaces, which is root's right.
+ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
+LAB := $(ROOT) $(VENV)/bin/lab
+PYTEST := $(ROOT) $(VENV)/bin/pytest --lab-artefacts=$(ARTEFACTS)
+
+.DEFAULT_GOAL := help
+.PHONY: help lab-up lab-down lab-status test convergence bench lint clean may-be-root prepared
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+lab-up: prepared ## Deploy the article's lab, wait until tunnel, session and routes stand, show them
+	@$(LAB) up $(TOPOLOGY)
+
+lab-down: may-be-root $(INSTALLED) ## Remove the lab and everything that belongs to it
+	@$(LAB) down
+
+lab-status: may-be-root $(INSTALLED) ## Show what runs
+	@$(LAB) status
+
+test: prepared ## Run every test that this machine can run
+	@$(PYTEST) --junitxml=$(ARTEFACTS)/junit.xml $(ARGS)
+
+convergence: prepared ## Run the experiment alone: do routes and traffic converge over the tunnel?
+	@$(PYTEST) -m convergence $(ARGS)
+
+bench: prepared ## Measure convergence and write the report
+	@$(LAB) bench
+
+lint: $(INSTALLED) ## Check style, format and types
+	@$(VENV)/bin/ruff check
+	@$(VENV)/bin/ruff format --check
+	@$(VENV)/bin/mypy
+
+clean: may-be-root ## Remove the labs, their images, the virtual environment and the artefacts
+	@if [ -x $(VENV)/bin/lab ]; then $(LAB) down --all && $(ROOT) $(VENV)/bin/python -m lab.image remove; fi
+	@$(ROOT) rm -rf $(VENV) $(ARTEFACTS) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# The machine's part: a Docker engine that answers, and the node's images.
+prepared: may-be-root $(INSTALLED)
+	@$(LAB) setup
+
+may-be-root:
+	@[ -z "$(ROOT)" ] || command -v sudo >/dev/null || { \
+	  echo "the lab works in network namespaces and needs root: run make as root, or install sudo" >&2; exit 2; }
+
+# Everything in .venv is what requirements.lock says; after a change it is made anew. To write the lock again:
+#   uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+#     --no-emit-index-url --no-emit-find-links --no-header -o requirements.lock
+$(INSTALLED): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Python 3.11 or newer is needed and $(PYTHON) is not: name one with PYTHON=python3.11" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+	  package=$$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
+	  how="run \`apt-get install $$package\` as root"; \
+	  command -v apt-get >/dev/null || how="install $(PYTHON) with ensurepip"; \
+	  if [ "$${LAB_NO_INSTALL:-0}" != 0 ] || ! command -v apt-get >/dev/null || \
+	     { [ -n "$(ROOT)" ] && ! command -v sudo >/dev/null; }; then \
+	    echo "$$package is needed for the virtual environment: $$how" >&2; exit 2; \
+	  fi; \
+	  echo "installing $$package with apt for the virtual environment (LAB_NO_INSTALL=1 forbids it)"; \
+	  $(ROOT) apt-get -qq update; \
+	  $(ROOT) env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$package \
+	    >/dev/null </dev/null; }
+	@echo "making the virtual environment in $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check --no-input --require-hashes -r requirements.lock
+	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check --no-input --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,24 @@
+"""`python -m lab.image remove`: remove every image of the lab. What `make clean` runs."""
+
+import sys
+
+from lab.errors import LabError
+from lab.host import docker_engine
+from lab.image import remove_all
+
+
+def main(arguments: list[str]) -> int:
+    """Run, and return the exit code."""
+    if arguments != ["remove"]:
+        print("usage: python -m lab.image remove", file=sys.stderr)
+        return 2
+    try:
+        remove_all(docker_engine.connect(), print)
+    except LabError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
