@@ -1,10 +1,19 @@
 """Mistakes in a topology file, each with its place."""
 
+import difflib
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from lab.errors import InputError
 from lab.topology.model import Place
+
+KeyPath = tuple[str | int, ...]
+
+LONGEST_QUOTE = 60
+"""Characters of a value that a message repeats at most."""
 
 
 @dataclass(frozen=True)
@@ -31,3 +40,74 @@ class TopologyError(InputError):
         self.file = file
         self.mistakes = sorted(mistakes, key=lambda m: (m.place.line, m.place.column, m.key))
         super().__init__("\n".join(str(m) for m in self.mistakes))
+
+
+class Located(Protocol):
+    """Something that stands in the file: at a place, under a key path."""
+
+    @property
+    def place(self) -> Place: ...
+
+    @property
+    def path(self) -> KeyPath: ...
+
+
+class Findings:
+    """The mistakes found so far. Reading goes on after each, so that all are reported at once."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        # A dict keeps the order and drops what several nodes inherited from one wrong line.
+        self._mistakes: dict[Mistake, None] = {}
+
+    def add(self, at: Located, what: str, hint: str | None = None) -> None:
+        """Note a mistake at the place of `at`."""
+        self._mistakes[Mistake(at.place, key_path(at.path), what, hint)] = None
+
+    def add_whole(self, what: str, hint: str | None = None, *, key: str = "") -> None:
+        """Note a mistake that no line of the file is to blame for, such as one in an override."""
+        self._mistakes[Mistake(Place(self.file, 1, 1), key, what, hint)] = None
+
+    def __len__(self) -> int:
+        return len(self._mistakes)
+
+    def raise_any(self) -> None:
+        """Raise TopologyError if there is any mistake."""
+        if self._mistakes:
+            raise TopologyError(self.file, list(self._mistakes))
+
+
+def key_path(path: KeyPath) -> str:
+    """Write a key path as it stands in messages: `topology.links[0].endpoints[1]`."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        else:
+            plain = re.fullmatch(r"[\w.:/<-]{1,64}", step) is not None
+            text += ("." if text else "") + (step if plain else quote(step))
+    return text
+
+
+def quote(value: object) -> str:
+    """Repeat a value of the file in a message: on one line and not too long."""
+    text = str(value)
+    return repr(text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 1] + "…")
+
+
+def nearest(word: str, right: Iterable[str]) -> str | None:
+    """Return the right word that `word` most likely stands for, or None if none is near."""
+    # Beyond this length nothing is a slip of the finger, and comparing takes quadratic time.
+    matches = difflib.get_close_matches(word[:LONGEST_QUOTE], list(right), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def did_you_mean(word: str, right: Iterable[str]) -> str | None:
+    """Return the hint for a misspelt word, or None if no right one is near."""
+    match = nearest(word, right)
+    return f"did you mean {match!r}?" if match is not None else None
+
+
+def one_of(words: Iterable[str]) -> str:
+    """Enumerate the right words for a message."""
+    return ", ".join(repr(word) for word in words)

@@ -112,10 +112,10 @@ class Healthcheck(Frozen):
     """Docker's health check; times in seconds."""
 
     test: tuple[str, ...] = ()
-    interval: int | None = None
-    retries: int | None = None
-    timeout: int | None = None
-    start_period: int | None = None
+    interval: int | None = Field(None, ge=0)
+    retries: int | None = Field(None, ge=0)
+    timeout: int | None = Field(None, ge=0)
+    start_period: int | None = Field(None, ge=0)
 
 
 class Dns(Frozen):
@@ -138,6 +138,7 @@ class Node(Frozen):
     env: Mapping[str, str] = {}
     """`env-files` are merged in already, below `env`."""
     binds: tuple[str, ...] = ()
+    """Each `SOURCE:DESTINATION[:OPTIONS]`; the source is absolute, or begins so once `substitute` has been called."""
     exec: tuple[str, ...] = ()
     entrypoint: str | None = None
     cmd: str | None = None
@@ -146,14 +147,15 @@ class Node(Frozen):
     devices: tuple[str, ...] = ()
     security_opts: tuple[str, ...] = ()
     tmpfs: tuple[str, ...] = ()
+    """Each `PATH` or `PATH:OPTIONS`; in the file a mapping of path to options."""
     shm_size: str | None = None
     labels: Mapping[str, str] = {}
-    cpu: float | None = None
+    cpu: float | None = Field(None, ge=0)
     cpu_set: str | None = None
     memory: str | None = None
     user: str | None = None
     hostname: str | None = None
-    startup_delay: int = 0
+    startup_delay: int = Field(0, ge=0)
     """Seconds to wait before the node starts."""
     dns: Dns | None = None
     healthcheck: Healthcheck | None = None
@@ -185,12 +187,17 @@ class Endpoint(Frozen):
         return tuple(a for a in (self.ipv4, self.ipv6) if a is not None)
 
 
+DEFAULT_MTU = 9500
+"""containerlab's MTU of a link that states none. The reader fills it in."""
+
+
 class Link(Frozen):
     """A veth pair between two nodes, or a dummy interface on one."""
 
     kind: Literal["veth", "dummy"]
     endpoints: tuple[Endpoint, ...]
     mtu: int | None = None
+    """None stands for the kernel's default; a link that was read from a file always has a number."""
     intent: LinkIntent = LinkIntent()
 
 

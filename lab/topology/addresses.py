@@ -1,0 +1,99 @@
+"""Addresses: what a single one must be, and what all of a lab's must be together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lab.topology.mistakes import Findings
+from lab.topology.model import Interface, Prefix
+from lab.topology.source import Tree
+
+
+@dataclass(frozen=True)
+class Use:
+    """An address in use."""
+
+    interface: Interface
+    holder: str
+    """Whose it is, for messages: `hq:eth1` or `the tunnel branch-hq`."""
+    domain: str
+    """The broadcast domain or tunnel it is used on: within one, a subnet is shared."""
+    tree: Tree
+
+
+def objection_to_address(interface: Interface) -> str | None:
+    """Return what keeps an interface from having this address; None if nothing does."""
+    ip, network = interface.ip, interface.network
+    if ip.is_unspecified or ip.is_multicast or ip.is_loopback:
+        kind = "unspecified" if ip.is_unspecified else "multicast" if ip.is_multicast else "loopback"
+        return f"{interface} cannot be an interface's address: it is the {kind} one" + (
+            "" if ip.is_unspecified else " or one of these"
+        )
+    if network.num_addresses <= 2:  # /31, /32, /127 and /128 have no address to spare
+        return None
+    if ip == network.network_address:
+        return f"{interface} cannot be an interface's address: it is that of the subnet itself"
+    if ip.version == 4 and ip == network.broadcast_address:
+        return f"{interface} cannot be an interface's address: it is the subnet's broadcast address"
+    return None
+
+
+def overlap(one: Prefix, other: Prefix) -> bool:
+    """Tell whether two prefixes have an address in common."""
+    if one.version != other.version:
+        return False
+    return bool(one.overlaps(other))  # type: ignore[arg-type]
+
+
+def check_uses(uses: Sequence[Use], findings: Findings) -> None:
+    """Note addresses used twice and subnets that overlap; the later use in the file is the mistake."""
+    ordered = sorted(uses, key=lambda use: (use.tree.place.line, use.tree.place.column))
+    holders: dict[tuple[str, object], Use] = {}
+    for use in ordered:
+        # A link-local address is unique on its link only.
+        scope = use.domain if use.interface.is_link_local else ""
+        first = holders.setdefault((scope, use.interface.ip), use)
+        if first is not use:
+            findings.add(
+                use.tree,
+                f"the address {use.interface.ip} is that of {first.holder} already, see line {_line(first)}",
+            )
+    _check_overlaps([use for use in ordered if holders[_scope(use), use.interface.ip] is use], findings)
+
+
+def _scope(use: Use) -> str:
+    return use.domain if use.interface.is_link_local else ""
+
+
+def _line(use: Use) -> int:
+    return use.tree.place.line
+
+
+def _check_overlaps(uses: Sequence[Use], findings: Findings) -> None:
+    for version in (4, 6):
+        distinct: dict[tuple[str, Prefix], Use] = {}
+        for use in uses:
+            if use.interface.version == version and not use.interface.is_link_local:
+                distinct.setdefault((use.domain, use.interface.network), use)
+        order = sorted(
+            distinct.items(),
+            key=lambda item: (int(item[0][1].network_address), item[0][1].prefixlen),
+        )
+        around: list[tuple[Prefix, Use]] = []
+        for (domain, network), use in order:
+            # Prefixes are nested or disjoint, so whatever still encloses this one is on the stack.
+            while around and not overlap(around[-1][0], network):
+                around.pop()
+            if around:
+                _note_overlap(around[-1], (network, use), same=around[-1][1].domain == domain, to=findings)
+            around.append((network, use))
+
+
+def _note_overlap(one: tuple[Prefix, Use], other: tuple[Prefix, Use], *, same: bool, to: Findings) -> None:
+    (first_net, first), (net, use) = sorted(
+        (one, other), key=lambda item: (item[1].tree.place.line, item[1].tree.place.column)
+    )
+    if same:
+        what = f"{net} overlaps {first_net} of {first.holder} on the same link"
+    else:
+        what = f"the subnet {net} overlaps {first_net} of {first.holder}"
+    to.add(use.tree, f"{what}, see line {_line(first)}")

@@ -1,0 +1,117 @@
+"""The levels of inheritance, each checked on its own: a mistake in a group that no node joins is one, too."""
+
+from collections.abc import Mapping
+from typing import get_origin
+
+from lab.topology.inherit import Definition, Definitions
+from lab.topology.keys import BRIDGE_KEYS, KINDS, NODE_KEYS, NODE_REFUSED
+from lab.topology.mistakes import Findings, Located, did_you_mean, one_of, quote
+from lab.topology.model import Node, NodeIntent
+from lab.topology.shape import Wrong, check_keys, is_null, issubclass_of, refused, take
+from lab.topology.source import Key, Scalar, Table, Tree
+
+NODE_VARS = tuple(info.alias or name for name, info in NodeIntent.model_fields.items())
+
+_FIELDS = {info.alias or name: info for name, info in Node.model_fields.items()}
+
+
+def read_definitions(topology: Table, findings: Findings) -> Definitions:
+    """Read `defaults`, `kinds` and `groups` of the `topology` mapping."""
+    defaults = topology.entries.get("defaults")
+    kinds = read_each(topology, "kinds", findings)
+    for name in kinds:
+        refuse_kind(name, topology_key(topology, "kinds", name), findings)
+    return Definitions(
+        read_definition(defaults, findings) if defaults is not None else {},
+        kinds,
+        read_each(topology, "groups", findings),
+    )
+
+
+def read_each(topology: Table, section: str, findings: Findings) -> dict[str, Definition]:
+    """Read a section that maps names to definitions."""
+    tree = topology.entries.get(section)
+    if tree is None or is_null(tree):
+        return {}
+    if not isinstance(tree, Table):
+        refused(tree, Mapping[str, str], findings)
+        return {}
+    return {
+        name: read_definition(value, findings, bridge=section == "kinds" and name == "bridge")
+        for name, value in tree.entries.items()
+    }
+
+
+def topology_key(topology: Table, section: str, name: str) -> Key:
+    """Return where a name stands in a section."""
+    tree = topology.entries[section]
+    assert isinstance(tree, Table)  # noqa: S101 - the section was read already
+    return tree.keys[name]
+
+
+def read_definition(tree: Tree, findings: Findings, *, bridge: bool = False) -> Definition:
+    """Return the keys of a definition whose names and types are right; the others are noted."""
+    if is_null(tree):
+        return {}
+    if not isinstance(tree, Table):
+        refused(tree, Mapping[str, str], findings)
+        return {}
+    definition: dict[str, Tree] = {}
+    for key, value in tree.entries.items():
+        if refuse_key(key, tree.keys[key], findings, bridge=bridge):
+            continue
+        if is_null(value):
+            continue
+        try:
+            _check(key, value, findings)
+        except Wrong:
+            continue
+        definition[key] = value
+    return definition
+
+
+def refuse_key(key: str, at: Located, findings: Findings, *, bridge: bool = False) -> bool:
+    """Note a key that the lab does not support or know; return whether it is one."""
+    if key in NODE_REFUSED:
+        findings.add(at, f"the lab does not support {key!r}: {NODE_REFUSED[key]}")
+    elif key not in NODE_KEYS:
+        findings.add(at, f"unknown key {quote(key)}", did_you_mean(key, [*NODE_KEYS, *NODE_REFUSED]))
+    elif bridge and key not in BRIDGE_KEYS:
+        findings.add(at, f"{key!r} has no meaning for a bridge, which is no container")
+    else:
+        return False
+    return True
+
+
+def refuse_kind(kind: str, at: Located, findings: Findings) -> bool:
+    """Note a kind that the lab does not build; return whether it is one."""
+    if kind.lower() in KINDS:
+        return False
+    hint = did_you_mean(kind, KINDS)
+    findings.add(at, f"the lab does not support the kind {quote(kind)}: it builds {one_of(KINDS)}", hint)
+    return True
+
+
+def _check(key: str, value: Tree, findings: Findings) -> None:
+    if key == "config":
+        _check_config(value, findings)
+        return
+    take(value, NODE_KEYS[key], findings, _FIELDS.get(key))
+    if key == "kind" and isinstance(value, Scalar) and value.text and refuse_kind(value.text, value, findings):
+        raise Wrong
+    if issubclass_of(get_origin(NODE_KEYS[key]), Mapping) and isinstance(value, Table):
+        for name in value.entries:
+            if not name:
+                findings.add(value.keys[name], "a name is empty")
+
+
+def _check_config(value: Tree, findings: Findings) -> None:
+    if not isinstance(value, Table):
+        raise refused(value, Mapping[str, str], findings)
+    check_keys(value, ("vars",), findings)
+    variables = value.entries.get("vars")
+    if variables is None or is_null(variables):
+        return
+    if not isinstance(variables, Table):
+        raise refused(variables, Mapping[str, str], findings)
+    check_keys(variables, NODE_VARS, findings)

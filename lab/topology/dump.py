@@ -1,0 +1,78 @@
+"""Writing a topology as a containerlab file that reads back as the same topology."""
+
+from typing import Any
+
+import yaml
+
+from lab.topology.model import Endpoint, Frozen, Link, Node, Topology
+from lab.topology.source import reads_as_text
+
+
+def dump(topology: Topology) -> str:
+    """Return the topology as a file's text: inheritance and variables resolved, defaults of tunnels left open.
+
+    Reading it gives an equal topology apart from `file`, and containerlab can deploy it.
+    """
+    data: dict[str, Any] = {"name": topology.name}
+    if topology.prefix is not None:
+        data["prefix"] = topology.prefix
+    body: dict[str, Any] = {}
+    groups = {node.group: {} for node in topology.nodes.values() if node.group is not None}
+    if groups:
+        body["groups"] = groups
+    body["nodes"] = {name: _node(node) for name, node in topology.nodes.items()}
+    if topology.links:
+        body["links"] = [_link(link) for link in topology.links]
+    data["topology"] = body
+    text = yaml.dump(
+        data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=10**9
+    )
+    # Neither a template nor a variable must be seen in what is text here.
+    return text.replace("{{", "{\\x7B").replace("$", "$$")
+
+
+def _written(model: Frozen, *without: str) -> dict[str, Any]:
+    return model.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=set(without))
+
+
+def _node(node: Node) -> dict[str, Any]:
+    data = {"kind": node.kind, **_written(node, "name", "kind", "intent", "tmpfs")}
+    if node.tmpfs:
+        data["tmpfs"] = {path: how for path, _, how in (item.partition(":") for item in node.tmpfs)}
+    if node.kind == "linux":
+        data["network-mode"] = "none"
+    if intent := _written(node.intent):
+        data["config"] = {"vars": intent}
+    return data
+
+
+def _link(link: Link) -> dict[str, Any]:
+    data: dict[str, Any] = {"type": link.kind}
+    if link.kind == "dummy":
+        data["endpoint"] = _endpoint(link.endpoints[0])
+    else:
+        data["endpoints"] = [_endpoint(end) for end in link.endpoints]
+    if link.mtu is not None:
+        data["mtu"] = link.mtu
+    if intent := _written(link.intent):
+        data["vars"] = intent
+    return data
+
+
+def _endpoint(end: Endpoint) -> dict[str, Any]:
+    return {"node": end.node, "interface": end.interface, **_written(end, "node", "interface")}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text that would read back as something else, and writes no aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None if reads_as_text(text) and "{{" not in text else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)

@@ -1,0 +1,139 @@
+"""containerlab's inheritance: node over group over kind over defaults.
+
+| value           | what a node gets                                                                       |
+|-----------------|----------------------------------------------------------------------------------------|
+| single          | the nearest that is set; an empty text and 0 count as not set                          |
+| map             | all levels merged key by key, the nearer one wins                                      |
+| list            | all levels joined, from the farthest to the nearest, duplicates dropped                |
+| `binds`         | as a list, but the nearer bind wins where two have the same destination; sorted        |
+| `dns`, `healthcheck` | the nearest as a whole                                                            |
+| `config.vars`   | merged key by key at any depth; lists inside are replaced as a whole                   |
+
+One departure: a node without a definition (`host1:`) inherits as one with an empty definition does, while
+containerlab leaves `config.vars` and the kind's group out for it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_origin
+
+from lab.topology.keys import NODE_KEYS
+from lab.topology.shape import is_null, issubclass_of
+from lab.topology.source import Items, Scalar, Table, Tree
+
+Definition = Mapping[str, Tree]
+"""The keys of a node, a group, a kind or the defaults, each checked on its own already."""
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """The four levels."""
+
+    defaults: Definition = field(default_factory=dict)
+    kinds: Mapping[str, Definition] = field(default_factory=dict)
+    groups: Mapping[str, Definition] = field(default_factory=dict)
+
+    def kind_of(self, node: Definition) -> Scalar | None:
+        """Return the node's kind: its own, its own group's, the default group's, the default one."""
+        own_group = self._group(_text(node, "group"))
+        default_group = self._group(_text(self.defaults, "group"))
+        for level in (node, own_group, default_group, self.defaults):
+            if kind := _single(level, "kind"):
+                return kind
+        return None
+
+    def group_of(self, node: Definition) -> Scalar | None:
+        """Return the node's group: its own, its kind's, the default one."""
+        kind = self.kind_of(node)
+        of_kind = self.kinds.get(kind.text.lower(), {}) if kind else {}
+        for level in (node, of_kind, self.defaults):
+            if group := _single(level, "group"):
+                return group
+        return None
+
+    def inherit(self, node: Definition) -> dict[str, Tree]:
+        """Return all keys of a node, inherited ones included; each keeps the place where it was written."""
+        kind, group = self.kind_of(node), self.group_of(node)
+        levels = [
+            self.defaults,
+            self.kinds.get(kind.text.lower(), {}) if kind else {},
+            self._group(group.text if group else None),
+            node,
+        ]
+        inherited: dict[str, Tree] = {}
+        for key, wanted in NODE_KEYS.items():
+            given = [level[key] for level in levels if key in level and not is_null(level[key])]
+            if given and (value := _combine(key, wanted, given)) is not None:
+                inherited[key] = value
+        for key, single in (("kind", kind), ("group", group)):
+            if single is not None:
+                inherited[key] = single
+        return inherited
+
+    def _group(self, name: str | None) -> Definition:
+        return self.groups.get(name, {}) if name else {}
+
+
+def _combine(key: str, wanted: Any, given: list[Tree]) -> Tree | None:
+    """Combine the values of one key, the farthest first."""
+    origin = get_origin(wanted)
+    if key == "binds":
+        return _binds([tree for tree in given if isinstance(tree, Items)])
+    if origin is tuple:
+        return _lists([tree for tree in given if isinstance(tree, Items)])
+    if issubclass_of(origin, Mapping):
+        return merge([tree for tree in given if isinstance(tree, Table)], deep=key == "config")
+    set_ones = [tree for tree in given if isinstance(tree, Table) or _is_set(tree)]
+    return set_ones[-1] if set_ones else None
+
+
+def _is_set(tree: Tree) -> bool:
+    return isinstance(tree, Scalar) and tree.text != "" and (tree.value is True or tree.value != 0)
+
+
+def _lists(given: list[Items]) -> Items | None:
+    if not given:
+        return None
+    once: dict[str, Tree] = {}
+    for tree in given:
+        for item in tree.items:
+            if isinstance(item, Scalar):
+                once.setdefault(item.text, item)
+    return Items(given[-1].place, given[-1].path, tuple(once.values()))
+
+
+def _binds(given: list[Items]) -> Items | None:
+    joined = _lists(given)
+    if joined is None:
+        return None
+    by_destination: dict[str, Scalar] = {}
+    for item in joined.items:
+        if isinstance(item, Scalar):
+            by_destination[item.text.split(":")[1] if ":" in item.text else item.text] = item
+    return Items(joined.place, joined.path, tuple(sorted(by_destination.values(), key=lambda item: item.text)))
+
+
+def merge(given: list[Table], *, deep: bool) -> Table | None:
+    """Merge mappings, the farthest first; `deep` merges mappings inside them too."""
+    if not given:
+        return None
+    entries: dict[str, Tree] = {}
+    keys = {}
+    for table in given:
+        for key, value in table.entries.items():
+            before = entries.get(key)
+            if deep and isinstance(before, Table) and isinstance(value, Table):
+                value = merge([before, value], deep=True) or value  # noqa: PLW2901
+            entries[key] = value
+            keys[key] = table.keys[key]
+    return Table(given[-1].place, given[-1].path, entries, keys)
+
+
+def _single(level: Definition, key: str) -> Scalar | None:
+    tree = level.get(key)
+    return tree if isinstance(tree, Scalar) and tree.text and not is_null(tree) else None
+
+
+def _text(level: Definition, key: str) -> str | None:
+    single = _single(level, key)
+    return single.text if single else None

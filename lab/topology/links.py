@@ -1,0 +1,328 @@
+"""Links: brief and extended, as far as one link can be judged alone."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Interface, IPv6Interface
+from typing import Final
+
+from lab.topology.addresses import objection_to_address
+from lab.topology.keys import (
+    BRIEF_ENDS_REFUSED,
+    BRIEF_KEYS,
+    DUMMY_KEYS,
+    ENDPOINT_KEYS,
+    ENDPOINT_REFUSED,
+    LINK_REFUSED,
+    LINK_TYPES,
+    LINK_TYPES_REFUSED,
+    VETH_KEYS,
+)
+from lab.topology.mistakes import Findings, did_you_mean, one_of, quote
+from lab.topology.model import DEFAULT_MTU, Endpoint, Family, Interface, Link, LinkIntent
+from lab.topology.names import objection_to_interface
+from lab.topology.shape import Wrong, is_null, refused, take
+from lab.topology.source import Items, Key, Scalar, Table, Tree
+
+FAMILIES: Final[Mapping[Family, type[Interface]]] = {"ipv4": IPv4Interface, "ipv6": IPv6Interface}
+
+LEAST_MTU = 68
+LEAST_MTU_IPV6 = 1280
+"""Octets that every link must carry in one piece (RFC 791, RFC 8200)."""
+LARGEST_MTU = 65535
+
+_MAC = re.compile(r"([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
+
+
+@dataclass
+class End:
+    """One end of a link, as read."""
+
+    tree: Tree
+    node: str = ""
+    interface: str = ""
+    mac: str | None = None
+    addresses: dict[Family, tuple[Interface, Tree]] = field(default_factory=dict)
+    damaged: bool = False
+    """An address of it was refused: what needs one must not be blamed for that."""
+
+    def __str__(self) -> str:
+        return f"{self.node}:{self.interface}"
+
+    def address(self, family: Family) -> Interface | None:
+        """Return its address of a family, if it has one."""
+        located = self.addresses.get(family)
+        return located[0] if located else None
+
+
+@dataclass
+class Wire:
+    """A link, as read."""
+
+    kind: str
+    tree: Tree
+    ends: list[End]
+    mtu: int = DEFAULT_MTU
+    intent: LinkIntent = LinkIntent()
+
+    def link(self) -> Link:
+        """Return the link as the model has it."""
+        return Link(
+            kind="dummy" if self.kind == "dummy" else "veth",
+            endpoints=tuple(
+                Endpoint(
+                    node=end.node,
+                    interface=end.interface,
+                    mac=end.mac,
+                    ipv4=end.addresses["ipv4"][0] if "ipv4" in end.addresses else None,  # type: ignore[arg-type]
+                    ipv6=end.addresses["ipv6"][0] if "ipv6" in end.addresses else None,  # type: ignore[arg-type]
+                )
+                for end in self.ends
+            ),
+            mtu=self.mtu,
+            intent=self.intent,
+        )
+
+
+def read_links(tree: Tree | None, findings: Findings) -> list[Wire]:
+    """Read the `links` list. A link that is wrong in part is returned without that part."""
+    if tree is None or is_null(tree):
+        return []
+    if not isinstance(tree, Items):
+        refused(tree, tuple[str, ...], findings)
+        return []
+    wires = [_Reader(findings).read(item) for item in tree.items]
+    return [wire for wire in wires if wire is not None]
+
+
+@dataclass(frozen=True)
+class _Reader:
+    findings: Findings
+
+    def read(self, tree: Tree) -> Wire | None:
+        if not isinstance(tree, Table):
+            refused(tree, Mapping[str, str], self.findings)
+            return None
+        kind = self._kind(tree)
+        if kind is None:
+            return None
+        keys = {"": BRIEF_KEYS, "veth": VETH_KEYS, "dummy": DUMMY_KEYS}[kind]
+        self._check_keys(tree, (*keys, "type"), LINK_REFUSED)
+        ends = self._one_end(tree) if kind == "dummy" else self._two_ends(tree, brief=not kind)
+        if ends is None:
+            return None
+        if not kind:
+            for family in FAMILIES:
+                self._brief_addresses(tree, family, ends)
+        wire = Wire(kind or "veth", tree, ends, self._mtu(tree, ends), self._intent(tree))
+        if wire.kind == "dummy" and wire.intent.peering:
+            self.findings.add(tree.entries["vars"], "'peering' needs a link with two ends")
+        return wire
+
+    def _kind(self, tree: Table) -> str | None:
+        kind = tree.entries.get("type")
+        if kind is None or is_null(kind):
+            return ""
+        if not isinstance(kind, Scalar):
+            refused(kind, str, self.findings)
+            return None
+        name = kind.text.strip().lower()
+        if name == "brief":
+            return ""
+        if name in LINK_TYPES:
+            return name
+        if name in LINK_TYPES_REFUSED:
+            self.findings.add(
+                kind, f"the lab does not support links of type {name!r}: {LINK_TYPES_REFUSED[name]}"
+            )
+        else:
+            hint = did_you_mean(name, LINK_TYPES) or f"the types are {one_of(LINK_TYPES)}"
+            self.findings.add(kind, f"unknown link type {quote(kind.text)}", hint)
+        return None
+
+    def _check_keys(self, tree: Table, right: tuple[str, ...], unsupported: Mapping[str, str]) -> None:
+        for key in tree.entries:
+            if key in right:
+                continue
+            if key in unsupported:
+                self.findings.add(tree.keys[key], f"the lab does not support {key!r} here: {unsupported[key]}")
+            else:
+                self.findings.add(tree.keys[key], f"unknown key {quote(key)}", did_you_mean(key, right))
+
+    # --- ends ---------------------------------------------------------------------------------------------------
+
+    def _two_ends(self, tree: Table, *, brief: bool) -> list[End] | None:
+        endpoints = tree.entries.get("endpoints")
+        if endpoints is None:
+            self.findings.add(tree, "the key 'endpoints' is missing")
+            return None
+        if not isinstance(endpoints, Items) or len(endpoints.items) != 2:
+            count = f"{len(endpoints.items)}" if isinstance(endpoints, Items) else "no list of them"
+            self.findings.add(endpoints, f"a link has two endpoints, here is {count}")
+            return None
+        ends = [self._brief_end(item) if brief else self._end(item) for item in endpoints.items]
+        return [end for end in ends if end is not None] if all(ends) else None
+
+    def _one_end(self, tree: Table) -> list[End] | None:
+        endpoint = tree.entries.get("endpoint")
+        if endpoint is None:
+            self.findings.add(tree, "the key 'endpoint' is missing")
+            return None
+        end = self._end(endpoint)
+        return [end] if end else None
+
+    def _brief_end(self, tree: Tree) -> End | None:
+        if not isinstance(tree, Scalar) or ":" not in tree.text:
+            given = quote(tree.text) if isinstance(tree, Scalar) else "this"
+            hint = None if isinstance(tree, Scalar) else "the extended form needs 'type: veth'"
+            self.findings.add(tree, f"{given} is not an endpoint as in 'node:eth1'", hint)
+            return None
+        node, _, interface = tree.text.partition(":")
+        word = node.strip().lower()
+        if word in BRIEF_ENDS_REFUSED:
+            why = LINK_TYPES_REFUSED[word]
+            self.findings.add(tree, f"the lab does not support links of type {word!r}: {why}")
+            return None
+        end = End(tree, node, interface)
+        self._check_interface(end, tree)
+        return end
+
+    def _end(self, tree: Tree) -> End | None:
+        if not isinstance(tree, Table):
+            refused(tree, Mapping[str, str], self.findings)
+            return None
+        self._check_keys(tree, ENDPOINT_KEYS, ENDPOINT_REFUSED)
+        missing = [key for key in ("node", "interface") if is_absent(tree, key)]
+        for key in missing:
+            self.findings.add(tree, f"the key {key!r} is missing")
+        if missing:
+            return None
+        try:
+            node = take(tree.entries["node"], str, self.findings)
+            end = End(tree, node, take(tree.entries["interface"], str, self.findings))
+        except Wrong:
+            return None
+        self._check_interface(end, tree.entries["interface"])
+        if not is_absent(tree, "mac"):
+            self._mac(end, tree.entries["mac"])
+        for family in FAMILIES:
+            if not is_absent(tree, family):
+                self._address(end, family, tree.entries[family])
+        return end
+
+    def _check_interface(self, end: End, at: Tree) -> None:
+        if objection := objection_to_interface(end.interface):
+            self.findings.add(at, f"{quote(end.interface)} cannot name an interface", objection)
+
+    def _mac(self, end: End, tree: Tree) -> None:
+        text = tree.text if isinstance(tree, Scalar) else ""
+        if not _MAC.fullmatch(text):
+            self.findings.add(tree, f"{quote(text)} is no MAC address", "write it as '02:00:00:00:00:01'")
+        elif int(text[:2], 16) & 1:
+            self.findings.add(tree, f"{quote(text)} is a group address; an interface needs one of its own")
+        else:
+            end.mac = text
+
+    # --- addresses ----------------------------------------------------------------------------------------------
+
+    def _brief_addresses(self, tree: Table, family: Family, ends: list[End]) -> None:
+        listed = tree.entries.get(family)
+        if listed is None or is_null(listed):
+            return
+        if not isinstance(listed, Items):
+            refused(listed, tuple[str, ...], self.findings)
+            for end in ends:
+                end.damaged = True
+            return
+        if len(listed.items) > len(ends):
+            self.findings.add(listed, f"{len(listed.items)} addresses for a link with two ends")
+        for end, item in zip(ends, listed.items, strict=False):
+            # An empty entry means that this end has no address.
+            if not (isinstance(item, Scalar) and not item.text.strip()):
+                self._address(end, family, item)
+
+    def _address(self, end: End, family: Family, tree: Tree) -> None:
+        try:
+            address: Interface = take(tree, FAMILIES[family], self.findings)
+        except Wrong:
+            end.damaged = True
+            return
+        if objection := objection_to_address(address):
+            self.findings.add(tree, objection)
+            end.damaged = True
+            return
+        end.addresses[family] = (address, tree)
+
+    def _mtu(self, tree: Table, ends: list[End]) -> int:
+        given = tree.entries.get("mtu")
+        # containerlab takes 0 for a link without an MTU of its own.
+        if given is None or is_null(given) or (isinstance(given, Scalar) and given.text == "0"):
+            return DEFAULT_MTU
+        try:
+            mtu: int = take(given, int, self.findings)
+        except Wrong:
+            return DEFAULT_MTU
+        if not LEAST_MTU <= mtu <= LARGEST_MTU:
+            self.findings.add(given, f"an MTU lies between {LEAST_MTU} and {LARGEST_MTU} octets, {mtu} does not")
+            return DEFAULT_MTU
+        if mtu < LEAST_MTU_IPV6 and any("ipv6" in end.addresses for end in ends):
+            what = f"IPv6 needs an MTU of {LEAST_MTU_IPV6} octets or more, this link has {mtu}"
+            self.findings.add(given, what)
+        return mtu
+
+    def _intent(self, tree: Table) -> LinkIntent:
+        variables = tree.entries.get("vars")
+        if variables is None or is_null(variables):
+            return LinkIntent()
+        try:
+            intent: LinkIntent = take(variables, LinkIntent, self.findings)
+        except Wrong:
+            return LinkIntent()
+        return intent
+
+
+def is_absent(tree: Table, key: str) -> bool:
+    """Tell whether a key is missing or has no value."""
+    value = tree.entries.get(key)
+    return value is None or is_null(value)
+
+
+def check_ends(wires: list[Wire], nodes: Mapping[str, str], findings: Findings) -> None:
+    """Check what concerns several links: that each end's node exists and no interface is used twice.
+
+    `nodes` maps each node to its kind.
+    """
+    first: dict[tuple[str, str], End] = {}
+    for wire in wires:
+        for end in wire.ends:
+            at = _part(end, "node")
+            if end.node not in nodes:
+                findings.add(at, f"there is no node {quote(end.node)}", did_you_mean(end.node, nodes))
+                continue
+            bridge = nodes[end.node] == "bridge"
+            # containerlab keeps the ports of all bridges in one namespace, the host's.
+            place = ("", end.interface) if bridge else (end.node, end.interface)
+            if other := first.get(place):
+                line = other.tree.place.line
+                what = f"the interface {quote(str(end))} is the end of another link"
+                if other.node != end.node:
+                    what = f"two bridges cannot have a port of the same name, {quote(str(other))} is one"
+                findings.add(_part(end, "interface"), f"{what}, see line {line}")
+            else:
+                first[place] = end
+            if bridge:
+                _check_bridge_end(wire, end, findings)
+
+
+def _check_bridge_end(wire: Wire, end: End, findings: Findings) -> None:
+    if wire.kind == "dummy":
+        findings.add(end.tree, "a dummy interface belongs on a node of kind 'linux'")
+    for _, tree in end.addresses.values():
+        findings.add(tree, f"{quote(str(end))} is a bridge's port and has no address of its own")
+    end.addresses.clear()
+
+
+def _part(end: End, key: str) -> Tree | Key:
+    if isinstance(end.tree, Table) and key in end.tree.entries:
+        return end.tree.entries[key]
+    return end.tree

@@ -1,0 +1,286 @@
+"""Nodes: from what each inherited to the model, as far as one node can be judged alone."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lab.topology.definitions import read_definition, refuse_key
+from lab.topology.env_file import EnvFileError, parse_env
+from lab.topology.inherit import Definitions
+from lab.topology.keys import BRIDGE_KEYS, BRIEF_ENDS_REFUSED, KINDS, NODE_KEYS
+from lab.topology.magic import LAB_DIR, NODE_DIR, NODE_NAME, replace, replace_source
+from lab.topology.mistakes import Findings, Located, did_you_mean, one_of, quote
+from lab.topology.model import Node, NodeIntent, RouterIntent, StaticRoute, TunnelIntent
+from lab.topology.names import objection_to_interface, objection_to_name
+from lab.topology.shape import Wrong, is_null, refused, take
+from lab.topology.source import Items, Key, Scalar, Table, Tree, planted
+from lab.topology.vocabulary import Vocabulary
+
+_SIZE = re.compile(r"\d+(\.\d+)?\s*([kmgt]i?)?b?", re.IGNORECASE)
+_PULL_POLICIES = ("IfNotPresent", "Never", "Always")
+_IMPORT_ENVIRONMENT = "__IMPORT_ENVS"
+
+
+@dataclass
+class Draft:
+    """A node on its way to the model. What was wrong with it is noted and left out."""
+
+    name: str
+    key: Key
+    """Where the node's name stands."""
+    node: Node
+    image: Tree | None = None
+    network_mode_none: bool = False
+    router: Tree | None = None
+    tunnels: list[tuple[TunnelIntent, Tree]] = field(default_factory=list)
+    routes: list[tuple[StaticRoute, Tree]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class NodeReader:
+    """What reading any of the nodes takes."""
+
+    definitions: Definitions
+    vocabulary: Vocabulary
+    findings: Findings
+    tunnel: Mapping[str, Any]
+    """Laid over every tunnel."""
+    openvpn: str | None = None
+    """Laid over the version of every tunnel that asks for one."""
+    shortest_name: int = 1
+
+    def read(self, name: str, key: Key, tree: Tree) -> Draft:
+        """Read one node."""
+        findings = self.findings
+        self._check_name(name, key)
+        own = read_definition(tree, findings)
+        kind_tree, group_tree = self.definitions.kind_of(own), self.definitions.group_of(own)
+        kind = kind_tree.text.lower() if kind_tree else ""
+        if not kind:
+            findings.add(key, "the node has no kind", f"choose one of {one_of(KINDS)}")
+        groups = self.definitions.groups
+        if group_tree is not None and group_tree.text not in groups:
+            hint = did_you_mean(group_tree.text, groups)
+            findings.add(group_tree, f"there is no group {quote(group_tree.text)} under 'groups'", hint)
+        inherited = self.definitions.inherit(own)
+        if kind == "bridge":
+            return self._bridge(name, key, tree, inherited)
+        return self._container(name, key, inherited)
+
+    def _check_name(self, name: str, key: Key) -> None:
+        if objection := objection_to_name(name, shortest=self.shortest_name):
+            self.findings.add(key, f"{quote(name)} cannot name a node", objection)
+        elif name.lower() in BRIEF_ENDS_REFUSED:
+            self.findings.add(key, f"{quote(name)} cannot name a node", "the word has a meaning of its own in links")
+
+    def _bridge(self, name: str, key: Key, tree: Tree, inherited: dict[str, Tree]) -> Draft:
+        if objection := objection_to_interface(name):
+            self.findings.add(key, f"{quote(name)} cannot name a bridge, which is an interface", objection)
+        for own_key in tree.keys if isinstance(tree, Table) else ():
+            if own_key in NODE_KEYS and isinstance(tree, Table):
+                refuse_key(own_key, tree.keys[own_key], self.findings, bridge=True)
+        values = self._values({k: v for k, v in inherited.items() if k in BRIDGE_KEYS})
+        return Draft(name, key, Node.model_construct(**{**values, "name": name, "kind": "bridge"}))
+
+    def _container(self, name: str, key: Key, inherited: dict[str, Tree]) -> Draft:
+        values = self._values(inherited)
+        values.update(name=name, kind="linux")
+        mode = values.pop("network_mode", "")
+        if mode and mode.lower() != "none":
+            what = f"the lab does not support the network mode {quote(mode)}: its nodes have the file's wires only"
+            self.findings.add(inherited["network-mode"], what, "write 'network-mode: none'")
+        if "image" not in values:
+            self.findings.add(key, "the node has no image")
+        elif not values["image"] or re.search(r"\s", values["image"]):
+            self.findings.add(inherited["image"], f"{quote(values['image'])} is no image")
+        if "image_pull_policy" in values:
+            values["image_pull_policy"] = self._pull_policy(values["image_pull_policy"], inherited)
+        for size in ("memory", "shm-size"):
+            text = values.get(size.replace("-", "_"))
+            if text is not None and not _SIZE.fullmatch(text):
+                self.findings.add(inherited[size], f"{quote(text)} is no amount of memory", "write it as '512MB'")
+        env_files = inherited.get("env-files")
+        values.pop("env_files", None)
+        values["env"] = {**self._env_files(env_files, name), **self._env(values.get("env", {}), inherited)}
+        if "tmpfs" in values:
+            values["tmpfs"] = tuple(f"{path}:{how}" if how else path for path, how in values["tmpfs"].items())
+        if binds := inherited.get("binds"):
+            values["binds"] = self._binds(binds, name)
+        values["exec"] = tuple(replace(line, {NODE_NAME: name}) for line in values.get("exec", ()))
+        draft = Draft(name, key, Node.model_construct(), inherited.get("image"), mode.lower() == "none")
+        self._intent(inherited.get("config"), draft)
+        router = self._router(draft.router)
+        intent = NodeIntent(
+            router=router,
+            tunnels=tuple(tunnel for tunnel, _ in draft.tunnels),
+            routes=tuple(route for route, _ in draft.routes),
+        )
+        draft.node = Node.model_construct(**values, intent=intent)
+        return draft
+
+    def _values(self, inherited: dict[str, Tree]) -> dict[str, Any]:
+        """Return the values by the model's names; their types have been checked at each level already."""
+        return {
+            key.replace("-", "_"): take(tree, NODE_KEYS[key], Findings(self.findings.file))
+            for key, tree in inherited.items()
+            if key not in ("kind", "config")
+        }
+
+    def _pull_policy(self, text: str, inherited: dict[str, Tree]) -> str:
+        for policy in _PULL_POLICIES:
+            if policy.lower() == text.strip().lower():
+                return policy
+        hint = did_you_mean(text, _PULL_POLICIES)
+        tree = inherited["image-pull-policy"]
+        self.findings.add(tree, f"{quote(text)} is not one of {one_of(_PULL_POLICIES)}", hint)
+        return _PULL_POLICIES[0]
+
+    # --- environment and files ----------------------------------------------------------------------------------
+
+    def _env(self, env: dict[str, str], inherited: dict[str, Tree]) -> dict[str, str]:
+        tree = inherited.get("env")
+        for name in env:
+            at: Located = tree.keys[name] if isinstance(tree, Table) else tree  # type: ignore[assignment]
+            if name == _IMPORT_ENVIRONMENT:
+                why = "a lab must not depend on the shell it is started from; name variables as ${VAR}"
+                self.findings.add(at, f"the lab does not support {name!r}", why)
+            elif "=" in name:
+                self.findings.add(at, f"{quote(name)} cannot name a variable")
+        return env
+
+    def _env_files(self, tree: Tree | None, node: str) -> dict[str, str]:
+        env: dict[str, str] = {}
+        for item in tree.items if isinstance(tree, Items) else ():
+            if not isinstance(item, Scalar):
+                continue
+            try:
+                env.update(parse_env(self._resolve(item.text).read_text("utf-8")))
+            except EnvFileError as error:
+                self.findings.add(item, f"{quote(item.text)}: {error}")
+            except (OSError, ValueError) as error:
+                self.findings.add(item, f"cannot read {quote(item.text)}: {_reason(error)}")
+        return env
+
+    def _binds(self, tree: Tree, node: str) -> tuple[str, ...]:
+        binds = []
+        for item in tree.items if isinstance(tree, Items) else ():
+            if not isinstance(item, Scalar):
+                continue
+            parts = item.text.split(":")
+            if not 2 <= len(parts) <= 3 or not parts[0] or not parts[1].startswith("/"):
+                self.findings.add(item, f"{quote(item.text)} is no bind", "write SOURCE:/DESTINATION[:OPTIONS]")
+                continue
+            source, _, rest = replace_source(item.text, {NODE_NAME: node}).partition(":")
+            if not source.startswith((LAB_DIR, NODE_DIR)):
+                path = self._resolve(source)
+                if "__clab" not in source and not _exists(path):
+                    self.findings.add(item, f"there is no {quote(source)} to bind")
+                source = str(path)
+            binds.append(f"{source}:{rest}")
+        return tuple(sorted(binds))
+
+    def _resolve(self, path: str) -> Path:
+        """Return the path as containerlab resolves it: relative to the topology file's directory."""
+        directory = Path(os.path.abspath(self.findings.file)).parent  # noqa: PTH100 - keeps symbolic links
+        return Path(os.path.normpath(directory / os.path.expanduser(path)))  # noqa: PTH111 - never raises
+
+    # --- what is ours -------------------------------------------------------------------------------------------
+
+    def _intent(self, config: Tree | None, draft: Draft) -> None:
+        variables = config.entries.get("vars") if isinstance(config, Table) else None
+        if not isinstance(variables, Table):
+            return
+        router = variables.entries.get("router")
+        draft.router = None if router is None or is_null(router) else router
+        for tree in self._each(variables.entries.get("tunnels")):
+            try:
+                laid_over = lay_over(tree, self.tunnel)
+                if self.openvpn is not None and not is_null(below(laid_over, ("openvpn",))):
+                    if isinstance(laid_over, Table) and "openvpn" in laid_over.entries:
+                        laid_over = lay_over(laid_over, {"openvpn": self.openvpn})
+                draft.tunnels.append((take(laid_over, TunnelIntent, self.findings), laid_over))
+            except Wrong:
+                continue
+        for tree in self._each(variables.entries.get("routes")):
+            try:
+                draft.routes.append((take(tree, StaticRoute, self.findings), tree))
+            except Wrong:
+                continue
+
+    def _each(self, tree: Tree | None) -> tuple[Tree, ...]:
+        if tree is None or is_null(tree):
+            return ()
+        if not isinstance(tree, Items):
+            refused(tree, tuple[str, ...], self.findings)
+            return ()
+        return tree.items
+
+    def _router(self, tree: Tree | None) -> RouterIntent | None:
+        if tree is None:
+            return None
+        try:
+            router: RouterIntent = take(tree, RouterIntent, self.findings)
+        except Wrong:
+            return None
+        daemons = self.vocabulary.daemons
+        if router.daemon not in daemons:
+            hint = did_you_mean(router.daemon, daemons) or f"the lab knows {one_of(daemons)}"
+            at = below(tree, ("daemon",))
+            self.findings.add(at, f"unknown routing daemon {quote(router.daemon)}", hint)
+        seen: set[Any] = set()
+        for i, network in enumerate(router.networks):
+            if network in seen:
+                self.findings.add(below(tree, ("networks", i)), f"{network} stands in this list already")
+            seen.add(network)
+        if router.timers.hold <= router.timers.keepalive:
+            what = f"the hold time of {router.timers.hold} s does not exceed the keepalive time"
+            self.findings.add(below(tree, ("timers", "hold")), what)
+        return router
+
+
+def below(tree: Tree, path: tuple[str | int, ...]) -> Tree:
+    """Return what stands in a tree under a path, or the last thing on the way to it that does."""
+    for step in path:
+        if isinstance(tree, Table) and isinstance(step, str) and step in tree.entries:
+            tree = tree.entries[step]
+        elif isinstance(tree, Items) and isinstance(step, int) and 0 <= step < len(tree.items):
+            tree = tree.items[step]
+        else:
+            break
+    return tree
+
+
+def lay_over(tree: Tree, values: Mapping[str, Any]) -> Tree:
+    """Return a tunnel's tree with other values laid over it, `options` key by key."""
+    if not values or not isinstance(tree, Table):
+        return tree
+    entries, keys = dict(tree.entries), dict(tree.keys)
+    for key, value in values.items():
+        planted_value = planted(value, tree.place, (*tree.path, str(key)))
+        before = entries.get(key)
+        if key == "options" and isinstance(before, Table) and isinstance(planted_value, Table):
+            planted_value = Table(
+                tree.place,
+                planted_value.path,
+                {**before.entries, **planted_value.entries},
+                {**before.keys, **planted_value.keys},
+            )
+        entries[key] = planted_value
+        keys[key] = Key(tree.place, planted_value.path)
+    return Table(tree.place, tree.path, entries, keys)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return "it is not UTF-8" if isinstance(error, UnicodeError) else "the path is not valid"

@@ -1,0 +1,281 @@
+"""Tunnels: from what the file asks for to tunnels with every default filled in."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from typing import Final
+
+from lab.topology.addresses import Use, objection_to_address, overlap
+from lab.topology.links import FAMILIES, End, Wire
+from lab.topology.mistakes import Findings, did_you_mean, one_of, quote
+from lab.topology.model import Address, Family, Interface, Prefix, Tunnel, TunnelEnds, TunnelIntent
+from lab.topology.names import objection_to_name
+from lab.topology.nodes import Draft, below
+from lab.topology.paths import arrival
+from lab.topology.source import Tree
+from lab.topology.vocabulary import Vocabulary
+
+FIRST_PORT = 1194
+"""OpenVPN's registered port; the next tunnels of a server get the next ones."""
+LAST_PORT = 65535
+
+POOLS: Final[Mapping[Family, tuple[Prefix, int]]] = {
+    "ipv4": (IPv4Network("10.255.0.0/16"), 30),
+    "ipv6": (IPv6Network("2001:db8:ff00::/40"), 64),
+}
+"""Where inner addresses come from that the file does not give, and the length of each tunnel's subnet."""
+
+
+@dataclass
+class Request:
+    """A tunnel that the file asks for, between two nodes that exist."""
+
+    client: str
+    server: str
+    intent: TunnelIntent
+    tree: Tree
+    name: str = ""
+    port: int = 0
+    device: str = ""
+    server_device: str = ""
+    outer: Address | None = None
+    inner: dict[Family, TunnelEnds] = field(default_factory=dict)
+
+
+def requests(drafts: Mapping[str, Draft], vocabulary: Vocabulary, findings: Findings) -> list[Request]:
+    """Return the tunnels of all nodes in the file's order, but for those to nowhere, which are noted."""
+    found = []
+    for draft in drafts.values():
+        for intent, tree in draft.tunnels:
+            _check_mode(intent, tree, vocabulary, findings)
+            to = below(tree, ("to",))
+            if intent.to not in drafts:
+                findings.add(to, f"there is no node {quote(intent.to)}", did_you_mean(intent.to, drafts))
+            elif intent.to == draft.name:
+                findings.add(to, f"{quote(intent.to)} is the node itself")
+            elif drafts[intent.to].node.kind == "bridge":
+                findings.add(to, f"{quote(intent.to)} is a bridge and runs no OpenVPN")
+            else:
+                found.append(Request(draft.name, intent.to, intent, tree))
+    return found
+
+
+def _check_mode(intent: TunnelIntent, tree: Tree, vocabulary: Vocabulary, findings: Findings) -> None:
+    check = vocabulary.modes.get(intent.mode)
+    if check is None:
+        hint = did_you_mean(intent.mode, vocabulary.modes) or f"the modes are {one_of(vocabulary.modes)}"
+        findings.add(below(tree, ("mode",)), f"unknown tunnel mode {quote(intent.mode)}", hint)
+        return
+    for objection in check(intent):
+        findings.add(below(tree, objection.path), objection.what, objection.hint)
+
+
+def settle(
+    wanted: Sequence[Request], wires: Sequence[Wire], kinds: Mapping[str, str], findings: Findings
+) -> list[Use]:
+    """Give each tunnel its name, port, devices and outer address; return the inner addresses that the file gives."""
+    _name(wanted, findings)
+    _number_ports(wanted, findings)
+    _name_devices(wanted, wires, findings)
+    uses: list[Use] = []
+    for request in wanted:
+        _find_path(request, wires, kinds, findings)
+        uses += _declared(request, findings)
+    return uses
+
+
+def _name(wanted: Sequence[Request], findings: Findings) -> None:
+    taken: dict[str, Request] = {}
+    for request in wanted:
+        name = request.intent.name
+        if name is None:
+            continue
+        at = below(request.tree, ("name",))
+        if objection := objection_to_name(name):
+            findings.add(at, f"{quote(name)} cannot name a tunnel", objection)
+        elif name in taken:
+            line = taken[name].tree.place.line
+            findings.add(at, f"the tunnel in line {line} is named {quote(name)} already")
+        taken.setdefault(name, request)
+        request.name = name
+    for request in wanted:
+        base, number = f"{request.client}-{request.server}", 1
+        while not request.name:
+            name = base if number == 1 else f"{base}-{number}"
+            if name not in taken:
+                taken[name] = request
+                request.name = name
+            number += 1
+
+
+def _number_ports(wanted: Sequence[Request], findings: Findings) -> None:
+    taken: dict[tuple[str, str, int], Request] = {}
+    for request in wanted:
+        port = request.intent.port
+        if port is None:
+            continue
+        request.port = port
+        first = taken.setdefault((request.server, request.intent.transport, port), request)
+        if first is not request:
+            findings.add(
+                below(request.tree, ("port",)),
+                f"{request.intent.transport} port {port} of {quote(request.server)} is that of the tunnel"
+                f" {quote(first.name)} already, see line {first.tree.place.line}",
+            )
+    for request in wanted:
+        key = (request.server, request.intent.transport)
+        port = FIRST_PORT
+        while not request.port and port <= LAST_PORT:
+            if (*key, port) not in taken:
+                taken[*key, port] = request
+                request.port = port
+            port += 1
+
+
+def device_prefix(mode: str) -> str:
+    """Return how the tunnel devices of a mode are named, before the number."""
+    return "tun"
+
+
+def _name_devices(wanted: Sequence[Request], wires: Sequence[Wire], findings: Findings) -> None:
+    counts: dict[str, int] = {}
+
+    def next_device(node: str, mode: str) -> str:
+        counts[node] = counts.get(node, 0) + 1
+        return f"{device_prefix(mode)}{counts[node] - 1}"
+
+    holders: dict[tuple[str, str], str] = {}
+    for request in wanted:
+        request.device = next_device(request.client, request.intent.mode)
+        request.server_device = next_device(request.server, request.intent.mode)
+        holders[request.client, request.device] = request.name
+        holders[request.server, request.server_device] = request.name
+    for wire in wires:
+        for end in wire.ends:
+            if tunnel := holders.get((end.node, end.interface)):
+                what = f"the interface {quote(str(end))} is the device of the tunnel {quote(tunnel)}"
+                findings.add(end.tree, what)
+
+
+def _find_path(
+    request: Request, wires: Sequence[Wire], kinds: Mapping[str, str], findings: Findings
+) -> None:
+    family = request.intent.outer
+    end = arrival(wires, request.client, request.server, family)
+    if end is not None:
+        address = end.address(family)
+        request.outer = address.ip if address else None
+        return
+    between = f"no path of links leads from {quote(request.client)} to {quote(request.server)}"
+    if arrival(wires, request.client, request.server, None) is not None:
+        without = [name for name in (request.client, request.server) if not _has(wires, name, family)]
+        if without:
+            between += f" over {family}: {' and '.join(map(quote, without))} has no {family} address on a link"
+        else:
+            between += f" that has {family} addresses at both ends"
+    findings.add(below(request.tree, ("to",)), f"a tunnel without a path: {between}")
+
+
+def _has(wires: Sequence[Wire], node: str, family: Family) -> bool:
+    ends: list[End] = [end for wire in wires if len(wire.ends) == 2 for end in wire.ends]
+    return any(end.node == node and family in end.addresses for end in ends)
+
+
+# --- inner addresses -------------------------------------------------------------------------------------------
+
+
+def _declared(request: Request, findings: Findings) -> list[Use]:
+    """Take over the inner addresses that the file gives, and return those that are right."""
+    uses = []
+    given: dict[Family, TunnelEnds | None] = {"ipv4": request.intent.ipv4, "ipv6": request.intent.ipv6}
+    for family, ends in given.items():
+        if ends is None:
+            continue
+        request.inner[family] = ends
+        trees = {key: below(request.tree, (family, key)) for key in ("local", "peer")}
+        sides = {"local": ends.local, "peer": ends.peer}
+        good = True
+        for key, side in sides.items():
+            if not isinstance(side, FAMILIES[family]):
+                findings.add(trees[key], f"{side} is no {family} address")
+                good = False
+            elif objection := objection_to_address(side):
+                findings.add(trees[key], objection)
+                good = False
+        if not good:
+            continue
+        if ends.local.network != ends.peer.network:
+            what = f"{ends.local} and {ends.peer} are not in the same subnet"
+            findings.add(trees["peer"], what, "a tunnel's two ends share one")
+            continue
+        holder = f"the tunnel {quote(request.name)}"
+        domain = f"tunnel {request.client} {request.tree.place} {request.name}"
+        uses += [Use(side, holder, domain, trees[key]) for key, side in sides.items()]
+    return uses
+
+
+def allot(wanted: Sequence[Request], declared: Sequence[Prefix], findings: Findings) -> None:
+    """Give inner addresses to the tunnels that have none, apart from everything that the file declares."""
+    for family in FAMILIES:
+        free = _free_subnets(family, declared)
+        for request in wanted:
+            if family in request.inner:
+                continue
+            subnet = next(free, None)
+            if subnet is None:
+                pool, _ = POOLS[family]
+                findings.add(request.tree, f"no subnet of {pool} is left for the tunnel", f"give it '{family}'")
+                continue
+            server, client = _first_two(subnet)
+            request.inner[family] = TunnelEnds(local=client, peer=server)
+
+
+def _free_subnets(family: Family, declared: Sequence[Prefix]) -> Iterator[Prefix]:
+    pool, length = POOLS[family]
+    near = [prefix for prefix in declared if overlap(prefix, pool)]
+    if any(prefix.prefixlen <= pool.prefixlen for prefix in near):
+        return
+    number, count = 0, 1 << (length - pool.prefixlen)
+    base, width = int(pool.network_address), 1 << (pool.max_prefixlen - length)
+    while number < count:
+        subnet = type(pool)((base + number * width, length))
+        around = next((prefix for prefix in near if overlap(prefix, subnet)), None)
+        if around is None:
+            yield subnet
+            number += 1
+        else:
+            # Behind the declared prefix at once: it may cover millions of ours.
+            number = max(number + 1, (int(around.broadcast_address) + 1 - base) // width)
+
+
+def _first_two(subnet: Prefix) -> tuple[Interface, Interface]:
+    first, second = subnet.network_address + 1, subnet.network_address + 2
+    if subnet.version == 4:
+        return IPv4Interface((int(first), subnet.prefixlen)), IPv4Interface((int(second), subnet.prefixlen))
+    return IPv6Interface((int(first), subnet.prefixlen)), IPv6Interface((int(second), subnet.prefixlen))
+
+
+def finished(wanted: Sequence[Request]) -> tuple[Tunnel, ...]:
+    """Return the tunnels; to be called when nothing is wrong with them."""
+    return tuple(
+        Tunnel.model_validate(
+            {
+                "name": request.name,
+                "server": request.server,
+                "client": request.client,
+                "mode": request.intent.mode,
+                "transport": request.intent.transport,
+                "outer": request.intent.outer,
+                "port": request.port,
+                "server_outer": request.outer,
+                "server_ipv4": request.inner["ipv4"].peer,
+                "client_ipv4": request.inner["ipv4"].local,
+                "server_ipv6": request.inner["ipv6"].peer,
+                "client_ipv6": request.inner["ipv6"].local,
+                "device": request.device,
+                "server_device": request.server_device,
+                "options": request.intent.options,
+            }
+        )
+        for request in wanted
+    )

@@ -1,0 +1,277 @@
+"""Reading a topology file: everything is checked, every mistake reported, before anything is created."""
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lab.errors import InputError
+from lab.topology import plan
+from lab.topology.addresses import Use, check_uses
+from lab.topology.definitions import read_definitions
+from lab.topology.envsubst import Expanded, SubstitutionError, expand, verbatim
+from lab.topology.keys import TOP_KEYS, TOP_REFUSED, TOPOLOGY_KEYS
+from lab.topology.links import FAMILIES, Wire, check_ends, read_links
+from lab.topology.mistakes import Findings, did_you_mean, nearest, quote
+from lab.topology.model import Node, Place, Prefix, Topology
+from lab.topology.names import objection_to_name
+from lab.topology.nodes import Draft, NodeReader
+from lab.topology.paths import domains
+from lab.topology.routes import check_peerings, check_router_ids, check_routes
+from lab.topology.shape import is_null, refused
+from lab.topology.source import Key, Scalar, Table, compose
+from lab.topology.versions import known, settle_images
+from lab.topology.vocabulary import Vocabulary
+
+LARGEST_FILE = 1 << 20
+"""Octets of a topology file at most."""
+
+LAB_NAME_PREFIX = "__lab-name"
+
+
+def read(
+    path: Path,
+    vocabulary: Vocabulary,
+    *,
+    name: str | None = None,
+    openvpn: str | None = None,
+    tunnel: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Topology:
+    """Read a topology file.
+
+    `name` replaces the lab's name; `openvpn` the version in the images of our family and in every tunnel.
+    `tunnel` is laid over every tunnel of the file, keys as in the file, its `options` key by key. `environ` is
+    what `${VAR}` in the file refers to, by default the process's own environment.
+
+    Raises TopologyError with all mistakes, or InputError if the file cannot be read at all.
+    """
+    path = Path(path)
+    return parse(
+        _text_of(path), path, vocabulary, name=name, openvpn=openvpn, tunnel=tunnel, environ=environ
+    )
+
+
+def parse(
+    text: str,
+    file: Path,
+    vocabulary: Vocabulary,
+    *,
+    name: str | None = None,
+    openvpn: str | None = None,
+    tunnel: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Topology:
+    """Do the same as `read` with a text; `file` is the name it goes by and what relative paths are relative to."""
+    findings = Findings(file)
+    overrides = dict(tunnel or {})
+    if openvpn is not None and not known(openvpn, vocabulary.openvpn, _Override(file, "openvpn"), findings):
+        openvpn = None
+    root = _compose(text, file, os.environ if environ is None else environ, findings)
+    topology = None
+    if root is not None:
+        topology = _read_top(root, vocabulary, name, openvpn, overrides, findings)
+    findings.raise_any()
+    assert topology is not None  # noqa: S101 - without a topology there is a mistake
+    return topology
+
+
+def _text_of(path: Path) -> str:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            kind = "a directory" if path.is_dir() else "no regular file"
+            raise InputError(f"cannot read the topology {quote(path)}: it is {kind}")
+        data = path.read_bytes()
+    except OSError as error:
+        reason = (error.strerror or "it cannot be opened").lower()
+        raise InputError(f"cannot read the topology {quote(path)}: {reason}") from error
+    except ValueError as error:
+        raise InputError(f"cannot read the topology {quote(path)}: the path is not valid") from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(f"cannot read the topology {quote(path)}: line {line} is not UTF-8") from error
+
+
+class _Override:
+    """The place of a value that came with the call and not from the file."""
+
+    def __init__(self, file: Path, key: str) -> None:
+        self.place = Place(file, 1, 1)
+        self.path = (key,)
+
+
+def _compose(text: str, file: Path, environ: Mapping[str, str], findings: Findings) -> Table | None:
+    if len(text) > LARGEST_FILE:
+        findings.add_whole(f"the file is larger than {LARGEST_FILE} characters")
+        return None
+    if "{{" in text:
+        _note_at(
+            text.index("{{"), verbatim(text), file, findings, "the lab does not render Go templates: '{{' stands here"
+        )
+        return None
+    try:
+        expanded = expand(text, environ)
+    except SubstitutionError as error:
+        _note_at(error.offset, verbatim(text), file, findings, str(error))
+        return None
+    root = compose(expanded, file, findings)
+    if root is not None and not isinstance(root, Table):
+        refused(root, Mapping[str, str], findings)
+        return None
+    return root
+
+
+def _note_at(offset: int, text: Expanded, file: Path, findings: Findings, what: str) -> None:
+    findings.add(Key(Place(file, *text.original_position(offset)), ()), what)
+
+
+def _read_top(
+    root: Table,
+    vocabulary: Vocabulary,
+    name: str | None,
+    openvpn: str | None,
+    tunnel: dict[str, Any],
+    findings: Findings,
+) -> Topology | None:
+    for key in root.entries:
+        if key in TOP_REFUSED:
+            findings.add(root.keys[key], f"the lab does not support {key!r}: {TOP_REFUSED[key]}")
+        elif key not in TOP_KEYS:
+            findings.add(root.keys[key], f"unknown key {quote(key)}", did_you_mean(key, TOP_KEYS))
+    lab_name = _lab_name(root, name, findings)
+    prefix = _prefix(root, findings)
+    tree = root.entries.get("topology")
+    if tree is None or is_null(tree):
+        findings.add(root, "the key 'topology' is missing")
+        return None
+    if not isinstance(tree, Table):
+        refused(tree, Mapping[str, str], findings)
+        return None
+    for key in tree.entries:
+        if key not in TOPOLOGY_KEYS:
+            findings.add(tree.keys[key], f"unknown key {quote(key)}", did_you_mean(key, TOPOLOGY_KEYS))
+    reader = NodeReader(
+        read_definitions(tree, findings), vocabulary, findings, tunnel, openvpn, 2 if prefix == "" else 1
+    )
+    drafts = _read_nodes(tree, reader, findings)
+    wires = read_links(tree.entries.get("links"), findings)
+    tunnels = _check_together(drafts, wires, vocabulary, openvpn, findings)
+    if len(findings):
+        return None
+    return Topology(
+        name=lab_name,
+        prefix=prefix,
+        file=findings.file,
+        nodes={name: Node.model_validate(dict(draft.node)) for name, draft in drafts.items()},
+        links=tuple(wire.link() for wire in wires),
+        tunnels=plan.finished(tunnels),
+    )
+
+
+def _lab_name(root: Table, override: str | None, findings: Findings) -> str:
+    tree = root.entries.get("name")
+    if override is not None:
+        if objection := objection_to_name(override):
+            findings.add(_Override(findings.file, "name"), f"{quote(override)} cannot name a lab", objection)
+        return override
+    if tree is None or is_null(tree):
+        findings.add(root, "the key 'name' is missing")
+        return ""
+    if not isinstance(tree, Scalar):
+        refused(tree, str, findings)
+        return ""
+    if objection := objection_to_name(tree.text):
+        findings.add(tree, f"{quote(tree.text)} cannot name a lab", objection)
+    return tree.text
+
+
+def _prefix(root: Table, findings: Findings) -> str | None:
+    tree = root.entries.get("prefix")
+    if tree is None or is_null(tree):
+        return None
+    if not isinstance(tree, Scalar):
+        refused(tree, str, findings)
+        return None
+    if tree.text not in ("", LAB_NAME_PREFIX) and (objection := objection_to_name(tree.text)):
+        findings.add(tree, f"{quote(tree.text)} cannot be a prefix of names", objection)
+    return tree.text
+
+
+def _read_nodes(topology: Table, reader: NodeReader, findings: Findings) -> dict[str, Draft]:
+    tree = topology.entries.get("nodes")
+    if tree is None or is_null(tree) or (isinstance(tree, Table) and not tree.entries):
+        findings.add(topology if tree is None else tree, "the lab has no nodes")
+        return {}
+    if not isinstance(tree, Table):
+        refused(tree, Mapping[str, str], findings)
+        return {}
+    return {name: reader.read(name, tree.keys[name], value) for name, value in tree.entries.items()}
+
+
+def _check_together(
+    drafts: dict[str, Draft],
+    wires: list[Wire],
+    vocabulary: Vocabulary,
+    openvpn: str | None,
+    findings: Findings,
+) -> list[plan.Request]:
+    """Check what concerns several nodes and links; return the tunnels, settled as far as possible."""
+    kinds = {name: draft.node.kind for name, draft in drafts.items()}
+    check_ends(wires, kinds, findings)
+    _check_eth0(wires, drafts, findings)
+    for wire in wires:
+        for end in wire.ends:
+            if end.node not in drafts:
+                # The rest is judged as if the name were right, or one misspelt name would look like many mistakes.
+                end.node = nearest(end.node, drafts) or end.node
+    tunnels = plan.requests(drafts, vocabulary, findings)
+    settle_images(drafts, tunnels, vocabulary, openvpn, findings)
+    uses = _uses(wires, kinds, findings)
+    uses += plan.settle(tunnels, wires, kinds, findings)
+    check_uses(uses, findings)
+    check_routes(drafts, wires, findings)
+    check_peerings(drafts, wires, findings)
+    check_router_ids(drafts, findings)
+    plan.allot(tunnels, [*(use.interface.network for use in uses), *_prefixes(drafts)], findings)
+    return tunnels
+
+
+def _check_eth0(wires: list[Wire], drafts: Mapping[str, Draft], findings: Findings) -> None:
+    for wire in wires:
+        for end in wire.ends:
+            draft = drafts.get(end.node)
+            if draft is None or draft.node.kind == "bridge" or end.interface != "eth0":
+                continue
+            if not draft.network_mode_none:
+                what = f"containerlab has an 'eth0' of its own on {quote(end.node)}"
+                findings.add(end.tree, what, "set 'network-mode: none' there")
+
+
+def _uses(wires: list[Wire], kinds: Mapping[str, str], findings: Findings) -> list[Use]:
+    """Return the addresses of all links, and note ends of a wire that are not in one subnet."""
+    uses = []
+    for domain, wire in zip(domains(wires, kinds), wires, strict=True):
+        for end in wire.ends:
+            uses += [Use(a, quote(str(end)), domain, tree) for a, tree in end.addresses.values()]
+        if len(wire.ends) == 2:
+            one, other = wire.ends
+            for family in FAMILIES:
+                a, b = one.address(family), other.address(family)
+                if a is not None and b is not None and a.network != b.network:
+                    what = f"{a} of {quote(str(one))} and {b} are not in the same subnet"
+                    findings.add(other.addresses[family][1], what, "a link's two ends share one")
+    return uses
+
+
+def _prefixes(drafts: Mapping[str, Draft]) -> list[Prefix]:
+    """Return the prefixes that routers originate and static routes lead to."""
+    prefixes: list[Prefix] = []
+    for draft in drafts.values():
+        if draft.node.intent.router is not None:
+            prefixes += draft.node.intent.router.networks
+        # A default route covers everything, and so does not claim anything.
+        prefixes += [r.to for r, _ in draft.routes if r.to != "default" and r.to.prefixlen > 0]
+    return prefixes

@@ -1,0 +1,113 @@
+"""Static routes and peerings: what their other end must be."""
+
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+
+from lab.topology.links import FAMILIES, Wire
+from lab.topology.mistakes import Findings, did_you_mean, quote
+from lab.topology.model import Address, Family, StaticRoute
+from lab.topology.nodes import Draft, below
+from lab.topology.paths import meetings
+from lab.topology.source import Table, Tree
+
+
+def check_routes(drafts: Mapping[str, Draft], wires: Sequence[Wire], findings: Findings) -> None:
+    """Check every static route of every node."""
+    for draft in drafts.values():
+        seen = set()
+        for route, tree in draft.routes:
+            if route.to in seen:
+                findings.add(below(tree, ("to",)), f"a route to {route.to} stands in this list already")
+            seen.add(route.to)
+            _check_route(draft, route, below(tree, ("via",)), drafts, wires, findings)
+
+
+def _check_route(
+    draft: Draft,
+    route: StaticRoute,
+    via: Tree,
+    drafts: Mapping[str, Draft],
+    wires: Sequence[Wire],
+    findings: Findings,
+) -> None:
+    if route.via in drafts:
+        _check_via_node(draft, route, via, drafts, wires, findings)
+        return
+    try:
+        address: Address = ip_address(route.via)
+    except ValueError:
+        findings.add(via, f"there is no node {quote(route.via)}", did_you_mean(route.via, drafts))
+        return
+    if route.to != "default" and route.to.version != address.version:
+        findings.add(via, f"{address} and {route.to} are not of the same family")
+        return
+    own = [end for wire in wires for end in wire.ends if end.node == draft.name]
+    held = [interface for end in own for interface, _ in end.addresses.values()]
+    if any(interface.ip == address for interface in held):
+        findings.add(via, f"{address} is an address of {quote(draft.name)} itself")
+    elif not any(address in interface.network for interface in held) and not any(e.damaged for e in own):
+        findings.add(via, f"{address} is on no subnet that {quote(draft.name)} is connected to")
+
+
+def _check_via_node(
+    draft: Draft,
+    route: StaticRoute,
+    via: Tree,
+    drafts: Mapping[str, Draft],
+    wires: Sequence[Wire],
+    findings: Findings,
+) -> None:
+    if route.via == draft.name:
+        findings.add(via, f"{quote(route.via)} is the node itself")
+        return
+    if drafts[route.via].node.kind == "bridge":
+        findings.add(via, f"{quote(route.via)} is a bridge and routes nothing")
+        return
+    kinds = {name: other.node.kind for name, other in drafts.items()}
+    shared = meetings(wires, kinds, draft.name, route.via)
+    if not shared:
+        findings.add(via, f"{quote(draft.name)} shares no link with {quote(route.via)}")
+        return
+    families: list[Family] = list(FAMILIES) if route.to == "default" else [family_of(route.to.version)]
+    for meeting in shared:
+        if meeting.mine.damaged or meeting.theirs.damaged:
+            return
+        for family in families:
+            mine, theirs = meeting.mine.address(family), meeting.theirs.address(family)
+            if mine is not None and theirs is not None and mine.network == theirs.network:
+                return
+    wanted = families[0] if len(families) == 1 else "common"
+    findings.add(
+        via, f"{quote(draft.name)} and {quote(route.via)} have no {wanted} subnet on a link that they share"
+    )
+
+
+def family_of(version: int) -> Family:
+    """Return the name of an address family by IP's version number."""
+    return "ipv4" if version == 4 else "ipv6"
+
+
+def check_peerings(drafts: Mapping[str, Draft], wires: Sequence[Wire], findings: Findings) -> None:
+    """Check that a link with `peering` has a router at both ends."""
+    for wire in wires:
+        if not wire.intent.peering or wire.kind == "dummy":
+            continue
+        at = wire.tree.entries.get("vars", wire.tree) if isinstance(wire.tree, Table) else wire.tree
+        for end in wire.ends:
+            if end.node in drafts and drafts[end.node].router is None:
+                findings.add(below(at, ("peering",)), f"{quote(end.node)} has no router to peer with")
+
+
+def check_router_ids(drafts: Mapping[str, Draft], findings: Findings) -> None:
+    """Check that no router ID is given to two routers."""
+    first: dict[object, str] = {}
+    for draft in drafts.values():
+        router = draft.node.intent.router
+        if router is None or router.router_id is None or draft.router is None:
+            continue
+        holder = first.setdefault(router.router_id, draft.name)
+        if holder != draft.name:
+            findings.add(
+                below(draft.router, ("router-id",)),
+                f"the router ID {router.router_id} is that of {quote(holder)} already",
+            )

@@ -1,0 +1,275 @@
+"""From trees to typed values, by the annotations of the model, with a plain sentence for each that does not fit.
+
+pydantic could do the same but would not say where a value stands, and would say what is wrong in its own words.
+"""
+
+import types
+from collections.abc import Collection, Mapping
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_network,
+)
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from lab.topology.mistakes import Findings, did_you_mean, nearest, one_of, quote
+from lab.topology.source import Items, Scalar, Table, Tree, one_line, plain
+
+M = TypeVar("M", bound=BaseModel)
+
+_IP_WORDS: dict[Any, str] = {
+    IPv4Address: "an IPv4 address",
+    IPv6Address: "an IPv6 address",
+    IPv4Interface: "an IPv4 address with its prefix length",
+    IPv6Interface: "an IPv6 address with its prefix length",
+    IPv4Network: "an IPv4 prefix",
+    IPv6Network: "an IPv6 prefix",
+}
+_FAMILIES = {
+    frozenset({IPv4Address, IPv6Address}): "an IPv4 or IPv6 address",
+    frozenset({IPv4Interface, IPv6Interface}): "an IPv4 or IPv6 address with its prefix length",
+    frozenset({IPv4Network, IPv6Network}): "an IPv4 or IPv6 prefix",
+}
+
+
+class Wrong(Exception):  # noqa: N818 - a signal: the mistake itself is noted already
+    """A value does not fit; why is among the findings."""
+
+
+def take(tree: Tree, wanted: Any, findings: Findings, field: FieldInfo | None = None) -> Any:
+    """Return the tree as a value of the annotation `wanted`; raises Wrong after noting why it is none.
+
+    `field` brings the bounds of a number.
+    """
+    if wanted is Any:
+        return plain(tree)
+    origin = get_origin(wanted)
+    if origin in (Union, types.UnionType):
+        return _alternative(tree, get_args(wanted), findings, field)
+    if origin is tuple:
+        return _list(tree, get_args(wanted)[0], findings)
+    if origin is not None and issubclass_of(origin, Mapping):
+        return _mapping(tree, get_args(wanted)[1], findings)
+    if isinstance(wanted, type) and issubclass(wanted, BaseModel):
+        return build(tree, wanted, findings)
+    value = _single(tree, wanted)
+    if value is None:
+        raise refused(tree, wanted, findings, field)
+    if field is not None and not _within(value, field):
+        raise refused(tree, wanted, findings, field)
+    return value
+
+
+def build(tree: Tree, model: type[M], findings: Findings) -> M:
+    """Return the tree as a model; raises Wrong after noting all that is wrong in it."""
+    if not isinstance(tree, Table):
+        raise refused(tree, model, findings)
+    fields = {info.alias or name: (name, info) for name, info in model.model_fields.items()}
+    wrong = not check_keys(tree, fields, findings)
+    values: dict[str, Any] = {}
+    for key, (name, info) in fields.items():
+        value = tree.entries.get(key)
+        if value is None or is_null(value):
+            if info.is_required():
+                findings.add(tree, f"the key {key!r} is missing")
+                wrong = True
+            continue
+        try:
+            values[name] = take(value, info.annotation, findings, info)
+        except Wrong:
+            wrong = True
+    if wrong:
+        raise Wrong
+    try:
+        return model(**values)
+    except ValidationError as error:
+        findings.add(tree, one_line(str(error.errors()[0]["msg"])))
+        raise Wrong from None
+
+
+def check_keys(table: Table, right: Collection[str], findings: Findings) -> bool:
+    """Note every key that is none of the right ones; return whether there was no such key."""
+    unknown = [key for key in table.entries if key not in right]
+    for key in unknown:
+        hint = did_you_mean(key, right) or (f"the keys here are {one_of(right)}" if right else None)
+        findings.add(table.keys[key], f"unknown key {quote(key)}", hint)
+    return not unknown
+
+
+def is_null(tree: Tree) -> bool:
+    """Return whether the key stands there without a value."""
+    return isinstance(tree, Scalar) and tree.value is None
+
+
+def refused(tree: Tree, wanted: Any, findings: Findings, field: FieldInfo | None = None) -> Wrong:
+    """Note that the tree is not what was wanted, and return the signal to raise."""
+    match tree:
+        case Scalar(value=None):
+            given = "nothing stands here, but"
+        case Scalar():
+            given = f"{quote(tree.text)} is not"
+        case Items():
+            given = "a list is not"
+        case Table():
+            given = "a mapping is not"
+    words = describe(wanted, field)
+    hint = _hint(tree, wanted)
+    if given.endswith("but"):
+        findings.add(tree, f"{given} {words} must", hint)
+    else:
+        findings.add(tree, f"{given} {words}", hint)
+    return Wrong()
+
+
+def describe(wanted: Any, field: FieldInfo | None = None) -> str:
+    """Say in words what the annotation asks for."""
+    origin, arguments = get_origin(wanted), get_args(wanted)
+    if origin in (Union, types.UnionType):
+        return _describe_alternative([a for a in arguments if a is not type(None)], field)
+    if origin is Literal:
+        return one_of(arguments) if len(arguments) == 1 else f"one of {one_of(arguments)}"
+    if origin is tuple:
+        return "a list"
+    if wanted in _IP_WORDS:
+        return _IP_WORDS[wanted]
+    if wanted is bool:
+        return "true or false"
+    if wanted in (int, float):
+        return ("a whole number" if wanted is int else "a number") + _describe_bounds(field)
+    return "a text" if wanted is str else "a mapping"
+
+
+def issubclass_of(origin: Any, base: type) -> bool:
+    """Tell whether an annotation's origin is a class below `base`."""
+    return isinstance(origin, type) and issubclass(origin, base)
+
+
+def _describe_alternative(members: list[Any], field: FieldInfo | None) -> str:
+    for family, words in _FAMILIES.items():
+        if family <= set(members):
+            rest = [describe(member, field) for member in members if member not in family]
+            return " or ".join([words, *rest])
+    return " or ".join(describe(member, field) for member in members)
+
+
+def _bounds(field: FieldInfo | None) -> tuple[float | None, float | None]:
+    low = high = None
+    for item in field.metadata if field else ():
+        low = getattr(item, "ge", low)
+        high = getattr(item, "le", high)
+    return low, high
+
+
+def _describe_bounds(field: FieldInfo | None) -> str:
+    low, high = _bounds(field)
+    if low is not None and high is not None:
+        return f" from {low} to {high}"
+    return f" from {low} on" if low is not None else ""
+
+
+def _within(value: Any, field: FieldInfo) -> bool:
+    low, high = _bounds(field)
+    return (low is None or value >= low) and (high is None or value <= high)
+
+
+def _alternative(tree: Tree, members: tuple[Any, ...], findings: Findings, field: FieldInfo | None) -> Any:
+    if type(None) in members and is_null(tree):
+        return None
+    members = tuple(member for member in members if member is not type(None))
+    if len(members) == 1:
+        return take(tree, members[0], findings, field)
+    for member in members:
+        try:
+            return take(tree, member, Findings(findings.file), field)
+        except Wrong:
+            continue
+    raise refused(tree, _union(members), findings, field)
+
+
+def _union(members: tuple[Any, ...]) -> Any:
+    return Union[members]  # noqa: UP007 - the members are known at run time only
+
+
+def _list(tree: Tree, wanted: Any, findings: Findings) -> tuple[Any, ...]:
+    if is_null(tree):
+        return ()
+    if not isinstance(tree, Items):
+        raise refused(tree, tuple[wanted, ...], findings)
+    taken, wrong = [], False
+    for item in tree.items:
+        try:
+            taken.append(take(item, wanted, findings))
+        except Wrong:
+            wrong = True
+    if wrong:
+        raise Wrong
+    return tuple(taken)
+
+
+def _mapping(tree: Tree, wanted: Any, findings: Findings) -> dict[str, Any]:
+    if is_null(tree):
+        return {}
+    if not isinstance(tree, Table):
+        raise refused(tree, Mapping[str, Any], findings)
+    taken, wrong = {}, False
+    for key, value in tree.entries.items():
+        try:
+            # An empty value is an empty text here: `env: {DEBUG: }` sets DEBUG to nothing.
+            taken[key] = "" if wanted is str and is_null(value) else take(value, wanted, findings)
+        except Wrong:
+            wrong = True
+    if wrong:
+        raise Wrong
+    return taken
+
+
+def _single(tree: Tree, wanted: Any) -> Any:
+    """Return a single value as `wanted`, or None if it is none."""
+    if not isinstance(tree, Scalar) or tree.value is None:
+        return None
+    if wanted is str:
+        return tree.text
+    if wanted is bool:
+        return tree.value if isinstance(tree.value, bool) else None
+    if wanted is int:
+        return tree.value if isinstance(tree.value, int) and not isinstance(tree.value, bool) else None
+    if wanted is float:
+        number = isinstance(tree.value, int | float) and not isinstance(tree.value, bool)
+        return float(tree.value) if number else None  # type: ignore[arg-type]
+    if get_origin(wanted) is Literal:
+        return tree.text if tree.text in get_args(wanted) else None
+    return _ip(tree.text, wanted)
+
+
+def _ip(text: str, wanted: Any) -> Any:
+    with_length = wanted not in (IPv4Address, IPv6Address)
+    _, slash, length = text.partition("/")
+    # Netmasks, scopes and a missing length are Python's liberties; containerlab's parser takes none of them.
+    if bool(slash) != with_length or (slash and not (length.isascii() and length.isdigit())) or "%" in text:
+        return None
+    try:
+        return wanted(text)
+    except ValueError:
+        return None
+
+
+def _hint(tree: Tree, wanted: Any) -> str | None:
+    if not isinstance(tree, Scalar):
+        return None
+    arguments = get_args(wanted)
+    if get_origin(wanted) is Literal:
+        match = nearest(tree.text, arguments)
+        return f"did you mean {match!r}?" if match else None
+    if {wanted, *arguments} & {IPv4Network, IPv6Network} and "/" in tree.text:
+        try:
+            return f"it has bits beyond its length set: did you mean '{ip_network(tree.text, strict=False)}'?"
+        except ValueError:
+            return None
+    return None

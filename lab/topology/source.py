@@ -1,0 +1,347 @@
+"""YAML with places: every value of the file knows its line, its column and its key path.
+
+PyYAML's own composer is recursive and keeps aliases apart from their size, so the tree is built from its events
+here, with bounds: a file that nests or repeats without end is one mistake and no hang.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.topology.envsubst import Expanded
+from lab.topology.mistakes import Findings, KeyPath, quote
+from lab.topology.model import Place
+
+DEEPEST = 40
+"""Levels of nesting at most. The format needs ten."""
+LARGEST = 200_000
+"""Values at most, with every alias counted as often as it is used."""
+
+Value = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """A single value: its text as written, and what YAML makes of it."""
+
+    place: Place
+    path: KeyPath
+    text: str
+    value: Value
+    size: int = 1
+    depth: int = 1
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list."""
+
+    place: Place
+    path: KeyPath
+    items: "tuple[Tree, ...]" = ()
+    size: int = 1
+    depth: int = 1
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of a mapping, as written."""
+
+    place: Place
+    path: KeyPath
+
+
+@dataclass(frozen=True)
+class Table:
+    """A mapping, in the order of the file."""
+
+    place: Place
+    path: KeyPath
+    entries: "dict[str, Tree]" = field(default_factory=dict)
+    keys: dict[str, Key] = field(default_factory=dict)
+    """Where each key stands."""
+    size: int = 1
+    depth: int = 1
+
+
+Tree = Scalar | Items | Table
+
+
+def plain(tree: Tree) -> Any:
+    """Return the tree as plain Python data."""
+    match tree:
+        case Scalar():
+            return tree.value
+        case Items():
+            return [plain(item) for item in tree.items]
+        case Table():
+            return {key: plain(value) for key, value in tree.entries.items()}
+
+
+def planted(data: object, at: Place, path: KeyPath) -> Tree:
+    """Return plain Python data as a tree that stands at one place: for values that come from outside the file."""
+    match data:
+        case dict():
+            entries = {str(key): planted(value, at, (*path, str(key))) for key, value in data.items()}
+            return Table(at, path, entries, {key: Key(at, tree.path) for key, tree in entries.items()})
+        case list() | tuple():
+            return Items(at, path, tuple(planted(item, at, (*path, i)) for i, item in enumerate(data)))
+        case None:
+            return Scalar(at, path, "", None)
+        case bool():
+            return Scalar(at, path, str(data).lower(), data)
+        case int() | float() | str():
+            return Scalar(at, path, str(data), data)
+        case _:
+            return Scalar(at, path, str(data), str(data))
+
+
+class _Stop(Exception):  # noqa: N818 - it ends the reading, the mistake is noted already
+    """Nothing after this point can be understood."""
+
+
+@dataclass
+class _Open:
+    """A collection whose end has not come yet."""
+
+    place: Place
+    path: KeyPath
+    anchor: str | None
+    table: bool
+    items: list[Tree] = field(default_factory=list)
+    entries: dict[str, Tree] = field(default_factory=dict)
+    keys: dict[str, Key] = field(default_factory=dict)
+    merged: list[tuple[Key, Tree]] = field(default_factory=list)
+    key: tuple[str, Key] | None = None
+    """The key whose value comes next."""
+    is_merge: bool = False
+
+
+def compose(text: Expanded, file: Path, findings: Findings) -> Tree | None:
+    """Build the tree of a file's only document; None if the text is no YAML or is empty, which is then noted."""
+    composer = _Composer(text, file, findings)
+    try:
+        return composer.run()
+    except _Stop:
+        return None
+
+
+class _Composer:
+    def __init__(self, text: Expanded, file: Path, findings: Findings) -> None:
+        self.text = text
+        self.file = file
+        self.findings = findings
+        self.anchors: dict[str, Tree] = {}
+        self.stack: list[_Open] = []
+        self.root: Tree | None = None
+        self.documents = 0
+
+    def run(self) -> Tree | None:
+        for event in self.events():
+            match event:
+                case yaml.DocumentStartEvent():
+                    self.documents += 1
+                    if self.documents > 1:
+                        self.stop(event.start_mark.index, "a second document; the lab reads one per file")
+                case yaml.ScalarEvent():
+                    self.scalar(event)
+                case yaml.AliasEvent():
+                    self.alias(event)
+                case yaml.SequenceStartEvent() | yaml.MappingStartEvent():
+                    self.begin(event)
+                case yaml.SequenceEndEvent() | yaml.MappingEndEvent():
+                    self.end()
+        if self.root is None:
+            self.findings.add_whole("the file is empty")
+        return self.root
+
+    def events(self) -> Iterator[yaml.Event]:
+        try:
+            loader = yaml.SafeLoader(self.text.text)
+        except yaml.YAMLError as error:
+            self.stop_at(error)
+        try:
+            while loader.check_event():
+                yield loader.get_event()
+        except yaml.YAMLError as error:
+            self.stop_at(error)
+        except (ValueError, OverflowError):
+            # PyYAML lets these through for an escape that stands for no character.
+            self.stop(loader.index, "this is not valid YAML: an escape sequence that stands for no character")
+
+    def stop_at(self, error: yaml.YAMLError) -> None:
+        if isinstance(error, yaml.MarkedYAMLError):
+            mark = error.problem_mark or error.context_mark
+            what = " ".join(part for part in (error.problem, error.context) if part)
+            self.stop(mark.index if mark else 0, f"this is not valid YAML: {one_line(what)}")
+        offset = getattr(error, "position", 0)
+        character = getattr(error, "character", "")
+        self.stop(offset, f"this is not valid YAML: the character {quote(_character(character))} is not allowed")
+
+    def stop(self, offset: int, what: str) -> None:
+        self.findings.add(Key(self.place(offset), self.path()), what)
+        raise _Stop
+
+    def place(self, offset: int) -> Place:
+        return Place(self.file, *self.text.position(offset))
+
+    def path(self) -> KeyPath:
+        """Return the key path of the value that comes next."""
+        if not self.stack:
+            return ()
+        top = self.stack[-1]
+        if not top.table:
+            return (*top.path, len(top.items))
+        return top.key[1].path if top.key else top.path
+
+    def expects_key(self) -> bool:
+        return bool(self.stack) and self.stack[-1].table and self.stack[-1].key is None
+
+    def scalar(self, event: yaml.ScalarEvent) -> None:
+        place, value = self.place(event.start_mark.index), event.value
+        if any("\ud800" <= c <= "\udfff" or c == "\0" for c in value):
+            self.stop(event.start_mark.index, "a character that no text can hold")
+        if self.expects_key():
+            self.begin_entry(event, place)
+            return
+        scalar = Scalar(place, self.path(), value, value)
+        if event.tag not in (None, "!", "tag:yaml.org,2002:str"):
+            self.findings.add(scalar, f"the lab does not support the YAML tag {quote(event.tag)}")
+        elif event.tag is None and event.implicit[0]:
+            scalar = Scalar(place, self.path(), value, _resolve(value))
+        self.put(scalar, event.anchor)
+
+    def begin_entry(self, event: yaml.ScalarEvent, place: Place) -> None:
+        top, name = self.stack[-1], event.value
+        top.is_merge = name == "<<" and event.implicit[0]
+        key = Key(place, (*top.path, name))
+        if name in top.keys and not top.is_merge:
+            first = top.keys[name].place.line
+            self.findings.add(key, f"the key {quote(name)} stands here already, in line {first}")
+        if event.anchor is not None:
+            self.anchors[event.anchor] = Scalar(place, key.path, name, name)
+        top.key = (name, key)
+
+    def alias(self, event: yaml.AliasEvent) -> None:
+        target = self.anchors.get(event.anchor)
+        if target is None:
+            inside = any(item.anchor == event.anchor for item in self.stack)
+            what = "contains itself" if inside else "has no anchor before it"
+            self.stop(event.start_mark.index, f"the alias {quote('*' + event.anchor)} {what}")
+        elif self.expects_key():
+            self.stop(event.start_mark.index, "the lab does not support an alias as a key")
+        else:
+            self.put(target, None)
+
+    def begin(self, event: yaml.CollectionStartEvent) -> None:
+        index = event.start_mark.index
+        if self.expects_key():
+            self.stop(index, "the lab does not support a list or a mapping as a key")
+        if len(self.stack) >= DEEPEST:
+            self.stop(index, f"nested deeper than {DEEPEST} levels")
+        opened = _Open(
+            self.place(index), self.path(), event.anchor, isinstance(event, yaml.MappingStartEvent)
+        )
+        if event.tag not in (None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
+            self.findings.add(
+                Key(opened.place, opened.path), f"the lab does not support the YAML tag {quote(event.tag)}"
+            )
+        self.stack.append(opened)
+
+    def end(self) -> None:
+        top = self.stack.pop()
+        if top.table:
+            self.merge(top)
+        children = list(top.entries.values()) if top.table else top.items
+        size = 1 + sum(child.size for child in children)
+        depth = 1 + max((child.depth for child in children), default=0)
+        tree: Tree
+        if top.table:
+            tree = Table(top.place, top.path, top.entries, top.keys, size, depth)
+        else:
+            tree = Items(top.place, top.path, tuple(top.items), size, depth)
+        if size > LARGEST:
+            self.refuse(tree, f"more than {LARGEST} values, counting each alias as often as it is used")
+        if depth > DEEPEST:
+            self.refuse(tree, f"nested deeper than {DEEPEST} levels")
+        self.put(tree, top.anchor)
+
+    def refuse(self, tree: Tree, what: str) -> None:
+        self.findings.add(tree, what)
+        raise _Stop
+
+    def merge(self, top: _Open) -> None:
+        """Take in what the merge keys (`<<`) name, below the mapping's own keys."""
+        for key, tree in top.merged:
+            for source in tree.items if isinstance(tree, Items) else (tree,):
+                if not isinstance(source, Table):
+                    self.findings.add(key, "a merge key takes a mapping or a list of mappings")
+                    continue
+                for name, value in source.entries.items():
+                    if name not in top.entries:
+                        top.entries[name] = value
+                        top.keys[name] = source.keys[name]
+
+    def put(self, tree: Tree, anchor: str | None) -> None:
+        if anchor is not None:
+            self.anchors[anchor] = tree
+        if not self.stack:
+            self.root = tree
+            return
+        top = self.stack[-1]
+        if not top.table:
+            top.items.append(tree)
+        elif top.key is not None:
+            name, key = top.key
+            if top.is_merge:
+                top.merged.append((key, tree))
+            elif name not in top.entries:
+                top.entries[name] = tree
+                top.keys[name] = key
+            top.key = None
+
+
+def one_line(text: str) -> str:
+    """Put a message of several lines on one."""
+    return " ".join(text.split())
+
+
+def _character(code: object) -> str:
+    return chr(code) if isinstance(code, int) else str(code)
+
+
+_NULL = {"", "~", "null", "Null", "NULL"}
+_TRUE = {"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"}
+_FALSE = {"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"}
+_WHOLE = re.compile(r"[-+]?(?:0|[1-9][0-9_]{0,30})")
+_BASED = re.compile(r"[-+]?0(?:x[0-9a-fA-F]{1,16}|o?[0-7]{1,21}|b[01]{1,64})")
+_FRACTION = re.compile(r"[-+]?(?:\d{1,30}\.\d{0,30}|\.\d{1,30})(?:[eE][-+]?\d{1,3})?")
+
+
+def _resolve(text: str) -> Value:
+    """Return what YAML 1.1 makes of a plain scalar, as containerlab's parser does: no times, no base 60."""
+    if text in _NULL:
+        return None
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    if _WHOLE.fullmatch(text):
+        return int(text.replace("_", ""))
+    if _BASED.fullmatch(text):
+        digits = re.sub(r"^([-+]?)0(?=[0-7])", r"\g<1>0o", text)
+        return int(digits, 0)
+    if _FRACTION.fullmatch(text):
+        number = float(text)
+        return number if math.isfinite(number) else text
+    return text
+
+
+def reads_as_text(text: str) -> bool:
+    """Tell whether a text, written without quotes, reads back as text."""
+    return isinstance(_resolve(text), str)

@@ -1,0 +1,62 @@
+"""OpenVPN's version on each node: the tag of an image of our family, or what a tunnel asks for."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from lab.topology.images import is_pinned, repository_of, tag_of, with_tag
+from lab.topology.mistakes import Findings, Located, did_you_mean, one_of, quote
+from lab.topology.nodes import Draft, below
+from lab.topology.plan import Request
+from lab.topology.vocabulary import Vocabulary
+
+
+def settle_images(
+    drafts: Mapping[str, Draft],
+    requests: Sequence[Request],
+    vocabulary: Vocabulary,
+    override: str | None,
+    findings: Findings,
+) -> None:
+    """Choose the image of every node: the override wins over a tunnel's `openvpn`, that over the file's tag."""
+    wanted: dict[str, str] = {}
+    for request in requests:
+        version = request.intent.openvpn
+        if version is None:
+            continue
+        at = below(request.tree, ("openvpn",))
+        if not known(version, vocabulary.openvpn, at, findings):
+            continue
+        for name in (request.client, request.server):
+            if objection := _objection_to_choice(drafts[name], vocabulary):
+                findings.add(at, f"the version cannot be chosen on {quote(name)}: {objection}")
+            elif wanted.setdefault(name, version) != version:
+                what = f"another tunnel wants OpenVPN {wanted[name]} on {quote(name)}, this one {version}"
+                findings.add(at, what, "a node has one version")
+    for draft in drafts.values():
+        image = draft.node.image
+        if image is None or draft.image is None or repository_of(image) != vocabulary.node_image:
+            continue
+        version = override or wanted.get(draft.name)
+        if version is None:
+            tag = tag_of(image)
+            if tag is not None or not is_pinned(image):
+                known(tag or "latest", vocabulary.openvpn, draft.image, findings)
+        elif is_pinned(image):
+            findings.add(draft.image, "the version cannot be chosen: the image is fixed by its digest")
+        else:
+            draft.node = draft.node.model_copy(update={"image": with_tag(image, version)})
+
+
+def known(version: str, versions: Collection[str], at: Located, findings: Findings) -> bool:
+    """Return whether the lab has a version of OpenVPN; note it if not."""
+    if version in versions:
+        return True
+    hint = did_you_mean(version, versions) or f"the lab has {one_of(versions)}"
+    findings.add(at, f"unknown OpenVPN version {quote(version)}", hint)
+    return False
+
+
+def _objection_to_choice(draft: Draft, vocabulary: Vocabulary) -> str | None:
+    image = draft.node.image
+    if image is None or repository_of(image) != vocabulary.node_image:
+        return f"its image is not of {vocabulary.node_image!r}"
+    return None

@@ -1,0 +1,30 @@
+"""What the rooms further down understand, handed to the reader so that it can name what they don't."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from lab.topology.model import TunnelIntent
+
+
+@dataclass(frozen=True)
+class Objection:
+    """What another room has against a value, relative to the intent it was given."""
+
+    path: tuple[str | int, ...]
+    """Where the value stands in the intent, in the file's spelling, e.g. `("options", "iroute", 0)`."""
+    what: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What the rooms further down understand, so that the reader can name what they don't."""
+
+    modes: Mapping[str, Callable[[TunnelIntent], Sequence[Objection]]]
+    """The tunnel modes, each with its check of an intent."""
+    daemons: Collection[str]
+    """The routing daemons."""
+    openvpn: Collection[str]
+    """OpenVPN's versions, as they stand in an image's tag, e.g. `("2.6", "2.7")`."""
+    node_image: str
+    """The family of images that bring OpenVPN, e.g. `openvpn-routing-lab/node`; the tag is OpenVPN's version."""
