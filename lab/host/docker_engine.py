@@ -131,7 +131,7 @@ def _start(powers: Powers, host: str, say: Say) -> None:
         raise EnvironmentBroken(
             "the Docker engine is installed but does not run: start it as root, `dockerd`"
         )
-    if Path("/run/systemd/system").is_dir():
+    if _runs_systemd():
         say("starting the Docker engine with systemctl")
         _systemctl_start(powers)
         _await_answer(host, lambda: True, "systemctl status docker")
@@ -149,6 +149,10 @@ def _start(powers: Powers, host: str, say: Say) -> None:
         say("this kernel lacks what Docker's own bridge needs: starting the engine without it")
         pid = _spawn(powers, log, ["--bridge=none", "--iptables=false", "--ip6tables=false"])
         _await_answer(host, lambda: _alive(pid), str(log))
+
+
+def _runs_systemd() -> bool:
+    return Path("/run/systemd/system").is_dir()
 
 
 def _systemctl_start(powers: Powers) -> None:

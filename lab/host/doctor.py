@@ -22,13 +22,15 @@ from lab.host import docker_engine
 
 Status = Literal["ok", "missing", "unknown"]
 
+GIB = 2**30
+
 NEEDED_FEATURES = ("veth", "bridge", "tun", "ipv6")
 """Kernel features without which no lab stands. The others are each needed by some tests, which say so."""
 
-MEMORY = 1 * 2**30
+MEMORY = 1 * GIB
 """Bytes of memory that the lab and its tests want to find available."""
 
-DISK = 2 * 2**30
+DISK = 2 * GIB
 """Bytes of disk that the images want to find free."""
 
 PROBE_PATIENCE = 30
@@ -51,7 +53,14 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at everything. Never raises for what the machine lacks: a lack is a finding."""
-    return [_python(), _root(), *_docker(), _tun_device(), *kernel_findings(probe_kernel()), *_resources()]
+    return [
+        _python(),
+        _root(),
+        *docker_findings(),
+        _tun_device(),
+        *kernel_findings(probe_kernel()),
+        *_resources(),
+    ]
 
 
 def python_finding(version: tuple[int, int, int]) -> Finding:
@@ -83,10 +92,29 @@ def amount_finding(name: str, available: int | None, wanted: int, remedy: str) -
     """Judge an amount of bytes against what the lab wants; None says that it could not be measured."""
     if available is None:
         return Finding(name, "unknown", "could not be measured", required=False)
-    detail = f"{available / 2**30:.1f} GiB available, {wanted / 2**30:.0f} GiB wanted"
+    detail = f"{available / GIB:.1f} GiB available, {wanted / GIB:.0f} GiB wanted"
     if available >= wanted:
         return Finding(name, "ok", detail)
     return Finding(name, "missing", detail, remedy)
+
+
+def docker_findings() -> list[Finding]:
+    """Judge the engine, and the disk that it keeps its images on."""
+    try:
+        client = docker_engine.connect()
+        with_version = client.version()["Version"]
+        root = str(client.info()["DockerRootDir"])
+        client.close()
+    except EnvironmentBroken as error:
+        what, _, remedy = str(error).partition(": ")
+        return [Finding("Docker engine", "missing", what, remedy)]
+    except (DockerException, requests.RequestException) as error:
+        return [Finding("Docker engine", "missing", str(error), "see the engine's own log")]
+    free = _measure(lambda: shutil.disk_usage(root).free)
+    return [
+        Finding("Docker engine", "ok", f"{with_version} at {docker_engine.endpoint()}"),
+        amount_finding(f"disk at {root}", free, DISK, "free some, for example with `docker system prune`"),
+    ]
 
 
 def available_memory(meminfo: str) -> int | None:
@@ -135,24 +163,6 @@ def _python() -> Finding:
 
 def _root() -> Finding:
     return root_finding(os.geteuid(), shutil.which("sudo") is not None)
-
-
-def _docker() -> list[Finding]:
-    try:
-        client = docker_engine.connect()
-        with_version = client.version()["Version"]
-        root = str(client.info()["DockerRootDir"])
-        client.close()
-    except EnvironmentBroken as error:
-        what, _, remedy = str(error).partition(": ")
-        return [Finding("Docker engine", "missing", what, remedy)]
-    except (DockerException, requests.RequestException) as error:
-        return [Finding("Docker engine", "missing", str(error), "see the engine's own log")]
-    free = _measure(lambda: shutil.disk_usage(root).free)
-    return [
-        Finding("Docker engine", "ok", f"{with_version} at {docker_engine.endpoint()}"),
-        amount_finding(f"disk at {root}", free, DISK, "free some, for example with `docker system prune`"),
-    ]
 
 
 def _tun_device() -> Finding:

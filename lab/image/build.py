@@ -83,7 +83,7 @@ def explain(error: str, output: str, what: str, log: Path) -> EnvironmentBroken:
 
 
 def headline(line: str) -> str | None:
-    """What is worth showing of a line of the build's output: the steps that take time, and what is fetched."""
+    """What is worth showing of a line of the build's output: steps that take time, and what is fetched."""
     line = " ".join(line.split())
     if re.match(r"Step \d+/\d+ : (FROM|RUN|COPY) ", line):
         return line if len(line) <= 100 else f"{line[:99]}…"

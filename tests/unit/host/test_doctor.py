@@ -1,0 +1,95 @@
+"""The doctor's judgement, of made-up machines: no test here depends on the one that it runs on."""
+
+import subprocess
+
+import pytest
+
+from lab.errors import EnvironmentBroken
+from lab.host import docker_engine, doctor
+from lab.host.doctor import GIB
+
+
+@pytest.mark.parametrize(
+    ("version", "status"), [((3, 10, 9), "missing"), ((3, 11, 0), "ok"), ((3, 14, 1), "ok")]
+)
+def test_python(version: tuple[int, int, int], status: str) -> None:
+    assert doctor.python_finding(version).status == status
+
+
+def test_root_has_a_remedy_that_fits() -> None:
+    assert doctor.root_finding(0, sudo=False).status == "ok"
+    assert "sudo" in doctor.root_finding(1000, sudo=True).remedy
+    assert "as root" in doctor.root_finding(1000, sudo=False).remedy
+
+
+def test_kernel_features_tell_needed_from_nice_to_have() -> None:
+    veth, netem, tun = doctor.kernel_findings(
+        {"veth": None, "netem": "No such file", "tun": "No such device"}
+    )
+    assert (veth.name, veth.status, veth.required) == ("kernel: veth", "ok", True)
+    assert (netem.status, netem.required, netem.detail) == ("missing", False, "No such file")
+    assert (tun.status, tun.required) == ("missing", True)
+    assert netem.remedy != tun.remedy
+
+
+def test_features_that_could_not_be_tried_are_unknown_not_missing() -> None:
+    (finding,) = doctor.kernel_findings("not tried: unshare failed")
+    assert finding.status == "unknown"
+    assert finding.remedy
+
+
+@pytest.mark.parametrize(("available", "status"), [(None, "unknown"), (GIB // 2, "missing"), (3 * GIB, "ok")])
+def test_amounts(available: int | None, status: str) -> None:
+    finding = doctor.amount_finding("memory", available, GIB, "free some")
+    assert finding.status == status
+    assert (finding.remedy == "free some") is (status == "missing")
+
+
+def test_memory_is_read() -> None:
+    assert doctor.available_memory("MemTotal:  9 kB\nMemAvailable:    2048 kB\n") == 2048 * 1024
+    assert doctor.available_memory("MemTotal:  9 kB\n") is None
+
+
+def test_a_missing_engine_is_a_finding_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect() -> None:
+        raise EnvironmentBroken("no Docker engine answers at unix:///x: install docker.io")
+
+    monkeypatch.setattr(docker_engine, "connect", connect)
+    (finding,) = doctor.docker_findings()
+    assert finding.status == "missing"
+    assert "unix:///x" in finding.detail
+    assert "install docker.io" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("code", "out", "err", "probe"),
+    [
+        (
+            0,
+            '{"veth": null, "ovpn": "Operation not supported"}',
+            "",
+            {"veth": None, "ovpn": "Operation not supported"},
+        ),
+        (
+            1,
+            "",
+            "x\nunshare: unshare failed: Operation not permitted\n",
+            "not tried: unshare: unshare failed: Operation not permitted",
+        ),
+        (1, "", "", "not tried: no reason given"),
+    ],
+)
+def test_the_probes_output_is_read(
+    monkeypatch: pytest.MonkeyPatch, code: int, out: str, err: str, probe: object
+) -> None:
+    done = subprocess.CompletedProcess([], code, out, err)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+    assert doctor.probe_kernel() == probe
+
+
+def test_a_machine_without_unshare_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object, **__: object) -> None:
+        raise FileNotFoundError("unshare")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert doctor.probe_kernel() == "not tried: unshare"

@@ -1,0 +1,78 @@
+"""When something is installed and when not: the whole table."""
+
+import os
+from itertools import product
+
+import pytest
+
+from lab.errors import EnvironmentBroken
+from lab.host import packages
+from lab.host.packages import Powers
+
+TABLE = [Powers(*row) for row in product([True, False], repeat=4)]
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands that would have been run, all of them successful."""
+    commands: list[list[str]] = []
+
+    def run(argv: list[str], output: int) -> int:
+        commands.append(argv)
+        return 0
+
+    monkeypatch.setattr(packages, "_run", run)
+    return commands
+
+
+@pytest.mark.parametrize("powers", TABLE)
+def test_installs_only_where_allowed_and_possible(powers: Powers, ran: list[list[str]]) -> None:
+    said: list[str] = []
+    if powers.apt and powers.allowed and (powers.root or powers.sudo):
+        packages.install(["docker.io"], "for a Docker engine", said.append, powers)
+        assert "docker.io" in said[0]
+        assert [argv[0] for argv in ran] == ["env" if powers.root else "sudo"] * 2
+        assert ran[-1][-1] == "docker.io"
+    else:
+        with pytest.raises(EnvironmentBroken) as caught:
+            packages.install(["docker.io"], "for a Docker engine", said.append, powers)
+        assert "docker.io" in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert ran == []
+        assert said == []
+
+
+@pytest.mark.parametrize(
+    ("powers", "word"),
+    [
+        (Powers(root=True, sudo=True, apt=False, allowed=True), "no apt-get"),
+        (Powers(root=True, sudo=True, apt=True, allowed=False), "LAB_NO_INSTALL"),
+        (Powers(root=False, sudo=False, apt=True, allowed=True), "without root or sudo"),
+    ],
+)
+def test_a_refusal_says_why(powers: Powers, word: str) -> None:
+    refusal = powers.refusal(["docker.io"], "for a Docker engine")
+    assert refusal is not None
+    assert word in refusal
+
+
+@pytest.mark.parametrize(
+    ("value", "allowed"), [(None, True), ("", True), ("0", True), ("1", False), ("yes", False)]
+)
+def test_lab_no_install_is_read(value: str | None, allowed: bool) -> None:
+    environment = {} if value is None else {"LAB_NO_INSTALL": value}
+    assert Powers.here(environment).allowed is allowed
+
+
+def test_a_failed_installation_says_what_apt_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    def run(argv: list[str], output: int) -> int:
+        os.write(output, b"Reading package lists...\nE: Unable to locate package docker.io\n")
+        return 100
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("tmp")))
+    monkeypatch.setattr(packages, "_run", run)
+    powers = Powers(root=True, sudo=False, apt=True, allowed=True)
+    with pytest.raises(EnvironmentBroken, match="E: Unable to locate package"):
+        packages.install(["docker.io"], "for a Docker engine", lambda _: None, powers)

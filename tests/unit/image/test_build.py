@@ -1,0 +1,152 @@
+"""Building, with an engine that only pretends: what is built, what is said, also when it fails."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import docker
+import pytest
+from docker.errors import APIError, ImageNotFound
+
+from lab.errors import EnvironmentBroken
+from lab.image import build, recipe
+
+
+class FakeImage:
+    def __init__(self, engine: "FakeEngine", names: list[str], labels: dict[str, str]) -> None:
+        self.engine, self.tags, self.labels = engine, names, labels
+        self.id = f"sha256:{len(engine.stored)}"
+
+    def tag(self, repository: str, tag: str) -> None:
+        self.tags.append(f"{repository}:{tag}")
+
+
+class FakeEngine:
+    """As much of a Docker client as building needs. It is its own `api` and its own `images`."""
+
+    def __init__(self, output: list[dict[str, str]] | None = None) -> None:
+        self.api = self.images = self
+        self.output = output or [{"stream": "Step 1/1 : FROM x\n"}, {"stream": "Successfully built\n"}]
+        self.stored: list[FakeImage] = []
+        self.builds: list[str] = []
+        self.store([recipe.BASE_IMAGE], "base")
+
+    def store(self, names: list[str], kind: str) -> None:
+        labels = {recipe.IMAGE_LABEL: kind, recipe.RECIPE_LABEL: recipe.base_digest()}
+        self.stored.append(FakeImage(self, names, labels))
+
+    def get(self, name: str) -> FakeImage:
+        for image in self.stored:
+            if name in image.tags:
+                return image
+        raise ImageNotFound(name)
+
+    def list(self, filters: dict[str, str]) -> list[FakeImage]:
+        return [image for image in self.stored if filters["label"] in image.labels]
+
+    def remove(self, name: str) -> None:
+        for image in self.stored:
+            if name in image.tags:
+                image.tags.remove(name)
+        self.stored = [image for image in self.stored if image.tags and image.id != name]
+
+    def build(self, tag: str, **options: Any) -> Iterator[dict[str, str]]:
+        self.builds.append(tag)
+        assert options["network_mode"] == "host"
+        yield from self.output
+        if not any("error" in event for event in self.output):
+            self.store([tag], "node")
+
+    def client(self) -> docker.DockerClient:
+        return cast(docker.DockerClient, self)
+
+
+@pytest.fixture(autouse=True)
+def _own_temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+
+def test_a_missing_image_is_built_once_and_named_twice(tmp_path: Path) -> None:
+    engine, said = FakeEngine(), list[str]()
+    for _ in range(2):
+        assert build.ensure(engine.client(), "2.6", said.append) == recipe.tag("2.6")
+    assert engine.builds == [recipe.tag("2.6")]
+    assert engine.get(recipe.alias("2.6")) is engine.get(recipe.tag("2.6"))
+    assert "Step 1/1 : FROM x" in said
+    assert not list(tmp_path.glob("*.log")), "the output of a build that went well is not kept"
+
+
+def test_an_image_that_exists_is_not_talked_about() -> None:
+    engine, said = FakeEngine(), list[str]()
+    engine.store([recipe.tag("2.7"), recipe.alias("2.7")], "node")
+    build.ensure(engine.client(), "2.7", said.append)
+    assert said == []
+    assert engine.builds == []
+
+
+def test_a_failed_build_is_one_line_with_the_path_of_its_output(tmp_path: Path) -> None:
+    engine = FakeEngine(
+        [
+            {"stream": "\x1b[91mE: Unable to locate package frrr\n\x1b[0m"},
+            {"error": "The command '/bin/sh -c …' returned a non-zero code: 100"},
+        ]
+    )
+    with pytest.raises(EnvironmentBroken, match="Unable to locate package frrr") as caught:
+        build.ensure(engine.client(), "2.6", lambda _: None)
+    (log,) = tmp_path.glob("*.log")
+    assert str(log) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "Unable to locate" in log.read_text()
+
+
+def test_an_engine_that_fails_to_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = FakeEngine()
+
+    def fail(name: str) -> FakeImage:
+        raise APIError("500 Server Error")
+
+    monkeypatch.setattr(engine, "get", fail)
+    with pytest.raises(EnvironmentBroken, match="does not say whether"):
+        build.ensure(engine.client(), "2.6", lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("error", "output"),
+    [
+        ("write /x/layer.tar: no space left on device", ""),
+        (
+            "returned a non-zero code: 100",
+            "dpkg: error: failed to write: No space left on device\nE: dpkg failed\n",
+        ),
+    ],
+)
+def test_a_full_disk_is_named_as_such(error: str, output: str) -> None:
+    assert "the disk is full" in str(build.explain(error, output, "node:2.6", Path("/tmp/x.log")))  # noqa: S108
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("Step 3/9 : RUN  apt-get   update\n", "Step 3/9 : RUN apt-get update"),
+        ("Step 4/9 : LABEL a=b", None),
+        ("Need to get 19.7 MB of archives.", "  Need to get 19.7 MB of archives."),
+        ("Setting up frr (10.3-1) ...", None),
+        ("", None),
+    ],
+)
+def test_progress_shows_what_takes_time(line: str, shown: str | None) -> None:
+    assert build.headline(line) == shown
+
+
+def test_a_long_step_fits_a_line() -> None:
+    shown = build.headline("Step 1/2 : RUN " + "x" * 500)
+    assert shown is not None
+    assert len(shown) == 100
+
+
+def test_removal_takes_all_of_ours_and_nothing_else() -> None:
+    engine = FakeEngine()
+    engine.store([recipe.tag("2.6"), recipe.alias("2.6")], "node")
+    engine.store(["somebody/elses:made-from-ours"], "node")
+    build.remove_all(engine.client(), lambda _: None)
+    assert [image.tags for image in engine.stored] == [["somebody/elses:made-from-ours"]]

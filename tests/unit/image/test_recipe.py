@@ -1,0 +1,83 @@
+"""The digest in an image's tag: it changes with every input and with nothing else."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lab.errors import InputError
+from lab.image import NODE_IMAGE, VERSIONS, recipe, tag
+from lab.resources import images_dir
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    """A copy of the build context that a test may change."""
+    return Path(shutil.copytree(images_dir(), tmp_path / "images"))
+
+
+def test_tag_names_the_version_and_twelve_digits() -> None:
+    name, _, rest = tag("2.7").partition(":")
+    version, _, digest = rest.partition("-")
+    assert (name, version) == (NODE_IMAGE, "2.7")
+    assert len(digest) == 12
+    assert int(digest, 16) >= 0
+
+
+def test_alias_does_not_move_with_the_digest() -> None:
+    assert recipe.alias("2.6") == "openvpn-routing-lab/node:2.6"
+
+
+def test_same_inputs_give_the_same_digest_wherever_they_lie(context: Path) -> None:
+    assert recipe.node_digest("2.6", context) == recipe.node_digest("2.6", images_dir())
+
+
+def test_versions_differ() -> None:
+    assert len({tag(version) for version in VERSIONS}) == len(VERSIONS)
+
+
+def test_changed_dockerfile_is_noticed(context: Path) -> None:
+    before = recipe.node_digest("2.6", context)
+    with (context / "Dockerfile").open("a") as dockerfile:
+        dockerfile.write("\n")
+    assert recipe.node_digest("2.6", context) != before
+
+
+def test_new_file_is_noticed(context: Path) -> None:
+    before = recipe.node_digest("2.6", context)
+    (context / "more").mkdir()
+    (context / "more" / "file").touch()
+    assert recipe.node_digest("2.6", context) != before
+
+
+def test_renamed_file_is_noticed(context: Path) -> None:
+    (context / "one").touch()
+    before = recipe.node_digest("2.6", context)
+    (context / "one").rename(context / "two")
+    assert recipe.node_digest("2.6", context) != before
+
+
+def test_executable_bit_is_noticed(context: Path) -> None:
+    script = context / "script"
+    script.touch(0o644)
+    before = recipe.node_digest("2.6", context)
+    script.chmod(0o755)
+    assert recipe.node_digest("2.6", context) != before
+
+
+def test_changed_argument_is_noticed(context: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = recipe.node_digest("2.6", context)
+    monkeypatch.setattr(recipe, "build_args", lambda version: {"OPENVPN": version, "NEW": "1"})
+    assert recipe.node_digest("2.6", context) != before
+
+
+@pytest.mark.parametrize("part", ["MMDEBSTRAP", "DEBOOTSTRAP", "OFFICIAL_BASE"])
+def test_changed_base_is_noticed(context: Path, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    before = recipe.node_digest("2.6", context)
+    monkeypatch.setattr(recipe, part, "something else")
+    assert recipe.node_digest("2.6", context) != before
+
+
+def test_unknown_version_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"'2\.5'.*2\.6, 2\.7"):
+        tag("2.5")

@@ -1,0 +1,26 @@
+"""What comes with the lab is found by name."""
+
+from pathlib import Path
+
+import pytest
+
+from lab import resources
+from lab.errors import InputError
+
+
+def test_the_image_and_the_topologies_are_there() -> None:
+    assert (resources.images_dir() / "Dockerfile").is_file()
+    assert "article" in resources.topology_names()
+
+
+def test_a_topology_is_found_by_name_and_by_path(tmp_path: Path) -> None:
+    assert resources.find_topology("article") == resources.topologies_dir() / "article.clab.yml"
+    mine = tmp_path / "mine.clab.yml"
+    mine.touch()
+    assert resources.find_topology(mine) == mine
+
+
+@pytest.mark.parametrize("name", ["artikle", "../article", "none/article", ""])
+def test_what_is_not_there_is_refused_with_what_is(name: str) -> None:
+    with pytest.raises(InputError, match="article"):
+        resources.find_topology(name)
