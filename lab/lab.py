@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -233,16 +233,20 @@ class Lab:
                 self._running[name].exec("sh", "-c", command).raise_on_error()
 
     def _start(self, say: Say) -> None:
-        """Tunnel before routing and server before client, so that no retry timer has to run out."""
-        for tunnel in self.tunnels.values():
-            say(f"starting tunnel {tunnel.name}")
-            tunnel.start()
+        """Start tunnels and routers, all at once.
+
+        Within a tunnel the server comes first, so that the client finds it listening. Routers need not wait: bgpd
+        starts a session a second after its own start, and zebra tells it when the tunnel's peer can be reached.
+        """
+        if self.tunnels:
+            say(f"starting OpenVPN for {_list(self.tunnels)}")
         if self._plans:
             say(f"starting {', '.join(sorted({p.daemon for p in self._plans.values()}))} on {_list(self._plans)}")
-        _all(
-            lambda plan: daemons()[plan.daemon].start(self._running[plan.node], plan),
-            list(self._plans.values()),
-        )
+        tunnels = [tunnel.start for tunnel in self.tunnels.values()]
+        routers = [
+            partial(daemons()[plan.daemon].start, self._running[name], plan) for name, plan in self._plans.items()
+        ]
+        _all(lambda start: start(), [*tunnels, *routers])
 
 
 def running_labs(engine: Engine) -> list[str]:

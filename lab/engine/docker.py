@@ -49,6 +49,8 @@ _SYSCTLS = {
     # Docker switches IPv6 off in a container without a network.
     "net.ipv6.conf.all.disable_ipv6": "0",
     "net.ipv6.conf.default.disable_ipv6": "0",
+    # A link-local address that is still being checked for duplicates cannot ask for neighbours.
+    "net.ipv6.conf.default.accept_dad": "0",
 }
 
 

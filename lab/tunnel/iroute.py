@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 
 from lab.files import RenderedFile, templates
-from lab.topology import Family, Frozen, Objection, Tunnel, TunnelIntent
+from lab.topology import Family, Objection, Tunnel, TunnelIntent
+from lab.topology.model import Frozen
 from lab.tunnel.mode import End, Identity, Process, processes
 
 Seconds = Annotated[int, Field(ge=1, le=86400)]

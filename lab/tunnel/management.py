@@ -103,6 +103,11 @@ class Management:
         except OSError as error:
             self._socket.close()
             raise ManagementError(f"no OpenVPN answers on {path} ({error.strerror or error})") from error
+        try:
+            self._read_line(time.monotonic() + _DEADLINE)  # the greeting: from now on commands are read
+        except ManagementError:
+            self._socket.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -110,6 +115,14 @@ class Management:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # Let OpenVPN close first. In TCP server mode its event loop can forget to listen to a connection that
+        # follows too closely on one that merely broke off.
+        try:
+            self._socket.sendall(b"quit\n")
+            while self._socket.recv(65536):
+                pass
+        except OSError:
+            pass
         self._socket.close()
 
     def state(self) -> State:

@@ -15,14 +15,19 @@ from lab.topology import Family, Prefix
 
 _FAMILIES: Mapping[Family, str] = {"ipv4": "ipv4 unicast", "ipv6": "ipv6 unicast"}
 _AFI_SAFI: Mapping[str, Family] = {"ipv4Unicast": "ipv4", "ipv6Unicast": "ipv6"}
+# Each daemon reads frr.conf itself, as far as it is its own. `vtysh -b` would mark the beginning and the end of a
+# configuration, and bgpd then holds its peers back for four seconds in case more is coming; here it only checks.
 # zebra and mgmtd have to listen before the others look for them: a client that misses them waits ten seconds.
 _START = """
 exec </dev/null >>/var/log/frr/start.log 2>&1
-for daemon in mgmtd zebra; do /usr/lib/frr/$daemon -d -A 127.0.0.1 -P 0 & done
+configuration=/etc/frr/frr.conf
+vtysh -C -f $configuration || exit
+/usr/lib/frr/mgmtd -d -A 127.0.0.1 -P 0 &
+/usr/lib/frr/zebra -d -A 127.0.0.1 -P 0 -f $configuration &
 wait
-for daemon in "$@"; do /usr/lib/frr/$daemon -d -A 127.0.0.1 -P 0 & done
+for daemon in "$@"; do /usr/lib/frr/$daemon -d -A 127.0.0.1 -P 0 -f $configuration & done
 wait
-exec vtysh -b
+for daemon in zebra "$@"; do [ -S /run/frr/$daemon.vty ] || { echo "$daemon did not start"; exit 1; } done
 """
 # The routes of the dead daemons would stay in the kernel for ever; zebra sweeps them only when it starts again.
 _STOP = """
@@ -59,7 +64,7 @@ class Frr:
         ]
 
     def start(self, node: RunningNode, plan: RouterPlan) -> None:
-        """Start the daemons and let vtysh hand them frr.conf."""
+        """Check frr.conf and start the daemons with it."""
         others = ["bgpd", *(["bfdd"] if plan.bfd else [])]
         result = node.exec("sh", "-c", _START, "start", *others)
         if result.failed:
