@@ -1,4 +1,4 @@
-"""The topology file as data: containerlab's format, inherited, substituted and checked; Docker is unknown here."""
+"""The topology file as data: containerlab's format, inherited, substituted, checked. Knows no Docker."""
 
 from lab.topology.dump import dump
 from lab.topology.magic import substitute

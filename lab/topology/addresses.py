@@ -41,7 +41,7 @@ def overlap(one: Prefix, other: Prefix) -> bool:
     """Tell whether two prefixes have an address in common."""
     if one.version != other.version:
         return False
-    return bool(one.overlaps(other))  # type: ignore[arg-type]
+    return bool(one.overlaps(other))
 
 
 def check_uses(uses: Sequence[Use], findings: Findings) -> None:

@@ -97,8 +97,10 @@ def _check(key: str, value: Tree, findings: Findings) -> None:
         _check_config(value, findings)
         return
     take(value, NODE_KEYS[key], findings, _FIELDS.get(key))
-    if key == "kind" and isinstance(value, Scalar) and value.text and refuse_kind(value.text, value, findings):
-        raise Wrong
+    if key == "kind" and isinstance(value, Scalar):
+        if value.text and refuse_kind(value.text, value, findings):
+            raise Wrong
+        return
     if issubclass_of(get_origin(NODE_KEYS[key]), Mapping) and isinstance(value, Table):
         for name in value.entries:
             if not name:

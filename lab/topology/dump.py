@@ -9,7 +9,7 @@ from lab.topology.source import reads_as_text
 
 
 def dump(topology: Topology) -> str:
-    """Return the topology as a file's text: inheritance and variables resolved, defaults of tunnels left open.
+    """Return the topology as a file's text: inheritance and variables resolved, tunnels' defaults left open.
 
     Reading it gives an equal topology apart from `file`, and containerlab can deploy it.
     """
@@ -17,7 +17,9 @@ def dump(topology: Topology) -> str:
     if topology.prefix is not None:
         data["prefix"] = topology.prefix
     body: dict[str, Any] = {}
-    groups = {node.group: {} for node in topology.nodes.values() if node.group is not None}
+    groups: dict[str, dict[str, Any]] = {
+        node.group: {} for node in topology.nodes.values() if node.group is not None
+    }
     if groups:
         body["groups"] = groups
     body["nodes"] = {name: _node(node) for name, node in topology.nodes.items()}

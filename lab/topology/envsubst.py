@@ -105,7 +105,8 @@ def _value(match: re.Match[str], environ: Mapping[str, str]) -> str:
     if not default:
         return "" if how in ("+", ":+") and name not in environ else _variable(name, environ)
     if default[0] in "-=+:" or ("$" in default and not _VARIABLE.fullmatch(default)):
-        raise SubstitutionError(match.start(), f"the default of ${{{name}}} is no plain text and no plain $VAR")
+        what = f"the default of ${{{name}}} is no plain text and no plain $VAR"
+        raise SubstitutionError(match.start(), what)
     alternative = _variable(default[1:], environ) if default[0] == "$" else default
     match how:
         case ":-" | ":=":

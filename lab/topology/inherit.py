@@ -65,10 +65,8 @@ class Definitions:
             given = [level[key] for level in levels if key in level and not is_null(level[key])]
             if given and (value := _combine(key, wanted, given)) is not None:
                 inherited[key] = value
-        for key, single in (("kind", kind), ("group", group)):
-            if single is not None:
-                inherited[key] = single
-        return inherited
+        singles = {"kind": kind, "group": group}
+        return {**inherited, **{key: single for key, single in singles.items() if single is not None}}
 
     def _group(self, name: str | None) -> Definition:
         return self.groups.get(name, {}) if name else {}
@@ -110,7 +108,8 @@ def _binds(given: list[Items]) -> Items | None:
     for item in joined.items:
         if isinstance(item, Scalar):
             by_destination[item.text.split(":")[1] if ":" in item.text else item.text] = item
-    return Items(joined.place, joined.path, tuple(sorted(by_destination.values(), key=lambda item: item.text)))
+    binds = sorted(by_destination.values(), key=lambda item: item.text)
+    return Items(joined.place, joined.path, tuple(binds))
 
 
 def merge(given: list[Table], *, deep: bool) -> Table | None:
@@ -123,7 +122,7 @@ def merge(given: list[Table], *, deep: bool) -> Table | None:
         for key, value in table.entries.items():
             before = entries.get(key)
             if deep and isinstance(before, Table) and isinstance(value, Table):
-                value = merge([before, value], deep=True) or value  # noqa: PLW2901
+                value = merge([before, value], deep=True) or value
             entries[key] = value
             keys[key] = table.keys[key]
     return Table(given[-1].place, given[-1].path, entries, keys)

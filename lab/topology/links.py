@@ -21,7 +21,7 @@ from lab.topology.keys import (
 from lab.topology.mistakes import Findings, did_you_mean, one_of, quote
 from lab.topology.model import DEFAULT_MTU, Endpoint, Family, Interface, Link, LinkIntent
 from lab.topology.names import objection_to_interface
-from lab.topology.shape import Wrong, is_null, refused, take
+from lab.topology.shape import Wrong, is_absent, is_null, refused, take
 from lab.topology.source import Items, Key, Scalar, Table, Tree
 
 FAMILIES: Final[Mapping[Family, type[Interface]]] = {"ipv4": IPv4Interface, "ipv6": IPv6Interface}
@@ -63,7 +63,7 @@ class Wire:
     tree: Tree
     ends: list[End]
     mtu: int = DEFAULT_MTU
-    intent: LinkIntent = LinkIntent()
+    intent: LinkIntent = field(default_factory=LinkIntent)
 
     def link(self) -> Link:
         """Return the link as the model has it."""
@@ -145,11 +145,12 @@ class _Reader:
             if key in right:
                 continue
             if key in unsupported:
-                self.findings.add(tree.keys[key], f"the lab does not support {key!r} here: {unsupported[key]}")
+                why = unsupported[key]
+                self.findings.add(tree.keys[key], f"the lab does not support {key!r} here: {why}")
             else:
                 self.findings.add(tree.keys[key], f"unknown key {quote(key)}", did_you_mean(key, right))
 
-    # --- ends ---------------------------------------------------------------------------------------------------
+    # --- ends ----------------------------------------------------------------------------------------------
 
     def _two_ends(self, tree: Table, *, brief: bool) -> list[End] | None:
         endpoints = tree.entries.get("endpoints")
@@ -223,7 +224,7 @@ class _Reader:
         else:
             end.mac = text
 
-    # --- addresses ----------------------------------------------------------------------------------------------
+    # --- addresses -----------------------------------------------------------------------------------------
 
     def _brief_addresses(self, tree: Table, family: Family, ends: list[End]) -> None:
         listed = tree.entries.get(family)
@@ -263,7 +264,8 @@ class _Reader:
         except Wrong:
             return DEFAULT_MTU
         if not LEAST_MTU <= mtu <= LARGEST_MTU:
-            self.findings.add(given, f"an MTU lies between {LEAST_MTU} and {LARGEST_MTU} octets, {mtu} does not")
+            what = f"an MTU lies between {LEAST_MTU} and {LARGEST_MTU} octets, {mtu} does not"
+            self.findings.add(given, what)
             return DEFAULT_MTU
         if mtu < LEAST_MTU_IPV6 and any("ipv6" in end.addresses for end in ends):
             what = f"IPv6 needs an MTU of {LEAST_MTU_IPV6} octets or more, this link has {mtu}"
@@ -279,12 +281,6 @@ class _Reader:
         except Wrong:
             return LinkIntent()
         return intent
-
-
-def is_absent(tree: Table, key: str) -> bool:
-    """Tell whether a key is missing or has no value."""
-    value = tree.entries.get(key)
-    return value is None or is_null(value)
 
 
 def check_ends(wires: list[Wire], nodes: Mapping[str, str], findings: Findings) -> None:

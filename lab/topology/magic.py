@@ -1,4 +1,4 @@
-"""containerlab's magic variables, in the two keys where it substitutes them: `exec` and the source of `binds`."""
+"""containerlab's magic variables, in the two places where it has them: `exec` and the source of a bind."""
 
 from pathlib import Path
 

@@ -1,7 +1,8 @@
 """The topology as the rest of the lab sees it: read, inherited, checked and frozen.
 
-Two vocabularies meet here. `Node`, `Endpoint` and `Link` are containerlab's; what is ours lies in `NodeIntent`
-and `LinkIntent`, which containerlab sees as plain variables (`config.vars` of a node, `vars` of a link).
+Two vocabularies meet here. `Node`, `Endpoint` and `Link` are containerlab's; what is ours lies in
+`NodeIntent` and `LinkIntent`, which containerlab sees as plain variables (`config.vars` of a node, `vars` of
+a link).
 """
 
 from collections.abc import Mapping
@@ -28,22 +29,22 @@ class Frozen(BaseModel):
     )
 
 
-# --- what is ours: node ----------------------------------------------------------------------------------------
+# --- what is ours: node ------------------------------------------------------------------------------------
 
 
 class Timers(Frozen):
-    """BGP timers in seconds (RFC 4271, section 10). FRR's defaults are made for the Internet, not for a lab."""
+    """BGP timers in seconds (RFC 4271, section 10). FRR's defaults are made for the Internet, not a lab."""
 
-    keepalive: int = Field(1, ge=1, le=21845)
-    hold: int = Field(3, ge=3, le=65535)
-    connect: int = Field(1, ge=1, le=65535)
+    keepalive: int = Field(default=1, ge=1, le=21845)
+    hold: int = Field(default=3, ge=3, le=65535)
+    connect: int = Field(default=1, ge=1, le=65535)
 
 
 class Bfd(Frozen):
     """BFD session parameters (RFC 5880): intervals in milliseconds."""
 
-    multiplier: int = Field(3, ge=2, le=255)
-    interval: int = Field(300, ge=10, le=60000)
+    multiplier: int = Field(default=3, ge=2, le=255)
+    interval: int = Field(default=300, ge=10, le=60000)
 
 
 class RouterIntent(Frozen):
@@ -78,7 +79,7 @@ class TunnelIntent(Frozen):
     transport: Literal["tcp", "udp"] = "tcp"
     outer: Family = "ipv4"
     """The family of the underlay."""
-    port: int | None = Field(None, ge=1, le=65535)
+    port: int | None = Field(default=None, ge=1, le=65535)
     """The server's port; by default the first free one from 1194 on."""
     ipv4: TunnelEnds | None = None
     """Inner addresses; by default the next free ones of the lab's pools."""
@@ -105,17 +106,17 @@ class NodeIntent(Frozen):
     routes: tuple[StaticRoute, ...] = ()
 
 
-# --- containerlab's: node --------------------------------------------------------------------------------------
+# --- containerlab's: node ----------------------------------------------------------------------------------
 
 
 class Healthcheck(Frozen):
     """Docker's health check; times in seconds."""
 
     test: tuple[str, ...] = ()
-    interval: int | None = Field(None, ge=0)
-    retries: int | None = Field(None, ge=0)
-    timeout: int | None = Field(None, ge=0)
-    start_period: int | None = Field(None, ge=0)
+    interval: int | None = Field(default=None, ge=0)
+    retries: int | None = Field(default=None, ge=0)
+    timeout: int | None = Field(default=None, ge=0)
+    start_period: int | None = Field(default=None, ge=0)
 
 
 class Dns(Frozen):
@@ -138,7 +139,7 @@ class Node(Frozen):
     env: Mapping[str, str] = {}
     """`env-files` are merged in already, below `env`."""
     binds: tuple[str, ...] = ()
-    """Each `SOURCE:DESTINATION[:OPTIONS]`; the source is absolute, or begins so once `substitute` has been called."""
+    """Each `SOURCE:DESTINATION[:OPTIONS]`; the source is absolute once `substitute` has been called."""
     exec: tuple[str, ...] = ()
     entrypoint: str | None = None
     cmd: str | None = None
@@ -150,19 +151,19 @@ class Node(Frozen):
     """Each `PATH` or `PATH:OPTIONS`; in the file a mapping of path to options."""
     shm_size: str | None = None
     labels: Mapping[str, str] = {}
-    cpu: float | None = Field(None, ge=0)
+    cpu: float | None = Field(default=None, ge=0)
     cpu_set: str | None = None
     memory: str | None = None
     user: str | None = None
     hostname: str | None = None
-    startup_delay: int = Field(0, ge=0)
+    startup_delay: int = Field(default=0, ge=0)
     """Seconds to wait before the node starts."""
     dns: Dns | None = None
     healthcheck: Healthcheck | None = None
     intent: NodeIntent = NodeIntent()
 
 
-# --- links -----------------------------------------------------------------------------------------------------
+# --- links -------------------------------------------------------------------------------------------------
 
 
 class LinkIntent(Frozen):
@@ -201,7 +202,7 @@ class Link(Frozen):
     intent: LinkIntent = LinkIntent()
 
 
-# --- the whole -------------------------------------------------------------------------------------------------
+# --- the whole ---------------------------------------------------------------------------------------------
 
 
 class Place(NamedTuple):
@@ -240,7 +241,7 @@ class Topology(Frozen):
 
     name: str
     prefix: str | None = None
-    """containerlab's: None stands for `clab`, an empty string for bare node names, `__lab-name` for LAB-NODE."""
+    """containerlab's: None stands for `clab`, `` for bare node names, `__lab-name` for LAB-NODE."""
     file: Path
     nodes: Mapping[str, Node]
     links: tuple[Link, ...] = ()

@@ -15,7 +15,7 @@ from lab.topology.magic import LAB_DIR, NODE_DIR, NODE_NAME, replace, replace_so
 from lab.topology.mistakes import Findings, Located, did_you_mean, one_of, quote
 from lab.topology.model import Node, NodeIntent, RouterIntent, StaticRoute, TunnelIntent
 from lab.topology.names import objection_to_interface, objection_to_name
-from lab.topology.shape import Wrong, is_null, refused, take
+from lab.topology.shape import Wrong, is_absent, is_null, refused, take
 from lab.topology.source import Items, Key, Scalar, Table, Tree, planted
 from lab.topology.vocabulary import Vocabulary
 
@@ -74,7 +74,8 @@ class NodeReader:
         if objection := objection_to_name(name, shortest=self.shortest_name):
             self.findings.add(key, f"{quote(name)} cannot name a node", objection)
         elif name.lower() in BRIEF_ENDS_REFUSED:
-            self.findings.add(key, f"{quote(name)} cannot name a node", "the word has a meaning of its own in links")
+            why = "the word has a meaning of its own in links"
+            self.findings.add(key, f"{quote(name)} cannot name a node", why)
 
     def _bridge(self, name: str, key: Key, tree: Tree, inherited: dict[str, Tree]) -> Draft:
         if objection := objection_to_interface(name):
@@ -90,7 +91,8 @@ class NodeReader:
         values.update(name=name, kind="linux")
         mode = values.pop("network_mode", "")
         if mode and mode.lower() != "none":
-            what = f"the lab does not support the network mode {quote(mode)}: its nodes have the file's wires only"
+            why = "its nodes have the wires of the file only"
+            what = f"the lab does not support the network mode {quote(mode)}: {why}"
             self.findings.add(inherited["network-mode"], what, "write 'network-mode: none'")
         if "image" not in values:
             self.findings.add(key, "the node has no image")
@@ -101,7 +103,8 @@ class NodeReader:
         for size in ("memory", "shm-size"):
             text = values.get(size.replace("-", "_"))
             if text is not None and not _SIZE.fullmatch(text):
-                self.findings.add(inherited[size], f"{quote(text)} is no amount of memory", "write it as '512MB'")
+                what = f"{quote(text)} is no amount of memory"
+                self.findings.add(inherited[size], what, "write it as '512MB'")
         env_files = inherited.get("env-files")
         values.pop("env_files", None)
         values["env"] = {**self._env_files(env_files, name), **self._env(values.get("env", {}), inherited)}
@@ -138,7 +141,7 @@ class NodeReader:
         self.findings.add(tree, f"{quote(text)} is not one of {one_of(_PULL_POLICIES)}", hint)
         return _PULL_POLICIES[0]
 
-    # --- environment and files ----------------------------------------------------------------------------------
+    # --- environment and files -----------------------------------------------------------------------------
 
     def _env(self, env: dict[str, str], inherited: dict[str, Tree]) -> dict[str, str]:
         tree = inherited.get("env")
@@ -171,7 +174,8 @@ class NodeReader:
                 continue
             parts = item.text.split(":")
             if not 2 <= len(parts) <= 3 or not parts[0] or not parts[1].startswith("/"):
-                self.findings.add(item, f"{quote(item.text)} is no bind", "write SOURCE:/DESTINATION[:OPTIONS]")
+                what = f"{quote(item.text)} is no bind"
+                self.findings.add(item, what, "write SOURCE:/DESTINATION[:OPTIONS]")
                 continue
             source, _, rest = replace_source(item.text, {NODE_NAME: node}).partition(":")
             if not source.startswith((LAB_DIR, NODE_DIR)):
@@ -187,7 +191,7 @@ class NodeReader:
         directory = Path(os.path.abspath(self.findings.file)).parent  # noqa: PTH100 - keeps symbolic links
         return Path(os.path.normpath(directory / os.path.expanduser(path)))  # noqa: PTH111 - never raises
 
-    # --- what is ours -------------------------------------------------------------------------------------------
+    # --- what is ours --------------------------------------------------------------------------------------
 
     def _intent(self, config: Tree | None, draft: Draft) -> None:
         variables = config.entries.get("vars") if isinstance(config, Table) else None
@@ -198,9 +202,9 @@ class NodeReader:
         for tree in self._each(variables.entries.get("tunnels")):
             try:
                 laid_over = lay_over(tree, self.tunnel)
-                if self.openvpn is not None and not is_null(below(laid_over, ("openvpn",))):
-                    if isinstance(laid_over, Table) and "openvpn" in laid_over.entries:
-                        laid_over = lay_over(laid_over, {"openvpn": self.openvpn})
+                asks = isinstance(laid_over, Table) and not is_absent(laid_over, "openvpn")
+                if asks and self.openvpn is not None:
+                    laid_over = lay_over(laid_over, {"openvpn": self.openvpn})
                 draft.tunnels.append((take(laid_over, TunnelIntent, self.findings), laid_over))
             except Wrong:
                 continue

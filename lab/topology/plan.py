@@ -73,7 +73,7 @@ def _check_mode(intent: TunnelIntent, tree: Tree, vocabulary: Vocabulary, findin
 def settle(
     wanted: Sequence[Request], wires: Sequence[Wire], kinds: Mapping[str, str], findings: Findings
 ) -> list[Use]:
-    """Give each tunnel its name, port, devices and outer address; return the inner addresses that the file gives."""
+    """Give each tunnel all but missing inner addresses; return the inner addresses that the file gives."""
     _name(wanted, findings)
     _number_ports(wanted, findings)
     _name_devices(wanted, wires, findings)
@@ -157,9 +157,7 @@ def _name_devices(wanted: Sequence[Request], wires: Sequence[Wire], findings: Fi
                 findings.add(end.tree, what)
 
 
-def _find_path(
-    request: Request, wires: Sequence[Wire], kinds: Mapping[str, str], findings: Findings
-) -> None:
+def _find_path(request: Request, wires: Sequence[Wire], kinds: Mapping[str, str], findings: Findings) -> None:
     family = request.intent.outer
     end = arrival(wires, request.client, request.server, family)
     if end is not None:
@@ -170,7 +168,8 @@ def _find_path(
     if arrival(wires, request.client, request.server, None) is not None:
         without = [name for name in (request.client, request.server) if not _has(wires, name, family)]
         if without:
-            between += f" over {family}: {' and '.join(map(quote, without))} has no {family} address on a link"
+            names = " and ".join(map(quote, without))
+            between += f" over {family}: {names} has no {family} address on a link"
         else:
             between += f" that has {family} addresses at both ends"
     findings.add(below(request.tree, ("to",)), f"a tunnel without a path: {between}")
@@ -181,7 +180,7 @@ def _has(wires: Sequence[Wire], node: str, family: Family) -> bool:
     return any(end.node == node and family in end.addresses for end in ends)
 
 
-# --- inner addresses -------------------------------------------------------------------------------------------
+# --- inner addresses ---------------------------------------------------------------------------------------
 
 
 def _declared(request: Request, findings: Findings) -> list[Use]:
@@ -224,7 +223,8 @@ def allot(wanted: Sequence[Request], declared: Sequence[Prefix], findings: Findi
             subnet = next(free, None)
             if subnet is None:
                 pool, _ = POOLS[family]
-                findings.add(request.tree, f"no subnet of {pool} is left for the tunnel", f"give it '{family}'")
+                what = f"no subnet of {pool} is left for the tunnel"
+                findings.add(request.tree, what, f"give it '{family}'")
                 continue
             server, client = _first_two(subnet)
             request.inner[family] = TunnelEnds(local=client, peer=server)

@@ -42,15 +42,13 @@ def read(
     """Read a topology file.
 
     `name` replaces the lab's name; `openvpn` the version in the images of our family and in every tunnel.
-    `tunnel` is laid over every tunnel of the file, keys as in the file, its `options` key by key. `environ` is
-    what `${VAR}` in the file refers to, by default the process's own environment.
+    `tunnel` is laid over every tunnel of the file, keys as in the file, its `options` key by key. `environ`
+    is what `${VAR}` in the file refers to, by default the process's own environment.
 
     Raises TopologyError with all mistakes, or InputError if the file cannot be read at all.
     """
     path = Path(path)
-    return parse(
-        _text_of(path), path, vocabulary, name=name, openvpn=openvpn, tunnel=tunnel, environ=environ
-    )
+    return parse(_text_of(path), path, vocabulary, name=name, openvpn=openvpn, tunnel=tunnel, environ=environ)
 
 
 def parse(
@@ -63,7 +61,7 @@ def parse(
     tunnel: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Topology:
-    """Do the same as `read` with a text; `file` is the name it goes by and what relative paths are relative to."""
+    """Do the same as `read` with a text that goes by the name of `file`, even if there is no such file."""
     findings = Findings(file)
     overrides = dict(tunnel or {})
     if openvpn is not None and not known(openvpn, vocabulary.openvpn, _Override(file, "openvpn"), findings):
@@ -108,9 +106,8 @@ def _compose(text: str, file: Path, environ: Mapping[str, str], findings: Findin
         findings.add_whole(f"the file is larger than {LARGEST_FILE} characters")
         return None
     if "{{" in text:
-        _note_at(
-            text.index("{{"), verbatim(text), file, findings, "the lab does not render Go templates: '{{' stands here"
-        )
+        what = "the lab does not render Go templates, and '{{' begins one"
+        _note_at(text.index("{{"), verbatim(text), file, findings, what)
         return None
     try:
         expanded = expand(text, environ)
@@ -225,7 +222,7 @@ def _check_together(
     for wire in wires:
         for end in wire.ends:
             if end.node not in drafts:
-                # The rest is judged as if the name were right, or one misspelt name would look like many mistakes.
+                # The rest is judged as if the name were right: one misspelt name is one mistake.
                 end.node = nearest(end.node, drafts) or end.node
     tunnels = plan.requests(drafts, vocabulary, findings)
     settle_images(drafts, tunnels, vocabulary, openvpn, findings)

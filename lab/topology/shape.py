@@ -1,6 +1,7 @@
-"""From trees to typed values, by the annotations of the model, with a plain sentence for each that does not fit.
+"""From trees to typed values, by the model's annotations, with a plain sentence for each that does not fit.
 
-pydantic could do the same but would not say where a value stands, and would say what is wrong in its own words.
+pydantic could do the same but would not say where a value stands, and would say what is wrong in words of
+its own.
 """
 
 import types
@@ -106,6 +107,12 @@ def check_keys(table: Table, right: Collection[str], findings: Findings) -> bool
 def is_null(tree: Tree) -> bool:
     """Return whether the key stands there without a value."""
     return isinstance(tree, Scalar) and tree.value is None
+
+
+def is_absent(tree: Table, key: str) -> bool:
+    """Tell whether a key is missing or has no value."""
+    value = tree.entries.get(key)
+    return value is None or is_null(value)
 
 
 def refused(tree: Tree, wanted: Any, findings: Findings, field: FieldInfo | None = None) -> Wrong:
@@ -242,7 +249,7 @@ def _single(tree: Tree, wanted: Any) -> Any:
         return tree.value if isinstance(tree.value, int) and not isinstance(tree.value, bool) else None
     if wanted is float:
         number = isinstance(tree.value, int | float) and not isinstance(tree.value, bool)
-        return float(tree.value) if number else None  # type: ignore[arg-type]
+        return float(tree.value) if number else None
     if get_origin(wanted) is Literal:
         return tree.text if tree.text in get_args(wanted) else None
     return _ip(tree.text, wanted)

@@ -1,6 +1,6 @@
 """YAML with places: every value of the file knows its line, its column and its key path.
 
-PyYAML's own composer is recursive and keeps aliases apart from their size, so the tree is built from its events
+PyYAML's own composer is recursive and blind to what aliases add up to, so the tree is built from its events
 here, with bounds: a file that nests or repeats without end is one mistake and no hang.
 """
 
@@ -84,7 +84,7 @@ def plain(tree: Tree) -> Any:
 
 
 def planted(data: object, at: Place, path: KeyPath) -> Tree:
-    """Return plain Python data as a tree that stands at one place: for values that come from outside the file."""
+    """Return plain Python data as a tree that stands at one place: for values from outside the file."""
     match data:
         case dict():
             entries = {str(key): planted(value, at, (*path, str(key))) for key, value in data.items()}
@@ -123,7 +123,7 @@ class _Open:
 
 
 def compose(text: Expanded, file: Path, findings: Findings) -> Tree | None:
-    """Build the tree of a file's only document; None if the text is no YAML or is empty, which is then noted."""
+    """Build the tree of a file's only document; None if there is none in the text, which is then noted."""
     composer = _Composer(text, file, findings)
     try:
         return composer.run()
@@ -147,7 +147,7 @@ class _Composer:
                 case yaml.DocumentStartEvent():
                     self.documents += 1
                     if self.documents > 1:
-                        self.stop(event.start_mark.index, "a second document; the lab reads one per file")
+                        self.stop(_index(event), "a second document; the lab reads one per file")
                 case yaml.ScalarEvent():
                     self.scalar(event)
                 case yaml.AliasEvent():
@@ -167,7 +167,7 @@ class _Composer:
             self.stop_at(error)
         try:
             while loader.check_event():
-                yield loader.get_event()
+                yield loader.get_event()  # type: ignore[no-untyped-call]
         except yaml.YAMLError as error:
             self.stop_at(error)
         except (ValueError, OverflowError):
@@ -181,7 +181,8 @@ class _Composer:
             self.stop(mark.index if mark else 0, f"this is not valid YAML: {one_line(what)}")
         offset = getattr(error, "position", 0)
         character = getattr(error, "character", "")
-        self.stop(offset, f"this is not valid YAML: the character {quote(_character(character))} is not allowed")
+        shown = quote(_character(character))
+        self.stop(offset, f"this is not valid YAML: the character {shown} is not allowed")
 
     def stop(self, offset: int, what: str) -> None:
         self.findings.add(Key(self.place(offset), self.path()), what)
@@ -203,9 +204,9 @@ class _Composer:
         return bool(self.stack) and self.stack[-1].table and self.stack[-1].key is None
 
     def scalar(self, event: yaml.ScalarEvent) -> None:
-        place, value = self.place(event.start_mark.index), event.value
+        place, value = self.place(_index(event)), event.value
         if any("\ud800" <= c <= "\udfff" or c == "\0" for c in value):
-            self.stop(event.start_mark.index, "a character that no text can hold")
+            self.stop(_index(event), "a character that no text can hold")
         if self.expects_key():
             self.begin_entry(event, place)
             return
@@ -228,18 +229,19 @@ class _Composer:
         top.key = (name, key)
 
     def alias(self, event: yaml.AliasEvent) -> None:
-        target = self.anchors.get(event.anchor)
+        anchor = str(event.anchor)
+        target = self.anchors.get(anchor)
         if target is None:
-            inside = any(item.anchor == event.anchor for item in self.stack)
+            inside = any(item.anchor == anchor for item in self.stack)
             what = "contains itself" if inside else "has no anchor before it"
-            self.stop(event.start_mark.index, f"the alias {quote('*' + event.anchor)} {what}")
+            self.stop(_index(event), f"the alias {quote('*' + anchor)} {what}")
         elif self.expects_key():
-            self.stop(event.start_mark.index, "the lab does not support an alias as a key")
+            self.stop(_index(event), "the lab does not support an alias as a key")
         else:
             self.put(target, None)
 
     def begin(self, event: yaml.CollectionStartEvent) -> None:
-        index = event.start_mark.index
+        index = _index(event)
         if self.expects_key():
             self.stop(index, "the lab does not support a list or a mapping as a key")
         if len(self.stack) >= DEEPEST:
@@ -304,6 +306,11 @@ class _Composer:
                 top.entries[name] = tree
                 top.keys[name] = key
             top.key = None
+
+
+def _index(event: yaml.Event) -> int:
+    """Return where an event begins, in characters of the text."""
+    return event.start_mark.index if event.start_mark else 0
 
 
 def one_line(text: str) -> str:

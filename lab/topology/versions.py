@@ -16,7 +16,7 @@ def settle_images(
     override: str | None,
     findings: Findings,
 ) -> None:
-    """Choose the image of every node: the override wins over a tunnel's `openvpn`, that over the file's tag."""
+    """Choose the image of every node: an override, else what a tunnel asks for, else the file's."""
     wanted: dict[str, str] = {}
     for request in requests:
         version = request.intent.openvpn

@@ -27,4 +27,4 @@ class Vocabulary:
     openvpn: Collection[str]
     """OpenVPN's versions, as they stand in an image's tag, e.g. `("2.6", "2.7")`."""
     node_image: str
-    """The family of images that bring OpenVPN, e.g. `openvpn-routing-lab/node`; the tag is OpenVPN's version."""
+    """Our family of images, e.g. `openvpn-routing-lab/node`; the tag is OpenVPN's version."""
