@@ -5,7 +5,7 @@ from typing import get_origin
 
 from lab.topology.inherit import Definition, Definitions
 from lab.topology.keys import BRIDGE_KEYS, KINDS, NODE_KEYS, NODE_REFUSED
-from lab.topology.mistakes import Findings, Located, did_you_mean, one_of, quote
+from lab.topology.mistakes import Findings, Located, did_you_mean, quote
 from lab.topology.model import Node, NodeIntent
 from lab.topology.shape import Wrong, check_keys, is_null, issubclass_of, refused, take
 from lab.topology.source import Key, Scalar, Table, Tree
@@ -75,7 +75,7 @@ def refuse_key(key: str, at: Located, findings: Findings, *, bridge: bool = Fals
     if key in NODE_REFUSED:
         findings.add(at, f"the lab does not support {key!r}: {NODE_REFUSED[key]}")
     elif key not in NODE_KEYS:
-        findings.add(at, f"unknown key {quote(key)}", did_you_mean(key, [*NODE_KEYS, *NODE_REFUSED]))
+        findings.add(at, f"unknown key {quote(key)}", did_you_mean(key, NODE_KEYS))
     elif bridge and key not in BRIDGE_KEYS:
         findings.add(at, f"{key!r} has no meaning for a bridge, which is no container")
     else:
@@ -88,7 +88,7 @@ def refuse_kind(kind: str, at: Located, findings: Findings) -> bool:
     if kind.lower() in KINDS:
         return False
     hint = did_you_mean(kind, KINDS)
-    findings.add(at, f"the lab does not support the kind {quote(kind)}: it builds {one_of(KINDS)}", hint)
+    findings.add(at, f"the lab does not support the kind {quote(kind)}: it builds 'linux' and 'bridge'", hint)
     return True
 
 
@@ -101,10 +101,20 @@ def _check(key: str, value: Tree, findings: Findings) -> None:
         if value.text and refuse_kind(value.text, value, findings):
             raise Wrong
         return
+    if key == "network-mode" and isinstance(value, Scalar):
+        _check_network_mode(value, findings)
     if issubclass_of(get_origin(NODE_KEYS[key]), Mapping) and isinstance(value, Table):
         for name in value.entries:
             if not name:
                 findings.add(value.keys[name], "a name is empty")
+
+
+def _check_network_mode(value: Scalar, findings: Findings) -> None:
+    if value.text.lower() not in ("", "none"):
+        why = "its nodes have the wires of the file only"
+        what = f"the lab does not support the network mode {quote(value.text)}: {why}"
+        findings.add(value, what, "write 'network-mode: none'")
+        raise Wrong
 
 
 def _check_config(value: Tree, findings: Findings) -> None:

@@ -43,8 +43,8 @@ class End:
     interface: str = ""
     mac: str | None = None
     addresses: dict[Family, tuple[Interface, Tree]] = field(default_factory=dict)
-    damaged: bool = False
-    """An address of it was refused: what needs one must not be blamed for that."""
+    damaged: set[Family] = field(default_factory=set)
+    """Families in which an address was refused: what needs one must not be blamed for that."""
 
     def __str__(self) -> str:
         return f"{self.node}:{self.interface}"
@@ -233,7 +233,7 @@ class _Reader:
         if not isinstance(listed, Items):
             refused(listed, tuple[str, ...], self.findings)
             for end in ends:
-                end.damaged = True
+                end.damaged.add(family)
             return
         if len(listed.items) > len(ends):
             self.findings.add(listed, f"{len(listed.items)} addresses for a link with two ends")
@@ -246,11 +246,11 @@ class _Reader:
         try:
             address: Interface = take(tree, FAMILIES[family], self.findings)
         except Wrong:
-            end.damaged = True
+            end.damaged.add(family)
             return
         if objection := objection_to_address(address):
             self.findings.add(tree, objection)
-            end.damaged = True
+            end.damaged.add(family)
             return
         end.addresses[family] = (address, tree)
 

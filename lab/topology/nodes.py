@@ -15,7 +15,7 @@ from lab.topology.magic import LAB_DIR, NODE_DIR, NODE_NAME, replace, replace_so
 from lab.topology.mistakes import Findings, Located, did_you_mean, one_of, quote
 from lab.topology.model import Node, NodeIntent, RouterIntent, StaticRoute, TunnelIntent
 from lab.topology.names import objection_to_interface, objection_to_name
-from lab.topology.shape import Wrong, is_absent, is_null, refused, take
+from lab.topology.shape import Wrong, is_absent, is_null, refused, salvage, take
 from lab.topology.source import Items, Key, Scalar, Table, Tree, planted
 from lab.topology.vocabulary import Vocabulary
 
@@ -90,10 +90,6 @@ class NodeReader:
         values = self._values(inherited)
         values.update(name=name, kind="linux")
         mode = values.pop("network_mode", "")
-        if mode and mode.lower() != "none":
-            why = "its nodes have the wires of the file only"
-            what = f"the lab does not support the network mode {quote(mode)}: {why}"
-            self.findings.add(inherited["network-mode"], what, "write 'network-mode: none'")
         if "image" not in values:
             self.findings.add(key, "the node has no image")
         elif not values["image"] or re.search(r"\s", values["image"]):
@@ -200,14 +196,16 @@ class NodeReader:
         router = variables.entries.get("router")
         draft.router = None if router is None or is_null(router) else router
         for tree in self._each(variables.entries.get("tunnels")):
+            laid_over = lay_over(tree, self.tunnel)
+            asks = isinstance(laid_over, Table) and not is_absent(laid_over, "openvpn")
+            if asks and self.openvpn is not None:
+                laid_over = lay_over(laid_over, {"openvpn": self.openvpn})
             try:
-                laid_over = lay_over(tree, self.tunnel)
-                asks = isinstance(laid_over, Table) and not is_absent(laid_over, "openvpn")
-                if asks and self.openvpn is not None:
-                    laid_over = lay_over(laid_over, {"openvpn": self.openvpn})
                 draft.tunnels.append((take(laid_over, TunnelIntent, self.findings), laid_over))
             except Wrong:
-                continue
+                # What is right of it is judged all the same.
+                if rest := salvage(laid_over, TunnelIntent, self.findings):
+                    draft.tunnels.append((rest, laid_over))
         for tree in self._each(variables.entries.get("routes")):
             try:
                 draft.routes.append((take(tree, StaticRoute, self.findings), tree))
@@ -225,15 +223,11 @@ class NodeReader:
     def _router(self, tree: Tree | None) -> RouterIntent | None:
         if tree is None:
             return None
+        self._check_daemon(below(tree, ("daemon",)))
         try:
             router: RouterIntent = take(tree, RouterIntent, self.findings)
         except Wrong:
             return None
-        daemons = self.vocabulary.daemons
-        if router.daemon not in daemons:
-            hint = did_you_mean(router.daemon, daemons) or f"the lab knows {one_of(daemons)}"
-            at = below(tree, ("daemon",))
-            self.findings.add(at, f"unknown routing daemon {quote(router.daemon)}", hint)
         seen: set[Any] = set()
         for i, network in enumerate(router.networks):
             if network in seen:
@@ -243,6 +237,12 @@ class NodeReader:
             what = f"the hold time of {router.timers.hold} s does not exceed the keepalive time"
             self.findings.add(below(tree, ("timers", "hold")), what)
         return router
+
+    def _check_daemon(self, tree: Tree) -> None:
+        daemons = self.vocabulary.daemons
+        if isinstance(tree, Scalar) and not is_null(tree) and tree.text not in daemons:
+            hint = did_you_mean(tree.text, daemons) or f"the lab knows {one_of(daemons)}"
+            self.findings.add(tree, f"unknown routing daemon {quote(tree.text)}", hint)
 
 
 def below(tree: Tree, path: tuple[str | int, ...]) -> Tree:

@@ -53,7 +53,7 @@ def arrival(wires: Sequence[Wire], start: str, goal: str, family: Family | None)
     """
 
     def usable(end: End) -> bool:
-        return family is None or end.damaged or family in end.addresses
+        return family is None or family in end.damaged or family in end.addresses
 
     return _search(wires, start, goal, lambda end: end.node not in (start, goal) or usable(end))
 

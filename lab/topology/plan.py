@@ -168,8 +168,8 @@ def _find_path(request: Request, wires: Sequence[Wire], kinds: Mapping[str, str]
     if arrival(wires, request.client, request.server, None) is not None:
         without = [name for name in (request.client, request.server) if not _has(wires, name, family)]
         if without:
-            names = " and ".join(map(quote, without))
-            between += f" over {family}: {names} has no {family} address on a link"
+            names = " or ".join(map(quote, without))
+            between += f" over {family}: no link of {names} has an {family} address"
         else:
             between += f" that has {family} addresses at both ends"
     findings.add(below(request.tree, ("to",)), f"a tunnel without a path: {between}")
@@ -213,10 +213,15 @@ def _declared(request: Request, findings: Findings) -> list[Use]:
     return uses
 
 
-def allot(wanted: Sequence[Request], declared: Sequence[Prefix], findings: Findings) -> None:
-    """Give inner addresses to the tunnels that have none, apart from everything that the file declares."""
+def allot(
+    wanted: Sequence[Request], used: Sequence[Prefix], routed: Sequence[Prefix], findings: Findings
+) -> None:
+    """Give inner addresses to the tunnels that have none, apart from everything that the file declares.
+
+    `used` are the subnets of links and tunnels, `routed` what routers originate and static routes lead to.
+    """
     for family in FAMILIES:
-        free = _free_subnets(family, declared)
+        free = _free_subnets(family, used, routed)
         for request in wanted:
             if family in request.inner:
                 continue
@@ -230,11 +235,12 @@ def allot(wanted: Sequence[Request], declared: Sequence[Prefix], findings: Findi
             request.inner[family] = TunnelEnds(local=client, peer=server)
 
 
-def _free_subnets(family: Family, declared: Sequence[Prefix]) -> Iterator[Prefix]:
+def _free_subnets(family: Family, used: Sequence[Prefix], routed: Sequence[Prefix]) -> Iterator[Prefix]:
     pool, length = POOLS[family]
-    near = [prefix for prefix in declared if overlap(prefix, pool)]
-    if any(prefix.prefixlen <= pool.prefixlen for prefix in near):
+    if any(overlap(prefix, pool) and prefix.prefixlen <= pool.prefixlen for prefix in used):
         return
+    # A route to all of 10.0.0.0/8 claims none of it: a tunnel's own subnet is the longer match.
+    near = [p for p in (*used, *routed) if overlap(p, pool) and p.prefixlen > pool.prefixlen]
     number, count = 0, 1 << (length - pool.prefixlen)
     base, width = int(pool.network_address), 1 << (pool.max_prefixlen - length)
     while number < count:

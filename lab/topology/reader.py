@@ -232,7 +232,7 @@ def _check_together(
     check_routes(drafts, wires, findings)
     check_peerings(drafts, wires, findings)
     check_router_ids(drafts, findings)
-    plan.allot(tunnels, [*(use.interface.network for use in uses), *_prefixes(drafts)], findings)
+    plan.allot(tunnels, [use.interface.network for use in uses], _routed(drafts), findings)
     return tunnels
 
 
@@ -263,12 +263,11 @@ def _uses(wires: list[Wire], kinds: Mapping[str, str], findings: Findings) -> li
     return uses
 
 
-def _prefixes(drafts: Mapping[str, Draft]) -> list[Prefix]:
+def _routed(drafts: Mapping[str, Draft]) -> list[Prefix]:
     """Return the prefixes that routers originate and static routes lead to."""
     prefixes: list[Prefix] = []
     for draft in drafts.values():
         if draft.node.intent.router is not None:
             prefixes += draft.node.intent.router.networks
-        # A default route covers everything, and so does not claim anything.
-        prefixes += [r.to for r, _ in draft.routes if r.to != "default" and r.to.prefixlen > 0]
+        prefixes += [route.to for route, _ in draft.routes if route.to != "default"]
     return prefixes

@@ -95,6 +95,26 @@ def build(tree: Tree, model: type[M], findings: Findings) -> M:
         raise Wrong from None
 
 
+def salvage(tree: Tree, model: type[M], findings: Findings) -> M | None:
+    """Return a model from the keys that are right, None if they do not suffice; notes nothing."""
+    if not isinstance(tree, Table):
+        return None
+    silent = Findings(findings.file)
+    right: dict[str, Tree] = {}
+    for name, info in model.model_fields.items():
+        key = info.alias or name
+        try:
+            if not is_absent(tree, key):
+                take(tree.entries[key], info.annotation, silent, info)
+                right[key] = tree.entries[key]
+        except Wrong:
+            continue
+    try:
+        return build(Table(tree.place, tree.path, right, tree.keys), model, silent)
+    except Wrong:
+        return None
+
+
 def check_keys(table: Table, right: Collection[str], findings: Findings) -> bool:
     """Note every key that is none of the right ones; return whether there was no such key."""
     unknown = [key for key in table.entries if key not in right]

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from lab.topology.images import is_pinned, repository_of, tag_of, with_tag
-from lab.topology.mistakes import Findings, Located, did_you_mean, one_of, quote
+from lab.topology.mistakes import Findings, Located, one_of, quote
 from lab.topology.nodes import Draft, below
 from lab.topology.plan import Request
 from lab.topology.vocabulary import Vocabulary
@@ -50,8 +50,7 @@ def known(version: str, versions: Collection[str], at: Located, findings: Findin
     """Return whether the lab has a version of OpenVPN; note it if not."""
     if version in versions:
         return True
-    hint = did_you_mean(version, versions) or f"the lab has {one_of(versions)}"
-    findings.add(at, f"unknown OpenVPN version {quote(version)}", hint)
+    findings.add(at, f"unknown OpenVPN version {quote(version)}", f"the lab has {one_of(versions)}")
     return False
 
 
