@@ -141,14 +141,14 @@ def _start(powers: Powers, host: str, say: Say) -> None:
     _clear_the_way(powers)
     pid = _spawn(powers, log, [])
     try:
-        _await_answer(host, lambda: _alive(pid), str(log))
+        _await_answer(host, lambda: living(pid) is not None, str(log))
     except EnvironmentBroken:
-        if _alive(pid) or not _network_failed(log):
+        if living(pid) or not _network_failed(log):
             raise
         # The lab wires its nodes itself, so an engine without a network of its own does.
         say("this kernel lacks what Docker's own bridge needs: starting the engine without it")
         pid = _spawn(powers, log, ["--bridge=none", "--iptables=false", "--ip6tables=false"])
-        _await_answer(host, lambda: _alive(pid), str(log))
+        _await_answer(host, lambda: living(pid) is not None, str(log))
 
 
 def _runs_systemd() -> bool:
@@ -209,9 +209,21 @@ def is_pid_of(pid_file: Path, name: str, proc: Path = Path("/proc")) -> bool:
     """Whether the process that a pid file names lives and is the one of that name."""
     try:
         pid = int(pid_file.read_text())
-        return (proc / str(pid) / "comm").read_text().strip() == name
     except (OSError, ValueError):
         return False
+    return living(pid, proc) == name
+
+
+def living(pid: int, proc: Path = Path("/proc")) -> str | None:
+    """The name of a process that lives, or None.
+
+    Where nothing reaps orphans, as in many containers, the dead stay listed as zombies: those do not live.
+    """
+    try:
+        before, _, after = (proc / str(pid) / "stat").read_text().rpartition(")")
+    except OSError:
+        return None
+    return None if after.split()[0] == "Z" else before.partition("(")[2]
 
 
 def _await_answer(host: str, alive: Callable[[], bool], where: str) -> None:
@@ -250,15 +262,6 @@ def _knock(host: str) -> None:
 def _dockerd() -> str | None:
     # A user's PATH has no sbin in Debian.
     return shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin")
-
-
-def _alive(pid: int) -> bool:
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    # Where nothing reaps orphans, the dead stay listed as zombies.
-    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 def _network_failed(log: Path) -> bool:

@@ -39,7 +39,7 @@ class Powers:
     def refusal(self, packages: Sequence[str], purpose: str) -> str | None:
         """Why the packages cannot be installed from here and how to get them, in one sentence, or None."""
         names = " ".join(packages)
-        missing = f"{names} is needed {purpose}"
+        missing = f"{' and '.join(packages)} {'is' if len(packages) == 1 else 'are'} needed {purpose}"
         command = f"run `apt-get install {names}` as root"
         if not self.apt:
             return f"{missing}, and there is no apt-get here: install it with this system's own tools"

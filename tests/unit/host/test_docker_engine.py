@@ -172,18 +172,19 @@ def test_without_root_or_sudo_an_engine_is_not_started(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("pid", "comm", "lives"),
+    ("pid", "stat", "lives"),
     [
-        ("7", "dockerd\n", True),
-        ("7", "bash\n", False),
-        ("8", "dockerd\n", False),
-        ("rubbish", "dockerd\n", False),
+        ("7", "7 (dockerd) S 1 7", True),
+        ("7", "7 (bash) S 1 7", False),
+        ("7", "7 (dockerd) Z 1 7", False),
+        ("8", "7 (dockerd) S 1 7", False),
+        ("rubbish", "7 (dockerd) S 1 7", False),
     ],
 )
 def test_a_pid_file_counts_only_for_a_living_process_of_that_name(
-    tmp_path: Path, pid: str, comm: str, lives: bool
+    tmp_path: Path, pid: str, stat: str, lives: bool
 ) -> None:
     (tmp_path / "7").mkdir()
-    (tmp_path / "7" / "comm").write_text(comm)
+    (tmp_path / "7" / "stat").write_text(stat)
     (tmp_path / "docker.pid").write_text(pid)
     assert docker_engine.is_pid_of(tmp_path / "docker.pid", "dockerd", tmp_path) is lives
