@@ -38,6 +38,4 @@ def find_topology(name_or_path: str | Path) -> Path:
     known = topologies_dir() / f"{name_or_path}{_SUFFIX}"
     if path.name == str(name_or_path) and known.is_file():
         return known
-    raise InputError(
-        f"no topology {str(name_or_path)!r}: give a file, or one of {', '.join(topology_names())} by name"
-    )
+    raise InputError(f"no topology {str(name_or_path)!r}: give a file, or one of {', '.join(topology_names())} by name")

@@ -82,9 +82,7 @@ def root_finding(uid: int, sudo: bool) -> Finding:
 def kernel_findings(probe: Mapping[str, str | None] | str) -> list[Finding]:
     """Judge what `lab.host.kernel` printed, or the reason why it could not run."""
     if isinstance(probe, str):
-        return [
-            Finding("kernel features", "unknown", probe, "run it as root to have them tried", required=False)
-        ]
+        return [Finding("kernel features", "unknown", probe, "run it as root to have them tried", required=False)]
     return [_kernel_finding(name, reason) for name, reason in probe.items()]
 
 

@@ -68,9 +68,7 @@ def install(packages: Sequence[str], purpose: str, say: Say, powers: Powers | No
     with tempfile.NamedTemporaryFile(prefix="openvpn-routing-lab-apt-", suffix=".log", delete=False) as log:
         # One source of many that does not answer makes `update` fail: only the installation's result counts.
         _run(powers.as_root([*apt, "update"]), log.fileno())
-        code = _run(
-            powers.as_root([*apt, "install", "-y", "--no-install-recommends", *packages]), log.fileno()
-        )
+        code = _run(powers.as_root([*apt, "install", "-y", "--no-install-recommends", *packages]), log.fileno())
     if code:
         raise EnvironmentBroken(f"apt-get install {names} ended with {code}: {_complaint(Path(log.name))}")
     Path(log.name).unlink()

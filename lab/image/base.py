@@ -83,9 +83,7 @@ def _make(client: docker.DockerClient, say: Say, log: Path) -> None:
         repository, _, name = recipe.BASE_IMAGE.partition(":")
         changes = [f"LABEL {key}={value}" for key, value in _labels().items()]
         with _patience(client, IMPORT_PATIENCE):
-            client.api.import_image(
-                str(tar), repository=repository, tag=name, changes=[*changes, 'CMD ["bash"]']
-            )
+            client.api.import_image(str(tar), repository=repository, tag=name, changes=[*changes, 'CMD ["bash"]'])
         client.images.get(recipe.BASE_IMAGE)  # an import that failed says so only in its output
 
 

@@ -57,9 +57,7 @@ def remove_all(client: docker.DockerClient, say: Say) -> None:
     listed = client.images.list(filters={"label": recipe.IMAGE_LABEL})
     # Nodes before the base they stand on. An image made from ours inherits the label, so names count too.
     for image in sorted(listed, key=lambda image: image.labels[recipe.IMAGE_LABEL] == "base"):
-        names = (
-            [name for name in image.tags if name.startswith(recipe.FAMILY)] if image.tags else [str(image.id)]
-        )
+        names = [name for name in image.tags if name.startswith(recipe.FAMILY)] if image.tags else [str(image.id)]
         for name in names:
             try:
                 client.images.remove(name)
@@ -72,13 +70,9 @@ def explain(error: str, output: str, what: str, log: Path) -> EnvironmentBroken:
     """A failed build in one line: what apt or the disk complained of in its `output`, else `error` itself."""
     lines = [_COLOUR.sub("", line).strip() for line in [*output.splitlines()[-40:], *error.splitlines()]]
     if any("no space left on device" in line.lower() for line in lines):
-        return EnvironmentBroken(
-            f"the disk is full: building {what} takes about 1 GB; the output is in {log}"
-        )
+        return EnvironmentBroken(f"the disk is full: building {what} takes about 1 GB; the output is in {log}")
     complaints = [line for line in lines if line.startswith("E: ")]
-    reason = (
-        complaints[-1] if complaints else next((line for line in reversed(lines) if line), "no reason given")
-    )
+    reason = complaints[-1] if complaints else next((line for line in reversed(lines) if line), "no reason given")
     return EnvironmentBroken(f"building {what} failed: {reason[:300]}; the output is in {log}")
 
 
@@ -136,9 +130,7 @@ def _exists(client: docker.DockerClient, reference: str) -> bool:
     except ImageNotFound:
         return False
     except (DockerException, requests.RequestException) as error:
-        raise EnvironmentBroken(
-            f"the Docker engine does not say whether {reference} exists: {error}"
-        ) from error
+        raise EnvironmentBroken(f"the Docker engine does not say whether {reference} exists: {error}") from error
     return True
 
 

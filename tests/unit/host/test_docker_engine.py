@@ -75,9 +75,7 @@ def test_connect_to_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         docker_engine.connect()
 
 
-def test_connect_to_a_socket_that_somebody_left_behind(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_connect_to_a_socket_that_somebody_left_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "dead.sock"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
@@ -86,9 +84,7 @@ def test_connect_to_a_socket_that_somebody_left_behind(
         docker_engine.connect()
 
 
-def test_a_named_engine_that_does_not_answer_is_not_replaced(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_named_engine_that_does_not_answer_is_not_replaced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     monkeypatch.setattr(packages, "install", lambda *_: pytest.fail("nothing may be installed"))
     with pytest.raises(EnvironmentBroken, match="DOCKER_HOST=unix://"):
@@ -103,9 +99,8 @@ class Machine:
         self.installed, self.answers = installed, False
         monkeypatch.delenv("DOCKER_HOST", raising=False)
         monkeypatch.setattr(docker_engine, "_absent", lambda host: not self.answers)
-        monkeypatch.setattr(
-            docker_engine, "_dockerd", lambda: "/usr/sbin/dockerd" if self.installed else None
-        )
+        monkeypatch.setattr(docker_engine, "_answers", lambda host: self.answers)
+        monkeypatch.setattr(docker_engine, "_dockerd", lambda: "/usr/sbin/dockerd" if self.installed else None)
         monkeypatch.setattr(docker_engine, "_runs_systemd", lambda: systemd)
         monkeypatch.setattr(docker_engine, "_clear_the_way", lambda powers: None)
         monkeypatch.setattr(docker_engine, "_systemctl_start", lambda powers: self.start("systemctl"))

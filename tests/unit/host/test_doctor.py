@@ -9,9 +9,7 @@ from lab.host import docker_engine, doctor
 from lab.host.doctor import GIB
 
 
-@pytest.mark.parametrize(
-    ("version", "status"), [((3, 10, 9), "missing"), ((3, 11, 0), "ok"), ((3, 14, 1), "ok")]
-)
+@pytest.mark.parametrize(("version", "status"), [((3, 10, 9), "missing"), ((3, 11, 0), "ok"), ((3, 14, 1), "ok")])
 def test_python(version: tuple[int, int, int], status: str) -> None:
     assert doctor.python_finding(version).status == status
 
@@ -23,9 +21,7 @@ def test_root_has_a_remedy_that_fits() -> None:
 
 
 def test_kernel_features_tell_needed_from_nice_to_have() -> None:
-    veth, netem, tun = doctor.kernel_findings(
-        {"veth": None, "netem": "No such file", "tun": "No such device"}
-    )
+    veth, netem, tun = doctor.kernel_findings({"veth": None, "netem": "No such file", "tun": "No such device"})
     assert (veth.name, veth.status, veth.required) == ("kernel: veth", "ok", True)
     assert (netem.status, netem.required, netem.detail) == ("missing", False, "No such file")
     assert (tun.status, tun.required) == ("missing", True)

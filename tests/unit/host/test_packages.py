@@ -56,9 +56,7 @@ def test_a_refusal_says_why(powers: Powers, word: str) -> None:
     assert word in refusal
 
 
-@pytest.mark.parametrize(
-    ("value", "allowed"), [(None, True), ("", True), ("0", True), ("1", False), ("yes", False)]
-)
+@pytest.mark.parametrize(("value", "allowed"), [(None, True), ("", True), ("0", True), ("1", False), ("yes", False)])
 def test_lab_no_install_is_read(value: str | None, allowed: bool) -> None:
     environment = {} if value is None else {"LAB_NO_INSTALL": value}
     assert Powers.here(environment).allowed is allowed
