@@ -48,8 +48,10 @@ lint: $(INSTALLED) ## Check style, format and types
 	@$(VENV)/bin/ruff format --check
 	@$(VENV)/bin/mypy
 
+# Where no engine answers there are no labs and no images to remove.
 clean: may-be-root ## Remove the labs, their images, the virtual environment and the artefacts
-	@if [ -x $(VENV)/bin/lab ]; then $(LAB) down --all && $(ROOT) $(VENV)/bin/python -m lab.image remove; fi
+	@if $(ROOT) $(VENV)/bin/python -c 'from lab.host.docker_engine import connect; connect()' 2>/dev/null; then \
+	  $(LAB) down --all && $(ROOT) $(VENV)/bin/python -m lab.image remove; fi
 	@$(ROOT) rm -rf $(VENV) $(ARTEFACTS) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # The machine's part: a Docker engine that answers, and the node's images.
