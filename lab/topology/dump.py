@@ -17,18 +17,14 @@ def dump(topology: Topology) -> str:
     if topology.prefix is not None:
         data["prefix"] = topology.prefix
     body: dict[str, Any] = {}
-    groups: dict[str, dict[str, Any]] = {
-        node.group: {} for node in topology.nodes.values() if node.group is not None
-    }
+    groups: dict[str, dict[str, Any]] = {node.group: {} for node in topology.nodes.values() if node.group is not None}
     if groups:
         body["groups"] = groups
     body["nodes"] = {name: _node(node) for name, node in topology.nodes.items()}
     if topology.links:
         body["links"] = [_link(link) for link in topology.links]
     data["topology"] = body
-    text = yaml.dump(
-        data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=10**9
-    )
+    text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=10**9)
     # Neither a template nor a variable must be seen in what is text here.
     return text.replace("{{", "{\\x7B").replace("$", "$$")
 

@@ -2,7 +2,7 @@
 
 | value           | what a node gets                                                                       |
 |-----------------|----------------------------------------------------------------------------------------|
-| single          | the nearest that is set; an empty text and 0 count as not set                          |
+| single          | the nearest that is set; an empty text and the number 0 count as not set               |
 | map             | all levels merged key by key, the nearer one wins                                      |
 | list            | all levels joined, from the farthest to the nearest, duplicates dropped                |
 | `binds`         | as a list, but the nearer bind wins where two have the same destination; sorted        |
@@ -15,7 +15,7 @@ containerlab leaves `config.vars` and the kind's group out for it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
 from lab.topology.keys import NODE_KEYS
 from lab.topology.shape import is_null, issubclass_of
@@ -81,12 +81,13 @@ def _combine(key: str, wanted: Any, given: list[Tree]) -> Tree | None:
         return _lists([tree for tree in given if isinstance(tree, Items)])
     if issubclass_of(origin, Mapping):
         return merge([tree for tree in given if isinstance(tree, Table)], deep=key == "config")
-    set_ones = [tree for tree in given if isinstance(tree, Table) or _is_set(tree)]
+    set_ones = [tree for tree in given if isinstance(tree, Table) or _is_set(tree, wanted)]
     return set_ones[-1] if set_ones else None
 
 
-def _is_set(tree: Tree) -> bool:
-    return isinstance(tree, Scalar) and tree.text != "" and (tree.value is True or tree.value != 0)
+def _is_set(tree: Tree, wanted: Any) -> bool:
+    number = bool({wanted, *get_args(wanted)} & {int, float})
+    return isinstance(tree, Scalar) and tree.text != "" and not (number and tree.value == 0)
 
 
 def _lists(given: list[Items]) -> Items | None:

@@ -23,11 +23,7 @@ KINDS: Final = ("linux", "bridge")
 _NOT_FROM_FILE = ("name", "intent")
 
 NODE_KEYS: Final[Mapping[str, Any]] = {
-    **{
-        info.alias or name: info.annotation
-        for name, info in Node.model_fields.items()
-        if name not in _NOT_FROM_FILE
-    },
+    **{info.alias or name: info.annotation for name, info in Node.model_fields.items() if name not in _NOT_FROM_FILE},
     # In the file these differ from what the model makes of them.
     "kind": str,
     "image-pull-policy": str,

@@ -132,9 +132,7 @@ class _Reader:
         if name in LINK_TYPES:
             return name
         if name in LINK_TYPES_REFUSED:
-            self.findings.add(
-                kind, f"the lab does not support links of type {name!r}: {LINK_TYPES_REFUSED[name]}"
-            )
+            self.findings.add(kind, f"the lab does not support links of type {name!r}: {LINK_TYPES_REFUSED[name]}")
         else:
             hint = did_you_mean(name, LINK_TYPES) or f"the types are {one_of(LINK_TYPES)}"
             self.findings.add(kind, f"unknown link type {quote(kind.text)}", hint)

@@ -1,7 +1,7 @@
 """The graph of links: which share a broadcast domain, and where one node meets another."""
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lab.topology.links import End, Wire
@@ -34,44 +34,43 @@ def domains(wires: Sequence[Wire], kinds: Mapping[str, str]) -> list[str]:
 
 def meetings(wires: Sequence[Wire], kinds: Mapping[str, str], mine: str, theirs: str) -> list[Meeting]:
     """Return every pair of ends through which two nodes share a broadcast domain."""
-    ends = [
-        (domain, end) for domain, wire in zip(domains(wires, kinds), wires, strict=True) for end in wire.ends
-    ]
+    ends = [(domain, end) for domain, wire in zip(domains(wires, kinds), wires, strict=True) for end in wire.ends]
     return [
-        Meeting(a, b)
-        for here, a in ends
-        if a.node == mine
-        for there, b in ends
-        if b.node == theirs and here == there
+        Meeting(a, b) for here, a in ends if a.node == mine for there, b in ends if b.node == theirs and here == there
     ]
 
 
-def arrival(wires: Sequence[Wire], start: str, goal: str, family: Family | None) -> End | None:
+def arrival(
+    wires: Sequence[Wire], kinds: Mapping[str, str], start: str, goal: str, family: Family | None
+) -> End | None:
     """Return the end at which the shortest path of links from `start` reaches `goal`; None without a path.
 
-    With a family, the path leaves and arrives through ends that have an address of it.
+    A bridge joins links and makes no path longer. With a family, the path leaves and arrives through ends that
+    have an address of it.
     """
 
     def usable(end: End) -> bool:
-        return family is None or family in end.damaged or family in end.addresses
+        if family is None or end.node not in (start, goal):
+            return True
+        return family in end.damaged or family in end.addresses
 
-    return _search(wires, start, goal, lambda end: end.node not in (start, goal) or usable(end))
-
-
-def _search(wires: Sequence[Wire], start: str, goal: str, usable: Callable[[End], bool]) -> End | None:
-    hops: dict[str, list[tuple[End, End]]] = {}
+    hops: dict[str, list[End]] = {}
     for wire in wires:
-        if len(wire.ends) == 2:
-            a, b = wire.ends
-            hops.setdefault(a.node, []).append((a, b))
-            hops.setdefault(b.node, []).append((b, a))
-    seen, waiting = {start}, deque([start])
+        if len(wire.ends) == 2 and all(usable(end) for end in wire.ends):
+            one, other = wire.ends
+            hops.setdefault(one.node, []).append(other)
+            hops.setdefault(other.node, []).append(one)
+    seen: set[str] = set()
+    waiting: deque[tuple[str, End | None]] = deque([(start, None)])
     while waiting:
-        for here, there in hops.get(waiting.popleft(), ()):
-            if there.node in seen or not (usable(here) and usable(there)):
-                continue
-            if there.node == goal:
-                return there
-            seen.add(there.node)
-            waiting.append(there.node)
+        node, end = waiting.popleft()
+        if node == goal:
+            return end
+        if node in seen:
+            continue
+        seen.add(node)
+        # Backwards for the bridges, which go to the front of the queue: the file's order decides between equals.
+        there = [end for end in hops.get(node, ()) if end.node not in seen]
+        waiting.extend((end.node, end) for end in there if kinds.get(end.node) != "bridge")
+        waiting.extendleft((end.node, end) for end in reversed(there) if kinds.get(end.node) == "bridge")
     return None

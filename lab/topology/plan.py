@@ -70,9 +70,7 @@ def _check_mode(intent: TunnelIntent, tree: Tree, vocabulary: Vocabulary, findin
         findings.add(below(tree, objection.path), objection.what, objection.hint)
 
 
-def settle(
-    wanted: Sequence[Request], wires: Sequence[Wire], kinds: Mapping[str, str], findings: Findings
-) -> list[Use]:
+def settle(wanted: Sequence[Request], wires: Sequence[Wire], kinds: Mapping[str, str], findings: Findings) -> list[Use]:
     """Give each tunnel all but missing inner addresses; return the inner addresses that the file gives."""
     _name(wanted, findings)
     _number_ports(wanted, findings)
@@ -159,13 +157,13 @@ def _name_devices(wanted: Sequence[Request], wires: Sequence[Wire], findings: Fi
 
 def _find_path(request: Request, wires: Sequence[Wire], kinds: Mapping[str, str], findings: Findings) -> None:
     family = request.intent.outer
-    end = arrival(wires, request.client, request.server, family)
+    end = arrival(wires, kinds, request.client, request.server, family)
     if end is not None:
         address = end.address(family)
         request.outer = address.ip if address else None
         return
     between = f"no path of links leads from {quote(request.client)} to {quote(request.server)}"
-    if arrival(wires, request.client, request.server, None) is not None:
+    if arrival(wires, kinds, request.client, request.server, None) is not None:
         without = [name for name in (request.client, request.server) if not _has(wires, name, family)]
         if without:
             names = " or ".join(map(quote, without))
@@ -213,9 +211,7 @@ def _declared(request: Request, findings: Findings) -> list[Use]:
     return uses
 
 
-def allot(
-    wanted: Sequence[Request], used: Sequence[Prefix], routed: Sequence[Prefix], findings: Findings
-) -> None:
+def allot(wanted: Sequence[Request], used: Sequence[Prefix], routed: Sequence[Prefix], findings: Findings) -> None:
     """Give inner addresses to the tunnels that have none, apart from everything that the file declares.
 
     `used` are the subnets of links and tunnels, `routed` what routers originate and static routes lead to.

@@ -77,9 +77,7 @@ def _check_via_node(
             if mine is not None and theirs is not None and mine.network == theirs.network:
                 return
     wanted = families[0] if len(families) == 1 else "common"
-    findings.add(
-        via, f"{quote(draft.name)} and {quote(route.via)} have no {wanted} subnet on a link that they share"
-    )
+    findings.add(via, f"{quote(draft.name)} and {quote(route.via)} have no {wanted} subnet on a link that they share")
 
 
 def family_of(version: int) -> Family:

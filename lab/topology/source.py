@@ -246,9 +246,7 @@ class _Composer:
             self.stop(index, "the lab does not support a list or a mapping as a key")
         if len(self.stack) >= DEEPEST:
             self.stop(index, f"nested deeper than {DEEPEST} levels")
-        opened = _Open(
-            self.place(index), self.path(), event.anchor, isinstance(event, yaml.MappingStartEvent)
-        )
+        opened = _Open(self.place(index), self.path(), event.anchor, isinstance(event, yaml.MappingStartEvent))
         if event.tag not in (None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
             self.findings.add(
                 Key(opened.place, opened.path), f"the lab does not support the YAML tag {quote(event.tag)}"

@@ -1,0 +1,165 @@
+"""Whatever the input: a topology, or mistakes of one line each; never a traceback, never a hang."""
+
+import string
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from lab.errors import InputError
+from lab.topology import Topology, TopologyError, TunnelIntent, Vocabulary, dump, parse
+
+ARTICLE = (Path(__file__).parents[3] / "topologies" / "article.clab.yml").read_text()
+TREE: Any = yaml.safe_load(ARTICLE)
+
+
+def no_objection(intent: TunnelIntent) -> tuple[()]:
+    return ()
+
+
+VOCABULARY = Vocabulary({"iroute": no_objection}, ("frr",), ("2.6", "2.7"), "openvpn-routing-lab/node")
+
+quick = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+
+
+def outcome(text: str, environ: dict[str, str] | None = None, **arguments: Any) -> Topology | None:
+    """Read a text; whatever is wrong with it is said in one line a mistake."""
+    try:
+        topology = parse(text, Path("lab.yml"), VOCABULARY, environ=environ or {}, **arguments)
+    except InputError as error:
+        check(error)
+        return None
+    assert parse(dump(topology), topology.file, VOCABULARY, environ={}) == topology
+    return topology
+
+
+def check(error: InputError) -> None:
+    """Check that an error is one line a mistake and can be printed."""
+    lines = str(error).splitlines()
+    assert all(line.startswith("lab.yml:") for line in lines)
+    str(error).encode()
+    assert isinstance(error, TopologyError)
+    assert len(lines) == len(error.mistakes) > 0
+    assert all(m.place.line >= 1 and m.place.column >= 1 for m in error.mistakes)
+
+
+KEYS = [
+    "name", "prefix", "topology", "nodes", "links", "kinds", "groups", "defaults", "kind", "group", "image", "env",
+    "binds", "exec", "config", "vars", "router", "tunnels", "routes", "to", "via", "asn", "networks", "endpoints",
+    "endpoint", "type", "node", "interface", "ipv4", "ipv6", "local", "peer", "mtu", "dns", "healthcheck", "tmpfs",
+    "env-files", "options", "timers", "bfd", "linux", "bridge", "a", "hq", "branch", "<<",
+]  # fmt: skip
+VALUES = [
+    None, True, False, 0, 1, -1, 65001, 1.5, 10**30, float("inf"), float("nan"), "", "linux", "bridge", "a", "hq",
+    "hq:eth1", "branch:eth9", ":", "veth", "dummy", "10.0.0.1/24", "10.0.0.0/24", "10.255.0.0/16", "::1/128",
+    "2001:db8::1/64", "fe80::1/64", "0.0.0.0/0", "::/0", "default", "none", "iroute", "frr", "2.6", "x:1", "a\nb",
+    "${X}", "$$", "{{", "__clabNodeName__", "é", "\x85", "\u2028", "/etc:/x", "*", "a" * 200,
+]  # fmt: skip
+
+scalars = st.sampled_from(VALUES) | st.text(max_size=8) | st.integers() | st.floats()
+trees = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=4), inner, max_size=5)
+    ),
+    max_leaves=20,
+)
+
+
+@quick
+@given(st.text(max_size=200))
+@example("\ufeff")
+@example("a: !!int x")
+@example("%YAML 9.9\n---\na")
+@example("%TAG ! x\n---\na")
+@example("? ? ?")
+@example("&a &b c")
+@example("'" * 7)
+@example("%YAML 1." + "1" * 5000 + "\n---\n")
+@example("a: " + "1" * 5000)
+@example("\u2028: \u2029")
+@example("name: &x *x")
+@example("x: !<!> y")
+@example("x: |99\n  y")
+@example("--- !!%FF x")
+def test_any_text(text: str) -> None:
+    outcome(text)
+
+
+@quick
+@given(st.text(alphabet=string.printable + "&*!|>'\"%@`{}[]:-?,#${}\t\n ", max_size=120))
+def test_any_punctuation(text: str) -> None:
+    outcome(text, environ={"A": "{", "B": "- x\n- y"})
+
+
+@quick
+@given(st.integers(0, len(ARTICLE)), st.integers(0, 30), st.text(max_size=5))
+def test_the_article_with_a_cut(at: int, length: int, text: str) -> None:
+    outcome(ARTICLE[:at] + text + ARTICLE[at + length :])
+
+
+@quick
+@given(trees)
+def test_any_tree(tree: Any) -> None:
+    outcome(yaml.safe_dump(tree, allow_unicode=True))
+
+
+@quick
+@given(trees, trees, trees, trees)
+def test_any_tree_in_the_right_frame(defaults: Any, one: Any, other: Any, links: Any) -> None:
+    topology = {"defaults": defaults, "nodes": {"n1": one, "n2": other}, "links": [links]}
+    outcome(yaml.safe_dump({"name": "x", "topology": topology}, allow_unicode=True))
+
+
+@quick
+@given(st.dictionaries(st.sampled_from([*TunnelIntent.model_fields, "x"]), trees, max_size=4))
+def test_any_override(tunnel: Any) -> None:
+    outcome(ARTICLE, tunnel=tunnel)
+
+
+def places(tree: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the path of every value in a tree."""
+    found = [path] if path else []
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for key, value in items:
+        found += places(value, (*path, key))
+    return found
+
+
+PLACES = places(TREE)
+
+
+def mutated(tree: Any, path: tuple[Any, ...], how: str, value: Any) -> Any:
+    """Return a copy of a tree in which the value under a path is dropped, renamed or replaced."""
+    key, *rest = path
+    copy = dict(tree) if isinstance(tree, dict) else list(tree)
+    try:
+        if rest:
+            copy[key] = mutated(copy[key], tuple(rest), how, value)
+        elif how == "drop":
+            del copy[key]
+        elif how == "rename" and isinstance(copy, dict):
+            copy[str(value)] = copy.pop(key)
+        else:
+            copy[key] = value
+    except (KeyError, IndexError, TypeError, ValueError):
+        return tree  # an earlier mutation took the place away
+    return copy
+
+
+mutations = st.tuples(st.sampled_from(PLACES), st.sampled_from(["drop", "rename", "replace"]), trees)
+
+
+@settings(quick, max_examples=300)
+@given(st.lists(mutations, min_size=1, max_size=3))
+def test_the_article_mutated(changes: list[tuple[Any, ...]]) -> None:
+    tree = TREE
+    for path, how, value in changes:
+        tree = mutated(tree, path, how, value)
+    outcome(yaml.safe_dump(tree, allow_unicode=True))
+
+
+def test_an_unchanged_article_reads() -> None:
+    assert outcome(yaml.safe_dump(TREE)) is not None

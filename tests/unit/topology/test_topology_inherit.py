@@ -1,0 +1,164 @@
+"""Inheritance as containerlab has it (types/topology.go of v0.79.0), one case a rule."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lab.topology import Node, Topology
+
+Load = Callable[..., Topology]
+
+
+def levels(key: str, *, defaults: str = "", kind: str = "", group: str = "", node: str = "") -> str:
+    """Return a file in which each level may set one key."""
+
+    def setting(value: str) -> str:
+        return f", {key}: {value}" if value else ""
+
+    return (
+        "name: levels\n"
+        "topology:\n"
+        f"  defaults: {{kind: linux, image: x{setting(defaults)}}}\n"
+        f"  kinds: {{linux: {{user: k{setting(kind)}}}}}\n"
+        f"  groups: {{g: {{hostname: h{setting(group)}}}}}\n"
+        f"  nodes: {{n1: {{group: g{setting(node)}}}}}\n"
+    )
+
+
+def value_of(load: Load, key: str, **values: str) -> Any:
+    node: Node = load(levels(key, **values)).nodes["n1"]
+    return getattr(node, key.replace("-", "_"))
+
+
+@pytest.mark.parametrize(
+    "key", ["cmd", "entrypoint", "memory", "cpu-set", "shm-size", "image-pull-policy", "startup-delay", "cpu"]
+)
+def test_the_nearest_single_value_wins(load: Load, key: str) -> None:
+    texts = {
+        "memory": ["1MB", "2MB", "3MB", "4MB"],
+        "shm-size": ["1MB", "2MB", "3MB", "4MB"],
+        "image-pull-policy": ["Never", "Always", "Never", "Always"],
+    }.get(key, ["1", "2", "3", "4"])
+    given = dict(zip(("defaults", "kind", "group", "node"), texts, strict=True))
+    for level in ("node", "group", "kind", "defaults"):
+        value = value_of(load, key, **given)
+        assert str(value).removesuffix(".0") == given[level]
+        del given[level]
+
+
+def test_an_empty_text_and_zero_are_not_set(load: Load) -> None:
+    assert value_of(load, "cmd", defaults="run", node='""') == "run"
+    assert value_of(load, "startup-delay", defaults="5", node="0") == 5
+    assert value_of(load, "cpu", group="0.5", node="0") == 0.5
+    assert value_of(load, "memory", kind="1MB", node="null") == "1MB"
+
+
+def test_zero_is_a_user_of_its_own(load: Load) -> None:
+    assert load(levels("user", node="0")).nodes["n1"].user == "0"
+
+
+@pytest.mark.parametrize("key", ["env", "labels", "sysctls"])
+def test_maps_are_merged_key_by_key(load: Load, key: str) -> None:
+    value = value_of(
+        load,
+        key,
+        defaults="{a: 1, b: 1, c: 1, d: 1}",
+        kind="{b: 2, c: 2, d: 2}",
+        group="{c: 3, d: 3}",
+        node="{d: 4}",
+    )
+    assert dict(value) == {"a": "1", "b": "2", "c": "3", "d": "4"}
+
+
+@pytest.mark.parametrize("key", ["exec", "cap-add", "devices", "security-opts"])
+def test_lists_are_joined_from_the_farthest_without_duplicates(load: Load, key: str) -> None:
+    value = value_of(load, key, defaults="[a, b]", kind="[c, a]", group="[d]", node="[b, e]")
+    assert value == ("a", "b", "c", "d", "e")
+
+
+def test_the_nearer_bind_wins_a_destination(load: Load) -> None:
+    value = value_of(load, "binds", defaults="['/etc:/x', '/usr:/y']", node="['/bin:/x:ro']")
+    assert value == ("/bin:/x:ro", "/usr:/y")
+
+
+def test_dns_and_healthcheck_are_taken_as_a_whole(load: Load) -> None:
+    dns = value_of(load, "dns", defaults="{servers: [192.0.2.1]}", node="{search: [example.com]}")
+    assert (dns.servers, dns.search) == ((), ("example.com",))
+    check = value_of(load, "healthcheck", kind="{retries: 3}", group="{interval: 2}")
+    assert (check.retries, check.interval) == (None, 2)
+
+
+def test_config_vars_are_merged_at_any_depth_and_lists_replaced(load: Load) -> None:
+    topology = load(
+        levels(
+            "config",
+            defaults="{vars: {router: {asn: 1, networks: [10.0.0.0/8], timers: {hold: 9}}}}",
+            group="{vars: {router: {timers: {connect: 7}}}}",
+            node="{vars: {router: {asn: 4, networks: [10.4.0.0/16]}}}",
+        )
+    )
+    router = topology.nodes["n1"].intent.router
+    assert router is not None
+    assert (router.asn, router.timers.hold, router.timers.connect) == (4, 9, 7)
+    assert [str(network) for network in router.networks] == ["10.4.0.0/16"]
+
+
+def test_nothing_in_place_of_an_inherited_mapping_removes_it(load: Load) -> None:
+    text = levels("config", defaults="{vars: {router: {asn: 1}}}", node="{vars: {router: }}")
+    assert load(text).nodes["n1"].intent.router is None
+
+
+def test_the_kind_may_come_from_the_group_and_the_group_from_the_kind(load: Load) -> None:
+    topology = load(
+        "name: x\n"
+        "topology:\n"
+        "  kinds: {linux: {image: x, group: g2}}\n"
+        "  groups: {g1: {kind: linux, cmd: one}, g2: {cmd: two}, g3: {kind: BRIDGE}}\n"
+        "  nodes: {n1: {group: g1}, n2: {kind: Linux}, n3: {group: g3}}\n"
+    )
+    assert [(n.kind, n.group, n.cmd) for n in topology.nodes.values()] == [
+        ("linux", "g1", "one"),
+        ("linux", "g2", "two"),
+        ("bridge", "g3", None),
+    ]
+
+
+def test_the_default_group_decides_the_kind_before_the_default_kind(load: Load) -> None:
+    topology = load(
+        "name: x\n"
+        "topology:\n"
+        "  defaults: {kind: linux, group: g, image: x}\n"
+        "  groups: {g: {kind: bridge}}\n"
+        "  nodes: {n1: , n2: {kind: linux}}\n"
+    )
+    assert [node.kind for node in topology.nodes.values()] == ["bridge", "linux"]
+
+
+def test_a_bridge_leaves_what_it_inherits_but_has_no_keys_of_a_container(
+    load: Load, refuse: Callable[..., list[str]]
+) -> None:
+    text = "name: x\ntopology:\n  defaults: {image: x, cmd: y, labels: {a: b}}\n  nodes: {br: {kind: bridge%s}}\n"
+    bridge = load(text % "").nodes["br"]
+    assert (bridge.image, bridge.cmd, dict(bridge.labels)) == (None, None, {"a": "b"})
+    (line,) = refuse(text % ", image: z")
+    assert line.endswith("'image' has no meaning for a bridge, which is no container")
+
+
+def test_merge_keys_and_anchors(load: Load) -> None:
+    topology = load(
+        "name: x\n"
+        "topology:\n"
+        "  defaults: &d {kind: linux, image: x, env: &e {A: 1}}\n"
+        "  nodes:\n"
+        "    n1: {<<: *d, env: {<<: *e, B: 2}, cmd: own}\n"
+    )
+    node = topology.nodes["n1"]
+    assert (node.image, node.cmd, dict(node.env)) == ("x", "own", {"A": "1", "B": "2"})
+
+
+def test_env_files_lie_below_env(load: Load, tmp_path: Any) -> None:
+    (tmp_path / "site.env").write_text("# site\nexport A=1\nB='$A'\nC=\"${A}\\n\" # a comment\nD = ${A}x # y\n")
+    text = "name: x\ntopology: {nodes: {n1: {kind: linux, image: x, env-files: [site.env], env: {A: 2}}}}\n"
+    node = load(text, file=tmp_path / "lab.yml").nodes["n1"]
+    assert dict(node.env) == {"A": "2", "B": "$A", "C": "1\n", "D": "1x"}

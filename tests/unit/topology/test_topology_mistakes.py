@@ -1,0 +1,299 @@
+"""What the user reads: the place, the key, what is wrong and the nearest right word; all of them at once."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lab.errors import InputError
+from lab.topology import TopologyError, Vocabulary, read
+
+Refuse = Callable[..., list[str]]
+Two = Callable[..., str]
+
+
+def test_all_mistakes_at_once_in_the_order_of_the_file(refuse: Refuse) -> None:
+    text = """\
+name: bad
+mgmt: {network: x}
+topology:
+  defaults: {kind: linux, image: "openvpn-routing-lab/node:2.5", sysctl: {a: 1}}
+  nodes:
+    a:
+      ports: ["8080:80"]
+      config:
+        vars:
+          tunnels:
+            - {to: bb, mode: irote}
+            - {to: c, port: 0}
+    b:
+    c:
+  links:
+    - endpoints: ["a:eth1", "b:eth1"]
+      ipv4: [10.0.0.1/24, 10.0.1.2/24]
+    - endpoints: ["a:eth1", "transt:eth1"]
+"""
+    nodes = "topology.nodes.a"
+    tunnels = f"{nodes}.config.vars.tunnels"
+    assert refuse(text) == [
+        "lab.yml:2:1: mgmt: the lab does not support 'mgmt':"
+        " its nodes have no management network, only the wires of the file",
+        "lab.yml:4:34: topology.defaults.image: unknown OpenVPN version '2.5'; the lab has '2.6', '2.7'",
+        "lab.yml:4:66: topology.defaults.sysctl: unknown key 'sysctl'; did you mean 'sysctls'?",
+        f"lab.yml:7:7: {nodes}.ports: the lab does not support 'ports': it publishes no port",
+        f"lab.yml:11:20: {tunnels}[0].to: there is no node 'bb'; did you mean 'b'?",
+        f"lab.yml:11:30: {tunnels}[0].mode: unknown tunnel mode 'irote'; did you mean 'iroute'?",
+        f"lab.yml:12:20: {tunnels}[1].to: a tunnel without a path: no path of links leads from 'a' to 'c'",
+        f"lab.yml:12:29: {tunnels}[1].port: '0' is not a whole number from 1 to 65535",
+        "lab.yml:17:27: topology.links[0].ipv4[1]: 10.0.0.1/24 of 'a:eth1' and 10.0.1.2/24"
+        " are not in the same subnet; a link's two ends share one",
+        "lab.yml:18:19: topology.links[1].endpoints[0]: the interface 'a:eth1' is the end of another link, see line 16",
+        "lab.yml:18:29: topology.links[1].endpoints[1]: there is no node 'transt'",
+    ]
+
+
+NODE = [
+    ("sysctl: {}", "unknown key 'sysctl'; did you mean 'sysctls'?"),
+    ("zzz: 1", "unknown key 'zzz'"),
+    ("kind: linux", "the key 'kind' stands here already, in line 4"),
+    ("ports: [x]", "the lab does not support 'ports': it publishes no port"),
+    ("privileged: true", "the lab does not support 'privileged': its nodes get single capabilities, see 'cap-add'"),
+    ("group: core", "there is no group 'core' under 'groups'"),
+    ("env: [A]", "a list is not a mapping"),
+    ("env: {A: [1]}", "a list is not a text"),
+    ("env: {__IMPORT_ENVS: true}", "the lab does not support '__IMPORT_ENVS'"),
+    ("exec: ls", "'ls' is not a list"),
+    ("cpu: -1", "'-1' is not a number from 0 on"),
+    ("startup-delay: 1.5", "'1.5' is not a whole number from 0 on"),
+    ("memory: lots", "'lots' is no amount of memory; write it as '512MB'"),
+    ("binds: [x]", "'x' is no bind; write SOURCE:/DESTINATION[:OPTIONS]"),
+    ("binds: [/no/such/file:/x]", "there is no '/no/such/file' to bind"),
+    ("env-files: [no-such.env]", "cannot read 'no-such.env': no such file or directory"),
+    ("image-pull-policy: alway", "'alway' is not one of 'IfNotPresent', 'Never', 'Always'; did you mean 'Always'?"),
+    ("dns: {server: [1]}", "unknown key 'server'; did you mean 'servers'?"),
+    ("healthcheck: {interval: x}", "'x' is not a whole number from 0 on"),
+    ("config: {var: {}}", "unknown key 'var'; did you mean 'vars'?"),
+    ("config: {vars: {routr: {}}}", "unknown key 'routr'; did you mean 'router'?"),
+    ("config: {vars: {router: {}}}", "the key 'asn' is missing"),
+    ("config: {vars: {router: {asn: 4294967295}}}", "'4294967295' is not a whole number from 1 to 4294967294"),
+    ("config: {vars: {router: {asn: 1, daemon: frrr}}}", "unknown routing daemon 'frrr'; did you mean 'frr'?"),
+    (
+        "config: {vars: {router: {asn: 1, networks: [10.0.0.1/24]}}}",
+        "'10.0.0.1/24' is not an IPv4 or IPv6 prefix; it has bits beyond its length set: did you mean '10.0.0.0/24'?",
+    ),
+    (
+        "config: {vars: {router: {asn: 1, networks: [10.0.0.0/24, 10.0.0.0/24]}}}",
+        "10.0.0.0/24 stands in this list already",
+    ),
+    (
+        "config: {vars: {router: {asn: 1, timers: {keepalive: 5}}}}",
+        "the hold time of 3 s does not exceed the keepalive time",
+    ),
+    ("config: {vars: {router: {asn: 1, bfd: {multiplier: 1}}}}", "'1' is not a whole number from 2 to 255"),
+    ("config: {vars: {routes: [{to: default, via: bb}]}}", "there is no node 'bb'; did you mean 'b'?"),
+    ("config: {vars: {routes: [{to: default, via: a}]}}", "'a' is the node itself"),
+    ("config: {vars: {routes: [{to: 'default', via: 192.0.3.1}]}}", "192.0.3.1 is on no subnet that 'a'"),
+    ("config: {vars: {routes: [{to: default, via: 192.0.2.1}]}}", "192.0.2.1 is an address of 'a' itself"),
+    ("config: {vars: {routes: [{to: '2001:db8::/32', via: b}]}}", "'a' and 'b' have no ipv6 subnet on a link"),
+    ("config: {vars: {routes: [{to: defualt, via: b}]}}", "'defualt' is not an IPv4 or IPv6 prefix or 'default'"),
+    (
+        "config: {vars: {routes: [{to: default, via: b}, {to: default, via: 192.0.2.2}]}}",
+        "a route to default stands in this list already",
+    ),
+]
+
+
+@pytest.mark.parametrize(("keys", "what"), NODE)
+def test_node(refuse: Refuse, two: Two, keys: str, what: str) -> None:
+    (line,) = refuse(two(a=keys))
+    assert line.startswith("lab.yml:4:")
+    assert what in line
+
+
+TUNNEL = [
+    ("to: bb", "there is no node 'bb'; did you mean 'b'?"),
+    ("to: a", "'a' is the node itself"),
+    ("mode: p2p", "the key 'to' is missing"),
+    ("to: b, transport: sctp", "'sctp' is not one of 'tcp', 'udp'"),
+    ("to: b, trasport: udp", "unknown key 'trasport'; did you mean 'transport'?"),
+    ("to: b, openvpn: 2.6", "the version cannot be chosen on 'a': its image is not of"),
+    ("to: b, openvpn: 2.40", "unknown OpenVPN version '2.40'; the lab has '2.6', '2.7'"),
+    ("to: b, outer: ipv6", "no path of links leads from 'a' to 'b' over ipv6: no link of 'a' or 'b' has an ipv6"),
+    ("to: b, name: 'x y'", "'x y' cannot name a tunnel"),
+    ("to: b, options: {wrong: 1}", "the mode has no option 'wrong'; leave it out"),
+    ("to: b, ipv4: {local: 10.9.0.1/30}", "the key 'peer' is missing"),
+    ("to: b, ipv4: {local: 10.9.0.1, peer: 10.9.0.2/30}", "'10.9.0.1' is not an IPv4 or IPv6 address with its prefix"),
+    ("to: b, ipv4: {local: 10.9.0.0/30, peer: 10.9.0.2/30}", "it is that of the subnet itself"),
+    ("to: b, ipv4: {local: 10.9.0.1/30, peer: 10.9.0.3/30}", "it is the subnet's broadcast address"),
+    (
+        "to: b, ipv4: {local: 10.9.0.1/30, peer: 10.9.0.1/30}",
+        "the address 10.9.0.1 is that of the tunnel 'a-b' already",
+    ),
+    ("to: b, ipv4: {local: 10.9.0.1/30, peer: 10.9.0.5/30}", "are not in the same subnet"),
+    ("to: b, ipv6: {local: 10.9.0.1/30, peer: '2001:db8::1/64'}", "10.9.0.1/30 is no ipv6 address"),
+    ("to: b, ipv4: {local: 192.0.2.5/30, peer: 192.0.2.6/30}", "overlaps 192.0.2.5/30 of 'a:eth1', see line 7"),
+]
+
+
+@pytest.mark.parametrize(("keys", "what"), TUNNEL)
+def test_tunnel(refuse: Refuse, two: Two, keys: str, what: str) -> None:
+    if "overlaps" in what:
+        # The link comes later in the file, so it is the one that overlaps.
+        (line,) = refuse(two(a=f"config: {{vars: {{tunnels: [{{{keys}}}]}}}}"))
+        assert "the subnet 192.0.2.0/24 overlaps 192.0.2.4/30 of the tunnel 'a-b', see line 4" in line
+        return
+    (line, *_) = refuse(two(a=f"config: {{vars: {{tunnels: [{{{keys}}}]}}}}"))
+    assert line.startswith("lab.yml:4:")
+    assert what in line
+
+
+LINK = [
+    ("mtuu: 1", "unknown key 'mtuu'; did you mean 'mtu'?"),
+    ("mtu: 70000", "an MTU lies between 68 and 65535 octets, 70000 does not"),
+    ("mtu: 1279, ipv6: ['2001:db8::1/64']", "IPv6 needs an MTU of 1280 octets or more, this link has 1279"),
+    ("vars: {peerin: true}", "unknown key 'peerin'; did you mean 'peering'?"),
+    ("vars: {peering: maybe}", "'maybe' is not true or false"),
+    ("labels: {a: b}", "the lab does not support 'labels' here: it keeps no labels of links"),
+    ("type: macvlan", "the lab does not support links of type 'macvlan': no wire leaves the lab"),
+    ("type: vet", "unknown link type 'vet'; did you mean 'veth'?"),
+    ("ipv4: [10.0.0.300/24]", "'10.0.0.300/24' is not an IPv4 address with its prefix length"),
+    ("ipv4: [10.0.0.1]", "'10.0.0.1' is not an IPv4 address with its prefix length"),
+    ("ipv4: [10.0.0.1/255.255.255.0]", "is not an IPv4 address with its prefix length"),
+    ("ipv6: [10.0.0.1/24]", "'10.0.0.1/24' is not an IPv6 address with its prefix length"),
+    ("ipv4: [10.0.0.0/24]", "10.0.0.0/24 cannot be an interface's address: it is that of the subnet itself"),
+    ("ipv4: [10.0.0.255/24]", "it is the subnet's broadcast address"),
+    ("ipv6: ['2001:db8::/64']", "it is that of the subnet itself"),
+    ("ipv4: [224.0.0.1/24]", "it is the multicast one"),
+    ("ipv4: [10.0.0.1/24, 10.0.0.2/24, 10.0.0.3/24]", "3 addresses for a link with two ends"),
+    ("ipv4: [10.0.0.1/24, 10.0.0.1/24]", "the address 10.0.0.1 is that of 'a:eth1' already, see line 7"),
+    ("ipv4: [10.0.0.1/24, 10.0.1.1/24]", "are not in the same subnet; a link's two ends share one"),
+]
+
+
+@pytest.mark.parametrize(("keys", "what"), LINK)
+def test_link(refuse: Refuse, two: Two, keys: str, what: str) -> None:
+    (line,) = refuse(two(link=keys))
+    assert line.startswith("lab.yml:7:")
+    assert what in line
+
+
+@pytest.mark.parametrize("keys", ["ipv4: [10.0.0.0/31, 10.0.0.1/31]", "ipv6: ['2001:db8::/127', '2001:db8::1/127']"])
+def test_a_subnet_of_two_has_no_address_to_spare(load: Callable[..., object], two: Two, keys: str) -> None:
+    load(two(link=keys))
+
+
+LINKS = [
+    ('["a:eth1", "b:eth2"]', "the interface 'a:eth1' is the end of another link, see line 7"),
+    ('["a:eth2", "bb:eth2"]', "there is no node 'bb'; did you mean 'b'?"),
+    ('["a:eth2", "host:x"]', "the lab does not support links of type 'host': no wire leaves the lab"),
+    ('["a:eth2", "b"]', "'b' is not an endpoint as in 'node:eth1'"),
+    ('["a:eth2"]', "a link has two endpoints, here is 1"),
+    ('["a:eth2", "b:much-too-long-a-name"]', "an interface's name has 15 characters at most"),
+    ('["a:eth2", "b:e/2"]', "'e/2' cannot name an interface"),
+    ('["a:eth2", "b:lo"]', "every node has its loopback interface already"),
+    ('["a:eth2", "b:eth2"], ipv4: [192.0.2.129/25, 192.0.2.130/25]', "overlaps 192.0.2.0/24 of 'a:eth1', see line 7"),
+    ('["a:eth2", "b:eth2"], ipv4: [192.0.2.1/24]', "the address 192.0.2.1 is that of 'a:eth1' already, see line 7"),
+]
+
+
+@pytest.mark.parametrize(("endpoints", "what"), LINKS)
+def test_second_link(refuse: Refuse, two: Two, endpoints: str, what: str) -> None:
+    (line,) = refuse(two(links=f"    - {{endpoints: {endpoints}}}\n"))
+    assert line.startswith("lab.yml:8:")
+    assert what in line
+
+
+EXTENDED = [
+    ("{type: veth, endpoints: [{node: a, interface: e2}, {node: b}]}", "the key 'interface' is missing"),
+    ("{type: veth, endpoints: [{node: a, interface: e2, vars: {}}, {node: b, interface: e2}]}", "'vars' here"),
+    ("{type: veth, endpoints: [{node: a, interface: e2, mac: x}, {node: b, interface: e2}]}", "'x' is no MAC"),
+    ("{type: dummy, endpoint: {node: a, interface: d, mac: '01:00:00:00:00:01'}}", "is a group address"),
+    ("{type: dummy, endpoint: {node: a, interface: d}, vars: {peering: yes}}", "'peering' needs a link with two"),
+    ("{type: dummy}", "the key 'endpoint' is missing"),
+    ("{type: veth, ipv4: [], endpoints: [{node: a, interface: e2}, {node: b, interface: e2}]}", "'ipv4' here"),
+]
+
+
+@pytest.mark.parametrize(("link", "what"), EXTENDED)
+def test_extended_link(refuse: Refuse, two: Two, link: str, what: str) -> None:
+    (line,) = refuse(two(links=f"    - {link}\n"))
+    assert line.startswith("lab.yml:8:")
+    assert what in line
+
+
+def test_one_wrong_line_that_all_inherit_is_one_mistake(refuse: Refuse) -> None:
+    text = "name: x\ntopology:\n  defaults: {kind: srl, image: x, cap_add: [A]}\n  nodes: {a: , b: , c: }\n"
+    assert refuse(text) == [
+        "lab.yml:3:20: topology.defaults.kind: the lab does not support the kind 'srl': it builds 'linux' and 'bridge'",
+        "lab.yml:3:35: topology.defaults.cap_add: unknown key 'cap_add'; did you mean 'cap-add'?",
+        "lab.yml:4:11: topology.nodes.a: the node has no kind; choose one of 'linux', 'bridge'",
+        "lab.yml:4:16: topology.nodes.b: the node has no kind; choose one of 'linux', 'bridge'",
+        "lab.yml:4:21: topology.nodes.c: the node has no kind; choose one of 'linux', 'bridge'",
+    ]
+
+
+def test_a_node_needs_an_image(refuse: Refuse) -> None:
+    assert refuse("name: x\ntopology: {nodes: {ab: {kind: linux}}}\n") == [
+        "lab.yml:2:20: topology.nodes.ab: the node has no image"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", "lab.yml:1:1: the file is empty"),
+        ("name: x\n", "lab.yml:1:1: the key 'topology' is missing"),
+        ("- x\n", "lab.yml:1:1: a list is not a mapping"),
+        ("name: x\ntopology: {nodes: {}}\n", "lab.yml:2:19: topology.nodes: the lab has no nodes"),
+        ("name: x\ntoplogy: {}\n", "lab.yml:2:1: toplogy: unknown key 'toplogy'; did you mean 'topology'?"),
+        ("name: _x\ntopology: {}\n", "lab.yml:1:7: name: '_x' cannot name a lab; a name begins"),
+        ("name: x\nprefix: -\ntopology: {nodes: {}}\n", "lab.yml:2:9: prefix: this is not valid YAML"),
+        ("name: '{{ .x }}'\n", "lab.yml:1:8: the lab does not render Go templates, and '{{' begins one"),
+    ],
+)
+def test_whole_file(refuse: Refuse, text: str, line: str) -> None:
+    assert any(mistake.startswith(line) for mistake in refuse(text))
+
+
+def test_a_bare_node_name_must_do_for_a_container(refuse: Refuse) -> None:
+    (line,) = refuse("name: x\nprefix: ''\ntopology: {nodes: {a: {kind: linux, image: x}}}\n")
+    assert "a container's name has 2 characters or more" in line
+
+
+def test_eth0_needs_a_node_without_management_network(refuse: Refuse) -> None:
+    text = (
+        "name: x\ntopology:\n  defaults: {kind: linux, image: x}\n  nodes: {ab: , cd: {network-mode: none}}\n"
+        '  links:\n    - endpoints: ["ab:eth0", "cd:eth0"]\n'
+    )
+    (line,) = refuse(text)
+    assert "containerlab has an 'eth0' of its own on 'ab'; set 'network-mode: none' there" in line
+
+
+def test_overrides_have_mistakes_too(refuse: Refuse, two: Two) -> None:
+    text = two(a="config: {vars: {tunnels: [{to: b}]}}")
+    assert refuse(text, name="?", openvpn="1.0", tunnel={"prot": 1, "options": {"wrong": 1}}) == [
+        "lab.yml:1:1: name: '?' cannot name a lab;"
+        " a name begins with a letter or digit and goes on with letters, digits, '.', '_' and '-'",
+        "lab.yml:1:1: openvpn: unknown OpenVPN version '1.0'; the lab has '2.6', '2.7'",
+        "lab.yml:4:80: topology.nodes.a.config.vars.tunnels[0].options.wrong:"
+        " the mode has no option 'wrong'; leave it out",
+        "lab.yml:4:80: topology.nodes.a.config.vars.tunnels[0].prot: unknown key 'prot'; did you mean 'port'?",
+    ]
+
+
+def test_a_file_that_cannot_be_read_is_one_line(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    latin = tmp_path / "latin.yml"
+    latin.write_bytes(b"name: x\n# \xe9\n")
+    for path, what in [
+        (tmp_path / "none.yml", "no such file or directory"),
+        (tmp_path, "it is a directory"),
+        (latin, "line 2 is not UTF-8"),
+        (Path("/dev/null"), "it is no regular file"),
+        (Path("a\0b"), "the path is not valid"),
+    ]:
+        with pytest.raises(InputError) as caught:
+            read(path, vocabulary)
+        assert not isinstance(caught.value, TopologyError)
+        assert str(caught.value).startswith("cannot read the topology ")
+        assert str(caught.value).endswith(what)
+        assert "\n" not in str(caught.value)

@@ -1,0 +1,197 @@
+"""Tunnels: their defaults, their paths, and what they may not share."""
+
+from collections.abc import Callable
+
+import pytest
+
+from lab.topology import Topology
+
+Load = Callable[..., Topology]
+Refuse = Callable[..., list[str]]
+Two = Callable[..., str]
+
+OURS = "openvpn-routing-lab/node"
+
+
+def tunnels(*items: str) -> str:
+    return f"config: {{vars: {{tunnels: [{', '.join(f'{{{item}}}' for item in items)}]}}}}"
+
+
+def test_defaults_are_numbered_per_pair_server_and_node(load: Load, two: Two) -> None:
+    topology = load(two(a=tunnels("to: b", "to: b", "to: b, transport: udp"), b=tunnels("to: a")))
+    rows = [(t.name, t.transport, t.port, t.device, t.server_device) for t in topology.tunnels]
+    assert rows == [
+        ("a-b", "tcp", 1194, "tun0", "tun0"),
+        ("a-b-2", "tcp", 1195, "tun1", "tun1"),
+        ("a-b-3", "udp", 1194, "tun2", "tun2"),
+        ("b-a", "tcp", 1194, "tun3", "tun3"),
+    ]
+    assert [str(t.server_ipv4) for t in topology.tunnels] == [
+        "10.255.0.1/30",
+        "10.255.0.5/30",
+        "10.255.0.9/30",
+        "10.255.0.13/30",
+    ]
+    assert [str(t.client_ipv6) for t in topology.tunnels][:2] == ["2001:db8:ff00::2/64", "2001:db8:ff00:1::2/64"]
+    assert str(topology.tunnels[0].server_outer) == "192.0.2.2"
+
+
+def test_defaults_step_aside_for_what_the_file_says(load: Load, two: Two) -> None:
+    topology = load(
+        two(
+            a=tunnels("to: b", "to: b, name: a-b, port: 1194, ipv4: {local: 10.255.0.2/30, peer: 10.255.0.1/30}"),
+            b="config: {vars: {router: {asn: 1, networks: [10.255.0.4/30, 10.0.0.0/8]}}}",
+            links='    - {endpoints: ["a:eth2", "b:eth2"], ipv4: [10.255.0.9/29, 10.255.0.10/29]}\n',
+        )
+    )
+    first, second = topology.tunnels
+    assert (first.name, first.port, str(first.server_ipv4)) == ("a-b-2", 1195, "10.255.0.17/30")
+    assert (second.name, second.port, str(second.server_ipv4)) == ("a-b", 1194, "10.255.0.1/30")
+
+
+def test_a_pool_that_a_link_covers_is_a_mistake_only_where_it_is_needed(load: Load, refuse: Refuse, two: Two) -> None:
+    link = "ipv4: [10.255.0.1/8, 10.255.0.2/8]"
+    (line,) = refuse(two(a=tunnels("to: b"), link=link))
+    assert "no subnet of 10.255.0.0/16 is left for the tunnel; give it 'ipv4'" in line
+    load(two(a=tunnels("to: b, ipv4: {local: 11.0.0.2/30, peer: 11.0.0.1/30}"), link=link))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "what"),
+    [
+        ("name: t", "name: t", "the tunnel in line 4 is named 't' already"),
+        ("port: 1200", "port: 1200", "tcp port 1200 of 'b' is that of the tunnel 'a-b' already, see line 4"),
+        (
+            "ipv4: {local: 10.9.0.2/30, peer: 10.9.0.1/30}",
+            "ipv4: {local: 10.9.0.3/29, peer: 10.9.0.4/29}",
+            "the subnet 10.9.0.0/29 overlaps 10.9.0.0/30 of the tunnel 'a-b', see line 4",
+        ),
+    ],
+)
+def test_what_two_tunnels_cannot_share(refuse: Refuse, two: Two, first: str, second: str, what: str) -> None:
+    assert any(what in line for line in refuse(two(a=tunnels(f"to: b, {first}", f"to: b, {second}"))))
+
+
+def test_one_port_may_serve_both_transports(load: Load, two: Two) -> None:
+    load(two(a=tunnels("to: b, port: 1200", "to: b, port: 1200, transport: udp")))
+
+
+def test_an_interface_cannot_have_a_tunnel_devices_name(refuse: Refuse, two: Two) -> None:
+    links = "    - {type: dummy, endpoint: {node: b, interface: tun0}}\n"
+    (line,) = refuse(two(a=tunnels("to: b"), links=links))
+    assert "the interface 'b:tun0' is the device of the tunnel 'a-b'" in line
+
+
+CHAIN = """\
+name: chain
+topology:
+  defaults: {kind: linux, image: x}
+  nodes:
+    client: {config: {vars: {tunnels: [{to: server%s}]}}}
+    r1:
+    r2:
+    server:
+    sw: {kind: bridge}
+    alone:
+  links:
+    - {endpoints: ["client:eth1", "r1:eth1"], ipv4: [10.1.0.1/24, 10.1.0.2/24]}
+    - {endpoints: ["r1:eth2", "r2:eth1"], ipv4: [10.2.0.1/24, 10.2.0.2/24]}
+    - {endpoints: ["r2:eth2", "server:eth1"], ipv4: [10.3.0.1/24, 10.3.0.2/24]}
+    - {endpoints: ["r1:eth3", "sw:p1"], ipv4: [10.4.0.1/24]}
+    - {endpoints: ["server:eth2", "sw:p2"], %s}
+"""
+
+
+def test_the_client_dials_the_server_where_the_shortest_path_arrives(load: Load) -> None:
+    (tunnel,) = load(CHAIN % ("", "ipv4: [10.4.0.2/24]")).tunnels
+    assert str(tunnel.server_outer) == "10.4.0.2", "two links and a bridge, not three links"
+
+
+def test_the_path_must_have_addresses_of_the_outer_family(load: Load, refuse: Refuse) -> None:
+    (tunnel,) = load(CHAIN % ("", "mtu: 1500")).tunnels
+    assert str(tunnel.server_outer) == "10.3.0.2", "the shorter path has no address at the server"
+    (line,) = refuse(CHAIN % (", outer: ipv6", "ipv6: ['2001:db8::1/64']"))
+    assert line.endswith(
+        "tunnels[0].to: a tunnel without a path: no path of links leads from 'client' to 'server' over ipv6:"
+        " no link of 'client' has an ipv6 address"
+    )
+
+
+def test_links_at_one_bridge_share_a_subnet(load: Load, refuse: Refuse) -> None:
+    text = (
+        "name: lan\n"
+        "topology:\n"
+        "  defaults: {kind: linux, image: x}\n"
+        "  nodes:\n"
+        "    {h1: {config: {vars: {routes: [{to: default, via: h2}]}}}, h2: , s1: {kind: bridge}, s2: {kind: bridge}}\n"
+        "  links:\n"
+        '    - {endpoints: ["h1:eth1", "s1:p1"], ipv4: [10.0.0.1/24]}\n'
+        '    - {endpoints: ["s1:p2", "s2:p3"]}\n'
+        '    - {endpoints: ["h2:eth1", "s2:p4"], ipv4: [%s]}\n'
+    )
+    load(text % "10.0.0.2/24")
+    same = refuse(text % "10.0.0.1/24")
+    assert any("the address 10.0.0.1 is that of 'h1:eth1' already, see line 7" in line for line in same)
+    wider = refuse(text % "10.0.0.2/16")
+    assert any("10.0.0.0/16 overlaps 10.0.0.0/24 of 'h1:eth1' on the same link" in line for line in wider)
+    port = refuse(text % "10.0.0.2/24, 10.0.0.3/24")
+    assert any("'s2:p4' is a bridge's port and has no address of its own" in line for line in port)
+
+
+def test_two_bridges_share_the_names_of_their_ports(refuse: Refuse) -> None:
+    text = (
+        "name: lan\ntopology:\n  nodes: {s1: {kind: bridge}, s2: {kind: bridge}}\n"
+        '  links:\n    - {endpoints: ["s1:p1", "s2:p1"]}\n'
+    )
+    (line,) = refuse(text)
+    assert "two bridges cannot have a port of the same name, 's1:p1' is one, see line 5" in line
+
+
+def test_link_local_addresses_may_repeat_on_other_links(load: Load, refuse: Refuse, two: Two) -> None:
+    link = "ipv6: ['fe80::1/64', 'fe80::2/64']"
+    load(two(link=link, links=f'    - {{endpoints: ["a:eth2", "b:eth2"], {link}}}\n'))
+    (line,) = refuse(two(link="ipv6: ['fe80::1/64', 'fe80::1/64']"))
+    assert "the address fe80::1 is that of 'a:eth1' already" in line
+
+
+def test_router_ids_and_peerings(refuse: Refuse, two: Two) -> None:
+    router = "config: {vars: {router: {asn: 1, router-id: 192.0.2.1}}}"
+    (line,) = refuse(two(a=router, b=router))
+    assert line.startswith("lab.yml:5:")
+    assert line.endswith("router-id: the router ID 192.0.2.1 is that of 'a' already")
+    (line,) = refuse(two(a=router, link="vars: {peering: true}"))
+    assert line.endswith("topology.links[0].vars.peering: 'b' has no router to peer with")
+
+
+def ours(a: str, b: str = OURS + ":2.6", *items: str) -> str:
+    return (
+        "name: v\ntopology:\n  nodes:\n"
+        f"    a: {{kind: linux, image: '{a}', {tunnels(*items)}}}\n"
+        f"    b: {{kind: linux, image: '{b}'}}\n"
+        '  links: [{endpoints: ["a:e1", "b:e1"], ipv4: [192.0.2.1/24, 192.0.2.2/24]}]\n'
+    )
+
+
+def test_a_tunnel_chooses_the_version_of_both_ends(load: Load) -> None:
+    topology = load(ours(OURS + ":2.6", OURS, "to: b, openvpn: 2.7"))
+    assert {node.image for node in topology.nodes.values()} == {OURS + ":2.7"}
+    overridden = load(ours(OURS + ":9", OURS, "to: b, openvpn: 2.7"), openvpn="2.6")
+    assert {node.image for node in overridden.nodes.values()} == {OURS + ":2.6"}
+    assert overridden.nodes["a"].intent.tunnels[0].openvpn == "2.6"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (ours(OURS + ":2.5"), "unknown OpenVPN version '2.5'; the lab has '2.6', '2.7'"),
+        (ours(OURS), "unknown OpenVPN version 'latest'"),
+        (
+            ours(OURS + ":2.6", OURS + ":2.6", "to: b, openvpn: 2.6", "to: b, openvpn: 2.7"),
+            "another tunnel wants OpenVPN 2.6 on 'a', this one 2.7; a node has one version",
+        ),
+        (ours("x:1", OURS + ":2.6", "to: b, openvpn: 2.6"), "cannot be chosen on 'a': its image is not of"),
+        (ours(OURS + "@sha256:0", OURS + ":2.6", "to: b, openvpn: 2.6"), "the image is fixed by its digest"),
+    ],
+)
+def test_versions_that_cannot_be(refuse: Refuse, text: str, what: str) -> None:
+    assert any(what in line for line in refuse(text))
