@@ -2,11 +2,13 @@
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.engine import NodeState
+from lab.engine import Engine, Instance, NodeState
 from lab.errors import LabError
+from lab.tunnel import RunningTunnel
 
 if TYPE_CHECKING:
     from lab.lab import Lab
@@ -32,19 +34,27 @@ def write_diagnosis(lab: "Lab", into: Path) -> Path:
             # Keys stay behind: artefacts are kept and handed on.
             shutil.copytree(files, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.key"))
         folder.mkdir(exist_ok=True)
-        _keep(folder / "container-output.txt", lambda i=instance: lab.engine.output(i, lines=200))
-        _keep(folder / "state.txt", lambda i=instance: f"{i.state} {i.image}\n")
+        _keep(folder / "container-output.txt", partial(lab.engine.output, instance, lines=200))
+        (folder / "state.txt").write_text(f"{instance.state} {instance.image}\n")
         if instance.state is not NodeState.RUNNING:
             continue
         for file, argv in _LOOK.items():
-            _keep(folder / file, lambda i=instance, a=argv: lab.engine.exec(i, a).stdout)
+            _keep(folder / file, partial(_stdout, lab.engine, instance, argv))
         if lab.topology.nodes[name].intent.router:
             router = lab.router(name)
             for file, text in router.daemon.diagnosis(router.running).items():
                 (folder / file).write_text(text)
     for tunnel in lab.tunnels.values():
-        _keep(into / f"tunnel-{tunnel.name}.txt", lambda t=tunnel: f"{t.status()}\n")
+        _keep(into / f"tunnel-{tunnel.name}.txt", partial(_status, tunnel))
     return into
+
+
+def _stdout(engine: Engine, instance: Instance, argv: tuple[str, ...]) -> str:
+    return engine.exec(instance, argv).stdout
+
+
+def _status(tunnel: RunningTunnel) -> str:
+    return f"{tunnel.status()}\n"
 
 
 def _keep(file: Path, text: Callable[[], str]) -> None:

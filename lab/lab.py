@@ -42,13 +42,21 @@ class Lab:
     """A running lab. Close it (or use it as a context manager) to stop watching; `destroy` takes it down."""
 
     def __init__(
-        self, topology: Topology, engine: Engine, directory: Path, authority: Authority, nodes: Mapping[str, Instance]
+        self,
+        topology: Topology,
+        engine: Engine,
+        directory: Path,
+        authority: Authority,
+        nodes: Mapping[str, Instance],
     ) -> None:
         """Use `deploy` or `attach`."""
         self.topology = topology
         self.engine = engine
         self.directory = directory
-        self._running = {name: RunningNode(engine, instance) for name, instance in nodes.items()}
+        self._running = {
+            name: RunningNode(engine, nodes.get(name) or _absent(topology, name, directory))
+            for name in topology.nodes
+        }
         self._watches: dict[str, FibWatch] = {}
         self._plans = plan_routers(topology)
         roots = {name: node_files(directory, name) for name in topology.nodes}
@@ -69,11 +77,15 @@ class Lab:
         say: Say = _quiet,
         wait: bool = True,
         keep_failed: bool = False,
+        diagnose_into: Path | None = None,
+        owner: str = "",
     ) -> Self:
         """Build a lab and start everything; with `wait` return when tunnels, sessions and routes stand.
 
-        Whatever fails, nothing half-made is left behind, unless `keep_failed` asks for it. Raises `InputError`
-        where a lab of this name runs already, `EnvironmentBroken` and `ExpectationFailed` as the case may be.
+        Whatever fails, nothing half-made is left behind, unless `keep_failed` asks for it; with `diagnose_into`
+        what is needed to understand the failure is written there first. `owner` is the process that the lab ends
+        with (see `lab.owner`). Raises `InputError` where a lab of this name runs already, `EnvironmentBroken` and
+        `ExpectationFailed` as the case may be.
         """
         engine = engine or open_engine()
         store = LabDirectory((directory or LabDirectory.default(topology.name).path).absolute())
@@ -86,7 +98,7 @@ class Lab:
             lab: Self | None = None
             try:
                 authority = store.create(topology)
-                instances = _launch(topology, engine, store.path, say)
+                instances = _launch(topology, engine, store.path, owner, say)
                 lab = cls(topology, engine, store.path, authority, instances)
                 lab._wire(say)
                 lab._start(say)
@@ -95,6 +107,8 @@ class Lab:
                     lab.wait_ready()
             except BaseException as error:
                 if lab is not None:
+                    if diagnose_into is not None:
+                        lab.diagnose(diagnose_into)
                     lab.close()
                 if not keep_failed:
                     _roll_back(topology, engine, store, error)
@@ -149,6 +163,15 @@ class Lab:
         """A node by its name; raises `InputError` where there is none or it does not run."""
         return LabNode(self._node(name), self.topology, self._watch(name))
 
+    def instance(self, name: str) -> Instance:
+        """A node as the engine has it now; raises `InputError` where there is none or it does not run."""
+        self._known(name)
+        instance = self.nodes.get(name)
+        state = instance.state if instance else NodeState.ABSENT
+        if instance is None or state is not NodeState.RUNNING:
+            raise InputError(f"node {name!r} of lab {self.name!r} is not running: it is {state}")
+        return instance
+
     def host(self, name: str) -> LabNode:
         """A node by its name; the word for those that only send and receive."""
         return self.node(name)
@@ -158,7 +181,9 @@ class Lab:
         running = self._node(name)
         plan = self._plans.get(name)
         if plan is None:
-            raise InputError(f"node {name!r} is no router: it has no `config.vars.router`; there are {_list(self._plans)}")
+            raise InputError(
+                f"node {name!r} is no router: it has no `config.vars.router`; there are {_list(self._plans)}"
+            )
         return Router(running, self.topology, self._watch(name), plan, daemons()[plan.daemon])
 
     @property
@@ -174,7 +199,9 @@ class Lab:
             return self.tunnels[one]
         found = [t for t in self.tunnels.values() if {t.tunnel.server, t.tunnel.client} == {one, other}]
         if len(found) != 1:
-            raise InputError(f"there are {len(found)} tunnels between {one} and {other}: name one of {_list(self.tunnels)}")
+            raise InputError(
+                f"there are {len(found)} tunnels between {one} and {other}: name one of {_list(self.tunnels)}"
+            )
         return found[0]
 
     def free_prefix(self, family: Family) -> Prefix:
@@ -207,13 +234,18 @@ class Lab:
     # --- inside --------------------------------------------------------------------------------------------
 
     def _node(self, name: str) -> RunningNode:
-        if name not in self.topology.nodes:
-            raise InputError(f"there is no node {name!r} in lab {self.name!r}; {_hint(name, self.topology.nodes)}")
-        running = self._running.get(name)
-        if running is None or not Path(running.namespace.path).exists():
+        self._known(name)
+        running = self._running[name]
+        if not Path(running.namespace.path).exists():
             state = next((i.state for i in self.engine.find(self.name) if i.node == name), NodeState.ABSENT)
             raise InputError(f"node {name!r} of lab {self.name!r} is not running: it is {state}")
         return running
+
+    def _known(self, name: str) -> None:
+        if name not in self.topology.nodes:
+            raise InputError(
+                f"there is no node {name!r} in lab {self.name!r}; {_hint(name, self.topology.nodes)}"
+            )
 
     def _watch(self, name: str) -> FibWatch:
         if name not in self._watches:
@@ -229,7 +261,9 @@ class Lab:
             static_routes(self.topology),
         )
         for name, node in self.topology.nodes.items():
-            for command in substitute(node, node_dir=node_files(self.directory, name), lab_dir=self.directory).exec:
+            for command in substitute(
+                node, node_dir=node_files(self.directory, name), lab_dir=self.directory
+            ).exec:
                 self._running[name].exec("sh", "-c", command).raise_on_error()
 
     def _start(self, say: Say) -> None:
@@ -241,10 +275,13 @@ class Lab:
         if self.tunnels:
             say(f"starting OpenVPN for {_list(self.tunnels)}")
         if self._plans:
-            say(f"starting {', '.join(sorted({p.daemon for p in self._plans.values()}))} on {_list(self._plans)}")
+            say(
+                f"starting {', '.join(sorted({p.daemon for p in self._plans.values()}))} on {_list(self._plans)}"
+            )
         tunnels = [tunnel.start for tunnel in self.tunnels.values()]
         routers = [
-            partial(daemons()[plan.daemon].start, self._running[name], plan) for name, plan in self._plans.items()
+            partial(daemons()[plan.daemon].start, self._running[name], plan)
+            for name, plan in self._plans.items()
         ]
         _all(lambda start: start(), [*tunnels, *routers])
 
@@ -272,20 +309,24 @@ def destroy(name: str, *, engine: Engine | None = None) -> bool:
     return found
 
 
-def _launch(topology: Topology, engine: Engine, directory: Path, say: Say) -> dict[str, Instance]:
-    images = {
-        name: engine.provide(_image(topology, name), say) for name in topology.nodes
-    }
+def _launch(topology: Topology, engine: Engine, directory: Path, owner: str, say: Say) -> dict[str, Instance]:
+    images = {name: engine.provide(_image(topology, name), say) for name in topology.nodes}
     say(f"starting {len(topology.nodes)} nodes: {_list(topology.nodes)}")
 
     def launch(name: str) -> Instance:
-        spec = node_spec(topology, name, images[name], directory)
+        spec = node_spec(topology, name, images[name], directory, owner)
         if spec.node.startup_delay:
             time.sleep(spec.node.startup_delay)  # asked for in the topology, by containerlab's own key
         return engine.launch(spec)
 
     launched = _all(launch, list(topology.nodes))
     return dict(zip(topology.nodes, launched, strict=True))
+
+
+def _absent(topology: Topology, name: str, directory: Path) -> Instance:
+    """What stands for a node whose container somebody removed."""
+    container = topology.container_name(name)
+    return Instance(topology.name, name, container, _image(topology, name), NodeState.ABSENT, directory)
 
 
 def _image(topology: Topology, name: str) -> str:

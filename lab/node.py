@@ -8,7 +8,7 @@ from lab.engine import ExecResult
 from lab.engine.node import RunningNode
 from lab.errors import InputError
 from lab.expect import Expectation, wait_for
-from lab.observe import Capture, Echo, FibEntry, FibWatch, echo
+from lab.observe import Capture, Echo, FibEntry, FibWatch, echo, send
 from lab.plan import endpoints_of, neighbors_of
 from lab.prefixes import named, prefix_set
 from lab.topology import Address, Endpoint, Family, Node, Prefix, Topology
@@ -17,7 +17,7 @@ WITHIN = 30.0
 """Seconds that an expectation has by default: generous, since machines are shared."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LabNode:
     """A node by its name: `lab.node("hq")`."""
 
@@ -60,7 +60,11 @@ class LabNode:
 
     def capture(self, interface: str, **options: Any) -> Capture:
         """Start to capture on an interface; see `Capture`."""
-        return Capture(self.running.namespace, interface, **options)
+        return Capture(self.running.namespace, interface, node=self.name, **options)
+
+    def send(self, packet: Any) -> None:
+        """Send a scapy packet, `IP(…)/…` or `IPv6(…)/…`, as it is; the kernel routes it."""
+        send(self.running.namespace, packet)
 
     def echo(self, destination: Address, **options: Any) -> Echo:
         """Send ICMP echo requests; see `lab.observe.echo`."""
@@ -108,7 +112,7 @@ class LabNode:
                 met=lambda found: len(found) == len(wanted),
                 seen=lambda found: f"{len(found)} of {len(wanted)}, without {named(wanted - found.keys())}",
                 logs=self.running.files,
-                changed=self.fib.wait_for_change,
+                changed=self.fib.waiter(),
             ),
             within=within,
             since=since,
@@ -127,7 +131,7 @@ class LabNode:
                 met=lambda left: not left,
                 seen=lambda left: f"{len(left)} of {len(unwanted)} still there: {named(left)}",
                 logs=self.running.files,
-                changed=self.fib.wait_for_change,
+                changed=self.fib.waiter(),
             ),
             within=within,
             since=since,

@@ -38,7 +38,7 @@ def static_routes(topology: Topology) -> Mapping[str, list[tuple[Prefix, Address
     }
 
 
-def node_spec(topology: Topology, name: str, image: str, directory: Path) -> NodeSpec:
+def node_spec(topology: Topology, name: str, image: str, directory: Path, owner: str = "") -> NodeSpec:
     """What to launch for a node; `image` is the reference that the engine provided."""
     files = node_files(directory, name)
     node = substitute(
@@ -67,6 +67,7 @@ def node_spec(topology: Topology, name: str, image: str, directory: Path) -> Nod
         node=node,
         container=topology.container_name(name),
         directory=directory,
+        owner=owner,
         capabilities=_capabilities(node, needed),
         devices=(_TUN,) if ends_tunnel else (),
         mounts=tuple(mounts),

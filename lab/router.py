@@ -22,7 +22,7 @@ def family_of(prefix: Prefix) -> Family:
     return "ipv4" if isinstance(prefix, IPv4Network) else "ipv6"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Router(LabNode):
     """A router by its name: `lab.router("hq")`."""
 
@@ -172,9 +172,7 @@ class Router(LabNode):
                     learnt[prefix] = received
         return learnt
 
-    def _ends_in(
-        self, prefix: Prefix, host: LabNode
-    ) -> tuple[tuple[str, Interface], tuple[str, Interface]]:
+    def _ends_in(self, prefix: Prefix, host: LabNode) -> tuple[tuple[str, Interface], tuple[str, Interface]]:
         if prefix.num_addresses < 4:
             raise InputError(f"{prefix} has no room for a router and a host")
         ours, theirs = (

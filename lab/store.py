@@ -60,16 +60,16 @@ class LabDirectory:
             render(topology, authority, self.roots(topology))
             self._log_directories(topology)
         except OSError as error:
-            raise EnvironmentBroken(f"{self.path}: {error.strerror}: the lab needs to write its files there") from error
+            raise EnvironmentBroken(
+                f"{self.path}: {error.strerror}: the lab needs to write its files there"
+            ) from error
         return authority
 
     def load(self) -> tuple[Topology, Authority]:
         """What `create` wrote; raises `InputError` where it is gone or damaged."""
         try:
             topology = Topology.model_validate_json((self.path / _TOPOLOGY).read_text())
-            authority = Authority.load(
-                (self.path / _CERTIFICATE).read_text(), (self.path / _KEY).read_text()
-            )
+            authority = Authority.load((self.path / _CERTIFICATE).read_text(), (self.path / _KEY).read_text())
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{self.path} does not hold the lab's files any more ({str(error).splitlines()[0]}): "

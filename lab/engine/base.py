@@ -19,6 +19,8 @@ LABEL_LAB = f"{LABEL}.lab"
 """The lab's name."""
 LABEL_NODE = f"{LABEL}.node"
 """The node's name in its topology."""
+LABEL_OWNER = f"{LABEL}.owner"
+"""The process that the lab belongs to, as `lab.owner` names it; absent where it belongs to the user."""
 LABEL_DIRECTORY = f"{LABEL}.directory"
 """The lab's directory on the host: rendered files, keys and logs."""
 
@@ -79,6 +81,8 @@ class NodeSpec:
     """The engine's name for it."""
     directory: Path
     """The lab's directory, kept as a label."""
+    owner: str = ""
+    """The process that the lab ends with; empty where it belongs to the user."""
     capabilities: tuple[str, ...] | None = None
     """All that it gets, `Node.cap_add` included; None stands for the engine's default set and `Node.cap_add`."""
     devices: tuple[str, ...] = ()
@@ -96,6 +100,7 @@ class Instance:
     image: str
     state: NodeState
     directory: Path
+    owner: str = ""
     pid: int = 0
     """The first process, as the host counts; 0 where none runs."""
 

@@ -23,6 +23,7 @@ from lab.engine.base import (
     LABEL_DIRECTORY,
     LABEL_LAB,
     LABEL_NODE,
+    LABEL_OWNER,
     ExecResult,
     Instance,
     NodeSpec,
@@ -114,9 +115,7 @@ class DockerEngine:
     def spawn(self, instance: Instance, argv: Sequence[str]) -> None:
         """Start a command in a container; see `Engine.spawn`."""
         with _translated(instance.node):
-            exec_id = self._api.exec_create(
-                instance.container, list(argv), stdout=False, stderr=False
-            )["Id"]
+            exec_id = self._api.exec_create(instance.container, list(argv), stdout=False, stderr=False)["Id"]
             self._api.exec_start(exec_id, detach=True)
 
     def attach_argv(self, instance: Instance, argv: Sequence[str], *, tty: bool) -> list[str]:
@@ -182,7 +181,9 @@ class DockerEngine:
         return created
 
     def _pull(self, image: str, node: str) -> None:
-        repository, _, tag = image.rpartition(":") if ":" in image.rpartition("/")[2] else (image, "", "latest")
+        repository, _, tag = (
+            image.rpartition(":") if ":" in image.rpartition("/")[2] else (image, "", "latest")
+        )
         try:
             self._api.pull(repository, tag=tag)
         except (APIError, requests.RequestException) as error:
@@ -200,6 +201,7 @@ class DockerEngine:
             image=facts["Config"]["Image"],
             state=_STATES[facts["State"]["Status"]],
             directory=Path(labels[LABEL_DIRECTORY]),
+            owner=labels.get(LABEL_OWNER, ""),
             pid=facts["State"]["Pid"],
         )
 
@@ -248,6 +250,7 @@ def _settings(api: Any, spec: NodeSpec) -> dict[str, Any]:
             LABEL_LAB: spec.lab,
             LABEL_NODE: node.name,
             LABEL_DIRECTORY: str(spec.directory),
+            **({LABEL_OWNER: spec.owner} if spec.owner else {}),
         },
         "host_config": api.create_host_config(**host),
     }
@@ -257,7 +260,7 @@ def _healthcheck(node: Node) -> Healthcheck | None:
     check = node.healthcheck
     if check is None or not check.test:
         return None
-    times = {"interval": check.interval, "timeout": check.timeout, "start_period": check.start_period}
+    times: dict[str, Any] = {"interval": check.interval, "timeout": check.timeout, "start_period": check.start_period}
     return Healthcheck(
         test=list(check.test),
         retries=check.retries,

@@ -46,7 +46,9 @@ class Namespace:
         try:
             if _libc.setns(fd, _CLONE_NEWNET) != 0:
                 why = os.strerror(ctypes.get_errno())
-                raise EnvironmentBroken(f"cannot enter {self.path} ({why}): run the lab as root, or with sudo")
+                raise EnvironmentBroken(
+                    f"cannot enter {self.path} ({why}): run the lab as root, or with sudo"
+                )
         finally:
             os.close(fd)
 

@@ -7,6 +7,7 @@ namespace. Addresses skip duplicate address detection: they are ours, and a daem
 import errno
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
@@ -42,11 +43,11 @@ def wire(
         for endpoint in link.endpoints:
             ends[endpoint.node].append((endpoint, mtu))
     for name, node in nodes.items():
-        namespaces[name].run(lambda n=node, e=tuple(ends[name]): _set_up(n, e))
+        namespaces[name].run(partial(_set_up, node, ends[name]))
     # Routes come last: their next hops have to be on link, which takes both ends of a wire.
     for name, entries in routes.items():
         if entries:
-            namespaces[name].run(lambda n=name, r=entries: _route(n, r))
+            namespaces[name].run(partial(_route, name, entries))
 
 
 def add_addresses(namespace: Namespace, interface: str, addresses: Sequence[Interface]) -> None:
@@ -101,7 +102,9 @@ def _create(link: Link, mtu: int, namespaces: Mapping[str, Namespace]) -> None:
         namespaces[first.node].run(work)
     except NetlinkError as error:
         if error.code == errno.EOPNOTSUPP:
-            raise NotSupported(link.kind, f"the kernel knows no such kind of link (wanted for {what})") from error
+            raise NotSupported(
+                link.kind, f"the kernel knows no such kind of link (wanted for {what})"
+            ) from error
         raise EnvironmentBroken(f"the link {what} could not be made: {error}") from error
 
 

@@ -2,6 +2,6 @@
 
 from lab.observe.capture import Capture, CapturedPacket
 from lab.observe.fib import FibEntry, FibWatch, RouteEvent
-from lab.observe.probe import Echo, echo
+from lab.observe.probe import Echo, echo, send
 
-__all__ = ["Capture", "CapturedPacket", "Echo", "FibEntry", "FibWatch", "RouteEvent", "echo"]
+__all__ = ["Capture", "CapturedPacket", "Echo", "FibEntry", "FibWatch", "RouteEvent", "echo", "send"]

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Self
 
 from lab.engine.namespace import Namespace
 from lab.errors import InputError
+from lab.expect import Expectation, wait_for
 
 _ETH_P_ALL = 3
 _SO_TIMESTAMPNS = 35
@@ -59,10 +60,12 @@ class Capture:
         namespace: Namespace,
         interface: str,
         *,
+        node: str = "?",
         keep: int = _KEPT,
         sink: Callable[[CapturedPacket], None] | None = None,
     ) -> None:
-        """Listen on `interface`; `sink` gets each packet at once, instead of the packets being kept."""
+        """Listen on `interface` of the node called `node` in messages; `sink` gets each packet at once, instead of the packets being kept."""
+        self.node = node
         self.interface = interface
         self._packets: deque[CapturedPacket] = deque(maxlen=keep)
         self._sink = sink or self._packets.append
@@ -89,6 +92,20 @@ class Capture:
             os.close(self._waker)
         return self.packets
 
+    def expect(self, what: str, match: Callable[[CapturedPacket], bool], *, within: float = 30.0) -> CapturedPacket:
+        """Wait until a packet is there that `match` accepts, and return the first such one."""
+        found = wait_for(
+            Expectation(
+                what=f"{what} on {self.interface}",
+                node=self.node,
+                look=lambda: [packet for packet in self.packets if match(packet)],
+                met=bool,
+                seen=lambda _: f"{len(self._packets)} other packets",
+            ),
+            within=within,
+        )
+        return found[0]
+
     @property
     def packets(self) -> list[CapturedPacket]:
         """The packets so far, oldest first."""
@@ -103,9 +120,9 @@ class Capture:
         stopping = False
         while True:
             # After the wake-up the socket is drained without waiting: what was sent before is still seen.
-            ready, _, _ = select.select([self._socket, self._wake], [], [], 0 if stopping else None)
+            ready, _, _ = select.select([self._socket.fileno(), self._wake], [], [], 0 if stopping else None)
             stopping = stopping or self._wake in ready
-            if self._socket in ready:
+            if self._socket.fileno() in ready:
                 packet = self._next()
                 if packet is not None:
                     self._sink(packet)

@@ -65,6 +65,7 @@ class FibWatch:
         self._names: dict[int, str] = {}
         self._routes: dict[tuple[Prefix, int], FibEntry] = {}
         self._events: deque[RouteEvent] = deque(maxlen=_EVENTS_KEPT)
+        self._version = 0
         self._changed = threading.Condition()
         self._marshal = MarshalRtnl()
         self._wake, self._waker = os.pipe2(os.O_CLOEXEC)
@@ -92,15 +93,15 @@ class FibWatch:
 
     def routes(self, family: Family | None = None) -> Mapping[Prefix, FibEntry]:
         """The FIB as of now; of several routes to one prefix the one with the lowest metric, which is used."""
-        kinds = {"ipv4": IPv4Network, "ipv6": IPv6Network, None: (IPv4Network, IPv6Network)}[family]
+        versions = {"ipv4": (4,), "ipv6": (6,), None: (4, 6)}[family]
         with self._changed:
-            entries = [e for e in self._routes.values() if isinstance(e.prefix, kinds)]
+            entries = [e for e in self._routes.values() if e.prefix.version in versions]
         return {e.prefix: e for e in sorted(entries, key=lambda e: -e.metric)}
 
     def route(self, prefix: Prefix) -> FibEntry | None:
         """The route to exactly this prefix."""
         with self._changed:
-            found = [e for (p, _), e in self._routes.items() if p == prefix] if prefix else []
+            found = [e for (p, _), e in self._routes.items() if p == prefix]
         return min(found, key=lambda e: e.metric, default=None)
 
     def events(self, since: float = 0.0) -> list[RouteEvent]:
@@ -108,20 +109,21 @@ class FibWatch:
         with self._changed:
             return [event for event in self._events if event.time >= since]
 
-    def wait(self, met: Callable[[Mapping[Prefix, FibEntry]], bool], seconds: float) -> bool:
-        """Wait until the FIB is as `met` wants it; False where the time is over first."""
-        deadline = time.monotonic() + seconds
-        while not met(self.routes()):
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return False
-            self.wait_for_change(left)
-        return True
+    def waiter(self) -> Callable[[float], None]:
+        """A function that blocks until there was a change since its last call, or since now, or the time is over.
 
-    def wait_for_change(self, seconds: float) -> None:
-        """Block until the next event, or until the time is over."""
+        Take it before the first look at the routes: then no change falls between a look and a wait.
+        """
         with self._changed:
-            self._changed.wait(seconds)
+            seen = self._version
+
+        def wait(seconds: float) -> None:
+            nonlocal seen
+            with self._changed:
+                self._changed.wait_for(lambda: self._version != seen, seconds)
+                seen = self._version
+
+        return wait
 
     def _load(self) -> None:
         """Read the whole table: at first, and again where the kernel had to drop events."""
@@ -139,11 +141,12 @@ class FibWatch:
                 entry = self._entry(message)
                 if entry is not None:
                     self._routes[entry.prefix, entry.metric] = entry
+            self._version += 1
             self._changed.notify_all()
 
     def _follow(self) -> None:
         while True:
-            ready, _, _ = select.select([self._socket, self._wake], [], [])
+            ready, _, _ = select.select([self._socket.fileno(), self._wake], [], [])
             if self._wake in ready:
                 return
             try:
@@ -166,6 +169,7 @@ class FibWatch:
                 else:
                     self._routes.pop(key, None)
                     self._events.append(RouteEvent(now, "delete", entry))
+            self._version += 1
             self._changed.notify_all()
 
     def _entry(self, message: Any) -> FibEntry | None:

@@ -1,4 +1,4 @@
-"""Whom a node reaches: ICMP echo from inside its namespace (RFC 792, RFC 4443).
+"""Whom a node reaches, and packets of one's own: ICMP echo from inside its namespace (RFC 792, RFC 4443).
 
 The kernel's ping sockets fill in identifier and checksum for both families, and hand each socket its own answers.
 """
@@ -8,6 +8,7 @@ import socket
 import struct
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from lab.engine.namespace import Namespace
 from lab.topology import Address
@@ -63,6 +64,18 @@ def echo(
     source). `wait` are the seconds after the last request; an answer to the last one that is missing ends it.
     """
     return namespace.run(lambda: _echo(source, destination, count, packet_size, interval, wait))
+
+
+def send(namespace: Namespace, packet: Any) -> None:
+    """Send one scapy packet, built from the IP header on, through the namespace's routing (raw(7))."""
+    version = packet.version
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+
+    def work() -> None:
+        with socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW) as sender:
+            sender.sendto(bytes(packet), (packet.dst, 0))
+
+    namespace.run(work)
 
 
 def _echo(

@@ -145,7 +145,11 @@ class RunningTunnel:
     """A tunnel of a running lab."""
 
     def __init__(
-        self, tunnel: Tunnel, nodes: Mapping[str, RunningNode], roots: Mapping[str, Path], authority: Authority
+        self,
+        tunnel: Tunnel,
+        nodes: Mapping[str, RunningNode],
+        roots: Mapping[str, Path],
+        authority: Authority,
     ) -> None:
         """`roots` are the host's directories below which each node's files are rendered."""
         self.tunnel = tunnel

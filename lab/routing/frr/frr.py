@@ -59,7 +59,9 @@ class Frr:
         """frr.conf, and the files that Debian's service and vtysh read."""
         environment = templates("lab.routing.frr")
         return [
-            RenderedFile(self.configuration / name, environment.get_template(f"{name}.j2").render(router=plan))
+            RenderedFile(
+                self.configuration / name, environment.get_template(f"{name}.j2").render(router=plan)
+            )
             for name in ("frr.conf", "daemons", "vtysh.conf")
         ]
 

@@ -1,0 +1,327 @@
+"""The pytest plugin: a thin door to `Lab`.
+
+    @pytest.mark.topology("article")
+    def test_both_families_share_a_session(lab):
+        assert lab.router("hq").neighbor("branch").prefixes_received == {"ipv4": 1, "ipv6": 1}
+
+A lab is brought up when the first test asks for it and serves all tests with the same topology and OpenVPN version;
+a test that changes something puts it back. After a failed test the lab is given up and the next test gets a fresh
+one. What a killed test run left behind is swept by the next.
+"""
+
+import os
+import re
+from collections import OrderedDict
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lab import pytest_hooks
+from lab.errors import LabError, NotSupported
+
+# What is heavy is imported where a test first needs it: this plugin is loaded by every pytest run of a machine.
+if TYPE_CHECKING:
+    from lab.lab import Lab
+    from lab.observe import Capture
+    from lab.topology import Topology
+
+_CAPTURED = 20_000
+"""Packets that are kept per interface of a running test."""
+_ALIVE = 3
+"""Labs that are kept running at most; the one that was used longest ago goes first."""
+
+
+# --- options -----------------------------------------------------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the group `openvpn-routing-lab`."""
+    group = parser.getgroup("openvpn-routing-lab", "dynamic routing over OpenVPN")
+    group.addoption(
+        "--lab-openvpn",
+        action="append",
+        default=[],
+        metavar="VERSION",
+        type=_version,
+        help="run each test that uses a lab with this version of OpenVPN, or with 'all' that there are; may be given "
+        "more than once; the topology decides where it is not given",
+    )
+    group.addoption(
+        "--lab-keep",
+        action="store_true",
+        help="keep the lab of a failed test running, and say how to reach it and how to take it down",
+    )
+    group.addoption(
+        "--lab-reuse",
+        action="store_true",
+        help="use the lab that is running under the topology's name, as `lab up` left it, and leave it running",
+    )
+    group.addoption(
+        "--lab-artefacts",
+        metavar="DIR",
+        type=Path,
+        default=None,
+        help="where a failing test leaves every node's logs, configurations, RIBs and packets",
+    )
+
+
+def _version(text: str) -> str:
+    from lab.image import VERSIONS
+
+    if text != "all" and text not in VERSIONS:
+        raise pytest.UsageError(
+            f"--lab-openvpn: there is no version {text!r}; give {', '.join(VERSIONS)} or all"
+        )
+    return text
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Announce `pytest_lab_ready` and `pytest_lab_failed`."""
+    pluginmanager.add_hookspecs(pytest_hooks)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker."""
+    config.addinivalue_line(
+        "markers",
+        "topology(name_or_path, *, openvpn=None, tunnel=None, fresh=False): the topology of the fixture `lab`; "
+        "`tunnel` is laid over what the file says of every tunnel; `fresh` wants a lab that no other test has used",
+    )
+    config.stash[_POOL] = Pool(config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Take down what is left."""
+    config.stash[_POOL].close()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One run of a test per wanted version of OpenVPN."""
+    if "lab" not in metafunc.fixturenames:
+        return
+    marker = metafunc.definition.get_closest_marker("topology")
+    if marker is not None and marker.kwargs.get("openvpn"):
+        return
+    given: Sequence[str] = metafunc.config.getoption("--lab-openvpn")
+    if not given:
+        return
+    from lab.image import VERSIONS
+
+    wanted = VERSIONS if "all" in given else tuple(dict.fromkeys(given))
+    # The scope lets pytest run the tests of one version together.
+    metafunc.parametrize(
+        "lab_openvpn", wanted, ids=[f"openvpn-{v}" for v in wanted], indirect=True, scope="session"
+    )
+
+
+# --- fixtures ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def lab_openvpn(request: pytest.FixtureRequest) -> str | None:
+    """OpenVPN's version in the lab, where `--lab-openvpn` sets it."""
+    version: str | None = getattr(request, "param", None)
+    return version
+
+
+@pytest.fixture
+def lab(request: pytest.FixtureRequest, lab_openvpn: str | None) -> Iterator["Lab"]:
+    """A running lab of the topology that the marker `topology` names."""
+    marker = request.node.get_closest_marker("topology")
+    if marker is None or len(marker.args) != 1:
+        pytest.fail(
+            'the fixture `lab` needs a marker: @pytest.mark.topology("article"), or a path', pytrace=False
+        )
+    wanted = Wanted.of(request, *marker.args, version=lab_openvpn, **marker.kwargs)
+    pool = request.config.stash[_POOL]
+    try:
+        running = pool.take(wanted, request.node)
+    except NotSupported as error:
+        pytest.skip(str(error))
+    except LabError as error:
+        pytest.fail("\n".join([str(error), *getattr(error, "__notes__", [])]), pytrace=False)
+    with pool.watched(running, request.node):
+        yield running.lab
+
+
+# --- the pool ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a test asks for; tests that ask for the same share a lab."""
+
+    topology: "Topology"
+    fresh: bool
+
+    @classmethod
+    def of(
+        cls,
+        request: pytest.FixtureRequest,
+        topology: str | os.PathLike[str],
+        *,
+        version: str | None,
+        openvpn: str | None = None,
+        tunnel: Mapping[str, Any] | None = None,
+        fresh: bool = False,
+    ) -> "Wanted":
+        """Read the topology: by its name, or by its path as seen from the test's file or the working directory."""
+        from lab.catalogue import load
+
+        beside = request.path.parent / topology
+        where = beside if beside.is_file() else Path(topology)
+        try:
+            return cls(load(where, openvpn=openvpn or version, tunnel=tunnel), fresh)
+        except LabError as error:
+            pytest.fail(str(error), pytrace=False)
+
+    @property
+    def key(self) -> str:
+        """The same for the same lab."""
+        return self.topology.model_dump_json()
+
+
+@dataclass
+class Running:
+    """A lab of the pool."""
+
+    lab: "Lab"
+    fresh: bool = False
+    """It is for one test only."""
+    stays: bool = False
+    """It was running before, or the user wants to look at it: it is not taken down."""
+
+
+class Pool:
+    """The labs of one test run."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._shared: OrderedDict[str, Running] = OrderedDict()
+        self._count = 0
+
+    def take(self, wanted: Wanted, item: pytest.Item) -> Running:
+        """The lab for a test; brought up where there is none yet."""
+        if wanted.fresh:
+            return self._bring_up(wanted, item)
+        if wanted.key not in self._shared:
+            while len(self._shared) >= _ALIVE:
+                self.give_up(next(iter(self._shared.values())))
+            self._shared[wanted.key] = self._bring_up(wanted, item)
+        self._shared.move_to_end(wanted.key)
+        return self._shared[wanted.key]
+
+    def watched(self, running: Running, item: pytest.Item) -> "_Watch":
+        """A context for the time that a test has the lab."""
+        return _Watch(self, running, item)
+
+    def give_up(self, running: Running) -> None:
+        """Take a lab out of the pool, and down unless it stays."""
+        self._shared = OrderedDict((k, v) for k, v in self._shared.items() if v is not running)
+        running.lab.close()
+        if not running.stays:
+            running.lab.destroy()
+
+    def close(self) -> None:
+        """Take everything down."""
+        for running in list(self._shared.values()):
+            self.give_up(running)
+
+    def artefacts(self, item: pytest.Item) -> Path | None:
+        """The directory for what a failing test leaves."""
+        root: Path | None = self._config.getoption("--lab-artefacts")
+        if root is None:
+            return None
+        return root / re.sub(r"[^\w.=-]+", "_", item.nodeid).strip("_")[-120:]
+
+    def _bring_up(self, wanted: Wanted, item: pytest.Item) -> Running:
+        from lab.engine import open_engine
+        from lab.lab import Lab, running_labs
+        from lab.owner import sweep, this_process
+
+        engine = open_engine()
+        topology = wanted.topology
+        if self._config.getoption("--lab-reuse") and topology.name in running_labs(engine):
+            running = Running(Lab.attach(topology.name, engine=engine), stays=True)
+        else:
+            if self._count == 0:
+                sweep(engine)
+            self._count += 1
+            lab = Lab.deploy(
+                topology.model_copy(update={"name": f"{topology.name}-{os.getpid()}-{self._count}"}),
+                engine=engine,
+                diagnose_into=self.artefacts(item),
+                owner=this_process(),
+            )
+            running = Running(lab, fresh=wanted.fresh)
+        self._config.hook.pytest_lab_ready(lab=running.lab)
+        return running
+
+
+class _Watch:
+    """Capture while a test runs; diagnose and give up the lab when it has failed."""
+
+    def __init__(self, pool: Pool, running: Running, item: pytest.Item) -> None:
+        self._pool, self._running, self._item = pool, running, item
+        self._captures = ExitStack()
+        self._files: dict[str, Capture] = {}
+
+    def __enter__(self) -> None:
+        if self._pool.artefacts(self._item) is None:
+            return
+        lab = self._running.lab
+        for tunnel in lab.tunnels.values():
+            for name in (tunnel.tunnel.server, tunnel.tunnel.client):
+                node = lab.node(name)
+                wires = [e.interface for link in lab.topology.links for e in link.endpoints if e.node == name]
+                for interface in (tunnel.device(name), *wires):
+                    if f"{name}-{interface}" not in self._files:
+                        capture = node.capture(interface, keep=_CAPTURED)
+                        self._files[f"{name}-{interface}"] = self._captures.enter_context(capture)
+
+    def __exit__(self, *_: object) -> None:
+        self._captures.close()
+        if self._item.stash.get(_FAILED, False):
+            self._failed()
+        elif self._running.fresh:
+            self._pool.give_up(self._running)
+
+    def _failed(self) -> None:
+        lab, config = self._running.lab, self._item.config
+        directory = self._pool.artefacts(self._item)
+        if directory is not None:
+            lab.diagnose(directory)
+            for name, capture in self._files.items():
+                capture.write(directory / f"{name}.pcap")
+            self._say(f"what the failed test left is in {directory}")
+        config.hook.pytest_lab_failed(item=self._item, lab=lab, artefacts=directory)
+        if config.getoption("--lab-keep") and not self._running.stays:
+            self._running.stays = True
+            self._say(f"lab {lab.name} is kept: `lab status --lab {lab.name}`, `lab down {lab.name}`")
+        self._pool.give_up(self._running)
+
+    def _say(self, text: str) -> None:
+        self._item.add_report_section("teardown", "lab", text)
+        reporter = self._item.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.ensure_newline()
+            reporter.write_line(text)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember whether a test failed, for the teardown of its lab."""
+    report = yield
+    if report.failed and report.when != "teardown":
+        item.stash[_FAILED] = True
+    return report
+
+
+_POOL = pytest.StashKey[Pool]()
+_FAILED = pytest.StashKey[bool]()

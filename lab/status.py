@@ -1,0 +1,252 @@
+"""What runs and how it is: nodes, tunnels and BGP sessions of a lab, as data.
+
+Looking never fails for what is down: a dead process is a row that says so, and why.
+"""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lab.engine import Engine, Instance, Namespace, NodeState
+from lab.errors import LabError
+from lab.lab import Lab
+from lab.routing import Neighbor, Peer, SessionState, plan_routers
+from lab.store import LabDirectory
+from lab.topology import Address, Family, Node
+from lab.tunnel import RunningTunnel
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """A node."""
+
+    name: str
+    kind: str
+    state: NodeState
+    image: str | None
+    role: str
+    """`router`, `static router`, `host` or `bridge`."""
+    daemon: str | None
+    """The routing daemon of a router."""
+    asn: int | None
+
+    @property
+    def up(self) -> bool:
+        """True where it runs."""
+        return self.state is NodeState.RUNNING
+
+
+@dataclass(frozen=True)
+class TunnelReport:
+    """A tunnel; what cannot be known of one that is down is None."""
+
+    name: str
+    mode: str
+    transport: str
+    server: str
+    client: str
+    up: bool
+    reason: str
+    """Why it is down, in OpenVPN's last words; empty where it is up."""
+    real_address: str | None = None
+    """The client's outer address and port, as the server sees it."""
+    cipher: str | None = None
+    mtu: int | None = None
+    """Of the client's device."""
+    channel: str | None = None
+    """Who moves the packets: `userspace`, or `kernel` where OpenVPN has offloaded them (DCO)."""
+    connected_since: datetime | None = None
+    uptime: float | None = None
+    """Seconds."""
+    bytes_to_server: int | None = None
+    bytes_to_client: int | None = None
+
+
+@dataclass(frozen=True)
+class SessionReport:
+    """A BGP session, as one of its two ends sees it."""
+
+    node: str
+    neighbor: str
+    """The node at the other end."""
+    address: Address
+    asn: int
+    state: SessionState | None
+    """None where the daemon does not answer."""
+    uptime: float
+    """Seconds since it was established; 0 where it is not."""
+    prefixes_received: Mapping[Family, int]
+    reason: str
+    """Why it is not established, in the daemon's words; empty where it is or nobody knows."""
+
+    @property
+    def up(self) -> bool:
+        """True where it is established."""
+        return self.state is SessionState.ESTABLISHED
+
+
+@dataclass(frozen=True)
+class LabReport:
+    """All of a lab."""
+
+    lab: str
+    topology: Path
+    directory: Path
+    up: bool
+    """True where every node runs, every tunnel is connected and every session established."""
+    nodes: tuple[NodeStatus, ...]
+    tunnels: tuple[TunnelReport, ...]
+    sessions: tuple[SessionReport, ...]
+
+
+@dataclass(frozen=True)
+class LabSummary:
+    """One lab of those that exist."""
+
+    name: str
+    nodes_running: int
+    nodes_total: int
+    topology: Path | None
+    """None where the lab's directory is gone."""
+    directory: Path
+
+
+def report(lab: Lab) -> LabReport:
+    """Look at a lab."""
+    instances = lab.nodes
+    nodes = tuple(_node(node, instances.get(name)) for name, node in lab.topology.nodes.items())
+    down = {node.name: node.state for node in nodes if not node.up}
+    plans = plan_routers(lab.topology).values()
+    # Each look asks a process or two; together they take as long as the slowest.
+    with ThreadPoolExecutor() as pool:
+        tunnels = tuple(pool.map(lambda tunnel: _tunnel(tunnel, down), lab.tunnels.values()))
+        sessions = tuple(
+            session
+            for found in pool.map(lambda plan: _sessions(lab, plan.node, plan.peers, down), plans)
+            for session in found
+        )
+    up = not down and all(t.up for t in tunnels) and all(s.up for s in sessions)
+    return LabReport(lab.name, lab.topology.file, lab.directory, up, nodes, tunnels, sessions)
+
+
+def summaries(engine: Engine) -> list[LabSummary]:
+    """All labs of which anything exists."""
+    labs: dict[str, list[Instance]] = {}
+    for instance in engine.find():
+        labs.setdefault(instance.lab, []).append(instance)
+    return [_summary(name, instances) for name, instances in sorted(labs.items())]
+
+
+def _summary(name: str, instances: list[Instance]) -> LabSummary:
+    directory = instances[0].directory
+    running = sum(i.state is NodeState.RUNNING for i in instances)
+    try:
+        topology, _ = LabDirectory(directory).load()
+    except LabError:
+        return LabSummary(name, running, len(instances), None, directory)
+    return LabSummary(name, running, len(topology.nodes), topology.file, directory)
+
+
+def _node(node: Node, instance: Instance | None) -> NodeStatus:
+    router = node.intent.router
+    return NodeStatus(
+        name=node.name,
+        kind=node.kind,
+        state=instance.state if instance else NodeState.ABSENT,
+        image=instance.image if instance else node.image,
+        role=_role(node),
+        daemon=router.daemon if router else None,
+        asn=router.asn if router else None,
+    )
+
+
+def _role(node: Node) -> str:
+    if node.kind == "bridge":
+        return "bridge"
+    if node.intent.router:
+        return "router"
+    forwards = any(node.sysctls.get(key) == "1" for key in _FORWARDING)
+    return "static router" if forwards else "host"
+
+
+_FORWARDING = ("net.ipv4.ip_forward", "net.ipv4.conf.all.forwarding", "net.ipv6.conf.all.forwarding")
+
+
+def _tunnel(tunnel: RunningTunnel, down: Mapping[str, NodeState]) -> TunnelReport:
+    declared = tunnel.tunnel
+    about = {
+        "name": declared.name,
+        "mode": declared.mode,
+        "transport": declared.transport,
+        "server": declared.server,
+        "client": declared.client,
+    }
+    if ends := [f"{end} is {down[end]}" for end in (declared.server, declared.client) if end in down]:
+        return TunnelReport(**about, up=False, reason=", ".join(ends))
+    try:
+        status = tunnel.status()
+        mtu, kind = _device(tunnel.client.node.namespace, tunnel.device(declared.client))
+    except LabError as error:
+        return TunnelReport(**about, up=False, reason=str(error).removeprefix(f"{tunnel} is "))
+    return TunnelReport(
+        **about,
+        up=True,
+        reason="",
+        real_address=status.real_address,
+        cipher=status.cipher,
+        mtu=mtu,
+        channel="kernel" if kind.startswith("ovpn") else "userspace",
+        connected_since=status.connected_since,
+        uptime=(datetime.now(UTC) - status.connected_since).total_seconds(),
+        bytes_to_server=status.bytes_to_server,
+        bytes_to_client=status.bytes_to_client,
+    )
+
+
+def _device(namespace: Namespace, name: str) -> tuple[int | None, str]:
+    """MTU and kind of an interface; a device that is gone has neither."""
+    from pyroute2 import IPRoute
+
+    def work() -> tuple[int | None, str]:
+        with IPRoute() as ip:
+            for link in ip.get_links():
+                if link.get_attr("IFLA_IFNAME") == name:
+                    info = link.get_attr("IFLA_LINKINFO")
+                    return link.get_attr("IFLA_MTU"), info.get_attr("IFLA_INFO_KIND") if info else ""
+        return None, ""
+
+    return namespace.run(work)
+
+
+def _sessions(
+    lab: Lab, name: str, peers: tuple[Peer, ...], down: Mapping[str, NodeState]
+) -> list[SessionReport]:
+    try:
+        if name in down:
+            return [_unknown(name, peer, f"{name} is {down[name]}") for peer in peers]
+        seen = {neighbor.address: neighbor for neighbor in lab.router(name).neighbors()}
+    except LabError as error:
+        return [_unknown(name, peer, str(error)) for peer in peers]
+    return [_session(name, peer, seen.get(peer.address)) for peer in peers]
+
+
+def _session(name: str, peer: Peer, neighbor: Neighbor | None) -> SessionReport:
+    if neighbor is None:
+        return _unknown(name, peer, "the daemon has no such neighbour configured")
+    established = neighbor.state is SessionState.ESTABLISHED
+    return SessionReport(
+        node=name,
+        neighbor=peer.node,
+        address=neighbor.address,
+        asn=neighbor.asn,
+        state=neighbor.state,
+        uptime=neighbor.uptime,
+        prefixes_received=neighbor.prefixes_received,
+        reason="" if established else neighbor.last_reset,
+    )
+
+
+def _unknown(name: str, peer: Peer, why: str) -> SessionReport:
+    return SessionReport(name, peer.node, peer.address, peer.asn, None, 0.0, {}, why)

@@ -1,0 +1,37 @@
+"""The article's two sites, as the tests speak of them."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from lab.lab import Lab
+from lab.node import LabNode
+from lab.router import Router
+
+
+@dataclass(frozen=True)
+class Site:
+    """A router and the host behind it."""
+
+    router: Router
+    host: LabNode
+    device: str
+    """The router's tunnel interface."""
+
+
+@pytest.fixture
+def hq(lab: Lab) -> Site:
+    """The site with the OpenVPN server."""
+    return Site(lab.router("hq"), lab.host("hq-lan"), lab.tunnel("branch", "hq").device("hq"))
+
+
+@pytest.fixture
+def branch(lab: Lab) -> Site:
+    """The site with the OpenVPN client."""
+    return Site(lab.router("branch"), lab.host("branch-lan"), lab.tunnel("branch", "hq").device("branch"))
+
+
+@pytest.fixture(params=["from-server", "from-client"])
+def direction(request: pytest.FixtureRequest, hq: Site, branch: Site) -> tuple[Site, Site]:
+    """The site that announces and the site that learns: each test in both directions."""
+    return (hq, branch) if request.param == "from-server" else (branch, hq)

@@ -1,0 +1,103 @@
+"""What the inner route is for: the same lab without it, with half of it, and with it again."""
+
+import pytest
+
+from lab.expect import Expectation, wait_for
+from lab.lab import Lab
+from lab.topology import Family
+from lab.tunnel import OpenVpn
+from tests.convergence.conftest import Site
+
+pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology("article")]
+
+DROPPED = "bad source address from client"
+
+
+def expect_log(process: OpenVpn, text: str, since: int) -> str:
+    """Wait for a line in an OpenVPN log, and return it."""
+    lines = wait_for(
+        Expectation(
+            what=f"{text!r} in OpenVPN's log",
+            node=process.node.name,
+            look=lambda: process.log_lines(text, since=since),
+            met=bool,
+            seen=lambda _: process.last_words(),
+            logs=process.log,
+        ),
+        within=30,
+    )
+    return lines[0]
+
+
+def expect_control_plane(lab: Lab, hq: Site, branch: Site) -> None:
+    """BGP is established, and both RIBs and FIBs hold the other site's prefixes."""
+    lab.wait_ready()
+    for site, other in ((hq, branch), (branch, hq)):
+        site.router.expect_session(other.router)
+        site.router.expect_route(other.router.plan.networks, via=site.device)
+
+
+def expect_passes(hq: Site, branch: Site, family: Family) -> None:
+    hq.host.expect_reaches(branch.host.address(family))
+    branch.host.expect_reaches(hq.host.address(family))
+
+
+def expect_dropped(hq: Site, branch: Site, family: Family) -> None:
+    for here, there in ((hq, branch), (branch, hq)):
+        result = here.host.echo(there.host.address(family), count=5, wait=1.0)
+        assert result.silent, f"{result}, although no inner route covers it"
+
+
+def test_without_iroute_bgp_is_up_and_traffic_is_dropped(lab: Lab, hq: Site, branch: Site) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    with tunnel.configured(iroute=()):
+        expect_control_plane(lab, hq, branch)
+        size = tunnel.server.log_size()
+        for family in ("ipv4", "ipv6"):
+            expect_dropped(hq, branch, family)  # type: ignore[arg-type]
+            source = branch.host.address(family)  # type: ignore[arg-type]
+            assert f"[{source}]" in expect_log(tunnel.server, f"{DROPPED} [{source}]", size)
+    expect_control_plane(lab, hq, branch)
+    for family in ("ipv4", "ipv6"):
+        expect_passes(hq, branch, family)  # type: ignore[arg-type]
+
+
+def test_with_the_ipv4_iroute_only_ipv6_alone_is_dropped(lab: Lab, hq: Site, branch: Site) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    with tunnel.configured(iroute=("ipv4",)):
+        expect_control_plane(lab, hq, branch)
+        size = tunnel.server.log_size()
+        expect_passes(hq, branch, "ipv4")
+        expect_dropped(hq, branch, "ipv6")
+        assert expect_log(tunnel.server, f"{DROPPED} [{branch.host.address('ipv6')}]", size)
+        assert not tunnel.server.log_lines(f"{DROPPED} [{branch.host.address('ipv4')}]", since=size)
+    expect_control_plane(lab, hq, branch)
+    for family in ("ipv4", "ipv6"):
+        expect_passes(hq, branch, family)  # type: ignore[arg-type]
+
+
+def test_the_client_rejects_a_pushed_iroute_and_works_all_the_same(lab: Lab, hq: Site, branch: Site) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    size = tunnel.client.log_size()
+    rejection = "option 'iroute' cannot be used in this context ([PUSH-OPTIONS])"
+    assert not tunnel.client.log_lines(rejection)
+    with tunnel.configured(push_iroute=True):
+        assert expect_log(tunnel.client, rejection, size)
+        expect_control_plane(lab, hq, branch)
+        for family in ("ipv4", "ipv6"):
+            expect_passes(hq, branch, family)  # type: ignore[arg-type]
+    expect_control_plane(lab, hq, branch)
+
+
+@pytest.mark.parametrize("hand_out", ["client-connect", "client-config-dir"])
+def test_both_ways_to_hand_out_the_iroute_work(lab: Lab, hq: Site, branch: Site, hand_out: str) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    size = tunnel.server.log_size()
+    with tunnel.configured(hand_out=hand_out):
+        line = expect_log(tunnel.server, "MULTI: internal route 0.0.0.0/0 -> branch/", size)
+        assert tunnel.tunnel.client in line
+        assert expect_log(tunnel.server, "MULTI: internal route ::/0 -> branch/", size)
+        expect_control_plane(lab, hq, branch)
+        for family in ("ipv4", "ipv6"):
+            expect_passes(hq, branch, family)  # type: ignore[arg-type]
+    expect_control_plane(lab, hq, branch)

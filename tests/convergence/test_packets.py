@@ -1,0 +1,113 @@
+"""What is in the tunnel and what is on the wire, packet by packet."""
+
+import pytest
+from scapy.layers.inet import ICMP, IP, TCP
+from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
+from scapy.layers.l2 import ARP, Ether
+from scapy.packet import Packet, Raw
+
+from lab.lab import Lab
+from lab.observe import CapturedPacket
+from lab.topology import Address, Family
+from tests.convergence.conftest import Site
+
+pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology("article")]
+
+MARK = b"this text was sent from one LAN to the other, inside the tunnel"
+_HOUSEKEEPING = {130, 131, 132, 133, 134, 135, 136, 143}
+"""ICMPv6 types that never leave a link: multicast listeners and neighbour discovery (RFC 2710, 3810, 4861)."""
+
+
+def echo_request(source: Address, destination: Address) -> Packet:
+    if source.version == 4:
+        return IP(src=str(source), dst=str(destination), ttl=37, id=4711) / ICMP(id=7, seq=1) / Raw(MARK)
+    return IPv6(src=str(source), dst=str(destination), hlim=37) / ICMPv6EchoRequest(id=7, seq=1, data=MARK)
+
+
+def carries_request(packet: CapturedPacket) -> bool:
+    decoded = packet.decode()
+    return MARK in packet.data and (
+        (ICMP in decoded and decoded[ICMP].type == 8) or ICMPv6EchoRequest in decoded
+    )
+
+
+def test_the_packet_inside_tun_is_the_one_sent(family: Family, direction: tuple[Site, Site]) -> None:
+    here, there = direction
+    request = echo_request(here.host.address(family), there.host.address(family))
+    arrives_at = there.host.interface_to(there.router).interface
+    with (
+        here.router.capture(here.device) as into_tunnel,
+        there.router.capture(there.device) as out_of_tunnel,
+        there.host.capture(arrives_at) as at_host,
+    ):
+        here.host.send(request)
+        sent = into_tunnel.expect("the request", carries_request)
+        received = out_of_tunnel.expect("the request", carries_request)
+        arrived = at_host.expect("the request", carries_request)
+
+    assert sent.outgoing
+    assert not received.outgoing
+    assert received.data == sent.data, "the tunnel changed the packet"
+    # Each of the two routers took one hop off, and nothing else is different.
+    assert sent.data == bytes(after_hops(request, 1))
+    assert bytes(arrived.decode().payload) == bytes(after_hops(request, 2))
+
+
+def after_hops(packet: Packet, hops: int) -> Packet:
+    packet = packet.copy()
+    if IP in packet:
+        packet[IP].ttl -= hops
+    else:
+        packet[IPv6].hlim -= hops
+    return packet
+
+
+def test_on_the_transit_link_there_is_only_the_tunnel(lab: Lab, hq: Site, branch: Site) -> None:
+    """Nothing but the tunnel's TCP, and no inner address or content in clear."""
+    tunnel = lab.tunnel("branch", "hq").tunnel
+    transit = lab.node("transit")
+    outer = {hq.router.address("ipv4"), branch.router.address("ipv4")}
+    inner = [site.host.address(family) for site in (hq, branch) for family in ("ipv4", "ipv6")]  # type: ignore[arg-type]
+    secrets = [MARK, *(address.packed for address in inner)]
+    with transit.capture("eth1") as left, transit.capture("eth2") as right:
+        for family in ("ipv4", "ipv6"):
+            with branch.host.capture("eth1") as at_host:
+                hq.host.send(echo_request(hq.host.address(family), branch.host.address(family)))  # type: ignore[arg-type]
+                at_host.expect("the request", carries_request)
+
+    for capture in (left, right):
+        tunnelled = 0
+        for packet in capture.packets:
+            frame = packet.decode()
+            assert not any(secret in packet.data for secret in secrets), f"in clear: {frame.summary()}"
+            if is_housekeeping(frame):
+                continue
+            assert TCP in frame, f"not the tunnel's: {frame.summary()}"
+            assert {frame[IP].src, frame[IP].dst} == {str(address) for address in outer}
+            assert tunnel.port in (frame[TCP].sport, frame[TCP].dport)
+            tunnelled += 1
+        assert tunnelled > 0, "the capture saw nothing at all"
+
+
+def is_housekeeping(frame: Ether) -> bool:
+    return ARP in frame or (IPv6 in frame and frame[IPv6].payload.fields.get("type") in _HOUSEKEEPING)
+
+
+def test_the_probe_of_the_wire_sees_what_is_in_clear(lab: Lab, hq: Site) -> None:
+    """The control of the test above: the same capture and the same words, on a link where nothing is hidden."""
+    source, destination = hq.host.address("ipv4"), hq.router.interface_to("transit").ipv4
+    assert destination is not None
+    with hq.router.capture(hq.router.interface_to(hq.host).interface) as capture:
+        hq.host.send(echo_request(source, destination.ip))
+        packet = capture.expect("the request", carries_request)
+    assert source.packed in packet.data
+    assert not is_housekeeping(packet.decode())
+
+
+def test_an_inner_packet_of_1500_bytes_passes_unfragmented(family: Family, direction: tuple[Site, Site]) -> None:
+    here, there = direction
+    result = here.host.expect_reaches(there.host.address(family), packet_size=1500)
+    assert result.answered
+    too_long = here.host.echo(there.host.address(family), packet_size=1501)
+    assert too_long.silent, "1501 bytes cannot pass an MTU of 1500: the probe does not set DF"
+    assert too_long.refused

@@ -1,0 +1,43 @@
+"""OpenVPN dies and comes back: routes vanish and return without help."""
+
+import time
+
+import pytest
+
+from lab.lab import Lab
+from lab.topology import Prefix
+from lab.tunnel import OpenVpn
+from tests.convergence.conftest import Site
+
+pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology("article")]
+
+
+@pytest.mark.parametrize("end", ["client", "server"])
+def test_routes_vanish_with_the_process_and_return_with_it(lab: Lab, hq: Site, branch: Site, end: str) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    victim: OpenVpn = getattr(tunnel, end)
+    before = tunnel.status()
+    learnt = {site: networks(other) for site, other in ((hq, branch), (branch, hq))}
+    for site, prefixes in learnt.items():
+        site.router.expect_route(prefixes, via=site.device)
+
+    killed = time.monotonic()
+    victim.stop("KILL")
+    for site, prefixes in learnt.items():
+        site.router.expect_no_route(prefixes, since=killed)
+
+    started = time.monotonic()
+    victim.start()
+    for site, prefixes in learnt.items():
+        site.router.expect_route(prefixes, via=site.device, within=60, since=started)
+    for family in ("ipv4", "ipv6"):
+        hq.host.expect_reaches(branch.host.address(family), since=started)  # type: ignore[arg-type]
+
+    after = tunnel.status()
+    survivor = "server" if end == "client" else "client"
+    assert getattr(after, f"{end}_pid") != getattr(before, f"{end}_pid")
+    assert getattr(after, f"{survivor}_pid") == getattr(before, f"{survivor}_pid"), "the other end was helped"
+
+
+def networks(site: Site) -> tuple[Prefix, ...]:
+    return site.router.plan.networks
