@@ -1,0 +1,50 @@
+"""All commands of `lab`."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from lab.cli import announce, capture, inside, life, machine, observe
+from lab.cli.errors import Commands
+
+app = typer.Typer(
+    name="lab",
+    cls=Commands,
+    help="A lab that shows how dynamic routing behaves over OpenVPN.",
+    epilog="Exit codes: 0 done, 1 a check failed, 2 bad input or a machine that lacks something.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Set what holds for every command."""
+    if debug:
+        os.environ["LAB_DEBUG"] = "1"
+
+
+_LIFE = "The life of a lab"
+_WATCH = "Watch"
+_CHANGE = "Change"
+_FILES = "Topologies and files"
+_MACHINE = "This machine"
+
+app.command(rich_help_panel=_LIFE)(life.up)
+app.command(rich_help_panel=_LIFE)(life.down)
+app.command("list", rich_help_panel=_LIFE)(life.list_)
+app.command(rich_help_panel=_LIFE)(observe.status)
+app.command(rich_help_panel=_WATCH)(observe.routes)
+app.command(rich_help_panel=_WATCH)(inside.logs)
+app.command(rich_help_panel=_WATCH)(capture.capture)
+app.command(rich_help_panel=_CHANGE)(announce.announce)
+app.command(rich_help_panel=_CHANGE)(announce.withdraw)
+app.command("exec", rich_help_panel=_CHANGE, context_settings={"ignore_unknown_options": True})(inside.exec_)
+app.command(rich_help_panel=_CHANGE)(inside.shell)
+app.command(rich_help_panel=_MACHINE)(machine.doctor)
+app.command(rich_help_panel=_MACHINE)(machine.setup)
+app.command(rich_help_panel=_MACHINE)(machine.clean)

@@ -1,0 +1,131 @@
+"""`lab capture`: packets of a node's interface, as pcap for Wireshark or as lines to read."""
+
+import os
+import select
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from lab.cli.choose import LabName, NodeName, attached
+from lab.cli.errors import let_go_of_stdout
+from lab.errors import InputError
+
+if TYPE_CHECKING:
+    from lab.observe import Capture, CapturedPacket
+
+_STDOUT = "-"
+
+
+def capture(
+    node: NodeName,
+    interface: Annotated[str, typer.Argument(metavar="INTERFACE", help="For example eth1 or tun0.")],
+    write: Annotated[
+        str | None,
+        typer.Option("--write", "-w", metavar="FILE", help="Write pcap to a file, or to stdout with `-`."),
+    ] = None,
+    count: Annotated[int | None, typer.Option("--count", "-c", min=1, help="End after so many packets.")] = None,
+    seconds: Annotated[float | None, typer.Option("--seconds", "-s", min=0, help="End after this time.")] = None,
+    lab_name: LabName = None,
+) -> None:
+    """Capture packets until Ctrl-C; without -w, print one line for each.
+
+    With Wireshark: lab capture hq tun0 -w - | wireshark -k -i -
+    """
+    if write == _STDOUT and sys.stdout.isatty():
+        raise InputError("a terminal cannot show pcap: pipe it into Wireshark, or name a file with -w")
+    taken = 0
+    with attached(lab_name) as lab, ExitStack() as stack:
+        target = lab.node(node)
+        arrivals = Arrivals()
+        running = stack.enter_context(target.capture(interface, sink=arrivals.put))
+        sink = _sink(write, stack)
+        try:
+            for packet in _packets(running, arrivals, count, seconds, watched=1 if write in (None, _STDOUT) else None):
+                sink(packet)
+                taken += 1
+        except KeyboardInterrupt:
+            pass  # the usual end of a capture
+        except BrokenPipeError:
+            let_go_of_stdout()  # so is a reader that has seen enough
+    print(f"{taken} packet{'' if taken == 1 else 's'} captured on {interface} of {node}", file=sys.stderr)
+
+
+class Arrivals:
+    """Packets on their way from the thread that captures to the one that writes; poll(2) can wait for them."""
+
+    def __init__(self) -> None:
+        self.event = os.eventfd(0, os.EFD_CLOEXEC)
+        self._packets: deque[CapturedPacket] = deque()
+
+    def put(self, packet: "CapturedPacket") -> None:
+        """Hand a packet over."""
+        self._packets.append(packet)
+        os.eventfd_write(self.event, 1)
+
+    def take(self) -> "Iterator[CapturedPacket]":
+        """All packets that are there."""
+        while self._packets:
+            yield self._packets.popleft()
+
+
+def _packets(
+    running: "Capture", arrivals: Arrivals, count: int | None, seconds: float | None, watched: int | None
+) -> "Iterator[CapturedPacket]":
+    """Packets as they come, until so many, until the time is over, or until nobody reads `watched` any more."""
+    end = None if seconds is None else time.monotonic() + seconds
+    poller = select.poll()
+    poller.register(arrivals.event, select.POLLIN)
+    if watched is not None:
+        poller.register(watched, 0)  # an error, such as a closed pipe, is told without being asked for
+    number = 0
+    stopped = False
+    while True:
+        for number, packet in enumerate(arrivals.take(), number + 1):
+            yield packet
+            if number == count:
+                return
+        if stopped:
+            return
+        left = None if end is None else max(0.0, end - time.monotonic()) * 1000
+        ready = [descriptor for descriptor, _ in poller.poll(left)]
+        if watched in ready:
+            raise BrokenPipeError
+        if arrivals.event in ready:
+            os.eventfd_read(arrivals.event)
+        else:
+            running.stop()  # takes in what the kernel still holds
+            stopped = True
+
+
+def _sink(write: str | None, stack: ExitStack) -> "Callable[[CapturedPacket], None]":
+    """What becomes of a packet."""
+    from lab.observe.capture import write_pcap
+
+    if write is None:
+        return lambda packet: print(_line(packet), flush=True)
+    stream: BinaryIO = sys.stdout.buffer if write == _STDOUT else stack.enter_context(Path(write).open("wb"))
+    began = False
+
+    def put(packet: "CapturedPacket") -> None:
+        nonlocal began
+        write_pcap(stream, [packet], header=not began)  # flushes, so that a reader sees each packet at once
+        began = True
+
+    def finish() -> None:
+        if not began:
+            write_pcap(stream, [])  # a file without packets is a pcap file too
+
+    stack.callback(finish)
+    return put
+
+
+def _line(packet: "CapturedPacket") -> str:
+    when = datetime.fromtimestamp(packet.time).astimezone()
+    return f"{when:%H:%M:%S.%f} {'>' if packet.outgoing else '<'} {packet.decode().summary()}"

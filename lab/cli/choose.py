@@ -1,0 +1,155 @@
+"""Which lab, which node, which topology: the options that many commands share, and what completes them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lab.errors import InputError
+
+if TYPE_CHECKING:
+    from lab.engine import Engine, Instance
+    from lab.lab import Lab
+    from lab.topology import Topology
+
+
+# --- completion --------------------------------------------------------------------------------------------
+
+
+def _instances() -> "list[Instance]":
+    from lab.engine import open_engine
+
+    return open_engine().find()
+
+
+def _completer(words: Callable[[typer.Context], list[str]]) -> Callable[[typer.Context, str], list[str]]:
+    def complete(context: typer.Context, incomplete: str) -> list[str]:
+        try:
+            found = words(context)
+        except Exception:  # noqa: BLE001 - a shell that completes has no place for an error
+            return []
+        return sorted({word for word in found if word.startswith(incomplete)})
+
+    return complete
+
+
+def _lab_names(_: typer.Context) -> list[str]:
+    return [instance.lab for instance in _instances()]
+
+
+def _node_names(context: typer.Context) -> list[str]:
+    name = context.params.get("lab_name")
+    return [i.node for i in _instances() if name in (None, i.lab)]
+
+
+def complete_topology(incomplete: str) -> list[str]:
+    """Names of the topologies that come with the lab, and files."""
+    from lab.resources import topology_names
+
+    path = Path(incomplete)
+    folder = path if incomplete.endswith("/") else path.parent
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    files = [f"{e}/" if e.is_dir() else str(e) for e in entries if e.is_dir() or e.name.endswith(".clab.yml")]
+    return [word for word in (*topology_names(), *files) if word.startswith(incomplete)]
+
+
+complete_lab = _completer(_lab_names)
+complete_node = _completer(_node_names)
+
+
+# --- shared parameters -------------------------------------------------------------------------------------
+
+LabName = Annotated[
+    str | None,
+    typer.Option(
+        "--lab",
+        envvar="LAB_NAME",
+        metavar="NAME",
+        help="The lab; by default the only one that runs.",
+        autocompletion=complete_lab,
+    ),
+]
+NodeName = Annotated[str, typer.Argument(metavar="NODE", autocompletion=complete_node)]
+TopologyName = Annotated[
+    str,
+    typer.Argument(
+        metavar="TOPOLOGY",
+        help="A topology file, or the name of one that comes with the lab.",
+        autocompletion=complete_topology,
+    ),
+]
+NewName = Annotated[str | None, typer.Option("--name", help="Another name for the lab than its file has.")]
+OpenVpnVersion = Annotated[
+    str | None, typer.Option("--openvpn", metavar="VERSION", help="OpenVPN's version in all nodes: 2.6 or 2.7.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Set a key of all tunnels, e.g. tunnel.options.hand-out=client-config-dir. Repeatable.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+# --- the lab that is meant ---------------------------------------------------------------------------------
+
+
+def lab_named(name: str | None, engine: "Engine") -> str:
+    """The name of the lab that is meant: the one given, or the only one there is."""
+    from lab.lab import running_labs
+
+    if name is not None:
+        return name
+    names = running_labs(engine)
+    if not names:
+        raise InputError("no lab is running: `lab up` starts one")
+    if len(names) > 1:
+        raise InputError(f"several labs are running, say which one with --lab: {', '.join(names)}")
+    return names[0]
+
+
+@contextmanager
+def attached(name: str | None) -> "Iterator[Lab]":
+    """The running lab that is meant."""
+    from lab.engine import open_engine
+    from lab.lab import Lab
+
+    engine = open_engine()
+    with Lab.attach(lab_named(name, engine), engine=engine) as lab:
+        yield lab
+
+
+def loaded(
+    topology: str, *, name: str | None = None, openvpn: str | None = None, settings: list[str] | None = None
+) -> "Topology":
+    """The topology that is meant, with the changes that were asked for."""
+    from lab.catalogue import load
+
+    return load(topology, name=name, openvpn=openvpn, tunnel=tunnel_settings(settings or []))
+
+
+def tunnel_settings(settings: list[str]) -> dict[str, Any]:
+    """The values of `--set` as a mapping of mappings, each value read as YAML."""
+    import yaml
+
+    result: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        scope, *path = key.split(".")
+        if not equals or scope != "tunnel" or not path or not all(path):
+            raise InputError(f"--set {setting}: write tunnel.KEY=VALUE, e.g. tunnel.transport=udp")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InputError(f"--set {setting}: the value is no YAML; quote it") from error
+        inner = result
+        for step in path[:-1]:
+            inner = inner.setdefault(step, {})
+            if not isinstance(inner, dict):
+                raise InputError(f"--set {setting}: {step!r} has a value of its own already")
+        inner[path[-1]] = value
+    return result

@@ -1,0 +1,105 @@
+"""How a command ends: an exit code, and one line for what went wrong.
+
+0    done
+1    a check failed: something is not as it should be
+2    bad input, or a machine that lacks something
+70   a bug (EX_SOFTWARE of sysexits.h)
+130  interrupted
+141  the reader of the output went away
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from lab.errors import LabError
+
+FAILED = 1
+BAD_INPUT = 2
+BUG = 70
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+class Commands(TyperGroup):
+    """The group of all commands, which ends every error in one line."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command and exit."""
+        try:
+            code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+            sys.stdout.flush()
+        except BaseException as error:
+            if isinstance(error, SystemExit):
+                raise
+            code = tell(error)
+        else:
+            if code == INTERRUPTED:
+                say("lab: interrupted")
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def tell(error: BaseException) -> int:
+    """Say on stderr what went wrong, and return the exit code that says it too."""
+    if isinstance(error, BrokenPipeError):
+        let_go_of_stdout()
+        return BROKEN_PIPE
+    if os.environ.get("LAB_DEBUG", "0") not in ("", "0"):
+        traceback.print_exception(error)
+    code, line = _judged(error)
+    say(line)
+    for note in getattr(error, "__notes__", ()):
+        print(note, file=sys.stderr)
+    return code
+
+
+def let_go_of_stdout() -> None:
+    """Forget a stdout that nobody reads, or Python would complain once more when it flushes it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def say(line: str) -> None:
+    """Print a line on stderr; mistakes in a topology are lines of their own, which editors can jump to."""
+    print(line, file=sys.stderr)
+
+
+def _judged(error: BaseException) -> tuple[int, str]:
+    from lab.topology.mistakes import TopologyError
+
+    if isinstance(error, TopologyError):
+        return error.exit_code, str(error)
+    if isinstance(error, LabError):
+        return error.exit_code, f"lab: {_one_line(str(error))}"
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return INTERRUPTED, "lab: interrupted"
+    if isinstance(error, typer.TyperException):
+        return BAD_INPUT, f"lab: {_usage(error)}"
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return BAD_INPUT, f"lab: {where}{error.strerror or error}"
+    kind = type(error).__name__
+    return BUG, f"lab: this is a bug: {kind}: {_one_line(str(error))}; `lab --debug …` shows the traceback"
+
+
+def _usage(error: typer.TyperException) -> str:
+    message = getattr(error, "format_message", lambda: str(error))()
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "lab"
+    return f"{_one_line(message).rstrip('.')}; see `{command} --help`"
+
+
+def _one_line(text: str) -> str:
+    return "; ".join(line.strip() for line in text.splitlines() if line.strip()) or "no reason given"

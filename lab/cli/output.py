@@ -1,0 +1,79 @@
+"""What commands print: tables and JSON to stdout, progress to stderr."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from enum import Enum
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_WIDE = 1000
+"""Columns of a table that nobody looks at in a terminal: never wrap what a program may read."""
+
+
+def print_json(data: Any) -> None:
+    """Print data as JSON: dataclasses as objects, times in ISO 8601, prefixes and addresses as text."""
+    print(json.dumps(_plain(data), indent=2, ensure_ascii=False))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table; a column called `#…` is aligned to the right."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, title_style="bold")
+    for column in columns:
+        table.add_column(column.lstrip("#"), justify="right" if column.startswith("#") else "left")
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+    _console(sys.stdout).print(table)
+
+
+def verdict(good: bool, text: str) -> Any:
+    """A cell that shows at a glance whether something is as it should be."""
+    from rich.text import Text
+
+    return Text(text, style="green" if good else "bold red")
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """Tell what goes on: one line that changes on a terminal, plain lines elsewhere; both on stderr."""
+    if not sys.stderr.isatty():
+        yield lambda step: print(step, file=sys.stderr, flush=True)
+        return
+    from rich.markup import escape
+
+    with _console(sys.stderr).status("") as status:
+        yield lambda step: status.update(escape(step))
+
+
+def span(seconds: float) -> str:
+    """A time that has passed, as `1:02:03`."""
+    return str(timedelta(seconds=int(seconds)))
+
+
+def _console(file: IO[str]) -> "Console":
+    from rich.console import Console
+
+    return Console(file=file, width=None if file.isatty() else _WIDE, highlight=False)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
