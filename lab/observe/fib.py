@@ -1,6 +1,8 @@
 """The kernel's FIB of a node, kept by route events (rtnetlink(7)) and never by polling.
 
-The socket is opened in the node's namespace before the table is read, so no change can fall between the two.
+The socket is opened in the node's namespace before the table is read, so no change can fall between the two. The
+kernel says nothing of the IPv4 routes that go with an interface or an address, so after such an event the table is
+read again.
 """
 
 import os
@@ -19,14 +21,18 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
 from lab.engine.namespace import Namespace
+from lab.errors import EnvironmentBroken
 from lab.topology import Address, Family, Prefix
 
+_RTMGRP_LINK = 0x1
+_RTMGRP_IPV4_IFADDR = 0x10
 _RTMGRP_IPV4_ROUTE = 0x40
 _RTMGRP_IPV6_ROUTE = 0x400
 _SO_RCVBUFFORCE = 33
 _RECEIVE_BUFFER = 64 << 20
 """Bytes: a burst of a hundred thousand route events is held by the kernel rather than lost."""
 _CHUNK = 1 << 18
+_IFF_UP = 0x1
 _MAIN_TABLE = 254
 _UNICAST = 1
 _AF_INET = 2
@@ -70,7 +76,7 @@ class FibWatch:
         self._marshal = MarshalRtnl()
         self._wake, self._waker = os.pipe2(os.O_CLOEXEC)
         self._socket: socket.socket = namespace.run(_subscribe)
-        self._load()
+        self._load(first=True)
         self._thread = threading.Thread(target=self._follow, name=f"fib-{namespace.pid}", daemon=True)
         self._thread.start()
 
@@ -125,8 +131,8 @@ class FibWatch:
 
         return wait
 
-    def _load(self) -> None:
-        """Read the whole table: at first, and again where the kernel had to drop events."""
+    def _load(self, *, first: bool = False) -> None:
+        """Read the whole table: at first, and again where the kernel does not tell, or had to drop events."""
 
         def work() -> tuple[dict[int, str], list[Any]]:
             with IPRoute() as ip:
@@ -134,13 +140,17 @@ class FibWatch:
                 return names, list(ip.get_routes())
 
         names, messages = self._namespace.run(work)
+        now = time.monotonic()
         with self._changed:
+            before = self._routes
             self._names = names
-            self._routes.clear()
-            for message in messages:
-                entry = self._entry(message)
-                if entry is not None:
-                    self._routes[entry.prefix, entry.metric] = entry
+            entries = [entry for message in messages if (entry := self._entry(message)) is not None]
+            self._routes = {(entry.prefix, entry.metric): entry for entry in entries}
+            if not first:
+                gone = [entry for key, entry in before.items() if key not in self._routes]
+                new = [entry for key, entry in self._routes.items() if key not in before]
+                self._events.extend(RouteEvent(now, "delete", entry) for entry in gone)
+                self._events.extend(RouteEvent(now, "add", entry) for entry in new)
             self._version += 1
             self._changed.notify_all()
 
@@ -150,15 +160,21 @@ class FibWatch:
             if self._wake in ready:
                 return
             try:
-                data = self._socket.recv(_CHUNK)
-            except OSError:  # ENOBUFS: events were lost
-                self._load()
-                continue
-            self._apply(data, time.monotonic())
+                complete = not self._apply(self._socket.recv(_CHUNK), time.monotonic())
+            except OSError:  # ENOBUFS: the kernel had to drop events
+                complete = False
+            if not complete:
+                try:
+                    self._load()
+                except EnvironmentBroken:  # the node is gone, and its routes with it
+                    return
 
-    def _apply(self, data: bytes, now: float) -> None:
+    def _apply(self, data: bytes, now: float) -> bool:
+        """Apply the events of one read; True where routes may have gone without a word."""
+        silent = False
         with self._changed:
             for message in self._marshal.parse(data):
+                silent = silent or _takes_routes_along(message)
                 entry = self._entry(message)
                 if entry is None:
                     continue
@@ -171,6 +187,7 @@ class FibWatch:
                     self._events.append(RouteEvent(now, "delete", entry))
             self._version += 1
             self._changed.notify_all()
+        return silent
 
     def _entry(self, message: Any) -> FibEntry | None:
         if message["event"] not in ("RTM_NEWROUTE", "RTM_DELROUTE") or message["type"] != _UNICAST:
@@ -200,8 +217,13 @@ class FibWatch:
         return self._names.get(index, f"if{index}")
 
 
+def _takes_routes_along(message: Any) -> bool:
+    event = message["event"]
+    return event in ("RTM_DELLINK", "RTM_DELADDR") or (event == "RTM_NEWLINK" and not message["flags"] & _IFF_UP)
+
+
 def _subscribe() -> socket.socket:
     events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
     events.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
-    events.bind((0, _RTMGRP_IPV4_ROUTE | _RTMGRP_IPV6_ROUTE))
+    events.bind((0, _RTMGRP_LINK | _RTMGRP_IPV4_IFADDR | _RTMGRP_IPV4_ROUTE | _RTMGRP_IPV6_ROUTE))
     return events

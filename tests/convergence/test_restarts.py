@@ -17,18 +17,18 @@ def test_routes_vanish_with_the_process_and_return_with_it(lab: Lab, hq: Site, b
     tunnel = lab.tunnel("branch", "hq")
     victim: OpenVpn = getattr(tunnel, end)
     before = tunnel.status()
-    learnt = {site: networks(other) for site, other in ((hq, branch), (branch, hq))}
-    for site, prefixes in learnt.items():
+    learnt = [(hq, networks(branch)), (branch, networks(hq))]
+    for site, prefixes in learnt:
         site.router.expect_route(prefixes, via=site.device)
 
     killed = time.monotonic()
     victim.stop("KILL")
-    for site, prefixes in learnt.items():
+    for site, prefixes in learnt:
         site.router.expect_no_route(prefixes, since=killed)
 
     started = time.monotonic()
     victim.start()
-    for site, prefixes in learnt.items():
+    for site, prefixes in learnt:
         site.router.expect_route(prefixes, via=site.device, within=60, since=started)
     for family in ("ipv4", "ipv6"):
         hq.host.expect_reaches(branch.host.address(family), since=started)  # type: ignore[arg-type]
