@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from lab.engine import Engine, Instance, Namespace, NodeState
@@ -176,22 +177,22 @@ _FORWARDING = ("net.ipv4.ip_forward", "net.ipv4.conf.all.forwarding", "net.ipv6.
 
 def _tunnel(tunnel: RunningTunnel, down: Mapping[str, NodeState]) -> TunnelReport:
     declared = tunnel.tunnel
-    about = {
-        "name": declared.name,
-        "mode": declared.mode,
-        "transport": declared.transport,
-        "server": declared.server,
-        "client": declared.client,
-    }
+    down_because = partial(
+        TunnelReport, declared.name, declared.mode, declared.transport, declared.server, declared.client, False
+    )
     if ends := [f"{end} is {down[end]}" for end in (declared.server, declared.client) if end in down]:
-        return TunnelReport(**about, up=False, reason=", ".join(ends))
+        return down_because(", ".join(ends))
     try:
         status = tunnel.status()
         mtu, kind = _device(tunnel.client.node.namespace, tunnel.device(declared.client))
     except LabError as error:
-        return TunnelReport(**about, up=False, reason=str(error).removeprefix(f"{tunnel} is "))
+        return down_because(str(error).removeprefix(f"{tunnel} is "))
     return TunnelReport(
-        **about,
+        name=declared.name,
+        mode=declared.mode,
+        transport=declared.transport,
+        server=declared.server,
+        client=declared.client,
         up=True,
         reason="",
         real_address=status.real_address,
@@ -220,9 +221,7 @@ def _device(namespace: Namespace, name: str) -> tuple[int | None, str]:
     return namespace.run(work)
 
 
-def _sessions(
-    lab: Lab, name: str, peers: tuple[Peer, ...], down: Mapping[str, NodeState]
-) -> list[SessionReport]:
+def _sessions(lab: Lab, name: str, peers: tuple[Peer, ...], down: Mapping[str, NodeState]) -> list[SessionReport]:
     try:
         if name in down:
             return [_unknown(name, peer, f"{name} is {down[name]}") for peer in peers]

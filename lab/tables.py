@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from lab.errors import EnvironmentBroken
 from lab.node import LabNode
 from lab.router import FAMILIES, Router, family_of
 from lab.topology import Address, Family, Prefix
@@ -45,7 +46,11 @@ def families(family: str | None) -> Sequence[Family]:
 def rib(router: Router, wanted: Sequence[Family]) -> Iterator[RibRow]:
     """All paths, in the order of their prefixes."""
     for family in wanted:
-        for prefix, paths in sorted(router.rib(family).items(), key=lambda item: _order(item[0])):
+        try:
+            table = router.rib(family)
+        except EnvironmentBroken as error:
+            raise EnvironmentBroken(f"{router}: {error}: `lab logs {router}` may say why") from error
+        for prefix, paths in sorted(table.items(), key=lambda item: _order(item[0])):
             for path in paths:
                 yield RibRow(
                     node=router.name,

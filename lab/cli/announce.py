@@ -43,9 +43,9 @@ def announce(
     with attached(lab_name) as lab:
         router = lab.router(node)
         host = lab.host(behind) if behind else None
-        for prefix in wanted if host else ():
-            assert host is not None
-            print(f"{host} has {router.serve(prefix, host)}")
+        if host:
+            for prefix in wanted:
+                print(f"{host} has {router.serve(prefix, host)}")
         since = time.monotonic()
         router.announce(wanted)
         with progress() as say:
@@ -77,9 +77,9 @@ def withdraw(
         host = lab.host(behind) if behind else None
         since = time.monotonic()
         router.withdraw(wanted)
-        for prefix in wanted if host else ():
-            assert host is not None
-            router.serve_no_longer(prefix, host)
+        if host:
+            for prefix in wanted:
+                router.serve_no_longer(prefix, host)
         with progress() as say:
             for peer, _ in peers(lab, router) if wait else ():
                 say(f"waiting for {peer}")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lab.cli import announce, capture, inside, life, machine, observe
+from lab.cli import announce, capture, draw, inside, life, machine, observe
 from lab.cli.errors import Commands
 
 app = typer.Typer(
@@ -45,6 +45,9 @@ app.command(rich_help_panel=_CHANGE)(announce.announce)
 app.command(rich_help_panel=_CHANGE)(announce.withdraw)
 app.command("exec", rich_help_panel=_CHANGE, context_settings={"ignore_unknown_options": True})(inside.exec_)
 app.command(rich_help_panel=_CHANGE)(inside.shell)
+app.command(rich_help_panel=_FILES)(draw.validate)
+app.command(rich_help_panel=_FILES)(draw.graph)
+app.command(rich_help_panel=_FILES)(draw.render)
 app.command(rich_help_panel=_MACHINE)(machine.doctor)
 app.command(rich_help_panel=_MACHINE)(machine.setup)
 app.command(rich_help_panel=_MACHINE)(machine.clean)

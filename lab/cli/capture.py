@@ -87,8 +87,9 @@ def _packets(
     number = 0
     stopped = False
     while True:
-        for number, packet in enumerate(arrivals.take(), number + 1):
+        for packet in arrivals.take():
             yield packet
+            number += 1
             if number == count:
                 return
         if stopped:
@@ -110,7 +111,9 @@ def _sink(write: str | None, stack: ExitStack) -> "Callable[[CapturedPacket], No
 
     if write is None:
         return lambda packet: print(_line(packet), flush=True)
-    stream: BinaryIO = sys.stdout.buffer if write == _STDOUT else stack.enter_context(Path(write).open("wb"))
+    stream: BinaryIO = sys.stdout.buffer
+    if write != _STDOUT:
+        stream = stack.enter_context(Path(write).open("wb"))
     began = False
 
     def put(packet: "CapturedPacket") -> None:

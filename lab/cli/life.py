@@ -148,5 +148,8 @@ def _program() -> str:
     """How the user calls this program: by name where it is on the PATH, and with sudo where that was used."""
     called = Path(sys.argv[0])
     found = shutil.which("lab")
-    program = "lab" if found and Path(found).resolve() == called.resolve() else os.path.relpath(called)
+    inside = called.is_absolute() and called.is_relative_to(Path.cwd())
+    program = "lab" if found and Path(found) == called.absolute() else str(called)
+    if inside:
+        program = str(called.relative_to(Path.cwd()))
     return f"sudo {program}" if os.environ.get("SUDO_USER") else program

@@ -45,7 +45,13 @@ def _print(report: "LabReport") -> None:
         f"Nodes of lab {report.lab}",
         ["node", "role", "AS", "state", "image"],
         [
-            (n.name, f"{n.role} ({n.daemon})" if n.daemon else n.role, n.asn or "", verdict(n.up, n.state), n.image or "")
+            (
+                n.name,
+                f"{n.role} ({n.daemon})" if n.daemon else n.role,
+                n.asn or "",
+                verdict(n.up, n.state),
+                n.image or "",
+            )
             for n in report.nodes
         ],
     )
