@@ -133,8 +133,9 @@ class OpenVpn:
         return [line for line in lines if containing in line]
 
     def last_words(self) -> str:
-        """The last line of the log that is not empty."""
-        return next((line for line in reversed(self.log_lines()) if line.strip()), "its log is empty")
+        """The last line of the log that says something; that we asked it is no news."""
+        lines = (line for line in reversed(self.log_lines()) if line.strip() and " MANAGEMENT: " not in line)
+        return next(lines, "its log is empty")
 
     def _state_until(self, deadline: float) -> str:
         with self.management() as management:
