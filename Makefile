@@ -26,10 +26,10 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 lab-up: prepared ## Deploy the article's lab, wait until tunnel, session and routes stand, show them
-	@$(LAB) up $(TOPOLOGY)
+	@$(LAB) up --reuse $(TOPOLOGY)
 
 lab-down: may-be-root $(INSTALLED) ## Remove the lab and everything that belongs to it
-	@$(LAB) down
+	@$(LAB) down $(TOPOLOGY)
 
 lab-status: may-be-root $(INSTALLED) ## Show what runs
 	@$(LAB) status
@@ -51,7 +51,7 @@ lint: $(INSTALLED) ## Check style, format and types
 # Where no engine answers there are no labs and no images to remove.
 clean: may-be-root ## Remove the labs, their images, the virtual environment and the artefacts
 	@if $(ROOT) $(VENV)/bin/python -c 'from lab.host.docker_engine import connect; connect()' 2>/dev/null; then \
-	  $(LAB) down --all && $(ROOT) $(VENV)/bin/python -m lab.image remove; fi
+	  $(LAB) clean; fi
 	@$(ROOT) rm -rf $(VENV) $(ARTEFACTS) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # The machine's part: a Docker engine that answers, and the node's images.
