@@ -103,7 +103,7 @@ def _value(match: re.Match[str], environ: Mapping[str, str]) -> str:
     if name == "_":
         return match.group()
     if not default:
-        return "" if how in ("+", ":+") and name not in environ else _variable(name, environ)
+        return _variable(name, environ)
     if default[0] in "-=+:" or ("$" in default and not _VARIABLE.fullmatch(default)):
         what = f"the default of ${{{name}}} is no plain text and no plain $VAR"
         raise SubstitutionError(match.start(), what)

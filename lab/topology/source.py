@@ -95,7 +95,7 @@ def planted(data: object, at: Place, path: KeyPath) -> Tree:
             return Scalar(at, path, "", None)
         case bool():
             return Scalar(at, path, str(data).lower(), data)
-        case int() | float() | str():
+        case int() | float() if _is_writable(data):
             return Scalar(at, path, str(data), data)
         case _:
             return Scalar(at, path, str(data), str(data))
@@ -311,6 +311,11 @@ def _index(event: yaml.Event) -> int:
     return event.start_mark.index if event.start_mark else 0
 
 
+def _is_writable(number: float) -> bool:
+    """Tell whether a number can stand in a file and be read as the same number."""
+    return math.isfinite(number) if isinstance(number, float) else _resolve(str(number)) == number
+
+
 def one_line(text: str) -> str:
     """Put a message of several lines on one."""
     return " ".join(text.split())
@@ -323,7 +328,7 @@ def _character(code: object) -> str:
 _NULL = {"", "~", "null", "Null", "NULL"}
 _TRUE = {"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"}
 _FALSE = {"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"}
-_WHOLE = re.compile(r"[-+]?(?:0|[1-9][0-9_]{0,30})")
+_WHOLE = re.compile(r"[-+]?(?:0|[1-9][0-9_]{0,99})")
 _BASED = re.compile(r"[-+]?0(?:x[0-9a-fA-F]{1,16}|o?[0-7]{1,21}|b[01]{1,64})")
 _FRACTION = re.compile(r"[-+]?(?:\d{1,30}\.\d{0,30}|\.\d{1,30})(?:[eE][-+]?\d{1,3})?")
 

@@ -30,7 +30,7 @@ ENVIRON: Mapping[str, str] = {"SET": "value", "EMPTY": "", "_": "shell"}
         ("$_ ${_}", "$_ ${_}"),
         ("${NONE:=$SET} ${NONE:=$OTHER}", "value $OTHER"),
         ("${NONE:=a/b:1.2-3+4=5}", "a/b:1.2-3+4=5"),
-        ("${NONE:=}", "$NONE"),
+        ("${NONE:=} ${NONE:+} ${SET+}", "$NONE $NONE value"),
     ],
 )
 def test_substitution(text: str, expanded: str) -> None:
