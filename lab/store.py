@@ -50,7 +50,7 @@ class LabDirectory:
             if self.path.exists() and not self.is_ours and any(self.path.iterdir()):
                 raise InputError(f"{self.path} is not empty and holds no lab: choose another directory")
             self.remove()
-            self.path.mkdir(parents=True)
+            self.path.mkdir(parents=True, exist_ok=True)
             if self.path.parent.name == HOME.name:
                 (self.path.parent / ".gitignore").write_text("*\n")
             (self.path / _TOPOLOGY).write_text(topology.model_dump_json(by_alias=True, indent=1))
