@@ -1,0 +1,23 @@
+"""What unit tests share: a namespace to play in, sockets that answer as daemons do, and the article's topology."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from lab.catalogue import load
+from lab.topology import Topology
+from tests.unit.sandbox import Sandbox
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Callable[[], Sandbox]]:
+    """Make network namespaces that end with the test."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(Sandbox())
+
+
+@pytest.fixture(scope="session")
+def article() -> Topology:
+    """The article's two sites."""
+    return load("article")

@@ -1,0 +1,59 @@
+"""Topologies by name or path, with the vocabulary of what is installed."""
+
+from pathlib import Path
+
+import pytest
+
+from lab.catalogue import load, vocabulary
+from lab.errors import InputError
+from lab.image import NODE_IMAGE, VERSIONS
+from lab.resources import find_topology
+from lab.topology import TopologyError
+
+
+def test_the_vocabulary_is_what_is_installed() -> None:
+    words = vocabulary()
+    assert "iroute" in words.modes
+    assert "frr" in words.daemons
+    assert words.openvpn == VERSIONS
+    assert words.node_image == NODE_IMAGE
+
+
+def test_a_topology_is_read_by_its_name_and_by_its_path(tmp_path: Path) -> None:
+    copy = tmp_path / "mine.clab.yml"
+    copy.write_text(find_topology("article").read_text())
+    by_name, by_path = load("article"), load(copy)
+    assert by_name.name == "article"
+    assert by_path.file == copy
+    assert by_path.nodes == by_name.nodes
+    assert by_path.tunnels == by_name.tunnels
+
+
+def test_a_name_nobody_knows_is_answered_with_those_there_are() -> None:
+    with pytest.raises(InputError, match=r"no topology 'artikel'.*article"):
+        load("artikel")
+
+
+def test_another_name_renames_the_lab_and_its_containers() -> None:
+    topology = load("article", name="second")
+    assert topology.name == "second"
+    assert topology.container_name("hq") == "clab-second-hq"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_version_of_openvpn_becomes_the_image_of_the_tunnels_ends(version: str) -> None:
+    nodes = load("article", openvpn=version).nodes
+    assert {nodes[end].image for end in ("hq", "branch")} == {f"{NODE_IMAGE}:{version}"}
+
+
+def test_what_is_laid_over_the_tunnels_changes_them_and_nothing_else() -> None:
+    plain, other = load("article"), load("article", tunnel={"transport": "udp"})
+    (before,), (after,) = plain.tunnels, other.tunnels
+    assert (before.transport, after.transport) == ("tcp", "udp")
+    assert after.model_copy(update={"transport": "tcp"}) == before
+    assert other.links == plain.links
+
+
+def test_what_is_laid_over_the_tunnels_is_checked_by_their_mode() -> None:
+    with pytest.raises(TopologyError, match="tun-mtu"):
+        load("article", tunnel={"options": {"tun-mtu": "huge"}})

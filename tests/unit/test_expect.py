@@ -1,0 +1,155 @@
+"""Deadlines: one per act, late is not never, and a failure names all that is needed."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.errors import EnvironmentBroken, ExpectationFailed
+from lab.expect import Expectation, wait_for
+
+
+class FakeClock:
+    """Time that passes only where somebody waits for it."""
+
+    def __init__(self, now: float = 100.0) -> None:
+        self.time = now
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds > 0, "a wait without a pause keeps a processor busy"
+        self.time += seconds
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+def from_time(clock: FakeClock, when: float) -> Callable[[], str]:
+    """Something that is `down` and from a time on `up`."""
+    return lambda: "up" if clock.now() >= when else "down"
+
+
+def expectation(look: Callable[[], str], **more: Any) -> Expectation[str]:
+    return Expectation(what="tun0 to be up", node="hq", look=look, met=lambda seen: seen == "up", **more)
+
+
+def test_what_is_so_already_takes_no_time(clock: FakeClock) -> None:
+    assert wait_for(expectation(lambda: "up"), within=5, clock=clock) == "up"
+    assert clock.now() == 100
+
+
+def test_what_is_so_already_is_seen_even_with_no_time_at_all(clock: FakeClock) -> None:
+    assert wait_for(expectation(lambda: "up"), within=0, clock=clock) == "up"
+
+
+def test_what_becomes_so_is_noticed_when_it_does(clock: FakeClock) -> None:
+    assert wait_for(expectation(from_time(clock, 103)), within=5, clock=clock) == "up"
+    assert 103 <= clock.now() < 103.2
+
+
+def test_a_deadline_counts_from_the_act_and_not_from_the_wait(clock: FakeClock) -> None:
+    with pytest.raises(ExpectationFailed, match=r"late: tun0 to be up came after 6\.0 s, expected within 5 s"):
+        wait_for(expectation(from_time(clock, 101)), within=5, since=95, clock=clock)
+
+
+def test_what_is_so_at_the_first_look_after_the_deadline_is_late(clock: FakeClock) -> None:
+    with pytest.raises(ExpectationFailed, match=r"late: .* came after 10\.0 s"):
+        wait_for(expectation(lambda: "up"), within=5, since=90, clock=clock)
+
+
+def test_late_says_when_it_came_and_where_the_logs_are(clock: FakeClock) -> None:
+    with pytest.raises(ExpectationFailed) as caught:
+        wait_for(expectation(from_time(clock, 107), logs=Path("/lab/hq")), within=5, clock=clock)
+    took = re.fullmatch(
+        r"hq: late: tun0 to be up came after (\d+\.\d) s, expected within 5 s; logs: /lab/hq", str(caught.value)
+    )
+    assert took
+    assert 7.0 <= float(took[1]) <= 7.2
+
+
+def test_never_names_node_expected_seen_and_logs(clock: FakeClock) -> None:
+    waiting = expectation(lambda: "down", seen=lambda s: f"state {s!r}", logs=Path("/lab/hq"))
+    with pytest.raises(ExpectationFailed) as caught:
+        wait_for(waiting, within=5, grace=2, clock=clock)
+    assert str(caught.value) == (
+        "hq: expected tun0 to be up within 5 s, and it did not come in 7.0 s; last seen: state 'down'; logs: /lab/hq"
+    )
+    assert clock.now() == pytest.approx(107)
+
+
+def test_without_logs_none_are_named(clock: FakeClock) -> None:
+    with pytest.raises(ExpectationFailed) as caught:
+        wait_for(expectation(lambda: "down"), within=1, clock=clock)
+    assert "logs" not in str(caught.value)
+
+
+def test_grace_is_as_long_as_the_deadline_unless_told(clock: FakeClock) -> None:
+    with pytest.raises(ExpectationFailed, match="did not come"):
+        wait_for(expectation(lambda: "down"), within=5, clock=clock)
+    assert clock.now() == pytest.approx(110)
+    with pytest.raises(ExpectationFailed, match="did not come"):
+        wait_for(expectation(lambda: "down"), within=5, grace=0, clock=clock)
+    assert clock.now() == pytest.approx(115)
+
+
+def test_a_failure_is_the_users_and_a_failed_assertion(clock: FakeClock) -> None:
+    with pytest.raises(AssertionError) as caught:
+        wait_for(expectation(lambda: "down"), within=1, clock=clock)
+    assert isinstance(caught.value, ExpectationFailed)
+    assert caught.value.exit_code == 1
+
+
+def test_an_error_of_a_look_is_something_seen_and_the_wait_goes_on(clock: FakeClock) -> None:
+    def look() -> str:
+        if clock.now() < 102:
+            raise EnvironmentBroken("bgpd does not answer")
+        return "up"
+
+    assert wait_for(expectation(look), within=5, clock=clock) == "up"
+    assert clock.now() >= 102
+
+
+def test_the_last_error_of_a_look_is_in_the_message(clock: FakeClock) -> None:
+    def look() -> str:
+        raise EnvironmentBroken(f"bgpd does not answer at {clock.now():.0f}")
+
+    with pytest.raises(ExpectationFailed, match="last seen: bgpd does not answer at 102"):
+        wait_for(expectation(look), within=1, clock=clock)
+
+
+def test_a_mistake_in_the_look_itself_is_not_waited_for(clock: FakeClock) -> None:
+    def look() -> str:
+        raise KeyError("a bug")
+
+    with pytest.raises(KeyError):
+        wait_for(expectation(look), within=5, clock=clock)
+    assert clock.now() == 100
+
+
+def test_a_notice_of_change_is_waited_for_instead_of_polling(clock: FakeClock) -> None:
+    looks: list[float] = []
+    waits: list[float] = []
+
+    def look() -> str:
+        looks.append(clock.now())
+        return from_time(clock, 104)()
+
+    def changed(seconds: float) -> None:
+        waits.append(seconds)
+        clock.time += 2
+
+    assert wait_for(expectation(look, changed=changed), within=5, grace=3, clock=clock) == "up"
+    assert looks == [100, 102, 104], "one look at first, and one after each notice"
+    assert waits == [pytest.approx(8), pytest.approx(6)], "no notice is waited for beyond the end"
+
+
+def test_a_change_that_never_comes_ends_with_the_grace(clock: FakeClock) -> None:
+    with pytest.raises(ExpectationFailed, match=r"did not come in 4\.0 s"):
+        wait_for(expectation(lambda: "down", changed=clock.sleep), within=2, clock=clock)
+    assert clock.now() == pytest.approx(104)

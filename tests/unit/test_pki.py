@@ -1,0 +1,140 @@
+"""The authority: what OpenVPN and any verifier ask of its certificates."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, Store, VerificationError
+
+from lab.pki import Authority, Credentials, Role
+
+EKU = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority.new("unit lab")
+
+
+def parsed(pem: str) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(pem.encode())
+
+
+def private(pem: str) -> ec.EllipticCurvePrivateKey:
+    key = serialization.load_pem_private_key(pem.encode(), password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return key
+
+
+def public(key: object) -> bytes:
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def common_name(certificate: x509.Certificate) -> str:
+    (attribute,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(attribute.value)
+
+
+@pytest.mark.parametrize("role", ["server", "client"])
+def test_a_certificate_is_signed_by_its_authority_and_by_no_other(authority: Authority, role: Role) -> None:
+    certificate = parsed(authority.issue("hq", role).certificate)
+    certificate.verify_directly_issued_by(parsed(authority.certificate))
+    # Another authority of the same name has another key.
+    with pytest.raises(InvalidSignature):
+        certificate.verify_directly_issued_by(parsed(Authority.new("unit lab").certificate))
+
+
+@pytest.mark.parametrize("role", ["server", "client"])
+def test_a_certificate_is_good_for_its_role_only(authority: Authority, role: Role) -> None:
+    certificate = parsed(authority.issue("hq", role).certificate)
+    assert list(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [EKU[role]]
+    usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    # `remote-cert-tls` takes digitalSignature and keyAgreement from either side (openvpn(8)).
+    assert usage.digital_signature
+    assert usage.key_agreement
+    assert not usage.key_cert_sign
+    assert not usage.crl_sign
+    constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+    assert constraints.critical
+    assert not constraints.value.ca
+
+
+def test_the_authority_signs_certificates_and_no_authorities(authority: Authority) -> None:
+    certificate = parsed(authority.certificate)
+    certificate.verify_directly_issued_by(certificate)
+    constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+    assert constraints.critical
+    assert constraints.value.ca
+    assert constraints.value.path_length == 0
+    usage = certificate.extensions.get_extension_for_class(x509.KeyUsage)
+    assert usage.critical
+    assert usage.value.key_cert_sign
+    assert usage.value.crl_sign
+    assert not usage.value.digital_signature
+
+
+def test_a_strict_verifier_takes_clients_and_refuses_servers_as_clients(authority: Authority) -> None:
+    store = Store([parsed(authority.certificate)])
+    # The name is no DNS name, so the client's verifier, which asks for none, is the one to ask.
+    policy = (
+        PolicyBuilder()
+        .store(store)
+        .extension_policies(
+            ca_policy=ExtensionPolicy.webpki_defaults_ca().may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, None),
+            ee_policy=ExtensionPolicy.permit_all().require_present(
+                x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _for_clients
+            ),
+        )
+    )
+    client = parsed(authority.issue("branch", "client").certificate)
+    chain = policy.build_client_verifier().verify(client, []).chain
+    assert [common_name(certificate) for certificate in chain] == ["branch", "unit lab"]
+    with pytest.raises(VerificationError):
+        policy.build_client_verifier().verify(parsed(authority.issue("hq", "server").certificate), [])
+    with pytest.raises(VerificationError):
+        policy.build_client_verifier().verify(
+            parsed(Authority.new("unit lab").issue("branch", "client").certificate), []
+        )
+
+
+def _for_clients(_policy: object, _certificate: x509.Certificate, usage: x509.ExtendedKeyUsage) -> None:
+    if ExtendedKeyUsageOID.CLIENT_AUTH not in usage:
+        raise ValueError("not for a client")
+
+
+def test_credentials_belong_together(authority: Authority) -> None:
+    given: Credentials = authority.issue("branch", "client")
+    certificate = parsed(given.certificate)
+    assert public(private(given.key).public_key()) == public(certificate.public_key())
+    assert given.common_name == common_name(certificate) == "branch"
+    assert private(given.key).curve.name == "secp256r1"
+
+
+def test_keys_and_serial_numbers_differ_each_time(authority: Authority) -> None:
+    issued = [authority.issue("hq", "server") for _ in range(5)]
+    assert len({credentials.key for credentials in issued}) == 5
+    assert len({parsed(credentials.certificate).serial_number for credentials in issued}) == 5
+    assert Authority.new("unit lab").key != authority.key
+
+
+def test_a_clock_that_is_behind_a_little_accepts_the_certificate(authority: Authority) -> None:
+    now = datetime.now(UTC)
+    for pem in (authority.certificate, authority.issue("hq", "server").certificate):
+        certificate = parsed(pem)
+        assert certificate.not_valid_before_utc < now - timedelta(minutes=30)
+        assert certificate.not_valid_after_utc > now + timedelta(days=300)
+
+
+def test_an_authority_that_was_kept_issues_for_the_same_lab(authority: Authority) -> None:
+    again = Authority.load(authority.certificate, authority.key)
+    assert (again.certificate, again.key) == (authority.certificate, authority.key)
+    certificate = parsed(again.issue("hq", "server").certificate)
+    certificate.verify_directly_issued_by(parsed(authority.certificate))
+    identifier = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+    subject = parsed(authority.certificate).extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    assert identifier.key_identifier == subject.key_identifier
