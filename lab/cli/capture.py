@@ -113,7 +113,7 @@ def _sink(write: str | None, stack: ExitStack) -> "Callable[[CapturedPacket], No
         return lambda packet: print(_line(packet), flush=True)
     stream: BinaryIO = sys.stdout.buffer
     if write != _STDOUT:
-        stream = stack.enter_context(Path(write).open("wb"))
+        stream = stack.enter_context(Path(write).open("wb"))  # noqa: SIM115 - the stack closes it
     began = False
 
     def put(packet: "CapturedPacket") -> None:

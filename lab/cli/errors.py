@@ -29,6 +29,13 @@ BROKEN_PIPE = 141
 class Commands(TyperGroup):
     """The group of all commands, which ends every error in one line."""
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; typer would turn an interruption into a bare exit code, and lose what was left behind."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise typer.Exit(tell(error)) from error
+
     def main(
         self,
         args: Sequence[str] | None = None,
@@ -46,9 +53,6 @@ class Commands(TyperGroup):
             if isinstance(error, SystemExit):
                 raise
             code = tell(error)
-        else:
-            if code == INTERRUPTED:
-                say("lab: interrupted")
         sys.exit(code if isinstance(code, int) else 0)
 
 

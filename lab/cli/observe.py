@@ -11,7 +11,7 @@ from lab.cli.output import print_json, print_table, span, verdict
 
 if TYPE_CHECKING:
     from lab.lab import Lab
-    from lab.status import LabReport
+    from lab.status import LabReport, TunnelReport
 
 
 class FamilyName(StrEnum):
@@ -41,6 +41,8 @@ def show(lab: "Lab", *, as_json: bool) -> bool:
 
 
 def _print(report: "LabReport") -> None:
+    from lab.image.recipe import FAMILY
+
     print_table(
         f"Nodes of lab {report.lab}",
         ["node", "role", "AS", "state", "image"],
@@ -50,7 +52,7 @@ def _print(report: "LabReport") -> None:
                 f"{n.role} ({n.daemon})" if n.daemon else n.role,
                 n.asn or "",
                 verdict(n.up, n.state),
-                n.image or "",
+                (n.image or "").removeprefix(FAMILY),
             )
             for n in report.nodes
         ],
@@ -58,27 +60,24 @@ def _print(report: "LabReport") -> None:
     if report.tunnels:
         print_table(
             "Tunnels",
-            ["tunnel", "mode", "server", "client", "peer", "cipher", "#MTU", "#uptime", "data channel", "state"],
+            ["tunnel", "mode", "peer", "cipher", "#MTU", "#uptime", "state"],
             [
                 (
                     t.name,
                     f"{t.mode}, {t.transport}",
-                    t.server,
-                    t.client,
                     t.real_address or "",
                     t.cipher or "",
                     t.mtu or "",
                     span(t.uptime) if t.uptime is not None else "",
-                    t.channel or "",
-                    verdict(t.up, "up" if t.up else f"down: {t.reason.removeprefix('down: ')}"),
+                    verdict(t.up, _state(t)),
                 )
                 for t in report.tunnels
             ],
         )
     if report.sessions:
         print_table(
-            "BGP sessions",
-            ["router", "neighbour", "address", "AS", "state", "#uptime", "#IPv4 prefixes", "#IPv6 prefixes"],
+            "BGP sessions, with the prefixes received of each family",
+            ["router", "neighbour", "address", "AS", "state", "#uptime", "#IPv4", "#IPv6"],
             [
                 (
                     s.node,
@@ -93,6 +92,12 @@ def _print(report: "LabReport") -> None:
                 for s in report.sessions
             ],
         )
+
+
+def _state(tunnel: "TunnelReport") -> str:
+    if not tunnel.up:
+        return f"down: {tunnel.reason.removeprefix('down: ')}"
+    return "up" if tunnel.channel == "userspace" else f"up, data channel in the {tunnel.channel}"
 
 
 def routes(

@@ -1,0 +1,170 @@
+"""Commands against labs on paper: what they print, and with which exit code."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lab.engine import NodeState
+from tests.unit.cli.paper import Program
+
+STATUS = {"lab", "topology", "directory", "up", "nodes", "tunnels", "sessions"}
+NODE = {"name", "kind", "state", "image", "role", "daemon", "asn"}
+TUNNEL = {
+    *("name", "mode", "transport", "server", "client", "up", "reason", "real_address", "cipher", "mtu"),
+    *("channel", "connected_since", "uptime", "bytes_to_server", "bytes_to_client"),
+}
+SESSION = {"node", "neighbor", "address", "asn", "state", "uptime", "prefixes_received", "reason"}
+
+
+def test_status_of_a_dead_lab_is_a_table_and_a_failed_check(lab: Program) -> None:
+    lab.lay_out("dead", {"hq": NodeState.STOPPED, "branch": NodeState.PAUSED, "transit": NodeState.ABSENT})
+    result = lab("status", "--json")
+    assert result.exit_code == 1
+    status = json.loads(result.stdout)
+    assert set(status) == STATUS
+    assert status["up"] is False
+    states = {node["name"]: node["state"] for node in status["nodes"]}
+    assert states["hq"], states["transit"] == ("stopped", "absent")
+    assert all(set(node) == NODE for node in status["nodes"])
+    (tunnel,) = status["tunnels"]
+    assert set(tunnel) == TUNNEL
+    assert tunnel["reason"] == "hq is stopped, branch is paused"
+    assert all(set(session) == SESSION for session in status["sessions"])
+    assert {session["reason"] for session in status["sessions"]} == {"hq is stopped", "branch is paused"}
+    shown = lab("status")
+    assert shown.exit_code == 1
+    assert "down: hq is stopped" in shown.stdout
+
+
+def test_a_dead_process_is_a_row_with_its_last_words(lab: Program) -> None:
+    directory = lab.lay_out("dead")
+    log = directory / "nodes/branch/var/log/openvpn/branch-hq.client.log"
+    log.write_text("AUTH_FAILED\nMANAGEMENT: Client connected\n2026 MANAGEMENT: CMD 'state'\n\n")
+    result = lab("status", "--json")
+    assert result.exit_code == 1
+    (tunnel,) = json.loads(result.stdout)["tunnels"]
+    assert tunnel["up"] is False
+    assert "does not run" in tunnel["reason"]
+
+
+def test_roles(lab: Program) -> None:
+    lab.lay_out("dead")
+    nodes = {n["name"]: n for n in json.loads(lab("status", "--json").stdout)["nodes"]}
+    assert [nodes[n]["role"] for n in ("hq", "transit", "hq-lan")] == ["router", "static router", "host"]
+    assert (nodes["hq"]["daemon"], nodes["hq"]["asn"]) == ("frr", 65001)
+
+
+def test_list(lab: Program) -> None:
+    assert lab("list", "--json").stdout == "[]\n"
+    assert lab("list").stdout == ""
+    lab.lay_out("half", {"hq": NodeState.STOPPED, "transit": NodeState.ABSENT})
+    (one,) = json.loads(lab("list", "--json").stdout)
+    assert set(one) == {"name", "nodes_running", "nodes_total", "topology", "directory"}
+    assert (one["name"], one["nodes_running"], one["nodes_total"]) == ("half", 3, 5)
+    assert "3/5" in lab("list").stdout
+
+
+def test_list_tells_a_lab_whose_directory_is_gone(lab: Program) -> None:
+    (lab.lay_out("lost") / "topology.json").unlink()
+    (one,) = json.loads(lab("list", "--json").stdout)
+    assert one["topology"] is None
+
+
+def test_down_by_name_by_file_and_all(lab: Program) -> None:
+    file = lab.directory / "mine.clab.yml"
+    file.write_text("name: mine\ntopology:\n  nodes:\n    a: {kind: linux, image: x}\n")
+    for name in ("one", "two", "three", "mine"):
+        lab.lay_out(name)
+    assert lab("down", "one").exit_code == 0
+    assert lab("down", str(file)).exit_code == 0
+    assert {i.lab for i in lab.engine.find()} == {"two", "three"}
+    assert lab("down", "--all").exit_code == 0
+    assert lab.engine.find() == []
+    assert [path.name for path in lab.directory.iterdir()] == [file.name]
+
+
+def test_down_of_what_is_down_already_is_no_error_but_for_a_name(lab: Program) -> None:
+    assert lab("down").exit_code == 0
+    assert lab("down", "--all").exit_code == 0
+    file = lab.directory / "mine.clab.yml"
+    file.write_text("name: mine\ntopology:\n  nodes:\n    a: {kind: linux, image: x}\n")
+    assert lab("down", str(file)).exit_code == 0
+    assert lab("down", "mine").exit_code == 2
+
+
+def test_up_of_what_is_running(lab: Program) -> None:
+    lab.lay_out("article", {"hq": NodeState.STOPPED})
+    refused = lab("up", "article")
+    assert refused.exit_code == 2
+    assert "lab: a lab named 'article' is running already" in refused.stderr
+    reused = lab("up", "article", "--reuse", "--json")
+    assert reused.exit_code == 0
+    assert "lab article is running already; nothing was changed" in reused.stderr
+    assert json.loads(reused.stdout)["lab"] == "article"
+
+
+@pytest.mark.parametrize("command", [["exec", "NODE", "--", "true"], ["shell", "NODE"]])
+@pytest.mark.parametrize("state", [NodeState.STOPPED, NodeState.PAUSED, NodeState.ABSENT])
+def test_nothing_runs_in_a_node_that_does_not(lab: Program, command: list[str], state: NodeState) -> None:
+    lab.lay_out("some", {"hq": state})
+    result = lab(*(word.replace("NODE", "hq") for word in command))
+    assert result.exit_code == 2
+    assert result.stderr == f"lab: node 'hq' of lab 'some' is not running: it is {state}\n"
+    result = lab(*(word.replace("NODE", "brunch") for word in command))
+    assert result.exit_code == 2
+    assert result.stderr == "lab: there is no node 'brunch' in lab 'some'; did you mean 'branch'?\n"
+
+
+def test_logs_name_their_files(lab: Program) -> None:
+    directory = lab.lay_out("some")
+    log = directory / "nodes/hq/var/log/frr/frr.log"
+    log.write_text("one\ntwo\nthree\n")
+    shown = lab("logs", "hq", "-n", "2").stdout
+    assert f"==> {log} <==\ntwo\nthree\n" in shown
+    assert "hq printed this" in shown
+    assert lab("logs", "nobody").exit_code == 2
+
+
+def test_validate_tells_all_files(lab: Program) -> None:
+    wrong = lab.directory / "wrong.clab.yml"
+    wrong.write_text("name: wrong\ntopology:\n  nodes:\n    a: {kid: linux}\n")
+    result = lab("validate", "article", str(wrong), "nowhere")
+    assert result.exit_code == 2
+    assert result.stdout == "article: OK (5 nodes, 1 tunnels)\n"
+    assert f"{wrong}:4:" in result.stderr
+    assert "nowhere" in result.stderr
+    result = lab("validate", "article", str(wrong), "--json")
+    good, bad = json.loads(result.stdout)
+    assert good == {"file": "article", "ok": True, "mistakes": []}
+    assert bad["ok"] is False
+    assert set(bad["mistakes"][0]) == {"line", "column", "key", "what", "hint"}
+    assert result.stderr == ""
+
+
+def test_validate_with_settings(lab: Program) -> None:
+    assert lab("validate", "article", "--set", "tunnel.options.hand-out=client-config-dir").exit_code == 0
+    refused = lab("validate", "article", "--set", "tunnel.options.nonsense=1")
+    assert refused.exit_code == 2
+    assert "nonsense" in refused.stderr
+
+
+def test_graph_to_stdout_and_to_a_file(lab: Program) -> None:
+    assert "flowchart" in lab("graph", "article").stdout
+    assert lab("graph", "article", "--format", "svg", "-o", "a.svg").stdout == ""
+    assert Path("a.svg").read_text().startswith("<svg")
+    assert lab("graph", "article", "-o", "no/where.svg").exit_code == 2
+
+
+def test_doctor(lab: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lab.host.doctor import Finding
+
+    lacks = [Finding("tun", "ok", "there"), Finding("vrf", "missing", "no", "none", required=False)]
+    monkeypatch.setattr("lab.host.doctor.examine", lambda: lacks)
+    result = lab("doctor", "--json")
+    assert result.exit_code == 0
+    assert set(json.loads(result.stdout)[0]) == {"name", "status", "detail", "remedy", "required"}
+    lacks.append(Finding("veth", "missing", "no", "another kernel"))
+    result = lab("doctor")
+    assert result.exit_code == 1
+    assert "another kernel" in result.stdout

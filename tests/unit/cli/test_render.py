@@ -1,0 +1,65 @@
+"""`lab render`: files that are fit to be copied to real hosts."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.paper import Program
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_files_per_node_with_keys_for_root_alone(lab: Program) -> None:
+    assert lab("render", "article", "--out", "out").exit_code == 0
+    keys = sorted(Path("out").rglob("*.key"))
+    assert [str(key) for key in keys] == [
+        "out/authority/ca.key",
+        "out/branch/etc/openvpn/client/branch-hq/client.key",
+        "out/hq/etc/openvpn/server/branch-hq/server.key",
+    ]
+    assert {mode(key) for key in keys} == {0o600}
+    assert mode(Path("out/hq/etc/openvpn/server/branch-hq/client-connect")) == 0o755
+    assert Path("out/hq/etc/frr/frr.conf").is_file()
+    assert not lab.engine.instances
+
+
+def test_the_guide_names_every_file_and_service(lab: Program) -> None:
+    lab("render", "article", "--out", "out")
+    guide = Path("out/HOWTO.md").read_text()
+    for node in ("hq", "branch"):
+        for file in Path("out", node).rglob("*"):
+            if file.is_file():
+                assert f"`{file.relative_to('out')}`" in guide
+    for word in (
+        *("openvpn-server@branch-hq", "openvpn-client@branch-hq", "bgpd=yes", "systemctl restart frr"),
+        *("net.ipv4.ip_forward = 1", "net.ipv6.conf.all.forwarding = 1", "`authority/ca.key` goes to no host"),
+    ):
+        assert word in guide
+    assert guide.index("## hq") < guide.index("## branch")
+
+
+def test_a_directory_that_is_not_empty(lab: Program) -> None:
+    Path("out").mkdir()
+    Path("out/mine.txt").write_text("keep me")
+    refused = lab("render", "article", "--out", "out")
+    assert refused.exit_code == 2
+    assert "out is not empty" in refused.stderr
+    assert lab("render", "article", "--out", "out", "--force").exit_code == 0
+    assert lab("render", "article", "--out", "out", "--force").exit_code == 0
+    assert Path("out/mine.txt").read_text() == "keep me"
+    assert lab("render", "article", "--out", "out/mine.txt").exit_code == 2
+
+
+def test_resolved_topology_is_a_topology(lab: Program) -> None:
+    lab("render", "article", "--out", "out", "--resolved", "--name", "other")
+    result = lab("validate", "out/topology.clab.yml")
+    assert result.exit_code == 0, result.stderr
+
+
+@pytest.mark.parametrize("hand_out", ["client-connect", "client-config-dir"])
+def test_options_are_heard(lab: Program, hand_out: str) -> None:
+    lab("render", "article", "--out", "out", "--set", f"tunnel.options.hand-out={hand_out}")
+    assert hand_out in Path("out/hq/etc/openvpn/server/branch-hq.conf").read_text()
