@@ -13,23 +13,27 @@ from lab.diagnosis import write_diagnosis
 from lab.engine import Engine, Instance, NodeState, open_engine
 from lab.engine.node import RunningNode, node_files
 from lab.engine.wires import wire
-from lab.errors import InputError, LabError
+from lab.errors import CommandFailed, EnvironmentBroken, ExpectationFailed, InputError, LabError
+from lab.expect import Expectation, wait_for
 from lab.image import NODE_IMAGE, VERSIONS
 from lab.node import LabNode
 from lab.observe import FibWatch
 from lab.pki import Authority
 from lab.plan import node_spec, static_routes
 from lab.prefixes import free_prefixes
-from lab.router import FAMILIES, Router, family_of
+from lab.router import FAMILIES, Router
 from lab.routing import daemons, plan_routers
 from lab.store import LabDirectory, locked
 from lab.topology import Family, Prefix, Topology, substitute
 from lab.topology.mistakes import did_you_mean
+from lab.topology.names import objection_to_name
 from lab.tunnel import RunningTunnel
 
 Say = Callable[[str], None]
 
 _WORKERS = 8
+_NOTICED_WITHIN = 10.0
+"""Seconds that the engine has to notice that a container has ended."""
 READY_WITHIN = 90.0
 """Seconds from the start of the last daemon until sessions and routes stand; it takes two or three."""
 
@@ -54,8 +58,7 @@ class Lab:
         self.engine = engine
         self.directory = directory
         self._running = {
-            name: RunningNode(engine, nodes.get(name) or _absent(topology, name, directory))
-            for name in topology.nodes
+            name: RunningNode(engine, nodes.get(name) or _absent(topology, name, directory)) for name in topology.nodes
         }
         self._watches: dict[str, FibWatch] = {}
         self._plans = plan_routers(topology)
@@ -95,7 +98,10 @@ class Lab:
                     f"a lab named {topology.name!r} is running already: take it down with "
                     f"`lab down {topology.name}`, or give this one another name with --name"
                 )
+            if users := {i.lab for i in engine.find() if i.directory == store.path}:
+                raise InputError(f"{store.path} is the directory of the running lab {users.pop()!r}: choose another")
             lab: Self | None = None
+            authority: Authority | None = None
             try:
                 authority = store.create(topology)
                 instances = _launch(topology, engine, store.path, owner, say)
@@ -105,14 +111,20 @@ class Lab:
                 if wait:
                     say("waiting for sessions and routes")
                     lab.wait_ready()
+                _raise_if_dead(engine, topology.name)
             except BaseException as error:
+                cause = _cause(error, engine, topology.name)
                 if lab is not None:
-                    if diagnose_into is not None:
-                        lab.diagnose(diagnose_into)
                     lab.close()
+                elif authority is not None:
+                    lab = cls(topology, engine, store.path, authority, {i.node: i for i in engine.find(topology.name)})
+                if lab is not None and diagnose_into is not None:
+                    _diagnose_failure(lab, diagnose_into, cause)
                 if not keep_failed:
-                    _roll_back(topology, engine, store, error)
-                raise
+                    _roll_back(topology, engine, store, cause)
+                if cause is error:
+                    raise
+                raise cause from error
         return lab
 
     @classmethod
@@ -236,16 +248,14 @@ class Lab:
     def _node(self, name: str) -> RunningNode:
         self._known(name)
         running = self._running[name]
-        if not Path(running.namespace.path).exists():
+        if not running.namespace.exists:
             state = next((i.state for i in self.engine.find(self.name) if i.node == name), NodeState.ABSENT)
             raise InputError(f"node {name!r} of lab {self.name!r} is not running: it is {state}")
         return running
 
     def _known(self, name: str) -> None:
         if name not in self.topology.nodes:
-            raise InputError(
-                f"there is no node {name!r} in lab {self.name!r}; {_hint(name, self.topology.nodes)}"
-            )
+            raise InputError(f"there is no node {name!r} in lab {self.name!r}; {_hint(name, self.topology.nodes)}")
 
     def _watch(self, name: str) -> FibWatch:
         if name not in self._watches:
@@ -261,9 +271,7 @@ class Lab:
             static_routes(self.topology),
         )
         for name, node in self.topology.nodes.items():
-            for command in substitute(
-                node, node_dir=node_files(self.directory, name), lab_dir=self.directory
-            ).exec:
+            for command in substitute(node, node_dir=node_files(self.directory, name), lab_dir=self.directory).exec:
                 self._running[name].exec("sh", "-c", command).raise_on_error()
 
     def _start(self, say: Say) -> None:
@@ -275,13 +283,10 @@ class Lab:
         if self.tunnels:
             say(f"starting OpenVPN for {_list(self.tunnels)}")
         if self._plans:
-            say(
-                f"starting {', '.join(sorted({p.daemon for p in self._plans.values()}))} on {_list(self._plans)}"
-            )
+            say(f"starting {', '.join(sorted({p.daemon for p in self._plans.values()}))} on {_list(self._plans)}")
         tunnels = [tunnel.start for tunnel in self.tunnels.values()]
         routers = [
-            partial(daemons()[plan.daemon].start, self._running[name], plan)
-            for name, plan in self._plans.items()
+            partial(daemons()[plan.daemon].start, self._running[name], plan) for name, plan in self._plans.items()
         ]
         _all(lambda start: start(), [*tunnels, *routers])
 
@@ -295,8 +300,10 @@ def destroy(name: str, *, engine: Engine | None = None) -> bool:
     """Take down all that carries a lab's label, in whatever state it is, and the lab's directory.
 
     Works from the labels alone, so also after the process that started it was killed. Returns False where nothing
-    was there.
+    was there. Raises `InputError` for what cannot name a lab: `..` is somebody's directory.
     """
+    if objection := objection_to_name(name):
+        raise InputError(f"{name!r} is no lab: {objection}")
     engine = engine or open_engine()
     with locked(name):
         instances = engine.find(name)
@@ -333,6 +340,49 @@ def _image(topology: Topology, name: str) -> str:
     return topology.nodes[name].image or f"{NODE_IMAGE}:{VERSIONS[0]}"
 
 
+def _dead(engine: Engine, name: str) -> list[Instance]:
+    """The nodes of a lab whose first process has ended; the engine notices a moment later than the kernel."""
+    instances = wait_for(
+        Expectation(
+            what="the engine to notice that a node has ended",
+            node=name,
+            look=lambda: engine.find(name),
+            met=lambda found: all(i.namespace.exists for i in found if i.state is NodeState.RUNNING),
+            seen=lambda _: "it says that all run",
+        ),
+        within=_NOTICED_WITHIN,
+    )
+    return [i for i in instances if i.state is NodeState.STOPPED]
+
+
+def _raise_if_dead(engine: Engine, name: str) -> None:
+    if dead := _dead(engine, name):
+        raise _died(dead)
+
+
+def _died(dead: list[Instance]) -> EnvironmentBroken:
+    said = ", ".join(f"{i.node!r} ended with exit code {i.exit_code}" for i in dead)
+    return EnvironmentBroken(f"the first process of node {said}: a node has to run as long as its lab")
+
+
+def _cause(error: BaseException, engine: Engine, name: str) -> BaseException:
+    """What a node's end has broken is told as that end; anything else as it is."""
+    if not isinstance(error, EnvironmentBroken | ExpectationFailed | CommandFailed):
+        return error
+    try:
+        dead = _dead(engine, name)
+    except LabError:
+        return error
+    return _died(dead) if dead else error
+
+
+def _diagnose_failure(lab: Lab, into: Path, error: BaseException) -> None:
+    try:
+        lab.diagnose(into)
+    except (LabError, OSError) as second:
+        error.add_note(f"and its diagnosis could not be written to {into}: {second}")
+
+
 def _roll_back(topology: Topology, engine: Engine, store: LabDirectory, error: BaseException) -> None:
     """Take down what stands, and let the error tell what dead containers said."""
     try:
@@ -344,7 +394,7 @@ def _roll_back(topology: Topology, engine: Engine, store: LabDirectory, error: B
                     error.add_note(f"{instance.node} printed before it died:\n{output}")
         engine.destroy(instances)
         store.remove()
-    except LabError as second:
+    except (LabError, OSError) as second:
         error.add_note(f"and taking it down failed: {second}; `lab down {topology.name}` tries again")
 
 

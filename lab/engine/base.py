@@ -103,6 +103,8 @@ class Instance:
     owner: str = ""
     pid: int = 0
     """The first process, as the host counts; 0 where none runs."""
+    exit_code: int | None = None
+    """How the first process ended; None where it did not."""
 
     @property
     def namespace(self) -> Namespace:
@@ -138,8 +140,8 @@ class Engine(Protocol):
     def exec(self, instance: Instance, argv: Sequence[str]) -> ExecResult:
         """Run a command inside a node and wait for it."""
 
-    def spawn(self, instance: Instance, argv: Sequence[str]) -> None:
-        """Start a command inside a node and do not wait for it."""
+    def spawn(self, instance: Instance, argv: Sequence[str]) -> Callable[[], bool]:
+        """Start a command inside a node and do not wait for it; returns what tells whether it still runs."""
 
     def attach_argv(self, instance: Instance, argv: Sequence[str], *, tty: bool) -> list[str]:
         """A command for the host's shell that runs `argv` inside a node on the caller's terminal."""

@@ -7,7 +7,7 @@ their part in the lab needs.
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,7 +52,13 @@ _SYSCTLS = {
     "net.ipv6.conf.default.disable_ipv6": "0",
     # A link-local address that is still being checked for duplicates cannot ask for neighbours.
     "net.ipv6.conf.default.accept_dad": "0",
+    # A new namespace has IPv4's settings from the host's own: a lab must be the same on every machine.
+    "net.ipv4.ip_forward": "0",
+    "net.ipv4.conf.all.rp_filter": "0",
+    "net.ipv4.conf.default.rp_filter": "0",
 }
+_SAME = {"net.ipv4.conf.all.forwarding": "net.ipv4.ip_forward"}
+"""Two names of one setting: the order in which both are written is nobody's."""
 
 
 class DockerEngine:
@@ -112,11 +118,20 @@ class DockerEngine:
             stderr=(err or b"").decode(errors="replace"),
         )
 
-    def spawn(self, instance: Instance, argv: Sequence[str]) -> None:
+    def spawn(self, instance: Instance, argv: Sequence[str]) -> Callable[[], bool]:
         """Start a command in a container; see `Engine.spawn`."""
         with _translated(instance.node):
             exec_id = self._api.exec_create(instance.container, list(argv), stdout=False, stderr=False)["Id"]
             self._api.exec_start(exec_id, detach=True)
+
+        def runs() -> bool:
+            with _translated(instance.node):
+                try:
+                    return bool(self._api.exec_inspect(exec_id)["Running"])
+                except NotFound:  # it ended so long ago that Docker has forgotten it
+                    return False
+
+        return runs
 
     def attach_argv(self, instance: Instance, argv: Sequence[str], *, tty: bool) -> list[str]:
         """Docker's own client where there is one, since it handles a terminal best; see `Engine.attach_argv`."""
@@ -173,17 +188,18 @@ class DockerEngine:
             self._pull(node.image, node.name)
         try:
             created: dict[str, Any] = self._api.create_container(**settings)
-        except ImageNotFound:
+        except ImageNotFound as error:
             if node.image_pull_policy == "Never":
-                raise
+                raise InputError(
+                    f"node {node.name!r}: there is no image {node.image!r} here, and `image-pull-policy: Never` "
+                    "forbids to pull it; build it, load it, or correct `image`"
+                ) from error
             self._pull(node.image, node.name)
             created = self._api.create_container(**settings)
         return created
 
     def _pull(self, image: str, node: str) -> None:
-        repository, _, tag = (
-            image.rpartition(":") if ":" in image.rpartition("/")[2] else (image, "", "latest")
-        )
+        repository, _, tag = image.rpartition(":") if ":" in image.rpartition("/")[2] else (image, "", "latest")
         try:
             self._api.pull(repository, tag=tag)
         except (APIError, requests.RequestException) as error:
@@ -203,6 +219,7 @@ class DockerEngine:
             directory=Path(labels[LABEL_DIRECTORY]),
             owner=labels.get(LABEL_OWNER, ""),
             pid=facts["State"]["Pid"],
+            exit_code=facts["State"]["ExitCode"] if facts["State"]["Status"] in ("exited", "dead") else None,
         )
 
 
@@ -216,9 +233,8 @@ def _settings(api: Any, spec: NodeSpec) -> dict[str, Any]:
         "network_mode": "none",
         **capabilities,
         "devices": [*spec.devices, *node.devices],
-        "sysctls": {**_SYSCTLS, **spec.sysctls, **node.sysctls},
-        "binds": [f"{m.source}:{m.target}:{'ro' if m.read_only else 'rw'}" for m in spec.mounts]
-        + list(node.binds),
+        "sysctls": _sysctls({**spec.sysctls, **node.sysctls}),
+        "binds": [f"{m.source}:{m.target}:{'ro' if m.read_only else 'rw'}" for m in spec.mounts] + list(node.binds),
         "security_opt": list(node.security_opts),
         "tmpfs": {p.partition(":")[0]: p.partition(":")[2] for p in node.tmpfs},
     }
@@ -256,6 +272,11 @@ def _settings(api: Any, spec: NodeSpec) -> dict[str, Any]:
     }
 
 
+def _sysctls(wanted: Mapping[str, str]) -> dict[str, str]:
+    said = {_SAME[key] for key in wanted if key in _SAME}
+    return {**{key: value for key, value in _SYSCTLS.items() if key not in said}, **wanted}
+
+
 def _healthcheck(node: Node) -> Healthcheck | None:
     check = node.healthcheck
     if check is None or not check.test:
@@ -270,7 +291,7 @@ def _healthcheck(node: Node) -> Healthcheck | None:
 
 def _bytes(amount: str) -> int:
     """containerlab's units are those of everyday (`1 GiB`, `512MB`); Docker's SDK knows one letter."""
-    size: int = parse_bytes(re.sub(r"(?i)\s*([kmgt])i?b?$", r"\1", amount.strip()))
+    size = int(parse_bytes(re.sub(r"(?i)\s*([kmgt])i?b?$", r"\1", amount.strip())))
     return size
 
 
@@ -290,8 +311,7 @@ def _translated(where: str) -> Iterator[None]:
         why = _reason(error)
         if "no space left" in why.lower():
             raise EnvironmentBroken(
-                f"{where}: the disk that Docker uses is full ({why}): free some space, e.g. with "
-                "`docker system prune`"
+                f"{where}: the disk that Docker uses is full ({why}): free some space, e.g. with `docker system prune`"
             ) from error
         raise EnvironmentBroken(f"{where}: Docker refused: {why}") from error
     except (DockerException, requests.RequestException) as error:

@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from lab.errors import EnvironmentBroken
@@ -31,6 +32,15 @@ class Namespace:
         """The namespace's file, for setns(2)."""
         return f"/proc/{self.pid}/ns/net"
 
+    @property
+    def exists(self) -> bool:
+        """False where the process has ended."""
+        try:
+            Path(self.path).stat()
+        except OSError:
+            return False
+        return True
+
     def enter(self) -> None:
         """Move the calling thread, for good, into the namespace.
 
@@ -46,9 +56,7 @@ class Namespace:
         try:
             if _libc.setns(fd, _CLONE_NEWNET) != 0:
                 why = os.strerror(ctypes.get_errno())
-                raise EnvironmentBroken(
-                    f"cannot enter {self.path} ({why}): run the lab as root, or with sudo"
-                )
+                raise EnvironmentBroken(f"cannot enter {self.path} ({why}): run the lab as root, or with sudo")
         finally:
             os.close(fd)
 

@@ -1,6 +1,6 @@
 """A node that runs, as the rooms below the engine use it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,9 +39,9 @@ class RunningNode:
         """Run a command inside and wait for it; look at the result, or `raise_on_error()`."""
         return self.engine.exec(self.instance, argv)
 
-    def spawn(self, argv: Sequence[str]) -> None:
-        """Start a command inside and do not wait for it."""
-        self.engine.spawn(self.instance, argv)
+    def spawn(self, argv: Sequence[str]) -> Callable[[], bool]:
+        """Start a command inside and do not wait for it; returns what tells whether it still runs."""
+        return self.engine.spawn(self.instance, argv)
 
     def signal(self, pid: int, name: str) -> None:
         """Send a signal, e.g. `KILL`, to a process of the node by the id that it has there."""

@@ -102,9 +102,7 @@ def _create(link: Link, mtu: int, namespaces: Mapping[str, Namespace]) -> None:
         namespaces[first.node].run(work)
     except NetlinkError as error:
         if error.code == errno.EOPNOTSUPP:
-            raise NotSupported(
-                link.kind, f"the kernel knows no such kind of link (wanted for {what})"
-            ) from error
+            raise NotSupported(link.kind, f"the kernel knows no such kind of link (wanted for {what})") from error
         raise EnvironmentBroken(f"the link {what} could not be made: {error}") from error
 
 

@@ -80,8 +80,9 @@ class Process:
         return (
             "openvpn",
             *("--cd", str(self.directory)),
-            *("--config", str(self.configuration)),
+            # Before the configuration, so that what OpenVPN refuses of it is in the log too.
             *("--log-append", str(self.log)),
+            *("--config", str(self.configuration)),
         )
 
 

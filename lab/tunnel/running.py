@@ -1,10 +1,12 @@
 """Tunnels that run: start, stop, kill, ask and reconfigure their two OpenVPN processes."""
 
+import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,12 @@ from lab.tunnel.mode import End, Identity, Process, TunnelMode, modes, processes
 
 _STARTED_WITHIN = 30.0
 _CONNECTED_WITHIN = 60.0
+_ENDED = "ENDED"
+"""Said of a process that is gone; OpenVPN has no such state."""
+_SAYS_NOTHING = re.compile(r" MANAGEMENT: |Use --help for more information")
+"""That we asked it is no news, and advice is no reason."""
+_FATAL = "Exiting due to fatal error"
+"""It says why in the line before, and closes the device in those after."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,8 @@ class OpenVpn:
     def __init__(self, process: Process, node: RunningNode) -> None:
         self.process = process
         self.node = node
+        self._runs: Callable[[], bool] | None = None
+        """Set where this very object has started the process."""
 
     def __str__(self) -> str:
         return f"OpenVPN {self.process.end} of {self.process.tunnel}"
@@ -70,18 +80,19 @@ class OpenVpn:
 
     def start(self) -> None:
         """Start the process and wait until its management interface answers."""
-        self.node.spawn(self.process.argv)
+        self._runs = self.node.spawn(self.process.argv)
         wait_for(
             Expectation(
                 what=f"{self} to start",
                 node=self.node.name,
-                look=lambda: self.running,
+                look=lambda: self.running or self._ended(),
                 met=bool,
                 seen=lambda _: self.last_words(),
                 logs=self.log,
             ),
             within=_STARTED_WITHIN,
         )
+        self._raise_if_ended()
 
     def wait_connected(self) -> None:
         """Wait until the process reports CONNECTED: ready for clients, or connected to its server."""
@@ -91,12 +102,13 @@ class OpenVpn:
                 what=f"{self} to be CONNECTED",
                 node=self.node.name,
                 look=lambda: self._state_until(deadline),
-                met=lambda state: state == "CONNECTED",
+                met=lambda state: state in ("CONNECTED", _ENDED),
                 seen=lambda state: f"{state}; {self.last_words()}",
                 logs=self.log,
             ),
             within=_CONNECTED_WITHIN,
         )
+        self._raise_if_ended()
 
     def stop(self, signal: str = "TERM") -> None:
         """Signal the process and wait until it is gone; TERM lets it say good-bye, KILL does not."""
@@ -134,12 +146,26 @@ class OpenVpn:
 
     def last_words(self) -> str:
         """The last line of the log that says something; that we asked it is no news."""
-        lines = (line for line in reversed(self.log_lines()) if line.strip() and " MANAGEMENT: " not in line)
-        return next(lines, "its log is empty")
+        lines = (line for line in reversed(self.log_lines()) if line.strip())
+        return next((line for line in lines if not _SAYS_NOTHING.search(line)), "its log is empty")
 
     def _state_until(self, deadline: float) -> str:
-        with self.management() as management:
-            return management.wait_for_state("CONNECTED", deadline).name
+        try:
+            with self.management() as management:
+                return management.wait_for_state("CONNECTED", deadline).name
+        except ManagementError:
+            if self._ended():
+                return _ENDED
+            raise
+
+    def _ended(self) -> bool:
+        return self._runs is not None and not self._runs()
+
+    def _raise_if_ended(self) -> None:
+        if self._ended():
+            lines = self.log_lines()
+            fatal = [before for before, line in pairwise(lines) if line.endswith(_FATAL)]
+            raise EnvironmentBroken(f"{self.node.name}: {self} ended: {fatal[-1] if fatal else self.last_words()}")
 
 
 class RunningTunnel:

@@ -1,0 +1,144 @@
+"""What the containers of the article's lab are: what they may, what they have, and what the host has of them."""
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from lab.catalogue import load
+from lab.engine import Engine
+from lab.lab import Lab
+from lab.owner import this_process
+from tests.engine.conftest import new_name
+
+pytestmark = pytest.mark.docker
+
+ROUTERS = ("hq", "branch")
+HOSTS = ("hq-lan", "branch-lan")
+NODES = (*ROUTERS, "transit", *HOSTS)
+
+Facts = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def article(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The article's lab; the tests here only look at it."""
+    name = new_name()
+    directory = tmp_path_factory.mktemp("article") / name
+    lab = Lab.deploy(load("article", name=name), engine=engine, directory=directory, owner=this_process())
+    yield lab
+    lab.destroy()
+
+
+@pytest.fixture(scope="module")
+def facts(article: Lab, client: docker.DockerClient) -> dict[str, Facts]:
+    """What Docker says of each container."""
+    return {name: client.api.inspect_container(i.container) for name, i in article.nodes.items()}
+
+
+def capabilities(facts: Facts) -> set[str]:
+    return {name.removeprefix("CAP_") for name in facts["HostConfig"]["CapAdd"] or ()}
+
+
+def test_containers_are_named_as_containerlab_names_them(article: Lab, facts: dict[str, Facts]) -> None:
+    assert {node: f["Name"] for node, f in facts.items()} == {node: f"/clab-{article.name}-{node}" for node in NODES}
+
+
+def test_no_container_has_a_docker_network_or_a_published_port(facts: dict[str, Facts]) -> None:
+    for node, f in facts.items():
+        assert f["HostConfig"]["NetworkMode"] == "none", node
+        assert list(f["NetworkSettings"]["Networks"]) == ["none"], node
+        assert not f["HostConfig"]["PortBindings"], node
+        assert not f["NetworkSettings"]["Ports"], node
+        assert not f["HostConfig"]["PublishAllPorts"], node
+
+
+def test_no_container_is_privileged_or_shares_the_hosts_namespaces(facts: dict[str, Facts]) -> None:
+    for node, f in facts.items():
+        host = f["HostConfig"]
+        assert not host["Privileged"], node
+        assert [host[key] for key in ("PidMode", "UTSMode")] == ["", ""], node
+        assert host["IpcMode"] in ("private", "shareable"), node
+        assert host["CapDrop"] == ["ALL"], node
+
+
+def test_each_node_has_only_the_capabilities_of_its_part(facts: dict[str, Facts]) -> None:
+    for node in (*HOSTS, "transit"):
+        assert capabilities(facts[node]) == {"NET_RAW"}, node
+    for node in ROUTERS:
+        assert {"NET_ADMIN", "NET_RAW", "SYS_ADMIN"} <= capabilities(facts[node])
+        assert not capabilities(facts[node]) & {"SYS_MODULE", "SYS_PTRACE", "SYS_RAWIO", "SYS_BOOT", "MKNOD"}
+
+
+def test_the_kernel_gives_a_host_no_more_than_docker_was_asked_for(article: Lab) -> None:
+    """The control of the test above: what the processes really have."""
+    net_admin = 1 << 12
+    for node, may in ((HOSTS[0], False), ("transit", False), (ROUTERS[0], True)):
+        status = article.node(node).exec("cat", "/proc/1/status").raise_on_error().stdout
+        effective = int(next(line for line in status.splitlines() if line.startswith("CapEff:")).split()[1], 16)
+        assert bool(effective & net_admin) is may, node
+
+
+def test_only_the_ends_of_a_tunnel_have_the_tun_device(article: Lab, facts: dict[str, Facts]) -> None:
+    for node in NODES:
+        devices = [d["PathInContainer"] for d in facts[node]["HostConfig"]["Devices"] or ()]
+        assert devices == (["/dev/net/tun"] if node in ROUTERS else []), node
+        assert article.node(node).exec("test", "-e", "/dev/net/tun").failed is (node not in ROUTERS), node
+
+
+def test_the_topologys_sysctls_hold(article: Lab) -> None:
+    """A new namespace inherits IPv4's settings from the host's own: what the file does not say must not leak in."""
+    for node in NODES:
+        forwards = "0" if node in HOSTS else "1"
+        for key in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
+            assert article.node(node).exec("cat", f"/proc/sys/net/{key}").stdout.strip() == forwards, (node, key)
+
+
+def test_labels_say_whose_the_containers_are(article: Lab, facts: dict[str, Facts]) -> None:
+    for node, f in facts.items():
+        labels = f["Config"]["Labels"]
+        assert labels["openvpn-routing-lab.lab"] == article.name
+        assert labels["openvpn-routing-lab.node"] == node
+        assert labels["openvpn-routing-lab.directory"] == str(article.directory)
+        assert labels["openvpn-routing-lab.owner"] == this_process()
+
+
+def test_configurations_cannot_be_changed_from_inside(article: Lab, facts: dict[str, Facts]) -> None:
+    for node in ROUTERS:
+        writable = {m["Destination"] for m in facts[node]["Mounts"] if m["RW"]}
+        read_only = {m["Destination"] for m in facts[node]["Mounts"] if not m["RW"]}
+        assert writable == {"/var/log/openvpn", "/var/log/frr"}
+        assert read_only == {"/etc/openvpn", "/etc/frr"}
+        result = article.node(node).exec("touch", "/etc/openvpn/mine")
+        assert result.failed
+        assert "Read-only file system" in result.stderr
+    for node in (*HOSTS, "transit"):
+        assert facts[node]["Mounts"] == [], node
+
+
+def test_private_keys_are_for_root_alone(article: Lab) -> None:
+    """On the host and inside; and each end has its own key only, never the authority's."""
+    keys = list(article.directory.rglob("*.key"))
+    assert len(keys) == 3, "the authority's and one for each end"
+    for key in keys:
+        assert stat.S_IMODE(key.stat().st_mode) == 0o600, key
+        assert key.stat().st_uid == 0
+    for node, end in (("hq", "server"), ("branch", "client")):
+        found = article.node(node).exec("find", "/", "-xdev", "-name", "*.key", "-printf", "%m %u %p\n").stdout
+        mounted = article.node(node).exec("find", "/etc/openvpn", "-name", "*.key", "-printf", "%m %u %f\n").stdout
+        assert found == ""
+        assert mounted == f"600 root {end}.key\n"
+    assert not any("PRIVATE KEY" in f.read_text(errors="replace") for f in article.directory.rglob("*.conf"))
+
+
+def test_nothing_secret_is_in_the_environment_or_the_labels(facts: dict[str, Facts]) -> None:
+    assert "PRIVATE KEY" not in json.dumps(facts)
+
+
+def test_the_lab_directory_is_the_one_asked_for(article: Lab, engine: Engine) -> None:
+    assert {i.directory for i in engine.find(article.name)} == {article.directory}
+    assert not Path(".lab", article.name).exists()

@@ -1,0 +1,207 @@
+"""A lab that cannot come up says why in one line, with what the dead printed, and leaves nothing behind."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import docker
+import pytest
+from docker.models.containers import Container
+
+from lab.catalogue import load
+from lab.engine import Engine
+from lab.errors import CommandFailed, EnvironmentBroken, InputError, LabError
+from lab.files import RenderedFile
+from lab.lab import Lab, destroy
+from lab.routing import RouterPlan
+from lab.routing.frr.frr import Frr
+from lab.topology import Topology
+from tests.engine.conftest import IMAGE, PAIR, Deploy, Write, assert_nothing_left
+from tests.engine.test_wires import names_of_host
+
+pytestmark = pytest.mark.docker
+
+Fails = Callable[..., LabError]
+
+
+@pytest.fixture
+def fails(deploy: Deploy, engine: Engine, tmp_path: Path) -> Fails:
+    """Deploy what cannot stand, and return the error once it is clear that nothing is left."""
+
+    def fails(topology: Topology, kind: type[LabError] = EnvironmentBroken) -> LabError:
+        before = names_of_host()
+        with pytest.raises(kind) as caught:
+            deploy(topology)
+        assert_nothing_left(topology.name, engine, tmp_path / "labs" / topology.name)
+        assert names_of_host() - before == set()
+        assert len(str(caught.value).splitlines()) == 1, caught.value
+        return caught.value
+
+    return fails
+
+
+def notes(error: LabError) -> str:
+    return "\n".join(getattr(error, "__notes__", []))
+
+
+@pytest.mark.parametrize(
+    "links",
+    [
+        pytest.param('[{endpoints: ["dying:eth1", "two:eth1"]}]', id="first-end"),
+        pytest.param('[{endpoints: ["two:eth1", "dying:eth1"]}]', id="second-end"),
+        pytest.param("[]", id="no-wire"),
+    ],
+)
+def test_a_node_that_dies_is_named_with_its_last_words(write: Write, fails: Fails, links: str) -> None:
+    nodes = """{dying: {cmd: 'sh -c "echo I give up; exit 3"'}, two: {}}"""
+    error = fails(write(f"nodes: {nodes}\nlinks: {links}"))
+    assert "'dying' ended with exit code 3" in str(error)
+    assert "two" not in str(error)
+    assert notes(error) == "dying printed before it died:\nI give up"
+
+
+def test_a_node_that_dies_later_is_told_in_the_same_words(write: Write, fails: Fails) -> None:
+    """Here the first to notice is a command of the topology's, on another node."""
+    nodes = """
+        dying: {cmd: 'sh -c "until [ -e /die/now ]; do sleep 0.01; done; echo I give up; exit 3"', binds: [die:/die]}
+        two: {exec: ['touch /die/now; until ! ping -c 1 -W 1 192.0.2.1; do :; done; exit 7'], binds: [die:/die]}
+    """
+    links = '- {endpoints: ["dying:eth1", "two:eth1"], ipv4: [192.0.2.1/30, 192.0.2.2/30]}'
+    (directory_of(write) / "die").mkdir()
+    error = fails(write(f"nodes:{nodes}\nlinks:\n  {links}"))
+    assert "'dying' ended with exit code 3" in str(error)
+    assert "I give up" in notes(error)
+
+
+def directory_of(write: Write) -> Path:
+    return write("nodes: {one: {}}").file.parent
+
+
+def test_an_unknown_program_is_named(write: Write, fails: Fails) -> None:
+    error = fails(write("nodes: {one: {cmd: no-such-program}}"))
+    assert "'one' ended with exit code 127" in str(error)
+    assert "no-such-program" in notes(error)
+
+
+def test_an_unknown_entrypoint_is_named(write: Write, fails: Fails) -> None:
+    error = fails(write("nodes: {one: {entrypoint: /no/such/program}, two: {}}"))
+    assert "one" in str(error)
+    assert "/no/such/program" in str(error)
+
+
+@pytest.mark.parametrize("policy", ["IfNotPresent", "Never", "Always"])
+def test_a_missing_image(write: Write, fails: Fails, policy: str) -> None:
+    # A registry that no name leads to (RFC 6761), so that nothing depends on who is reachable.
+    image = "registry.invalid/no-such/image:1"
+    node = f"{{image: {image}, image-pull-policy: {policy}}}"
+    error = fails(write(f"nodes: {{one: {node}, two: {{}}}}"), InputError)
+    assert image in str(error)
+    assert "'one'" in str(error)
+
+
+def test_a_command_that_fails(write: Write, fails: Fails) -> None:
+    error = fails(write("nodes: {one: {exec: ['echo all is well', 'echo no luck >&2; exit 9']}}"), CommandFailed)
+    assert str(error).startswith("one: ")
+    assert "ended with 9: no luck" in str(error)
+
+
+@pytest.fixture
+def foreign(client: docker.DockerClient, name: str) -> Iterator[Container]:
+    """A container of somebody else's that has the name of a node."""
+    container = client.containers.run(IMAGE, name=f"clab-{name}-two", network_mode="none", detach=True)
+    yield container
+    container.remove(force=True)
+
+
+def test_a_container_name_that_is_taken(write: Write, fails: Fails, foreign: Container, name: str) -> None:
+    error = fails(write(PAIR), InputError)
+    assert f"'clab-{name}-two'" in str(error)
+    assert destroy(name) is False
+    foreign.reload()
+    assert foreign.status == "running"
+    assert foreign.exec_run("true").exit_code == 0
+
+
+def test_a_configuration_that_frr_refuses(name: str, fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:
+    render = Frr.render
+
+    def misspelt(self: Frr, plan: RouterPlan) -> Sequence[RenderedFile]:
+        files = render(self, plan)
+        return [
+            RenderedFile(f.path, f"{f.content}\nrooter bgp 65001\n") if f.path.name == "frr.conf" else f for f in files
+        ]
+
+    monkeypatch.setattr(Frr, "render", misspelt)
+    error = fails(load("article", name=name))
+    assert "FRR did not start" in str(error)
+    assert "rooter bgp 65001" in str(error)
+
+
+def test_an_option_that_openvpn_refuses(name: str, fails: Fails) -> None:
+    topology = load("article", name=name, tunnel={"options": {"data-ciphers": ["NO-SUCH-CIPHER"]}})
+    error = fails(topology)
+    assert "OpenVPN server of branch-hq ended" in str(error)
+    assert str(error).startswith("hq: ")
+    assert "NO-SUCH-CIPHER" in str(error) or "data-ciphers" in str(error)
+
+
+def test_a_port_that_is_taken(name: str, fails: Fails) -> None:
+    topology = load("article", name=name)
+    hq = topology.nodes["hq"].model_copy(update={"exec": ("iperf3 --server --daemon --port 1194",)})
+    error = fails(topology.model_copy(update={"nodes": {**topology.nodes, "hq": hq}}))
+    assert "OpenVPN server of branch-hq ended" in str(error)
+    assert "Address already in use" in str(error)
+
+
+def test_a_failed_lab_can_be_kept(write: Write, deploy: Deploy, engine: Engine, name: str) -> None:
+    with pytest.raises(CommandFailed):
+        deploy(write("nodes: {one: {exec: ['exit 9']}}"), keep_failed=True)
+    with Lab.attach(name, engine=engine) as lab:
+        assert not lab.node("one").exec("true").failed
+    assert destroy(name, engine=engine)
+
+
+def test_a_failed_lab_leaves_its_diagnosis(write: Write, deploy: Deploy, tmp_path: Path) -> None:
+    """Also where it fails so early that only the engine knows of it."""
+    for node in ("""{cmd: 'sh -c "echo I give up; exit 3"'}""", "{image: 'registry.invalid/no-such/image:1'}"):
+        into = tmp_path / str(len(node))
+        with pytest.raises(LabError):
+            deploy(write(f"nodes: {{dying: {node}, two: {{}}}}"), diagnose_into=into)
+        assert (into / "two" / "state.txt").read_text().startswith("running ")
+        assert "eth1" not in (into / "two" / "addresses.txt").read_text()
+    assert (
+        tmp_path / str(len("""{cmd: 'sh -c "echo I give up; exit 3"'}""")) / "dying" / "container-output.txt"
+    ).exists()
+
+
+def test_a_directory_of_somebody_elses_is_not_touched(write: Write, deploy: Deploy, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="holds no lab"):
+        deploy(write(PAIR), directory=precious)
+    assert (precious / "thesis.txt").read_text() == "years of work"
+
+
+def test_the_directory_of_a_running_lab_is_not_given_to_another(
+    write: Write, deploy: Deploy, tmp_path: Path, name: str
+) -> None:
+    lab = deploy(write(PAIR))
+    other = write(PAIR).model_copy(update={"name": f"{name}-other"})
+    with pytest.raises(InputError, match=name):
+        deploy(other, directory=lab.directory)
+    assert (lab.directory / "topology.json").exists()
+
+
+@pytest.mark.parametrize("wrong", ["..", ".", "", "../precious", "/"])
+def test_what_cannot_name_a_lab_is_not_taken_down(
+    wrong: str, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`lab down ..` must not take the directory above `.lab` for a lab's, whatever lies in it."""
+    monkeypatch.chdir(tmp_path)
+    for directory in (tmp_path, tmp_path / ".lab", tmp_path / "precious"):
+        directory.mkdir(exist_ok=True)
+        (directory / "topology.json").write_text("somebody's map")
+    with pytest.raises(InputError):
+        destroy(wrong, engine=engine)
+    assert (tmp_path / "topology.json").exists()
+    assert (tmp_path / "precious" / "topology.json").exists()

@@ -1,0 +1,157 @@
+"""What a topology says of a node arrives in its container."""
+
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import docker
+import pytest
+
+from lab.engine import Engine, NodeState
+from lab.lab import Lab
+from lab.owner import this_process
+from tests.engine.conftest import Deploy, Write, new_name, topology
+
+pytestmark = pytest.mark.docker
+
+NODES = r"""
+    nodes:
+      all:
+        env: {FROM_ENV: "a b=c", BOTH: env}
+        env-files: [node.env]
+        binds:
+          - shared:/shared:ro
+          - __clabNodeDir__/own:/own
+          - __clabDir__/nodes:/nodes:ro
+        hostname: another-name
+        sysctls: {net.ipv4.ip_forward: 1, net.ipv4.conf.all.rp_filter: 2}
+        labels: {project: mine}
+        memory: 64MB
+        cpu: 0.5
+        cpu-set: "0"
+        shm-size: 32MB
+        tmpfs: {/scratch: "size=1m,mode=1777"}
+        cap-add: [SYS_TIME]
+        dns: {servers: [192.0.2.53], search: [lab.example], options: [ndots:1]}
+        healthcheck: {test: [CMD, test, -e, /own/sign], interval: 1, timeout: 2, retries: 7, start-period: 3}
+        exec:
+          - echo "$(hostname) __clabNodeName__" > /own/sign
+      someone:
+        user: nobody
+        cmd: sh -c "id -un; exec sleep infinity"
+        entrypoint: /usr/bin/tini --
+      router:
+        sysctls: {net.ipv4.conf.all.forwarding: 1}
+      plain: {}
+    links: []
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A lab whose nodes use every key; the tests here only look at it."""
+    place = tmp_path_factory.mktemp("settings")
+    (place / "shared").mkdir()
+    (place / "shared" / "file").write_text("bound\n")
+    (place / "node.env").write_text("FROM_FILE=file\nBOTH=file\n")
+    name = new_name()
+    lab = Lab.deploy(topology(place, name, NODES), engine=engine, directory=place / "lab", owner=this_process())
+    yield lab
+    lab.destroy()
+
+
+@pytest.fixture(scope="module")
+def facts(lab: Lab, client: docker.DockerClient) -> dict[str, Any]:
+    return {name: client.api.inspect_container(i.container) for name, i in lab.nodes.items()}
+
+
+def told(lab: Lab, node: str, *argv: str) -> str:
+    return lab.node(node).exec(*argv).raise_on_error().stdout.strip()
+
+
+def test_environment(lab: Lab) -> None:
+    seen = dict(line.partition("=")[::2] for line in told(lab, "all", "env").splitlines())
+    assert {key: seen.get(key) for key in ("FROM_ENV", "FROM_FILE", "BOTH")} == {
+        "FROM_ENV": "a b=c",
+        "FROM_FILE": "file",
+        "BOTH": "env",
+    }
+
+
+def test_binds_and_their_variables(lab: Lab) -> None:
+    assert told(lab, "all", "cat", "/shared/file") == "bound"
+    assert lab.node("all").exec("touch", "/shared/mine").failed
+    told(lab, "all", "touch", "/own/mine")
+    assert (lab.directory / "nodes" / "all" / "own" / "mine").exists()
+    assert "all" in told(lab, "all", "ls", "/nodes").split()
+
+
+def test_hostname_and_exec(lab: Lab) -> None:
+    """`exec` runs in the node, by a shell, when the wires are there."""
+    assert told(lab, "all", "cat", "/own/sign") == "another-name all"
+    assert told(lab, "router", "hostname") == "router"
+
+
+def test_sysctls(lab: Lab) -> None:
+    assert told(lab, "all", "cat", "/proc/sys/net/ipv4/ip_forward") == "1"
+    assert told(lab, "all", "cat", "/proc/sys/net/ipv4/conf/all/rp_filter") == "2"
+    # The same setting by its other name.
+    assert told(lab, "router", "cat", "/proc/sys/net/ipv4/ip_forward") == "1"
+
+
+def test_sysctls_that_nobody_set_are_not_the_hosts(lab: Lab) -> None:
+    """A new namespace inherits IPv4's settings from the host's own, which forwards where Docker has a bridge."""
+    told_all = told(lab, "plain", "cat", *(f"/proc/sys/net/ipv4/{key}" for key in ("ip_forward", "conf/all/rp_filter")))
+    assert told_all.split() == ["0", "0"]
+
+
+def test_limits(lab: Lab, facts: dict[str, Any]) -> None:
+    host = facts["all"]["HostConfig"]
+    assert host["Memory"] == 64 << 20
+    assert host["NanoCpus"] == 500_000_000
+    assert host["CpusetCpus"] == "0"
+    assert host["ShmSize"] == 32 << 20
+    assert "size=1024k" in told(lab, "all", "grep", " /scratch ", "/proc/mounts")
+    assert told(lab, "all", "grep", "Cpus_allowed_list", "/proc/self/status").split()[-1] == "0"
+
+
+def test_capabilities_are_added(facts: dict[str, Any]) -> None:
+    assert {c.removeprefix("CAP_") for c in facts["all"]["HostConfig"]["CapAdd"]} == {"NET_RAW", "SYS_TIME"}
+
+
+def test_labels(facts: dict[str, Any]) -> None:
+    assert facts["all"]["Config"]["Labels"]["project"] == "mine"
+    assert facts["all"]["Config"]["Labels"]["openvpn-routing-lab.node"] == "all"
+
+
+def test_resolver(lab: Lab, facts: dict[str, Any]) -> None:
+    assert facts["all"]["HostConfig"]["Dns"] == ["192.0.2.53"]
+    assert facts["all"]["HostConfig"]["DnsSearch"] == ["lab.example"]
+    assert facts["all"]["HostConfig"]["DnsOptions"] == ["ndots:1"]
+
+
+def test_health_check(facts: dict[str, Any]) -> None:
+    check = facts["all"]["Config"]["Healthcheck"]
+    assert check["Test"] == ["CMD", "test", "-e", "/own/sign"]
+    assert (check["Interval"], check["Timeout"], check["StartPeriod"]) == (10**9, 2 * 10**9, 3 * 10**9)
+    assert check["Retries"] == 7
+
+
+def test_user_command_and_entrypoint(lab: Lab, facts: dict[str, Any]) -> None:
+    assert told(lab, "someone", "id", "-un") == "nobody"
+    assert lab.engine.output(lab.nodes["someone"]) == "nobody"
+    assert facts["someone"]["Config"]["Entrypoint"] == ["/usr/bin/tini", "--"]
+
+
+def test_startup_delay(write: Write, deploy: Deploy, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The node does not exist while its delay runs; the clock is the test's own."""
+    topology = write("nodes: {late: {startup-delay: 1000}}")
+    slept: list[tuple[float, int]] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append((seconds, len(engine.find(topology.name))))
+
+    monkeypatch.setattr("lab.lab.time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
+    assert deploy(topology).nodes["late"].state is NodeState.RUNNING
+    assert slept == [(1000, 0)]
