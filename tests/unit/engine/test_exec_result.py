@@ -1,0 +1,31 @@
+"""How a command inside a node ended."""
+
+import pytest
+
+from lab.engine import ExecResult
+from lab.errors import CommandFailed
+
+
+def result(exit_code: int, stdout: str = "", stderr: str = "") -> ExecResult:
+    return ExecResult("hq", ("ip", "link", "show"), exit_code, stdout, stderr)
+
+
+def test_success_returns_itself() -> None:
+    ended = result(0, "lo\n", "a warning\n")
+    assert not ended.failed
+    assert ended.raise_on_error() is ended
+
+
+@pytest.mark.parametrize(
+    ("stdout", "stderr", "words"),
+    [
+        ("out\n", "first\nlast words\n\n", "last words"),
+        ("told on stdout\n", "  \n", "told on stdout"),
+        ("", "", "no output"),
+    ],
+)
+def test_failure_is_one_line_with_the_last_words(stdout: str, stderr: str, words: str) -> None:
+    with pytest.raises(CommandFailed) as caught:
+        result(137, stdout, stderr).raise_on_error()
+    assert str(caught.value) == f"hq: `ip link show` ended with 137: {words}"
+    assert caught.value.exit_code == 1
