@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -404,6 +404,12 @@ def _all(work: Callable[[Any], Any], items: list[Any]) -> list[Any]:
         return []
     with ThreadPoolExecutor(max_workers=min(_WORKERS, len(items))) as pool:
         futures = [pool.submit(work, item) for item in items]
+        try:
+            wait(futures)
+        except BaseException:
+            # What has begun comes to its end before anybody takes it back.
+            pool.shutdown(cancel_futures=True)
+            raise
     return [future.result() for future in futures]
 
 
