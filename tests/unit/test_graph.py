@@ -65,11 +65,11 @@ def test_no_text_lies_on_another_nor_outside(topology: Topology) -> None:
             x -= width / 2
         boxes.append((x, y - 11, x + width, y + 3, text.text))
     _, _, right, bottom = map(float, root.get("viewBox", "").split())
-    for x1, y1, x2, y2, text in boxes:
-        assert x1 >= 0, text
-        assert y1 >= 0, text
-        assert x2 <= right, text
-        assert y2 <= bottom, text
+    for x1, y1, x2, y2, words in boxes:
+        assert x1 >= 0, words
+        assert y1 >= 0, words
+        assert x2 <= right, words
+        assert y2 <= bottom, words
     for one, other in combinations(boxes, 2):
         apart = one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
         assert apart, (one, other)

@@ -168,3 +168,24 @@ def test_doctor(lab: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     result = lab("doctor")
     assert result.exit_code == 1
     assert "another kernel" in result.stdout
+
+
+def test_setup_prepares_the_engine_and_then_the_images(lab: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr("lab.host.docker_engine.prepare", lambda say: done.append("engine"))
+    monkeypatch.setattr("lab.image.ensure", lambda client, version, say: done.append(version) or version)
+    assert lab("setup").exit_code == 0
+    assert done == ["engine", "2.6", "2.7"]
+    assert lab("setup", "--openvpn", "2.7").exit_code == 0
+    assert done[3:] == ["engine", "2.7"]
+
+
+def test_clean_takes_labs_down_before_it_removes_images(lab: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[int] = []
+    monkeypatch.setattr("lab.host.docker_engine.connect", lambda: None)
+    monkeypatch.setattr("lab.image.remove_all", lambda client, say: left.append(len(lab.engine.instances)))
+    lab.lay_out("one")
+    lab.lay_out("two")
+    assert lab("clean").exit_code == 0
+    assert left == [0]
+    assert list(lab.directory.iterdir()) == []
