@@ -1,8 +1,10 @@
 """`Lab`: the one object that tests, the command line and measurements hold in their hands."""
 
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -14,7 +16,7 @@ from lab.engine import Engine, Instance, NodeState, open_engine
 from lab.engine.node import RunningNode, node_files
 from lab.engine.wires import wire
 from lab.errors import CommandFailed, EnvironmentBroken, ExpectationFailed, InputError, LabError
-from lab.expect import Expectation, wait_for
+from lab.expect import POLL, Expectation, wait_for
 from lab.image import NODE_IMAGE, VERSIONS
 from lab.node import LabNode
 from lab.observe import FibWatch
@@ -32,9 +34,11 @@ from lab.tunnel import RunningTunnel
 Say = Callable[[str], None]
 
 _WORKERS = 8
+_SETTLED_AFTER = 2.0
+"""Seconds in which the engine makes a container at the latest; it takes a tenth of one."""
 _NOTICED_WITHIN = 10.0
 """Seconds that the engine has to notice that a container has ended."""
-READY_WITHIN = 90.0
+READY_WITHIN = 45.0
 """Seconds from the start of the last daemon until sessions and routes stand; it takes two or three."""
 
 
@@ -307,13 +311,28 @@ def destroy(name: str, *, engine: Engine | None = None) -> bool:
     engine = engine or open_engine()
     with locked(name):
         instances = engine.find(name)
-        directories = {i.directory for i in instances} | {LabDirectory.default(name).path}
+        stores = [LabDirectory(d) for d in {i.directory for i in instances} | {LabDirectory.default(name).path}]
         engine.destroy(instances)
+        expected = {node for store in stores for node in store.nodes}
+        _destroy_late(engine, name, expected - {i.node for i in instances})
         found = bool(instances)
-        for store in map(LabDirectory, directories):
+        for store in stores:
             found = found or store.is_ours
             store.remove()
     return found
+
+
+def _destroy_late(engine: Engine, name: str, missing: set[str]) -> None:
+    """Destroy what the engine is only just making: it goes on with it although the process that asked was killed."""
+    until = time.monotonic() + _SETTLED_AFTER
+    while missing and time.monotonic() < until:
+        late = engine.find(name)
+        engine.destroy(late)
+        if late:
+            missing = missing - {i.node for i in late}
+            until = time.monotonic() + _SETTLED_AFTER
+        else:
+            time.sleep(POLL)
 
 
 def _launch(topology: Topology, engine: Engine, directory: Path, owner: str, say: Say) -> dict[str, Instance]:
@@ -403,14 +422,25 @@ def _all(work: Callable[[Any], Any], items: list[Any]) -> list[Any]:
     if not items:
         return []
     with ThreadPoolExecutor(max_workers=min(_WORKERS, len(items))) as pool:
-        futures = [pool.submit(work, item) for item in items]
         try:
+            with _uninterrupted():
+                futures = [pool.submit(work, item) for item in items]
             wait(futures)
         except BaseException:
             # What has begun comes to its end before anybody takes it back.
             pool.shutdown(cancel_futures=True)
             raise
     return [future.result() for future in futures]
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Put off signals: a thread whose start is interrupted runs on, and its pool does not know of it."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _taken(topology: Topology) -> list[Prefix]:

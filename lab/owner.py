@@ -6,6 +6,9 @@ from pathlib import Path
 from lab.engine import Engine
 from lab.lab import destroy
 
+_DEAD = "ZXx"
+"""Of these states only a number is left (proc(5)): nobody has asked yet how the process ended."""
+
 
 def this_process() -> str:
     """A name for this process that no later process can have: its id and the time it started (proc(5))."""
@@ -15,7 +18,7 @@ def this_process() -> str:
 def is_alive(owner: str) -> bool:
     """Whether the process that a lab belongs to still runs."""
     pid, _, started = owner.partition("-")
-    return pid.isdigit() and _started(int(pid)) == started
+    return pid.isdigit() and started != "" and _started(int(pid)) == started
 
 
 def sweep(engine: Engine) -> list[str]:
@@ -32,4 +35,5 @@ def _started(pid: int) -> str:
     except OSError:
         return ""
     # The second field is the command in parentheses, and may hold spaces; the start time is the 22nd.
-    return text.rpartition(")")[2].split()[19]
+    state, *fields = text.rpartition(")")[2].split()
+    return "" if state in _DEAD else fields[18]

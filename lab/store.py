@@ -40,6 +40,14 @@ class LabDirectory:
         """True where a lab has been here; anything else is not touched."""
         return (self.path / _TOPOLOGY).is_file()
 
+    @property
+    def nodes(self) -> frozenset[str]:
+        """The nodes of the lab that has been here; none where that cannot be told."""
+        try:
+            return frozenset(self.load()[0].nodes)
+        except InputError:
+            return frozenset()
+
     def create(self, topology: Topology) -> Authority:
         """Lay out an empty directory for a lab, with a fresh authority, and render all files.
 
@@ -60,9 +68,7 @@ class LabDirectory:
             render(topology, authority, self.roots(topology))
             self._log_directories(topology)
         except OSError as error:
-            raise EnvironmentBroken(
-                f"{self.path}: {error.strerror}: the lab needs to write its files there"
-            ) from error
+            raise EnvironmentBroken(f"{self.path}: {error.strerror}: the lab needs to write its files there") from error
         return authority
 
     def load(self) -> tuple[Topology, Authority]:

@@ -1,0 +1,138 @@
+"""A node in every state it can be in, and what commands inside it say."""
+
+from collections.abc import Iterator
+
+import docker
+import pytest
+
+from lab.engine import Engine, NodeState
+from lab.errors import CommandFailed, EnvironmentBroken, InputError
+from lab.expect import Expectation, wait_for
+from lab.lab import Lab
+from lab.owner import this_process
+from tests.engine.conftest import PAIR, Deploy, Write, new_name, topology
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture(scope="module")
+def pair(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Two nodes; whoever changes one puts it back."""
+    place = tmp_path_factory.mktemp("pair")
+    lab = Lab.deploy(topology(place, new_name(), PAIR), engine=engine, directory=place / "lab", owner=this_process())
+    yield lab
+    lab.destroy()
+
+
+def test_a_commands_result_is_whole(pair: Lab) -> None:
+    script = "echo to stdout; echo to stderr >&2; exit 3"
+    result = pair.node("one").exec("sh", "-c", script)
+    assert result.node == "one"
+    assert result.argv == ("sh", "-c", script)
+    assert (result.exit_code, result.stdout, result.stderr) == (3, "to stdout\n", "to stderr\n")
+    assert result.failed
+    with pytest.raises(CommandFailed, match=r"one: .* ended with 3: to stderr"):
+        result.raise_on_error()
+
+
+def test_a_command_that_succeeds_returns_itself(pair: Lab) -> None:
+    result = pair.node("one").exec("true")
+    assert not result.failed
+    assert result.raise_on_error() is result
+    assert (result.stdout, result.stderr) == ("", "")
+
+
+def test_output_need_not_be_text(pair: Lab) -> None:
+    result = pair.node("one").exec("printf", r"\377\376caf\303\251\n")
+    assert result.exit_code == 0
+    assert result.stdout == "��café\n"
+
+
+def test_output_may_be_long(pair: Lab) -> None:
+    """More than any pipe or frame holds, on both streams at once."""
+    result = pair.node("one").exec("sh", "-c", "seq 100000; seq 100000 >&2")
+    assert result.stdout == result.stderr
+    assert result.stdout.splitlines() == [str(number) for number in range(1, 100001)]
+
+
+def test_a_program_that_does_not_exist(pair: Lab) -> None:
+    result = pair.node("one").exec("no-such-program")
+    assert result.exit_code in (126, 127)
+    with pytest.raises(CommandFailed, match="no-such-program"):
+        result.raise_on_error()
+
+
+def test_arguments_are_not_touched_by_a_shell(pair: Lab) -> None:
+    argument = "a  b $HOME `id` 'q' \" * ; & | \\ ü"
+    assert pair.node("one").exec("printf", "%s", argument).stdout == argument
+
+
+def test_a_spawned_command_tells_whether_it_runs(pair: Lab) -> None:
+    one = pair.node("one")
+    one.exec("mkfifo", "/tmp/go").raise_on_error()  # noqa: S108 - in the node
+    runs = one.running.spawn(("sh", "-c", "read line < /tmp/go"))
+    assert runs()
+    one.exec("sh", "-c", "echo now > /tmp/go").raise_on_error()
+    wait_for(Expectation("the command to end", "one", runs, lambda runs: not runs), within=30)
+
+
+def state_of(lab: Lab, node: str) -> NodeState:
+    return lab.nodes[node].state
+
+
+def test_a_paused_node_keeps_its_wires_and_goes_on(pair: Lab, engine: Engine) -> None:
+    one, two = pair.node("one"), pair.node("two")
+    engine.pause(pair.nodes["two"])
+    try:
+        assert state_of(pair, "two") is NodeState.PAUSED
+        with pytest.raises(InputError, match=f"node 'two' of lab '{pair.name}' is not running: it is paused"):
+            pair.instance("two")
+        with pytest.raises(EnvironmentBroken, match=r"two: .*paused"):
+            two.exec("true")
+        # Its kernel part works on: only its processes are frozen.
+        assert one.echo(two.address("ipv4")).answered
+    finally:
+        engine.resume(pair.nodes["two"])
+    assert state_of(pair, "two") is NodeState.RUNNING
+    assert not two.exec("true").failed
+    assert pair.instance("two").node == "two"
+
+
+def test_a_paused_lab_can_be_taken_down(write: Write, deploy: Deploy, engine: Engine, name: str) -> None:
+    lab = deploy(write(PAIR))
+    engine.pause(lab.nodes["one"])
+    lab.destroy()
+    assert engine.find(name) == []
+
+
+def test_a_stopped_and_an_absent_node_say_so(
+    write: Write, deploy: Deploy, engine: Engine, client: docker.DockerClient
+) -> None:
+    lab = deploy(write(PAIR))
+    instances = lab.nodes
+    assert not lab.node("one").exec("true").failed
+
+    client.containers.get(instances["one"].container).kill()
+    assert lab.nodes["one"].state is NodeState.STOPPED
+    assert lab.nodes["one"].exit_code == 137
+    for look in (lab.node, lab.host, lab.instance):
+        with pytest.raises(InputError, match=f"node 'one' of lab '{lab.name}' is not running: it is stopped"):
+            look("one")
+    assert not lab.node("two").exec("true").failed
+
+    client.containers.get(instances["two"].container).remove(force=True)
+    assert list(lab.nodes) == ["one"]
+    for look in (lab.node, lab.host, lab.instance):
+        with pytest.raises(InputError, match=f"node 'two' of lab '{lab.name}' is not running: it is absent"):
+            look("two")
+    with Lab.attach(lab.name, engine=engine) as attached, pytest.raises(InputError, match="it is absent"):
+        attached.node("two")
+
+
+def test_a_name_that_no_node_has(pair: Lab) -> None:
+    with pytest.raises(InputError, match=r"there is no node 'tow' in lab .*did you mean 'two'"):
+        pair.node("tow")
+    with pytest.raises(InputError, match=r"there is no tunnel 'x'"):
+        pair.tunnel("x")
+    with pytest.raises(InputError, match=r"node 'one' is no router"):
+        pair.router("one")

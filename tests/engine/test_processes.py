@@ -1,0 +1,337 @@
+"""Labs and the processes that made them: killed in the middle, several at once, taken up by another."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+import pytest
+from docker.models.containers import Container
+
+from lab.engine import Engine, NodeState
+from lab.errors import InputError
+from lab.expect import Expectation, wait_for
+from lab.lab import Lab, destroy, running_labs
+from lab.owner import is_alive, sweep, this_process
+from lab.store import LabDirectory
+from lab.topology import Topology
+from tests.engine.conftest import IMAGE, PAIR, Deploy, Write, assert_nothing_left, new_name, topology
+
+pytestmark = pytest.mark.docker
+
+HERE = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Deploying:
+    """A process that deploys a lab below its working directory."""
+
+    process: subprocess.Popen[str]
+    name: str
+    directory: Path
+
+    def read_until(self, start: str) -> str:
+        """Read what it says until a line that begins so, and return that."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith(start):
+                return line.rstrip()
+        raise AssertionError(f"it never said {start!r}")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def close(self) -> int:
+        """Let it end by itself; the lab runs on."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        return self.process.wait()
+
+
+Start = Callable[..., Deploying]
+
+
+@pytest.fixture
+def start(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Start to deploy a lab in another process; killed and taken down at the end, whatever became of it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(HERE))
+    started: list[Deploying] = []
+
+    def start(topology: str = "article", name: str | None = None, *options: str) -> Deploying:
+        name = name or new_name()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.engine.deploying", topology, name, *options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+        )
+        started.append(Deploying(process, name, LabDirectory.default(name).path))
+        return started[-1]
+
+    yield start
+    for deploying in started:
+        deploying.kill()
+        for pipe in (deploying.process.stdin, deploying.process.stdout):
+            if pipe is not None and not pipe.closed:
+                pipe.close()
+        destroy(deploying.name, engine=engine)
+
+
+# --- killed ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def bystander(client: docker.DockerClient, name: str) -> Iterator[Container]:
+    """A container that is called as a node would be, and is somebody else's."""
+    container = client.containers.run(IMAGE, name=f"clab-{name}-hq2", network_mode="none", detach=True)
+    try:
+        yield container
+    finally:
+        container.remove(force=True)
+
+
+def when_a_container_exists(deploying: Deploying, engine: Engine) -> None:
+    deploying.read_until("starting 5 nodes")
+    wait_for(Expectation("a container", deploying.name, lambda: engine.find(deploying.name), bool), within=30)
+
+
+def when_the_directory_exists(deploying: Deploying, engine: Engine) -> None:
+    deploying.read_until("starting 5 nodes")
+
+
+def while_wiring(deploying: Deploying, engine: Engine) -> None:
+    deploying.read_until("wiring")
+
+
+def when_wired(deploying: Deploying, engine: Engine) -> None:
+    deploying.read_until("starting OpenVPN")
+
+
+def while_daemons_start(deploying: Deploying, engine: Engine) -> None:
+    deploying.read_until("starting frr")
+    log = deploying.directory / "nodes/hq/var/log/openvpn/branch-hq.server.log"
+    wait_for(Expectation("OpenVPN's log", "hq", log.exists, bool), within=30)
+
+
+def while_it_waits_for_routes(deploying: Deploying, engine: Engine) -> None:
+    deploying.read_until("waiting")
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        when_the_directory_exists,
+        when_a_container_exists,
+        while_wiring,
+        when_wired,
+        while_daemons_start,
+        while_it_waits_for_routes,
+    ],
+)
+def test_after_kill_9_all_of_the_lab_is_found_and_nothing_else(
+    moment: Callable[[Deploying, Engine], None],
+    start: Start,
+    write: Write,
+    deploy: Deploy,
+    engine: Engine,
+    client: docker.DockerClient,
+) -> None:
+    other = deploy(write(PAIR))
+    deploying = start()
+    with bystander(client, deploying.name) as container:
+        moment(deploying, engine)
+        deploying.kill()
+        assert deploying.directory.exists()
+
+        assert destroy(deploying.name, engine=engine)
+
+        assert_nothing_left(deploying.name, engine, deploying.directory)
+        assert not deploying.directory.parent.exists(), "`.lab` goes with the last lab in it"
+        container.reload()
+        assert container.status == "running"
+        assert container.exec_run("true").exit_code == 0
+    assert other.name in running_labs(engine)
+    for family in ("ipv4", "ipv6"):
+        other.node("one").expect_reaches(other.node("two").address(family))
+    assert not destroy(deploying.name, engine=engine), "it is gone already"
+
+
+def test_after_kill_9_the_same_lab_can_be_brought_up_when_its_rest_is_down(start: Start, engine: Engine) -> None:
+    killed = start()
+    when_a_container_exists(killed, engine)
+    killed.kill()
+    again = start("article", killed.name)
+    refusal = again.read_until("InputError")
+    assert f"`lab down {killed.name}`" in refusal
+    assert again.close() == 2
+    destroy(killed.name, engine=engine)
+    third = start("article", killed.name)
+    third.read_until("up")
+
+
+# --- swept -------------------------------------------------------------------------------------------------
+
+
+def test_the_labs_of_dead_processes_are_swept_and_no_others(
+    start: Start, write: Write, deploy: Deploy, engine: Engine, tmp_path: Path
+) -> None:
+    """Labs of others run on this machine too: only what is ours is looked at."""
+    file = str(write(PAIR).file)
+    orphan, nobodys, living = start(file, None, "owned"), start(file), start(file, None, "owned")
+    for deploying in (orphan, nobodys, living):
+        deploying.read_until("up")
+    mine = deploy(write(PAIR), owner=this_process())
+    orphan.kill()
+    nobodys.kill()
+
+    swept = sweep(engine)
+
+    assert orphan.name in swept
+    assert not {nobodys.name, living.name, mine.name} & set(swept)
+    assert_nothing_left(orphan.name, engine, orphan.directory)
+    assert {nobodys.name, living.name, mine.name} <= set(running_labs(engine))
+
+
+def test_a_lab_of_a_zombie_is_an_orphan(start: Start, write: Write, engine: Engine) -> None:
+    """Nobody may have asked yet how a killed process ended, where no init does."""
+    deploying = start(str(write(PAIR).file), None, "owned")
+    deploying.read_until("up")
+    owner = engine.find(deploying.name)[0].owner
+    assert is_alive(owner)
+    deploying.process.kill()
+    stat = Path(f"/proc/{deploying.process.pid}/stat")
+    wait_for(Expectation("a zombie", "test", stat.read_text, lambda text: ") Z " in text), within=30)
+    assert not is_alive(owner)
+    assert deploying.name in sweep(engine)
+
+
+@pytest.mark.parametrize("owner", ["", "-", "1-", "999999999-1", "not-a-process", "-5-5", "1-0"])
+def test_what_names_no_process_is_not_alive(owner: str) -> None:
+    assert not is_alive(owner)
+
+
+def test_this_process_is_alive() -> None:
+    assert is_alive(this_process())
+
+
+# --- several -----------------------------------------------------------------------------------------------
+
+
+def test_of_two_processes_that_want_the_same_name_one_wins(start: Start, write: Write, engine: Engine) -> None:
+    file, name = str(write(PAIR).file), new_name()
+    rivals = [start(file, name) for _ in range(2)]
+    ends = [(rival.process.stdout, rival) for rival in rivals]
+    said = []
+    for stdout, rival in ends:
+        assert stdout is not None
+        line = next(line for line in stdout if line.startswith(("up", "InputError")))
+        said.append(line.split(":")[0].strip())
+        if line.startswith("InputError"):
+            assert f"a lab named {name!r} is running already" in line
+            assert rival.close() == 2
+    assert sorted(said) == ["InputError", "up"]
+    with Lab.attach(name, engine=engine) as lab:
+        lab.node("one").expect_reaches(lab.node("two").address("ipv4"))
+
+
+def test_a_name_that_runs_already_is_refused_and_the_lab_runs_on(write: Write, deploy: Deploy) -> None:
+    lab = deploy(write(PAIR))
+    with pytest.raises(InputError, match=f"a lab named '{lab.name}' is running already"):
+        deploy(write(PAIR))
+    lab.node("one").expect_reaches(lab.node("two").address("ipv6"))
+    assert (lab.directory / "topology.json").exists()
+
+
+def test_two_articles_side_by_side_and_one_goes(start: Start, engine: Engine) -> None:
+    """Two processes bring up the same topology at once, addresses and ports and all."""
+    first, second = start(), start()
+    for deploying in (first, second):
+        deploying.read_until("up")
+        assert deploying.close() == 0
+
+    def crosses(lab: Lab) -> None:
+        for family in ("ipv4", "ipv6"):
+            address = lab.host("branch-lan").address(family)
+            lab.host("hq-lan").expect_reaches(address)
+
+    with Lab.attach(first.name, engine=engine) as one, Lab.attach(second.name, engine=engine) as other:
+        crosses(one)
+        crosses(other)
+        prefix = one.free_prefix("ipv4")
+        with one.router("hq").announced(prefix):
+            one.router("branch").expect_route(prefix)
+            assert prefix not in other.router("branch").fib.routes(), "a route of one lab is in the other"
+        one.destroy()
+        assert_nothing_left(first.name, engine, first.directory)
+        assert second.directory.exists()
+        other.wait_ready()
+        crosses(other)
+
+
+# --- taken up ----------------------------------------------------------------------------------------------
+
+
+def test_another_process_can_do_all_that_the_first_could(start: Start, engine: Engine) -> None:
+    deploying = start()
+    deploying.read_until("up")
+    assert deploying.close() == 0
+
+    with Lab.attach(deploying.name, engine=engine) as lab:
+        assert lab.directory == deploying.directory
+        assert lab.topology.name == deploying.name
+        assert {i.state for i in lab.nodes.values()} == {NodeState.RUNNING}
+        before = lab.tunnel("branch", "hq").status()
+        assert (before.server, before.client) == ("hq", "branch")
+        prefix = lab.free_prefix("ipv6")
+        lab.router("branch").announce(prefix)
+        lab.router("hq").expect_route(prefix, via=lab.tunnel("branch", "hq").device("hq"))
+
+    with Lab.attach(deploying.name, engine=engine) as lab:
+        # Nothing is remembered but in the lab itself: whoever comes next withdraws what the last one announced.
+        lab.router("branch").withdraw(prefix)
+        lab.router("hq").expect_no_route(prefix)
+        tunnel = lab.tunnel("branch", "hq")
+        assert tunnel.status().server_pid == before.server_pid
+        with tunnel.configured(hand_out="client-config-dir"):
+            # The authority's key was there to issue certificates from.
+            lab.wait_ready()
+        lab.wait_ready()
+
+
+def test_a_lab_whose_directory_is_gone_can_only_be_taken_down(
+    write: Write, deploy: Deploy, engine: Engine, name: str
+) -> None:
+    lab = deploy(write(PAIR))
+    (lab.directory / "topology.json").unlink()
+    with pytest.raises(InputError) as caught:
+        Lab.attach(name, engine=engine)
+    assert len(str(caught.value).splitlines()) == 1
+    assert str(lab.directory) in str(caught.value)
+    assert destroy(name, engine=engine)
+    assert engine.find(name) == []
+
+
+def test_a_name_that_no_lab_has(engine: Engine, write: Write, deploy: Deploy) -> None:
+    lab = deploy(write(PAIR))
+    with pytest.raises(InputError, match=rf"no lab named 'life-none' is running; running are .*{lab.name}"):
+        Lab.attach("life-none", engine=engine)
+
+
+def test_a_default_directory_lies_below_the_working_directory_and_goes_with_the_lab(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pair: Topology = topology(tmp_path, name, PAIR)
+    lab = Lab.deploy(pair, engine=engine, owner=this_process())
+    assert lab.directory == tmp_path / ".lab" / name
+    assert (tmp_path / ".lab" / ".gitignore").read_text() == "*\n"
+    assert lab.directory.stat().st_mode & 0o077 in (0, 0o055)
+    monkeypatch.chdir("/")
+    lab.destroy()
+    assert not (tmp_path / ".lab").exists()
