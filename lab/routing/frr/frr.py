@@ -70,8 +70,10 @@ class Frr:
         others = ["bgpd", *(["bfdd"] if plan.bfd else [])]
         result = node.exec("sh", "-c", _START, "start", *others)
         if result.failed:
-            log = node.exec("tail", "-n", "5", "/var/log/frr/start.log").stdout.strip()
-            raise EnvironmentBroken(f"{node.name}: FRR did not start: {' / '.join(log.splitlines())}")
+            raise EnvironmentBroken(f"{node.name}: FRR did not start: {self._start_log(node)}")
+        with Vty(node.root, "bgpd") as bgpd:
+            if f"router bgp {plan.asn}" not in bgpd.ask("show running-config"):
+                raise EnvironmentBroken(f"{node.name}: bgpd did not take its configuration: {self._start_log(node)}")
 
     def stop(self, node: RunningNode, signal: str = "KILL") -> None:
         """Kill all daemons; with KILL they have no time to withdraw their routes from the kernel."""
@@ -132,6 +134,10 @@ class Frr:
             except EnvironmentBroken as error:
                 texts[file] = f"{error}\n"
         return texts
+
+    def _start_log(self, node: RunningNode) -> str:
+        log = node.files / self.logs.relative_to("/") / "start.log"
+        return " / ".join(log.read_text(errors="replace").splitlines()[-5:]) if log.exists() else "it left no log"
 
     def _networks(
         self, node: RunningNode, plan: RouterPlan, command: str, prefixes: Iterable[Prefix]
