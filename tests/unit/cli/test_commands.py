@@ -173,7 +173,12 @@ def test_doctor(lab: Program, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_setup_prepares_the_engine_and_then_the_images(lab: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
     monkeypatch.setattr("lab.host.docker_engine.prepare", lambda say: done.append("engine"))
-    monkeypatch.setattr("lab.image.ensure", lambda client, version, say: done.append(version) or version)
+
+    def ensure(_: object, version: str, __: object) -> str:
+        done.append(version)
+        return version
+
+    monkeypatch.setattr("lab.image.ensure", ensure)
     assert lab("setup").exit_code == 0
     assert done == ["engine", "2.6", "2.7"]
     assert lab("setup", "--openvpn", "2.7").exit_code == 0
