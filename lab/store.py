@@ -58,9 +58,7 @@ class LabDirectory:
             if self.path.exists() and not self.is_ours and any(self.path.iterdir()):
                 raise InputError(f"{self.path} is not empty and holds no lab: choose another directory")
             self.remove()
-            self.path.mkdir(parents=True, exist_ok=True)
-            if self.path.parent.name == HOME.name:
-                (self.path.parent / ".gitignore").write_text("*\n")
+            self._make()
             (self.path / _TOPOLOGY).write_text(topology.model_dump_json(by_alias=True, indent=1))
             authority = Authority.new(f"{topology.name} lab")
             _write(self.path / _CERTIFICATE, authority.certificate, 0o644)
@@ -93,8 +91,21 @@ class LabDirectory:
             return
         shutil.rmtree(self.path)
         home = self.path.parent
-        if home.name == HOME.name and all(entry.name == ".gitignore" for entry in home.iterdir()):
-            shutil.rmtree(home)
+        if home.name != HOME.name:
+            return
+        with _alone_in(home.parent):
+            if home.exists() and all(entry.name == ".gitignore" for entry in home.iterdir()):
+                shutil.rmtree(home)
+
+    def _make(self) -> None:
+        home = self.path.parent
+        if home.name != HOME.name:
+            self.path.mkdir(parents=True, exist_ok=True)
+            return
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with _alone_in(home.parent):
+            self.path.mkdir(parents=True, exist_ok=True)
+            (home / ".gitignore").write_text("*\n")
 
     def _log_directories(self, topology: Topology) -> None:
         for root in self.roots(topology).values():
@@ -124,6 +135,17 @@ def locked(name: str) -> Iterator[None]:
     directory = Path(tempfile.gettempdir()) / "openvpn-routing-lab"
     directory.mkdir(mode=0o1777, exist_ok=True)
     fd = os.open(directory / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    """Keep other processes from making or removing `.lab` here meanwhile."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
