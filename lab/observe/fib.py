@@ -12,8 +12,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from dataclasses import dataclass, replace
+from ipaddress import ip_address, ip_network
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -90,7 +90,7 @@ class FibWatch:
 
     def close(self) -> None:
         """Stop watching; the copy stays as it is."""
-        if self._thread.is_alive():
+        if self._socket.fileno() >= 0:
             os.write(self._waker, b".")
             self._thread.join()
             self._socket.close()
@@ -144,11 +144,12 @@ class FibWatch:
         with self._changed:
             before = self._routes
             self._names = names
-            entries = [entry for message in messages if (entry := self._entry(message)) is not None]
+            unicast = [message for message in messages if message["type"] == _UNICAST]
+            entries = [entry for message in unicast if (entry := self._entry(message)) is not None]
             self._routes = {(entry.prefix, entry.metric): entry for entry in entries}
             if not first:
                 gone = [entry for key, entry in before.items() if key not in self._routes]
-                new = [entry for key, entry in self._routes.items() if key not in before]
+                new = [entry for key, entry in self._routes.items() if before.get(key) != entry]
                 self._events.extend(RouteEvent(now, "delete", entry) for entry in gone)
                 self._events.extend(RouteEvent(now, "add", entry) for entry in new)
             self._version += 1
@@ -178,19 +179,24 @@ class FibWatch:
                 entry = self._entry(message)
                 if entry is None:
                     continue
-                key = (entry.prefix, entry.metric)
-                if message["event"] == "RTM_NEWROUTE":
-                    self._routes[key] = entry
-                    self._events.append(RouteEvent(now, "add", entry))
+                before = self._routes.pop((entry.prefix, entry.metric), None)
+                unicast = message["type"] == _UNICAST
+                if message["event"] == "RTM_NEWROUTE":  # a blackhole takes the place of a route, and is none
+                    after = entry if unicast else None
                 else:
-                    self._routes.pop(key, None)
-                    self._events.append(RouteEvent(now, "delete", entry))
+                    after = _without(before, entry) if unicast else before
+                if after is not None:
+                    self._routes[entry.prefix, entry.metric] = after
+                if after is not None and (after != before or message["event"] == "RTM_NEWROUTE"):
+                    self._events.append(RouteEvent(now, "add", after))
+                elif after is None and before is not None:
+                    self._events.append(RouteEvent(now, "delete", before))
             self._version += 1
             self._changed.notify_all()
         return silent
 
     def _entry(self, message: Any) -> FibEntry | None:
-        if message["event"] not in ("RTM_NEWROUTE", "RTM_DELROUTE") or message["type"] != _UNICAST:
+        if message["event"] not in ("RTM_NEWROUTE", "RTM_DELROUTE"):
             return None
         if (message.get_attr("RTA_TABLE") or message["table"]) != _MAIN_TABLE:
             return None
@@ -211,10 +217,22 @@ class FibWatch:
         if index not in self._names:  # an interface that came later
 
             def work() -> dict[int, str]:
-                return {number: name for number, name in socket.if_nameindex()}
+                return dict(socket.if_nameindex())
 
             self._names.update(self._namespace.run(work))
         return self._names.get(index, f"if{index}")
+
+
+def _without(entry: FibEntry | None, gone: FibEntry) -> FibEntry | None:
+    """What is left of a route: IPv6 gives up the next hops of a multipath route one by one."""
+    if entry is None or entry.prefix.version == 4 or len(entry.next_hops) != len(entry.interfaces):
+        return None
+    lost = set(zip(gone.next_hops, gone.interfaces, strict=False))
+    left = [hop for hop in zip(entry.next_hops, entry.interfaces, strict=True) if hop not in lost]
+    if not lost or not left:
+        return None
+    next_hops, interfaces = zip(*left, strict=True)
+    return replace(entry, next_hops=next_hops, interfaces=interfaces)
 
 
 def _takes_routes_along(message: Any) -> bool:

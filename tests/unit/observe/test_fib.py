@@ -1,0 +1,293 @@
+"""The FIB by events: what appears, what disappears, what the kernel does not tell, and nobody who waits in vain."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.expect import Expectation, wait_for
+from lab.observe import FibWatch, RouteEvent
+from lab.topology import Family, Prefix
+from tests.unit.sandbox import Sandbox, threads
+
+Make = Callable[[], Sandbox]
+SETTLED = 10.0
+
+PREFIX: dict[Family, str] = {"ipv4": "10.9.0.0/24", "ipv6": "2001:db8:9::/64"}
+HOP: dict[Family, str] = {"ipv4": "192.0.2.2", "ipv6": "2001:db8::2"}
+HOP_2: dict[Family, str] = {"ipv4": "192.0.3.2", "ipv6": "2001:db8:3::2"}
+
+
+@pytest.fixture
+def box(sandbox: Make) -> Sandbox:
+    """Two wires, `w1` and `w2`, with the next hops behind them."""
+    made = sandbox()
+    for number, (v4, v6) in enumerate((("192.0.2.1", "2001:db8::1"), ("192.0.3.1", "2001:db8:3::1")), start=1):
+        here, there = f"w{number}", f"p{number}"
+        made.ip(
+            ("link", "add", {"ifname": here, "kind": "veth", "peer": {"ifname": there}}),
+            ("link", "set", {"dev": here, "state": "up"}),
+            ("link", "set", {"dev": there, "state": "up"}),
+            ("addr", "add", {"dev": here, "address": v4, "prefixlen": 24}),
+            ("addr", "add", {"dev": here, "address": v6, "prefixlen": 64, "family": 10, "flags": 2}),
+        )
+    return made
+
+
+@pytest.fixture
+def watch(box: Sandbox) -> Iterator[FibWatch]:
+    with FibWatch(box.namespace) as fib:
+        yield fib
+
+
+def eventually(watch: FibWatch, what: str, met: Callable[[FibWatch], Any]) -> None:
+    """Wait for the kernel's events, which come on their own."""
+    wait_for(
+        Expectation(
+            what=what,
+            node="sandbox",
+            look=lambda: watch,
+            met=lambda fib: bool(met(fib)),
+            seen=lambda fib: ", ".join(map(str, fib.routes())),
+            changed=watch.waiter(),
+        ),
+        within=SETTLED,
+    )
+
+
+def route(verb: str, prefix: str, **more: Any) -> tuple[str, str, dict[str, Any]]:
+    return "route", verb, {"dst": prefix, "family": 10 if ":" in prefix else 2, **more}
+
+
+def actions(events: list[RouteEvent], prefix: str) -> list[str]:
+    return [event.action for event in events if event.entry.prefix == ip_network(prefix)]
+
+
+def test_what_is_there_already_is_known_at_once(box: Sandbox, family: Family) -> None:
+    box.ip(route("add", PREFIX[family], gateway=HOP[family], proto=186))
+    with FibWatch(box.namespace) as watch:
+        entry = watch.route(ip_network(PREFIX[family]))
+        assert entry is not None
+        assert (entry.next_hops, entry.interfaces) == ((ip_address(HOP[family]),), ("w1",))
+        assert entry.protocol == "bgp"
+        assert watch.events() == []
+
+
+def test_routes_on_link_have_no_next_hop_and_local_ones_are_not_shown(watch: FibWatch) -> None:
+    entry = watch.route(ip_network("192.0.2.0/24"))
+    assert entry is not None
+    assert (entry.next_hops, entry.interfaces, entry.protocol) == ((), ("w1",), "kernel")
+    assert watch.route(ip_network("192.0.2.1/32")) is None
+    assert watch.route(ip_network("2001:db8::1/128")) is None
+
+
+def test_routes_come_and_go_by_events_in_order(box: Sandbox, watch: FibWatch, family: Family) -> None:
+    prefix = ip_network(PREFIX[family])
+    before = time.monotonic()
+    box.ip(route("add", PREFIX[family], gateway=HOP[family]))
+    eventually(watch, "the route", lambda fib: prefix in fib.routes(family))
+    assert prefix not in watch.routes("ipv6" if family == "ipv4" else "ipv4")
+    middle = time.monotonic()
+    box.ip(route("del", PREFIX[family], gateway=HOP[family]))
+    eventually(watch, "no route", lambda fib: prefix not in fib.routes())
+    assert watch.route(prefix) is None
+
+    events = [event for event in watch.events() if event.entry.prefix == prefix]
+    assert [event.action for event in events] == ["add", "delete"]
+    assert before <= events[0].time <= middle <= events[1].time <= time.monotonic()
+    assert actions(watch.events(since=middle), PREFIX[family]) == ["delete"]
+
+
+def test_the_lowest_metric_is_the_route_in_use(box: Sandbox, watch: FibWatch, family: Family) -> None:
+    prefix = ip_network(PREFIX[family])
+    box.ip(
+        route("add", PREFIX[family], gateway=HOP[family], priority=20),
+        route("add", PREFIX[family], gateway=HOP_2[family], priority=10),
+        route("add", PREFIX[family], gateway=HOP[family], priority=30),
+    )
+
+    def used(fib: FibWatch) -> list[int]:
+        entry = fib.route(prefix)
+        shown = fib.routes().get(prefix)
+        assert entry == shown
+        return [] if entry is None else [entry.metric]
+
+    eventually(watch, "three routes", lambda fib: len(actions(fib.events(), PREFIX[family])) == 3)
+    assert used(watch) == [10]
+    box.ip(route("del", PREFIX[family], gateway=HOP_2[family], priority=10))
+    eventually(watch, "the second best", lambda fib: used(fib) == [20])
+
+
+def test_default_routes_of_both_families(box: Sandbox, watch: FibWatch, family: Family) -> None:
+    anywhere = ip_network("0.0.0.0/0" if family == "ipv4" else "::/0")
+    box.ip(route("add", str(anywhere), gateway=HOP[family]))
+    eventually(watch, "a default route", lambda fib: anywhere in fib.routes(family))
+    box.ip(route("del", str(anywhere), gateway=HOP[family]))
+    eventually(watch, "no default route", lambda fib: anywhere not in fib.routes())
+
+
+def multipath(family: Family) -> tuple[str, str, dict[str, Any]]:
+    return route("add", PREFIX[family], multipath=[{"gateway": HOP[family]}, {"gateway": HOP_2[family]}])
+
+
+def hops(watch: FibWatch, family: Family) -> set[tuple[str, str]]:
+    entry = watch.route(ip_network(PREFIX[family]))
+    return set() if entry is None else set(zip(map(str, entry.next_hops), entry.interfaces, strict=True))
+
+
+def test_a_multipath_route_has_all_its_next_hops(box: Sandbox, watch: FibWatch, family: Family) -> None:
+    both = {(HOP[family], "w1"), (HOP_2[family], "w2")}
+    box.ip(multipath(family))
+    eventually(watch, "both hops", lambda fib: hops(fib, family) == both)
+    with FibWatch(box.namespace) as later:
+        assert hops(later, family) == both
+    box.ip(route("del", PREFIX[family]))
+    eventually(watch, "no route", lambda fib: not hops(fib, family))
+
+
+def test_a_multipath_route_that_loses_one_next_hop_keeps_the_other(box: Sandbox, watch: FibWatch) -> None:
+    box.ip(multipath("ipv6"))
+    eventually(watch, "both hops", lambda fib: len(hops(fib, "ipv6")) == 2)
+    box.ip(route("del", PREFIX["ipv6"], gateway=HOP["ipv6"]))
+    eventually(watch, "one hop", lambda fib: hops(fib, "ipv6") == {(HOP_2["ipv6"], "w2")})
+    box.ip(route("del", PREFIX["ipv6"], gateway=HOP_2["ipv6"]))
+    eventually(watch, "no route", lambda fib: not hops(fib, "ipv6"))
+    assert actions(watch.events(), PREFIX["ipv6"])[-2:] == ["add", "delete"]
+
+
+def test_a_blackhole_in_a_routes_place_is_no_route(box: Sandbox, watch: FibWatch) -> None:
+    prefix = ip_network(PREFIX["ipv4"])
+    box.ip(route("add", PREFIX["ipv4"], gateway=HOP["ipv4"]))
+    eventually(watch, "the route", lambda fib: prefix in fib.routes())
+    box.ip(route("replace", PREFIX["ipv4"], type="blackhole"))
+    eventually(watch, "no route", lambda fib: prefix not in fib.routes())
+    assert actions(watch.events(), PREFIX["ipv4"]) == ["add", "delete"]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        ("link", "set", {"dev": "w1", "state": "down"}),
+        ("link", "del", {"dev": "w1"}),
+        ("addr", "del", {"dev": "w1", "address": "192.0.2.1", "prefixlen": 24}),
+    ],
+    ids=["down", "gone", "last address gone"],
+)
+def test_routes_that_go_with_their_interface_go_though_the_kernel_does_not_say_so(
+    box: Sandbox, watch: FibWatch, how: tuple[str, str, dict[str, Any]]
+) -> None:
+    routed, kept = ip_network(PREFIX["ipv4"]), ip_network("10.8.0.0/24")
+    box.ip(route("add", str(routed), gateway=HOP["ipv4"]), route("add", str(kept), gateway=HOP_2["ipv4"]))
+    eventually(watch, "the routes", lambda fib: {routed, kept} <= fib.routes().keys())
+    box.ip(how)
+    eventually(watch, "no route", lambda fib: routed not in fib.routes())
+    eventually(watch, "no connected route", lambda fib: ip_network("192.0.2.0/24") not in fib.routes())
+    assert kept in watch.routes()
+    assert actions(watch.events(), str(routed)) == ["add", "delete"]
+
+
+def test_a_route_is_told_gone_once(box: Sandbox, watch: FibWatch) -> None:
+    prefix = ip_network(PREFIX["ipv6"])
+    box.ip(route("add", str(prefix), gateway=HOP["ipv6"]))
+    eventually(watch, "the route", lambda fib: prefix in fib.routes())
+    box.ip(("link", "set", {"dev": "w1", "state": "down"}))
+    eventually(watch, "no route", lambda fib: prefix not in fib.routes())
+    # A later event shows that all earlier ones have been taken in.
+    box.ip(route("add", "10.8.0.0/24", gateway=HOP_2["ipv4"]))
+    eventually(watch, "a later route", lambda fib: ip_network("10.8.0.0/24") in fib.routes())
+    assert actions(watch.events(), str(prefix)) == ["add", "delete"]
+
+
+def test_an_interface_that_came_later_has_its_name(box: Sandbox, watch: FibWatch) -> None:
+    box.ip(
+        ("link", "add", {"ifname": "late", "kind": "veth", "peer": {"ifname": "late-peer"}}),
+        ("link", "set", {"dev": "late", "state": "up"}),
+        ("addr", "add", {"dev": "late", "address": "192.0.4.1", "prefixlen": 24}),
+    )
+    connected = ip_network("192.0.4.0/24")
+    eventually(watch, "the connected route", lambda fib: fib.route(connected))
+    entry = watch.route(connected)
+    assert entry is not None
+    assert entry.interfaces == ("late",)
+
+
+def test_a_burst_is_complete(box: Sandbox, watch: FibWatch) -> None:
+    v4 = [f"10.{n >> 8}.{n & 255}.0/24" for n in range(1000)]
+    v6 = [f"2001:db8:9:{n:x}::/64" for n in range(1000)]
+    calls = [route("add", p, gateway=HOP["ipv4"]) for p in v4] + [route("add", p, gateway=HOP["ipv6"]) for p in v6]
+    wanted: set[Prefix] = set(map(ip_network, [*v4, *v6]))
+    box.ip(*calls)
+    eventually(watch, "2000 routes", lambda fib: wanted <= fib.routes().keys())
+    times = [event.time for event in watch.events()]
+    assert len(times) >= 2000
+    assert times == sorted(times)
+    box.ip(*((what, "del", arguments) for what, _, arguments in calls))
+    eventually(watch, "none of them", lambda fib: not wanted & fib.routes().keys())
+    assert sum(event.action == "delete" for event in watch.events()) == 2000
+
+
+def test_no_change_falls_between_a_look_and_a_wait(box: Sandbox, watch: FibWatch) -> None:
+    prefix = ip_network(PREFIX["ipv4"])
+    wait = watch.waiter()
+    box.ip(route("add", PREFIX["ipv4"], gateway=HOP["ipv4"]))
+    eventually(watch, "the route", lambda fib: prefix in fib.routes())
+    # The change is over before anybody waits for it, and yet the wait returns at once.
+    started = time.monotonic()
+    wait(60)
+    assert time.monotonic() - started < 30
+    # It is told once: the next wait is for the next change.
+    started = time.monotonic()
+    wait(0.2)
+    assert time.monotonic() - started >= 0.2
+
+
+def test_every_waiter_is_woken(box: Sandbox, watch: FibWatch) -> None:
+    prefix = ip_network(PREFIX["ipv4"])
+    woken: list[float] = []
+
+    def wait() -> None:
+        eventually(watch, "the route", lambda fib: prefix in fib.routes())
+        woken.append(time.monotonic())
+
+    waiting = [threading.Thread(target=wait) for _ in range(8)]
+    for thread in waiting:
+        thread.start()
+    box.ip(route("add", PREFIX["ipv4"], gateway=HOP["ipv4"]))
+    for thread in waiting:
+        thread.join(2 * SETTLED)
+    assert len(woken) == 8
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_a_closed_watch_keeps_what_it_saw_and_leaves_nothing_open(box: Sandbox) -> None:
+    before = open_files()
+    watch = FibWatch(box.namespace)
+    assert threads("fib-")
+    watch.close()
+    watch.close()
+    assert open_files() == before
+    assert not threads("fib-")
+    assert ip_network("192.0.2.0/24") in watch.routes()
+
+
+def test_a_watch_outlives_its_node_and_can_be_closed(sandbox: Make) -> None:
+    box, other = sandbox(), sandbox()
+    box.ip(("link", "add", {"ifname": "w", "kind": "veth", "peer": {"ifname": "p", "net_ns_pid": other.pid}}))
+    before = open_files()
+    with FibWatch(box.namespace) as watch:
+        # The watch's socket keeps the namespace, but there is no process any more to reach it by.
+        box.close()
+        other.ip(("link", "del", {"dev": "p"}))
+        wait_for(
+            Expectation("the end of the watch", "sandbox", lambda: threads("fib-"), lambda alive: not alive),
+            within=SETTLED,
+        )
+        assert watch.routes("ipv4") == {}
+    assert open_files() < before, "the child's pipes are closed, and nothing of the watch is open"
