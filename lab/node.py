@@ -99,9 +99,7 @@ class LabNode:
 
         def there() -> dict[Prefix, FibEntry]:
             routes = self.fib.routes()
-            return {
-                p: routes[p] for p in wanted if p in routes and (via is None or via in routes[p].interfaces)
-            }
+            return {p: routes[p] for p in wanted if p in routes and (via is None or via in routes[p].interfaces)}
 
         suffix = f" through {via}" if via else ""
         return wait_for(

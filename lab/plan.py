@@ -41,9 +41,7 @@ def static_routes(topology: Topology) -> Mapping[str, list[tuple[Prefix, Address
 def node_spec(topology: Topology, name: str, image: str, directory: Path, owner: str = "") -> NodeSpec:
     """What to launch for a node; `image` is the reference that the engine provided."""
     files = node_files(directory, name)
-    node = substitute(
-        topology.nodes[name].model_copy(update={"image": image}), node_dir=files, lab_dir=directory
-    )
+    node = substitute(topology.nodes[name].model_copy(update={"image": image}), node_dir=files, lab_dir=directory)
     ends_tunnel = any(name in (t.server, t.client) for t in topology.tunnels)
     router = node.intent.router
     needed = list(_BASIC)

@@ -12,7 +12,7 @@ one. What a killed test run left behind is swept by the next.
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,12 +43,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("openvpn-routing-lab", "dynamic routing over OpenVPN")
     group.addoption(
         "--lab-openvpn",
-        action="append",
-        default=[],
-        metavar="VERSION",
-        type=_version,
-        help="run each test that uses a lab with this version of OpenVPN, or with 'all' that there are; may be given "
-        "more than once; the topology decides where it is not given",
+        default=(),
+        metavar="VERSION[,VERSION]",
+        type=_versions,
+        help="run each test that uses a lab with these versions of OpenVPN, or with 'all' that there are; the topology "
+        "decides where it is not given",
     )
     group.addoption(
         "--lab-keep",
@@ -69,14 +68,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def _version(text: str) -> str:
+def _versions(text: str) -> tuple[str, ...]:
     from lab.image import VERSIONS
 
-    if text != "all" and text not in VERSIONS:
-        raise pytest.UsageError(
-            f"--lab-openvpn: there is no version {text!r}; give {', '.join(VERSIONS)} or all"
-        )
-    return text
+    wanted = VERSIONS if text == "all" else tuple(dict.fromkeys(text.split(",")))
+    for version in wanted:
+        if version not in VERSIONS:
+            raise pytest.UsageError(f"--lab-openvpn: no version {version!r}; give {', '.join(VERSIONS)} or all")
+    return wanted
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -106,16 +105,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker("topology")
     if marker is not None and marker.kwargs.get("openvpn"):
         return
-    given: Sequence[str] = metafunc.config.getoption("--lab-openvpn")
-    if not given:
+    wanted: tuple[str, ...] = metafunc.config.getoption("--lab-openvpn")
+    if not wanted:
         return
-    from lab.image import VERSIONS
-
-    wanted = VERSIONS if "all" in given else tuple(dict.fromkeys(given))
     # The scope lets pytest run the tests of one version together.
-    metafunc.parametrize(
-        "lab_openvpn", wanted, ids=[f"openvpn-{v}" for v in wanted], indirect=True, scope="session"
-    )
+    metafunc.parametrize("lab_openvpn", wanted, ids=[f"openvpn-{v}" for v in wanted], indirect=True, scope="session")
 
 
 # --- fixtures ----------------------------------------------------------------------------------------------------
@@ -133,9 +127,7 @@ def lab(request: pytest.FixtureRequest, lab_openvpn: str | None) -> Iterator["La
     """A running lab of the topology that the marker `topology` names."""
     marker = request.node.get_closest_marker("topology")
     if marker is None or len(marker.args) != 1:
-        pytest.fail(
-            'the fixture `lab` needs a marker: @pytest.mark.topology("article"), or a path', pytrace=False
-        )
+        pytest.fail('the fixture `lab` needs a marker: @pytest.mark.topology("article"), or a path', pytrace=False)
     wanted = Wanted.of(request, *marker.args, version=lab_openvpn, **marker.kwargs)
     pool = request.config.stash[_POOL]
     try:

@@ -175,7 +175,5 @@ class Router(LabNode):
     def _ends_in(self, prefix: Prefix, host: LabNode) -> tuple[tuple[str, Interface], tuple[str, Interface]]:
         if prefix.num_addresses < 4:
             raise InputError(f"{prefix} has no room for a router and a host")
-        ours, theirs = (
-            ip_interface((prefix.network_address + offset, prefix.prefixlen)) for offset in (1, 2)
-        )
+        ours, theirs = (ip_interface((prefix.network_address + offset, prefix.prefixlen)) for offset in (1, 2))
         return (self.interface_to(host).interface, ours), (host.interface_to(self).interface, theirs)

@@ -74,6 +74,10 @@ class LabDirectory:
         try:
             topology = Topology.model_validate_json((self.path / _TOPOLOGY).read_text())
             authority = Authority.load((self.path / _CERTIFICATE).read_text(), (self.path / _KEY).read_text())
+        except PermissionError as error:
+            raise EnvironmentBroken(
+                f"{self.path}: {error.strerror}: a lab is its owner's: run this as root, or with sudo"
+            ) from error
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{self.path} does not hold the lab's files any more ({str(error).splitlines()[0]}): "

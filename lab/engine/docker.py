@@ -215,12 +215,17 @@ class DockerEngine:
             node=labels[LABEL_NODE],
             container=facts["Name"].lstrip("/"),
             image=facts["Config"]["Image"],
-            state=_STATES[facts["State"]["Status"]],
+            state=_state(facts["State"]),
             directory=Path(labels[LABEL_DIRECTORY]),
             owner=labels.get(LABEL_OWNER, ""),
             pid=facts["State"]["Pid"],
             exit_code=facts["State"]["ExitCode"] if facts["State"]["Status"] in ("exited", "dead") else None,
         )
+
+
+def _state(state: dict[str, Any]) -> NodeState:
+    # Docker's successors have more words, such as `stopping`; whether it runs is said apart from them.
+    return _STATES.get(state["Status"], NodeState.RUNNING if state.get("Running") else NodeState.STOPPED)
 
 
 def _settings(api: Any, spec: NodeSpec) -> dict[str, Any]:
@@ -291,8 +296,7 @@ def _healthcheck(node: Node) -> Healthcheck | None:
 
 def _bytes(amount: str) -> int:
     """containerlab's units are those of everyday (`1 GiB`, `512MB`); Docker's SDK knows one letter."""
-    size = int(parse_bytes(re.sub(r"(?i)\s*([kmgt])i?b?$", r"\1", amount.strip())))
-    return size
+    return int(parse_bytes(re.sub(r"(?i)\s*([kmgt])i?b?$", r"\1", amount.strip())))
 
 
 def _reason(error: Exception) -> str:

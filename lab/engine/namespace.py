@@ -69,7 +69,7 @@ class Namespace:
             try:
                 self.enter()
                 result.append(work())
-            except BaseException as error:  # noqa: BLE001 - handed to the caller's thread
+            except BaseException as error:  # handed to the caller's thread
                 failure.append(error)
 
         thread = threading.Thread(target=inside, name=f"netns-{self.pid}")

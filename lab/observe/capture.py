@@ -64,7 +64,10 @@ class Capture:
         keep: int = _KEPT,
         sink: Callable[[CapturedPacket], None] | None = None,
     ) -> None:
-        """Listen on `interface` of the node called `node` in messages; `sink` gets each packet at once, instead of the packets being kept."""
+        """Listen on `interface`; messages call the node `node`.
+
+        At most `keep` packets are held, or none where `sink` takes each of them at once.
+        """
         self.node = node
         self.interface = interface
         self._packets: deque[CapturedPacket] = deque(maxlen=keep)

@@ -78,9 +78,7 @@ def send(namespace: Namespace, packet: Any) -> None:
     namespace.run(work)
 
 
-def _echo(
-    source: str, destination: Address, count: int, packet_size: int, interval: float, wait: float
-) -> Echo:
+def _echo(source: str, destination: Address, count: int, packet_size: int, interval: float, wait: float) -> Echo:
     version = destination.version
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     protocol = socket.IPPROTO_ICMP if version == 4 else socket.IPPROTO_ICMPV6

@@ -54,12 +54,12 @@ def test_without_iroute_bgp_is_up_and_traffic_is_dropped(lab: Lab, hq: Site, bra
         expect_control_plane(lab, hq, branch)
         size = tunnel.server.log_size()
         for family in ("ipv4", "ipv6"):
-            expect_dropped(hq, branch, family)  # type: ignore[arg-type]
-            source = branch.host.address(family)  # type: ignore[arg-type]
+            expect_dropped(hq, branch, family)
+            source = branch.host.address(family)
             assert f"[{source}]" in expect_log(tunnel.server, f"{DROPPED} [{source}]", size)
     expect_control_plane(lab, hq, branch)
     for family in ("ipv4", "ipv6"):
-        expect_passes(hq, branch, family)  # type: ignore[arg-type]
+        expect_passes(hq, branch, family)
 
 
 def test_with_the_ipv4_iroute_only_ipv6_alone_is_dropped(lab: Lab, hq: Site, branch: Site) -> None:
@@ -73,7 +73,7 @@ def test_with_the_ipv4_iroute_only_ipv6_alone_is_dropped(lab: Lab, hq: Site, bra
         assert not tunnel.server.log_lines(f"{DROPPED} [{branch.host.address('ipv4')}]", since=size)
     expect_control_plane(lab, hq, branch)
     for family in ("ipv4", "ipv6"):
-        expect_passes(hq, branch, family)  # type: ignore[arg-type]
+        expect_passes(hq, branch, family)
 
 
 def test_the_client_rejects_a_pushed_iroute_and_works_all_the_same(lab: Lab, hq: Site, branch: Site) -> None:
@@ -85,7 +85,7 @@ def test_the_client_rejects_a_pushed_iroute_and_works_all_the_same(lab: Lab, hq:
         assert expect_log(tunnel.client, rejection, size)
         expect_control_plane(lab, hq, branch)
         for family in ("ipv4", "ipv6"):
-            expect_passes(hq, branch, family)  # type: ignore[arg-type]
+            expect_passes(hq, branch, family)
     expect_control_plane(lab, hq, branch)
 
 
@@ -99,5 +99,5 @@ def test_both_ways_to_hand_out_the_iroute_work(lab: Lab, hq: Site, branch: Site,
         assert expect_log(tunnel.server, "MULTI: internal route ::/0 -> branch/", size)
         expect_control_plane(lab, hq, branch)
         for family in ("ipv4", "ipv6"):
-            expect_passes(hq, branch, family)  # type: ignore[arg-type]
+            expect_passes(hq, branch, family)
     expect_control_plane(lab, hq, branch)

@@ -26,9 +26,7 @@ def echo_request(source: Address, destination: Address) -> Packet:
 
 def carries_request(packet: CapturedPacket) -> bool:
     decoded = packet.decode()
-    return MARK in packet.data and (
-        (ICMP in decoded and decoded[ICMP].type == 8) or ICMPv6EchoRequest in decoded
-    )
+    return MARK in packet.data and ((ICMP in decoded and decoded[ICMP].type == 8) or ICMPv6EchoRequest in decoded)
 
 
 def test_the_packet_inside_tun_is_the_one_sent(family: Family, direction: tuple[Site, Site]) -> None:
@@ -67,12 +65,12 @@ def test_on_the_transit_link_there_is_only_the_tunnel(lab: Lab, hq: Site, branch
     tunnel = lab.tunnel("branch", "hq").tunnel
     transit = lab.node("transit")
     outer = {hq.router.address("ipv4"), branch.router.address("ipv4")}
-    inner = [site.host.address(family) for site in (hq, branch) for family in ("ipv4", "ipv6")]  # type: ignore[arg-type]
+    inner = [site.host.address(family) for site in (hq, branch) for family in ("ipv4", "ipv6")]
     secrets = [MARK, *(address.packed for address in inner)]
     with transit.capture("eth1") as left, transit.capture("eth2") as right:
         for family in ("ipv4", "ipv6"):
             with branch.host.capture("eth1") as at_host:
-                hq.host.send(echo_request(hq.host.address(family), branch.host.address(family)))  # type: ignore[arg-type]
+                hq.host.send(echo_request(hq.host.address(family), branch.host.address(family)))
                 at_host.expect("the request", carries_request)
 
     for capture in (left, right):

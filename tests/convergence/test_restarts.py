@@ -31,7 +31,7 @@ def test_routes_vanish_with_the_process_and_return_with_it(lab: Lab, hq: Site, b
     for site, prefixes in learnt:
         site.router.expect_route(prefixes, via=site.device, within=60, since=started)
     for family in ("ipv4", "ipv6"):
-        hq.host.expect_reaches(branch.host.address(family), since=started)  # type: ignore[arg-type]
+        hq.host.expect_reaches(branch.host.address(family), since=started)
 
     after = tunnel.status()
     survivor = "server" if end == "client" else "client"

@@ -59,9 +59,7 @@ class Frr:
         """frr.conf, and the files that Debian's service and vtysh read."""
         environment = templates("lab.routing.frr")
         return [
-            RenderedFile(
-                self.configuration / name, environment.get_template(f"{name}.j2").render(router=plan)
-            )
+            RenderedFile(self.configuration / name, environment.get_template(f"{name}.j2").render(router=plan))
             for name in ("frr.conf", "daemons", "vtysh.conf")
         ]
 
@@ -139,9 +137,7 @@ class Frr:
         log = node.files / self.logs.relative_to("/") / "start.log"
         return " / ".join(log.read_text(errors="replace").splitlines()[-5:]) if log.exists() else "it left no log"
 
-    def _networks(
-        self, node: RunningNode, plan: RouterPlan, command: str, prefixes: Iterable[Prefix]
-    ) -> None:
+    def _networks(self, node: RunningNode, plan: RouterPlan, command: str, prefixes: Iterable[Prefix]) -> None:
         by_family: dict[Family, list[Prefix]] = {}
         for prefix in prefixes:
             by_family.setdefault("ipv4" if isinstance(prefix, IPv4Network) else "ipv6", []).append(prefix)

@@ -48,9 +48,7 @@ class Vty:
         status, text = self._talk(command)
         # 0 is success and 1 a warning, which `show` commands also return for an empty table.
         if status not in (0, 1):
-            raise EnvironmentBroken(
-                f"{self._daemon} refused `{command}`: {text.strip() or f'status {status}'}"
-            )
+            raise EnvironmentBroken(f"{self._daemon} refused `{command}`: {text.strip() or f'status {status}'}")
         return text
 
     def ask_json(self, command: str) -> dict[str, Any]:
@@ -78,11 +76,7 @@ class Vty:
                     raise EnvironmentBroken(f"{self._daemon} ended while it was asked `{command}`")
                 answer += received
         except TimeoutError as error:
-            raise EnvironmentBroken(
-                f"{self._daemon} did not answer `{command}` in {_DEADLINE:.0f} s"
-            ) from error
+            raise EnvironmentBroken(f"{self._daemon} did not answer `{command}` in {_DEADLINE:.0f} s") from error
         except OSError as error:
-            raise EnvironmentBroken(
-                f"{self._daemon} ended while it was asked `{command}`: {error}"
-            ) from error
+            raise EnvironmentBroken(f"{self._daemon} ended while it was asked `{command}`: {error}") from error
         return answer[-1], answer[:-4].decode(errors="replace")
