@@ -40,7 +40,7 @@ test: prepared ## Run every test that this machine can run
 convergence: prepared ## Run the experiment alone: do routes and traffic converge over the tunnel?
 	@$(PYTEST) -m convergence $(ARGS)
 
-bench: prepared ## Measure convergence and write the report
+bench: prepared ## Measure what the lab itself costs, beside bare containers
 	@$(LAB) bench
 
 lint: $(INSTALLED) ## Check style, format and types

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lab.cli import announce, capture, draw, inside, life, machine, observe
+from lab.cli import announce, bench, capture, draw, inside, life, machine, observe
 from lab.cli.errors import Commands
 
 app = typer.Typer(
@@ -50,4 +50,5 @@ app.command(rich_help_panel=_FILES)(draw.graph)
 app.command(rich_help_panel=_FILES)(draw.render)
 app.command(rich_help_panel=_MACHINE)(machine.doctor)
 app.command(rich_help_panel=_MACHINE)(machine.setup)
+app.command(rich_help_panel=_MACHINE)(bench.bench)
 app.command(rich_help_panel=_MACHINE)(machine.clean)

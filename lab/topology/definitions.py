@@ -45,7 +45,7 @@ def read_each(topology: Table, section: str, findings: Findings) -> dict[str, De
 def topology_key(topology: Table, section: str, name: str) -> Key:
     """Return where a name stands in a section."""
     tree = topology.entries[section]
-    assert isinstance(tree, Table)  # noqa: S101 - the section was read already
+    assert isinstance(tree, Table)
     return tree.keys[name]
 
 

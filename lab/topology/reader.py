@@ -71,7 +71,7 @@ def parse(
     if root is not None:
         topology = _read_top(root, vocabulary, name, openvpn, overrides, findings)
     findings.raise_any()
-    assert topology is not None  # noqa: S101 - without a topology there is a mistake
+    assert topology is not None
     return topology
 
 

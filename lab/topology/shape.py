@@ -40,7 +40,7 @@ _FAMILIES = {
 }
 
 
-class Wrong(Exception):  # noqa: N818 - a signal: the mistake itself is noted already
+class Wrong(Exception):
     """A value does not fit; why is among the findings."""
 
 

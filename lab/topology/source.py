@@ -101,7 +101,7 @@ def planted(data: object, at: Place, path: KeyPath) -> Tree:
             return Scalar(at, path, str(data), str(data))
 
 
-class _Stop(Exception):  # noqa: N818 - it ends the reading, the mistake is noted already
+class _Stop(Exception):
     """Nothing after this point can be understood."""
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from lab.expect import Expectation, wait_for
 from lab.lab import Lab
+from lab.router import FAMILIES
 from lab.topology import Family
 from lab.tunnel import OpenVpn
 from tests.convergence.conftest import Site
@@ -53,12 +54,12 @@ def test_without_iroute_bgp_is_up_and_traffic_is_dropped(lab: Lab, hq: Site, bra
     with tunnel.configured(iroute=()):
         expect_control_plane(lab, hq, branch)
         size = tunnel.server.log_size()
-        for family in ("ipv4", "ipv6"):
+        for family in FAMILIES:
             expect_dropped(hq, branch, family)
             source = branch.host.address(family)
             assert f"[{source}]" in expect_log(tunnel.server, f"{DROPPED} [{source}]", size)
     expect_control_plane(lab, hq, branch)
-    for family in ("ipv4", "ipv6"):
+    for family in FAMILIES:
         expect_passes(hq, branch, family)
 
 
@@ -72,7 +73,7 @@ def test_with_the_ipv4_iroute_only_ipv6_alone_is_dropped(lab: Lab, hq: Site, bra
         assert expect_log(tunnel.server, f"{DROPPED} [{branch.host.address('ipv6')}]", size)
         assert not tunnel.server.log_lines(f"{DROPPED} [{branch.host.address('ipv4')}]", since=size)
     expect_control_plane(lab, hq, branch)
-    for family in ("ipv4", "ipv6"):
+    for family in FAMILIES:
         expect_passes(hq, branch, family)
 
 
@@ -84,7 +85,7 @@ def test_the_client_rejects_a_pushed_iroute_and_works_all_the_same(lab: Lab, hq:
     with tunnel.configured(push_iroute=True):
         assert expect_log(tunnel.client, rejection, size)
         expect_control_plane(lab, hq, branch)
-        for family in ("ipv4", "ipv6"):
+        for family in FAMILIES:
             expect_passes(hq, branch, family)
     expect_control_plane(lab, hq, branch)
 
@@ -98,6 +99,6 @@ def test_both_ways_to_hand_out_the_iroute_work(lab: Lab, hq: Site, branch: Site,
         assert tunnel.tunnel.client in line
         assert expect_log(tunnel.server, "MULTI: internal route ::/0 -> branch/", size)
         expect_control_plane(lab, hq, branch)
-        for family in ("ipv4", "ipv6"):
+        for family in FAMILIES:
             expect_passes(hq, branch, family)
     expect_control_plane(lab, hq, branch)

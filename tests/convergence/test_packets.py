@@ -8,6 +8,7 @@ from scapy.packet import Packet, Raw
 
 from lab.lab import Lab
 from lab.observe import CapturedPacket
+from lab.router import FAMILIES
 from lab.topology import Address, Family
 from tests.convergence.conftest import Site
 
@@ -65,10 +66,10 @@ def test_on_the_transit_link_there_is_only_the_tunnel(lab: Lab, hq: Site, branch
     tunnel = lab.tunnel("branch", "hq").tunnel
     transit = lab.node("transit")
     outer = {hq.router.address("ipv4"), branch.router.address("ipv4")}
-    inner = [site.host.address(family) for site in (hq, branch) for family in ("ipv4", "ipv6")]
+    inner = [site.host.address(family) for site in (hq, branch) for family in FAMILIES]
     secrets = [MARK, *(address.packed for address in inner)]
     with transit.capture("eth1") as left, transit.capture("eth2") as right:
-        for family in ("ipv4", "ipv6"):
+        for family in FAMILIES:
             with branch.host.capture("eth1") as at_host:
                 hq.host.send(echo_request(hq.host.address(family), branch.host.address(family)))
                 at_host.expect("the request", carries_request)

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from lab.lab import Lab
+from lab.router import FAMILIES
 from lab.topology import Prefix
 from lab.tunnel import OpenVpn
 from tests.convergence.conftest import Site
@@ -30,7 +31,7 @@ def test_routes_vanish_with_the_process_and_return_with_it(lab: Lab, hq: Site, b
     victim.start()
     for site, prefixes in learnt:
         site.router.expect_route(prefixes, via=site.device, within=60, since=started)
-    for family in ("ipv4", "ipv6"):
+    for family in FAMILIES:
         hq.host.expect_reaches(branch.host.address(family), since=started)
 
     after = tunnel.status()

@@ -121,7 +121,7 @@ def test_an_engine_that_fails_to_answer_is_one_line(monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_a_full_disk_is_named_as_such(error: str, output: str) -> None:
-    assert "the disk is full" in str(build.explain(error, output, "node:2.6", Path("/tmp/x.log")))  # noqa: S108
+    assert "the disk is full" in str(build.explain(error, output, "node:2.6", Path("/tmp/x.log")))
 
 
 @pytest.mark.parametrize(

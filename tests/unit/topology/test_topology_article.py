@@ -138,7 +138,7 @@ def test_every_key_survives_the_round_trip(load: Callable[..., Topology], schema
     assert node.image_pull_policy == "Always"
     assert dict(node.env) == {"A": "1", "B": "a$b", "C": "{{ .Names }}", "D": "", "E": "yes", "F": "2.6"}
     assert node.exec == ("echo n1 __clabDir__", "two\nlines")
-    assert node.tmpfs == ("/run:size=1M", "/tmp")  # noqa: S108 - a path in the node
+    assert node.tmpfs == ("/run:size=1M", "/tmp")
     assert (node.cmd, node.user, node.cpu) == ("null", "0", 0.5)
     assert [link.mtu for link in topology.links] == [1400, 9500, 9500, 9500]
     text = dump(topology)

@@ -1,0 +1,26 @@
+"""`lab bench`: what the lab itself costs, beside bare containers."""
+
+from typing import Annotated
+
+import typer
+
+from lab.cli.choose import AsJson
+from lab.cli.output import print_json, print_table, progress
+
+
+def bench(
+    topology: Annotated[str, typer.Argument(help="A topology's name or file.")] = "article",
+    trials: Annotated[int, typer.Option(min=1, max=100, help="Counted trials, after one to warm up.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what the lab itself costs, and its ratio to a bare `docker run` of the same containers."""
+    from lab.bench import measure
+
+    with progress() as say:
+        figures = measure(topology, trials=trials, say=say)
+    if as_json:
+        print_json([figure.as_dict() for figure in figures])
+        return
+    rows = [(f.name, f"{f.median:.2f}", f"{min(f.values):.2f}", f"{max(f.values):.2f}", f.unit, f.aim) for f in figures]
+    title = f"{topology}: {trials} trials"
+    print_table(title, ["figure", "#median", "#min", "#max", "unit", "aim on two idle cores"], rows)
