@@ -100,7 +100,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One run of a test per wanted version of OpenVPN."""
-    if "lab" not in metafunc.fixturenames:
+    if "lab_openvpn" not in metafunc.fixturenames:  # `lab` brings it, unless a project has a `lab` of its own
         return
     marker = metafunc.definition.get_closest_marker("topology")
     if marker is not None and marker.kwargs.get("openvpn"):
