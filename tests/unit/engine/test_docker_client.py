@@ -1,0 +1,431 @@
+"""The Docker engine with a client that writes down what it is asked and fails on demand."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import requests
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.types import HostConfig
+
+from lab.engine import Instance, Mount, NodeSpec, NodeState
+from lab.engine.base import LABEL_DIRECTORY, LABEL_LAB, LABEL_NODE, LABEL_OWNER
+from lab.engine.docker import DockerEngine
+from lab.errors import EnvironmentBroken, InputError, LabError
+from lab.topology import Dns, Healthcheck, Node
+
+
+class FakeApi:
+    """Docker's low-level client: each method is written down, and raises what `fails` has for it."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+        self.fails: dict[str, list[Exception | None]] = {}
+        self.state: dict[str, Any] = {"Status": "running", "Pid": 4711, "ExitCode": 0, "Running": True}
+        self.listed: list[str] = []
+        self.labels: dict[str, str] = {}
+
+    def create_host_config(self, **arguments: Any) -> HostConfig:
+        return HostConfig(version="1.44", **arguments)
+
+    def create_container(self, **arguments: Any) -> dict[str, str]:
+        self._called("create_container", (), arguments)
+        self.labels = arguments["labels"]
+        return {"Id": "c0ffee"}
+
+    def inspect_container(self, container: str) -> dict[str, Any]:
+        self._called("inspect_container", (container,), {})
+        return {
+            "Name": "/clab-x-hq",
+            "Config": {"Labels": self.labels, "Image": "node:1"},
+            "State": self.state,
+        }
+
+    def containers(self, **arguments: Any) -> list[dict[str, str]]:
+        self._called("containers", (), arguments)
+        return [{"Id": name} for name in self.listed]
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *args, **kwargs: self._called(name, args, kwargs)
+
+    def _called(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.calls.append((name, args, kwargs))
+        failures = self.fails.get(name, [])
+        failure = failures.pop(0) if failures else None
+        if failure is not None:
+            raise failure
+
+    def names(self) -> list[str]:
+        return [name for name, _, _ in self.calls]
+
+
+@pytest.fixture
+def api() -> FakeApi:
+    return FakeApi()
+
+
+@pytest.fixture
+def engine(api: FakeApi) -> DockerEngine:
+    return DockerEngine(SimpleNamespace(api=api))  # type: ignore[arg-type]
+
+
+def node_spec(*, owner: str = "", capabilities: tuple[str, ...] | None = ("NET_RAW",), **node: Any) -> NodeSpec:
+    return NodeSpec(
+        lab="x",
+        node=Node(**{"name": "hq", "kind": "linux", "image": "node:1", **node}),
+        container="clab-x-hq",
+        directory=Path("/labs/x"),
+        owner=owner,
+        capabilities=capabilities,
+        devices=("/dev/net/tun",),
+        mounts=(
+            Mount(Path("/labs/x/nodes/hq/etc/openvpn"), PurePosixPath("/etc/openvpn")),
+            Mount(Path("/labs/x/nodes/hq/var/log/openvpn"), PurePosixPath("/var/log/openvpn"), read_only=False),
+        ),
+    )
+
+
+def instance(state: NodeState = NodeState.RUNNING) -> Instance:
+    return Instance("x", "hq", "clab-x-hq", "node:1", state, Path("/labs/x"), pid=4711)
+
+
+def refusal(status: int, why: str, kind: type[APIError] = APIError) -> APIError:
+    response = requests.Response()
+    response.status_code = status
+    return kind(f"{status} Server Error", response=response, explanation=why)
+
+
+def created(engine: DockerEngine, api: FakeApi, spec: NodeSpec) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What Docker is asked for: the container's settings and those of its host."""
+    engine.launch(spec)
+    ((_, _, settings),) = [call for call in api.calls if call[0] == "create_container"]
+    return settings, settings["host_config"]
+
+
+# --- settings ----------------------------------------------------------------------------------------------
+
+
+def test_a_node_has_no_network_no_port_and_no_privilege(engine: DockerEngine, api: FakeApi) -> None:
+    settings, host = created(engine, api, node_spec())
+    assert host["NetworkMode"] == "none"
+    assert not host.get("PortBindings")
+    assert not host.get("PublishAllPorts")
+    assert not settings.get("ports")
+    assert not host.get("Privileged")
+    assert not any(host.get(f"{kind}Mode") for kind in ("Pid", "Ipc", "UTS", "Userns"))
+
+
+def test_a_node_has_the_capabilities_of_its_part_and_no_other(engine: DockerEngine, api: FakeApi) -> None:
+    _, host = created(engine, api, node_spec(capabilities=("NET_RAW", "NET_ADMIN")))
+    assert host["CapDrop"] == ["ALL"]
+    assert host["CapAdd"] == ["NET_RAW", "NET_ADMIN"]
+
+
+def test_a_foreign_image_keeps_the_engines_set(engine: DockerEngine, api: FakeApi) -> None:
+    _, host = created(engine, api, node_spec(capabilities=None, cap_add=("SYS_TIME",)))
+    assert not host.get("CapDrop")
+    assert host["CapAdd"] == ["SYS_TIME"]
+
+
+def test_ipv6_is_on_and_anybody_may_ping_unless_the_file_says_otherwise(engine: DockerEngine, api: FakeApi) -> None:
+    _, host = created(engine, api, node_spec(sysctls={"net.ipv4.ip_forward": "1"}))
+    sysctls = host["Sysctls"]
+    assert sysctls["net.ipv6.conf.all.disable_ipv6"] == sysctls["net.ipv6.conf.default.disable_ipv6"] == "0"
+    assert sysctls["net.ipv6.conf.default.accept_dad"] == "0"
+    assert sysctls["net.ipv4.ping_group_range"] == "0 2147483647"
+    assert sysctls["net.ipv4.ip_forward"] == "1"
+
+
+def test_what_the_file_says_of_a_sysctl_wins_whatever_its_name(engine: DockerEngine, api: FakeApi) -> None:
+    wanted = {"net.ipv4.conf.all.forwarding": "1", "net.ipv6.conf.all.disable_ipv6": "1"}
+    _, host = created(engine, api, node_spec(sysctls=wanted))
+    assert wanted.items() <= host["Sysctls"].items()
+    assert "net.ipv4.ip_forward" not in host["Sysctls"], "another name of the same setting would take it back"
+
+
+def test_labels_tell_whose_it_is_and_nothing_can_pretend(engine: DockerEngine, api: FakeApi) -> None:
+    settings, _ = created(engine, api, node_spec(owner="42-7", labels={"colour": "red", LABEL_LAB: "another"}))
+    assert settings["labels"] == {
+        "colour": "red",
+        LABEL_LAB: "x",
+        LABEL_NODE: "hq",
+        LABEL_DIRECTORY: "/labs/x",
+        LABEL_OWNER: "42-7",
+    }
+
+
+def test_a_users_lab_has_no_owner(engine: DockerEngine, api: FakeApi) -> None:
+    settings, _ = created(engine, api, node_spec())
+    assert LABEL_OWNER not in settings["labels"]
+
+
+def test_mounts_devices_and_the_rest_of_the_file(engine: DockerEngine, api: FakeApi) -> None:
+    settings, host = created(
+        engine,
+        api,
+        node_spec(
+            binds=("/srv:/srv:ro",),
+            devices=("/dev/ppp",),
+            tmpfs=("/run", "/cache:size=1m"),
+            security_opts=("no-new-privileges",),
+            cpu=1.5,
+            cpu_set="0-1",
+            env={"A": "b=c"},
+            cmd="sh -c 'echo $A'",
+            entrypoint="/sbin/tini --",
+            user="nobody",
+            hostname="head",
+            dns=Dns(servers=("192.0.2.53",), search=("example.org",), options=("ndots:2",)),
+        ),
+    )
+    assert host["Binds"] == [
+        "/labs/x/nodes/hq/etc/openvpn:/etc/openvpn:ro",
+        "/labs/x/nodes/hq/var/log/openvpn:/var/log/openvpn:rw",
+        "/srv:/srv:ro",
+    ]
+    assert [device["PathOnHost"] for device in host["Devices"]] == ["/dev/net/tun", "/dev/ppp"]
+    assert host["Tmpfs"] == {"/run": "", "/cache": "size=1m"}
+    assert host["SecurityOpt"] == ["no-new-privileges"]
+    assert host["NanoCpus"] == 1_500_000_000
+    assert host["CpusetCpus"] == "0-1"
+    assert (host["Dns"], host["DnsSearch"], host["DnsOptions"]) == (["192.0.2.53"], ["example.org"], ["ndots:2"])
+    assert settings["environment"] == {"A": "b=c"}
+    assert settings["command"] == ["sh", "-c", "echo $A"]
+    assert settings["entrypoint"] == ["/sbin/tini", "--"]
+    assert (settings["user"], settings["hostname"], settings["name"]) == ("nobody", "head", "clab-x-hq")
+
+
+def test_a_node_is_called_by_its_own_name(engine: DockerEngine, api: FakeApi) -> None:
+    settings, host = created(engine, api, node_spec())
+    assert settings["hostname"] == "hq"
+    assert settings["command"] is None
+    assert settings["entrypoint"] is None
+    assert "Memory" not in host
+
+
+@pytest.mark.parametrize(
+    ("amount", "size"),
+    [
+        ("512MB", 512 << 20),
+        ("512mb", 512 << 20),
+        ("512m", 512 << 20),
+        ("1 GiB", 1 << 30),
+        ("1Gb", 1 << 30),
+        ("64KiB", 64 << 10),
+        ("0.5GB", 1 << 29),
+        ("1048576", 1 << 20),
+        ("1048576b", 1 << 20),
+    ],
+)
+def test_memory_is_written_as_containerlab_writes_it(
+    engine: DockerEngine, api: FakeApi, amount: str, size: int
+) -> None:
+    _, host = created(engine, api, node_spec(memory=amount, shm_size=amount))
+    assert host["Memory"] == host["ShmSize"] == size
+    assert isinstance(host["Memory"], int), "Docker takes no fraction"
+
+
+def test_a_health_check_counts_in_nanoseconds(engine: DockerEngine, api: FakeApi) -> None:
+    check = Healthcheck(test=("CMD", "true"), interval=3, timeout=2, retries=4, start_period=1)
+    settings, _ = created(engine, api, node_spec(healthcheck=check))
+    assert dict(settings["healthcheck"]) == {
+        "Test": ["CMD", "true"],
+        "Interval": 3_000_000_000,
+        "Timeout": 2_000_000_000,
+        "Retries": 4,
+        "StartPeriod": 1_000_000_000,
+    }
+
+
+# --- errors ------------------------------------------------------------------------------------------------
+
+
+def fails(kind: type[LabError], work: Callable[[], object]) -> str:
+    with pytest.raises(kind) as caught:
+        work()
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def test_a_name_that_is_taken_is_the_users_to_change(engine: DockerEngine, api: FakeApi) -> None:
+    api.fails["create_container"] = [refusal(409, "Conflict. The container name is already in use")]
+    text = fails(InputError, lambda: engine.launch(node_spec()))
+    assert "'clab-x-hq' exists already: give the lab another name" in text
+    assert "start" not in api.names()
+
+
+def test_a_full_disk_says_what_to_do(engine: DockerEngine, api: FakeApi) -> None:
+    api.fails["start"] = [refusal(500, "mkdir /var/lib/docker/x:\nNo space left on device")]
+    assert re.search(
+        "hq: the disk .* is full .*docker system prune", fails(EnvironmentBroken, lambda: engine.launch(node_spec()))
+    )
+
+
+def test_a_refusal_is_told_in_dockers_words(engine: DockerEngine, api: FakeApi) -> None:
+    api.fails["start"] = [refusal(403, "permission denied")]
+    assert fails(EnvironmentBroken, lambda: engine.launch(node_spec())) == "hq: Docker refused: permission denied"
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        requests.ConnectionError("Connection refused"),
+        requests.ReadTimeout("Read timed out"),
+        DockerException("Error while fetching server API version"),
+    ],
+    ids=lambda f: type(f).__name__,
+)
+@pytest.mark.parametrize(
+    "method", ["create_container", "containers", "exec_create", "pause", "logs", "remove_container"]
+)
+def test_an_engine_that_is_gone_is_named_whatever_was_asked(
+    engine: DockerEngine, api: FakeApi, method: str, failure: Exception
+) -> None:
+    api.fails[method] = [failure]
+    work: dict[str, Callable[[], object]] = {
+        "create_container": lambda: engine.launch(node_spec()),
+        "containers": lambda: engine.find("x"),
+        "exec_create": lambda: engine.exec(instance(), ["true"]),
+        "pause": lambda: engine.pause(instance()),
+        "logs": lambda: engine.output(instance()),
+        "remove_container": lambda: engine.destroy([instance()]),
+    }
+    assert f"the Docker engine does not answer: {failure}" in fails(EnvironmentBroken, work[method])
+
+
+def test_a_node_that_is_gone_is_named(engine: DockerEngine, api: FakeApi) -> None:
+    api.fails["pause"] = [refusal(404, "No such container: clab-x-hq", NotFound)]
+    assert fails(EnvironmentBroken, lambda: engine.pause(instance())).startswith("hq: it is gone")
+
+
+# --- images ------------------------------------------------------------------------------------------------
+
+
+def missing() -> APIError:
+    return refusal(404, "No such image: node:1", ImageNotFound)
+
+
+@pytest.mark.parametrize(
+    ("image", "repository", "tag"),
+    [
+        ("alpine:3", "alpine", "3"),
+        ("alpine", "alpine", "latest"),
+        ("example.org:5000/x/y", "example.org:5000/x/y", "latest"),
+        ("example.org:5000/x/y:2", "example.org:5000/x/y", "2"),
+    ],
+)
+def test_a_missing_image_is_pulled_once(
+    engine: DockerEngine, api: FakeApi, image: str, repository: str, tag: str
+) -> None:
+    api.fails["create_container"] = [missing(), None]
+    engine.launch(node_spec(image=image))
+    assert [(args, kwargs) for name, args, kwargs in api.calls if name == "pull"] == [((repository,), {"tag": tag})]
+    assert api.names().count("create_container") == 2
+
+
+@pytest.mark.parametrize("failure", [refusal(404, "manifest unknown"), requests.ConnectionError("no network")])
+def test_an_image_that_cannot_be_pulled_is_named(engine: DockerEngine, api: FakeApi, failure: Exception) -> None:
+    api.fails["create_container"] = [missing()]
+    api.fails["pull"] = [failure]
+    text = fails(InputError, lambda: engine.launch(node_spec()))
+    assert "node 'hq': there is no image 'node:1' here and none can be pulled" in text
+    assert ("manifest unknown" if isinstance(failure, APIError) else "no network") in text
+
+
+def test_an_image_is_not_pulled_where_the_file_forbids_it(engine: DockerEngine, api: FakeApi) -> None:
+    api.fails["create_container"] = [missing()]
+    fails(InputError, lambda: engine.launch(node_spec(image_pull_policy="Never")))
+    assert "pull" not in api.names()
+
+
+def test_an_image_is_pulled_first_where_the_file_asks_for_it(engine: DockerEngine, api: FakeApi) -> None:
+    engine.launch(node_spec(image_pull_policy="Always"))
+    assert api.names()[:2] == ["pull", "create_container"]
+
+
+def test_an_image_of_somebody_else_is_not_built(engine: DockerEngine) -> None:
+    said: list[str] = []
+    assert engine.provide("alpine:3", said.append) == "alpine:3"
+    assert said == []
+
+
+# --- what exists -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("created", NodeState.CREATED),
+        ("running", NodeState.RUNNING),
+        ("restarting", NodeState.RUNNING),
+        ("paused", NodeState.PAUSED),
+        ("removing", NodeState.STOPPED),
+        ("exited", NodeState.STOPPED),
+        ("dead", NodeState.STOPPED),
+    ],
+)
+def test_every_state_of_docker_is_one_of_ours(
+    engine: DockerEngine, api: FakeApi, status: str, state: NodeState
+) -> None:
+    api.state["Status"] = status
+    assert engine.launch(node_spec()).state is state
+
+
+@pytest.mark.parametrize(("runs", "state"), [(True, NodeState.RUNNING), (False, NodeState.STOPPED)])
+def test_a_state_that_nobody_knows_is_told_by_whether_it_runs(
+    engine: DockerEngine, api: FakeApi, runs: bool, state: NodeState
+) -> None:
+    api.state |= {"Status": "stopping", "Running": runs}
+    assert engine.launch(node_spec()).state is state
+
+
+def test_what_was_launched_is_told_as_it_is(engine: DockerEngine) -> None:
+    launched = engine.launch(node_spec(owner="42-7"))
+    assert launched == Instance(
+        "x", "hq", "clab-x-hq", "node:1", NodeState.RUNNING, Path("/labs/x"), owner="42-7", pid=4711
+    )
+    assert launched.namespace.path == "/proc/4711/ns/net"
+    assert launched.root == Path("/proc/4711/root")
+
+
+def test_only_what_carries_the_label_is_found(engine: DockerEngine, api: FakeApi) -> None:
+    engine.launch(node_spec())
+    api.listed = ["one", "two"]
+    assert len(engine.find("x")) == 2
+    assert len(engine.find()) == 2
+    asked = [kwargs for name, _, kwargs in api.calls if name == "containers"]
+    assert [a["filters"]["label"] for a in asked] == [f"{LABEL_LAB}=x", LABEL_LAB]
+    assert all(a["all"] for a in asked), "stopped nodes are nodes"
+
+
+def test_what_vanishes_while_it_is_listed_is_not_found(engine: DockerEngine, api: FakeApi) -> None:
+    engine.launch(node_spec())
+    api.listed = ["one", "two"]
+    api.fails["inspect_container"] = [refusal(404, "No such container", NotFound), None]
+    assert len(engine.find("x")) == 1
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [refusal(404, "No such container", NotFound), refusal(409, "removal of container is already in progress")],
+    ids=["gone", "going"],
+)
+def test_to_destroy_what_is_gone_is_no_error(engine: DockerEngine, api: FakeApi, failure: Exception) -> None:
+    api.fails["remove_container"] = [failure]
+    engine.destroy([instance(), instance()])
+    removed = [kwargs for name, _, kwargs in api.calls if name == "remove_container"]
+    assert removed == [{"force": True, "v": True}] * 2
+
+
+def test_to_destroy_nothing_asks_nothing(engine: DockerEngine, api: FakeApi) -> None:
+    engine.destroy([])
+    assert api.calls == []
+
+
+def test_what_cannot_be_destroyed_is_told(engine: DockerEngine, api: FakeApi) -> None:
+    api.fails["remove_container"] = [refusal(500, "device or resource busy")]
+    assert "busy" in fails(EnvironmentBroken, lambda: engine.destroy([instance()]))
