@@ -59,24 +59,26 @@ class Sandbox:
         return {f"{a.get_attr('IFA_ADDRESS')}/{a['prefixlen']}": a.get_attr("IFA_FLAGS") for a in found}
 
     def ip(self, *calls: tuple[str, str, dict[str, Any]]) -> None:
-        """Make changes one after another: (object, verb, arguments) as pyroute2 has them."""
+        """Make changes one after another: (object, verb, arguments) as pyroute2 has them, `dev` by its name."""
 
         def work() -> None:
             with IPRoute() as ip:
                 for what, verb, arguments in calls:
-                    if "dev" in arguments:
-                        arguments = {**arguments, "index": ip.link_lookup(ifname=arguments["dev"])[0]}
-                        del arguments["dev"]
-                    if "out" in arguments:
-                        arguments = {**arguments, "oif": ip.link_lookup(ifname=arguments["out"])[0]}
-                        del arguments["out"]
-                    getattr(ip, what)(verb, **arguments)
+                    asked = dict(arguments)
+                    if "dev" in asked:
+                        index = "ifindex" if what == "neigh" else "index"
+                        asked[index] = ip.link_lookup(ifname=asked.pop("dev"))[0]
+                    getattr(ip, what)(verb, **asked)
 
         self.namespace.run(work)
 
     def let_ping(self) -> None:
         """Allow ping sockets, as the lab's nodes do."""
-        self.namespace.run(lambda: Path("/proc/sys/net/ipv4/ping_group_range").write_text("0 2147483647"))
+        self.sysctl("ipv4/ping_group_range", "0 2147483647")
+
+    def sysctl(self, key: str, value: str) -> None:
+        """Set a value below /proc/sys/net."""
+        self.namespace.run(lambda: (Path("/proc/sys/net") / key).write_text(value))
 
     def _ask(self, question: str, **arguments: Any) -> list[Any]:
         with IPRoute() as ip:
