@@ -4,8 +4,10 @@ import os
 from pathlib import Path
 
 from lab.engine import Engine
-from lab.lab import destroy
+from lab.lab import Lab, destroy
 
+_KEPT = "kept"
+"""A file in a lab's directory."""
 _DEAD = "ZXx"
 """Of these states only a number is left (proc(5)): nobody has asked yet how the process ended."""
 
@@ -21,9 +23,18 @@ def is_alive(owner: str) -> bool:
     return pid.isdigit() and started != "" and _started(int(pid)) == started
 
 
+def keep(lab: Lab) -> None:
+    """Let a lab outlive its process."""
+    (lab.directory / _KEPT).touch()
+
+
 def sweep(engine: Engine) -> list[str]:
-    """Take down the labs whose process is gone; returns their names. Labs without an owner are left alone."""
-    orphans = sorted({i.lab for i in engine.find() if i.owner and not is_alive(i.owner)})
+    """Take down the labs whose process is gone; returns their names.
+
+    Labs without an owner, and those that somebody wants to keep, are left alone.
+    """
+    owned = {i.lab for i in engine.find() if i.owner and not is_alive(i.owner) and not (i.directory / _KEPT).exists()}
+    orphans = sorted(owned)
     for name in orphans:
         destroy(name, engine=engine)
     return orphans

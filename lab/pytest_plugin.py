@@ -25,12 +25,15 @@ from lab.errors import LabError, NotSupported
 
 # What is heavy is imported where a test first needs it: this plugin is loaded by every pytest run of a machine.
 if TYPE_CHECKING:
+    from lab.engine import Engine
     from lab.lab import Lab
     from lab.observe import Capture
     from lab.topology import Topology
 
 _CAPTURED = 20_000
 """Packets that are kept per interface of a running test."""
+_ARGUMENTS = ("openvpn", "tunnel", "fresh")
+"""What the marker takes besides the topology."""
 _ALIVE = 3
 """Labs that are kept running at most; the one that was used longest ago goes first."""
 
@@ -128,15 +131,21 @@ def lab(request: pytest.FixtureRequest, lab_openvpn: str | None) -> Iterator["La
     marker = request.node.get_closest_marker("topology")
     if marker is None or len(marker.args) != 1:
         pytest.fail('the fixture `lab` needs a marker: @pytest.mark.topology("article"), or a path', pytrace=False)
-    wanted = Wanted.of(request, *marker.args, version=lab_openvpn, **marker.kwargs)
+    if unknown := marker.kwargs.keys() - _ARGUMENTS:
+        known = ", ".join(_ARGUMENTS)
+        pytest.fail(f"the marker `topology` has no argument {min(unknown)!r}; it knows {known}", pytrace=False)
     pool = request.config.stash[_POOL]
-    try:
-        running = pool.take(wanted, request.node)
-    except NotSupported as error:
-        pytest.skip(str(error))
-    except LabError as error:
-        pytest.fail("\n".join([str(error), *getattr(error, "__notes__", [])]), pytrace=False)
-    with pool.watched(running, request.node):
+    with ExitStack() as stack:
+        try:
+            wanted = Wanted.of(request, *marker.args, version=lab_openvpn, **marker.kwargs)
+            running = pool.take(wanted, request.node)
+            stack.enter_context(pool.watched(running, request.node))
+        except NotSupported as error:
+            pytest.skip(str(error))
+        except LabError as error:
+            # Without the error itself: pytest would say the same twice.
+            told = "\n".join([str(error), *getattr(error, "__notes__", [])])
+            raise pytest.fail.Exception(told, pytrace=False) from None
         yield running.lab
 
 
@@ -166,15 +175,16 @@ class Wanted:
 
         beside = request.path.parent / topology
         where = beside if beside.is_file() else Path(topology)
-        try:
-            return cls(load(where, openvpn=openvpn or version, tunnel=tunnel), fresh)
-        except LabError as error:
-            pytest.fail(str(error), pytrace=False)
+        return cls(load(where, openvpn=openvpn or version, tunnel=tunnel), fresh)
 
     @property
     def key(self) -> str:
         """The same for the same lab."""
         return self.topology.model_dump_json()
+
+    def is_met_by(self, running: "Topology") -> bool:
+        """Whether a lab that runs already is what the test asks for, wherever its file lies."""
+        return not self.fresh and running.model_copy(update={"file": self.topology.file}) == self.topology
 
 
 @dataclass
@@ -219,9 +229,10 @@ class Pool:
             running.lab.destroy()
 
     def close(self) -> None:
-        """Take everything down."""
-        for running in list(self._shared.values()):
-            self.give_up(running)
+        """Take everything down; one that resists does not keep the others."""
+        with ExitStack() as stack:
+            for running in self._shared.values():
+                stack.callback(self.give_up, running)
 
     def artefacts(self, item: pytest.Item) -> Path | None:
         """The directory for what a failing test leaves."""
@@ -232,14 +243,13 @@ class Pool:
 
     def _bring_up(self, wanted: Wanted, item: pytest.Item) -> Running:
         from lab.engine import open_engine
-        from lab.lab import Lab, running_labs
+        from lab.lab import Lab
         from lab.owner import sweep, this_process
 
         engine = open_engine()
         topology = wanted.topology
-        if self._config.getoption("--lab-reuse") and topology.name in running_labs(engine):
-            running = Running(Lab.attach(topology.name, engine=engine), stays=True)
-        else:
+        running = self._reused(wanted, engine, item) if self._config.getoption("--lab-reuse") else None
+        if running is None:
             if self._count == 0:
                 sweep(engine)
             self._count += 1
@@ -250,8 +260,25 @@ class Pool:
                 owner=this_process(),
             )
             running = Running(lab, fresh=wanted.fresh)
-        self._config.hook.pytest_lab_ready(lab=running.lab)
+        try:
+            self._config.hook.pytest_lab_ready(lab=running.lab)
+        except BaseException:
+            self.give_up(running)
+            raise
         return running
+
+    def _reused(self, wanted: Wanted, engine: "Engine", item: pytest.Item) -> Running | None:
+        from lab.lab import Lab, running_labs
+
+        name = wanted.topology.name
+        if wanted.fresh or name not in running_labs(engine):
+            return None
+        lab = Lab.attach(name, engine=engine)
+        if wanted.is_met_by(lab.topology):
+            return Running(lab, stays=True)
+        lab.close()
+        item.warn(pytest.PytestWarning(f"lab {name} runs with another topology, version or option: not reused"))
+        return None
 
 
 class _Watch:
@@ -263,8 +290,18 @@ class _Watch:
         self._files: dict[str, Capture] = {}
 
     def __enter__(self) -> None:
+        self._item.stash[_WATCH] = self
         if self._pool.artefacts(self._item) is None:
             return
+        try:
+            self._capture()
+        except LabError:  # an earlier test has left the lab in no state to be used
+            del self._item.stash[_WATCH]
+            self._captures.close()
+            self._pool.give_up(self._running)
+            raise
+
+    def _capture(self) -> None:
         lab = self._running.lab
         for tunnel in lab.tunnels.values():
             for name in (tunnel.tunnel.server, tunnel.tunnel.client):
@@ -278,23 +315,34 @@ class _Watch:
     def __exit__(self, *_: object) -> None:
         self._captures.close()
         if self._item.stash.get(_FAILED, False):
-            self._failed()
-        elif self._running.fresh:
+            self.failed()
+
+    def close(self, *, failed: bool) -> None:
+        """The test is over, its other fixtures included: they may have failed to put something back."""
+        if failed and not self._item.stash.get(_FAILED, False):
+            self.failed()
+        elif self._running.fresh and not failed:
             self._pool.give_up(self._running)
 
-    def _failed(self) -> None:
+    def failed(self) -> None:
+        """Keep what there is to see, and give the lab up."""
         lab, config = self._running.lab, self._item.config
-        directory = self._pool.artefacts(self._item)
-        if directory is not None:
-            lab.diagnose(directory)
-            for name, capture in self._files.items():
-                capture.write(directory / f"{name}.pcap")
-            self._say(f"what the failed test left is in {directory}")
-        config.hook.pytest_lab_failed(item=self._item, lab=lab, artefacts=directory)
-        if config.getoption("--lab-keep") and not self._running.stays:
-            self._running.stays = True
-            self._say(f"lab {lab.name} is kept: `lab status --lab {lab.name}`, `lab down {lab.name}`")
-        self._pool.give_up(self._running)
+        try:
+            directory = self._pool.artefacts(self._item)
+            if directory is not None:
+                lab.diagnose(directory)
+                for name, capture in self._files.items():
+                    capture.write(directory / f"{name}.pcap")
+                self._say(f"what the failed test left is in {directory}")
+            config.hook.pytest_lab_failed(item=self._item, lab=lab, artefacts=directory)
+            if config.getoption("--lab-keep") and not self._running.stays:
+                from lab.owner import keep
+
+                keep(lab)
+                self._running.stays = True
+                self._say(f"lab {lab.name} is kept: `lab status --lab {lab.name}`, `lab down {lab.name}`")
+        finally:
+            self._pool.give_up(self._running)
 
     def _say(self, text: str) -> None:
         self._item.add_report_section("teardown", "lab", text)
@@ -315,5 +363,20 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """When all fixtures of a test are torn down, be done with its lab."""
+    failed = True
+    try:
+        yield
+        failed = False
+    finally:
+        watch = item.stash.get(_WATCH, None)
+        if watch is not None:
+            del item.stash[_WATCH]
+            watch.close(failed=failed)
+
+
 _POOL = pytest.StashKey[Pool]()
 _FAILED = pytest.StashKey[bool]()
+_WATCH = pytest.StashKey[_Watch]()

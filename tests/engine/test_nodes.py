@@ -69,7 +69,7 @@ def test_arguments_are_not_touched_by_a_shell(pair: Lab) -> None:
 
 def test_a_spawned_command_tells_whether_it_runs(pair: Lab) -> None:
     one = pair.node("one")
-    one.exec("mkfifo", "/tmp/go").raise_on_error()  # noqa: S108 - in the node
+    one.exec("mkfifo", "/tmp/go").raise_on_error()
     runs = one.running.spawn(("sh", "-c", "read line < /tmp/go"))
     assert runs()
     one.exec("sh", "-c", "echo now > /tmp/go").raise_on_error()
