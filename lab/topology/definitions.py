@@ -103,6 +103,10 @@ def _check(key: str, value: Tree, findings: Findings) -> None:
         return
     if key == "network-mode" and isinstance(value, Scalar):
         _check_network_mode(value, findings)
+    if key == "privileged" and isinstance(value, Scalar) and value.value is True:
+        what = "the lab does not support 'privileged: true': its nodes get single capabilities"
+        findings.add(value, what, "write 'privileged: false', and use 'cap-add'")
+        raise Wrong
     if issubclass_of(get_origin(NODE_KEYS[key]), Mapping) and isinstance(value, Table):
         for name in value.entries:
             if not name:

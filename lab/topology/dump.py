@@ -39,6 +39,7 @@ def _node(node: Node) -> dict[str, Any]:
         data["tmpfs"] = {path: how for path, _, how in (item.partition(":") for item in node.tmpfs)}
     if node.kind == "linux":
         data["network-mode"] = "none"
+        data["privileged"] = False
     if intent := _written(node.intent):
         data["config"] = {"vars": intent}
     return data

@@ -30,6 +30,7 @@ NODE_KEYS: Final[Mapping[str, Any]] = {
     "tmpfs": Mapping[str, str],
     "env-files": tuple[str, ...],
     "network-mode": str,
+    "privileged": bool,
     "config": Mapping[str, Any],
 }
 """Every key of a node definition that the lab honours, with the type of its value in the file."""
@@ -59,10 +60,9 @@ NODE_REFUSED: Final[Mapping[str, str]] = {
     "pid-mode": "every node has processes of its own",
     "ports": "it publishes no port",
     "position": "it draws no map from the file",
-    "privileged": "its nodes get single capabilities, see 'cap-add'",
     "restart-policy": "a node that died stays dead, so that a test sees it",
     "runtime": "the engine is chosen on the command line",
-    "stages": "wires come before daemons in any case; 'exec' runs after both",
+    "stages": "wires come before daemons in any case, and 'exec' runs between the two",
     "startup-config": _FOR_OTHER_KINDS,
     "suppress-startup-config": _FOR_OTHER_KINDS,
     "type": _FOR_OTHER_KINDS,

@@ -90,6 +90,7 @@ class NodeReader:
         values = self._values(inherited)
         values.update(name=name, kind="linux")
         mode = values.pop("network_mode", "")
+        values.pop("privileged", None)  # false, which is so in any case; containerlab's own default is true
         if "image" not in values:
             self.findings.add(key, "the node has no image")
         elif not values["image"] or re.search(r"\s", values["image"]):

@@ -57,7 +57,7 @@ NODE = [
     ("zzz: 1", "unknown key 'zzz'"),
     ("kind: linux", "the key 'kind' stands here already, in line 4"),
     ("ports: [x]", "the lab does not support 'ports': it publishes no port"),
-    ("privileged: true", "the lab does not support 'privileged': its nodes get single capabilities, see 'cap-add'"),
+    ("privileged: true", "the lab does not support 'privileged: true': its nodes get single capabilities"),
     ("group: core", "there is no group 'core' under 'groups'"),
     ("env: [A]", "a list is not a mapping"),
     ("env: {A: [1]}", "a list is not a text"),
