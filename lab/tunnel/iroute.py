@@ -7,7 +7,7 @@ to the only client passes everything, and the kernel's table alone decides (open
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from lab.files import RenderedFile, templates
 from lab.topology import Family, Objection, Tunnel, TunnelIntent
@@ -15,6 +15,8 @@ from lab.topology.model import Frozen
 from lab.tunnel.mode import End, Identity, Process, processes
 
 Seconds = Annotated[int, Field(ge=1, le=86400)]
+Cipher = Annotated[str, Field(pattern=r"^\??[A-Za-z0-9-]+$")]
+"""A cipher's name; with `?` before it, OpenVPN skips it where its TLS library lacks it."""
 
 
 class Options(Frozen):
@@ -30,10 +32,17 @@ class Options(Frozen):
     keepalive: tuple[Seconds, Seconds] = (15, 45)
     """Seconds between pings, and without an answer until a restart; the server waits twice as long."""
     tun_mtu: int = Field(1500, ge=576, le=65535)
-    data_ciphers: tuple[str, ...] = Field(("AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305"), min_length=1)
+    data_ciphers: tuple[Cipher, ...] = Field(("AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305"), min_length=1)
     persist_tun: bool = True
     verb: int = Field(4, ge=0, le=11)
     """4 is the least at which OpenVPN says that it drops a packet."""
+
+    @field_validator("keepalive")
+    @classmethod
+    def _leaves_time_for_two_pings(cls, keepalive: tuple[int, int]) -> tuple[int, int]:
+        if keepalive[1] < 2 * keepalive[0]:
+            raise ValueError("OpenVPN wants the second number to be at least twice the first")
+        return keepalive
 
 
 class Iroute:
@@ -47,7 +56,10 @@ class Iroute:
         try:
             Options.model_validate(dict(intent.options))
         except ValidationError as error:
-            return [_objection(item["loc"], item["type"], item["msg"]) for item in error.errors()]
+            found = error.errors()
+            # A list whose only item is wrong is called too short as well.
+            inside = {item["loc"][:-1] for item in found}
+            return [_objection(i["loc"], i["type"], i["msg"]) for i in found if i["loc"] not in inside]
         return []
 
     def render(self, tunnel: Tunnel, identity: Identity) -> Mapping[End, Sequence[RenderedFile]]:
@@ -85,7 +97,7 @@ def _objection(location: tuple[str | int, ...], kind: str, message: str) -> Obje
     if kind == "extra_forbidden":
         known = ", ".join(sorted(f.alias or name for name, f in Options.model_fields.items()))
         return Objection(("options", *location), "no such option", f"mode iroute knows {known}")
-    return Objection(("options", *location), message)
+    return Objection(("options", *location), message.removeprefix("Value error, "))
 
 
 MODE = Iroute()
