@@ -245,7 +245,15 @@ class Lab:
 
     def diagnose(self, into: Path) -> Path:
         """Write what is needed to understand a failure: configurations, logs, tables of every node."""
-        return write_diagnosis(self, into)
+        routers = {name: daemons()[plan.daemon] for name, plan in self._plans.items()}
+        write_diagnosis(into, self.nodes.values(), self.engine, routers)
+        for tunnel in self.tunnels.values():
+            try:
+                text = str(tunnel.status())
+            except LabError as error:
+                text = str(error)
+            (into / f"tunnel-{tunnel.name}.txt").write_text(f"{text}\n")
+        return into
 
     # --- inside --------------------------------------------------------------------------------------------
 
