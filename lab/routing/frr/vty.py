@@ -34,6 +34,9 @@ class Vty:
         except OSError as error:
             self._socket.close()
             raise EnvironmentBroken(f"{daemon} does not answer ({error.strerror or error})") from error
+        except EnvironmentBroken:
+            self._socket.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,82 @@
+"""Who peers with whom."""
+
+from ipaddress import ip_address, ip_interface
+from typing import Any
+
+import pytest
+
+from lab.errors import InputError
+from lab.routing import Peer, plan_routers
+from lab.topology import Link, LinkIntent, RouterIntent, Topology
+
+
+def with_router(topology: Topology, node: str, **changes: Any) -> Topology:
+    model = topology.nodes[node]
+    router = (model.intent.router or RouterIntent(asn=65099)).model_copy(update=changes)
+    intent = model.intent.model_copy(update={"router": router})
+    return topology.model_copy(update={"nodes": {**topology.nodes, node: model.model_copy(update={"intent": intent})}})
+
+
+def peering(link: Link) -> Link:
+    return link.model_copy(update={"intent": LinkIntent(peering=True)})
+
+
+def test_the_article_has_two_routers_that_peer_inside_the_tunnel(article: Topology) -> None:
+    plans = plan_routers(article)
+    assert set(plans) == {"hq", "branch"}
+    assert plans["hq"].peers == (Peer("branch", ip_address("10.255.0.2"), 65002, "tun0"),)
+    assert plans["branch"].peers == (Peer("hq", ip_address("10.255.0.1"), 65001, "tun0"),)
+    assert [str(p) for p in plans["hq"].networks] == ["10.1.0.0/24", "2001:db8:1::/64"]
+
+
+def test_each_end_uses_its_own_device(article: Topology) -> None:
+    (tunnel,) = article.tunnels
+    other = tunnel.model_copy(update={"device": "tun5", "server_device": "tun3"})
+    plans = plan_routers(article.model_copy(update={"tunnels": (other,)}))
+    assert (plans["branch"].peers[0].interface, plans["hq"].peers[0].interface) == ("tun5", "tun3")
+
+
+def test_a_router_is_known_by_its_lowest_address_unless_told(article: Topology) -> None:
+    assert str(plan_routers(article)["hq"].router_id) == "10.1.0.1"
+    told = with_router(article, "hq", router_id=ip_address("192.0.2.1"))
+    assert str(plan_routers(told)["hq"].router_id) == "192.0.2.1"
+
+
+def test_a_router_without_any_address_has_to_be_told(article: Topology) -> None:
+    bare = article.model_copy(update={"links": ()})
+    with pytest.raises(InputError, match=r"nodes\.hq\.config\.vars\.router: .*`router-id`"):
+        plan_routers(bare)
+
+
+def test_routers_peer_over_a_link_only_where_it_says_so(article: Topology) -> None:
+    topology = with_router(article, "transit")
+    assert plan_routers(topology)["transit"].peers == ()
+    first, *others = topology.links
+    plans = plan_routers(topology.model_copy(update={"links": (peering(first), *others)}))
+    assert plans["transit"].peers == (Peer("hq", ip_address("198.51.100.1"), 65001, "eth1"),)
+    assert Peer("transit", ip_address("198.51.100.2"), 65099, "eth1") in plans["hq"].peers
+    assert {p.node for p in plans["branch"].peers} == {"hq"}
+
+
+def test_over_a_link_without_ipv4_routers_peer_by_ipv6(article: Topology) -> None:
+    topology = with_router(article, "transit", router_id=ip_address("192.0.2.9"))
+    first, *others = topology.links
+    ends = tuple(e.model_copy(update={"ipv4": None}) for e in first.endpoints)
+    link = peering(first).model_copy(update={"endpoints": ends})
+    plans = plan_routers(topology.model_copy(update={"links": (link, *others)}))
+    assert plans["transit"].peers == (Peer("hq", ip_address("2001:db8:f00:1::1"), 65001, "eth1"),)
+
+
+def test_a_tunnel_to_a_node_without_a_router_is_no_session(article: Topology) -> None:
+    hq = article.nodes["hq"]
+    plain = hq.model_copy(update={"intent": hq.intent.model_copy(update={"router": None})})
+    plans = plan_routers(article.model_copy(update={"nodes": {**article.nodes, "hq": plain}}))
+    assert set(plans) == {"branch"}
+    assert plans["branch"].peers == ()
+
+
+def test_addresses_of_peers_are_those_inside_the_tunnel(article: Topology) -> None:
+    (tunnel,) = article.tunnels
+    other = tunnel.model_copy(update={"server_ipv4": ip_interface("10.9.9.1/24")})
+    plans = plan_routers(article.model_copy(update={"tunnels": (other,)}))
+    assert plans["branch"].peers[0].address == ip_address("10.9.9.1")

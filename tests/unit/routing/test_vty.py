@@ -1,0 +1,267 @@
+"""FRR's command socket, against a daemon that is a thread."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.engine import Instance, NodeState
+from lab.errors import EnvironmentBroken
+from lab.routing import plan_routers
+from lab.routing.frr import Frr
+from lab.routing.frr import vty as vty_module
+from lab.routing.frr.vty import Vty
+from lab.topology import Topology
+
+OK, WARNING, NO_MATCH = 0, 1, 2
+DIES = b"DIES"
+SAMPLES = Path(__file__).parents[2] / "data" / "frr"
+
+
+class FakeDaemon:
+    """Takes commands that end with a zero byte; answers text, three zero bytes and a status."""
+
+    def __init__(self, root: Path, answers: Mapping[str, tuple[int, str] | bytes], chunk: int = 0) -> None:
+        self.heard: list[str] = []
+        self._answers = {"enable": (OK, ""), **answers}
+        self._chunk = chunk
+        path = root / "run/frr/bgpd.vty"
+        path.parent.mkdir(parents=True)
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.bind(str(path))
+        self._socket.listen(4)
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+        self._socket.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self._socket.accept()
+            except OSError:
+                return
+            client.settimeout(10)
+            with client:
+                try:
+                    self._talk(client)
+                except OSError:
+                    continue
+
+    def _talk(self, client: socket.socket) -> None:
+        pending = b""
+        while received := client.recv(65536):
+            pending += received
+            while b"\0" in pending:
+                line, _, pending = pending.partition(b"\0")
+                command = line.decode()
+                self.heard.append(command)
+                answer = self._answers.get(command, (OK, ""))
+                if isinstance(answer, bytes):
+                    client.sendall(answer.removesuffix(DIES))
+                    if answer.endswith(DIES):
+                        return
+                    continue
+                status, text = answer
+                data = text.encode() + b"\0\0\0" + bytes([status])
+                size = self._chunk or len(data)
+                for start in range(0, len(data), size):
+                    client.sendall(data[start : start + size])
+
+
+Serve = Callable[..., FakeDaemon]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    started: list[FakeDaemon] = []
+
+    def start(answers: Mapping[str, tuple[int, str] | bytes] | None = None, chunk: int = 0) -> FakeDaemon:
+        started.append(FakeDaemon(tmp_path, answers or {}, chunk))
+        return started[-1]
+
+    yield start
+    for daemon in started:
+        daemon.close()
+
+
+@pytest.mark.parametrize("chunk", [0, 1, 3])
+def test_an_answer_is_whole_however_it_arrives(serve: Serve, tmp_path: Path, chunk: int) -> None:
+    daemon = serve({"show version": (OK, "FRRouting 10.3\r\non Linux\r\n")}, chunk)
+    with Vty(tmp_path, "bgpd") as vty:
+        assert vty.ask("show version") == "FRRouting 10.3\r\non Linux\r\n"
+        assert vty.ask("clear bgp *") == ""
+    assert daemon.heard == ["enable", "show version", "clear bgp *"]
+
+
+def test_a_long_answer_is_whole(serve: Serve, tmp_path: Path) -> None:
+    text = "x" * (3 << 20)
+    serve({"show everything": (OK, text)})
+    with Vty(tmp_path, "bgpd") as vty:
+        assert vty.ask("show everything") == text
+
+
+def test_a_warning_is_an_answer(serve: Serve, tmp_path: Path) -> None:
+    serve({"show bgp ipv4 unicast": (WARNING, "No BGP prefixes displayed, 0 exist\n")})
+    with Vty(tmp_path, "bgpd") as vty:
+        assert "0 exist" in vty.ask("show bgp ipv4 unicast")
+
+
+def test_json_is_parsed_and_nothing_is_an_empty_object(serve: Serve, tmp_path: Path) -> None:
+    serve({"show a json": (OK, ' {"a": [1]}\n'), "show b json": (WARNING, "\n")}, chunk=2)
+    with Vty(tmp_path, "bgpd") as vty:
+        assert vty.ask_json("show a json") == {"a": [1]}
+        assert vty.ask_json("show b json") == {}
+
+
+def test_a_refusal_names_the_daemon_the_command_and_its_words(serve: Serve, tmp_path: Path) -> None:
+    serve({"show foo": (NO_MATCH, "% [BGP] Unknown command: show foo\n"), "bare": (9, "")})
+    with Vty(tmp_path, "bgpd") as vty:
+        with pytest.raises(EnvironmentBroken) as caught:
+            vty.ask("show foo")
+        assert str(caught.value) == "bgpd refused `show foo`: % [BGP] Unknown command: show foo"
+        with pytest.raises(EnvironmentBroken, match="refused `bare`: status 9"):
+            vty.ask("bare")
+        assert vty.ask("show version") == "", "a refusal does not end the connection"
+
+
+def test_a_configuration_is_entered_line_by_line_and_left(serve: Serve, tmp_path: Path) -> None:
+    daemon = serve()
+    with Vty(tmp_path, "bgpd") as vty:
+        vty.configure(["router bgp 1", "network 10.0.0.0/8"])
+    assert daemon.heard[1:] == ["configure terminal", "router bgp 1", "network 10.0.0.0/8", "end"]
+
+
+def test_a_configuration_is_left_where_a_line_is_refused(serve: Serve, tmp_path: Path) -> None:
+    daemon = serve({"bad line": (NO_MATCH, "% Unknown command")})
+    with Vty(tmp_path, "bgpd") as vty, pytest.raises(EnvironmentBroken, match="`bad line`"):
+        vty.configure(["router bgp 1", "bad line", "never sent"])
+    assert daemon.heard[1:] == ["configure terminal", "router bgp 1", "bad line", "end"]
+
+
+@pytest.mark.parametrize("answer", [DIES, b"half an ans" + DIES, b"text\0\0" + DIES])
+def test_a_daemon_that_dies_is_named_with_what_it_was_asked(serve: Serve, tmp_path: Path, answer: bytes) -> None:
+    serve({"show version": answer})
+    with Vty(tmp_path, "bgpd") as vty, pytest.raises(EnvironmentBroken, match=r"bgpd ended while .* `show version`"):
+        vty.ask("show version")
+
+
+def test_a_daemon_that_dies_amid_a_configuration_is_told_by_that(serve: Serve, tmp_path: Path) -> None:
+    serve({"router bgp 1": DIES})
+    with Vty(tmp_path, "bgpd") as vty, pytest.raises(EnvironmentBroken, match="bgpd ended"):
+        vty.configure(["router bgp 1"])
+
+
+def test_a_daemon_that_says_nothing_is_not_waited_for_for_ever(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vty_module, "_DEADLINE", 0.2)
+    serve({"show version": b""})
+    with Vty(tmp_path, "bgpd") as vty, pytest.raises(EnvironmentBroken, match="did not answer `show version`"):
+        vty.ask("show version")
+
+
+def test_no_daemon_and_a_dead_daemons_socket_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentBroken, match=r"bgpd does not answer \(No such file or directory\)"):
+        Vty(tmp_path, "bgpd")
+    path = tmp_path / "run/frr/bgpd.vty"
+    path.parent.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    with pytest.raises(EnvironmentBroken, match=r"bgpd does not answer \(Connection refused\)"):
+        Vty(tmp_path, "bgpd")
+
+
+@pytest.mark.parametrize("greeting", [(OK, ""), (NO_MATCH, "% no"), DIES], ids=["ok", "refused", "died"])
+def test_nothing_is_left_open(serve: Serve, tmp_path: Path, greeting: tuple[int, str] | bytes) -> None:
+    serve({"enable": greeting})
+    made: list[socket.socket] = []
+
+    class Remembered(socket.socket):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            if threading.current_thread() is threading.main_thread():  # the daemon's own are its own
+                made.append(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lab.routing.frr.vty.socket.socket", Remembered)
+        try:
+            with Vty(tmp_path, "bgpd"):
+                pass
+        except EnvironmentBroken:
+            assert greeting != (OK, "")
+    assert [one.fileno() for one in made] == [-1]
+
+
+# --- what the daemon's unit asks ---------------------------------------------------------------------------
+
+
+class Node:
+    """A node whose file system is a directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.name = "branch"
+        self.instance = Instance("x", "branch", "clab-x-branch", "image", NodeState.RUNNING, root)
+
+
+def test_prefixes_are_announced_and_withdrawn_in_their_families(
+    serve: Serve, tmp_path: Path, article: Topology
+) -> None:
+    daemon = serve()
+    node: Any = Node(tmp_path)
+    plan = plan_routers(article)["branch"]
+    prefixes = [ip_network(p) for p in ("10.9.0.0/24", "2001:db8:9::/64", "10.8.0.0/24")]
+    Frr().announce(node, plan, prefixes)
+    Frr().withdraw(node, plan, prefixes[1:2])
+    assert [line for line in daemon.heard if line != "enable"] == [
+        "configure terminal",
+        "router bgp 65002",
+        "address-family ipv4 unicast",
+        "network 10.9.0.0/24",
+        "network 10.8.0.0/24",
+        "exit-address-family",
+        "address-family ipv6 unicast",
+        "network 2001:db8:9::/64",
+        "exit-address-family",
+        "end",
+        "configure terminal",
+        "router bgp 65002",
+        "address-family ipv6 unicast",
+        "no network 2001:db8:9::/64",
+        "exit-address-family",
+        "end",
+    ]
+
+
+def test_tables_are_read_whole(serve: Serve, tmp_path: Path) -> None:
+    serve(
+        {
+            "show bgp neighbors json": (OK, (SAMPLES / "neighbors-established.json").read_text()),
+            "show bgp ipv4 unicast json": (OK, (SAMPLES / "rib-ipv4-established.json").read_text()),
+            "show bgp ipv6 unicast json": (WARNING, "{}"),
+        },
+        chunk=1000,
+    )
+    node: Any = Node(tmp_path)
+    assert Frr().running(node)
+    assert [str(n.address) for n in Frr().neighbors(node)] == ["10.255.0.1"]
+    assert {str(p) for p in Frr().rib(node, "ipv4")} == {"10.1.0.0/24", "10.2.0.0/24"}
+    assert {str(p) for p in Frr().originated(node, "ipv4")} == {"10.2.0.0/24"}
+    assert Frr().rib(node, "ipv6") == {}
+
+
+def test_a_daemon_that_does_not_run_is_told_so(tmp_path: Path) -> None:
+    node: Any = Node(tmp_path)
+    assert not Frr().running(node)
+    diagnosis = Frr().diagnosis(node)
+    assert all("does not answer" in text for text in diagnosis.values())
+    assert "bgp-summary.txt" in diagnosis
