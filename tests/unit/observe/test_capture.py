@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import select
 import socket
 import struct
 import threading
@@ -81,6 +82,25 @@ def test_stop_takes_in_all_that_was_sent_before(a: Sandbox, count: int) -> None:
             send(a.namespace, datagram(number))
         packets = capture.stop()
     assert numbers(packets) == list(range(count))
+
+
+def test_stop_takes_in_what_the_kernel_still_holds(a: Sandbox) -> None:
+    got: list[CapturedPacket] = []
+    go_on = threading.Event()
+
+    def slow(packet: CapturedPacket) -> None:
+        got.append(packet)
+        assert go_on.wait(10)
+
+    capture = Capture(a.namespace, "eth1", sink=slow)
+    for number in range(50):
+        send(a.namespace, datagram(number))
+    stopping = threading.Thread(target=capture.stop)
+    stopping.start()
+    assert select.select([capture._wake], [], [], 10)[0], "asked to stop while packets wait"
+    go_on.set()
+    stopping.join(10)
+    assert numbers(got) == list(range(50))
 
 
 def test_both_directions_are_told_apart(a: Sandbox, b: Sandbox) -> None:

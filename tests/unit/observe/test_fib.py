@@ -240,9 +240,22 @@ def test_no_change_falls_between_a_look_and_a_wait(box: Sandbox, watch: FibWatch
     wait(60)
     assert time.monotonic() - started < 30
     # It is told once: the next wait is for the next change.
-    started = time.monotonic()
-    wait(0.2)
-    assert time.monotonic() - started >= 0.2
+    assert waits_in_vain(lambda: wait)
+
+
+def test_a_fresh_waiter_waits_for_what_is_to_come(watch: FibWatch) -> None:
+    assert waits_in_vain(watch.waiter)
+
+
+def waits_in_vain(waiter: Callable[[], Callable[[float], None]]) -> bool:
+    """Whether a wait takes all its time; a few changes that IPv6 makes on new wires may come first."""
+    for _ in range(20):
+        wait = waiter()
+        started = time.monotonic()
+        wait(0.2)
+        if time.monotonic() - started >= 0.2:
+            return True
+    return False
 
 
 def test_every_waiter_is_woken(box: Sandbox, watch: FibWatch) -> None:
