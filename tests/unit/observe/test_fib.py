@@ -280,18 +280,20 @@ def open_files() -> int:
 
 
 def test_a_closed_watch_keeps_what_it_saw_and_leaves_nothing_open(box: Sandbox) -> None:
+    mine = f"fib-{box.namespace.pid}"
     before = open_files()
     watch = FibWatch(box.namespace)
-    assert threads("fib-")
+    assert threads(mine)
     watch.close()
     watch.close()
     assert open_files() == before
-    assert not threads("fib-")
+    assert not threads(mine)
     assert ip_network("192.0.2.0/24") in watch.routes()
 
 
 def test_a_watch_outlives_its_node_and_can_be_closed(sandbox: Make) -> None:
     box, other = sandbox(), sandbox()
+    mine = f"fib-{box.namespace.pid}"
     box.ip(("link", "add", {"ifname": "w", "kind": "veth", "peer": {"ifname": "p", "net_ns_pid": other.pid}}))
     before = open_files()
     with FibWatch(box.namespace) as watch:
@@ -299,7 +301,7 @@ def test_a_watch_outlives_its_node_and_can_be_closed(sandbox: Make) -> None:
         box.close()
         other.ip(("link", "del", {"dev": "p"}))
         wait_for(
-            Expectation("the end of the watch", "sandbox", lambda: threads("fib-"), lambda alive: not alive),
+            Expectation("the end of the watch", "sandbox", lambda: threads(mine), lambda alive: not alive),
             within=SETTLED,
         )
         assert watch.routes("ipv4") == {}
