@@ -139,7 +139,7 @@ def test_an_expected_packet_is_the_first_that_matches(a: Sandbox) -> None:
         packet = capture.expect("an even number", lambda p: number_of(p) in (2, 3), within=10)
         assert number_of(packet) == 2
         capture.stop()
-        with pytest.raises(ExpectationFailed, match=r"hq: expected a fourth on eth1 .* last seen: [1-9]\d* other packets"):
+        with pytest.raises(ExpectationFailed, match=r"hq: expected a fourth on eth1 .* last seen: 3 other packets"):
             capture.expect("a fourth", lambda p: number_of(p) == 4, within=0)
 
 
