@@ -15,6 +15,8 @@ _BASIC = ("NET_RAW",)
 """What tcpdump and ping need; all that a host of our own image gets."""
 _NETWORKING = ("NET_ADMIN",)
 _TUN = "/dev/net/tun"
+_FORWARDING = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
+"""What makes a node a router; a topology may say otherwise."""
 
 
 def endpoints_of(topology: Topology, node: str) -> list[Endpoint]:
@@ -69,6 +71,7 @@ def node_spec(topology: Topology, name: str, image: str, directory: Path, owner:
         capabilities=_capabilities(node, needed),
         devices=(_TUN,) if ends_tunnel else (),
         mounts=tuple(mounts),
+        sysctls=_FORWARDING if router else {},
     )
 
 

@@ -238,7 +238,7 @@ def _settings(api: Any, spec: NodeSpec) -> dict[str, Any]:
         "network_mode": "none",
         **capabilities,
         "devices": [*spec.devices, *node.devices],
-        "sysctls": _sysctls({**spec.sysctls, **node.sysctls}),
+        "sysctls": _sysctls(spec.sysctls, node.sysctls),
         "binds": [f"{m.source}:{m.target}:{'ro' if m.read_only else 'rw'}" for m in spec.mounts] + list(node.binds),
         "security_opt": list(node.security_opts),
         "tmpfs": {p.partition(":")[0]: p.partition(":")[2] for p in node.tmpfs},
@@ -277,9 +277,10 @@ def _settings(api: Any, spec: NodeSpec) -> dict[str, Any]:
     }
 
 
-def _sysctls(wanted: Mapping[str, str]) -> dict[str, str]:
-    said = {_SAME[key] for key in wanted if key in _SAME}
-    return {**{key: value for key, value in _SYSCTLS.items() if key not in said}, **wanted}
+def _sysctls(part: Mapping[str, str], said: Mapping[str, str]) -> dict[str, str]:
+    """What is right for every node, over it what its part in the lab wants, and over that what its topology says."""
+    settled = {_SAME[key] for key in said if key in _SAME}
+    return {**{key: value for key, value in {**_SYSCTLS, **part}.items() if key not in settled}, **said}
 
 
 def _healthcheck(node: Node) -> Healthcheck | None:

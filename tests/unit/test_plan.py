@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lab.catalogue import load
 from lab.engine import NodeSpec
 from lab.image import NODE_IMAGE
 from lab.plan import endpoints_of, neighbors_of, node_spec, static_routes
@@ -192,3 +193,14 @@ def test_a_router_intent_alone_asks_for_no_tunnel(article: Topology) -> None:
     lonely = Node(name="x", kind="linux", image="y:1", intent=NodeIntent(router=RouterIntent(asn=65000)))
     planned = spec(article.model_copy(update={"nodes": {"x": lonely}, "links": (), "tunnels": ()}), "x")
     assert {str(m.target) for m in planned.mounts} == {"/etc/frr", "/var/log/frr"}
+
+
+def test_a_router_forwards_unless_its_topology_says_otherwise(tmp_path: Path) -> None:
+    topology = load("article")
+    node = topology.nodes["hq"]
+    quiet = topology.model_copy(update={"nodes": {**topology.nodes, "hq": node.model_copy(update={"sysctls": {}})}})
+    assert node_spec(quiet, "hq", "image", tmp_path).sysctls == {
+        "net.ipv4.ip_forward": "1",
+        "net.ipv6.conf.all.forwarding": "1",
+    }
+    assert node_spec(quiet, "hq-lan", "image", tmp_path).sysctls == {}
