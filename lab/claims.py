@@ -1,0 +1,183 @@
+"""Claims about routing over OpenVPN, what a test found of them, and the evidence.
+
+A test states a sentence by its marker and ends by calling `holds`, `holds_if` or `does_not_hold`, after the assertions
+that earn it. What it saw on the way it adds as evidence, with the file that keeps it.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from lab.errors import LabError
+from lab.observe import Capture, CapturedPacket
+from lab.router import Router, family_of
+from lab.topology import Prefix
+from lab.tunnel import OpenVpn
+
+_TIMESTAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (us=\d+ )?")
+
+
+class Verdict(StrEnum):
+    """What can be said of a claim."""
+
+    HOLDS = "holds"
+    HOLDS_IF = "holds with a condition"
+    DOES_NOT_HOLD = "does not hold"
+    NOT_SHOWN = "not shown"
+    """The test failed or was skipped: nothing can be said."""
+
+
+class NoVerdict(LabError):
+    """A test of a claim ended without a verdict: its author's mistake."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Something seen that supports a verdict."""
+
+    kind: str
+    """`log line`, `packet`, `RIB entry`, `FIB entry` or `echo`."""
+    text: str
+    file: str
+    """The file that keeps it, seen from the directory of the claims."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim and its verdict, for one version of OpenVPN."""
+
+    test: str
+    sentence: str
+    openvpn: str
+    verdict: Verdict
+    condition: str = ""
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass
+class Claim:
+    """What a test holds in its hand: fixture `claim`."""
+
+    test: str
+    sentence: str
+    openvpn: str
+    directory: Path
+    """Where the evidence is kept, a folder of this test and version."""
+    _evidence: list[Evidence] = field(default_factory=list)
+    _verdict: Verdict | None = None
+    _condition: str = ""
+
+    def holds(self) -> None:
+        """The sentence is true as it stands."""
+        self._verdict = Verdict.HOLDS
+
+    def holds_if(self, condition: str) -> None:
+        """The sentence is true, but only under a condition."""
+        self._verdict, self._condition = Verdict.HOLDS_IF, condition
+
+    def does_not_hold(self, instead: str) -> None:
+        """The sentence is not true; `instead` says what is."""
+        self._verdict, self._condition = Verdict.DOES_NOT_HOLD, instead
+
+    def log_line(self, process: OpenVpn, line: str) -> None:
+        """A line of an OpenVPN process's log; the whole log is kept."""
+        text = _TIMESTAMP.sub("", line.strip())
+        self._keep("log line", text, process.log.name, process.log.read_text(errors="replace"))
+
+    def packet(self, capture: Capture, packet: CapturedPacket) -> None:
+        """A captured packet; the whole capture is kept."""
+        file = self._file(f"{capture.node}-{capture.interface}.pcap")
+        capture.write(file)
+        self._add("packet", f"{capture.node} {capture.interface}: {packet.decode().summary()}", file)
+
+    def rib_entry(self, router: Router, prefix: Prefix) -> None:
+        """A prefix's paths in a router's BGP RIB, and the kernel's route."""
+        paths = router.rib(family_of(prefix)).get(prefix, ())
+        hops = ", ".join(str(hop) for path in paths for hop in path.next_hops) or "no path"
+        text = f"{router.name}: {prefix} via {hops}"
+        self._keep("RIB entry", text, f"{router.name}-rib.txt", "\n".join(map(str, paths)))
+        entry = router.fib.route(prefix)
+        if entry is not None:
+            text = f"{router.name}: {prefix} dev {', '.join(entry.interfaces)} proto {entry.protocol}"
+            self._keep("FIB entry", text, f"{router.name}-fib.txt", str(entry))
+
+    def echo(self, text: object) -> None:
+        """The outcome of echo requests."""
+        self._keep("echo", str(text), "echo.txt", str(text))
+
+    def finding(self, *, passed: bool) -> Finding:
+        """What came out; raises `NoVerdict` where a test passed and said nothing."""
+        if passed and self._verdict is None:
+            raise NoVerdict(f"{self.test}: the test of a claim has to end with holds(), holds_if() or does_not_hold()")
+        verdict = self._verdict if passed and self._verdict else Verdict.NOT_SHOWN
+        condition = self._condition if passed else ""
+        return Finding(self.test, self.sentence, self.openvpn, verdict, condition, tuple(self._evidence))
+
+    def _keep(self, kind: str, text: str, name: str, content: str) -> None:
+        file = self._file(name)
+        with file.open("a") as stream:
+            stream.write(content.rstrip("\n") + "\n")
+        self._add(kind, text, file)
+
+    def _add(self, kind: str, text: str, file: Path) -> None:
+        self._evidence.append(Evidence(kind, text, f"{file.parent.name}/{file.name}"))
+
+    def _file(self, name: str) -> Path:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        return self.directory / name
+
+
+def as_json(findings: Sequence[Finding]) -> str:
+    """All findings as a JSON list, one object each."""
+    return json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False) + "\n"
+
+
+def from_json(text: str) -> list[Finding]:
+    """Read what `as_json` wrote."""
+    return [
+        Finding(
+            **{
+                **row,
+                "verdict": Verdict(row["verdict"]),
+                "evidence": tuple(Evidence(**item) for item in row["evidence"]),
+            }
+        )
+        for row in json.loads(text)
+    ]
+
+
+def as_markdown(findings: Sequence[Finding]) -> str:
+    """One table, a row per claim; versions that agree share it."""
+    lines = ["| claim | verdict | seen | test |", "| --- | --- | --- | --- |"]
+    for group in by_claim(findings):
+        first = group[0]
+        seen = "; ".join(f"{e.kind}: `{_cell(e.text)}`" for e in first.evidence[:2])
+        lines.append(f"| {_cell(first.sentence)} | {_cell(verdict_of(group))} | {seen} | `{first.test}` |")
+    return "\n".join(lines) + "\n"
+
+
+def by_claim(findings: Sequence[Finding]) -> list[list[Finding]]:
+    """The findings of each claim together, one per version of OpenVPN, in the order in which they were tested."""
+    groups: dict[str, list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault(finding.test, []).append(finding)
+    return [sorted(group, key=lambda finding: finding.openvpn) for group in groups.values()]
+
+
+def verdict_of(group: Sequence[Finding]) -> str:
+    """The verdict of all versions where they agree, and otherwise each version's."""
+    said = {finding.openvpn: _said(finding) for finding in group}
+    if len(set(said.values())) == 1:
+        return next(iter(said.values()))
+    return "; ".join(f"OpenVPN {version}: {text}" for version, text in said.items())
+
+
+def _said(finding: Finding) -> str:
+    return f"{finding.verdict}: {finding.condition}" if finding.condition else str(finding.verdict)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

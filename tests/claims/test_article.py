@@ -1,0 +1,120 @@
+"""The article, sentence by sentence: each test is named after the sentence that it tests, and ends with a verdict."""
+
+import time
+
+import pytest
+from scapy.layers.inet import TCP
+
+from lab.claims import Claim
+from lab.lab import Lab
+from lab.router import FAMILIES
+from tests.convergence.checks import DROPPED, expect_control_plane, expect_dropped, expect_log, expect_passes
+from tests.convergence.conftest import Site
+
+pytestmark = [pytest.mark.docker, pytest.mark.topology("article")]
+
+
+@pytest.mark.claims("without an inner route BGP comes up and both sides have the routes, and traffic is dropped")
+def test_bgp_alone_does_not_reach_the_inner_table(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    with tunnel.configured(iroute=()):
+        expect_control_plane(lab, hq, branch)
+        claim.rib_entry(hq.router, branch.router.plan.networks[0])
+        size = tunnel.server.log_size()
+        for family in FAMILIES:
+            expect_dropped(hq, branch, family)
+            line = expect_log(tunnel.server, f"{DROPPED} [{branch.host.address(family)}]", size)
+            claim.log_line(tunnel.server, line)
+    expect_control_plane(lab, hq, branch)
+    for family in FAMILIES:
+        expect_passes(hq, branch, family)
+    claim.holds()
+
+
+@pytest.mark.claims("`iroute 0.0.0.0 0.0.0.0` makes routing over the tunnel dynamic")
+def test_iroute_for_everything_makes_routing_dynamic(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+    before = lab.tunnel("branch", "hq").status()
+    for here, there in ((hq, branch), (branch, hq)):
+        for family in FAMILIES:
+            prefix = lab.free_prefix(family)
+            with here.router.serving(prefix, here.host) as address, here.router.announced(prefix):
+                there.router.expect_route(prefix, via=there.device)
+                claim.rib_entry(there.router, prefix)
+                claim.echo(there.host.expect_reaches(address))
+            there.router.expect_no_route(prefix, since=time.monotonic())
+    after = lab.tunnel("branch", "hq").status()
+    assert (after.client_id, after.connected_since) == (before.client_id, before.connected_since)
+    claim.holds()
+
+
+@pytest.mark.claims("both sides need the inner route, so the server pushes it to the client")
+def test_both_sides_need_the_inner_route(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+    for family in FAMILIES:  # without the push, everything passes
+        expect_passes(hq, branch, family)
+    tunnel = lab.tunnel("branch", "hq")
+    size = tunnel.client.log_size()
+    with tunnel.configured(push_iroute=True):
+        line = expect_log(tunnel.client, "option 'iroute' cannot be used in this context ([PUSH-OPTIONS])", size)
+        claim.log_line(tunnel.client, line)
+        expect_control_plane(lab, hq, branch)
+        for family in FAMILIES:
+            expect_passes(hq, branch, family)
+    expect_control_plane(lab, hq, branch)
+    claim.does_not_hold("the client has no inner table: it rejects the line and works all the same")
+
+
+@pytest.mark.claims("IPv6 goes through the same tunnel and the same BGP session")
+def test_ipv6_shares_tunnel_and_session(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+    assert len(hq.router.neighbors()) == 1
+    assert hq.router.neighbor("branch").prefixes_received == {"ipv4": 1, "ipv6": 1}
+    expect_passes(hq, branch, "ipv6")
+    tunnel = lab.tunnel("branch", "hq")
+    with tunnel.configured(iroute=("ipv4",)):  # the article's line alone
+        expect_control_plane(lab, hq, branch)
+        size = tunnel.server.log_size()
+        expect_passes(hq, branch, "ipv4")
+        expect_dropped(hq, branch, "ipv6")
+        line = expect_log(tunnel.server, f"{DROPPED} [{branch.host.address('ipv6')}]", size)
+        claim.log_line(tunnel.server, line)
+    expect_control_plane(lab, hq, branch)
+    expect_passes(hq, branch, "ipv6")
+    claim.rib_entry(hq.router, branch.router.plan.networks[1])
+    claim.holds_if("`iroute-ipv6 ::/0` beside the IPv4 line")
+
+
+@pytest.mark.claims("the inner route can be handed out by a `client-connect` script or by a `client-config-dir` file")
+def test_script_and_file_hand_out_the_inner_route(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    for hand_out in ("client-connect", "client-config-dir"):
+        size = tunnel.server.log_size()
+        with tunnel.configured(hand_out=hand_out):
+            claim.log_line(tunnel.server, expect_log(tunnel.server, "MULTI: internal route 0.0.0.0/0 -> branch/", size))
+            expect_control_plane(lab, hq, branch)
+            for family in FAMILIES:
+                expect_passes(hq, branch, family)
+    expect_control_plane(lab, hq, branch)
+    claim.holds()
+
+
+@pytest.mark.claims("the MTU inside is 1500")
+def test_the_mtu_inside_is_1500(hq: Site, branch: Site, claim: Claim) -> None:
+    for here, there in ((hq, branch), (branch, hq)):
+        for family in FAMILIES:
+            claim.echo(here.host.expect_reaches(there.host.address(family), packet_size=1500))
+            assert here.host.echo(there.host.address(family), packet_size=1501).silent, "the probe does not set DF"
+    claim.holds()
+
+
+@pytest.mark.claims("the network between sees one TCP connection and nothing else of the sites")
+def test_the_network_between_sees_one_tcp_connection(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+    inner = [site.host.address(family).packed for site in (hq, branch) for family in FAMILIES]
+    with lab.node("transit").capture("eth1") as wire:
+        for family in FAMILIES:
+            expect_passes(hq, branch, family)
+        segment = wire.expect("a segment of the tunnel", lambda p: TCP in p.decode())
+    frames = [packet.decode() for packet in wire.packets]
+    connections = {frozenset((f[TCP].sport, f[TCP].dport)) for f in frames if TCP in f}
+    assert len(connections) == 1
+    assert not [p for p in wire.packets if any(address in p.data for address in inner)]
+    claim.packet(wire, segment)
+    claim.holds()

@@ -1,0 +1,44 @@
+"""What several tests of the article's two sites check."""
+
+from lab.expect import Expectation, wait_for
+from lab.lab import Lab
+from lab.topology import Family
+from lab.tunnel import OpenVpn
+from tests.convergence.conftest import Site
+
+DROPPED = "bad source address from client"
+
+
+def expect_log(process: OpenVpn, text: str, since: int) -> str:
+    """Wait for a line in an OpenVPN log, and return it."""
+    lines = wait_for(
+        Expectation(
+            what=f"{text!r} in OpenVPN's log",
+            node=process.node.name,
+            look=lambda: process.log_lines(text, since=since),
+            met=bool,
+            seen=lambda _: process.last_words(),
+            logs=process.log,
+        ),
+        within=30,
+    )
+    return lines[0]
+
+
+def expect_control_plane(lab: Lab, hq: Site, branch: Site) -> None:
+    """BGP is established, and both RIBs and FIBs hold the other site's prefixes."""
+    lab.wait_ready()
+    for site, other in ((hq, branch), (branch, hq)):
+        site.router.expect_session(other.router)
+        site.router.expect_route(other.router.plan.networks, via=site.device)
+
+
+def expect_passes(hq: Site, branch: Site, family: Family) -> None:
+    hq.host.expect_reaches(branch.host.address(family))
+    branch.host.expect_reaches(hq.host.address(family))
+
+
+def expect_dropped(hq: Site, branch: Site, family: Family) -> None:
+    for here, there in ((hq, branch), (branch, hq)):
+        result = here.host.echo(there.host.address(family), count=5, wait=1.0)
+        assert result.silent, f"{result}, although no inner route covers it"

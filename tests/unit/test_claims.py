@@ -1,0 +1,63 @@
+"""Verdicts, their evidence and their table, on paper."""
+
+from pathlib import Path
+
+import pytest
+
+from lab.claims import Claim, NoVerdict, Verdict, as_json, as_markdown, by_claim, from_json, verdict_of
+
+
+def claim(tmp_path: Path, openvpn: str = "2.6") -> Claim:
+    return Claim("test_it", "it | works", openvpn, tmp_path / f"test_it-{openvpn}")
+
+
+def test_a_passed_test_without_a_verdict_is_its_authors_mistake(tmp_path: Path) -> None:
+    with pytest.raises(NoVerdict, match="test_it"):
+        claim(tmp_path).finding(passed=True)
+
+
+def test_a_failed_test_shows_nothing_whatever_it_said_before(tmp_path: Path) -> None:
+    it = claim(tmp_path)
+    it.holds_if("the moon is full")
+    finding = it.finding(passed=False)
+    assert finding.verdict is Verdict.NOT_SHOWN
+    assert finding.condition == ""
+
+
+def test_evidence_names_the_file_that_keeps_it(tmp_path: Path) -> None:
+    it = claim(tmp_path)
+    it.echo("1 of 1 answered")
+    it.echo("2 of 2 answered")
+    it.holds()
+    first, second = it.finding(passed=True).evidence
+    assert first.file == second.file == "test_it-2.6/echo.txt"
+    assert (tmp_path / first.file).read_text() == "1 of 1 answered\n2 of 2 answered\n"
+
+
+def test_findings_survive_json(tmp_path: Path) -> None:
+    it = claim(tmp_path)
+    it.echo("answered")
+    it.does_not_hold("it never did")
+    findings = [it.finding(passed=True)]
+    assert from_json(as_json(findings)) == findings
+
+
+def test_versions_that_agree_share_a_row_and_others_are_told_apart(tmp_path: Path) -> None:
+    old, new = claim(tmp_path, "2.6"), claim(tmp_path, "2.7")
+    old.holds()
+    new.holds()
+    agreed = [new.finding(passed=True), old.finding(passed=True)]
+    (group,) = by_claim(agreed)
+    assert [finding.openvpn for finding in group] == ["2.6", "2.7"]
+    assert verdict_of(group) == "holds"
+    new.does_not_hold("not any more")
+    (group,) = by_claim([old.finding(passed=True), new.finding(passed=True)])
+    assert verdict_of(group) == "OpenVPN 2.6: holds; OpenVPN 2.7: does not hold: not any more"
+
+
+def test_the_table_has_a_row_per_claim_and_keeps_its_columns(tmp_path: Path) -> None:
+    it = claim(tmp_path)
+    it.holds()
+    header, rule, row = as_markdown([it.finding(passed=True)]).splitlines()
+    assert header.count("|") == rule.count("|") == row.replace("\\|", "").count("|")
+    assert "it \\| works" in row
