@@ -234,7 +234,7 @@ class Lab:
         """Wait until all tunnels are up, all sessions established, and all declared prefixes in all FIBs."""
         since = time.monotonic()
         for tunnel in self.tunnels.values():
-            tunnel.client.wait_connected()
+            tunnel.wait_connected()
         for name, plan in self._plans.items():
             router = self.router(name)
             for node, device in sorted({(peer.node, peer.interface) for peer in plan.peers}):

@@ -39,6 +39,7 @@ class State:
     """The tunnel's inner address at this end."""
     remote: str
     """The peer's outer address; empty where there is none."""
+    remote_port: str = ""
 
     @property
     def connected(self) -> bool:
@@ -240,13 +241,14 @@ def _short(path: Path) -> Iterator[str]:
 
 
 def _state(line: str) -> State:
-    since, name, description, local, remote, *_ = [*line.split(","), "", "", "", ""]
+    since, name, description, local, remote, remote_port, *_ = [*line.split(","), "", "", "", "", ""]
     return State(
         since=datetime.fromtimestamp(int(since), UTC),
         name=name,
         description=description,
         local=IPv4Address(local) if local else None,
         remote=remote,
+        remote_port=remote_port,
     )
 
 

@@ -1,7 +1,8 @@
 """What a tunnel mode is: one way of running OpenVPN between two nodes, as one small unit.
 
-A mode says what it is for, checks the options that a topology gives it, and renders the files of both ends. The
-lab finds modes by the entry point group `openvpn_routing_lab.tunnel_modes`, so adding one touches no other.
+A mode says what it is for and what it can do, checks the options that a topology gives it, and renders the files of
+both ends. The lab finds modes by the entry point group `openvpn_routing_lab.tunnel_modes`, so adding one touches no
+other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Literal, Protocol
 from lab.files import RenderedFile
 from lab.pki import Authority, Credentials
 from lab.topology import Objection, Tunnel, TunnelIntent
+from lab.tunnel.keyfiles import derived
 
 End = Literal["server", "client"]
 CONFIGURATION = PurePosixPath("/etc/openvpn")
@@ -30,14 +32,19 @@ class Identity:
     """The authority's certificate, as PEM."""
     server: Credentials
     client: Credentials
+    secret: bytes
+    """What the keys are derived from that both ends share: the same at each rendering, and for all of a server's
+    tunnels, so that nobody has to remember them."""
 
     @classmethod
     def issue(cls, tunnel: Tunnel, authority: Authority) -> "Identity":
         """Make fresh keys and certificates for both ends; each is named after its node."""
+        ends = processes(tunnel)
         return cls(
             authority=authority.certificate,
             server=authority.issue(tunnel.server, "server"),
             client=authority.issue(tunnel.client, "client"),
+            secret=derived(authority.key.encode(), f"tunnel {ends['server'].tunnel}", 32),
         )
 
 
@@ -94,12 +101,37 @@ def processes(tunnel: Tunnel) -> Mapping[End, Process]:
     }
 
 
+@dataclass(frozen=True)
+class Traits:
+    """What a mode needs and what passes through it."""
+
+    device: Literal["tun", "tap"] = "tun"
+    mode_server: bool = True
+    """OpenVPN's `mode server`: the server is ready before its first client, and keeps a list of them. Without it the
+    two ends are equals, and one is connected when the other is."""
+    needs_iroute: bool = False
+    """Nothing but its own addresses passes unless `iroute` says so."""
+    clients_per_process: int | None = 1
+    """How many clients a server process can route for; None for any number."""
+    multicast: bool = True
+    """Packets to link-local groups reach the other end, which OSPF and RIP need."""
+    certificates: bool = True
+    """The ends know each other by certificates; else by a key that both have."""
+    openvpn: tuple[str, ...] = ("2.6", "2.7")
+    """The versions that can run it."""
+    kernel: str | None = None
+    """The kind of device that the kernel must have."""
+    deprecated: str = ""
+    """Why it should not be chosen any more; empty where it may be."""
+
+
 class TunnelMode(Protocol):
     """One way of running OpenVPN between two nodes."""
 
     name: str
     summary: str
     """One line: what it does and when to choose it."""
+    traits: Traits
 
     def check(self, intent: TunnelIntent) -> Sequence[Objection]:
         """What the mode has against a tunnel as declared; nothing where it can run it."""

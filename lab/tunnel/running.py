@@ -25,6 +25,7 @@ _ENDED = "ENDED"
 """Said of a process that is gone; OpenVPN has no such state."""
 _SAYS_NOTHING = re.compile(r" MANAGEMENT: |Use --help for more information")
 """That we asked it is no news, and advice is no reason."""
+_CIPHER = re.compile(r"Data Channel: cipher '([^']+)'")
 _FATAL = "Exiting due to fatal error"
 """It says why in the line before, and closes the device in those after."""
 
@@ -37,11 +38,12 @@ class TunnelStatus:
     server: str
     client: str
     real_address: str
-    """The client's outer address and port."""
-    cipher: str
+    """The client's outer address and port, as the server sees it."""
+    cipher: str | None
+    """None where a server that keeps no list of clients has not logged it (below `verb` 2)."""
     connected_since: datetime
-    client_id: int
-    """Counted by the server; another one means another session."""
+    client_id: int | None
+    """Counted by the server; another one means another session. None where it keeps no list of clients."""
     server_pid: int
     client_pid: int
     bytes_to_server: int
@@ -144,6 +146,11 @@ class OpenVpn:
             lines = file.read().decode(errors="replace").splitlines()
         return [line for line in lines if containing in line]
 
+    def cipher(self) -> str | None:
+        """What the log says of the data channel's cipher last; None where it says nothing."""
+        found = (_CIPHER.search(line) for line in reversed(self.log_lines("Data Channel: cipher")))
+        return next((match[1] for match in found if match), None)
+
     def last_words(self) -> str:
         """The last line of the log that says something; that we asked it is no news."""
         lines = (line for line in reversed(self.log_lines()) if line.strip())
@@ -166,6 +173,18 @@ class OpenVpn:
             lines = self.log_lines()
             fatal = [before for before, line in pairwise(lines) if line.endswith(_FATAL)]
             raise EnvironmentBroken(f"{self.node.name}: {self} ended: {fatal[-1] if fatal else self.last_words()}")
+
+
+@dataclass(frozen=True)
+class _Session:
+    """A client as its server sees it."""
+
+    real_address: str
+    since: datetime
+    cipher: str | None
+    client_id: int | None
+    received: int
+    sent: int
 
 
 class RunningTunnel:
@@ -206,8 +225,14 @@ class RunningTunnel:
     def start(self) -> None:
         """Start the server, then the client, and wait until they are connected."""
         self.server.start()
-        self.server.wait_connected()
+        if self.mode.traits.mode_server:
+            self.server.wait_connected()
         self.client.start()
+        self.wait_connected()
+
+    def wait_connected(self) -> None:
+        """Wait until both ends say so: a server without `mode server` does when it has its client."""
+        self.server.wait_connected()
         self.client.wait_connected()
 
     def stop(self, signal: str = "TERM") -> None:
@@ -223,26 +248,46 @@ class RunningTunnel:
             if not state.connected:
                 raise EnvironmentBroken(f"{self} is {state.name}: {self.client.last_words()}")
             with self.server.management() as server:
-                report, counted, server_pid = server.server_status(), server.bytes(), server.pid()
+                session, server_pid = self._session(server), server.pid()
         except ManagementError as error:
             dead = self.server if self.client.running else self.client
             raise EnvironmentBroken(f"{self} is down: {dead} does not run: {dead.last_words()}") from error
-        entry = next((c for c in report.clients if c.common_name == self.tunnel.client), None)
-        if entry is None:
+        if session is None:
             raise EnvironmentBroken(f"{self} is down: the server has no client: {self.server.last_words()}")
         return TunnelStatus(
             name=self.name,
             server=self.tunnel.server,
             client=self.tunnel.client,
-            real_address=entry.real_address,
-            cipher=entry.cipher,
-            connected_since=entry.connected_since,
-            client_id=entry.client_id,
+            real_address=session.real_address,
+            cipher=session.cipher,
+            connected_since=session.since,
+            client_id=session.client_id,
             server_pid=server_pid,
             client_pid=client_pid,
-            bytes_to_server=counted.received,
-            bytes_to_client=counted.sent,
+            bytes_to_server=session.received,
+            bytes_to_client=session.sent,
         )
+
+    def _session(self, server: Management) -> "_Session | None":
+        """What the server knows of its client; None where it has none."""
+        counted = server.bytes()
+        if self.mode.traits.mode_server:
+            client = next((c for c in server.server_status().clients if c.common_name == self.tunnel.client), None)
+            if client is None:
+                return None
+            return _Session(
+                client.real_address,
+                client.connected_since,
+                client.cipher,
+                client.client_id,
+                counted.received,
+                counted.sent,
+            )
+        state = server.state()
+        if not state.connected:
+            return None
+        address = f"{state.remote}:{state.remote_port}"
+        return _Session(address, state.since, self.server.cipher(), None, counted.received, counted.sent)
 
     @contextmanager
     def configured(self, **options: Any) -> Iterator[None]:

@@ -1,0 +1,80 @@
+"""What `options` of a tunnel may say in every mode, and what is said of an option that is wrong.
+
+A mode's own options are a class below these; the template parts in `templates/parts` write the common ones.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from lab.topology import Objection
+from lab.topology.model import Frozen
+
+Seconds = Annotated[int, Field(ge=1, le=86400)]
+Cipher = Annotated[str, Field(pattern=r"^\??[A-Za-z0-9-]+$")]
+"""A cipher's name; with `?` before it, OpenVPN skips it where its TLS library lacks it."""
+Digest = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")]
+
+
+class Options(Frozen):
+    """What every mode understands."""
+
+    keepalive: tuple[Seconds, Seconds] = (15, 45)
+    """Seconds between pings, and without an answer until a restart; in server mode the server waits twice as long."""
+    tun_mtu: int = Field(1500, ge=576, le=65535)
+    mssfix: int | None = Field(None, ge=0, le=65535)
+    """The largest UDP packet that TCP inside may fill: its MSS is lowered; 0 leaves TCP alone, the default is 1492."""
+    auth: Digest | None = None
+    """The digest of what is authenticated apart from its encryption; OpenVPN's default is SHA1, as a HMAC."""
+    persist_tun: bool = True
+    """Keep the device through a restart of the connection."""
+    verb: int = Field(4, ge=0, le=11)
+    """4 is the least at which OpenVPN says that it drops a packet."""
+
+    @field_validator("keepalive")
+    @classmethod
+    def _leaves_time_for_two_pings(cls, keepalive: tuple[int, int]) -> tuple[int, int]:
+        if keepalive[1] < 2 * keepalive[0]:
+            raise ValueError("OpenVPN wants the second number to be at least twice the first")
+        return keepalive
+
+
+class TlsOptions(Options):
+    """What every mode understands whose ends agree on their keys by TLS."""
+
+    data_ciphers: tuple[Cipher, ...] = Field(("AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305"), min_length=1)
+    """The first of the server's that the client has as well is used."""
+    tls_crypt: bool = False
+    """Encrypt the control channel with a key that both ends share; whoever lacks it gets no answer at all."""
+    tls_crypt_v2: bool = False
+    """The same with a key for each client, which only the server can open."""
+
+    @model_validator(mode="after")
+    def _encrypts_the_control_channel_once(self) -> Self:
+        if self.tls_crypt and self.tls_crypt_v2:
+            raise ValueError("tls-crypt and tls-crypt-v2 exclude each other")
+        return self
+
+
+def objections(mode: str, options: type[Options], given: Mapping[str, Any]) -> Sequence[Objection]:
+    """What is wrong with the options that a tunnel gives; nothing where a mode can take them."""
+    try:
+        options.model_validate(dict(given))
+    except ValidationError as error:
+        found = error.errors()
+        # A list whose only item is wrong is called too short as well.
+        inside = {item["loc"][:-1] for item in found if item["loc"]}
+        return [
+            _objection(mode, options, i["loc"], i["type"], i["msg"]) for i in found if not i["loc"] or i["loc"] not in inside
+        ]
+    return []
+
+
+def _objection(
+    mode: str, options: type[Options], location: tuple[str | int, ...], kind: str, message: str
+) -> Objection:
+    if kind == "extra_forbidden":
+        known = ", ".join(sorted(f.alias or name for name, f in options.model_fields.items()))
+        return Objection(("options", *location), "no such option", f"mode {mode} knows {known}")
+    return Objection(("options", *location), message.removeprefix("Value error, "))
