@@ -22,4 +22,3 @@ def static_key(secret: bytes, purpose: str) -> str:
     lines = [digits[start : start + 32] for start in range(0, len(digits), 32)]
     body = "\n".join(["-----BEGIN OpenVPN Static key V1-----", *lines, "-----END OpenVPN Static key V1-----"])
     return f"#\n# 2048 bit OpenVPN static key\n#\n{body}\n"
-

@@ -66,7 +66,9 @@ def objections(mode: str, options: type[Options], given: Mapping[str, Any]) -> S
         # A list whose only item is wrong is called too short as well.
         inside = {item["loc"][:-1] for item in found if item["loc"]}
         return [
-            _objection(mode, options, i["loc"], i["type"], i["msg"]) for i in found if not i["loc"] or i["loc"] not in inside
+            _objection(mode, options, i["loc"], i["type"], i["msg"])
+            for i in found
+            if not i["loc"] or i["loc"] not in inside
         ]
     return []
 

@@ -1,8 +1,6 @@
 """The article's mode: what both ends' configurations say, what the client is handed, and what is refused."""
 
-import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
 from ipaddress import ip_interface
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -10,16 +8,12 @@ from typing import Any
 import pytest
 
 from lab.catalogue import load
-from lab.files import RenderedFile, write_all
+from lab.files import write_all
 from lab.pki import Authority
 from lab.resources import find_topology
 from lab.topology import Topology, TopologyError, Tunnel
-from lab.tunnel import modes, processes, rendered_tunnel
-from lab.tunnel.mode import End
-
-Files = Mapping[str, RenderedFile]
-Directives = dict[str, list[list[str]]]
-OBSOLETE = {"cipher", "ncp-ciphers", "compress", "comp-lzo", "persist-key", "secret", "tls-remote", "ns-cert-type"}
+from lab.tunnel import modes, processes
+from tests.unit.tunnel.rendering import OBSOLETE, Directives, configured, directives, rendered
 
 
 @pytest.fixture(scope="module")
@@ -33,27 +27,8 @@ def tunnel(**intent: Any) -> Tunnel:
     return only
 
 
-def rendered(authority: Authority, one: Tunnel) -> dict[End, Files]:
-    files: Mapping[End, Sequence[RenderedFile]] = rendered_tunnel(one, authority)
-    return {end: {str(f.path): f for f in found} for end, found in files.items()}
-
-
-def directives(text: str) -> Directives:
-    """A configuration as OpenVPN reads it: comments begin with # or ;, quotes hold words together."""
-    found: Directives = {}
-    for line in text.splitlines():
-        if line.strip() and not line.lstrip().startswith(("#", ";")):
-            name, *values = shlex.split(line, comments=True)
-            found.setdefault(name, []).append(values)
-    return found
-
-
 def configurations(authority: Authority, **intent: Any) -> tuple[Directives, Directives]:
-    one = tunnel(**intent)
-    files = rendered(authority, one)
-    ends = processes(one)
-    server, client = (directives(files[end][str(ends[end].configuration)].content) for end in ("server", "client"))
-    return server, client
+    return configured(authority, tunnel(**intent))
 
 
 def handed_out(authority: Authority, tmp_path: Path, **intent: Any) -> list[str]:

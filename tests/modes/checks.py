@@ -1,0 +1,80 @@
+"""What a tunnel mode is good for, as assertions that are the same for all modes."""
+
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+from lab.lab import Lab
+from lab.router import FAMILIES
+from lab.routing import SessionState
+from lab.topology import Address
+from lab.tunnel import RunningTunnel, TunnelStatus
+from tests.convergence.conftest import Site
+
+
+def site(lab: Lab, tunnel: RunningTunnel, router: str) -> Site:
+    """An end of a tunnel and the host behind it, which is called ROUTER-lan in all topologies."""
+    return Site(lab.router(router), lab.host(f"{router}-lan"), tunnel.device(router))
+
+
+def ends(lab: Lab, tunnel: RunningTunnel) -> tuple[Site, Site]:
+    """The server's site and the client's."""
+    return site(lab, tunnel, tunnel.tunnel.server), site(lab, tunnel, tunnel.tunnel.client)
+
+
+def both_ways(one: Site, other: Site) -> tuple[tuple[Site, Site], tuple[Site, Site]]:
+    return (one, other), (other, one)
+
+
+def session_of(status: TunnelStatus) -> tuple[object, ...]:
+    """What is the same as long as neither end was started anew nor lost the other."""
+    return status.server_pid, status.client_pid, status.client_id, status.connected_since
+
+
+def expect_one_session_for_both_families(tunnel: RunningTunnel, server: Site, client: Site) -> None:
+    """A single BGP session, over the inner addresses, that brings prefixes of both families."""
+    inner = {server.router.name: tunnel.tunnel.server_ipv4.ip, client.router.name: tunnel.tunnel.client_ipv4.ip}
+    for here, there in both_ways(server, client):
+        session = here.router.neighbor(there.router)
+        assert session.state is SessionState.ESTABLISHED
+        assert session.address == inner[there.router.name]
+        assert session.asn == there.router.plan.asn
+        assert all(session.prefixes_received[family] >= 1 for family in FAMILIES)
+
+
+def expect_lans_reach_each_other(one: Site, other: Site) -> None:
+    for here, there in both_ways(one, other):
+        for family in FAMILIES:
+            here.host.expect_reaches(there.host.address(family))
+
+
+def expect_prefixes_come_and_go(lab: Lab, one: Site, other: Site) -> None:
+    """In the BGP RIB, in the kernel FIB through the tunnel, and on the wire; both families, both directions at once."""
+    moves = [(here, there, lab.free_prefix(family)) for here, there in both_ways(one, other) for family in FAMILIES]
+    with ExitStack() as served:
+        addresses = [served.enter_context(here.router.serving(prefix, here.host)) for here, _, prefix in moves]
+        asked = [(there, address) for (_, there, _), address in zip(moves, addresses, strict=True)]
+        for _, there, prefix in moves:
+            there.router.expect_no_route(prefix)
+        assert_silent(asked, "before it is announced")
+
+        announced = time.monotonic()
+        with ExitStack() as routes:
+            for here, _, prefix in moves:
+                routes.enter_context(here.router.announced(prefix))
+            for (_, there, prefix), address in zip(moves, addresses, strict=True):
+                there.router.expect_route(prefix, via=there.device, since=announced)
+                there.host.expect_reaches(address, since=announced)
+
+        withdrawn = time.monotonic()
+        for _, there, prefix in moves:
+            there.router.expect_no_route(prefix, since=withdrawn)
+        assert_silent(asked, "after it was withdrawn")
+
+
+def assert_silent(asked: Iterable[tuple[Site, Address]], when: str) -> None:
+    """No address answers the host of its site; all are asked at once, since silence takes its time."""
+    with ThreadPoolExecutor() as pool:
+        for result in pool.map(lambda pair: pair[0].host.echo(pair[1], count=3, wait=0.5), asked):
+            assert result.silent, f"a prefix is reachable {when}: {result}"

@@ -1,0 +1,51 @@
+"""The modes without `mode server`: the same as the article's tunnel does, without any `iroute`."""
+
+import pytest
+
+from lab.lab import Lab
+from tests.modes.checks import (
+    ends,
+    expect_lans_reach_each_other,
+    expect_one_session_for_both_families,
+    expect_prefixes_come_and_go,
+    session_of,
+)
+
+
+def variant(mode: str, transport: str, outer: str) -> object:
+    tunnel = {"transport": transport, "outer": outer}
+    return pytest.param(mode, id=f"{mode}-{transport}-{outer}", marks=pytest.mark.topology(mode, tunnel=tunnel))
+
+
+# Transport and outer family are OpenVPN's business at both ends alike: two of the four pairs show each of them.
+VARIANTS = [
+    variant("p2p-tls", "udp", "ipv4"),
+    variant("p2p-tls", "tcp", "ipv6"),
+]
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.convergence,
+    pytest.mark.parametrize("mode", VARIANTS, scope="module"),
+]
+
+
+def test_prefixes_of_both_families_come_and_go(lab: Lab, mode: str) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    hq, branch = ends(lab, tunnel)
+    before = tunnel.status()
+    expect_one_session_for_both_families(tunnel, hq, branch)
+    expect_lans_reach_each_other(hq, branch)
+    expect_prefixes_come_and_go(lab, hq, branch)
+    assert session_of(tunnel.status()) == session_of(before)
+
+
+def test_status_tells_what_a_server_without_a_list_of_clients_knows(lab: Lab, mode: str) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    status = tunnel.status()
+    assert status.client_id is None
+    assert status.cipher == "AES-256-GCM"
+    outer = lab.node("branch").address(tunnel.tunnel.outer)
+    assert status.real_address.startswith(f"{outer}:")
+    assert status.bytes_to_server > 0
+    assert status.bytes_to_client > 0

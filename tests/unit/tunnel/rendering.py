@@ -1,0 +1,36 @@
+"""What a tunnel is rendered to, as OpenVPN reads it."""
+
+import shlex
+from collections.abc import Mapping
+
+from lab.files import RenderedFile
+from lab.pki import Authority
+from lab.topology import Tunnel
+from lab.tunnel import processes, rendered_tunnel
+from lab.tunnel.mode import End
+
+Files = Mapping[str, RenderedFile]
+Directives = dict[str, list[list[str]]]
+OBSOLETE = {"ncp-ciphers", "compress", "comp-lzo", "persist-key", "tls-remote", "ns-cert-type", "tls-auth"}
+
+
+def rendered(authority: Authority, tunnel: Tunnel) -> dict[End, Files]:
+    """The files of both ends by their paths."""
+    return {end: {str(f.path): f for f in found} for end, found in rendered_tunnel(tunnel, authority).items()}
+
+
+def directives(text: str) -> Directives:
+    """A configuration as OpenVPN reads it: comments begin with # or ;, quotes hold words together."""
+    found: Directives = {}
+    for line in text.splitlines():
+        if line.strip() and not line.lstrip().startswith(("#", ";")):
+            name, *values = shlex.split(line, comments=True)
+            found.setdefault(name, []).append(values)
+    return found
+
+
+def configured(authority: Authority, tunnel: Tunnel) -> tuple[Directives, Directives]:
+    """The server's configuration and the client's."""
+    files, ends = rendered(authority, tunnel), processes(tunnel)
+    server, client = (directives(files[end][str(ends[end].configuration)].content) for end in ("server", "client"))
+    return server, client

@@ -1,0 +1,167 @@
+"""Every mode that is installed: what holds for all of them, and what each says of itself."""
+
+import itertools
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+
+from lab.catalogue import load
+from lab.files import RenderedFile
+from lab.pki import Authority
+from lab.topology import Topology, Tunnel
+from lab.tunnel import modes, processes
+from tests.unit.tunnel.rendering import OBSOLETE, configured, rendered
+
+TOPOLOGIES = {"iroute": "article", "p2p-tls": "p2p-tls"}
+"""A topology to start from for each mode."""
+FILE_DIRECTIVES = ("ca", "cert", "key", "secret", "tls-crypt", "tls-crypt-v2", "client-connect")
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority.new("unit lab")
+
+
+@pytest.fixture(params=sorted(TOPOLOGIES))
+def mode(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+def topology(mode: str, **tunnel: Any) -> Topology:
+    return load(TOPOLOGIES[mode], tunnel=tunnel)
+
+
+def first(mode: str, **tunnel: Any) -> Tunnel:
+    return topology(mode, **tunnel).tunnels[0]
+
+
+def options_of(mode: str) -> list[dict[str, Any]]:
+    """Sets of the options that all modes have, and of those that all modes with TLS have."""
+    plain = [{}, {"auth": "SHA512", "mssfix": 0, "tun-mtu": 1400, "verb": 3, "persist-tun": False, "keepalive": [2, 6]}]
+    if not modes()[mode].traits.certificates:
+        return plain
+    return [*plain, {"tls-crypt": True}, {"data-ciphers": ["CHACHA20-POLY1305"]}]
+
+
+def test_every_mode_has_a_topology_to_start_from() -> None:
+    assert TOPOLOGIES.keys() == modes().keys()
+    for mode, name in TOPOLOGIES.items():
+        assert {t.mode for t in load(name).tunnels} == {mode}
+
+
+def test_every_mode_says_in_a_line_what_it_is(mode: str) -> None:
+    unit = modes()[mode]
+    assert unit.name == mode
+    assert len(unit.summary) > 30
+    assert "\n" not in unit.summary
+
+
+def test_both_ends_are_of_one_transport_and_family(authority: Authority, mode: str) -> None:
+    for transport, outer in itertools.product(("tcp", "udp"), ("ipv4", "ipv6")):
+        tunnel = first(mode, transport=transport, outer=outer)
+        server, client = configured(authority, tunnel)
+        expected = f"{transport}{outer.removeprefix('ipv')}"
+        ends = ("-server", "-client") if transport == "tcp" else ("", "")
+        assert [server["proto"], client["proto"]] == [[[expected + end]] for end in ends]
+        assert client["remote"] == [[str(tunnel.server_outer), str(tunnel.port)]]
+        assert server["local"] == [[str(tunnel.server_outer)]]
+        assert server["port"] == [[str(tunnel.port)]]
+
+
+def test_every_file_that_is_named_is_rendered_and_secrets_are_their_owners(authority: Authority, mode: str) -> None:
+    for options in options_of(mode):
+        tunnel = first(mode, options=options)
+        for end, conf in zip(("server", "client"), configured(authority, tunnel), strict=True):
+            files = rendered(authority, tunnel)["server" if end == "server" else "client"]
+            named = {values[0] for key in FILE_DIRECTIVES for values in conf.get(key, [])}
+            assert named
+            assert named <= files.keys()
+            assert all(file.mode == 0o600 for file in files.values() if is_secret(file))
+            assert not OBSOLETE & conf.keys()
+
+
+def is_secret(file: RenderedFile) -> bool:
+    return any(word in file.content for word in ("PRIVATE KEY", "Static key", "tls-crypt-v2"))
+
+
+def test_the_devices_are_those_of_the_topology(authority: Authority, mode: str) -> None:
+    tunnel = first(mode)
+    server, client = configured(authority, tunnel)
+    assert (server["dev"], client["dev"]) == ([[tunnel.server_device]], [[tunnel.device]])
+    assert server["dev-type"] == client["dev-type"] == [[modes()[mode].traits.device]]
+
+
+def test_common_options_reach_both_ends(authority: Authority, mode: str) -> None:
+    options = {"auth": "SHA512", "mssfix": 0, "tun-mtu": 1400, "verb": 3, "persist-tun": False}
+    for end in configured(authority, first(mode, options=options)):
+        assert end["auth"] == [["SHA512"]]
+        assert end["mssfix"] == [["0"]]
+        assert end["tun-mtu"] == [["1400"]]
+        assert end["verb"] == [["3"]]
+        assert "persist-tun" not in end
+    for end in configured(authority, first(mode)):
+        assert "auth" not in end
+        assert "mssfix" not in end
+        assert end["persist-tun"] == [[]]
+
+
+def test_keepalive_is_the_servers_to_say_or_both_ends(authority: Authority, mode: str) -> None:
+    server, client = configured(authority, first(mode, options={"keepalive": [2, 6]}))
+    assert server["keepalive"] == [["2", "6"]]
+    # In server mode the client is told.
+    assert client.get("keepalive") == (None if modes()[mode].traits.mode_server else [["2", "6"]])
+
+
+def test_both_ends_agree_on_the_key_of_the_control_channel(authority: Authority, mode: str) -> None:
+    if not modes()[mode].traits.certificates:
+        return
+    tunnel = first(mode, options={"tls-crypt": True})
+    keys = {
+        files[str(processes(tunnel)[end].files / "tls-crypt.key")].content
+        for end, files in rendered(authority, tunnel).items()
+    }
+    assert len(keys) == 1
+    other = Authority.new("another lab")
+    assert keys != {f.content for f in rendered(other, tunnel)["client"].values() if "Static key" in f.content}
+    for end in configured(authority, tunnel):
+        assert PurePosixPath(end["tls-crypt"][0][0]).name == "tls-crypt.key"
+    for end in configured(authority, first(mode)):
+        assert "tls-crypt" not in end
+
+
+def mistakes(mode: str, **tunnel: Any) -> list[str]:
+    """What the mode has against an intent."""
+    from lab.topology import TunnelIntent
+
+    return [str(objection.what) for objection in modes()[mode].check(TunnelIntent(to="hq", mode=mode, **tunnel))]
+
+
+def test_what_no_mode_can_be_told(mode: str) -> None:
+    assert mistakes(mode) == []
+    assert mistakes(mode, options={"colour": "red"}) == ["no such option"]
+    assert len(mistakes(mode, options={"verb": 12, "mssfix": -1, "keepalive": [3, 4], "auth": "SHA 1"})) == 4
+
+
+def test_two_keys_for_one_control_channel_are_refused(mode: str) -> None:
+    both = {"tls-crypt": True, "tls-crypt-v2": True}
+    if modes()[mode].traits.certificates:
+        assert mistakes(mode, options=both) == ["tls-crypt and tls-crypt-v2 exclude each other"]
+    else:
+        assert mistakes(mode, options=both) == ["no such option", "no such option"]
+
+
+def test_a_point_to_point_tunnel_knows_its_addresses_and_needs_no_server(authority: Authority) -> None:
+    tunnel = first("p2p-tls")
+    server, client = configured(authority, tunnel)
+    for end in (server, client):
+        assert not {"mode", "pull", "push", "client-config-dir", "client-connect", "server"} & end.keys()
+        assert end["topology"] == [["p2p"]]
+    assert server["ifconfig"] == [["10.255.0.1", "10.255.0.2"]]
+    assert client["ifconfig"] == [["10.255.0.2", "10.255.0.1"]]
+    assert server["ifconfig-ipv6"] == [["2001:db8:ff::1/64", "2001:db8:ff::2"]]
+    assert client["ifconfig-ipv6"] == [["2001:db8:ff::2/64", "2001:db8:ff::1"]]
+    assert (server["verify-x509-name"], client["verify-x509-name"]) == ([["branch", "name"]], [["hq", "name"]])
+    assert server["ping-timer-rem"] == [[]]
+    assert "ping-timer-rem" not in client
