@@ -63,6 +63,8 @@ class TunnelReport:
     """Seconds."""
     bytes_to_server: int | None = None
     bytes_to_client: int | None = None
+    deprecated: str | None = None
+    """Why its mode should not be chosen any more; None where it may be."""
 
 
 @dataclass(frozen=True)
@@ -177,8 +179,11 @@ _FORWARDING = ("net.ipv4.ip_forward", "net.ipv4.conf.all.forwarding", "net.ipv6.
 
 def _tunnel(tunnel: RunningTunnel, down: Mapping[str, NodeState]) -> TunnelReport:
     declared = tunnel.tunnel
+    deprecated = tunnel.mode.traits.deprecated or None
     down_because = partial(
-        TunnelReport, declared.name, declared.mode, declared.transport, declared.server, declared.client, False
+        TunnelReport,
+        *(declared.name, declared.mode, declared.transport, declared.server, declared.client, False),
+        deprecated=deprecated,
     )
     if ends := [f"{end} is {down[end]}" for end in (declared.server, declared.client) if end in down]:
         return down_because(", ".join(ends))
@@ -203,6 +208,7 @@ def _tunnel(tunnel: RunningTunnel, down: Mapping[str, NodeState]) -> TunnelRepor
         uptime=(datetime.now(UTC) - status.connected_since).total_seconds(),
         bytes_to_server=status.bytes_to_server,
         bytes_to_client=status.bytes_to_client,
+        deprecated=deprecated,
     )
 
 

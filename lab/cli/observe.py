@@ -64,7 +64,7 @@ def _print(report: "LabReport") -> None:
             [
                 (
                     t.name,
-                    f"{t.mode}, {t.transport}",
+                    f"{t.mode}, {t.transport}" + (", deprecated" if t.deprecated else ""),
                     t.real_address or "",
                     t.cipher or "",
                     t.mtu or "",

@@ -21,6 +21,8 @@ def variant(mode: str, transport: str, outer: str) -> object:
 VARIANTS = [
     variant("p2p-tls", "udp", "ipv4"),
     variant("p2p-tls", "tcp", "ipv6"),
+    variant("p2p-static-key", "udp", "ipv6"),
+    variant("p2p-static-key", "tcp", "ipv4"),
 ]
 
 pytestmark = [
@@ -44,7 +46,7 @@ def test_status_tells_what_a_server_without_a_list_of_clients_knows(lab: Lab, mo
     tunnel = lab.tunnel("branch", "hq")
     status = tunnel.status()
     assert status.client_id is None
-    assert status.cipher == "AES-256-GCM"
+    assert status.cipher == {"p2p-tls": "AES-256-GCM", "p2p-static-key": "AES-256-CBC"}[mode]
     outer = lab.node("branch").address(tunnel.tunnel.outer)
     assert status.real_address.startswith(f"{outer}:")
     assert status.bytes_to_server > 0

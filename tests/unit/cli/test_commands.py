@@ -12,7 +12,7 @@ STATUS = {"lab", "topology", "directory", "up", "nodes", "tunnels", "sessions"}
 NODE = {"name", "kind", "state", "image", "role", "daemon", "asn"}
 TUNNEL = {
     *("name", "mode", "transport", "server", "client", "up", "reason", "real_address", "cipher", "mtu"),
-    *("channel", "connected_since", "uptime", "bytes_to_server", "bytes_to_client"),
+    *("channel", "connected_since", "uptime", "bytes_to_server", "bytes_to_client", "deprecated"),
 }
 SESSION = {"node", "neighbor", "address", "asn", "state", "uptime", "prefixes_received", "reason"}
 

@@ -1,6 +1,7 @@
 """Every mode that is installed: what holds for all of them, and what each says of itself."""
 
 import itertools
+import re
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -11,9 +12,10 @@ from lab.files import RenderedFile
 from lab.pki import Authority
 from lab.topology import Topology, Tunnel
 from lab.tunnel import modes, processes
+from lab.tunnel.keyfiles import static_key
 from tests.unit.tunnel.rendering import OBSOLETE, configured, rendered
 
-TOPOLOGIES = {"iroute": "article", "p2p-tls": "p2p-tls"}
+TOPOLOGIES = {"iroute": "article", "p2p-static-key": "p2p-static-key", "p2p-tls": "p2p-tls"}
 """A topology to start from for each mode."""
 FILE_DIRECTIVES = ("ca", "cert", "key", "secret", "tls-crypt", "tls-crypt-v2", "client-connect")
 
@@ -165,3 +167,40 @@ def test_a_point_to_point_tunnel_knows_its_addresses_and_needs_no_server(authori
     assert (server["verify-x509-name"], client["verify-x509-name"]) == ([["branch", "name"]], [["hq", "name"]])
     assert server["ping-timer-rem"] == [[]]
     assert "ping-timer-rem" not in client
+
+
+def test_a_static_key_is_one_for_both_ends_and_used_the_other_way_round(authority: Authority) -> None:
+    tunnel = first("p2p-static-key")
+    server, client = configured(authority, tunnel)
+    files = rendered(authority, tunnel)
+    (path, here), (other, there) = server["secret"][0], client["secret"][0]
+    assert (here, there) == ("0", "1")
+    assert files["server"][path].content == files["client"][other].content
+    for end in (server, client):
+        assert end["cipher"] == [["AES-256-CBC"]]
+        assert "allow-deprecated-insecure-static-crypto" in end
+        assert not {"tls-server", "tls-client", "ca", "cert", "key", "data-ciphers"} & end.keys()
+    assert not any("CERTIFICATE" in file.content for end in files.values() for file in end.values())
+
+
+def test_a_static_key_has_2048_bits_in_lines_of_16_bytes() -> None:
+    text = static_key(b"secret", "static")
+    *_, begin, body, end = re.split(r"(-----BEGIN .*-----\n|-----END .*-----\n)", text)[:-1]
+    assert begin == "-----BEGIN OpenVPN Static key V1-----\n"
+    assert end == "-----END OpenVPN Static key V1-----\n"
+    assert [len(line) for line in body.splitlines()] == [32] * 16
+    assert len(bytes.fromhex(body)) * 8 == 2048
+    assert static_key(b"secret", "static") == text
+    assert static_key(b"secret", "tls-crypt") != text
+    assert static_key(b"another", "static") != text
+
+
+def test_a_static_key_takes_no_cipher_that_needs_tls() -> None:
+    assert mistakes("p2p-static-key", options={"cipher": "AES-128-CBC"}) == []
+    assert len(mistakes("p2p-static-key", options={"cipher": "AES-256-GCM"})) == 1
+    assert mistakes("p2p-static-key", options={"data-ciphers": ["AES-256-GCM"]}) == ["no such option"]
+
+
+def test_what_is_deprecated_says_why() -> None:
+    assert {name for name, mode in modes().items() if mode.traits.deprecated} == {"p2p-static-key"}
+    assert "forward secrecy" in modes()["p2p-static-key"].traits.deprecated
