@@ -16,8 +16,8 @@ T = TypeVar("T")
 
 POLL = 0.05
 """Seconds between two looks at what gives no notice of a change."""
-GRACE = 1.0
-"""A wait goes on for this multiple of its deadline, to tell late from never."""
+GRACE = 10.0
+"""Seconds that a wait goes on after its deadline at most, to tell late from never; never longer than the deadline."""
 
 
 class Clock(Protocol):
@@ -71,12 +71,12 @@ def wait_for(
     """Wait until an expectation is met and return what was seen then.
 
     `within` are seconds from `since`, a time of the same clock, by default now. `grace` are the seconds that the
-    wait goes on after a missed deadline, by default as many again. Raises `ExpectationFailed`.
+    wait goes on after a missed deadline, by default as many again, up to `GRACE`. Raises `ExpectationFailed`.
     """
     clock = clock or MonotonicClock()
     start = clock.now() if since is None else since
     deadline = start + within
-    end = deadline + (within * GRACE if grace is None else grace)
+    end = deadline + (min(within, GRACE) if grace is None else grace)
     last = "nothing"
     while True:
         try:
