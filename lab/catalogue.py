@@ -15,7 +15,7 @@ def vocabulary() -> Vocabulary:
     """The tunnel modes, routing daemons and images that the reader shall know."""
     return Vocabulary(
         modes={name: mode.check for name, mode in modes().items()},
-        daemons=tuple(daemons()),
+        daemons={name: daemon.check for name, daemon in daemons().items()},
         openvpn=VERSIONS,
         node_image=NODE_IMAGE,
     )

@@ -57,7 +57,8 @@ def _about(node: Node) -> list[str]:
     router = node.intent.router
     if router is None:
         return ["bridge"] if node.kind == "bridge" else []
-    return [f"{router.daemon}, AS {router.asn}", *map(str, router.networks)]
+    speaks = f"AS {router.asn}" if router.asn is not None else router.protocol.upper()
+    return [f"{router.daemon}, {speaks}", *map(str, router.networks)]
 
 
 def _end_texts(interface: str, addresses: Iterable[object]) -> list[str]:

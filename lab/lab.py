@@ -24,7 +24,7 @@ from lab.pki import Authority
 from lab.plan import node_spec, static_routes
 from lab.prefixes import free_prefixes
 from lab.router import FAMILIES, Router
-from lab.routing import daemons, plan_routers
+from lab.routing import daemon_of, plan_routers
 from lab.store import LabDirectory, locked
 from lab.topology import Family, Prefix, Topology, substitute
 from lab.topology.mistakes import did_you_mean
@@ -200,7 +200,7 @@ class Lab:
             raise InputError(
                 f"node {name!r} is no router: it has no `config.vars.router`; there are {_list(self._plans)}"
             )
-        return Router(running, self.topology, self._watch(name), plan, daemons()[plan.daemon])
+        return Router(running, self.topology, self._watch(name), plan, daemon_of(plan))
 
     @property
     def routers(self) -> Mapping[str, Router]:
@@ -245,7 +245,7 @@ class Lab:
 
     def diagnose(self, into: Path) -> Path:
         """Write what is needed to understand a failure: configurations, logs, tables of every node."""
-        routers = {name: daemons()[plan.daemon] for name, plan in self._plans.items()}
+        routers = {name: daemon_of(plan) for name, plan in self._plans.items()}
         write_diagnosis(into, self.nodes.values(), self.engine, routers)
         for tunnel in self.tunnels.values():
             try:
@@ -297,9 +297,7 @@ class Lab:
         if self._plans:
             say(f"starting {', '.join(sorted({p.daemon for p in self._plans.values()}))} on {_list(self._plans)}")
         tunnels = [tunnel.start for tunnel in self.tunnels.values()]
-        routers = [
-            partial(daemons()[plan.daemon].start, self._running[name], plan) for name, plan in self._plans.items()
-        ]
+        routers = [partial(daemon_of(plan).start, self._running[name], plan) for name, plan in self._plans.items()]
         _all(lambda start: start(), [*tunnels, *routers])
 
 

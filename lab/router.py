@@ -11,7 +11,7 @@ from lab.errors import InputError
 from lab.expect import Expectation, wait_for
 from lab.node import WITHIN, LabNode
 from lab.prefixes import named, prefix_set
-from lab.routing import Neighbor, Path, Rib, RouterPlan, RoutingDaemon, SessionState
+from lab.routing import DOWN, Neighbor, Path, Peer, Rib, RouterPlan, RoutingDaemon, State
 from lab.topology import Address, Family, Interface, Prefix
 
 FAMILIES: tuple[Family, Family] = ("ipv4", "ipv6")
@@ -71,51 +71,59 @@ class Router(LabNode):
         remove_addresses(host.running.namespace, there, [theirs])
 
     def neighbors(self) -> Sequence[Neighbor]:
-        """The BGP sessions as this router sees them."""
+        """The BGP sessions, OSPF adjacencies or RIP neighbours as this router sees them."""
         return self.daemon.neighbors(self.running)
 
     def neighbor(self, other: "LabNode | str") -> Neighbor:
-        """The session with another node."""
-        addresses = [peer.address for peer in self.plan.peers if peer.node == str(other)]
-        for neighbor in self.neighbors():
-            if neighbor.address in addresses:
-                return neighbor
-        raise InputError(f"{self.name} has no BGP session with {other} configured")
+        """The session with another node; the first, where each family has one of its own."""
+        return self.neighbors_at(other)[0]
+
+    def neighbors_at(self, other: "LabNode | str") -> tuple[Neighbor, ...]:
+        """All sessions or adjacencies with another node, in the order of the families."""
+        seen = self.neighbors()
+        found = tuple(
+            neighbor
+            for peer in self.plan.peers
+            if peer.node == str(other) and (neighbor := self._seen(peer, seen)) is not None
+        )
+        if not found:
+            raise InputError(f"{self.name} has no session with {other} configured")
+        return found
 
     def rib(self, family: Family) -> Rib:
-        """The BGP RIB of one family."""
+        """The RIB of one family."""
         return self.daemon.rib(self.running, family)
 
     def expect_session(
         self,
         other: "LabNode | str",
         *,
-        state: SessionState = SessionState.ESTABLISHED,
+        state: State | None = None,
         within: float = WITHIN,
         since: float | None = None,
     ) -> Neighbor:
-        """Wait until the session with another node is in a state."""
+        """Wait until all sessions or adjacencies with another node are in a state, by default up; returns the first."""
         return wait_for(
             Expectation(
-                what=f"the BGP session with {other} to be {state}",
+                what=f"the {self.plan.protocol.upper()} session with {other} to be {state or 'up'}",
                 node=self.name,
-                look=lambda: self.neighbor(other),
-                met=lambda neighbor: neighbor.state is state,
-                seen=lambda n: f"{n.state}" + (f", last reset: {n.last_reset}" if n.last_reset else ""),
+                look=lambda: self.neighbors_at(other),
+                met=lambda found: all(n.up if state is None else n.state is state for n in found),
+                seen=lambda found: ", ".join(map(_told, found)),
                 logs=self.running.files,
             ),
             within=within,
             since=since,
-        )
+        )[0]
 
     def expect_in_rib(
         self, prefixes: Prefix | Iterable[Prefix], *, within: float = WITHIN, since: float | None = None
     ) -> dict[Prefix, tuple[Path, ...]]:
-        """Wait until the BGP RIB has a valid path from a neighbour to all prefixes."""
+        """Wait until the RIB has a valid path from a neighbour to all prefixes."""
         wanted = prefix_set(prefixes)
         return wait_for(
             Expectation(
-                what=f"{named(wanted)} in the BGP RIB",
+                what=f"{named(wanted)} in the RIB",
                 node=self.name,
                 look=lambda: self._learnt(wanted),
                 met=lambda found: len(found) == len(wanted),
@@ -129,11 +137,11 @@ class Router(LabNode):
     def expect_not_in_rib(
         self, prefixes: Prefix | Iterable[Prefix], *, within: float = WITHIN, since: float | None = None
     ) -> None:
-        """Wait until the BGP RIB has no path from a neighbour to any of the prefixes."""
+        """Wait until the RIB has no path from a neighbour to any of the prefixes."""
         unwanted = prefix_set(prefixes)
         wait_for(
             Expectation(
-                what=f"{named(unwanted)} gone from the BGP RIB",
+                what=f"{named(unwanted)} gone from the RIB",
                 node=self.name,
                 look=lambda: self._learnt(unwanted),
                 met=lambda left: not left,
@@ -152,16 +160,25 @@ class Router(LabNode):
         within: float = WITHIN,
         since: float | None = None,
     ) -> None:
-        """Wait until all prefixes are in the BGP RIB and in the kernel FIB, there through the interface `via`."""
+        """Wait until all prefixes are in the RIB and in the kernel FIB, there through the interface `via`."""
         self.expect_in_rib(prefixes, within=within, since=since)
         self.expect_in_fib(prefixes, via=via, within=within, since=since)
 
     def expect_no_route(
         self, prefixes: Prefix | Iterable[Prefix], *, within: float = WITHIN, since: float | None = None
     ) -> None:
-        """Wait until none of the prefixes is in the BGP RIB nor in the kernel FIB."""
+        """Wait until none of the prefixes is in the RIB nor in the kernel FIB."""
         self.expect_not_in_rib(prefixes, within=within, since=since)
         self.expect_not_in_fib(prefixes, within=within, since=since)
+
+    def _seen(self, peer: Peer, neighbors: Sequence[Neighbor]) -> Neighbor | None:
+        """A peer as the daemon has it. OSPF and RIP know nobody whom they have not heard."""
+        for neighbor in neighbors:
+            if peer.is_seen_as(neighbor):
+                return neighbor
+        if self.plan.protocol == "bgp":
+            return None
+        return Neighbor(peer.address, None, DOWN[self.plan.protocol], 0.0, 0, {}, "", peer.interface)
 
     def _learnt(self, prefixes: frozenset[Prefix]) -> dict[Prefix, tuple[Path, ...]]:
         learnt: dict[Prefix, tuple[Path, ...]] = {}
@@ -177,3 +194,7 @@ class Router(LabNode):
             raise InputError(f"{prefix} has no room for a router and a host")
         ours, theirs = (ip_interface((prefix.network_address + offset, prefix.prefixlen)) for offset in (1, 2))
         return (self.interface_to(host).interface, ours), (host.interface_to(self).interface, theirs)
+
+
+def _told(neighbor: Neighbor) -> str:
+    return f"{neighbor.state}" + (f", last reset: {neighbor.last_reset}" if neighbor.last_reset else "")

@@ -13,9 +13,9 @@ from pathlib import Path
 from lab.engine import Engine, Instance, Namespace, NodeState
 from lab.errors import LabError
 from lab.lab import Lab
-from lab.routing import Neighbor, Peer, SessionState, plan_routers
+from lab.routing import DOWN, Neighbor, Peer, RouterPlan, State, plan_routers
 from lab.store import LabDirectory
-from lab.topology import Address, Family, Node
+from lab.topology import Address, Family, Node, RoutingProtocol
 from lab.tunnel import RunningTunnel
 
 
@@ -69,14 +69,16 @@ class TunnelReport:
 
 @dataclass(frozen=True)
 class SessionReport:
-    """A BGP session, as one of its two ends sees it."""
+    """A BGP session, an OSPF adjacency or a RIP neighbour, as one of its two ends sees it."""
 
     node: str
     neighbor: str
     """The node at the other end."""
-    address: Address
-    asn: int
-    state: SessionState | None
+    protocol: RoutingProtocol
+    address: Address | None
+    """None where it is link-local and was not heard yet."""
+    asn: int | None
+    state: State | None
     """None where the daemon does not answer."""
     uptime: float
     """Seconds since it was established; 0 where it is not."""
@@ -87,7 +89,7 @@ class SessionReport:
     @property
     def up(self) -> bool:
         """True where it is established."""
-        return self.state is SessionState.ESTABLISHED
+        return self.state is not None and self.state.up
 
 
 @dataclass(frozen=True)
@@ -126,9 +128,7 @@ def report(lab: Lab) -> LabReport:
     with ThreadPoolExecutor() as pool:
         tunnels = tuple(pool.map(lambda tunnel: _tunnel(tunnel, down), lab.tunnels.values()))
         sessions = tuple(
-            session
-            for found in pool.map(lambda plan: _sessions(lab, plan.node, plan.peers, down), plans)
-            for session in found
+            session for found in pool.map(lambda plan: _sessions(lab, plan, down), plans) for session in found
         )
     up = not down and all(t.up for t in tunnels) and all(s.up for s in sessions)
     return LabReport(lab.name, lab.topology.file, lab.directory, up, nodes, tunnels, sessions)
@@ -227,31 +227,33 @@ def _device(namespace: Namespace, name: str) -> tuple[int | None, str]:
     return namespace.run(work)
 
 
-def _sessions(lab: Lab, name: str, peers: tuple[Peer, ...], down: Mapping[str, NodeState]) -> list[SessionReport]:
+def _sessions(lab: Lab, plan: RouterPlan, down: Mapping[str, NodeState]) -> list[SessionReport]:
     try:
-        if name in down:
-            return [_unknown(name, peer, f"{name} is {down[name]}") for peer in peers]
-        seen = {neighbor.address: neighbor for neighbor in lab.router(name).neighbors()}
+        if plan.node in down:
+            return [_unknown(plan, peer, f"{plan.node} is {down[plan.node]}") for peer in plan.peers]
+        seen = lab.router(plan.node).neighbors()
     except LabError as error:
-        return [_unknown(name, peer, str(error)) for peer in peers]
-    return [_session(name, peer, seen.get(peer.address)) for peer in peers]
+        return [_unknown(plan, peer, str(error)) for peer in plan.peers]
+    return [_session(plan, peer, next(filter(peer.is_seen_as, seen), None)) for peer in plan.peers]
 
 
-def _session(name: str, peer: Peer, neighbor: Neighbor | None) -> SessionReport:
+def _session(plan: RouterPlan, peer: Peer, neighbor: Neighbor | None) -> SessionReport:
     if neighbor is None:
-        return _unknown(name, peer, "the daemon has no such neighbour configured")
-    established = neighbor.state is SessionState.ESTABLISHED
+        if plan.protocol == "bgp":
+            return _unknown(plan, peer, "the daemon has no such neighbour configured")
+        return _unknown(plan, peer, "", DOWN[plan.protocol])
     return SessionReport(
-        node=name,
+        node=plan.node,
         neighbor=peer.node,
+        protocol=plan.protocol,
         address=neighbor.address,
         asn=neighbor.asn,
         state=neighbor.state,
         uptime=neighbor.uptime,
         prefixes_received=neighbor.prefixes_received,
-        reason="" if established else neighbor.last_reset,
+        reason="" if neighbor.up else neighbor.last_reset,
     )
 
 
-def _unknown(name: str, peer: Peer, why: str) -> SessionReport:
-    return SessionReport(name, peer.node, peer.address, peer.asn, None, 0.0, {}, why)
+def _unknown(plan: RouterPlan, peer: Peer, why: str, state: State | None = None) -> SessionReport:
+    return SessionReport(plan.node, peer.node, plan.protocol, peer.address, peer.asn, state, 0.0, {}, why)

@@ -12,7 +12,7 @@ from lab.engine.node import node_files
 from lab.errors import EnvironmentBroken, InputError
 from lab.files import write_all
 from lab.pki import Authority
-from lab.routing import daemons, plan_routers
+from lab.routing import daemon_of, plan_routers
 from lab.topology import Topology
 from lab.tunnel import render_tunnel
 from lab.tunnel.mode import LOGS
@@ -118,7 +118,7 @@ class LabDirectory:
             for node in (tunnel.server, tunnel.client):
                 (node_files(self.path, node) / LOGS.relative_to("/")).mkdir(parents=True, exist_ok=True)
         for plan in plan_routers(topology).values():
-            daemon = daemons()[plan.daemon]
+            daemon = daemon_of(plan)
             logs = node_files(self.path, plan.node) / daemon.logs.relative_to("/")
             logs.mkdir(parents=True, exist_ok=True)
             if os.geteuid() == 0:
@@ -128,7 +128,7 @@ class LabDirectory:
 def render(topology: Topology, authority: Authority, roots: Mapping[str, Path]) -> None:
     """Write the configurations, keys and scripts of all nodes below their directories."""
     for plan in plan_routers(topology).values():
-        write_all(daemons()[plan.daemon].render(plan), roots[plan.node])
+        write_all(daemon_of(plan).render(plan), roots[plan.node])
     for tunnel in topology.tunnels:
         render_tunnel(tunnel, authority, roots)
 

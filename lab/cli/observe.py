@@ -76,14 +76,14 @@ def _print(report: "LabReport") -> None:
         )
     if report.sessions:
         print_table(
-            "BGP sessions, with the prefixes received of each family",
+            "Sessions, with the prefixes received of each family",
             ["router", "neighbour", "address", "AS", "state", "#uptime", "#IPv4", "#IPv6"],
             [
                 (
                     s.node,
                     s.neighbor,
-                    s.address,
-                    s.asn,
+                    s.address or "link-local",
+                    s.asn or s.protocol.upper(),
                     verdict(s.up, ": ".join(filter(None, (s.state or "unknown", s.reason)))),
                     span(s.uptime) if s.up else "",
                     s.prefixes_received.get("ipv4", "-"),

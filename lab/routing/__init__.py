@@ -1,10 +1,13 @@
 """Routing daemons behind one interface: render, start, read, announce, withdraw."""
 
-from lab.routing.daemon import RoutingDaemon, daemons
-from lab.routing.model import Neighbor, Path, Rib, SessionState
+from lab.routing.daemon import RoutingDaemon, daemon_of, daemons
+from lab.routing.model import DOWN, AdjacencyState, HearsayState, Neighbor, Path, Rib, SessionState, State
 from lab.routing.plan import Peer, RouterPlan, plan_routers
 
 __all__ = [
+    "DOWN",
+    "AdjacencyState",
+    "HearsayState",
     "Neighbor",
     "Path",
     "Peer",
@@ -12,6 +15,8 @@ __all__ = [
     "RouterPlan",
     "RoutingDaemon",
     "SessionState",
+    "State",
+    "daemon_of",
     "daemons",
     "plan_routers",
 ]

@@ -4,20 +4,26 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import PurePosixPath
-from typing import Protocol
+from typing import Protocol, Self
 
 from lab.engine.node import RunningNode
 from lab.files import RenderedFile
 from lab.routing.model import Neighbor, Rib
 from lab.routing.plan import RouterPlan
-from lab.topology import Family, Prefix
+from lab.topology import Family, Objection, Prefix, RouterIntent, RoutingProtocol
 
 
 class RoutingDaemon(Protocol):
     """A routing daemon. What talks to a running one raises `EnvironmentBroken` where it does not answer."""
 
-    name: str
-    summary: str
+    @property
+    def name(self) -> str:
+        """What a topology calls it."""
+
+    @property
+    def summary(self) -> str:
+        """One line about it."""
+
     capabilities: tuple[str, ...]
     """What its processes need besides NET_ADMIN and NET_RAW."""
     configuration: PurePosixPath
@@ -26,6 +32,12 @@ class RoutingDaemon(Protocol):
     """The directory of its logs."""
     owner: tuple[int, int]
     """The user and group ids that write there."""
+
+    def check(self, intent: RouterIntent) -> Sequence[Objection]:
+        """What the daemon has against a router as declared; nothing where it can be it."""
+
+    def speaking(self, protocol: RoutingProtocol) -> Self:
+        """This daemon as it is where it speaks one protocol."""
 
     def render(self, plan: RouterPlan) -> Sequence[RenderedFile]:
         """The configuration files of one router."""
@@ -40,10 +52,10 @@ class RoutingDaemon(Protocol):
         """True where the daemon answers."""
 
     def neighbors(self, node: RunningNode) -> Sequence[Neighbor]:
-        """All sessions that are configured."""
+        """All BGP sessions that are configured; all OSPF and RIP neighbours that are heard."""
 
     def rib(self, node: RunningNode, family: Family) -> Rib:
-        """The BGP RIB of one family."""
+        """What the daemon knows of one family."""
 
     def announce(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
         """Originate prefixes of any family, from now on."""
@@ -63,3 +75,8 @@ def daemons() -> Mapping[str, RoutingDaemon]:
     """All routing daemons that the lab can drive, by name."""
     found = (entry.load() for entry in entry_points(group="openvpn_routing_lab.routing_daemons"))
     return {daemon.name: daemon for daemon in found}
+
+
+def daemon_of(plan: RouterPlan) -> RoutingDaemon:
+    """The daemon of a router, speaking its protocol."""
+    return daemons()[plan.daemon].speaking(plan.protocol)

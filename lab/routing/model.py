@@ -1,11 +1,11 @@
-"""What every routing daemon can be asked for, in the words of RFC 4271."""
+"""What every routing daemon can be asked for, whatever it speaks: its neighbours and its RIB."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
-from lab.topology import Address, Family, Prefix
+from lab.topology import Address, Family, Prefix, RoutingProtocol
 
 
 class SessionState(StrEnum):
@@ -18,35 +18,88 @@ class SessionState(StrEnum):
     OPEN_CONFIRM = "OpenConfirm"
     ESTABLISHED = "Established"
 
+    @property
+    def up(self) -> bool:
+        """Routes are exchanged."""
+        return self is SessionState.ESTABLISHED
+
+
+class AdjacencyState(StrEnum):
+    """States of an OSPF neighbour (RFC 2328, section 10.1)."""
+
+    DOWN = "Down"
+    ATTEMPT = "Attempt"
+    INIT = "Init"
+    TWO_WAY = "2-Way"
+    EX_START = "ExStart"
+    EXCHANGE = "Exchange"
+    LOADING = "Loading"
+    FULL = "Full"
+
+    @property
+    def up(self) -> bool:
+        """The databases are the same."""
+        return self is AdjacencyState.FULL
+
+
+class HearsayState(StrEnum):
+    """RIP knows no sessions: a neighbour is heard, or it is not (RFC 2453, section 3.8)."""
+
+    SILENT = "Silent"
+    HEARD = "Heard"
+
+    @property
+    def up(self) -> bool:
+        """It was heard lately."""
+        return self is HearsayState.HEARD
+
+
+State = SessionState | AdjacencyState | HearsayState
+DOWN: Mapping[RoutingProtocol, State] = {
+    "bgp": SessionState.IDLE,
+    "ospf": AdjacencyState.DOWN,
+    "rip": HearsayState.SILENT,
+}
+"""The state of a neighbour that a daemon has no word of."""
+
 
 @dataclass(frozen=True)
 class Neighbor:
-    """A BGP session as its daemon sees it."""
+    """A BGP session, an OSPF adjacency or a RIP neighbour, as its daemon sees it."""
 
-    address: Address
-    asn: int
-    state: SessionState
+    address: Address | None
+    """None where only the interface is known, and nobody there was heard yet."""
+    asn: int | None
+    """BGP's."""
+    state: State
     uptime: float
-    """Seconds since it was established; 0 where it is not."""
+    """Seconds since it came up; 0 where it is not."""
     times_established: int
     prefixes_received: Mapping[Family, int]
-    """Per family that both sides negotiated; a family that is missing is not carried by this session."""
+    """BGP's, per family that both sides negotiated; a family that is missing is not carried by this session."""
     last_reset: str
     """Why it went down last, in the daemon's words; empty where it never did."""
+    interface: str = ""
+    """The local one that leads to it, where the daemon says so."""
+
+    @property
+    def up(self) -> bool:
+        """Routes are exchanged with it."""
+        return self.state.up
 
 
 @dataclass(frozen=True)
 class Path:
-    """One way to a prefix in the BGP RIB (Loc-RIB and Adj-RIB-In alike)."""
+    """One way to a prefix in a daemon's RIB (BGP: Loc-RIB and Adj-RIB-In alike)."""
 
     prefix: Prefix
     next_hops: tuple[IPv4Address | IPv6Address, ...]
     as_path: tuple[int, ...]
     peer: Address | None
-    """The neighbour it came from; None where this router originates it."""
+    """The neighbour it came from; for OSPF and RIP the next hop. None where this router originates it."""
     best: bool
     valid: bool
 
 
 Rib = Mapping[Prefix, tuple[Path, ...]]
-"""A BGP RIB of one family: all paths of each prefix."""
+"""A RIB of one family: all paths of each prefix."""

@@ -47,11 +47,22 @@ class Bfd(Frozen):
     interval: int = Field(default=300, ge=10, le=60000)
 
 
+RoutingProtocol = Literal["bgp", "ospf", "rip"]
+"""What a routing daemon speaks; OSPF and RIP stand for both of their versions, one per family."""
+Sessions = Literal["shared", "per-family", "unnumbered"]
+
+
 class RouterIntent(Frozen):
     """A routing daemon on the node: `config.vars.router`."""
 
     daemon: str = "frr"
-    asn: int = Field(ge=1, le=4294967294)
+    protocol: RoutingProtocol = "bgp"
+    asn: int | None = Field(default=None, ge=1, le=4294967294)
+    """BGP's, and only BGP's; the same at both ends of a tunnel makes the session an internal one."""
+    sessions: Sessions = "shared"
+    """BGP's: one session for both families, one per family, or one for both over link-local addresses."""
+    recursion_filter: bool = True
+    """Accept no BGP route from beyond a tunnel that covers the tunnel's own server (recursive routing)."""
     router_id: IPv4Address | None = None
     networks: tuple[Prefix, ...] = ()
     """Prefixes of both families that the router originates from the start."""

@@ -234,10 +234,22 @@ class NodeReader:
             if network in seen:
                 self.findings.add(below(tree, ("networks", i)), f"{network} stands in this list already")
             seen.add(network)
+        self._check_protocol(router, tree)
         if router.timers.hold <= router.timers.keepalive:
             what = f"the hold time of {router.timers.hold} s does not exceed the keepalive time"
             self.findings.add(below(tree, ("timers", "hold")), what)
         return router
+
+    def _check_protocol(self, router: RouterIntent, tree: Tree) -> None:
+        if router.protocol == "bgp" and router.asn is None:
+            self.findings.add(tree, "the key 'asn' is missing")
+        elif router.protocol != "bgp":
+            for key in ("asn", "sessions", "bfd", "recursion-filter"):
+                if isinstance(tree, Table) and not is_absent(tree, key):
+                    self.findings.add(below(tree, (key,)), f"{key!r} is for BGP, and the protocol is {router.protocol}")
+        check = self.vocabulary.daemons.get(router.daemon)
+        for objection in check(router) if check else ():
+            self.findings.add(below(tree, objection.path), objection.what, objection.hint)
 
     def _check_daemon(self, tree: Tree) -> None:
         daemons = self.vocabulary.daemons

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from lab.topology.model import TunnelIntent
+from lab.topology.model import RouterIntent, TunnelIntent
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Vocabulary:
 
     modes: Mapping[str, Callable[[TunnelIntent], Sequence[Objection]]]
     """The tunnel modes, each with its check of an intent."""
-    daemons: Collection[str]
-    """The routing daemons."""
+    daemons: Mapping[str, Callable[[RouterIntent], Sequence[Objection]]]
+    """The routing daemons, each with its check of an intent."""
     openvpn: Collection[str]
     """OpenVPN's versions, as they stand in an image's tag, e.g. `("2.6", "2.7")`."""
     node_image: str

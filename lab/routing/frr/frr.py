@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Network, ip_address, ip_network
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Self
 
 from lab.engine.node import RunningNode
 from lab.errors import EnvironmentBroken
@@ -11,7 +11,7 @@ from lab.files import RenderedFile, templates
 from lab.routing.frr.vty import Vty
 from lab.routing.model import Neighbor, Path, Rib, SessionState
 from lab.routing.plan import RouterPlan
-from lab.topology import Family, Prefix
+from lab.topology import Family, Objection, Prefix, RouterIntent, RoutingProtocol
 
 _FAMILIES: Mapping[Family, str] = {"ipv4": "ipv4 unicast", "ipv6": "ipv6 unicast"}
 _AFI_SAFI: Mapping[str, Family] = {"ipv4Unicast": "ipv4", "ipv6Unicast": "ipv6"}
@@ -54,6 +54,14 @@ class Frr:
     configuration = PurePosixPath("/etc/frr")
     logs = PurePosixPath("/var/log/frr")
     owner = (92, 92)
+
+    def check(self, intent: RouterIntent) -> Sequence[Objection]:
+        """Nothing: FRR can all of it."""
+        return []
+
+    def speaking(self, protocol: RoutingProtocol) -> Self:
+        """The same daemon with another protocol."""
+        return self
 
     def render(self, plan: RouterPlan) -> Sequence[RenderedFile]:
         """frr.conf, and the files that Debian's service and vtysh read."""

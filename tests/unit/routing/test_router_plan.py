@@ -25,7 +25,8 @@ def test_the_article_has_two_routers_that_peer_inside_the_tunnel(article: Topolo
     plans = plan_routers(article)
     assert set(plans) == {"hq", "branch"}
     assert plans["hq"].peers == (Peer("branch", ip_address("10.255.0.2"), 65002, "tun0"),)
-    assert plans["branch"].peers == (Peer("hq", ip_address("10.255.0.1"), 65001, "tun0"),)
+    server = ip_address("198.51.100.1")
+    assert plans["branch"].peers == (Peer("hq", ip_address("10.255.0.1"), 65001, "tun0", server=server),)
     assert [str(p) for p in plans["hq"].networks] == ["10.1.0.0/24", "2001:db8:1::/64"]
 
 

@@ -19,7 +19,9 @@ def no_objection(intent: TunnelIntent) -> tuple[()]:
     return ()
 
 
-VOCABULARY = Vocabulary({"iroute": no_objection}, ("frr",), ("2.6", "2.7"), "openvpn-routing-lab/node")
+VOCABULARY = Vocabulary(
+    {"iroute": no_objection}, {"frr": lambda intent: ()}, ("2.6", "2.7"), "openvpn-routing-lab/node"
+)
 
 quick = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 

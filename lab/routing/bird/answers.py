@@ -1,0 +1,143 @@
+"""What BIRD's answers mean. BIRD has no JSON: these are the texts that birdc shows."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from ipaddress import ip_address, ip_network
+
+from lab.routing.bird.control import Line
+from lab.routing.model import AdjacencyState, HearsayState, Neighbor, Path, Rib, SessionState
+from lab.topology import Address, Family, Prefix
+
+_PROTOCOL, _DETAILS = 1002, 1006
+_ROUTE, _ATTRIBUTES = 1007, 1012
+_OSPF_NEIGHBOR, _RIP_NEIGHBOR = 1013, 1022
+
+_BGP_STATES: Mapping[str, SessionState] = {
+    "Idle": SessionState.IDLE,
+    "Down": SessionState.IDLE,
+    "Connect": SessionState.CONNECT,
+    "Active": SessionState.ACTIVE,
+    "OpenSent": SessionState.OPEN_SENT,
+    "OpenConfirm": SessionState.OPEN_CONFIRM,
+    "Established": SessionState.ESTABLISHED,
+    "Close": SessionState.IDLE,
+}
+_ROUTE_LINE = re.compile(
+    r"^\s*(?:(?P<prefix>\S+/\d+)\s+)?(?P<kind>unicast|blackhole|unreachable|prohibit)\s+"
+    r"\[(?P<protocol>\S+) (?P<since>[^\]]*?)(?: from (?P<peer>\S+))?\](?P<best> \*)?"
+)
+_STATIC = "originated"
+"""The protocols that bird.conf originates prefixes with are named so."""
+
+
+def bgp_neighbors(lines: Sequence[Line], now: datetime | None = None) -> list[Neighbor]:
+    """The sessions in `show protocols all`."""
+    return [_bgp_neighbor(head, details, now or datetime.now(UTC)) for head, details in _protocols(lines, "BGP")]
+
+
+def _protocols(lines: Iterable[Line], kind: str) -> Iterator[tuple[list[str], list[str]]]:
+    head: list[str] = []
+    details: list[str] = []
+    for line in (*lines, Line(_PROTOCOL, "")):
+        if line.code == _PROTOCOL:
+            if len(head) > 1 and head[1] == kind:
+                yield head, details
+            head, details = line.text.split(), []
+        elif line.code == _DETAILS:
+            details.append(line.text.strip())
+
+
+def _bgp_neighbor(head: Sequence[str], details: Sequence[str], now: datetime) -> Neighbor:
+    facts: dict[str, str] = {}
+    received: dict[Family, int] = {}
+    channel: Family | None = None
+    for line in details:
+        if line in ("Channel ipv4", "Channel ipv6"):
+            channel = "ipv4" if line.endswith("4") else "ipv6"
+            continue
+        key, _, value = line.partition(":")
+        if channel is None:
+            facts.setdefault(key, value.strip())
+        elif key == "State" and value.strip() == "UP":
+            received[channel] = 0
+        elif key == "Routes" and channel in received:
+            received[channel] = int(value.split()[0])
+    state = _BGP_STATES[facts.get("BGP state", "Idle")]
+    address, _, interface = facts["Neighbor address"].partition("%")
+    since = datetime.fromisoformat(f"{head[4]} {head[5]}+00:00")
+    return Neighbor(
+        address=ip_address(address),
+        asn=int(facts["Neighbor AS"]),
+        state=state,
+        uptime=max(0.0, (now - since).total_seconds()) if state.up else 0.0,
+        times_established=int(state.up),  # BIRD does not count
+        prefixes_received=received if state.up else {},
+        last_reset="" if state.up else facts.get("Last error", ""),
+        interface=interface,
+    )
+
+
+def routes(lines: Sequence[Line]) -> Rib:
+    """All paths in `show route all` of one table."""
+    found: dict[Prefix, list[Path]] = {}
+    prefix: Prefix | None = None
+    about: re.Match[str] | None = None
+    hops: list[Address] = []
+    as_path: tuple[int, ...] = ()
+
+    def keep() -> None:
+        if about is not None and prefix is not None:
+            found.setdefault(prefix, []).append(_path(prefix, about, hops, as_path))
+
+    for line in lines:
+        if line.code == _ROUTE and (match := _ROUTE_LINE.match(line.text)):
+            keep()
+            about, hops, as_path = match, [], ()
+            prefix = ip_network(match["prefix"]) if match["prefix"] else prefix
+        elif line.code == _ROUTE and line.text.strip().startswith("via "):
+            hops.append(ip_address(line.text.split()[1].partition("%")[0]))
+        elif "BGP.as_path:" in line.text or "bgp_path:" in line.text:
+            as_path = tuple(int(word) for word in line.text.partition(":")[2].split() if word.isdigit())
+    keep()
+    return {prefix: tuple(paths) for prefix, paths in found.items()}
+
+
+def _path(prefix: Prefix, about: re.Match[str], hops: Sequence[Address], as_path: tuple[int, ...]) -> Path:
+    own = about["protocol"].startswith(_STATIC)
+    # BIRD names a route's source only where it is not the next hop.
+    peer = ip_address(about["peer"].partition("%")[0]) if about["peer"] else (hops[0] if hops else None)
+    return Path(
+        prefix=prefix,
+        next_hops=tuple(hops),
+        as_path=as_path,
+        peer=None if own else peer,
+        best=bool(about["best"]),
+        valid=about["kind"] in ("unicast", "blackhole"),
+    )
+
+
+def ospf_neighbors(lines: Sequence[Line]) -> list[Neighbor]:
+    """`show ospf neighbors`: Router ID, Pri, State, DTime, Interface, Router IP."""
+    found = []
+    for line in lines:
+        words = line.text.split()
+        if line.code != _OSPF_NEIGHBOR or len(words) != 6 or words[0] == "Router":
+            continue
+        state = AdjacencyState(_OSPF_STATES.get(words[2].partition("/")[0].lower(), "Down"))
+        found.append(Neighbor(ip_address(words[5]), None, state, 0.0, int(state.up), {}, "", words[4]))
+    return found
+
+
+_OSPF_STATES = {str(state).lower(): str(state) for state in AdjacencyState}
+
+
+def rip_neighbors(lines: Sequence[Line]) -> list[Neighbor]:
+    """`show rip neighbors`: IP address, Interface, Metric, Routes, Seen."""
+    found = []
+    for line in lines:
+        words = line.text.split()
+        if line.code != _RIP_NEIGHBOR or len(words) < 5 or words[0] == "IP":
+            continue
+        found.append(Neighbor(ip_address(words[0]), None, HearsayState.HEARD, 0.0, 1, {}, "", words[1]))
+    return found

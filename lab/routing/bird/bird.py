@@ -1,0 +1,159 @@
+"""BIRD: one process that holds all protocols, and writes what they learn into the kernel."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Self
+
+from lab.engine.node import RunningNode
+from lab.errors import EnvironmentBroken
+from lab.files import RenderedFile, templates
+from lab.routing.bird import answers
+from lab.routing.bird.control import Control, Line
+from lab.routing.model import Neighbor, Rib
+from lab.routing.plan import RouterPlan
+from lab.topology import Family, Objection, Prefix, RouterIntent, RoutingProtocol
+
+_VERSION: Mapping[Family, int] = {"ipv4": 4, "ipv6": 6}
+# BIRD goes into the background when its socket listens.
+_START = """
+exec </dev/null >>/var/log/bird/start.log 2>&1
+mkdir -p /run/bird && "$1" -c /etc/bird/bird.conf -s /run/bird/bird.ctl -P /run/bird/bird.pid
+"""
+# Its routes stay in the kernel; a BIRD that starts again takes away what it does not know any more.
+_STOP = """
+[ -e /run/bird/bird.pid ] || exit 0
+pid=$(cat /run/bird/bird.pid)
+kill -s "$1" "$pid" 2>/dev/null
+while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
+rm -f /run/bird/bird.pid /run/bird/bird.ctl
+"""
+
+
+@dataclass(frozen=True)
+class Bird:
+    """See `RoutingDaemon`."""
+
+    name: str
+    program: str
+    summary: str
+    protocol: RoutingProtocol = "bgp"
+
+    # /run/bird belongs to the user bird, which a lab's BIRD does not become.
+    capabilities = ("NET_BIND_SERVICE", "DAC_OVERRIDE")
+    configuration = PurePosixPath("/etc/bird")
+    logs = PurePosixPath("/var/log/bird")
+    owner = (0, 0)
+
+    def check(self, intent: RouterIntent) -> Sequence[Objection]:
+        """BIRD does not look for neighbours by itself."""
+        if intent.sessions == "unnumbered":
+            return [
+                Objection(
+                    ("sessions",),
+                    "BIRD only calls a neighbour whose address is written down, and a tun device's link-local address "
+                    "is drawn at random",
+                    "FRR finds it by router advertisements",
+                )
+            ]
+        return []
+
+    def speaking(self, protocol: RoutingProtocol) -> Self:
+        """The same daemon with another protocol."""
+        return replace(self, protocol=protocol)
+
+    def render(self, plan: RouterPlan) -> Sequence[RenderedFile]:
+        """bird.conf, and one file per family with the prefixes that the router originates."""
+        text = templates("lab.routing.bird").get_template("bird.conf.j2").render(router=plan)
+        return [RenderedFile(self.configuration / "bird.conf", text), *self._originated(plan.networks)]
+
+    def start(self, node: RunningNode, plan: RouterPlan) -> None:
+        """Start it with its configuration, and with the prefixes that it has from the start."""
+        for file in self._originated(plan.networks):
+            file.write_below(node.files)
+        if node.exec("sh", "-c", _START, "start", self.program).failed:
+            raise EnvironmentBroken(f"{node.name}: BIRD did not start: {self._start_log(node)}")
+        with Control(node.root):
+            pass
+
+    def stop(self, node: RunningNode, signal: str = "KILL") -> None:
+        """Kill it; with KILL it has no time to withdraw its routes from the kernel."""
+        node.exec("sh", "-c", _STOP, "stop", signal).raise_on_error()
+
+    def running(self, node: RunningNode) -> bool:
+        """True where it answers."""
+        try:
+            with Control(node.root):
+                return True
+        except EnvironmentBroken:
+            return False
+
+    def neighbors(self, node: RunningNode) -> Sequence[Neighbor]:
+        """`show protocols all`, `show ospf neighbors`, `show rip neighbors`."""
+        if self.protocol == "bgp":
+            return answers.bgp_neighbors(self._ask(node, "show protocols all"))
+        read: Callable[[Sequence[Line]], list[Neighbor]]
+        read = answers.ospf_neighbors if self.protocol == "ospf" else answers.rip_neighbors
+        return [
+            neighbor
+            for version in _VERSION.values()
+            for neighbor in read(self._ask(node, f"show {self.protocol} neighbors {self.protocol}{version}"))
+        ]
+
+    def rib(self, node: RunningNode, family: Family) -> Rib:
+        """`show route`."""
+        return answers.routes(self._ask(node, f"show route table master{_VERSION[family]} all"))
+
+    def announce(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
+        """Add to what is originated."""
+        self._originate(node, self._known(node) | set(prefixes))
+
+    def withdraw(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
+        """Take from what is originated."""
+        self._originate(node, self._known(node) - set(prefixes))
+
+    def originated(self, node: RunningNode, family: Family) -> frozenset[Prefix]:
+        """Prefixes with a path of our own."""
+        rib = self.rib(node, family)
+        return frozenset(prefix for prefix, paths in rib.items() if any(p.peer is None for p in paths))
+
+    def diagnosis(self, node: RunningNode) -> Mapping[str, str]:
+        """Protocols and routes."""
+        shown = {
+            "bird-status.txt": "show status",
+            "bird-protocols.txt": "show protocols all",
+            "bird-routes.txt": "show route all",
+            "bird-interfaces.txt": "show interfaces",
+        }
+        texts = {}
+        for file, command in shown.items():
+            try:
+                texts[file] = "".join(f"{line.text}\n" for line in self._ask(node, command))
+            except EnvironmentBroken as error:
+                texts[file] = f"{error}\n"
+        return texts
+
+    def _ask(self, node: RunningNode, command: str) -> list[Line]:
+        with Control(node.root) as control:
+            return control.ask(command)
+
+    def _known(self, node: RunningNode) -> set[Prefix]:
+        return set(self.originated(node, "ipv4") | self.originated(node, "ipv6"))
+
+    def _originate(self, node: RunningNode, prefixes: set[Prefix]) -> None:
+        for file in self._originated(sorted(prefixes, key=str)):
+            file.write_below(node.files)
+        self._ask(node, "configure")
+
+    def _originated(self, prefixes: Sequence[Prefix]) -> list[RenderedFile]:
+        return [
+            RenderedFile(
+                self.configuration / f"originated{version}.conf",
+                "".join(f"route {prefix} blackhole;\n" for prefix in prefixes if prefix.version == version),
+            )
+            for version in _VERSION.values()
+        ]
+
+    def _start_log(self, node: RunningNode) -> str:
+        log = node.files / self.logs.relative_to("/") / "start.log"
+        return " / ".join(log.read_text(errors="replace").splitlines()[-5:]) if log.exists() else "it left no log"

@@ -1,0 +1,52 @@
+"""Pairs of routers: what each speaks is a parameter, and tests with the same pair share a lab."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from lab.lab import Lab
+from lab.node import LabNode
+from lab.router import Router
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What the two routers are, in the words of a topology file."""
+
+    name: str
+    hq: str
+    branch: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Site:
+    """A router, the host behind it, and the router's tunnel interface."""
+
+    router: Router
+    host: LabNode
+    device: str
+
+
+@pytest.fixture(autouse=True)
+def pair(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Pair | None:
+    """The pair that a test is parametrized with; set before its lab is asked for."""
+    wanted: Pair | None = getattr(request, "param", None)
+    if wanted is not None:
+        monkeypatch.setenv("HQ", wanted.hq)
+        monkeypatch.setenv("BRANCH", wanted.branch)
+    return wanted
+
+
+@pytest.fixture
+def hq(lab: Lab) -> Site:
+    """The site with the OpenVPN server."""
+    return Site(lab.router("hq"), lab.host("hq-lan"), lab.tunnel("branch", "hq").device("hq"))
+
+
+@pytest.fixture
+def branch(lab: Lab) -> Site:
+    """The site with the OpenVPN client."""
+    return Site(lab.router("branch"), lab.host("branch-lan"), lab.tunnel("branch", "hq").device("branch"))

@@ -1,0 +1,210 @@
+"""BIRD: what its configuration says, what its answers mean, and its control socket."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from ipaddress import IPv4Address, ip_address, ip_network
+from pathlib import Path
+
+import pytest
+
+from lab.errors import EnvironmentBroken
+from lab.routing import Peer, RouterPlan, SessionState, daemons
+from lab.routing.bird import BIRD2, BIRD3, answers
+from lab.routing.bird.control import Control, Line
+from lab.topology import Bfd, RouterIntent, Timers
+
+DATA = Path(__file__).parents[2] / "data" / "bird"
+"""Answers of BIRD 2.17 at the `branch` of the topology frr-bird: with its session up, and after bgpd was killed."""
+
+PLAN = RouterPlan(
+    node="hub",
+    daemon="bird",
+    asn=65001,
+    router_id=IPv4Address("192.0.2.1"),
+    networks=(ip_network("10.1.0.0/24"), ip_network("2001:db8:1::/64")),
+    timers=Timers(keepalive=2, hold=7, connect=5),
+    bfd=None,
+    peers=(
+        Peer("a", ip_address("10.255.0.2"), 65002, "tun0"),
+        Peer("b", ip_address("2001:db8:ff::2"), 65001, "tun1", ("ipv6",)),
+    ),
+)
+
+
+def rendered(plan: RouterPlan) -> dict[str, str]:
+    return {str(file.path): file.content for file in BIRD2.render(plan)}
+
+
+def configuration(plan: RouterPlan) -> list[str]:
+    return [line.strip() for line in rendered(plan)["/etc/bird/bird.conf"].splitlines()]
+
+
+def answer(name: str) -> list[Line]:
+    lines: list[Line] = []
+    for text in (DATA / f"{name}.txt").read_text().splitlines():
+        code = lines[-1].code if text.startswith(" ") else int(text[:4])
+        lines.append(Line(code, text[1:] if text.startswith(" ") else text[5:]))
+    return lines
+
+
+# --- rendering ---------------------------------------------------------------------------------------------
+
+
+def test_both_daemons_are_found_by_their_names() -> None:
+    found: dict[str, object] = dict(daemons())
+    assert found["bird"] is BIRD2
+    assert found["bird3"] is BIRD3
+
+
+def test_prefixes_lie_in_files_of_their_own() -> None:
+    files = rendered(PLAN)
+    assert files["/etc/bird/originated4.conf"] == "route 10.1.0.0/24 blackhole;\n"
+    assert files["/etc/bird/originated6.conf"] == "route 2001:db8:1::/64 blackhole;\n"
+    assert {f'include "/etc/bird/originated{v}.conf";' for v in (4, 6)} <= set(configuration(PLAN))
+
+
+def test_each_neighbour_is_a_protocol_with_its_families() -> None:
+    text = rendered(PLAN)["/etc/bird/bird.conf"]
+    first, second = text.split("protocol bgp peer")[1:]
+    assert "neighbor 10.255.0.2 as 65002;" in first
+    assert ("  ipv4 {" in first, "  ipv6 {" in first) == (True, True)
+    assert "neighbor 2001:db8:ff::2 as 65001;" in second
+    assert ("  ipv4 {" in second, "  ipv6 {" in second) == (False, True)
+    for line in ("keepalive time 2;", "hold time 7;", "connect retry time 5;", "graceful restart off;"):
+        assert line in first
+    assert ("next hop self" in first, "next hop self" in second) == (False, True), "only towards one's own AS"
+
+
+def test_a_route_that_covers_the_tunnels_server_is_not_taken() -> None:
+    first, second = PLAN.peers
+    plan = replace(PLAN, peers=(replace(first, server=ip_address("198.51.100.1")), second))
+    lines = configuration(plan)
+    assert lines.count("import where !(198.51.100.1 ~ net);") == 1, "of its own family only"
+    assert lines.count("import all;") == 2
+    assert not any(line.startswith("import where") for line in configuration(PLAN))
+
+
+def test_bfd_is_there_where_it_is_wanted() -> None:
+    assert not any("bfd" in line for line in configuration(PLAN))
+    lines = configuration(replace(PLAN, bfd=Bfd(multiplier=4, interval=150)))
+    assert {"min rx interval 150 ms;", "min tx interval 150 ms;", "multiplier 4;"} <= set(lines)
+    assert lines.count("bfd on;") == 2
+
+
+def test_ospf_and_rip_speak_on_the_interfaces_of_both_tunnels() -> None:
+    lines = configuration(replace(PLAN, protocol="ospf"))
+    assert "protocol ospf v2 ospf4 {" in lines
+    assert "protocol ospf v3 ospf6 {" in lines
+    assert lines.count('interface "tun1" { type ptp; hello 2; dead 7; };') == 2
+    lines = configuration(replace(PLAN, protocol="rip"))
+    assert "protocol rip rip4 {" in lines
+    assert "protocol rip ng rip6 {" in lines
+    assert not any("protocol bgp" in line for line in lines)
+
+
+def test_bird_looks_for_nobody() -> None:
+    (objection,) = BIRD2.check(RouterIntent(daemon="bird", asn=1, sessions="unnumbered"))
+    assert objection.path == ("sessions",)
+    assert not BIRD2.check(RouterIntent(daemon="bird", asn=1))
+
+
+# --- answers -----------------------------------------------------------------------------------------------
+
+
+def test_a_session_that_is_up() -> None:
+    (neighbor,) = answers.bgp_neighbors(answer("protocols-established"), datetime(2026, 11, 24, 23, tzinfo=UTC))
+    assert neighbor.state is SessionState.ESTABLISHED
+    assert (neighbor.address, neighbor.asn, neighbor.interface) == (ip_address("10.255.0.1"), 65001, "tun0")
+    assert neighbor.prefixes_received == {"ipv4": 1, "ipv6": 1}
+    assert neighbor.uptime > 0
+    assert neighbor.last_reset == ""
+
+
+def test_a_session_that_is_down_says_why() -> None:
+    (neighbor,) = answers.bgp_neighbors(answer("protocols-down"))
+    assert neighbor.state is SessionState.ACTIVE
+    assert neighbor.prefixes_received == {}
+    assert neighbor.uptime == 0
+    assert neighbor.last_reset == "Socket: Connection refused"
+
+
+@pytest.mark.parametrize(
+    ("file", "learnt", "own", "hop"),
+    [
+        ("routes-ipv4", "10.1.0.0/24", "10.2.0.0/24", "10.255.0.1"),
+        ("routes-ipv6", "2001:db8:1::/64", "2001:db8:2::/64", "2001:db8:ff00::1"),
+    ],
+)
+def test_a_table_has_what_was_learnt_and_what_is_ones_own(file: str, learnt: str, own: str, hop: str) -> None:
+    rib = answers.routes(answer(file))
+    assert {str(prefix) for prefix in rib} == {learnt, own}
+    (path,) = rib[ip_network(learnt)]
+    assert path.next_hops == (ip_address(hop),)
+    assert path.peer == ip_address("10.255.0.1"), "one session carries both families"
+    assert path.as_path == (65001,)
+    assert path.best
+    assert path.valid
+    (path,) = rib[ip_network(own)]
+    assert (path.peer, path.as_path, path.next_hops) == (None, (), ())
+
+
+def test_a_prefix_with_two_paths_has_both() -> None:
+    lines = [
+        Line(1007, "10.1.0.0/24          unicast [peer1 2026-11-24 02:55:56.147] * (100) [AS65001i]"),
+        Line(1007, "\tvia 10.255.0.1 on tun0"),
+        Line(1007, "                     unicast [peer2 2026-11-24 02:55:56.147] (100) [AS65003i]"),
+        Line(1007, "\tvia 10.255.0.5 on tun1"),
+    ]
+    best, other = answers.routes(lines)[ip_network("10.1.0.0/24")]
+    assert (best.best, other.best) == (True, False)
+    assert (best.peer, other.peer) == (ip_address("10.255.0.1"), ip_address("10.255.0.5"))
+
+
+# --- the control socket ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Path]:
+    """A node's file system with a BIRD that knows one command, and dies at another."""
+    (tmp_path / "run/bird").mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "run/bird/bird.ctl"))
+        listening.listen(1)
+        thread = threading.Thread(target=_serve, args=(listening,))
+        thread.start()
+        yield tmp_path
+        thread.join(10)
+    assert not thread.is_alive()
+
+
+def _serve(listening: socket.socket) -> None:
+    replies = {
+        b"show x\n": b"1002-one\n two\n+a message\n1006-three\n0000 \n",
+        b"nonsense\n": b"9001 syntax error\n",
+        b"die\n": b"1002-half",
+    }
+    client, _ = listening.accept()
+    with client:
+        client.sendall(b"0001 BIRD ready.\n")
+        while command := client.recv(4096):
+            for octet in replies[command]:
+                client.sendall(bytes([octet]))
+            if command == b"die\n":
+                return
+
+
+def test_an_answer_is_whole_however_it_arrives(root: Path) -> None:
+    with Control(root) as control:
+        assert control.ask("show x") == [(1002, "one"), (1002, "two"), (1006, "three"), (0, "")]
+        with pytest.raises(EnvironmentBroken, match="bird refused `nonsense`: syntax error"):
+            control.ask("nonsense")
+        with pytest.raises(EnvironmentBroken, match="ended while it was asked for `die`"):
+            control.ask("die")
+
+
+def test_no_bird_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentBroken, match=r"bird does not answer \(No such file or directory\)"):
+        Control(tmp_path)
