@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lab.cli import announce, bench, capture, claims, draw, inside, life, machine, observe
+from lab.cli import advise, announce, bench, capture, claims, draw, inside, life, machine, observe
 from lab.cli.errors import Commands
 
 app = typer.Typer(
@@ -49,6 +49,7 @@ app.command(rich_help_panel=_WATCH)(claims.claims)
 app.command(rich_help_panel=_FILES)(draw.validate)
 app.command(rich_help_panel=_FILES)(draw.graph)
 app.command(rich_help_panel=_FILES)(draw.render)
+app.command(rich_help_panel=_FILES)(advise.advise)
 app.command(rich_help_panel=_MACHINE)(machine.doctor)
 app.command(rich_help_panel=_MACHINE)(machine.setup)
 app.command(rich_help_panel=_MACHINE)(bench.bench)

@@ -1,0 +1,96 @@
+"""The ends of tunnels in files that the user brings."""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from lab.advise import frr, openvpn
+from lab.advise.disk import Disk
+from lab.advise.handed import Handed, handed
+from lab.advise.openvpn import Configuration
+from lab.advise.subject import Subject
+from lab.errors import InputError
+
+
+def subjects_of_files(files: Sequence[Path], version: str | None = None) -> list[Subject]:
+    """Read OpenVPN's files, and FRR's where there are some; raises `InputError` where one cannot be read.
+
+    Two files are taken for the ends of one tunnel where one is a server and the other a client, or where both are
+    peers. A frr.conf belongs to the only end, or to the end from whose tunnel network it names the other's address.
+    """
+    disk = Disk()
+    ends: list[Configuration] = []
+    routers: list[frr.FrrConfiguration] = []
+    for file in files:
+        path = PurePosixPath(file)
+        text = disk.text(path)
+        if frr.looks_like_frr(text):
+            routers.append(frr.parse(text, disk.name(path)))
+        else:
+            ends.append(_end(openvpn.parse(text, path, disk)))
+    if not ends:
+        raise InputError("no OpenVPN configuration among the files: add one with --config")
+    pair = _is_pair(ends)
+    subjects = []
+    for number, end in enumerate(ends):
+        peer = ends[1 - number] if pair else None
+        router, why = _router_of(end, ends, routers)
+        subjects.append(
+            Subject(
+                name=end.name,
+                end=end,
+                handed=handed(end),
+                peer=peer,
+                peer_handed=handed(peer) if peer else Handed(),
+                openvpn=version,
+                routes=True if router and router.routes else None,
+                frr=router,
+                no_frr=why,
+            )
+        )
+    return subjects
+
+
+def _end(end: Configuration) -> Configuration:
+    """OpenVPN refuses a configuration without `dev`; so does this, or any list of words would pass for one."""
+    if not end.has("dev"):
+        raise InputError(f"{end.name}:1: no `dev`: this is no OpenVPN configuration, and no frr.conf")
+    return end
+
+
+def _is_pair(ends: Sequence[Configuration]) -> bool:
+    roles = sorted(end.role for end in ends)
+    if roles == ["peer", "peer"]:
+        return ends[0].has("secret") == ends[1].has("secret")
+    return roles == ["client", "server"]
+
+
+def _router_of(
+    end: Configuration, ends: Sequence[Configuration], routers: Sequence[frr.FrrConfiguration]
+) -> tuple[frr.FrrConfiguration | None, str]:
+    if not routers:
+        return None, "no frr.conf was given"
+    if len(ends) == len(routers) == 1:
+        return routers[0], ""
+    mine = [r for r in routers if _belongs(r, end, ends)]
+    if len(mine) == 1:
+        return mine[0], ""
+    return None, "which end a frr.conf belongs to cannot be told from its neighbours' addresses"
+
+
+def _belongs(router: frr.FrrConfiguration, end: Configuration, ends: Sequence[Configuration]) -> bool:
+    """True where the router's neighbours are other ends' addresses, or in what this end calls its peer's."""
+    named = {n.name for n in router.neighbors}
+    if named & _own(end):
+        return False
+    others = {address for other in ends if other is not end for address in _own(other)}
+    peers = {d.argument(1) for d in end.all("ifconfig")}
+    return bool(named & (others | peers))
+
+
+def _own(end: Configuration) -> set[str]:
+    found = {(d.argument(0) or "").partition("/")[0] for d in end.all("ifconfig", "ifconfig-ipv6")}
+    for d in end.all("server"):
+        # `server NETWORK MASK` takes the network's first address.
+        head, _, last = (d.argument(0) or "").rpartition(".")
+        found.add(f"{head}.{int(last) + 1}" if last.isascii() and last.isdecimal() and len(last) < 4 else "")
+    return found - {""}

@@ -1,0 +1,118 @@
+"""The ends of tunnels in a topology: the files that would be rendered, read as if the user had brought them."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from lab.advise import frr, openvpn
+from lab.advise.disk import Disk
+from lab.advise.handed import handed
+from lab.advise.openvpn import Configuration
+from lab.advise.subject import Subject
+from lab.pki import Authority
+from lab.routing import daemons, plan_routers
+from lab.store import render
+from lab.topology import Address, Prefix, Topology, Tunnel
+from lab.tunnel import processes
+from lab.tunnel.mode import End
+
+
+def subjects_of_topology(topology: Topology) -> list[Subject]:
+    """Render all files of a topology into a directory that is gone afterwards, and read them."""
+    with tempfile.TemporaryDirectory(prefix="lab-advise-") as directory:
+        roots = {name: Path(directory, name) for name in topology.nodes}
+        render(topology, Authority.new("advice"), roots)
+        return [subject for tunnel in topology.tunnels for subject in _ends(topology, tunnel, roots)]
+
+
+def _ends(topology: Topology, tunnel: Tunnel, roots: Mapping[str, Path]) -> list[Subject]:
+    read: dict[End, Configuration] = {
+        end: openvpn.read(process.configuration, Disk(roots[process.node], process.node))
+        for end, process in processes(tunnel).items()
+    }
+    given = {end: handed(configuration) for end, configuration in read.items()}
+    others: dict[End, End] = {"server": "client", "client": "server"}
+    subjects = []
+    nodes: dict[End, str] = {"server": tunnel.server, "client": tunnel.client}
+    for end, node in nodes.items():
+        other = others[end]
+        there = nodes[other]
+        far_router = topology.nodes[there].intent.router
+        router, why = _router(topology, node, roots)
+        subjects.append(
+            Subject(
+                name=f"{tunnel.name}: {end} on {node}",
+                end=read[end],
+                handed=given[end],
+                peer=read[other],
+                peer_handed=given[other],
+                openvpn=_version(topology, node),
+                routes=topology.nodes[node].intent.router is not None,
+                frr=router,
+                no_frr=why,
+                peer_hold=far_router.timers.hold if far_router else None,
+                far=_far(topology, tunnel, end),
+                fixed=_fixed(topology, node),
+            )
+        )
+    return subjects
+
+
+def _router(topology: Topology, node: str, roots: Mapping[str, Path]) -> tuple[frr.FrrConfiguration | None, str]:
+    plan = plan_routers(topology).get(node)
+    if plan is None:
+        return None, "no routing daemon runs at this end"
+    if plan.daemon != "frr":
+        return None, f"the configuration of {plan.daemon} is not understood here, only frr.conf is"
+    path = daemons()[plan.daemon].configuration / "frr.conf"
+    return frr.read(path, Disk(roots[node], node)), ""
+
+
+def _version(topology: Topology, node: str) -> str | None:
+    """OpenVPN's version as an image's tag says it; another image says nothing."""
+    tag = (topology.nodes[node].image or "").rpartition(":")[2]
+    return tag if tag in ("2.6", "2.7") else None
+
+
+def _far(topology: Topology, tunnel: Tunnel, end: End) -> tuple[Address, ...]:
+    """The other end's outer address: the server's is the one dialled, the client's that of its way to it."""
+    if end == "client":
+        return (tunnel.server_outer,)
+    ways = [
+        (steps, endpoint)
+        for link in topology.links
+        if len(link.endpoints) == 2
+        for endpoint, there in (link.endpoints, link.endpoints[::-1])
+        if endpoint.node == tunnel.client
+        and (steps := _distance(topology, there.node, tunnel.server, without=tunnel.client)) is not None
+    ]
+    shortest = min((steps for steps, _ in ways), default=None)
+    return tuple(
+        address.ip
+        for steps, endpoint in ways
+        if steps == shortest
+        for address in endpoint.addresses
+        if address.version == tunnel.server_outer.version
+    )
+
+
+def _distance(topology: Topology, start: str, goal: str, *, without: str) -> int | None:
+    """Links between two nodes on the shortest way around a third; None where there is none."""
+    reached, border, steps = {start, without}, {start}, 0
+    while border:
+        if goal in border:
+            return steps
+        border = {
+            there.node
+            for link in topology.links
+            if len(link.endpoints) == 2
+            for here, there in (link.endpoints, link.endpoints[::-1])
+            if here.node in border
+        } - reached
+        reached |= border
+        steps += 1
+    return None
+
+
+def _fixed(topology: Topology, node: str) -> frozenset[Prefix]:
+    return frozenset(r.to for r in topology.nodes[node].intent.routes if not isinstance(r.to, str))

@@ -1,0 +1,174 @@
+"""What a server in `mode server` hands out to its clients when they connect: the only place where `iroute` works.
+
+From `client-config-dir` where the files are at hand, and from a `client-connect` script where it does nothing but
+write fixed lines. Of anything else that can hand something out, only that it exists is known.
+"""
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Literal
+
+from lab.advise.disk import Spot, Unreadable
+from lab.advise.openvpn import Configuration, Directive, parse, read, words
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True)
+class Inner:
+    """An inner route: `iroute` or `iroute-ipv6`."""
+
+    network: Network
+    spot: Spot
+
+    @property
+    def wide(self) -> bool:
+        """True of a default route."""
+        return self.network.prefixlen == 0
+
+
+@dataclass(frozen=True)
+class HandOut:
+    """What one client gets, or every client that has no file of its own."""
+
+    to: str | None
+    """The client's common name; None where it is anyone."""
+    directives: tuple[Directive, ...]
+    by: Literal["file", "script"] = "file"
+
+    @property
+    def inner(self) -> list[Inner]:
+        """The inner routes among it; a malformed one, which OpenVPN refuses, is none."""
+        found = []
+        for directive in self.directives:
+            network = _network(directive)
+            if network is not None:
+                found.append(Inner(network, directive.spot))
+        return found
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Something that may hand out anything, and cannot be read."""
+
+    why: str
+    spot: Spot
+
+
+@dataclass(frozen=True)
+class Handed:
+    """All that is known of what a server hands out."""
+
+    outs: tuple[HandOut, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+    @property
+    def clients(self) -> list[tuple[str | None, list[Inner]]]:
+        """Each client that is told apart, with its inner routes: its file's and, always, the scripts'."""
+        scripts = [inner for out in self.outs if out.by == "script" for inner in out.inner]
+        files = [(out.to, out.inner + scripts) for out in self.outs if out.by == "file"]
+        return files or ([(None, scripts)] if scripts else [])
+
+    @property
+    def inner(self) -> list[Inner]:
+        """All inner routes that are known."""
+        return [inner for out in self.outs for inner in out.inner]
+
+    @property
+    def wide(self) -> list[Inner]:
+        """Those for everything."""
+        return [inner for inner in self.inner if inner.wide]
+
+
+def handed(server: Configuration) -> Handed:
+    """Read what a server hands out."""
+    if server.role != "server":
+        return Handed()
+    outs: list[HandOut] = []
+    gaps: list[Gap] = []
+    if directory := server.last("client-config-dir"):
+        try:
+            outs += _of_directory(server, directory)
+        except Unreadable as error:
+            gaps.append(Gap(f"the files of client-config-dir are not at hand ({error})", directory.spot))
+    for script in server.all("client-connect"):
+        text = _script(server, script)
+        if text is None:
+            gaps.append(Gap("what the client-connect script hands out cannot be told without running it", script.spot))
+        else:
+            outs.append(text)
+    gaps += [Gap("a plugin can hand out options of its own", d.spot) for d in server.all("plugin")]
+    gaps += [
+        Gap("whoever is connected to the management socket hands out the options", d.spot)
+        for d in server.all("management-client-auth")
+    ]
+    return Handed(tuple(outs), tuple(gaps))
+
+
+def _of_directory(server: Configuration, option: Directive) -> list[HandOut]:
+    found = []
+    for file in server.disk.files(server.resolve(option.argument(0) or "")):
+        to = None if file.name == "DEFAULT" else file.name
+        found.append(HandOut(to, read(file, server.disk).directives))
+    return found
+
+
+_HERE = re.compile(r"""cat\s*>>?\s*"?\$1"?\s*<<\s*(['"])(\w+)\1\s*""")
+_ECHO = re.compile(r"""echo\s+(?P<text>'[^']*'|"[^"$`\\]*"|[^'"$`\\|&;<>()*?\[#~]+?)\s*>>?\s*"?\$1"?\s*""")
+
+
+def _script(server: Configuration, option: Directive) -> HandOut | None:
+    """What a script hands out that only writes fixed lines, or None where it may do more."""
+    try:
+        command = words(option.argument(0) or "")
+        if len(command) != 1:
+            return None
+        path = server.resolve(command[0])
+        lines = server.disk.text(path).split("\n")
+    except (Unreadable, ValueError):
+        return None
+    written = _written(lines)
+    if written is None:
+        return None
+    # What is not written becomes empty lines, so that the lines keep their numbers.
+    text = "\n".join(written.get(number, "") for number in range(len(lines)))
+    try:
+        return HandOut(None, parse(text, path, server.disk).directives, "script")
+    except Unreadable:
+        return None
+
+
+def _written(lines: list[str]) -> dict[int, str] | None:
+    if not lines[0].startswith("#!") or not lines[0].rstrip().endswith("sh"):
+        return None
+    written: dict[int, str] = {}
+    at = 1
+    while at < len(lines):
+        line = lines[at].strip()
+        if here := _HERE.fullmatch(line):
+            end = next((n for n in range(at + 1, len(lines)) if lines[n] == here[2]), None)
+            if end is None:
+                return None
+            written.update({n: lines[n] for n in range(at + 1, end)})
+            at = end
+        elif echo := _ECHO.fullmatch(line):
+            text = echo["text"]
+            written[at] = text[1:-1] if text[0] in "'\"" else text
+        elif line and not line.startswith("#") and line != "exit 0":
+            return None
+        at += 1
+    return written
+
+
+def _network(directive: Directive) -> Network | None:
+    try:
+        if directive.name == "iroute" and directive.arguments:
+            mask = directive.argument(1) or "255.255.255.255"
+            return IPv4Network(f"{directive.arguments[0]}/{mask}", strict=False)
+        if directive.name == "iroute-ipv6" and directive.arguments:
+            network = ip_network(directive.arguments[0], strict=False)
+            return network if isinstance(network, IPv6Network) else None
+    except ValueError:
+        pass
+    return None

@@ -1,0 +1,246 @@
+"""Reads OpenVPN's configuration files as OpenVPN does (openvpn(8); options_parse.c of its sources).
+
+Options are words on a line; `#` and `;` begin a comment where a word could begin; quotes and backslashes keep
+words together; `<name>` begins a block up to `</name>`, which is a file's content, or options in `<connection>`.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Literal
+
+from lab.advise.disk import Disk, Spot, Unreadable
+from lab.topology.mistakes import quote
+
+INLINE = "[inline]"
+"""Stands for the content of a block, which may be a key and is not kept."""
+_OPTION = re.compile(r"<?[A-Za-z0-9][A-Za-z0-9_.-]*>?")
+_SPACE = " \t\n\v\f\r"
+_MOST_WORDS = 16
+_LONGEST_LINE = 255
+_DEEPEST = 10
+"""OpenVPN's own limit of files that include files."""
+_MOST_INCLUDES = 100
+
+Role = Literal["server", "client", "peer"]
+
+
+@dataclass(frozen=True)
+class Directive:
+    """An option, where it stands."""
+
+    name: str
+    arguments: tuple[str, ...]
+    spot: Spot
+    connection: int | None = None
+    """In which `<connection>` block, counted from 1."""
+
+    def __str__(self) -> str:
+        return " ".join((self.name, *self.arguments))
+
+    def argument(self, number: int) -> str | None:
+        """An argument by its number from 0, or None where there are fewer."""
+        return self.arguments[number] if number < len(self.arguments) else None
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The options of one file, with those that it includes in their place."""
+
+    path: PurePosixPath
+    name: str
+    """As the user knows the file."""
+    directives: tuple[Directive, ...]
+    disk: Disk = field(default_factory=Disk)
+
+    def all(self, *names: str) -> list[Directive]:
+        """Every option of these names, in order."""
+        return [d for d in self.directives if d.name in names]
+
+    def last(self, *names: str) -> Directive | None:
+        """The last option of these names: the one that counts for most options."""
+        found = self.all(*names)
+        return found[-1] if found else None
+
+    def has(self, *names: str) -> bool:
+        """True where one of these options is there."""
+        return bool(self.all(*names))
+
+    @property
+    def pushed(self) -> list[Directive]:
+        """The options that the server pushes to its clients, at the lines of their `push`."""
+        return pushed(self.directives)
+
+    @property
+    def role(self) -> Role:
+        """A server of many clients (`mode server`), a client that pulls, or one of two peers."""
+        mode = self.last("mode")
+        if self.has("server", "server-bridge", "server-ipv6") or (mode and mode.argument(0) == "server"):
+            return "server"
+        return "client" if self.has("client", "pull") else "peer"
+
+    @property
+    def device(self) -> Literal["tun", "tap"] | None:
+        """The kind of device; None where the file does not say."""
+        for option in ("dev-type", "dev"):
+            word = (self.last(option) or Directive(option, (), Spot(self.name, 1))).argument(0) or ""
+            if word.startswith("tun"):
+                return "tun"
+            if word.startswith("tap"):
+                return "tap"
+        return None
+
+    @property
+    def transports(self) -> frozenset[str]:
+        """The outer protocols that the file names, `udp` or `tcp`; OpenVPN's default is UDP."""
+        words = [d.argument(0) for d in self.all("proto")]
+        # The protocol of a `remote` may be its third word.
+        words += [d.argument(2) for d in self.all("remote") if len(d.arguments) > 2]
+        found = {"tcp" if word.startswith("tcp") else "udp" for word in words if word}
+        remotes = self.all("remote")
+        every_remote_says = bool(remotes) and all(len(d.arguments) > 2 for d in remotes)
+        if every_remote_says and not self.has("proto"):
+            return frozenset(found)
+        return frozenset(found or {"udp"})
+
+    def resolve(self, name: str) -> PurePosixPath:
+        """A file that an option names: relative to `cd`, and else to this file, as Debian's units start OpenVPN."""
+        at = self.last("cd")
+        base = self.path.parent / (at.argument(0) or "") if at else self.path.parent
+        return base / name
+
+
+def read(path: PurePosixPath, disk: Disk | None = None) -> Configuration:
+    """Read a file and what it includes; raises `Unreadable` with file and line."""
+    disk = disk or Disk()
+    return parse(disk.text(path), path, disk)
+
+
+def parse(text: str, path: PurePosixPath, disk: Disk | None = None) -> Configuration:
+    """Read a text that stands in a file; raises `Unreadable` with file and line."""
+    disk = disk or Disk()
+    return Configuration(path, disk.name(path), tuple(_Reader(disk, path.parent).read(text, path)), disk)
+
+
+def pushed(directives: Iterable[Directive]) -> list[Directive]:
+    """What `push "…"` pushes, each at the line of its `push`."""
+    found = []
+    for directive in directives:
+        if directive.name == "push" and directive.arguments:
+            try:
+                inner = words(directive.arguments[0])
+            except ValueError:
+                continue  # the client will not understand it either
+            if inner:
+                found.append(Directive(inner[0], tuple(inner[1:]), directive.spot))
+    return found
+
+
+def words(line: str) -> list[str]:
+    """The words of a line; raises `ValueError` where OpenVPN would refuse it."""
+    found: list[str] = []
+    word: list[str] = []
+    state: Literal["between", "plain", '"', "'"] = "between"
+    backslash = False
+    for char in line.partition("\0")[0] + "\n":
+        if len(found) == _MOST_WORDS:
+            break
+        if char == "\\" and not backslash and state != "'":
+            backslash = True
+            continue
+        taken = True
+        if state == "between":
+            if char in _SPACE and not backslash:
+                taken = False
+            elif char in "#;":
+                break
+            elif char in "\"'" and not backslash:
+                state = "'" if char == "'" else '"'
+                taken = False
+            else:
+                state = "plain"
+        elif (state == "plain" and char in _SPACE and not backslash) or (char == state and not backslash):
+            found.append("".join(word))
+            word.clear()
+            state = "between"
+            taken = False
+        if taken:
+            if backslash and char not in '\\"' + _SPACE:
+                raise ValueError("a backslash before a character that needs none; write \\\\ for a backslash")
+            word.append(char)
+        backslash = False
+    if state in ('"', "'"):
+        raise ValueError(f"no closing quotation mark ({state})")
+    return found
+
+
+class _Reader:
+    """Reads a file and what it includes, within bounds."""
+
+    def __init__(self, disk: Disk, home: PurePosixPath) -> None:
+        self._disk = disk
+        self._home = home
+        """Includes are relative to where OpenVPN was started: beside the first file, with Debian's units."""
+        self._included = 0
+        self._connections = 0
+
+    def read(self, text: str, path: PurePosixPath, depth: int = 1) -> Iterator[Directive]:
+        lines = text.removeprefix("\ufeff").split("\n")
+        yield from self._options(lines, 1, path, depth, None)
+
+    def _options(
+        self, lines: list[str], first: int, path: PurePosixPath, depth: int, connection: int | None
+    ) -> Iterator[Directive]:
+        name = self._disk.name(path)
+        at = 0
+        while at < len(lines):
+            spot = Spot(name, first + at)
+            line = lines[at]
+            at += 1
+            if len(line.encode()) > _LONGEST_LINE:
+                raise Unreadable(f"{spot}: longer than {_LONGEST_LINE} characters, which OpenVPN refuses")
+            try:
+                found = words(line)
+            except ValueError as error:
+                raise Unreadable(f"{spot}: {error}") from error
+            if not found:
+                continue
+            option = found[0].removeprefix("--")
+            if not _OPTION.fullmatch(option):
+                raise Unreadable(f"{spot}: {quote(option)} is no option of OpenVPN")
+            if len(found) == 1 and option.startswith("<") and option.endswith(">"):
+                block = _block(lines, at, option[1:-1], spot)
+                if option == "<connection>" and connection is None:
+                    self._connections += 1
+                    yield from self._options(block, first + at, path, depth, self._connections)
+                else:
+                    yield Directive(option[1:-1], (INLINE,), spot, connection)
+                at += len(block) + 1
+            elif option == "config" and len(found) > 1:
+                yield from self._include(found[1], spot, depth)
+            else:
+                yield Directive(option, tuple(found[1:]), spot, connection)
+
+    def _include(self, name: str, spot: Spot, depth: int) -> Iterator[Directive]:
+        self._included += 1
+        if name == "stdin":
+            raise Unreadable(f"{spot}: config stdin: what OpenVPN was given there is not at hand")
+        if depth == _DEEPEST or self._included > _MOST_INCLUDES:
+            raise Unreadable(
+                f"{spot}: config {quote(name)}: includes more than OpenVPN allows; does it include itself?"
+            )
+        path = self._home / name
+        try:
+            text = self._disk.text(path)
+        except Unreadable as error:
+            raise Unreadable(f"{spot}: cannot include {error}") from error
+        yield from self.read(text, path, depth + 1)
+
+
+def _block(lines: list[str], start: int, name: str, spot: Spot) -> list[str]:
+    end = f"</{name}>"
+    for number in range(start, len(lines)):
+        if lines[number].lstrip(_SPACE).startswith(end):
+            return lines[start:number]
+    raise Unreadable(f"{spot}: <{name}> has no end: {end} is missing")

@@ -1,0 +1,201 @@
+"""What goes wrong between OpenVPN and the routing daemon."""
+
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
+
+from lab.advise.disk import Spot
+from lab.advise.frr import FrrConfiguration, Neighbor
+from lab.advise.openvpn import Configuration
+from lab.advise.rule import Judgement, Rule, exposed, safe, unknown
+from lab.advise.subject import Subject
+from lab.topology import Address
+
+_GIVE_FRR = "add this end's frr.conf with another --config"
+
+
+def recursive_routing(subject: Subject) -> Judgement:
+    """May a neighbour's route lead the tunnel's own packets into the tunnel?"""
+    if subject.routes is False:
+        return safe("no routing daemon runs at this end")
+    if subject.frr is None:
+        return unknown(subject.no_frr, do=_GIVE_FRR)
+    neighbors = _over_the_tunnel(subject, subject.frr)
+    others = subject.frr.other_protocols
+    if not neighbors:
+        return _no_neighbors(subject.frr)
+    far, unsaid = _far(subject)
+    open_to: list[tuple[Address, Neighbor, str, tuple[Spot, ...]]] = []
+    doubts: list[str] = [unsaid] if unsaid else []
+    filters: list[Spot] = []
+    for address in far:
+        if _host_route(subject.end, address):
+            continue
+        # Of two routes the longer one counts, and of two of a length the one that is not BGP's.
+        around = [p for p in subject.fixed | subject.frr.fixed if p.version == address.version and address in p]
+        for neighbor in neighbors:
+            verdict = subject.frr.accepts(neighbor, address, max((p.prefixlen for p in around), default=-1) + 1)
+            filters += verdict.spots
+            if verdict.accepted is not None:
+                open_to.append((address, neighbor, verdict.why, verdict.spots))
+            elif verdict.unknown:
+                doubts.append(verdict.unknown)
+    sure = {
+        address for address in far if {n.name for a, n, *_ in open_to if a == address} == {n.name for n in neighbors}
+    }
+    if sure:
+        spots = [spot for *_, found in open_to for spot in found]
+        return exposed(
+            f"a route that covers the other end's outer address {min(map(str, sure))} is accepted: {open_to[0][2]}",
+            *spots,
+            do="let in only the prefixes that you expect of this neighbour: `neighbor … prefix-list NAME in`",
+        )
+    if open_to:
+        which = ", ".join(sorted({n.name for _, n, *_ in open_to}))
+        return unknown(f"{which} may announce it; whether over the tunnel is not known", *open_to[0][3], do="filter it")
+    if doubts:
+        return unknown(doubts[0], *filters, do="give an address, or a policy of prefix-lists, or try it")
+    if others:
+        return unknown("BGP lets none in; what other protocols bring is not known", *others, do="filter them as well")
+    return safe("no such route is let in, or a host route holds it off", *filters)
+
+
+def without_policy(subject: Subject) -> Judgement:
+    """Does eBGP keep everything to itself?"""
+    if subject.routes is False:
+        return safe("no routing daemon runs at this end")
+    if subject.frr is None:
+        return unknown(subject.no_frr, do=_GIVE_FRR)
+    frr = subject.frr
+    bare = [n for n in frr.neighbors if frr.requires_policy and frr.external(n) and not frr.policies(n)]
+    if bare:
+        return exposed(
+            f"neighbour {bare[0].name} is eBGP and has no policy: nothing is announced, nothing accepted (RFC 8212)",
+            *[n.spot for n in bare],
+            do="`no bgp ebgp-requires-policy`, or a route-map in and out",
+        )
+    return safe("every eBGP neighbour has a policy, or none is required", subject.frr.first)
+
+
+def hold_time(subject: Subject) -> Judgement:
+    """Who notices first that the other end is gone?"""
+    if subject.routes is False:
+        return safe("no routing daemon runs at this end")
+    if subject.frr is None:
+        return unknown(subject.no_frr, do=_GIVE_FRR)
+    neighbors = _over_the_tunnel(subject, subject.frr)
+    if not neighbors:
+        return _no_neighbors(subject.frr)
+    told = subject.timeout()
+    if told is None:
+        return unknown("the server pushes its keepalive, and its file is not at hand", do="add the server's file")
+    seconds, at = told
+    spots = [spot for spot in (at, *(n.hold_spot for n in neighbors)) if spot]
+    holds = {n.hold for n in neighbors}
+    if seconds is None and at is not None:
+        return unknown("the keepalive is not understood", *spots, do="give it numbers")
+    if 0 in holds:
+        return unknown("a hold time of 0 means that BGP never gives up a session", *spots, do="give BGP a hold time")
+    mine = min(holds), max(holds)
+    if seconds is None or seconds > mine[1]:
+        waits = f"waits {seconds} s" if seconds else "has no keepalive and waits for ever"
+        return exposed(
+            f"BGP gives up after {mine[1]} s at most, OpenVPN {waits}; meanwhile nothing passes and nothing mends it",
+            *spots,
+            do="a keepalive that gives up no later than BGP's hold time",
+        )
+    if seconds > mine[0]:
+        return unknown("only some neighbours have a hold time that is longer", *spots, do="say which is the tunnel's")
+    agreed = mine[0] if subject.peer_hold is None else min(mine[0], subject.peer_hold)
+    if seconds > agreed:
+        return exposed(
+            f"the two routers agree on {agreed} s, OpenVPN waits {seconds} s",
+            *spots,
+            do="a keepalive that gives up no later than BGP's hold time",
+        )
+    if subject.peer_hold is None:
+        return unknown(
+            f"OpenVPN gives up after {seconds} s, BGP here after {mine[0]} s; the other router may want less",
+            *spots,
+            do="compare with the other router's timers",
+        )
+    return safe(f"OpenVPN gives up after {seconds} s, BGP after {agreed} s", *spots)
+
+
+def _no_neighbors(frr: FrrConfiguration) -> Judgement:
+    if frr.other_protocols:
+        return unknown("another protocol than BGP runs, which is not judged here", *frr.other_protocols, do="try it")
+    return safe("frr.conf has no BGP neighbour", frr.first)
+
+
+def _over_the_tunnel(subject: Subject, frr: FrrConfiguration) -> list[Neighbor]:
+    """The neighbours in the tunnel's network; all of them where that cannot be told."""
+    inside = _networks(subject.end)
+    inside += _networks(subject.peer) if subject.peer else []
+    device = subject.end.last("dev")
+    found = [
+        n
+        for n in frr.neighbors
+        if any(n.address in interface.network for interface in inside if n.address)
+        or (device and n.name == device.argument(0))
+    ]
+    return found or frr.neighbors
+
+
+def _networks(end: Configuration) -> list[IPv4Interface | IPv6Interface]:
+    found = []
+    for d in end.all("ifconfig", "server", "ifconfig-ipv6", "server-ipv6"):
+        first, second = d.argument(0) or "", d.argument(1) or ""
+        texts = [first] if d.name.endswith("ipv6") else [f"{first}/{second}"]
+        if d.name == "ifconfig" and not second.startswith("255."):
+            texts = [first, second]  # point to point: the second is the other end's address
+        for text in texts:
+            try:
+                found.append(ip_interface(text))
+            except ValueError:
+                continue
+    return found
+
+
+def _far(subject: Subject) -> tuple[list[Address], str]:
+    """The other end's outer addresses, and why some are not known."""
+    found: list[Address] = list(subject.far)
+    unsaid = ""
+    remotes = subject.end.all("remote")
+    for d in remotes:
+        try:
+            found.append(ip_address((d.argument(0) or "").partition("%")[0]))
+        except ValueError:
+            unsaid = f"`{d.name} {d.argument(0) or ''}` is a name: its addresses are not known"
+    if not found and not unsaid:
+        unsaid = "the clients' outer addresses are not known" if subject.end.role == "server" else "no `remote` is said"
+    return list(dict.fromkeys(found)), unsaid
+
+
+def _host_route(end: Configuration, address: Address) -> bool:
+    """True where OpenVPN itself keeps the address out of the tunnel."""
+    hosts = ((str(address), "255.255.255.255", "net_gateway"), (f"{address}/{address.max_prefixlen}", "net_gateway"))
+    return any(d.arguments[:3] in hosts or d.arguments[:2] in hosts for d in end.all("route", "route-ipv6"))
+
+
+RULES = (
+    Rule(
+        "recursive-routing",
+        "A BGP route that covers the other end's outer address leads the tunnel into itself, and it dies.",
+        ("remote", "frr.conf: neighbor, route-map, prefix-list"),
+        "openvpn(8), --allow-recursive-routing; drop_if_recursive_routing in forward.c of OpenVPN",
+        recursive_routing,
+    ),
+    Rule(
+        "ebgp-policy",
+        "An eBGP session without a policy comes up and carries no route.",
+        ("frr.conf: bgp ebgp-requires-policy, neighbor",),
+        "RFC 8212; FRR's documentation of BGP, bgp ebgp-requires-policy",
+        without_policy,
+    ),
+    Rule(
+        "hold-time",
+        "BGP gives up long before OpenVPN does, and the routes stay away until OpenVPN has noticed as well.",
+        ("keepalive", "ping-restart", "frr.conf: timers"),
+        "openvpn(8), --keepalive; RFC 4271, section 4.2",
+        hold_time,
+    ),
+)

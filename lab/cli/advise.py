@@ -1,0 +1,66 @@
+"""`lab advise`: which silent failures a configuration is exposed to."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lab.cli.choose import AsJson, OpenVpnVersion, Settings, complete_topology, loaded
+from lab.cli.errors import FAILED
+from lab.cli.output import print_json, print_table, verdict
+from lab.errors import InputError
+
+
+def advise(
+    topology: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[TOPOLOGY]",
+            help="A topology file, or the name of one that comes with the lab.",
+            autocompletion=complete_topology,
+        ),
+    ] = None,
+    config: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--config", metavar="FILE", help="OpenVPN's configuration of an end, or its frr.conf. Repeatable."
+        ),
+    ] = None,
+    openvpn: OpenVpnVersion = None,
+    settings: Settings = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also show what is not exposed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tell which silent failures a topology, or files of yours, are exposed to; the exit code is 1 where some are."""
+    from lab.advise import Verdict, subjects_of_files, subjects_of_topology
+    from lab.advise import advise as judged
+
+    if topology is None and not config:
+        raise InputError("nothing to advise on: name a topology, or a file with --config")
+    subjects = subjects_of_topology(loaded(topology, openvpn=openvpn, settings=settings)) if topology else []
+    subjects += subjects_of_files(config, openvpn) if config else []
+    findings = judged(subjects)
+    if as_json:
+        print_json(findings)
+    else:
+        for subject in subjects:
+            mine = [f for f in findings if f.subject == subject.name]
+            shown = [f for f in mine if everything or f.verdict is not Verdict.NOT_EXPOSED]
+            columns = ["failure", "verdict", "line", "why", "what to do"]
+            rows = [
+                (
+                    f"{f.rule}: {f.failure}",
+                    verdict(f.verdict is not Verdict.EXPOSED, f.verdict),
+                    "\n".join(map(str, f.lines)),
+                    f.why,
+                    f.do,
+                )
+                for f in shown
+            ]
+            if rows:
+                print_table(subject.name, columns, rows)
+            hidden = len(mine) - len(shown)
+            print(f"{subject.name}: not exposed to {hidden} of {len(mine)} failures" + (" (--all)" if hidden else ""))
+            print()
+    if any(f.verdict is Verdict.EXPOSED for f in findings):
+        raise typer.Exit(FAILED)

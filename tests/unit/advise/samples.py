@@ -1,0 +1,63 @@
+"""The sample configurations, and how tests ask about them."""
+
+from pathlib import Path, PurePosixPath
+
+from lab.advise import RULES, Subject, Verdict, advise, subjects_of_files
+from lab.advise.disk import Disk
+from lab.advise.frr import FrrConfiguration
+from lab.advise.frr import parse as parse_frr
+from lab.advise.handed import handed
+from lab.advise.openvpn import Configuration, parse
+from lab.advise.rule import Judgement
+
+SAMPLES = Path(__file__).parents[2] / "data" / "advise"
+EXPOSED, NOT_EXPOSED, CANNOT_TELL = Verdict.EXPOSED, Verdict.NOT_EXPOSED, Verdict.CANNOT_TELL
+
+SERVER = "mode server\ntls-server\ndev tun\ntopology subnet\n"
+CLIENT = "client\ndev tun\nremote 198.51.100.1\n"
+
+
+def of(*names: str, openvpn: str | None = None) -> dict[str, dict[str, tuple[Verdict, list[int]]]]:
+    """Verdict and lines by sample and rule."""
+    found: dict[str, dict[str, tuple[Verdict, list[int]]]] = {}
+    for finding in advise(subjects_of_files([SAMPLES / name for name in names], openvpn)):
+        name = Path(finding.subject).name
+        found.setdefault(name, {})[finding.rule] = (finding.verdict, [spot.line for spot in finding.lines])
+    return found
+
+
+def configuration(text: str, directory: Path = Path("nowhere")) -> Configuration:
+    """A configuration that stands in a directory."""
+    return parse(text, PurePosixPath(directory) / "openvpn.conf", Disk())
+
+
+def subject(
+    text: str,
+    directory: Path = Path("nowhere"),
+    *,
+    peer: str | None = None,
+    frr: str | None = None,
+    openvpn: str | None = None,
+    routes: bool | None = None,
+    peer_hold: int | None = None,
+) -> Subject:
+    """An end of a tunnel, from texts."""
+    end = configuration(text, directory)
+    other = configuration(peer, directory) if peer is not None else None
+    router: FrrConfiguration | None = parse_frr(frr, "frr.conf") if frr is not None else None
+    return Subject(
+        "end",
+        end,
+        handed(end),
+        other,
+        handed(other) if other else handed(configuration("")),
+        openvpn,
+        True if router else routes,
+        router,
+        peer_hold=peer_hold,
+    )
+
+
+def judge(rule: str, asked: Subject) -> Judgement:
+    """What one rule says."""
+    return next(r for r in RULES if r.name == rule).judge(asked)

@@ -1,0 +1,222 @@
+"""Each rule: exposed, not exposed, cannot tell, with the lines that it rests on."""
+
+from pathlib import Path
+
+import pytest
+
+from lab.advise import RULES
+from lab.advise.subject import Subject
+from tests.unit.advise.samples import CANNOT_TELL, CLIENT, EXPOSED, NOT_EXPOSED, SERVER, judge, subject
+
+BGP = "frr defaults datacenter\nrouter bgp 65001\n neighbor 10.0.0.2 remote-as 65002\n"
+SCRIPT = "script-security 2\nclient-connect hand-out\n"
+BOTH = "iroute 0.0.0.0 0.0.0.0\niroute-ipv6 ::/0\n"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A directory with a file that hands out everything to a client, and a script that does so to anyone."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "branch").write_text(BOTH)
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "branch").write_text("iroute 0.0.0.0 0.0.0.0\n")
+    (tmp_path / "fixed").mkdir()
+    (tmp_path / "fixed" / "branch").write_text("iroute 10.1.0.0 255.255.255.0\n")
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "branch").write_text("iroute 10.1.0.1\n")
+    (tmp_path / "none").mkdir()
+    (tmp_path / "hand-out").write_text(f"#!/bin/sh\n# fixed\ncat > \"$1\" <<'END'\n{BOTH}END\n")
+    (tmp_path / "clever").write_text('#!/bin/sh\n[ "$common_name" = x ] && echo iroute 0.0.0.0 0.0.0.0 > "$1"\n')
+    return tmp_path
+
+
+ONE, HALF, FIXED, TINY, NONE = (f"client-config-dir {n}\n" for n in ("one", "half", "fixed", "tiny", "none"))
+GONE = "client-config-dir gone\n"
+V6 = "ifconfig-ipv6 2001:db8::1/64 2001:db8::2\n"
+CASES = [
+    # a second client
+    ("second-client", SERVER + SCRIPT, EXPOSED, {}),
+    ("second-client", SERVER + SCRIPT + "max-clients 1\n", NOT_EXPOSED, {}),
+    ("second-client", SERVER + SCRIPT + "verify-x509-name branch name\n", NOT_EXPOSED, {}),
+    ("second-client", SERVER + SCRIPT + "verify-x509-name bra name-prefix\n", EXPOSED, {}),
+    ("second-client", SERVER + SCRIPT + "verify-x509-name branch name\nduplicate-cn\n", EXPOSED, {}),
+    ("second-client", SERVER + SCRIPT + "tls-verify check\n", CANNOT_TELL, {}),
+    ("second-client", SERVER + ONE, NOT_EXPOSED, {}),
+    ("second-client", SERVER + GONE, CANNOT_TELL, {}),
+    ("second-client", SERVER + "client-connect clever\n", CANNOT_TELL, {}),
+    ("second-client", SERVER + "plugin auth.so\n", CANNOT_TELL, {}),
+    ("second-client", SERVER.replace("tun", "tap") + GONE, NOT_EXPOSED, {}),
+    ("second-client", CLIENT, NOT_EXPOSED, {}),
+    # no iroute at all
+    ("no-iroute", SERVER + "disable-dco\n", EXPOSED, {"frr": BGP}),
+    ("no-iroute", SERVER, CANNOT_TELL, {"frr": BGP}),  # with DCO it is right so
+    ("no-iroute", SERVER.replace("topology subnet\n", ""), EXPOSED, {"frr": BGP, "openvpn": "2.6"}),
+    ("no-iroute", SERVER + NONE + "disable-dco\n", EXPOSED, {"frr": BGP}),
+    ("no-iroute", SERVER, CANNOT_TELL, {}),
+    ("no-iroute", SERVER, NOT_EXPOSED, {"routes": False}),
+    ("no-iroute", SERVER + GONE, CANNOT_TELL, {"frr": BGP}),
+    ("no-iroute", SERVER + FIXED, NOT_EXPOSED, {"frr": BGP}),
+    # one family
+    ("one-family", SERVER + V6 + HALF, EXPOSED, {}),
+    ("one-family", SERVER + V6 + ONE, NOT_EXPOSED, {}),
+    ("one-family", SERVER + HALF, NOT_EXPOSED, {}),
+    ("one-family", SERVER + V6 + HALF + SCRIPT, NOT_EXPOSED, {}),  # the script adds the other one
+    ("one-family", SERVER + V6 + FIXED, CANNOT_TELL, {}),
+    ("one-family", SERVER + V6 + GONE, CANNOT_TELL, {}),
+    # fixed prefixes
+    ("fixed-iroutes", SERVER + FIXED, EXPOSED, {"frr": BGP}),
+    ("fixed-iroutes", SERVER + FIXED, CANNOT_TELL, {}),
+    ("fixed-iroutes", SERVER + FIXED, NOT_EXPOSED, {"routes": False}),
+    ("fixed-iroutes", SERVER + ONE, NOT_EXPOSED, {"frr": BGP}),
+    ("fixed-iroutes", SERVER, NOT_EXPOSED, {"frr": BGP}),
+    ("fixed-iroutes", SERVER + GONE, CANNOT_TELL, {"frr": BGP}),
+    # quota
+    ("route-quota", SERVER + ONE, EXPOSED, {}),
+    ("route-quota", SERVER + TINY, NOT_EXPOSED, {}),
+    ("route-quota", SERVER + ONE + "max-routes-per-client 5000\n", CANNOT_TELL, {}),
+    ("route-quota", SERVER + ONE + "max-routes-per-client many\n", CANNOT_TELL, {}),
+    ("route-quota", SERVER, NOT_EXPOSED, {}),
+    # stale routes
+    ("stale-routes", SERVER + ONE + "stale-routes-check 60\n", EXPOSED, {}),
+    ("stale-routes", SERVER + ONE, NOT_EXPOSED, {}),
+    ("stale-routes", SERVER + "stale-routes-check 60\n", NOT_EXPOSED, {}),
+    ("stale-routes", SERVER + GONE + "stale-routes-check 60\n", CANNOT_TELL, {}),
+    # pushed iroute
+    ("pushed-iroute", SERVER + 'push "iroute 0.0.0.0 0.0.0.0"\n', EXPOSED, {}),
+    ("pushed-iroute", SERVER, NOT_EXPOSED, {}),
+    ("pushed-iroute", SERVER + GONE, CANNOT_TELL, {}),
+    # iroute in the kernel
+    ("iroute-dco", SERVER + ONE, CANNOT_TELL, {}),
+    ("iroute-dco", SERVER + ONE + "disable-dco\n", NOT_EXPOSED, {}),
+    ("iroute-dco", SERVER.replace("subnet", "net30") + ONE, NOT_EXPOSED, {}),
+    ("iroute-dco", SERVER + FIXED, NOT_EXPOSED, {}),
+    # recursive routing
+    ("recursive-routing", CLIENT, EXPOSED, {"frr": BGP}),
+    ("recursive-routing", CLIENT, CANNOT_TELL, {}),
+    ("recursive-routing", CLIENT, NOT_EXPOSED, {"routes": False}),
+    ("recursive-routing", CLIENT + "route 198.51.100.1 255.255.255.255 net_gateway\n", NOT_EXPOSED, {"frr": BGP}),
+    ("recursive-routing", CLIENT, NOT_EXPOSED, {"frr": BGP + "ip route 198.51.100.1/32 192.0.2.1\n"}),
+    (
+        "recursive-routing",
+        CLIENT,
+        NOT_EXPOSED,
+        {"frr": BGP + " neighbor 10.0.0.2 prefix-list P in\nip prefix-list P permit 10.0.0.0/8 le 24\n"},
+    ),
+    ("recursive-routing", CLIENT, CANNOT_TELL, {"frr": BGP + " neighbor 10.0.0.2 route-map GONE in\n"}),
+    ("recursive-routing", CLIENT.replace("198.51.100.1", "vpn.example"), CANNOT_TELL, {"frr": BGP}),
+    ("recursive-routing", SERVER, CANNOT_TELL, {"frr": BGP}),
+    ("recursive-routing", CLIENT, CANNOT_TELL, {"frr": "router ospf\n"}),
+    # which neighbour is the tunnel's is not known, and one of them filters
+    (
+        "recursive-routing",
+        CLIENT,
+        CANNOT_TELL,
+        {"frr": BGP + " neighbor 10.9.9.9 remote-as 1\n neighbor 10.9.9.9 route-map D in\nroute-map D deny 10\n"},
+    ),
+    # eBGP without a policy
+    ("ebgp-policy", CLIENT, EXPOSED, {"frr": BGP.replace("datacenter", "traditional")}),
+    ("ebgp-policy", CLIENT, NOT_EXPOSED, {"frr": BGP}),
+    ("ebgp-policy", CLIENT, CANNOT_TELL, {}),
+    # hold time
+    ("hold-time", SERVER + "keepalive 10 60\n", EXPOSED, {"frr": BGP}),
+    ("hold-time", SERVER, EXPOSED, {"frr": BGP}),
+    ("hold-time", SERVER + "keepalive 1 4\n", CANNOT_TELL, {"frr": BGP}),
+    ("hold-time", SERVER + "keepalive 1 4\n", NOT_EXPOSED, {"frr": BGP, "peer_hold": 9}),
+    ("hold-time", SERVER + "keepalive 1 4\n", EXPOSED, {"frr": BGP, "peer_hold": 3}),
+    ("hold-time", CLIENT, CANNOT_TELL, {"frr": BGP}),
+    ("hold-time", CLIENT, EXPOSED, {"frr": BGP, "peer": SERVER + "keepalive 10 60\n"}),
+    ("hold-time", CLIENT, CANNOT_TELL, {}),
+    # restart
+    ("restart-closes-device", SERVER, EXPOSED, {"frr": BGP}),
+    ("restart-closes-device", SERVER + "persist-tun\n", NOT_EXPOSED, {"frr": BGP}),
+    ("restart-closes-device", SERVER, CANNOT_TELL, {}),
+    ("restart-closes-device", CLIENT, CANNOT_TELL, {"frr": BGP}),
+    ("restart-closes-device", CLIENT, NOT_EXPOSED, {"frr": BGP, "peer": SERVER + "push persist-tun\n"}),
+    # reconnect
+    ("quick-reconnect", SERVER + "max-clients 1\nkeepalive 10 60\n", EXPOSED, {}),
+    ("quick-reconnect", SERVER + "duplicate-cn\n", EXPOSED, {}),
+    ("quick-reconnect", SERVER, NOT_EXPOSED, {}),
+    ("quick-reconnect", CLIENT, NOT_EXPOSED, {}),
+    ("no-goodbye", SERVER + "proto udp\nkeepalive 10 60\n", EXPOSED, {}),
+    ("no-goodbye", SERVER + "explicit-exit-notify\n", NOT_EXPOSED, {}),
+    ("no-goodbye", SERVER + "proto tcp-server\n", NOT_EXPOSED, {}),
+    ("no-goodbye", CLIENT, CANNOT_TELL, {}),
+    # sizes
+    ("mtu-mismatch", CLIENT, CANNOT_TELL, {}),
+    ("mtu-mismatch", CLIENT, NOT_EXPOSED, {"peer": SERVER + "tun-mtu 1500\n"}),
+    ("mtu-mismatch", CLIENT, NOT_EXPOSED, {"peer": SERVER + 'tun-mtu 1400\npush "tun-mtu 1400"\n'}),
+    ("mtu-mismatch", CLIENT, EXPOSED, {"peer": SERVER + "tun-mtu 1400\n"}),
+    ("mtu-mismatch", CLIENT, EXPOSED, {"peer": SERVER + "fragment 1300\n"}),
+    # topology
+    ("topology-default", SERVER.replace("topology subnet\n", ""), EXPOSED, {}),
+    ("topology-default", SERVER + 'push "topology subnet"\n', NOT_EXPOSED, {}),
+    ("topology-default", SERVER, CANNOT_TELL, {}),
+    ("topology-default", CLIENT, CANNOT_TELL, {}),
+    ("topology-default", CLIENT, EXPOSED, {"peer": SERVER}),
+    ("topology-default", CLIENT, NOT_EXPOSED, {"peer": "server 10.8.0.0 255.255.255.0\ndev tun\n"}),
+    ("topology-default", "dev tun\ntls-client\nremote 192.0.2.1\n", NOT_EXPOSED, {}),
+    # the kernel's data channel
+    ("dco-off", SERVER + "compress\n", EXPOSED, {}),
+    ("dco-off", SERVER + "data-ciphers AES-256-GCM:AES-256-CBC\n", EXPOSED, {}),
+    ("dco-off", SERVER + "fragment 1300\n", EXPOSED, {}),
+    ("dco-off", SERVER.replace("subnet", "net30"), EXPOSED, {}),
+    ("dco-off", SERVER + "compress migrate\ndata-ciphers ?CHACHA20-POLY1305\n", NOT_EXPOSED, {}),
+    ("dco-off", SERVER + "disable-dco\n", NOT_EXPOSED, {}),
+    ("dco-off", SERVER.replace("topology subnet\n", ""), CANNOT_TELL, {}),
+    ("dco-off", SERVER.replace("topology subnet\n", ""), EXPOSED, {"openvpn": "2.6"}),
+    # cryptography
+    ("static-key", "dev tun\nsecret key\n", EXPOSED, {}),
+    ("static-key", SERVER, NOT_EXPOSED, {}),
+    ("compression", SERVER + "comp-lzo\n", EXPOSED, {}),
+    ("compression", SERVER + "push 'compress lz4-v2'\n", EXPOSED, {}),
+    ("compression", SERVER + "comp-lzo no\n", NOT_EXPOSED, {}),
+    ("compression", CLIENT, CANNOT_TELL, {}),
+    ("compression", CLIENT + "allow-compression no\n", NOT_EXPOSED, {}),
+    ("compression", CLIENT, EXPOSED, {"peer": SERVER + "push 'comp-lzo yes'\n"}),
+    # obsolete
+    ("obsolete", SERVER + "cipher AES-256-CBC\n", EXPOSED, {}),
+    ("obsolete", SERVER + "cipher AES-256-GCM\ndata-ciphers AES-256-GCM\n", NOT_EXPOSED, {}),
+    ("obsolete", SERVER + "ns-cert-type client\n", EXPOSED, {}),
+    ("obsolete", SERVER + "ncp-disable\n", EXPOSED, {}),
+    ("obsolete", SERVER + "persist-key\n", CANNOT_TELL, {}),
+    ("obsolete", SERVER + "persist-key\n", NOT_EXPOSED, {"openvpn": "2.6"}),
+    ("obsolete", SERVER + "persist-key\n", EXPOSED, {"openvpn": "2.7"}),
+]
+
+
+@pytest.mark.parametrize(("rule", "text", "expected", "around"), CASES)
+def test_a_rule(rule: str, text: str, expected: str, around: dict[str, object], place: Path) -> None:
+    said = judge(rule, subject(text, place, **around))  # type: ignore[arg-type]
+    assert (said.verdict, said.why) == (expected, said.why)
+    assert said.why
+    assert bool(said.do) == (said.verdict != NOT_EXPOSED)
+
+
+def test_every_rule_is_tried_both_ways() -> None:
+    tried = {(rule, verdict) for rule, _, verdict, _ in CASES}
+    assert {(r.name, v) for r in RULES for v in (EXPOSED, NOT_EXPOSED)} - tried == {("iroute-dco", EXPOSED)}
+
+
+def test_lines_lead_to_the_files_that_are_handed_out(place: Path) -> None:
+    said = judge("second-client", subject(SERVER + SCRIPT, place))
+    assert [str(s) for s in said.spots] == [f"{place}/hand-out:4", f"{place}/hand-out:5"]
+    said = judge("one-family", subject(SERVER + V6 + HALF, place))
+    assert [str(s) for s in said.spots] == [f"{place}/half/branch:1", f"{place}/openvpn.conf:5"]
+
+
+@pytest.mark.parametrize(
+    ("script", "known"),
+    [
+        ('#!/bin/sh\necho "iroute 0.0.0.0 0.0.0.0" > $1\nexit 0\n', True),
+        ('#!/bin/bash\necho iroute 0.0.0.0 0.0.0.0 >> "$1"\n', True),
+        ('#!/bin/sh\necho "iroute $network 0.0.0.0" > $1\n', False),
+        ('#!/bin/sh\ncat > "$1" <<END\niroute $x\nEND\n', False),
+        ("#!/usr/bin/python3\nprint()\n", False),
+        ("#!/bin/sh\ncat > \"$1\" <<'END'\niroute 0.0.0.0 0.0.0.0\n", False),
+        ("", False),
+    ],
+)
+def test_scripts_are_understood_only_where_they_write_fixed_lines(script: str, known: bool, tmp_path: Path) -> None:
+    (tmp_path / "hand-out").write_text(script)
+    asked: Subject = subject(SERVER + SCRIPT, tmp_path)
+    assert (bool(asked.handed.wide), bool(asked.handed.gaps)) == (known, not known)

@@ -1,0 +1,97 @@
+"""Files as they are met: what is said of them, with line numbers."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lab.advise import subjects_of_files
+from lab.errors import InputError
+from tests.unit.advise.samples import CANNOT_TELL, EXPOSED, NOT_EXPOSED, SAMPLES, of
+
+
+def test_the_articles_server() -> None:
+    said = of("article.server.conf", openvpn="2.7")["article.server.conf"]
+    assert said["pushed-iroute"] == (EXPOSED, [13])
+    assert said["obsolete"] == (EXPOSED, [15, 17])
+    assert said["second-client"] == (CANNOT_TELL, [11])
+    assert said["restart-closes-device"] == (NOT_EXPOSED, [18])
+
+
+def test_the_articles_two_ends_and_a_router() -> None:
+    said = of("article.server.conf", "article.client.conf", "open.frr.conf", "filtered.frr.conf")
+    server, client = said["article.server.conf"], said["article.client.conf"]
+    assert server["hold-time"] == (EXPOSED, [14, 7])
+    assert client["hold-time"] == (EXPOSED, [14, 14])
+    assert client["recursive-routing"][0] == NOT_EXPOSED
+    assert server["mtu-mismatch"] == (NOT_EXPOSED, [10])
+    assert client["ebgp-policy"][0] == NOT_EXPOSED
+
+
+def test_a_server_for_travellers() -> None:
+    said = of("road-warrior.server.conf")["road-warrior.server.conf"]
+    assert said["topology-default"] == (EXPOSED, [14])
+    assert said["obsolete"] == (EXPOSED, [23])
+    assert said["no-iroute"] == (CANNOT_TELL, [])
+    assert said["second-client"] == (NOT_EXPOSED, [])
+    assert {rule for rule, (verdict, _) in said.items() if verdict == EXPOSED} == {"topology-default", "obsolete"}
+
+
+def test_a_profile_with_inline_blocks() -> None:
+    said = of("inline.client.ovpn")["inline.client.ovpn"]
+    assert {rule for rule, (verdict, _) in said.items() if verdict == EXPOSED} == set()
+    assert said["restart-closes-device"] == (NOT_EXPOSED, [13])
+
+
+def test_a_pair_with_a_static_key() -> None:
+    said = of("static-key.a.conf", "static-key.b.conf")
+    first, second = said["static-key.a.conf"], said["static-key.b.conf"]
+    assert first["static-key"] == (EXPOSED, [5])
+    assert second["static-key"] == (EXPOSED, [5])
+    assert first["mtu-mismatch"] == (EXPOSED, [7, 11, 8])
+    assert first["compression"] == (EXPOSED, [10])
+    assert second["second-client"][0] == NOT_EXPOSED
+
+
+def test_a_tap_server() -> None:
+    said = of("tap.server.conf")["tap.server.conf"]
+    assert {rule for rule, (verdict, _) in said.items() if verdict == EXPOSED} == {"no-goodbye"}
+    assert said["stale-routes"] == (NOT_EXPOSED, [3])
+    assert said["pushed-iroute"] == (CANNOT_TELL, [8])
+
+
+def test_a_hub_with_its_directory_and_an_include() -> None:
+    said = of("hub.server.conf", "open.frr.conf")["hub.server.conf"]
+    assert said["fixed-iroutes"] == (EXPOSED, [2, 3])
+    assert said["no-goodbye"] == (NOT_EXPOSED, [7])
+    assert said["pushed-iroute"] == (EXPOSED, [2])
+
+
+def test_a_copy_without_its_files_is_not_guessed_at(tmp_path: Path) -> None:
+    text = (SAMPLES / "hub.server.conf").read_text().replace("config common.conf\n", "")
+    (tmp_path / "hub.conf").write_text(text)
+    shutil.copy(SAMPLES / "open.frr.conf", tmp_path)
+    (subject,) = subjects_of_files([tmp_path / "hub.conf"])
+    assert [gap.spot.line for gap in subject.handed.gaps] == [12]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("gone.conf", None, "No such file"),
+        ("words.conf", b"hello world\n", "no `dev`"),
+        ("key.pem", b"-----BEGIN CERTIFICATE-----\n", "is no option"),
+        ("noise.conf", bytes(range(256)), "noise.conf:"),
+        ("huge.conf", b"#" * (1 << 20) + b"\n", "longer than"),
+    ],
+)
+def test_files_that_are_none(name: str, content: bytes | None, message: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        subjects_of_files([tmp_path / name])
+
+
+def test_frr_alone_is_not_enough() -> None:
+    with pytest.raises(InputError, match="no OpenVPN configuration"):
+        subjects_of_files([SAMPLES / "open.frr.conf"])

@@ -1,0 +1,54 @@
+"""Topologies are judged by the files that they render to."""
+
+from typing import Any
+
+import pytest
+
+from lab.advise import Verdict, advise, subjects_of_topology
+from lab.catalogue import load
+
+
+def exposed(topology: str = "article", **arguments: Any) -> dict[str, set[str]]:
+    """What each end is exposed to."""
+    findings = advise(subjects_of_topology(load(topology, **arguments)))
+    return {
+        end: {f.rule for f in findings if f.verdict is Verdict.EXPOSED and f" {end} on " in f.subject}
+        for end in ("server", "client")
+    }
+
+
+@pytest.mark.parametrize("version", ["2.6", "2.7"])
+def test_the_article_is_exposed_to_what_is_true_of_it(version: str) -> None:
+    said = exposed(openvpn=version)
+    # Nothing else: not to a second client, as the lab's server lets one name in.
+    assert said["server"] - {"recursive-routing"} == {"route-quota", "hold-time"}
+    assert said["client"] - {"recursive-routing"} == {"hold-time"}
+
+
+@pytest.mark.parametrize(
+    ("options", "more"),
+    [
+        ({"iroute": []}, {"no-iroute"}),
+        ({"iroute": ["ipv4"]}, {"one-family"}),
+        ({"iroute": ["ipv6"]}, {"one-family"}),
+        ({"push-iroute": True}, {"pushed-iroute"}),
+        ({"persist-tun": False}, {"restart-closes-device"}),
+        ({"hand-out": "client-config-dir"}, set()),
+    ],
+)
+def test_what_is_changed_is_seen(options: dict[str, Any], more: set[str]) -> None:
+    before = exposed()["server"]
+    after = exposed(tunnel={"options": options})["server"]
+    assert more <= after
+    assert after - before - more <= {"dco-off"}
+
+
+def test_a_keepalive_within_the_hold_time_is_well() -> None:
+    said = exposed(tunnel={"options": {"keepalive": [1, 2]}})
+    assert "hold-time" not in said["client"]
+
+
+def test_lines_are_the_nodes_own() -> None:
+    findings = advise(subjects_of_topology(load("article")))
+    files = {spot.file for f in findings for spot in f.lines}
+    assert all(file.startswith(("hq:/etc/", "branch:/etc/")) for file in files)
