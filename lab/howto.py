@@ -134,7 +134,12 @@ def _what(file: PurePosixPath, ends: list[tuple[Tunnel, Process]], daemon: Routi
     return "configuration"
 
 
-_KINDS = {".crt": "certificate", ".key": "**private key**, mode 0600,", "": "script or file"}
+_KINDS = {
+    ".crt": "certificate",
+    ".pem": "list of revoked certificates",
+    ".key": "**private key**, mode 0600,",
+    "": "script or file",
+}
 _FRR = {"daemons": "list of daemons to start"}
 
 

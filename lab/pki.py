@@ -22,12 +22,31 @@ _USAGE = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageO
 
 
 @dataclass(frozen=True)
+class Validity:
+    """From when until when something signed is good."""
+
+    begins: datetime
+    ends: datetime
+
+    @classmethod
+    def current(cls) -> Self:
+        """What an authority gives unless it is asked for another."""
+        now = datetime.now(UTC)
+        return cls(now - _VALID_BEFORE, now + _VALID_FOR)
+
+
+@dataclass(frozen=True)
 class Credentials:
     """A certificate and its private key, both as PEM."""
 
     common_name: str
     certificate: str
     key: str
+
+    @property
+    def serial_number(self) -> int:
+        """What a revocation list calls the certificate by."""
+        return x509.load_pem_x509_certificate(self.certificate.encode()).serial_number
 
 
 class Authority:
@@ -43,7 +62,7 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         name = _name(common_name)
         builder = (
-            _builder(name, name, key.public_key())
+            _builder(name, name, key.public_key(), Validity.current())
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_key_usage(signs_certificates=True), critical=True)
         )
@@ -66,11 +85,11 @@ class Authority:
         """The authority's private key as PEM; whoever has it can join the lab."""
         return _key_pem(self._key)
 
-    def issue(self, common_name: str, role: Role) -> Credentials:
+    def issue(self, common_name: str, role: Role, validity: Validity | None = None) -> Credentials:
         """Issue a certificate for one end of a tunnel."""
         key = ec.generate_private_key(ec.SECP256R1())
         builder = (
-            _builder(_name(common_name), self._certificate.subject, key.public_key())
+            _builder(_name(common_name), self._certificate.subject, key.public_key(), validity or Validity.current())
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([_USAGE[role]]), critical=False)
@@ -78,21 +97,42 @@ class Authority:
         )
         return Credentials(common_name, _pem(builder.sign(self._key, hashes.SHA256())), _key_pem(key))
 
+    def revocation_list(self, *revoked: Credentials) -> str:
+        """A signed list as PEM, for `crl-verify`, of these certificates; without any it rejects nobody."""
+        validity = Validity.current()
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._certificate.subject)
+            .last_update(validity.begins)
+            .next_update(validity.ends)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+            .add_extension(x509.CRLNumber(x509.random_serial_number()), critical=False)
+        )
+        for credentials in revoked:
+            builder = builder.add_revoked_certificate(
+                x509.RevokedCertificateBuilder()
+                .serial_number(credentials.serial_number)
+                .revocation_date(validity.begins)
+                .build()
+            )
+        return _pem(builder.sign(self._key, hashes.SHA256()))
+
 
 def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, validity: Validity
+) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _VALID_BEFORE)
-        .not_valid_after(now + _VALID_FOR)
+        .not_valid_before(validity.begins)
+        .not_valid_after(validity.ends)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
@@ -111,8 +151,8 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _pem(certificate: x509.Certificate) -> str:
-    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+def _pem(signed: x509.Certificate | x509.CertificateRevocationList) -> str:
+    return signed.public_bytes(serialization.Encoding.PEM).decode()
 
 
 def _key_pem(key: ec.EllipticCurvePrivateKey) -> str:

@@ -30,6 +30,8 @@ class Identity:
 
     authority: str
     """The authority's certificate, as PEM."""
+    revoked: str
+    """The authority's list of revoked certificates, as PEM."""
     server: Credentials
     client: Credentials
     secret: bytes
@@ -42,6 +44,7 @@ class Identity:
         ends = processes(tunnel)
         return cls(
             authority=authority.certificate,
+            revoked=authority.revocation_list(),
             server=authority.issue(tunnel.server, "server"),
             client=authority.issue(tunnel.client, "client"),
             secret=derived(authority.key.encode(), f"tunnel {ends['server'].tunnel}", 32),

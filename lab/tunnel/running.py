@@ -4,9 +4,8 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,17 @@ from lab.engine.node import RunningNode
 from lab.errors import EnvironmentBroken
 from lab.expect import Expectation, wait_for
 from lab.files import RenderedFile, write_all
-from lab.pki import Authority
+from lab.pki import Authority, Credentials
 from lab.topology import Tunnel
 from lab.tunnel.management import Management, ManagementError
 from lab.tunnel.mode import End, Identity, Process, TunnelMode, modes, processes
+from lab.tunnel.reason import last_words, why_ended, why_refused
 
 _STARTED_WITHIN = 30.0
 _CONNECTED_WITHIN = 60.0
 _ENDED = "ENDED"
 """Said of a process that is gone; OpenVPN has no such state."""
-_SAYS_NOTHING = re.compile(r" MANAGEMENT: |Use --help for more information")
-"""That we asked it is no news, and advice is no reason."""
 _CIPHER = re.compile(r"Data Channel: cipher '([^']+)'")
-_FATAL = "Exiting due to fatal error"
-"""It says why in the line before, and closes the device in those after."""
 
 
 @dataclass(frozen=True)
@@ -153,8 +149,7 @@ class OpenVpn:
 
     def last_words(self) -> str:
         """The last line of the log that says something; that we asked it is no news."""
-        lines = (line for line in reversed(self.log_lines()) if line.strip())
-        return next((line for line in lines if not _SAYS_NOTHING.search(line)), "its log is empty")
+        return last_words(self.log_lines())
 
     def _state_until(self, deadline: float) -> str:
         try:
@@ -170,9 +165,7 @@ class OpenVpn:
 
     def _raise_if_ended(self) -> None:
         if self._ended():
-            lines = self.log_lines()
-            fatal = [before for before, line in pairwise(lines) if line.endswith(_FATAL)]
-            raise EnvironmentBroken(f"{self.node.name}: {self} ended: {fatal[-1] if fatal else self.last_words()}")
+            raise EnvironmentBroken(f"{self.node.name}: {self} ended: {why_ended(self.log_lines())}")
 
 
 @dataclass(frozen=True)
@@ -203,7 +196,8 @@ class RunningTunnel:
         self.server = OpenVpn(ends["server"], nodes[tunnel.server])
         self.client = OpenVpn(ends["client"], nodes[tunnel.client])
         self._roots = roots
-        self._authority = authority
+        self.authority = authority
+        """The lab's: it issues what the two ends trust."""
 
     def __str__(self) -> str:
         return f"tunnel {self.name}"
@@ -224,10 +218,7 @@ class RunningTunnel:
 
     def start(self) -> None:
         """Start the server, then the client, and wait until they are connected."""
-        self.server.start()
-        if self.mode.traits.mode_server:
-            self.server.wait_connected()
-        self.client.start()
+        self._launch()
         self.wait_connected()
 
     def wait_connected(self) -> None:
@@ -241,19 +232,19 @@ class RunningTunnel:
         self.server.stop(signal)
 
     def status(self) -> TunnelStatus:
-        """Ask both ends; raises `EnvironmentBroken`, with OpenVPN's last words, where the tunnel is down."""
+        """Ask both ends; raises `EnvironmentBroken`, with OpenVPN's own reason, where the tunnel is down."""
         try:
             with self.client.management() as client:
                 state, client_pid = client.state(), client.pid()
-            if not state.connected:
-                raise EnvironmentBroken(f"{self} is {state.name}: {self.client.last_words()}")
             with self.server.management() as server:
                 session, server_pid = self._session(server), server.pid()
         except ManagementError as error:
             dead = self.server if self.client.running else self.client
-            raise EnvironmentBroken(f"{self} is down: {dead} does not run: {dead.last_words()}") from error
+            raise EnvironmentBroken(f"{self} is down: {dead} does not run: {why_ended(dead.log_lines())}") from error
+        if not state.connected:
+            raise EnvironmentBroken(f"{self} is {state.name}: {self._reason(self.client)}")
         if session is None:
-            raise EnvironmentBroken(f"{self} is down: the server has no client: {self.server.last_words()}")
+            raise EnvironmentBroken(f"{self} is down: the server has no client: {self._reason(self.server)}")
         return TunnelStatus(
             name=self.name,
             server=self.tunnel.server,
@@ -289,6 +280,14 @@ class RunningTunnel:
         address = f"{state.remote}:{state.remote_port}"
         return _Session(address, state.since, self.server.cipher(), None, counted.received, counted.sent)
 
+    def _reason(self, otherwise: OpenVpn) -> str:
+        """Who says why the tunnel is not up and what; the last words of one end where nobody does."""
+        refused = why_refused(self.client.log_lines(), self.server.log_lines())
+        if refused is None:
+            return otherwise.last_words()
+        end, words = refused
+        return f"{self.tunnel.server if end == 'server' else self.tunnel.client} says {words}"
+
     @contextmanager
     def configured(self, **options: Any) -> Iterator[None]:
         """Run the tunnel with other options of its mode for a while, then with its own again.
@@ -302,9 +301,44 @@ class RunningTunnel:
         finally:
             self._restart(self.tunnel)
 
+    @contextmanager
+    def trusting(
+        self,
+        *,
+        server: Credentials | None = None,
+        client: Credentials | None = None,
+        revoked: Sequence[Credentials] = (),
+    ) -> Iterator[None]:
+        """Run the tunnel for a while with other credentials at its ends, or with some revoked, then with fresh ones.
+
+        Both processes are started anew on the way in and on the way out. On the way in nobody waits for the client
+        to be connected, since it may not be let in.
+        """
+        usual = Identity.issue(self.tunnel, self.authority)
+        identity = replace(
+            usual,
+            server=server or usual.server,
+            client=client or usual.client,
+            revoked=self.authority.revocation_list(*revoked),
+        )
+        self.stop()
+        _write(self.mode.render(self.tunnel, identity), self.tunnel, self._roots)
+        try:
+            self._launch()
+            yield
+        finally:
+            self._restart(self.tunnel)
+
+    def _launch(self) -> None:
+        """Start both processes; a server that does not need its client for it is ready first."""
+        self.server.start()
+        if self.mode.traits.mode_server:
+            self.server.wait_connected()
+        self.client.start()
+
     def _restart(self, tunnel: Tunnel) -> None:
         self.stop()
-        render_tunnel(tunnel, self._authority, self._roots)
+        render_tunnel(tunnel, self.authority, self._roots)
         self.start()
 
 
@@ -320,6 +354,9 @@ def rendered_tunnel(tunnel: Tunnel, authority: Authority) -> Mapping[End, Sequen
 
 def render_tunnel(tunnel: Tunnel, authority: Authority, roots: Mapping[str, Path]) -> None:
     """Write the files of a tunnel's two ends below each node's directory."""
-    files = rendered_tunnel(tunnel, authority)
+    _write(rendered_tunnel(tunnel, authority), tunnel, roots)
+
+
+def _write(files: Mapping[End, Sequence[RenderedFile]], tunnel: Tunnel, roots: Mapping[str, Path]) -> None:
     write_all(files["server"], roots[tunnel.server])
     write_all(files["client"], roots[tunnel.client])

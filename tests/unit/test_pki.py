@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, Store, VerificationError
 
-from lab.pki import Authority, Credentials, Role
+from lab.pki import Authority, Credentials, Role, Validity
 
 EKU = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
 
@@ -138,3 +138,73 @@ def test_an_authority_that_was_kept_issues_for_the_same_lab(authority: Authority
     identifier = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
     subject = parsed(authority.certificate).extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     assert identifier.key_identifier == subject.key_identifier
+
+
+# --- certificates that are to be refused -------------------------------------------------------------------
+
+
+def trusted(authority: Authority, given: Credentials) -> bool:
+    """Whether a strict verifier takes a client's certificate today."""
+    policy = (
+        PolicyBuilder()
+        .store(Store([parsed(authority.certificate)]))
+        .extension_policies(
+            ca_policy=ExtensionPolicy.webpki_defaults_ca().may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, None),
+            ee_policy=ExtensionPolicy.permit_all(),
+        )
+    )
+    try:
+        policy.build_client_verifier().verify(parsed(given.certificate), [])
+    except VerificationError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("begins", "ends", "good"), [(-2, -1, False), (1, 2, False), (-1, 1, True)])
+def test_a_certificate_is_good_from_when_until_when_it_says(
+    authority: Authority, begins: int, ends: int, good: bool
+) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    validity = Validity(now + timedelta(days=begins), now + timedelta(days=ends))
+    given = authority.issue("branch", "client", validity)
+    certificate = parsed(given.certificate)
+    assert Validity(certificate.not_valid_before_utc, certificate.not_valid_after_utc) == validity
+    assert trusted(authority, given) is good
+
+
+def test_whom_another_authority_vouches_for_is_not_trusted(authority: Authority) -> None:
+    assert trusted(authority, authority.issue("branch", "client"))
+    assert not trusted(authority, Authority.new("unit lab").issue("branch", "client"))
+
+
+def revocations(authority: Authority, *revoked: Credentials) -> x509.CertificateRevocationList:
+    return x509.load_pem_x509_crl(authority.revocation_list(*revoked).encode())
+
+
+def test_an_empty_revocation_list_is_signed_and_good_today(authority: Authority) -> None:
+    found = revocations(authority)
+    key = parsed(authority.certificate).public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    assert found.is_signature_valid(key)
+    assert found.issuer == parsed(authority.certificate).subject
+    assert len(found) == 0
+    now = datetime.now(UTC)
+    assert found.next_update_utc is not None
+    assert found.last_update_utc < now - timedelta(minutes=30)
+    assert found.next_update_utc > now + timedelta(days=300)
+
+
+def test_a_revocation_list_names_these_certificates_and_no_others(authority: Authority) -> None:
+    one, two, three = (authority.issue("branch", "client") for _ in range(3))
+    found = revocations(authority, one, three)
+    for given, revoked in ((one, True), (two, False), (three, True)):
+        assert given.serial_number == parsed(given.certificate).serial_number
+        assert (found.get_revoked_certificate_by_serial_number(given.serial_number) is not None) is revoked
+    # A list is all there is to say: what an earlier one named is good again.
+    assert len(revocations(authority)) == 0
+
+
+def test_a_revocation_list_of_another_authority_is_none_of_ours(authority: Authority) -> None:
+    key = parsed(authority.certificate).public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    assert not revocations(Authority.new("unit lab")).is_signature_valid(key)

@@ -73,6 +73,7 @@ def test_the_server_is_the_articles(authority: Authority) -> None:
         "script-security": [["2"]],
         "remote-cert-tls": [["client"]],
         "verify-x509-name": [["branch", "name"]],
+        "crl-verify": [["/etc/openvpn/server/branch-hq/crl.pem"]],
         "management": [["/run/openvpn/branch-hq.server.sock", "unix"]],
         "dh": [["none"]],
     }
@@ -137,7 +138,7 @@ def test_every_file_that_is_named_is_rendered(authority: Authority, options: dic
     one = tunnel(options=options)
     for end, files in rendered(authority, one).items():
         conf = directives(files[str(processes(one)[end].configuration)].content)
-        named = [conf[name][0][0] for name in ("ca", "cert", "key", "client-connect") if name in conf]
+        named = [conf[name][0][0] for name in ("ca", "cert", "key", "crl-verify", "client-connect") if name in conf]
         assert len(named) >= 3
         assert set(named) <= files.keys()
         for folder in (values[0] for values in conf.get("client-config-dir", [])):

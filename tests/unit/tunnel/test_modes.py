@@ -17,7 +17,7 @@ from tests.unit.tunnel.rendering import OBSOLETE, configured, rendered
 
 TOPOLOGIES = {"iroute": "article", "p2p-static-key": "p2p-static-key", "p2p-tls": "p2p-tls"}
 """A topology to start from for each mode."""
-FILE_DIRECTIVES = ("ca", "cert", "key", "secret", "tls-crypt", "tls-crypt-v2", "client-connect")
+FILE_DIRECTIVES = ("ca", "cert", "key", "crl-verify", "secret", "tls-crypt", "tls-crypt-v2", "client-connect")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,129 @@
+"""Why a tunnel is down, out of logs as OpenVPN 2.6 and 2.7 have written them."""
+
+import pytest
+
+from lab.tunnel.reason import last_words, why_ended, why_refused
+
+BANNER = "OpenVPN 2.6.14 x86_64-pc-linux-gnu [SSL (OpenSSL)] [LZO] [LZ4] [EPOLL] [PKCS11] [MH/PKTINFO] [AEAD] [DCO]"
+EXPIRED = "VERIFY ERROR: depth=0, error=certificate has expired: CN=branch, serial=137222187570366751753723831281010"
+REVOKED = "VERIFY ERROR: depth=0, error=certificate revoked: CN=branch, serial=151303054730433342521773022874042"
+AFTER_A_REFUSAL = (
+    "OpenSSL: error:0A000086:SSL routines::certificate verify failed:",
+    "TLS_ERROR: BIO read tls_read_plaintext error",
+    "TLS Error: TLS object -> incoming plaintext read error",
+    "TLS Error: TLS handshake failed",
+    "Fatal TLS error (check_tls_errors_co), restarting",
+    "SIGUSR1[soft,tls-error] received, client-instance restarting",
+)
+RESTARTING = "SIGUSR1[soft,connection-reset] received, process restarting"
+PAUSE = "Restart pause, 1 second(s)"
+UP = "Initialization Sequence Completed"
+
+
+def log(second: int, *texts: str, prefix: str = "") -> list[str]:
+    """Lines of one second, as from `verb 4` on."""
+    return [f"2026-11-24 02:45:{second:02} us={1000 * n} {prefix}{text}" for n, text in enumerate(texts, 1)]
+
+
+PEERS = {"2.6": "198.51.100.5:60636 ", "2.7": "tcp4-server:198.51.100.5:60620 "}
+HEARD = {"2.6": (), "2.7": ("Received fatal SSL alert: certificate expired",)}
+
+
+@pytest.mark.parametrize("version", PEERS)
+def test_the_server_that_refuses_says_why(version: str) -> None:
+    server = [
+        *log(10, BANNER, UP),
+        *log(12, EXPIRED, "Sent fatal SSL alert: certificate expired", *AFTER_A_REFUSAL, prefix=PEERS[version]),
+        *log(12, "TCP/UDP: Closing socket"),
+    ]
+    client = [*log(11, BANNER), *log(12, *HEARD[version], "Connection reset, restarting [0]", RESTARTING, PAUSE)]
+    assert why_refused(client, server) == ("server", EXPIRED)
+
+
+@pytest.mark.parametrize("words", ["VERIFY X509NAME ERROR: CN=mallory, must be hq", "VERIFY KU ERROR", EXPIRED])
+def test_the_client_that_refuses_says_why(words: str) -> None:
+    client = [*log(11, BANNER), *log(12, "VERIFY OK: depth=1, CN=lab", words, *AFTER_A_REFUSAL, RESTARTING, PAUSE)]
+    alert = ("Received fatal SSL alert: internal error", *AFTER_A_REFUSAL)
+    server = [*log(10, BANNER, UP), *log(12, *alert, prefix=PEERS["2.7"])]
+    assert why_refused(client, server) == ("client", words)
+
+
+def test_what_an_alert_says_is_better_than_nothing() -> None:
+    alert = "Received fatal SSL alert: unknown CA"
+    client = [*log(11, BANNER), *log(12, alert, "Connection reset, restarting [0]", RESTARTING, PAUSE)]
+    assert why_refused(client, []) == ("client", alert)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "TCP: connect to [AF_INET]198.51.100.1:1194 failed: Connection refused",
+        "read UDPv4 [ECONNREFUSED]: Connection refused (fd=3,code=111)",
+        "TLS Error: TLS key negotiation failed to occur within 60 seconds (check your network connectivity)",
+    ],
+)
+def test_a_server_that_does_not_answer_is_a_reason_too(words: str) -> None:
+    client = log(
+        11, BANNER, words, "SIGUSR1[connection failed(soft),init_instance] received, process restarting", PAUSE
+    )
+    assert why_refused(client, log(10, BANNER, UP)) == ("client", words)
+
+
+def test_the_latest_attempt_counts() -> None:
+    """The certificate was expired, and now it is revoked: what was true before is not told any more."""
+    server = [
+        *log(10, BANNER, UP),
+        *log(12, EXPIRED, *AFTER_A_REFUSAL),
+        *log(14, REVOKED, *AFTER_A_REFUSAL),
+        *log(16, REVOKED, *AFTER_A_REFUSAL),
+    ]
+    client = [*log(11, BANNER), *log(12, RESTARTING, PAUSE), *log(14, RESTARTING, PAUSE), *log(16, RESTARTING, PAUSE)]
+    assert why_refused(client, server) == ("server", REVOKED)
+
+
+def test_while_the_next_attempt_is_under_way_the_last_one_counts() -> None:
+    server = [*log(10, BANNER, UP), *log(12, REVOKED, *AFTER_A_REFUSAL), *log(14, REVOKED, *AFTER_A_REFUSAL)]
+    client = [
+        *log(11, BANNER),
+        *log(12, RESTARTING, PAUSE),
+        *log(14, RESTARTING, PAUSE),
+        *log(16, "Attempting to establish TCP connection with [AF_INET]198.51.100.1:1194"),
+    ]
+    assert why_refused(client, server) == ("server", REVOKED)
+
+
+def test_what_was_said_before_a_restart_or_a_connection_is_no_reason() -> None:
+    refused = log(12, EXPIRED, *AFTER_A_REFUSAL)
+    server = [*log(10, BANNER, UP), *refused]
+    again = [*log(11, BANNER), *log(12, RESTARTING, PAUSE), *log(20, BANNER)]
+    assert why_refused(again, server) is None
+    connected = [*log(11, BANNER), *log(12, RESTARTING, PAUSE), *log(13, UP), *log(30, "Inactivity timeout")]
+    assert why_refused(connected, [*server, *log(13, "[branch] Peer Connection Initiated with [AF_INET]…")]) is None
+
+
+def test_nothing_said_is_no_reason() -> None:
+    assert why_refused([], []) is None
+    assert why_refused(["no line of a log"], log(10, EXPIRED)) is None
+    assert why_refused(log(10, BANNER, UP), log(9, BANNER, UP)) is None
+
+
+def test_a_log_without_microseconds_is_read_as_well() -> None:
+    client = ["2026-11-24 02:45:11 OpenVPN 2.7.8 x86_64", f"2026-11-24 02:45:12 {RESTARTING}"]
+    assert why_refused(client, [f"2026-11-24 02:45:12 198.51.100.5:1 {REVOKED}"]) == ("server", REVOKED)
+
+
+# --- processes that are gone -------------------------------------------------------------------------------
+
+
+def test_last_words_are_neither_ours_nor_advice() -> None:
+    lines = ["Options error: no", "Use --help for more information.", "2026 MANAGEMENT: CMD 'pid'", ""]
+    assert last_words(lines) == "Options error: no"
+    assert last_words(["", " "]) == last_words([]) == "its log is empty"
+
+
+def test_a_fatal_error_is_told_and_not_what_follows_it() -> None:
+    cannot = "Cannot ioctl TUNSETIFF tun0: Operation not permitted (errno=1)"
+    lines = log(12, BANNER, cannot, "Exiting due to fatal error", "Closing tun/tap interface")
+    assert why_ended(lines).endswith(cannot)
+    # An earlier end is another story.
+    assert why_ended([*lines, *log(20, BANNER, "SIGTERM[hard,] received, process exiting")]).endswith("process exiting")

@@ -1,0 +1,57 @@
+"""What the ends of every mode with certificates ask of each other, whatever certificates they are given."""
+
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+import pytest
+
+from lab.catalogue import load
+from lab.files import RenderedFile
+from lab.pki import Authority
+from lab.tunnel import Identity, modes
+from lab.tunnel.mode import End
+from tests.unit.tunnel.rendering import directives
+from tests.unit.tunnel.test_modes import TOPOLOGIES
+
+Rendered = dict[End, dict[PurePosixPath, RenderedFile]]
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority.new("unit lab")
+
+
+@pytest.fixture(params=sorted(name for name in TOPOLOGIES if modes()[name].traits.certificates))
+def mode(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+def impostors(authority: Authority, mode: str) -> tuple[Identity, Rendered]:
+    """An identity with other names and a revoked client, and what the mode makes of it."""
+    tunnel = load(TOPOLOGIES[mode]).tunnels[0]
+    client, server = authority.issue("mallory", "client"), authority.issue("eve", "server")
+    usual = Identity.issue(tunnel, authority)
+    identity = replace(usual, client=client, server=server, revoked=authority.revocation_list(client))
+    return identity, {end: {f.path: f for f in found} for end, found in modes()[mode].render(tunnel, identity).items()}
+
+
+def test_each_end_asks_for_the_others_node(authority: Authority, mode: str) -> None:
+    identity, rendered = impostors(authority, mode)
+    tunnel = load(TOPOLOGIES[mode]).tunnels[0]
+    for end, peer in (("server", tunnel.client), ("client", tunnel.server)):
+        files = rendered["server" if end == "server" else "client"]
+        (conf,) = (directives(f.content) for f in files.values() if f.path.suffix == ".conf")
+        if end == "client" or modes()[mode].traits.clients_per_process == 1:
+            assert conf["verify-x509-name"] == [[peer, "name"]]
+        own = identity.server if end == "server" else identity.client
+        assert files[PurePosixPath(conf["cert"][0][0])].content == own.certificate
+
+
+def test_the_server_knows_who_is_revoked(authority: Authority, mode: str) -> None:
+    identity, rendered = impostors(authority, mode)
+    (conf,) = (directives(f.content) for f in rendered["server"].values() if f.path.suffix == ".conf")
+    crl = rendered["server"][PurePosixPath(conf["crl-verify"][0][0])]
+    assert crl.content == identity.revoked
+    # OpenVPN reads it anew at each connection, perhaps without its rights of old.
+    assert crl.mode == 0o644
