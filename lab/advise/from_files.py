@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from lab.advise import frr, openvpn
+from lab.advise.across import neighbors_across
 from lab.advise.disk import Disk
 from lab.advise.handed import Handed, handed
 from lab.advise.openvpn import Configuration
@@ -34,6 +35,8 @@ def subjects_of_files(files: Sequence[Path], version: str | None = None) -> list
     for number, end in enumerate(ends):
         peer = ends[1 - number] if pair else None
         router, why = _router_of(end, ends, routers)
+        theirs = _router_of(peer, ends, routers)[0] if peer else None
+        holds = [n.hold for n in neighbors_across(theirs, peer, end)] if theirs and peer else []
         subjects.append(
             Subject(
                 name=end.name,
@@ -42,9 +45,10 @@ def subjects_of_files(files: Sequence[Path], version: str | None = None) -> list
                 peer=peer,
                 peer_handed=handed(peer) if peer else Handed(),
                 openvpn=version,
-                routes=True if router and router.routes else None,
+                routes=True if router and neighbors_across(router, end, peer) else None,
                 frr=router,
                 no_frr=why,
+                peer_hold=min(holds, default=None),
             )
         )
     return subjects

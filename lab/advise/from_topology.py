@@ -47,7 +47,8 @@ def _ends(topology: Topology, tunnel: Tunnel, roots: Mapping[str, Path]) -> list
                 peer=read[other],
                 peer_handed=given[other],
                 openvpn=_version(topology, node),
-                routes=topology.nodes[node].intent.router is not None,
+                # A router whose other end is none has nobody to speak with through the tunnel.
+                routes=topology.nodes[node].intent.router is not None and far_router is not None,
                 frr=router,
                 no_frr=why,
                 peer_hold=far_router.timers.hold if far_router else None,

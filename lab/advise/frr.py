@@ -100,11 +100,6 @@ class FrrConfiguration:
     statements: tuple[Statement, ...]
 
     @property
-    def routes(self) -> bool:
-        """True where a routing protocol is configured."""
-        return any(s.section.startswith("router ") for s in self.statements)
-
-    @property
     def other_protocols(self) -> list[Spot]:
         """Where protocols other than BGP are configured; they have no policies that are read here."""
         return [s.spot for s in self.statements if s.words[0] == "router" and s.words[1:2] != ("bgp",)]

@@ -26,7 +26,7 @@ class Subject:
     openvpn: str | None = None
     """OpenVPN's version at this end, as `2.6`; None where it is not known."""
     routes: bool | None = None
-    """Whether a routing daemon speaks at this end; None where it is not known."""
+    """Whether a routing daemon speaks through the tunnel; None where it is not known."""
     frr: FrrConfiguration | None = None
     no_frr: str = "no frr.conf was given"
     """Why `frr` is None."""

@@ -8,7 +8,7 @@ from lab.advise.subject import Subject, userspace_because
 
 _QUOTA = 256
 """OpenVPN's default of `max-routes-per-client`."""
-_ASK_FRR = "add frr.conf with another --config, so that it is known whether a routing daemon runs"
+_ASK_FRR = "add frr.conf with another --config, so that it is known what speaks through the tunnel"
 _DCO_TELLS = "look for `DCO` in the server's log, or say `disable-dco`"
 
 
@@ -51,14 +51,16 @@ def no_iroute(subject: Subject) -> Judgement:
     if subject.handed.gaps:
         return _gap(subject.handed.gaps[0])
     if subject.routes is False:
-        return safe("no routing daemon runs at this end")
+        return safe("no routing daemon speaks through this tunnel")
     if subject.routes is None:
-        return unknown("no `iroute` is handed out; whether a routing daemon runs is not known", do=_ASK_FRR)
+        return unknown(
+            "no `iroute` is handed out; whether a routing daemon speaks through it is not known", do=_ASK_FRR
+        )
     if not userspace_because(subject) and _may_be_in_the_kernel(subject):
         return unknown("no `iroute`: that is right if the kernel carries the data (DCO), else fatal", do=_DCO_TELLS)
     at = [subject.frr.first] if subject.frr else []
     return exposed(
-        "a routing daemon runs, and no `iroute` is handed out: sessions and routes come up, traffic is dropped",
+        "a routing daemon speaks through it without `iroute`: sessions and routes come up, traffic is dropped",
         *at,
         do="hand the only client `iroute 0.0.0.0 0.0.0.0` and `iroute-ipv6 ::/0`, or go without `mode server`",
     )
@@ -107,7 +109,7 @@ def fixed_iroutes(subject: Subject) -> Judgement:
         return _gap(subject.handed.gaps[0])
     spots = [i.spot for i in inner]
     if subject.routes is False:
-        return safe("no routing daemon runs at this end", *spots)
+        return safe("no routing daemon speaks through this tunnel", *spots)
     if subject.routes is None:
         return unknown("fixed `iroute`s; whether a routing daemon announces others is not known", *spots, do=_ASK_FRR)
     return exposed(

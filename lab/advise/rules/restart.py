@@ -11,7 +11,7 @@ def device_closed(subject: Subject) -> Judgement:
     if subject.pushed_unknown:
         return unknown("this file has no `persist-tun`; whether it is pushed is not known", do="say `persist-tun` here")
     if subject.routes is False:
-        return safe("no routing daemon runs at this end, and OpenVPN sets its own routes anew")
+        return safe("no routing daemon speaks through this tunnel, and OpenVPN sets its own routes anew")
     if subject.routes is None:
         return unknown(
             "no `persist-tun`; whether a daemon's routes go through the device is not known", do="persist-tun"

@@ -1,7 +1,8 @@
 """What goes wrong between OpenVPN and the routing daemon."""
 
-from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
+from ipaddress import ip_address
 
+from lab.advise.across import neighbors_across
 from lab.advise.disk import Spot
 from lab.advise.frr import FrrConfiguration, Neighbor
 from lab.advise.openvpn import Configuration
@@ -15,13 +16,13 @@ _GIVE_FRR = "add this end's frr.conf with another --config"
 def recursive_routing(subject: Subject) -> Judgement:
     """May a neighbour's route lead the tunnel's own packets into the tunnel?"""
     if subject.routes is False:
-        return safe("no routing daemon runs at this end")
+        return safe("no routing daemon speaks through this tunnel")
     if subject.frr is None:
         return unknown(subject.no_frr, do=_GIVE_FRR)
-    neighbors = _over_the_tunnel(subject, subject.frr)
+    neighbors = neighbors_across(subject.frr, subject.end, subject.peer)
     others = subject.frr.other_protocols
     if not neighbors:
-        return _no_neighbors(subject.frr)
+        return _none_across(subject.frr)
     far, unsaid = _far(subject)
     open_to: list[tuple[Address, Neighbor, str, tuple[Spot, ...]]] = []
     doubts: list[str] = [unsaid] if unsaid else []
@@ -44,13 +45,10 @@ def recursive_routing(subject: Subject) -> Judgement:
     if sure:
         spots = [spot for *_, found in open_to for spot in found]
         return exposed(
-            f"a route that covers the other end's outer address {min(map(str, sure))} is accepted: {open_to[0][2]}",
+            f"a route that covers the other end's outer address {open_to[0][0]} is accepted: {open_to[0][2]}",
             *spots,
             do="let in only the prefixes that you expect of this neighbour: `neighbor … prefix-list NAME in`",
         )
-    if open_to:
-        which = ", ".join(sorted({n.name for _, n, *_ in open_to}))
-        return unknown(f"{which} may announce it; whether over the tunnel is not known", *open_to[0][3], do="filter it")
     if doubts:
         return unknown(doubts[0], *filters, do="give an address, or a policy of prefix-lists, or try it")
     if others:
@@ -61,7 +59,7 @@ def recursive_routing(subject: Subject) -> Judgement:
 def without_policy(subject: Subject) -> Judgement:
     """Does eBGP keep everything to itself?"""
     if subject.routes is False:
-        return safe("no routing daemon runs at this end")
+        return safe("no routing daemon speaks through this tunnel")
     if subject.frr is None:
         return unknown(subject.no_frr, do=_GIVE_FRR)
     frr = subject.frr
@@ -78,81 +76,49 @@ def without_policy(subject: Subject) -> Judgement:
 def hold_time(subject: Subject) -> Judgement:
     """Who notices first that the other end is gone?"""
     if subject.routes is False:
-        return safe("no routing daemon runs at this end")
+        return safe("no routing daemon speaks through this tunnel")
     if subject.frr is None:
         return unknown(subject.no_frr, do=_GIVE_FRR)
-    neighbors = _over_the_tunnel(subject, subject.frr)
+    neighbors = neighbors_across(subject.frr, subject.end, subject.peer)
     if not neighbors:
-        return _no_neighbors(subject.frr)
+        return _none_across(subject.frr)
     told = subject.timeout()
     if told is None:
         return unknown("the server pushes its keepalive, and its file is not at hand", do="add the server's file")
     seconds, at = told
     spots = [spot for spot in (at, *(n.hold_spot for n in neighbors)) if spot]
-    holds = {n.hold for n in neighbors}
     if seconds is None and at is not None:
         return unknown("the keepalive is not understood", *spots, do="give it numbers")
-    if 0 in holds:
-        return unknown("a hold time of 0 means that BGP never gives up a session", *spots, do="give BGP a hold time")
-    mine = min(holds), max(holds)
-    if seconds is None or seconds > mine[1]:
+    hold = min(n.hold for n in neighbors)
+    if hold == 0 or subject.peer_hold == 0:
+        return safe("with a hold time of 0 BGP never gives up by itself", *spots)
+    agreed = hold if subject.peer_hold is None else min(hold, subject.peer_hold)
+    if seconds is None or seconds > agreed:
         waits = f"waits {seconds} s" if seconds else "has no keepalive and waits for ever"
         return exposed(
-            f"BGP gives up after {mine[1]} s at most, OpenVPN {waits}; meanwhile nothing passes and nothing mends it",
-            *spots,
-            do="a keepalive that gives up no later than BGP's hold time",
-        )
-    if seconds > mine[0]:
-        return unknown("only some neighbours have a hold time that is longer", *spots, do="say which is the tunnel's")
-    agreed = mine[0] if subject.peer_hold is None else min(mine[0], subject.peer_hold)
-    if seconds > agreed:
-        return exposed(
-            f"the two routers agree on {agreed} s, OpenVPN waits {seconds} s",
+            f"BGP gives up after {agreed} s, OpenVPN {waits}; meanwhile nothing passes and nothing mends it",
             *spots,
             do="a keepalive that gives up no later than BGP's hold time",
         )
     if subject.peer_hold is None:
         return unknown(
-            f"OpenVPN gives up after {seconds} s, BGP here after {mine[0]} s; the other router may want less",
+            f"OpenVPN gives up after {seconds} s, BGP here after {hold} s; the other router may want less",
             *spots,
             do="compare with the other router's timers",
         )
     return safe(f"OpenVPN gives up after {seconds} s, BGP after {agreed} s", *spots)
 
 
-def _no_neighbors(frr: FrrConfiguration) -> Judgement:
+def _none_across(frr: FrrConfiguration) -> Judgement:
     if frr.other_protocols:
         return unknown("another protocol than BGP runs, which is not judged here", *frr.other_protocols, do="try it")
-    return safe("frr.conf has no BGP neighbour", frr.first)
-
-
-def _over_the_tunnel(subject: Subject, frr: FrrConfiguration) -> list[Neighbor]:
-    """The neighbours in the tunnel's network; all of them where that cannot be told."""
-    inside = _networks(subject.end)
-    inside += _networks(subject.peer) if subject.peer else []
-    device = subject.end.last("dev")
-    found = [
-        n
-        for n in frr.neighbors
-        if any(n.address in interface.network for interface in inside if n.address)
-        or (device and n.name == device.argument(0))
-    ]
-    return found or frr.neighbors
-
-
-def _networks(end: Configuration) -> list[IPv4Interface | IPv6Interface]:
-    found = []
-    for d in end.all("ifconfig", "server", "ifconfig-ipv6", "server-ipv6"):
-        first, second = d.argument(0) or "", d.argument(1) or ""
-        texts = [first] if d.name.endswith("ipv6") else [f"{first}/{second}"]
-        if d.name == "ifconfig" and not second.startswith("255."):
-            texts = [first, second]  # point to point: the second is the other end's address
-        for text in texts:
-            try:
-                found.append(ip_interface(text))
-            except ValueError:
-                continue
-    return found
+    if not frr.neighbors:
+        return safe("frr.conf has no BGP neighbour", frr.first)
+    return unknown(
+        "no BGP neighbour lies in a network that this end's files give the tunnel",
+        *[n.spot for n in frr.neighbors],
+        do="add the other end's file, or frr.conf of the router that speaks through this tunnel",
+    )
 
 
 def _far(subject: Subject) -> tuple[list[Address], str]:

@@ -3,6 +3,7 @@
 from pathlib import Path, PurePosixPath
 
 from lab.advise import RULES, Subject, Verdict, advise, subjects_of_files
+from lab.advise.across import neighbors_across
 from lab.advise.disk import Disk
 from lab.advise.frr import FrrConfiguration
 from lab.advise.frr import parse as parse_frr
@@ -13,8 +14,8 @@ from lab.advise.rule import Judgement
 SAMPLES = Path(__file__).parents[2] / "data" / "advise"
 EXPOSED, NOT_EXPOSED, CANNOT_TELL = Verdict.EXPOSED, Verdict.NOT_EXPOSED, Verdict.CANNOT_TELL
 
-SERVER = "mode server\ntls-server\ndev tun\ntopology subnet\n"
-CLIENT = "client\ndev tun\nremote 198.51.100.1\n"
+SERVER = "mode server\ntls-server\ndev tun\nifconfig 10.0.0.1 255.255.255.0\ntopology subnet\n"
+CLIENT = "client\ndev tun\nremote 198.51.100.1\nifconfig 10.0.0.3 255.255.255.0\n"
 
 
 def of(*names: str, openvpn: str | None = None) -> dict[str, dict[str, tuple[Verdict, list[int]]]]:
@@ -52,7 +53,7 @@ def subject(
         other,
         handed(other) if other else handed(configuration("")),
         openvpn,
-        True if router else routes,
+        True if router and neighbors_across(router, end, other) else routes,
         router,
         peer_hold=peer_hold,
     )

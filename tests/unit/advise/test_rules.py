@@ -106,13 +106,14 @@ CASES = [
     ("recursive-routing", CLIENT.replace("198.51.100.1", "vpn.example"), CANNOT_TELL, {"frr": BGP}),
     ("recursive-routing", SERVER, CANNOT_TELL, {"frr": BGP}),
     ("recursive-routing", CLIENT, CANNOT_TELL, {"frr": "router ospf\n"}),
-    # which neighbour is the tunnel's is not known, and one of them filters
-    (
-        "recursive-routing",
-        CLIENT,
-        CANNOT_TELL,
-        {"frr": BGP + " neighbor 10.9.9.9 remote-as 1\n neighbor 10.9.9.9 route-map D in\nroute-map D deny 10\n"},
-    ),
+    # neighbours elsewhere say nothing of this tunnel
+    ("recursive-routing", CLIENT, CANNOT_TELL, {"frr": BGP.replace("10.0.0.2", "192.0.2.9")}),
+    ("recursive-routing", CLIENT, EXPOSED, {"frr": BGP.replace("10.0.0.2", "tun interface")}),
+    ("recursive-routing", CLIENT, NOT_EXPOSED, {"frr": "router bgp 65001\n"}),
+    ("recursive-routing", CLIENT.partition("ifconfig")[0], CANNOT_TELL, {"frr": BGP}),
+    ("recursive-routing", CLIENT.partition("ifconfig")[0], EXPOSED, {"frr": BGP, "peer": SERVER}),
+    ("hold-time", CLIENT.partition("ifconfig")[0], CANNOT_TELL, {"frr": BGP}),
+    ("no-iroute", SERVER + "disable-dco\n", CANNOT_TELL, {"frr": BGP.replace("10.0.0.2", "192.0.2.9")}),
     # eBGP without a policy
     ("ebgp-policy", CLIENT, EXPOSED, {"frr": BGP.replace("datacenter", "traditional")}),
     ("ebgp-policy", CLIENT, NOT_EXPOSED, {"frr": BGP}),
@@ -120,6 +121,7 @@ CASES = [
     # hold time
     ("hold-time", SERVER + "keepalive 10 60\n", EXPOSED, {"frr": BGP}),
     ("hold-time", SERVER, EXPOSED, {"frr": BGP}),
+    ("hold-time", SERVER, NOT_EXPOSED, {"frr": BGP + " timers bgp 0 0\n"}),
     ("hold-time", SERVER + "keepalive 1 4\n", CANNOT_TELL, {"frr": BGP}),
     ("hold-time", SERVER + "keepalive 1 4\n", NOT_EXPOSED, {"frr": BGP, "peer_hold": 9}),
     ("hold-time", SERVER + "keepalive 1 4\n", EXPOSED, {"frr": BGP, "peer_hold": 3}),
@@ -201,7 +203,7 @@ def test_lines_lead_to_the_files_that_are_handed_out(place: Path) -> None:
     said = judge("second-client", subject(SERVER + SCRIPT, place))
     assert [str(s) for s in said.spots] == [f"{place}/hand-out:4", f"{place}/hand-out:5"]
     said = judge("one-family", subject(SERVER + V6 + HALF, place))
-    assert [str(s) for s in said.spots] == [f"{place}/half/branch:1", f"{place}/openvpn.conf:5"]
+    assert [str(s) for s in said.spots] == [f"{place}/half/branch:1", f"{place}/openvpn.conf:6"]
 
 
 @pytest.mark.parametrize(
@@ -220,3 +222,9 @@ def test_scripts_are_understood_only_where_they_write_fixed_lines(script: str, k
     (tmp_path / "hand-out").write_text(script)
     asked: Subject = subject(SERVER + SCRIPT, tmp_path)
     assert (bool(asked.handed.wide), bool(asked.handed.gaps)) == (known, not known)
+
+
+def test_the_tests_that_rules_name_exist() -> None:
+    texts = [path.read_text() for path in Path(__file__).parents[2].rglob("test_*.py")]
+    for rule in RULES:
+        assert rule.test is None or any(f"def {rule.test}(" in text for text in texts)

@@ -63,6 +63,7 @@ def test_a_tap_server() -> None:
 def test_a_hub_with_its_directory_and_an_include() -> None:
     said = of("hub.server.conf", "open.frr.conf")["hub.server.conf"]
     assert said["fixed-iroutes"] == (EXPOSED, [2, 3])
+    assert said["hold-time"] == (EXPOSED, [14])  # keepalive 3 9 is 18 s at a server, and FRR holds for 9
     assert said["no-goodbye"] == (NOT_EXPOSED, [7])
     assert said["pushed-iroute"] == (EXPOSED, [2])
 

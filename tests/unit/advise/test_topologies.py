@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from lab.advise import Verdict, advise, subjects_of_topology
+from lab.advise import RULES, Verdict, advise, subjects_of_topology
 from lab.catalogue import load
+from lab.resources import topology_names
 
 
 def exposed(topology: str = "article", **arguments: Any) -> dict[str, set[str]]:
@@ -46,6 +47,14 @@ def test_what_is_changed_is_seen(options: dict[str, Any], more: set[str]) -> Non
 def test_a_keepalive_within_the_hold_time_is_well() -> None:
     said = exposed(tunnel={"options": {"keepalive": [1, 2]}})
     assert "hold-time" not in said["client"]
+
+
+@pytest.mark.parametrize("version", ["2.6", "2.7"])
+@pytest.mark.parametrize("topology", topology_names())
+def test_every_topology_can_be_judged(topology: str, version: str) -> None:
+    loaded = load(topology, openvpn=version)
+    findings = advise(subjects_of_topology(loaded))
+    assert len(findings) == 2 * len(loaded.tunnels) * len(RULES)
 
 
 def test_lines_are_the_nodes_own() -> None:
