@@ -294,8 +294,7 @@ class RunningTunnel:
 
         Both processes are started anew on the way in and on the way out.
         """
-        changed = {key.replace("_", "-"): value for key, value in options.items()}
-        self._restart(self.tunnel.model_copy(update={"options": {**self.tunnel.options, **changed}}))
+        self._restart(_with(self.tunnel, options))
         try:
             yield
         finally:
@@ -321,8 +320,27 @@ class RunningTunnel:
             client=client or usual.client,
             revoked=self.authority.revocation_list(*revoked),
         )
+        with self._launched(self.mode.render(self.tunnel, identity)):
+            yield
+
+    @contextmanager
+    def at_odds(self, *, server: Mapping[str, Any], client: Mapping[str, Any]) -> Iterator[None]:
+        """Run the tunnel for a while with options at one end that the other does not have, then with its own again.
+
+        Both processes are started anew on the way in and on the way out. On the way in nobody waits for the client
+        to be connected, since the two may not understand each other.
+        """
+        ends: dict[End, Mapping[str, Any]] = {"server": server, "client": client}
+        files = {
+            end: rendered_tunnel(_with(self.tunnel, options), self.authority)[end] for end, options in ends.items()
+        }
+        with self._launched(files):
+            yield
+
+    @contextmanager
+    def _launched(self, files: Mapping[End, Sequence[RenderedFile]]) -> Iterator[None]:
         self.stop()
-        _write(self.mode.render(self.tunnel, identity), self.tunnel, self._roots)
+        _write(files, self.tunnel, self._roots)
         try:
             self._launch()
             yield
@@ -340,6 +358,11 @@ class RunningTunnel:
         self.stop()
         render_tunnel(tunnel, self.authority, self._roots)
         self.start()
+
+
+def _with(tunnel: Tunnel, options: Mapping[str, Any]) -> Tunnel:
+    changed = {key.replace("_", "-"): value for key, value in options.items()}
+    return tunnel.model_copy(update={"options": {**tunnel.options, **changed}})
 
 
 def log_of(node: RunningNode, process: Process) -> Path:

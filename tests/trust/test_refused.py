@@ -6,8 +6,9 @@ Each case is its own control: the same checks pass with the right credentials, a
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -19,10 +20,10 @@ from lab.cli.observe import show
 from lab.expect import Expectation, wait_for
 from lab.lab import Lab
 from lab.observe import Capture
-from lab.pki import Authority, Credentials, Validity
+from lab.pki import Authority, Validity
 from lab.router import FAMILIES
 from lab.routing import SessionState
-from lab.tunnel import RunningTunnel
+from lab.tunnel import OpenVpn, RunningTunnel
 from lab.tunnel.mode import End
 from tests.convergence.checks import expect_control_plane, expect_log, expect_passes
 from tests.convergence.conftest import Site
@@ -35,22 +36,13 @@ _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Ends:
-    """What the ends come with instead of their own."""
-
-    server: Credentials | None = None
-    client: Credentials | None = None
-    revoked: Sequence[Credentials] = ()
-
-
-@dataclass(frozen=True)
 class Case:
-    """Credentials that do not do, and what OpenVPN says of them."""
+    """A tunnel whose ends do not trust each other, and what OpenVPN says of it."""
 
     refuser: End
-    """The end that looks at them."""
+    """The end that has something against the other."""
     words: str
-    ends: Callable[[Authority], Ends]
+    run: Callable[[RunningTunnel], AbstractContextManager[None]]
 
 
 def days(begins: int, ends: int) -> Validity:
@@ -58,44 +50,53 @@ def days(begins: int, ends: int) -> Validity:
     return Validity(now + begins * _DAY, now + ends * _DAY)
 
 
-def revoked(authority: Authority) -> Ends:
-    client = authority.issue("branch", "client")
-    return Ends(client=client, revoked=[client])
+def revoked(tunnel: RunningTunnel) -> AbstractContextManager[None]:
+    client = tunnel.authority.issue("branch", "client")
+    return tunnel.trusting(client=client, revoked=[client])
 
 
 CASES = {
     "signed-by-another-authority": Case(
         "server",
         "VERIFY ERROR: depth=0, error=unable to get local issuer certificate: CN=branch, ",
-        lambda _: Ends(client=Authority.new("another lab").issue("branch", "client")),
+        lambda tunnel: tunnel.trusting(client=Authority.new("another lab").issue("branch", "client")),
     ),
     "expired": Case(
         "server",
         "VERIFY ERROR: depth=0, error=certificate has expired: CN=branch, ",
-        lambda ours: Ends(client=ours.issue("branch", "client", days(-2, -1))),
+        lambda tunnel: tunnel.trusting(client=tunnel.authority.issue("branch", "client", days(-2, -1))),
     ),
     "not-yet-valid": Case(
         "server",
         "VERIFY ERROR: depth=0, error=certificate is not yet valid: CN=branch, ",
-        lambda ours: Ends(client=ours.issue("branch", "client", days(1, 2))),
+        lambda tunnel: tunnel.trusting(client=tunnel.authority.issue("branch", "client", days(1, 2))),
     ),
     "revoked": Case("server", "VERIFY ERROR: depth=0, error=certificate revoked: CN=branch, ", revoked),
     # 2.6 says `CN=mallory` and 2.7 the bare name.
     "client-of-another-name": Case(
-        "server", "mallory, must be branch", lambda ours: Ends(client=ours.issue("mallory", "client"))
+        "server",
+        "mallory, must be branch",
+        lambda tunnel: tunnel.trusting(client=tunnel.authority.issue("mallory", "client")),
     ),
     "server-of-another-name": Case(
-        "client", "mallory, must be hq", lambda ours: Ends(server=ours.issue("mallory", "server"))
+        "client",
+        "mallory, must be hq",
+        lambda tunnel: tunnel.trusting(server=tunnel.authority.issue("mallory", "server")),
     ),
     "servers-certificate-as-a-clients": Case(
         "server",
         "VERIFY ERROR: depth=0, error=unsuitable certificate purpose: CN=branch, ",
-        lambda ours: Ends(client=ours.issue("branch", "server")),
+        lambda tunnel: tunnel.trusting(client=tunnel.authority.issue("branch", "server")),
     ),
     "clients-certificate-as-a-servers": Case(
         "client",
         "VERIFY ERROR: depth=0, error=unsuitable certificate purpose: CN=hq, ",
-        lambda ours: Ends(server=ours.issue("hq", "client")),
+        lambda tunnel: tunnel.trusting(server=tunnel.authority.issue("hq", "client")),
+    ),
+    "client-without-the-tls-crypt-key": Case(
+        "server",
+        "TLS Error: tls-crypt unwrapping failed from [AF_INET]198.51.100.5:",
+        lambda tunnel: tunnel.at_odds(server={"tls_crypt": True}, client={}),
     ),
 }
 
@@ -105,13 +106,12 @@ def test_who_is_not_trusted_gets_nothing_through(
     lab: Lab, hq: Site, branch: Site, case: Case, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tunnel = lab.tunnel("branch", "hq")
-    ends = case.ends(tunnel.authority)
     refuser = tunnel.server if case.refuser == "server" else tunnel.client
     server_log, client_log = tunnel.server.log_size(), tunnel.client.log_size()
 
     with lab.node("transit").capture("eth1") as wire:
-        with tunnel.trusting(server=ends.server, client=ends.client, revoked=ends.revoked):
-            line = expect_log(refuser, case.words, server_log if case.refuser == "server" else client_log)
+        with case.run(tunnel):
+            expect_log(refuser, case.words, server_log if case.refuser == "server" else client_log)
             expect_cut_off(hq, branch)
             # All that was tried meanwhile was of no avail either.
             assert not tunnel.client.log_lines("Initialization Sequence Completed", since=client_log)
@@ -123,13 +123,21 @@ def test_who_is_not_trusted_gets_nothing_through(
                 assert status.routes == ()
                 assert not client.state().connected
             assert_only_attempts(wire, tunnel, hq, branch)
-            assert_status_says(f"{refuser.node.name} says {line[line.index('VERIFY') :]}", lab, capsys)
+            assert_status_says(refuser, case.words, lab, capsys)
 
         expect_control_plane(lab, hq, branch)
         for family in FAMILIES:
             expect_passes(hq, branch, family)
     assert DATA & set(opcodes(tunnelled(wire))), "the capture does not see what a tunnel carries"
     assert show(lab, as_json=True)
+
+
+def test_who_has_the_tls_crypt_key_as_well_is_let_in(lab: Lab, hq: Site, branch: Site) -> None:
+    with lab.tunnel("branch", "hq").configured(tls_crypt=True):
+        expect_control_plane(lab, hq, branch)
+        for family in FAMILIES:
+            expect_passes(hq, branch, family)
+    expect_control_plane(lab, hq, branch)
 
 
 def test_the_fresh_certificate_of_a_revoked_client_is_trusted(lab: Lab, hq: Site, branch: Site) -> None:
@@ -192,8 +200,8 @@ def assert_only_attempts(wire: Capture, tunnel: RunningTunnel, hq: Site, branch:
     assert not tried & DATA
 
 
-def assert_status_says(reason: str, lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command fails, and gives the reason in one line, as JSON and as a table."""
+def assert_status_says(refuser: OpenVpn, words: str, lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command fails, and gives the reason in one line of the refuser's own log, as JSON and as a table."""
     asked = subprocess.run(
         [sys.executable, "-m", "lab.cli", "status", "--lab", lab.name, "--json"],
         capture_output=True,
@@ -204,9 +212,11 @@ def assert_status_says(reason: str, lab: Lab, capsys: pytest.CaptureFixture[str]
     assert asked.returncode == 1, asked.stderr
     (found,) = json.loads(asked.stdout)["tunnels"]
     assert not found["up"]
-    # A later attempt was refused for the same reason, in the same words.
-    assert found["reason"].endswith(reason)
-    assert "\n" not in found["reason"]
+    _, told, reason = found["reason"].partition(f"{refuser.node.name} says ")
+    assert told
+    assert words in reason
+    assert any(line.endswith(reason) for line in refuser.log_lines(words))
     capsys.readouterr()
     assert not show(lab, as_json=False)
-    assert any(reason in line for line in capsys.readouterr().out.splitlines())
+    shown = capsys.readouterr().out.splitlines()
+    assert any(f"{refuser.node.name} says " in line and words in line for line in shown)

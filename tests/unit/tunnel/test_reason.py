@@ -48,6 +48,18 @@ def test_the_client_that_refuses_says_why(words: str) -> None:
     assert why_refused(client, server) == ("client", words)
 
 
+@pytest.mark.parametrize("version", PEERS)
+def test_who_lacks_the_key_of_the_control_channel_is_named(version: str) -> None:
+    words = "TLS Error: tls-crypt unwrapping failed from [AF_INET]198.51.100.5:48574"
+    fatal = ("Fatal TLS error (check_tls_errors_co), restarting", "SIGUSR1[soft,tls-error] received, client-instance …")
+    server = [
+        *log(10, BANNER, UP),
+        *log(12, "tls-crypt unwrap error: packet too short", words, *fatal, prefix=PEERS[version]),
+    ]
+    client = [*log(11, BANNER), *log(12, "Connection reset, restarting [0]", RESTARTING, PAUSE)]
+    assert why_refused(client, server) == ("server", words)
+
+
 def test_what_an_alert_says_is_better_than_nothing() -> None:
     alert = "Received fatal SSL alert: unknown CA"
     client = [*log(11, BANNER), *log(12, alert, "Connection reset, restarting [0]", RESTARTING, PAUSE)]
