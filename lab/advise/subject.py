@@ -11,6 +11,9 @@ from lab.topology import Address, Prefix
 
 _AEAD = ("AES-128-GCM", "AES-192-GCM", "AES-256-GCM", "CHACHA20-POLY1305", "DEFAULT")
 
+_PULLS_OVER_UDP = 120
+"""A client's `ping-restart` over UDP, where neither it nor its server says another (openvpn(8))."""
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -52,15 +55,29 @@ class Subject:
 
     @property
     def pushes(self) -> list[Directive]:
-        """What is known to be pushed to this end by its peer."""
+        """What is known to be pushed to this end by its peer, and is let in."""
         if self.peer is None or self.end.role != "client":
             return []
-        return self.peer.pushed + [d for out in self.peer_handed.outs for d in pushed(out.directives)]
+        files = [out for out in self.peer_handed.outs if out.by == "file"]
+        # Of several files it is not known which is this client's.
+        mine = [out for out in self.peer_handed.outs if out.by == "script" or len(files) == 1]
+        return [d for d in self.peer.pushed + [d for out in mine for d in pushed(out.directives)] if self._let_in(d)]
 
     @property
     def pushed_unknown(self) -> bool:
         """True of a client whose server may push what is not known here."""
-        return self.end.role == "client" and (self.peer is None or bool(self.peer_handed.gaps))
+        if self.end.role != "client":
+            return False
+        files = [out for out in self.peer_handed.outs if out.by == "file"]
+        either = len(files) > 1 and any(pushed(out.directives) for out in files)
+        return self.peer is None or bool(self.peer_handed.gaps) or either
+
+    def _let_in(self, push: Directive) -> bool:
+        """`pull-filter accept|ignore|reject TEXT`: the first whose text the option begins with decides."""
+        for rule in self.end.all("pull-filter"):
+            if str(push).startswith(rule.argument(1) or ""):
+                return rule.argument(0) == "accept"
+        return True
 
     def timeout(self) -> tuple[int | None, Spot | None] | None:
         """Seconds of silence until this end gives up its peer, and where it is said.
@@ -68,11 +85,16 @@ class Subject:
         The number is None where it waits for ever; the whole is None where it cannot be told.
         """
         at = self.option("ping-restart", "ping-exit", "keepalive")
-        if self.end.role == "client" and self.peer is not None and (theirs := self.peer.last("keepalive")):
+        theirs = self.peer.last("keepalive") if self.peer is not None and self.end.role == "client" else None
+        if theirs and self._let_in(Directive("ping-restart", theirs.arguments[1:], theirs.spot)):
             # The server pushes `ping-restart` with the second number.
             return _seconds(theirs, 1), theirs.spot
+        if at is None and self.end.role == "client":
+            alone = {frozenset({"udp"}): _PULLS_OVER_UDP, frozenset({"tcp"}): None}
+            known = not self.pushed_unknown and self.end.transports in alone
+            return (alone[self.end.transports], None) if known else None
         if at is None:
-            return None if self.pushed_unknown else (None, None)
+            return None, None
         if at.name != "keepalive":
             return _seconds(at, 0), at.spot
         seconds = _seconds(at, 1)

@@ -1,6 +1,8 @@
 """What goes wrong between the kernel and the clients: OpenVPN's inner routing table, and `iroute`, which fills it."""
 
-from lab.advise.handed import Gap
+from ipaddress import IPv4Network, IPv6Network
+
+from lab.advise.handed import Gap, Network
 from lab.advise.numbers import is_number
 from lab.advise.openvpn import Directive, pushed
 from lab.advise.rule import Judgement, Rule, exposed, safe, unknown
@@ -119,6 +121,29 @@ def fixed_iroutes(subject: Subject) -> Judgement:
     )
 
 
+def route_without_iroute(subject: Subject) -> Judgement:
+    """Is something sent into the tunnel that nobody takes out of it?"""
+    if other := _no_inner_table(subject):
+        return other
+    routes = [(d, network) for d in subject.end.all("route", "route-ipv6") if (network := _into_tunnel(d)) is not None]
+    if not routes:
+        return safe("no `route` leads into the tunnel")
+    inner = [i.network for i in subject.handed.inner]
+    lost = [(d, n) for d, n in routes if not any(_within(n, wider) for wider in inner)]
+    if not lost:
+        return safe("each `route` has its `iroute`", *[d.spot for d, _ in routes])
+    if subject.handed.gaps:
+        return _gap(subject.handed.gaps[0])
+    spots = [d.spot for d, _ in lost]
+    if not userspace_because(subject) and _may_be_in_the_kernel(subject):
+        return unknown(f"no `iroute` covers {lost[0][1]}; with DCO the kernel's table decides", *spots, do=_DCO_TELLS)
+    return exposed(
+        f"no `iroute` covers {lost[0][1]}: what is sent there is dropped",
+        *spots,
+        do="the `iroute` of that network in the client's file of `client-config-dir`",
+    )
+
+
 def route_quota(subject: Subject) -> Judgement:
     """Can more hosts speak from behind one client than the inner table has places?"""
     if other := _no_inner_table(subject):
@@ -212,6 +237,26 @@ def _gap(gap: Gap) -> Judgement:
     return unknown(gap.why, gap.spot, do="run it beside its files, or look there for `iroute`")
 
 
+def _into_tunnel(directive: Directive) -> Network | None:
+    """The network of a `route` through the tunnel; None for another way, or where it is not understood."""
+    six = directive.name == "route-ipv6"
+    gateway = directive.argument(1 if six else 2) or "default"
+    if gateway not in ("default", "vpn_gateway"):
+        return None
+    try:
+        if six:
+            return IPv6Network(directive.argument(0) or "", strict=False)
+        return IPv4Network(f"{directive.argument(0)}/{directive.argument(1) or '255.255.255.255'}", strict=False)
+    except ValueError:
+        return None
+
+
+def _within(network: Network, wider: Network) -> bool:
+    if isinstance(network, IPv4Network):
+        return isinstance(wider, IPv4Network) and network.subnet_of(wider)
+    return isinstance(wider, IPv6Network) and network.subnet_of(wider)
+
+
 def _only_name(subject: Subject) -> Directive | None:
     """The line that lets one name in, and no other."""
     line = subject.end.last("verify-x509-name")
@@ -263,6 +308,13 @@ RULES = (
         ("iroute", "iroute-ipv6", "frr.conf"),
         "openvpn(8), --iroute",
         fixed_iroutes,
+    ),
+    Rule(
+        "route-without-iroute",
+        "A `route` on the server leads packets into the tunnel, and without an `iroute` that covers it they vanish.",
+        ("route", "route-ipv6", "iroute", "iroute-ipv6"),
+        "openvpn(8), --iroute",
+        route_without_iroute,
     ),
     Rule(
         "route-quota",

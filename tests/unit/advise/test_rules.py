@@ -70,6 +70,14 @@ CASES = [
     ("fixed-iroutes", SERVER + ONE, NOT_EXPOSED, {"frr": BGP}),
     ("fixed-iroutes", SERVER, NOT_EXPOSED, {"frr": BGP}),
     ("fixed-iroutes", SERVER + GONE, CANNOT_TELL, {"frr": BGP}),
+    # routes into the tunnel
+    ("route-without-iroute", SERVER + "disable-dco\nroute 10.7.0.0 255.255.0.0\n" + FIXED, EXPOSED, {}),
+    ("route-without-iroute", SERVER + "disable-dco\nroute-ipv6 2001:db8:7::/64\n" + FIXED, EXPOSED, {}),
+    ("route-without-iroute", SERVER + "route 10.7.0.0 255.255.0.0\n", CANNOT_TELL, {}),
+    ("route-without-iroute", SERVER + "route 10.1.0.0 255.255.255.0\n" + FIXED, NOT_EXPOSED, {}),
+    ("route-without-iroute", SERVER + "route 10.7.0.0 255.255.0.0\n" + ONE, NOT_EXPOSED, {}),
+    ("route-without-iroute", SERVER + "route 10.7.0.0 255.255.0.0 net_gateway\n", NOT_EXPOSED, {}),
+    ("route-without-iroute", SERVER + "route 10.7.0.0 255.255.0.0\n" + GONE, CANNOT_TELL, {}),
     # quota
     ("route-quota", SERVER + ONE, EXPOSED, {}),
     ("route-quota", SERVER + TINY, NOT_EXPOSED, {}),
@@ -134,6 +142,18 @@ CASES = [
     ("restart-closes-device", SERVER, CANNOT_TELL, {}),
     ("restart-closes-device", CLIENT, CANNOT_TELL, {"frr": BGP}),
     ("restart-closes-device", CLIENT, NOT_EXPOSED, {"frr": BGP, "peer": SERVER + "push persist-tun\n"}),
+    (
+        "restart-closes-device",
+        CLIENT + 'pull-filter ignore "persist-"\n',
+        EXPOSED,
+        {"frr": BGP, "peer": SERVER + "push persist-tun\n"},
+    ),
+    (
+        "hold-time",
+        CLIENT + "pull-filter ignore ping\n",
+        EXPOSED,
+        {"frr": BGP, "peer": SERVER + "keepalive 1 4\n", "peer_hold": 9},
+    ),
     # reconnect
     ("quick-reconnect", SERVER + "max-clients 1\nkeepalive 10 60\n", EXPOSED, {}),
     ("quick-reconnect", SERVER + "duplicate-cn\n", EXPOSED, {}),
@@ -222,6 +242,27 @@ def test_scripts_are_understood_only_where_they_write_fixed_lines(script: str, k
     (tmp_path / "hand-out").write_text(script)
     asked: Subject = subject(SERVER + SCRIPT, tmp_path)
     assert (bool(asked.handed.wide), bool(asked.handed.gaps)) == (known, not known)
+
+
+@pytest.mark.parametrize(
+    ("text", "peer", "expected"),
+    [
+        (SERVER + "keepalive 10 60\n", None, (120, 6)),  # a server waits twice as long
+        (SERVER + "keepalive 10 60\nping-restart 7\n", None, (7, 7)),
+        (SERVER, None, (None, None)),
+        (CLIENT, None, None),
+        (CLIENT, SERVER, (120, None)),  # what a client does by itself over UDP
+        (CLIENT + "proto tcp\n", SERVER, (None, None)),
+        (CLIENT, SERVER + "keepalive 10 60\n", (60, 6)),
+        (CLIENT, SERVER + GONE, None),
+        ("dev tun\ntls-client\nkeepalive 10 60\n", None, (60, 3)),
+    ],
+)
+def test_how_long_an_end_waits(
+    text: str, peer: str | None, expected: tuple[int | None, int | None] | None, tmp_path: Path
+) -> None:
+    told = subject(text, tmp_path, peer=peer).timeout()
+    assert (told and (told[0], told[1] and told[1].line)) == expected
 
 
 def test_the_tests_that_rules_name_exist() -> None:
