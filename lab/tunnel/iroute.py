@@ -33,12 +33,14 @@ class Iroute(Mode):
     summary = "mode server for one client, with an inner route for everything: the article's recipe"
     traits = Traits(needs_iroute=True)
     options = Options
+    handed_out = "iroute.handed-out.j2"
+    """The template of what the client gets when it connects."""
 
     def more(self, process: Process, options: Any, identity: Identity, render: Render) -> Sequence[RenderedFile]:
         """The server's script or file that hands out the inner route."""
         if process.end == "client":
             return []
-        given = render("iroute.handed-out.j2")
+        given = render(self.handed_out)
         if options.hand_out == "client-config-dir":
             return [RenderedFile(process.files / "clients" / identity.client.common_name, given)]
         script = templates("lab.tunnel").get_template("iroute.client-connect.sh.j2").render(given=given)

@@ -182,6 +182,13 @@ class Management:
         """Throw a client out of a server; it connects again by itself."""
         self._command(f"client-kill {client_id}")
 
+    def push_update(self, options: str) -> None:
+        """Push options to all connected clients, e.g. `route 10.9.0.0 255.255.255.0`; from OpenVPN 2.7 on.
+
+        Raises `ManagementError` where the version does not know it or no client took it.
+        """
+        self._command(f'push-update-broad "{options}"')
+
     def signal(self, name: str) -> None:
         """Send the process SIGHUP, SIGTERM, SIGUSR1 or SIGUSR2."""
         self._command(f"signal {name}")

@@ -1,0 +1,181 @@
+"""What does not route dynamically, and how it fails: OpenVPN's own routes, written down or pushed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import ip_interface
+
+import pytest
+
+from lab.claims import Claim
+from lab.engine.wires import add_addresses, remove_addresses
+from lab.expect import Expectation, wait_for
+from lab.lab import Lab
+from lab.router import FAMILIES
+from lab.topology import Address, Prefix
+from lab.tunnel import ManagementError, RunningTunnel
+from tests.convergence.checks import DROPPED, expect_control_plane, expect_log, expect_passes
+from tests.convergence.conftest import Site
+from tests.convergence.test_packets import echo_request
+
+pytestmark = pytest.mark.docker
+BASELINE = pytest.mark.topology("baseline.clab.yml")
+
+
+@contextmanager
+def grown(lab: Lab, site: str, prefix: Prefix) -> Iterator[Address]:
+    """A site gets another network on its LAN; yields its host's address there."""
+    router, host = lab.node(site), lab.host(f"{site}-lan")
+    ours, theirs = (ip_interface(f"{prefix[number]}/{prefix.prefixlen}") for number in (1, 2))
+    ends = [
+        (router.running.namespace, router.interface_to(host).interface, ours),
+        (host.running.namespace, host.interface_to(router).interface, theirs),
+    ]
+    for namespace, interface, address in ends:
+        add_addresses(namespace, interface, [address])
+    try:
+        yield theirs.ip
+    finally:
+        for namespace, interface, address in ends:
+            remove_addresses(namespace, interface, [address])
+
+
+def route_option(prefix: Prefix) -> str:
+    """The prefix as OpenVPN's `route` or `route-ipv6` has it."""
+    if prefix.version == 4:
+        return f"route {prefix.network_address} {prefix.netmask}"
+    return f"route-ipv6 {prefix}"
+
+
+def reconnect(tunnel: RunningTunnel) -> None:
+    """Throw the client out and wait until it is back as another session."""
+    before = tunnel.status()
+    assert before.client_id is not None
+    with tunnel.server.management() as server:
+        server.kill_client(before.client_id)
+    expect_another_session(tunnel, before.client_id)
+
+
+def expect_another_session(tunnel: RunningTunnel, client_id: int | None) -> None:
+    """Wait until the client is connected by another session than the one that is named."""
+    wait_for(
+        Expectation(
+            what="the client to be back",
+            node="branch",
+            look=tunnel.status,
+            met=lambda status: status.client_id != client_id,
+            logs=tunnel.client.log,
+        ),
+        within=60,
+    )
+
+
+@BASELINE
+@pytest.mark.claims('routes that are written down (`route`, `push "route …"`, `iroute`) work once the client connects')
+def test_what_was_written_down_works(lab: Lab, claim: Claim) -> None:
+    for family in FAMILIES:
+        for here, there in (("hq-lan", "branch-lan"), ("branch-lan", "hq-lan")):
+            claim.echo(lab.host(here).expect_reaches(lab.host(there).address(family)))
+    claim.holds()
+
+
+@BASELINE
+@pytest.mark.claims("a route added on the server reaches a connected client")
+def test_a_route_added_later_reaches_the_client(lab: Lab, claim: Claim) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    branch, host = lab.node("branch"), lab.host("branch-lan")
+    handed_out = tunnel.server.node.files / "etc/openvpn/server/branch-hq/clients/branch"
+    written = handed_out.read_text()
+    prefixes = {family: lab.free_prefix(family) for family in FAMILIES}
+    try:
+        for prefix in prefixes.values():
+            with grown(lab, "hq", prefix) as address:
+                with handed_out.open("a") as file:
+                    file.write(f'push "{route_option(prefix)}"\n')
+                assert host.echo(address, count=5).silent
+                assert branch.fib.route(prefix) is None
+                reconnect(tunnel)
+                branch.expect_in_fib(prefix, via="tun0")
+                claim.echo(host.expect_reaches(address))
+    finally:
+        handed_out.write_text(written)
+        reconnect(tunnel)
+    for prefix in prefixes.values():
+        branch.expect_not_in_fib(prefix)
+    claim.does_not_hold("only a client that connects anew gets it")
+
+
+@BASELINE
+@pytest.mark.claims("a route travels from the client to the server")
+def test_a_route_travels_from_client_to_server(lab: Lab, claim: Claim) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    hq, host = lab.node("hq"), lab.host("hq-lan")
+    for family in FAMILIES:
+        prefix = lab.free_prefix(family)
+        with grown(lab, "branch", prefix) as address:
+            for attempt in ("connected", "connected anew"):
+                assert hq.fib.route(prefix) is None
+                result = host.echo(address, count=5)
+                assert result.silent
+                claim.echo(f"{attempt}: {result}")
+                reconnect(tunnel)
+    claim.does_not_hold("never: the server knows what its own configuration says")
+
+
+@pytest.mark.topology("baseline.clab.yml", openvpn="2.7")
+@pytest.mark.claims("OpenVPN 2.7 pushes a route to a connected client (`push-update-broad`)")
+def test_push_update_reaches_a_connected_client(lab: Lab, claim: Claim) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    before = tunnel.status()
+    branch, host = lab.node("branch"), lab.host("branch-lan")
+    for family in FAMILIES:
+        prefix = lab.free_prefix(family)
+        with grown(lab, "hq", prefix) as address:
+            assert host.echo(address, count=3).silent
+            with tunnel.server.management() as server:
+                server.push_update(route_option(prefix))
+            branch.expect_in_fib(prefix, via="tun0")
+            claim.echo(host.expect_reaches(address))
+    after = tunnel.status()
+    assert (after.client_id, after.connected_since) == (before.client_id, before.connected_since)
+    with tunnel.client.management() as client, pytest.raises(ManagementError):
+        client.push_update("route 10.98.0.0 255.255.255.0")  # a client cannot push
+
+    # An inner route is no option of a client's: it takes offence and connects anew, without what was pushed.
+    size = tunnel.client.log_size()
+    with tunnel.server.management() as server:
+        server.push_update("iroute 10.99.0.0 255.255.255.0")
+    claim.log_line(tunnel.client, expect_log(tunnel.client, "Pushed option is not updatable: 'iroute", size))
+    expect_another_session(tunnel, after.client_id)
+    claim.holds_if(
+        "for routes from server to client; an `iroute` has the client restart, and a client can push nothing"
+    )
+
+
+FIXED = {"mode": "fixed-routes", "options": {"client-networks": ["10.2.0.0/24", "2001:db8:2::/64"], "iroute": []}}
+
+
+@pytest.mark.topology("article", tunnel=FIXED)
+@pytest.mark.claims("with `iroute` for fixed prefixes, a routing daemon's other prefixes pass too")
+def test_iroute_for_fixed_prefixes_lets_others_pass(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+    expect_control_plane(lab, hq, branch)
+    tunnel = lab.tunnel("branch", "hq")
+    for family in FAMILIES:
+        expect_passes(hq, branch, family)
+        other = lab.free_prefix(family)
+        with branch.router.serving(other, branch.host) as address, branch.router.announced(other):
+            hq.router.expect_route(other, via=hq.device)
+            claim.rib_entry(hq.router, other)
+            assert hq.host.echo(address, count=5).silent
+            size = tunnel.server.log_size()
+            branch.host.send(echo_request(address, hq.host.address(family)))
+            claim.log_line(tunnel.server, expect_log(tunnel.server, f"{DROPPED} [{address}]", size))
+        hq.router.expect_no_route(other)
+    with tunnel.configured(iroute=FAMILIES):
+        expect_control_plane(lab, hq, branch)
+        for family in FAMILIES:
+            other = lab.free_prefix(family)
+            with branch.router.serving(other, branch.host) as address, branch.router.announced(other):
+                hq.router.expect_route(other, via=hq.device)
+                hq.host.expect_reaches(address)
+    expect_control_plane(lab, hq, branch)
+    claim.does_not_hold("the inner table passes what is written down and drops the rest")
