@@ -18,7 +18,7 @@ from tests.convergence.conftest import Site
 from tests.convergence.test_packets import echo_request
 
 pytestmark = pytest.mark.docker
-BASELINE = pytest.mark.topology("baseline.clab.yml")
+BASELINE = pytest.mark.topology("fixed-routes")
 
 
 @contextmanager
@@ -121,7 +121,7 @@ def test_a_route_travels_from_client_to_server(lab: Lab, claim: Claim) -> None:
     claim.does_not_hold("never: the server knows what its own configuration says")
 
 
-@pytest.mark.topology("baseline.clab.yml", openvpn="2.7")
+@pytest.mark.topology("fixed-routes", openvpn="2.7")
 @pytest.mark.claims("OpenVPN 2.7 pushes a route to a connected client (`push-update-broad`)")
 def test_push_update_reaches_a_connected_client(lab: Lab, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
