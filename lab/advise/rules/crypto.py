@@ -1,5 +1,6 @@
 """What protects less than it seems to."""
 
+from lab.advise.openvpn import Configuration, Directive
 from lab.advise.rule import Judgement, Rule, exposed, safe, unknown
 from lab.advise.subject import Subject
 
@@ -17,24 +18,40 @@ def static_key(subject: Subject) -> Judgement:
 
 
 def compression(subject: Subject) -> Judgement:
-    """Is data compressed before it is encrypted?"""
+    """Is data compressed before it is encrypted?
+
+    Since 2.5 an end compresses what it sends only with `allow-compression yes`, and 2.7 never does; what the other
+    end compresses is taken all the same.
+    """
     own = list(subject.end.directives) + subject.pushes
     if subject.end.role == "server":
         own += subject.end.pushed
-    found = [d for d in own if d.name == "comp-lzo" and d.argument(0) != "no"]
-    found += [d for d in own if d.name == "compress" and (d.argument(0) or "").startswith("lz")]
-    found += [d for d in own if d.name == "allow-compression" and d.argument(0) in ("yes", "asym")]
-    if found:
-        return exposed(
-            "compressed before it is encrypted, content can be guessed from its length (VORACLE)",
-            *[d.spot for d in found],
-            do="leave it out; `compress migrate` on a server serves old clients without compressing",
-        )
-    if forbids := subject.end.last("allow-compression"):
+    asked = [d for d in own if d.name == "comp-lzo" and d.argument(0) != "no"]
+    asked += [d for d in own if d.name == "compress" and (d.argument(0) or "").startswith("lz")]
+    if forbids := _allowed(subject.end, "no"):
         return safe("`allow-compression no`", forbids.spot)
-    if subject.pushed_unknown:
-        return unknown("none here; whether the server pushes it is not known", do="say `allow-compression no`")
-    return safe("nothing is compressed")
+    if not asked:
+        if subject.pushed_unknown:
+            return unknown("none here; whether the server pushes it is not known", do="say `allow-compression no`")
+        return safe("nothing is compressed")
+    spots = [d.spot for d in asked]
+    do = "leave it out; `compress migrate` on a server serves old clients without compressing"
+    if (allows := _allowed(subject.end, "yes")) and subject.openvpn != "2.7":
+        if subject.openvpn is None:
+            return unknown("2.6 compresses what it sends, 2.7 does not", allows.spot, *spots, do="say which: --openvpn")
+        return exposed("what this end sends is compressed before it is encrypted", allows.spot, *spots, do=do)
+    if subject.peer is not None and not _allowed(subject.peer, "yes"):
+        return safe("neither end compresses what it sends, as none says `allow-compression yes`", *spots)
+    return unknown(
+        "this end does not compress what it sends, and takes what the other end compresses, if it does",
+        *spots,
+        do=do,
+    )
+
+
+def _allowed(end: Configuration, word: str) -> Directive | None:
+    said = end.last("allow-compression")
+    return said if said and said.argument(0) == word else None
 
 
 RULES = (
@@ -47,7 +64,7 @@ RULES = (
     ),
     Rule(
         "compression",
-        "Compression lets others guess encrypted content, and OpenVPN is giving it up.",
+        "Compressed before it is encrypted, content can be guessed from its length (VORACLE).",
         ("compress", "comp-lzo", "allow-compression", "push"),
         "openvpn(8), --compress, --allow-compression",
         compression,

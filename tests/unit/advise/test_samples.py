@@ -49,7 +49,7 @@ def test_a_pair_with_a_static_key() -> None:
     assert first["static-key"] == (EXPOSED, [5])
     assert second["static-key"] == (EXPOSED, [5])
     assert first["mtu-mismatch"] == (EXPOSED, [7, 11, 8])
-    assert first["compression"] == (EXPOSED, [10])
+    assert first["compression"] == (NOT_EXPOSED, [10])  # neither end says `allow-compression yes`
     assert second["second-client"][0] == NOT_EXPOSED
 
 
