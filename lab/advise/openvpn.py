@@ -22,6 +22,14 @@ _LONGEST_LINE = 255
 _DEEPEST = 10
 """OpenVPN's own limit of files that include files."""
 _MOST_INCLUDES = 100
+_OF_A_CONNECTION = {
+    "bind", "connect-retry", "connect-retry-max", "connect-timeout", "explicit-exit-notify", "float",
+    "fragment", "http-proxy", "http-proxy-option", "key-direction", "link-mtu", "local", "lport",
+    "max-packet-size", "mssfix", "mtu-disc", "nobind", "port", "proto", "remote", "rport",
+    "server-poll-timeout", "socks-proxy", "tls-auth", "tls-crypt", "tls-crypt-v2", "tun-mtu", "tun-mtu-extra",
+    "tun-mtu-max",
+}  # fmt: skip
+"""Options that `<connection>` may hold; OpenVPN ignores those that stand behind such a block."""
 
 Role = Literal["server", "client", "peer"]
 
@@ -66,6 +74,11 @@ class Configuration:
     def has(self, *names: str) -> bool:
         """True where one of these options is there."""
         return bool(self.all(*names))
+
+    def differs(self, *names: str) -> bool:
+        """True where one of these options stands in one `<connection>` of several: which one is used decides."""
+        several = len({d.connection for d in self.directives} - {None}) > 1
+        return several and any(d.connection is not None for d in self.all(*names))
 
     @property
     def pushed(self) -> list[Directive]:
@@ -120,7 +133,15 @@ def read(path: PurePosixPath, disk: Disk | None = None) -> Configuration:
 def parse(text: str, path: PurePosixPath, disk: Disk | None = None) -> Configuration:
     """Read a text that stands in a file; raises `Unreadable` with file and line."""
     disk = disk or Disk()
-    return Configuration(path, disk.name(path), tuple(_Reader(disk, path.parent).read(text, path)), disk)
+    return Configuration(path, disk.name(path), tuple(_in_force(_Reader(disk, path.parent).read(text, path))), disk)
+
+
+def _in_force(directives: Iterable[Directive]) -> Iterator[Directive]:
+    blocks = False
+    for directive in directives:
+        blocks = blocks or directive.connection is not None
+        if not blocks or directive.connection is not None or directive.name not in _OF_A_CONNECTION:
+            yield directive
 
 
 def pushed(directives: Iterable[Directive]) -> list[Directive]:

@@ -9,6 +9,10 @@ def mismatch(subject: Subject) -> Judgement:
     """Do both ends mean the same sizes?"""
     if subject.peer is None:
         return unknown("the other end's file is not at hand", do="add it with another --config")
+    sizes = ("tun-mtu", "fragment", "link-mtu")
+    if subject.end.differs(*sizes) or subject.peer.differs(*sizes):
+        where = [d.spot for end in (subject.end, subject.peer) for d in end.all(*sizes)]
+        return unknown("it depends on which `<connection>` is used", *where, do="the same sizes in each")
     different: list[Directive] = []
     names = []
     for name, default in (("tun-mtu", "1500"), ("fragment", None), ("link-mtu", None)):

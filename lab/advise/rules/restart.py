@@ -51,6 +51,9 @@ def no_goodbye(subject: Subject) -> Judgement:
     if end.transports == {"tcp"}:
         return safe("over TCP the connection's end is the good-bye", *[d.spot for d in end.all("proto")[:1]])
     says = subject.option("explicit-exit-notify")
+    if end.differs("explicit-exit-notify"):
+        where = [d.spot for d in end.all("explicit-exit-notify")]
+        return unknown("it depends on which `<connection>` is used", *where, do="say `explicit-exit-notify` in each")
     if says:
         return safe("it says good-bye when it is stopped (a crash says nothing)", says.spot)
     if subject.pushed_unknown:

@@ -44,7 +44,8 @@ def test_a_profile_with_blocks() -> None:
     lines = {(d.name, d.arguments): d.spot.line for d in client.directives}
     assert lines["client", ()] == 2
     assert lines["ca", (INLINE,)] == 17
-    assert lines["key-direction", ("1",)] == 28
+    assert lines["verb", ("3",)] == 29
+    assert not client.has("key-direction", "nobind")  # OpenVPN says that it ignores them there
     assert lines["setenv-safe", ("greeting", "hello # no comment; still none")] == 16
     assert not client.has("iroute", "comp-lzo")
     assert [(d.argument(0), d.connection, d.spot.line) for d in client.all("remote")] == [
@@ -93,3 +94,8 @@ def test_pushes_have_the_line_of_their_push() -> None:
 
 def test_a_byte_order_mark_and_double_dashes() -> None:
     assert [d.name for d in configuration("\ufeff--dev tun\n  --verb 3").directives] == ["dev", "verb"]
+
+
+def test_what_openvpn_ignores_behind_a_connection_is_not_there() -> None:
+    client = configuration("proto tcp\n<connection>\nremote a\n</connection>\nnobind\nexplicit-exit-notify\nverb 3\n")
+    assert [d.name for d in client.directives] == ["proto", "remote", "verb"]

@@ -13,6 +13,12 @@ SCRIPT = "script-security 2\nclient-connect hand-out\n"
 BOTH = "iroute 0.0.0.0 0.0.0.0\niroute-ipv6 ::/0\n"
 
 
+def two_ways(option: str) -> str:
+    """A client with two connections, the first one with an option."""
+    first, second = (f"<connection>\nremote {text}\n</connection>\n" for text in (f"a\n{option}", "b"))
+    return f"client\ndev tun\n{first}{second}"
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """A directory with a file that hands out everything to a client, and a script that does so to anyone."""
@@ -163,6 +169,18 @@ CASES = [
     ("no-goodbye", SERVER + "explicit-exit-notify\n", NOT_EXPOSED, {}),
     ("no-goodbye", SERVER + "proto tcp-server\n", NOT_EXPOSED, {}),
     ("no-goodbye", CLIENT, CANNOT_TELL, {}),
+    (
+        "no-goodbye",
+        two_ways("explicit-exit-notify"),
+        CANNOT_TELL,
+        {"peer": SERVER + "keepalive 10 60\n"},
+    ),
+    (
+        "mtu-mismatch",
+        two_ways("tun-mtu 1400"),
+        CANNOT_TELL,
+        {"peer": SERVER},
+    ),
     # sizes
     ("mtu-mismatch", CLIENT, CANNOT_TELL, {}),
     ("mtu-mismatch", CLIENT, NOT_EXPOSED, {"peer": SERVER + "tun-mtu 1500\n"}),
