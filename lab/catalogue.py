@@ -18,6 +18,8 @@ def vocabulary() -> Vocabulary:
         daemons={name: daemon.check for name, daemon in daemons().items()},
         openvpn=VERSIONS,
         node_image=NODE_IMAGE,
+        many_clients=[name for name, mode in modes().items() if mode.traits.clients_per_process != 1],
+        devices={name: mode.traits.device for name, mode in modes().items()},
     )
 
 

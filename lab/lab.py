@@ -29,7 +29,7 @@ from lab.store import LabDirectory, locked
 from lab.topology import Family, Prefix, Topology, substitute
 from lab.topology.mistakes import did_you_mean
 from lab.topology.names import objection_to_name
-from lab.tunnel import RunningTunnel
+from lab.tunnel import RunningTunnel, running_tunnels
 
 Say = Callable[[str], None]
 
@@ -67,7 +67,7 @@ class Lab:
         self._watches: dict[str, FibWatch] = {}
         self._plans = plan_routers(topology)
         roots = {name: node_files(directory, name) for name in topology.nodes}
-        self.tunnels = {t.name: RunningTunnel(t, self._running, roots, authority) for t in topology.tunnels}
+        self.tunnels = running_tunnels(topology.tunnels, self._running, roots, authority)
         self._free: dict[Family, Iterator[Prefix]] = {
             family: free_prefixes(family, _taken(topology)) for family in FAMILIES
         }

@@ -244,6 +244,9 @@ class Tunnel(Frozen):
     """The tunnel's interface name at the client."""
     server_device: str
     """The tunnel's interface name at the server."""
+    shared: str | None = None
+    """The name of the server's process where other tunnels may use it too, as they then do its port, its device and
+    its subnet; None where the server's process is this tunnel's own and has its name."""
     options: Mapping[str, Any] = {}
 
 

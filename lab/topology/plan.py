@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from itertools import chain, count
 from typing import Final
 
 from lab.topology.addresses import Use, objection_to_address, overlap
@@ -24,6 +25,8 @@ POOLS: Final[Mapping[Family, tuple[Prefix, int]]] = {
     "ipv6": (IPv6Network("2001:db8:ff00::/40"), 64),
 }
 """Where inner addresses come from that the file does not give, and the length of each tunnel's subnet."""
+SHARED_LENGTH: Final[Mapping[Family, int]] = {"ipv4": 24, "ipv6": 64}
+"""The length of a subnet that several tunnels share, unless they are more."""
 
 
 @dataclass
@@ -40,6 +43,21 @@ class Request:
     server_device: str = ""
     outer: Address | None = None
     inner: dict[Family, TunnelEnds] = field(default_factory=dict)
+    share: "Share | None" = None
+    """The server's process, where it can serve several tunnels."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether this tunnel is the first, or the only one, of its server's process."""
+        return self.share is None or self.share.members[0] is self
+
+
+@dataclass
+class Share:
+    """A server's process that serves several tunnels, in the file's order."""
+
+    name: str
+    members: list[Request] = field(default_factory=list)
 
 
 def requests(drafts: Mapping[str, Draft], vocabulary: Vocabulary, findings: Findings) -> list[Request]:
@@ -70,11 +88,18 @@ def _check_mode(intent: TunnelIntent, tree: Tree, vocabulary: Vocabulary, findin
         findings.add(below(tree, objection.path), objection.what, objection.hint)
 
 
-def settle(wanted: Sequence[Request], wires: Sequence[Wire], kinds: Mapping[str, str], findings: Findings) -> list[Use]:
+def settle(
+    wanted: Sequence[Request],
+    wires: Sequence[Wire],
+    kinds: Mapping[str, str],
+    vocabulary: Vocabulary,
+    findings: Findings,
+) -> list[Use]:
     """Give each tunnel all but missing inner addresses; return the inner addresses that the file gives."""
     _name(wanted, findings)
+    _share(wanted, vocabulary, findings)
     _number_ports(wanted, findings)
-    _name_devices(wanted, wires, findings)
+    _name_devices(wanted, wires, vocabulary, findings)
     uses: list[Use] = []
     for request in wanted:
         _find_path(request, wires, kinds, findings)
@@ -106,6 +131,32 @@ def _name(wanted: Sequence[Request], findings: Findings) -> None:
             number += 1
 
 
+def _share(wanted: Sequence[Request], vocabulary: Vocabulary, findings: Findings) -> None:
+    """Let tunnels to the same node share a server process where their mode can; a port of its own keeps one apart."""
+    shares: dict[tuple[object, ...], Share] = {}
+    names = {request.name for request in wanted}
+    for request in wanted:
+        intent = request.intent
+        if intent.mode not in vocabulary.many_clients:
+            continue
+        key = (request.server, intent.mode, intent.transport, intent.outer, intent.port)
+        if key not in shares:
+            base = f"{request.server}-{intent.mode}"
+            name = next(n for n in chain([base], (f"{base}-{i}" for i in count(2))) if n not in names)
+            names.add(name)
+            shares[key] = Share(name)
+        share = request.share = shares[key]
+        share.members.append(request)
+        first = share.members[0]
+        others = f"see line {first.tree.place.line}"
+        if any(member.client == request.client for member in share.members[:-1]):
+            what = f"{quote(request.client)} is a client of that server process already, {others}"
+            findings.add(request.tree, what, "give one of the two tunnels another 'port'")
+        if intent.options != first.intent.options:
+            what = f"the tunnels of one server process have the same options, {others}"
+            findings.add(below(request.tree, ("options",)), what, "or give one of them another 'port'")
+
+
 def _number_ports(wanted: Sequence[Request], findings: Findings) -> None:
     taken: dict[tuple[str, str, int], Request] = {}
     for request in wanted:
@@ -114,7 +165,7 @@ def _number_ports(wanted: Sequence[Request], findings: Findings) -> None:
             continue
         request.port = port
         first = taken.setdefault((request.server, request.intent.transport, port), request)
-        if first is not request:
+        if first is not request and (request.share is None or first.share is not request.share):
             findings.add(
                 below(request.tree, ("port",)),
                 f"{request.intent.transport} port {port} of {quote(request.server)} is that of the tunnel"
@@ -123,6 +174,8 @@ def _number_ports(wanted: Sequence[Request], findings: Findings) -> None:
     for request in wanted:
         key = (request.server, request.intent.transport)
         port = FIRST_PORT
+        if request.share is not None and not request.leads:
+            request.port = request.share.members[0].port
         while not request.port and port <= LAST_PORT:
             if (*key, port) not in taken:
                 taken[*key, port] = request
@@ -130,22 +183,22 @@ def _number_ports(wanted: Sequence[Request], findings: Findings) -> None:
             port += 1
 
 
-def device_prefix(mode: str) -> str:
-    """Return how the tunnel devices of a mode are named, before the number."""
-    return "tun"
-
-
-def _name_devices(wanted: Sequence[Request], wires: Sequence[Wire], findings: Findings) -> None:
-    counts: dict[str, int] = {}
+def _name_devices(wanted: Sequence[Request], wires: Sequence[Wire], vocabulary: Vocabulary, findings: Findings) -> None:
+    counts: dict[tuple[str, str], int] = {}
 
     def next_device(node: str, mode: str) -> str:
-        counts[node] = counts.get(node, 0) + 1
-        return f"{device_prefix(mode)}{counts[node] - 1}"
+        prefix = vocabulary.devices.get(mode, "tun")
+        number = counts.get((node, prefix), 0)
+        counts[node, prefix] = number + 1
+        return f"{prefix}{number}"
 
     holders: dict[tuple[str, str], str] = {}
     for request in wanted:
         request.device = next_device(request.client, request.intent.mode)
-        request.server_device = next_device(request.server, request.intent.mode)
+        if request.share is not None and not request.leads:
+            request.server_device = request.share.members[0].server_device
+        else:
+            request.server_device = next_device(request.server, request.intent.mode)
         holders[request.client, request.device] = request.name
         holders[request.server, request.server_device] = request.name
     for wire in wires:
@@ -207,8 +260,24 @@ def _declared(request: Request, findings: Findings) -> list[Use]:
             continue
         holder = f"the tunnel {quote(request.name)}"
         domain = f"tunnel {request.client} {request.tree.place} {request.name}"
+        if request.share is not None:
+            domain = f"server {request.server} {request.share.name}"
+            first = _given_peer(request.share, family)
+            if ends.peer != first:
+                findings.add(
+                    trees["peer"], f"the server's address is {first} already for another tunnel of its process"
+                )
+                continue
+            if any(family in m.inner for m in request.share.members[: request.share.members.index(request)]):
+                del sides["peer"]  # it is the server's for all of them
         uses += [Use(side, holder, domain, trees[key]) for key, side in sides.items()]
     return uses
+
+
+def _given_peer(share: Share, family: Family) -> Interface | None:
+    """The server's address that the file gives first for a shared process."""
+    given = (m.intent.ipv4 if family == "ipv4" else m.intent.ipv6 for m in share.members)
+    return next((ends.peer for ends in given if ends is not None), None)
 
 
 def allot(wanted: Sequence[Request], used: Sequence[Prefix], routed: Sequence[Prefix], findings: Findings) -> None:
@@ -217,9 +286,10 @@ def allot(wanted: Sequence[Request], used: Sequence[Prefix], routed: Sequence[Pr
     `used` are the subnets of links and tunnels, `routed` what routers originate and static routes lead to.
     """
     for family in FAMILIES:
-        free = _free_subnets(family, used, routed)
+        shared = _allot_shared(family, wanted, used, routed, findings)
+        free = _free_subnets(family, [*used, *shared], routed, POOLS[family][1])
         for request in wanted:
-            if family in request.inner:
+            if family in request.inner or request.share is not None:
                 continue
             subnet = next(free, None)
             if subnet is None:
@@ -231,15 +301,47 @@ def allot(wanted: Sequence[Request], used: Sequence[Prefix], routed: Sequence[Pr
             request.inner[family] = TunnelEnds(local=client, peer=server)
 
 
-def _free_subnets(family: Family, used: Sequence[Prefix], routed: Sequence[Prefix]) -> Iterator[Prefix]:
-    pool, length = POOLS[family]
+def _allot_shared(
+    family: Family, wanted: Sequence[Request], used: Sequence[Prefix], routed: Sequence[Prefix], findings: Findings
+) -> list[Prefix]:
+    """Give the tunnels of shared server processes addresses of one subnet each; return the subnets taken."""
+    taken: list[Prefix] = []
+    for share in (r.share for r in wanted if r.share is not None and r.leads):
+        server = _given_peer(share, family)
+        if server is None:
+            pool, length = POOLS[family]
+            needed = (len(share.members) + 2).bit_length()  # its own, and the first and the last that nobody has
+            length = min(length, SHARED_LENGTH[family], pool.max_prefixlen - needed)
+            subnet = next(_free_subnets(family, [*used, *taken], routed, length), None)
+            if subnet is None:
+                what = f"no subnet of {pool} is left for the tunnels of one server process"
+                findings.add(share.members[0].tree, what, f"give them '{family}'")
+                continue
+            taken.append(subnet)
+            server = _host(subnet, 1)
+        busy = {server, *(m.inner[family].local for m in share.members if family in m.inner)}
+        free = (host for n in count(1) if (host := _host(server.network, n)) not in busy)
+        last = server.network.num_addresses - 2
+        for member in share.members:
+            if family in member.inner:
+                continue
+            client = next(free)
+            if int(client.ip) - int(server.network.network_address) > last:
+                findings.add(member.tree, f"no address of {server.network} is left for the tunnel")
+                break
+            member.inner[family] = TunnelEnds(local=client, peer=server)
+    return taken
+
+
+def _free_subnets(family: Family, used: Sequence[Prefix], routed: Sequence[Prefix], length: int) -> Iterator[Prefix]:
+    pool, _ = POOLS[family]
     if any(overlap(prefix, pool) and prefix.prefixlen <= pool.prefixlen for prefix in used):
         return
     # A route to all of 10.0.0.0/8 claims none of it: a tunnel's own subnet is the longer match.
     near = [p for p in (*used, *routed) if overlap(p, pool) and p.prefixlen > pool.prefixlen]
-    number, count = 0, 1 << (length - pool.prefixlen)
+    number, subnets = 0, 1 << (length - pool.prefixlen)
     base, width = int(pool.network_address), 1 << (pool.max_prefixlen - length)
-    while number < count:
+    while number < subnets:
         subnet = type(pool)((base + number * width, length))
         around = next((prefix for prefix in near if overlap(prefix, subnet)), None)
         if around is None:
@@ -251,10 +353,15 @@ def _free_subnets(family: Family, used: Sequence[Prefix], routed: Sequence[Prefi
 
 
 def _first_two(subnet: Prefix) -> tuple[Interface, Interface]:
-    first, second = subnet.network_address + 1, subnet.network_address + 2
+    return _host(subnet, 1), _host(subnet, 2)
+
+
+def _host(subnet: Prefix, number: int) -> Interface:
+    """An address of a subnet, by its number in there; one past its end is of the next subnet."""
+    address = int(subnet.network_address) + number
     if subnet.version == 4:
-        return IPv4Interface((int(first), subnet.prefixlen)), IPv4Interface((int(second), subnet.prefixlen))
-    return IPv6Interface((int(first), subnet.prefixlen)), IPv6Interface((int(second), subnet.prefixlen))
+        return IPv4Interface((address, subnet.prefixlen))
+    return IPv6Interface((address, subnet.prefixlen))
 
 
 def finished(wanted: Sequence[Request]) -> tuple[Tunnel, ...]:
@@ -277,6 +384,7 @@ def finished(wanted: Sequence[Request]) -> tuple[Tunnel, ...]:
                 "device": request.device,
                 "server_device": request.server_device,
                 "options": request.intent.options,
+                "shared": request.share.name if request.share else None,
             }
         )
         for request in wanted

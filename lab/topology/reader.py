@@ -227,7 +227,7 @@ def _check_together(
     tunnels = plan.requests(drafts, vocabulary, findings)
     settle_images(drafts, tunnels, vocabulary, openvpn, findings)
     uses = _uses(wires, kinds, findings)
-    uses += plan.settle(tunnels, wires, kinds, findings)
+    uses += plan.settle(tunnels, wires, kinds, vocabulary, findings)
     check_uses(uses, findings)
     check_routes(drafts, wires, findings)
     check_peerings(drafts, wires, findings)

@@ -1,7 +1,7 @@
 """What the rooms further down understand, handed to the reader so that it can name what they don't."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lab.topology.model import RouterIntent, TunnelIntent
 
@@ -28,3 +28,7 @@ class Vocabulary:
     """OpenVPN's versions, as they stand in an image's tag, e.g. `("2.6", "2.7")`."""
     node_image: str
     """Our family of images, e.g. `openvpn-routing-lab/node`; the tag is OpenVPN's version."""
+    many_clients: Collection[str] = ()
+    """The modes in which one server process serves many clients: tunnels to the same node share it."""
+    devices: Mapping[str, str] = field(default_factory=dict)
+    """How the devices of a mode are named, before the number; `tun` where it says nothing."""

@@ -2,7 +2,14 @@
 
 from lab.tunnel.management import Management, ManagementError
 from lab.tunnel.mode import Identity, Process, TunnelMode, modes, processes
-from lab.tunnel.running import OpenVpn, RunningTunnel, TunnelStatus, render_tunnel, rendered_tunnel
+from lab.tunnel.running import (
+    OpenVpn,
+    RunningTunnel,
+    TunnelStatus,
+    render_tunnel,
+    rendered_tunnel,
+    running_tunnels,
+)
 
 __all__ = [
     "Identity",
@@ -17,4 +24,5 @@ __all__ = [
     "processes",
     "render_tunnel",
     "rendered_tunnel",
+    "running_tunnels",
 ]

@@ -56,6 +56,7 @@ class Process:
     """One OpenVPN process: where its files are, as its node sees them."""
 
     tunnel: str
+    """The tunnel's name; where tunnels share a server, the name of what they share."""
     end: End
     node: str
 
@@ -99,7 +100,7 @@ class Process:
 def processes(tunnel: Tunnel) -> Mapping[End, Process]:
     """Both processes of a tunnel."""
     return {
-        "server": Process(tunnel.name, "server", tunnel.server),
+        "server": Process(tunnel.shared or tunnel.name, "server", tunnel.server),
         "client": Process(tunnel.name, "client", tunnel.client),
     }
 

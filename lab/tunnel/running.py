@@ -2,11 +2,12 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from lab.engine.node import RunningNode
@@ -52,6 +53,7 @@ class OpenVpn:
     def __init__(self, process: Process, node: RunningNode) -> None:
         self.process = process
         self.node = node
+        self._start = Lock()
         self._runs: Callable[[], bool] | None = None
         """Set where this very object has started the process."""
 
@@ -77,7 +79,12 @@ class OpenVpn:
             return False
 
     def start(self) -> None:
-        """Start the process and wait until its management interface answers."""
+        """Start the process, unless it runs, and wait until its management interface answers."""
+        with self._start:  # tunnels that share a server start at the same time
+            if not self.running:
+                self._launch()
+
+    def _launch(self) -> None:
         self._runs = self.node.spawn(self.process.argv)
         wait_for(
             Expectation(
@@ -189,11 +196,18 @@ class RunningTunnel:
         nodes: Mapping[str, RunningNode],
         roots: Mapping[str, Path],
         authority: Authority,
+        sharing: list["RunningTunnel"],
     ) -> None:
-        """`roots` are the host's directories below which each node's files are rendered."""
+        """`roots` are the host's directories below which each node's files are rendered.
+
+        `sharing` are the tunnels of the same server process, which this one joins.
+        """
         self.tunnel = tunnel
+        self.sharing = sharing
+        """The tunnels of the same server process, this one among them."""
         ends = processes(tunnel)
-        self.server = OpenVpn(ends["server"], nodes[tunnel.server])
+        self.server: OpenVpn = sharing[0].server if sharing else OpenVpn(ends["server"], nodes[tunnel.server])
+        sharing.append(self)
         self.client = OpenVpn(ends["client"], nodes[tunnel.client])
         self._roots = roots
         self.authority = authority
@@ -227,9 +241,10 @@ class RunningTunnel:
         self.client.wait_connected()
 
     def stop(self, signal: str = "TERM") -> None:
-        """Stop the client, then the server."""
+        """Stop the client, then the server, unless it serves another tunnel."""
         self.client.stop(signal)
-        self.server.stop(signal)
+        if not any(tunnel.client.running for tunnel in self.sharing):
+            self.server.stop(signal)
 
     def status(self) -> TunnelStatus:
         """Ask both ends; raises `EnvironmentBroken`, with OpenVPN's own reason, where the tunnel is down."""
@@ -266,13 +281,15 @@ class RunningTunnel:
             client = next((c for c in server.server_status().clients if c.common_name == self.tunnel.client), None)
             if client is None:
                 return None
+            alone = self.tunnel.shared is None
             return _Session(
-                client.real_address,
-                client.connected_since,
-                client.cipher,
-                client.client_id,
-                counted.received,
-                counted.sent,
+                real_address=client.real_address,
+                since=client.connected_since,
+                cipher=client.cipher,
+                client_id=client.client_id,
+                # A process counts everything it sends, for a client only what it knows to be the client's.
+                received=counted.received if alone else client.bytes_received,
+                sent=counted.sent if alone else client.bytes_sent,
             )
         state = server.state()
         if not state.connected:
@@ -292,13 +309,14 @@ class RunningTunnel:
     def configured(self, **options: Any) -> Iterator[None]:
         """Run the tunnel with other options of its mode for a while, then with its own again.
 
-        Both processes are started anew on the way in and on the way out.
+        Both processes are started anew on the way in and on the way out; so are those of all tunnels that share the
+        server.
         """
-        self._restart(_with(self.tunnel, options))
+        self._restart(options)
         try:
             yield
         finally:
-            self._restart(self.tunnel)
+            self._restart({})
 
     @contextmanager
     def trusting(
@@ -339,13 +357,14 @@ class RunningTunnel:
 
     @contextmanager
     def _launched(self, files: Mapping[End, Sequence[RenderedFile]]) -> Iterator[None]:
-        self.stop()
+        self._stop_all()
         _write(files, self.tunnel, self._roots)
         try:
-            self._launch()
+            for other in self.sharing:
+                other._launch()
             yield
         finally:
-            self._restart(self.tunnel)
+            self._restart({})
 
     def _launch(self) -> None:
         """Start both processes; a server that does not need its client for it is ready first."""
@@ -354,10 +373,30 @@ class RunningTunnel:
             self.server.wait_connected()
         self.client.start()
 
-    def _restart(self, tunnel: Tunnel) -> None:
-        self.stop()
-        render_tunnel(tunnel, self.authority, self._roots)
-        self.start()
+    def _stop_all(self) -> None:
+        for other in self.sharing:
+            other.stop()
+
+    def _restart(self, options: Mapping[str, Any]) -> None:
+        self._stop_all()
+        for other in self.sharing:
+            render_tunnel(_with(other.tunnel, options), self.authority, self._roots)
+        for other in self.sharing:
+            other.start()
+
+
+def running_tunnels(
+    tunnels: Iterable[Tunnel],
+    nodes: Mapping[str, RunningNode],
+    roots: Mapping[str, Path],
+    authority: Authority,
+) -> dict[str, RunningTunnel]:
+    """The tunnels of a running lab by name; those that share a server process know of each other."""
+    servers: dict[Process, list[RunningTunnel]] = {}
+    return {
+        t.name: RunningTunnel(t, nodes, roots, authority, servers.setdefault(processes(t)["server"], []))
+        for t in tunnels
+    }
 
 
 def _with(tunnel: Tunnel, options: Mapping[str, Any]) -> Tunnel:

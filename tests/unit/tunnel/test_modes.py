@@ -16,10 +16,11 @@ from lab.tunnel.keyfiles import static_key
 from tests.unit.tunnel.rendering import OBSOLETE, configured, rendered
 
 TOPOLOGIES = {
+    "fixed-routes": "fixed-routes",
     "iroute": "article",
     "p2p-static-key": "p2p-static-key",
     "p2p-tls": "p2p-tls",
-    "fixed-routes": "fixed-routes",
+    "tap": "tap-hub",
 }
 """A topology to start from for each mode."""
 FILE_DIRECTIVES = ("ca", "cert", "key", "crl-verify", "secret", "tls-crypt", "tls-crypt-v2", "client-connect")

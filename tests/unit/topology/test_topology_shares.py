@@ -1,0 +1,93 @@
+"""Tunnels that share a server process: one port, one device, one subnet, and what they may not differ in."""
+
+from pathlib import Path
+
+import pytest
+
+from lab.catalogue import load
+from lab.resources import find_topology
+from lab.topology import Topology, TopologyError
+
+TUNNEL = "            - to: hub\n              mode: tap\n"
+
+
+def changed(tmp_path: Path, *additions: str) -> Topology:
+    """The switch with two spokes, with more keys in the tunnels, one text for each."""
+    parts = find_topology("tap-hub").read_text().split(TUNNEL)
+    assert len(parts) == 3
+    file = tmp_path / "mine.clab.yml"
+    first, second = (f"{TUNNEL}{text}" for text in additions)
+    file.write_text(f"{parts[0]}{first}{parts[1]}{second}{parts[2]}")
+    return load(file)
+
+
+def key(text: str) -> str:
+    return f"              {text}\n"
+
+
+def test_tunnels_to_one_switch_share_its_process() -> None:
+    one, other = load("tap-hub").tunnels
+    assert one.shared == other.shared == "hub-tap"
+    assert (one.port, one.server_device) == (other.port, other.server_device) == (1194, "tap0")
+    assert (one.device, other.device) == ("tap0", "tap0")
+    assert (one.server_ipv4, one.server_ipv6) == (other.server_ipv4, other.server_ipv6)
+    assert [str(t.client_ipv4) for t in (one, other)] == ["10.255.0.2/24", "10.255.0.3/24"]
+    assert [str(t.client_ipv6) for t in (one, other)] == ["2001:db8:ff00::2/64", "2001:db8:ff00::3/64"]
+
+
+def test_a_port_or_a_transport_of_its_own_keeps_a_tunnel_apart(tmp_path: Path) -> None:
+    one, other = changed(tmp_path, "", key("port: 2000")).tunnels
+    assert (one.shared, other.shared) == ("hub-tap", "hub-tap-2")
+    assert (one.port, other.port) == (1194, 2000)
+    assert (one.server_device, other.server_device) == ("tap0", "tap1")
+    assert one.server_ipv4.network != other.server_ipv4.network
+    one, other = changed(tmp_path, key("port: 2000"), key("port: 2000")).tunnels
+    assert one.shared == other.shared
+    assert one.port == other.port == 2000
+
+
+def test_where_each_has_its_server_nothing_is_shared() -> None:
+    tunnels = load("hub-and-spokes").tunnels
+    assert [t.shared for t in tunnels] == [None] * 3
+    assert [t.port for t in tunnels] == [1194, 1195, 1196]
+    assert [t.server_device for t in tunnels] == ["tun0", "tun1", "tun2"]
+
+
+def test_addresses_of_the_file_are_those_of_all(tmp_path: Path) -> None:
+    """The server's is given once, and who has none gets the next that is free."""
+    given = key("ipv4: {local: 10.9.0.1/24, peer: 10.9.0.7/24}")
+    one, other = changed(tmp_path, given, "").tunnels
+    assert str(one.server_ipv4) == str(other.server_ipv4) == "10.9.0.7/24"
+    assert [str(t.client_ipv4) for t in (one, other)] == ["10.9.0.1/24", "10.9.0.2/24"]
+    one, other = changed(tmp_path, given, key("ipv4: {local: 10.9.0.9/24, peer: 10.9.0.7/24}")).tunnels
+    assert [str(t.client_ipv4) for t in (one, other)] == ["10.9.0.1/24", "10.9.0.9/24"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ("ipv4: {local: 10.9.0.2/24, peer: 10.9.0.1/24}", "ipv4: {local: 10.8.0.2/24, peer: 10.8.0.1/24}",
+         "the server's address is 10.9.0.1/24 already"),
+        ("ipv4: {local: 10.9.0.2/24, peer: 10.9.0.1/24}", "ipv4: {local: 10.9.0.2/24, peer: 10.9.0.1/24}",
+         "the address 10.9.0.2 is that of the tunnel 'spoke1-hub' already"),
+        ("ipv4: {local: 10.9.0.2/30, peer: 10.9.0.1/30}", "name: more", "no address of 10.9.0.0/30 is left"),
+        ("name: one", "name: one", "is named 'one' already"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_shared_is_a_mistake(tmp_path: Path, first: str, second: str, message: str) -> None:
+    with pytest.raises(TopologyError, match=message):
+        changed(tmp_path, key(first), key(second))
+
+
+def test_options_of_one_process_are_the_same_for_all(tmp_path: Path) -> None:
+    file = tmp_path / "mine.clab.yml"
+    text = find_topology("tap-hub").read_text()
+    head, _, tail = text.rpartition("options: {keepalive: [5, 15]}")
+    file.write_text(f"{head}options: {{keepalive: [5, 20]}}{tail}")
+    with pytest.raises(TopologyError, match=r"options: the tunnels of one server process have the same options"):
+        load(file)
+
+
+def test_a_node_is_a_client_of_a_process_once(tmp_path: Path) -> None:
+    with pytest.raises(TopologyError, match="'spoke1' is a client of that server process already"):
+        changed(tmp_path, key("transport: udp") + key("options: {keepalive: [5, 15]}") + TUNNEL, "")
