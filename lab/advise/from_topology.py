@@ -46,6 +46,7 @@ def _ends(topology: Topology, tunnel: Tunnel, roots: Mapping[str, Path]) -> list
                 handed=given[end],
                 peer=read[other],
                 peer_handed=given[other],
+                common_name=node,
                 openvpn=_version(topology, node),
                 # A router whose other end is none has nobody to speak with through the tunnel.
                 routes=topology.nodes[node].intent.router is not None and far_router is not None,

@@ -37,6 +37,8 @@ class Subject:
     """The BGP hold time that the other side proposes."""
     far: tuple[Address, ...] = ()
     """Outer addresses of the other end that are known besides those in the file."""
+    common_name: str | None = None
+    """The name in this end's certificate, where it is known."""
     fixed: frozenset[Prefix] = frozenset()
     """Routes outside the tunnel that no routing daemon takes over."""
 
@@ -59,8 +61,13 @@ class Subject:
         if self.peer is None or self.end.role != "client":
             return []
         files = [out for out in self.peer_handed.outs if out.by == "file"]
-        # Of several files it is not known which is this client's.
-        mine = [out for out in self.peer_handed.outs if out.by == "script" or len(files) == 1]
+        named = self.common_name if self.common_name in {out.to for out in files} else None  # None: DEFAULT
+        # Without a name it is not known which of several files is this client's.
+        mine = [
+            out
+            for out in self.peer_handed.outs
+            if out.by == "script" or (out.to == named if self.common_name else len(files) == 1)
+        ]
         return [d for d in self.peer.pushed + [d for out in mine for d in pushed(out.directives)] if self._let_in(d)]
 
     @property
@@ -69,7 +76,7 @@ class Subject:
         if self.end.role != "client":
             return False
         files = [out for out in self.peer_handed.outs if out.by == "file"]
-        either = len(files) > 1 and any(pushed(out.directives) for out in files)
+        either = self.common_name is None and len(files) > 1 and any(pushed(out.directives) for out in files)
         return self.peer is None or bool(self.peer_handed.gaps) or either
 
     def _let_in(self, push: Directive) -> bool:

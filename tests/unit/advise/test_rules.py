@@ -1,5 +1,6 @@
 """Each rule: exposed, not exposed, cannot tell, with the lines that it rests on."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -290,6 +291,20 @@ def test_how_long_an_end_waits(
 ) -> None:
     told = subject(text, tmp_path, peer=peer).timeout()
     assert (told and (told[0], told[1] and told[1].line)) == expected
+
+
+def test_of_several_files_a_name_says_which_is_the_clients(tmp_path: Path) -> None:
+    (tmp_path / "many").mkdir()
+    (tmp_path / "many" / "branch").write_text("push persist-tun\n")
+    (tmp_path / "many" / "other").write_text("ifconfig-push 10.0.0.9 255.255.255.0\n")
+    asked = subject(CLIENT, tmp_path, peer=SERVER + "client-config-dir many\n", frr=BGP)
+    verdicts = [
+        judge("restart-closes-device", replace(asked, common_name=name)).verdict for name in (None, "branch", "other")
+    ]
+    assert verdicts == [CANNOT_TELL, NOT_EXPOSED, EXPOSED]
+    (tmp_path / "many" / "DEFAULT").write_text("push persist-tun\n")
+    asked = subject(CLIENT, tmp_path, peer=SERVER + "client-config-dir many\n", frr=BGP)
+    assert judge("restart-closes-device", replace(asked, common_name="third")).verdict == NOT_EXPOSED
 
 
 def test_the_tests_that_rules_name_exist() -> None:
