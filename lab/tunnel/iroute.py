@@ -11,7 +11,7 @@ from lab.files import RenderedFile, templates
 from lab.topology import Family
 from lab.tunnel.base import Mode, Render
 from lab.tunnel.mode import Identity, Process, Traits
-from lab.tunnel.options import TlsOptions
+from lab.tunnel.options import Seconds, TlsOptions
 
 
 class Options(TlsOptions):
@@ -24,6 +24,8 @@ class Options(TlsOptions):
     push_iroute: bool = False
     """Also `push "iroute 0.0.0.0 0.0.0.0"`, as the article does; the client rejects it."""
     topology: Literal["net30", "subnet"] = "net30"
+    stale_routes_check: Seconds | None = None
+    """Seconds after which the server forgets an inner route that nobody used; it forgets the one for everything too."""
 
 
 class Iroute(Mode):

@@ -1,0 +1,105 @@
+"""What the inner table does silently although it has a route for everything."""
+
+from ipaddress import IPv6Address
+
+import pytest
+from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
+
+from lab.claims import Claim
+from lab.expect import Expectation, wait_for
+from lab.lab import Lab
+from lab.router import FAMILIES
+from tests.convergence.checks import expect_control_plane, expect_log, expect_passes
+from tests.convergence.conftest import Site
+
+pytestmark = [pytest.mark.docker, pytest.mark.topology("article")]
+
+QUOTA = "route quota (256) exceeded"
+HOSTS = 300
+
+
+@pytest.mark.claims("more than 256 hosts behind one client exceed `max-routes-per-client`, and lose their traffic")
+def test_more_than_256_hosts_behind_a_client(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    destination = hq.host.address("ipv6")
+    start = int(branch.host.address("ipv6")) + 0x1000
+
+    def send_from(count: int) -> None:
+        for number in range(count):
+            source = IPv6Address(start + number)
+            branch.host.send(IPv6(src=str(source), dst=str(destination)) / ICMPv6EchoRequest(id=7, seq=number))
+
+    with tunnel.configured():  # a new session, and with it an empty table
+        expect_control_plane(lab, hq, branch)
+        size = tunnel.server.log_size()
+        with hq.host.capture(hq.host.interface_to(hq.router).interface, keep=2 * HOSTS) as arrived:
+
+            def sources() -> set[str]:
+                frames = [packet.decode() for packet in arrived.packets if not packet.outgoing]
+                return {f[IPv6].src for f in frames if ICMPv6EchoRequest in f and f[ICMPv6EchoRequest].id == 7}
+
+            def expect_sources(count: int) -> None:
+                wait_for(
+                    Expectation(
+                        what=f"requests from {count} hosts", node="hq-lan", look=sources, met=lambda s: len(s) == count
+                    ),
+                    within=30,
+                )
+
+            send_from(200)
+            expect_sources(200)
+            assert not tunnel.server.log_lines(QUOTA, since=size)
+            send_from(HOSTS)
+            claim.log_line(tunnel.server, expect_log(tunnel.server, QUOTA, size))
+            expect_sources(HOSTS)  # past the quota nothing is cached, and everything passes all the same
+            claim.echo(f"echo requests of {HOSTS} hosts arrived at hq-lan")
+    expect_control_plane(lab, hq, branch)
+    for family in FAMILIES:
+        expect_passes(hq, branch, family)
+    claim.does_not_hold("the quota is exceeded and each packet logged, but the packets pass")
+
+
+@pytest.mark.claims("`stale-routes-check` deletes the inner route for everything when it was idle")
+def test_stale_routes_check_deletes_the_route_for_everything(
+    lab: Lab, lab_openvpn: str, hq: Site, branch: Site, claim: Claim
+) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    # At verbosity 7 each check is logged, and what it deletes.
+    with tunnel.configured(stale_routes_check=2, verb=7):
+        expect_control_plane(lab, hq, branch)
+        size = tunnel.server.log_size()
+        wait_for(
+            Expectation(
+                what="five checks for stale routes",
+                node="hq",
+                look=lambda: tunnel.server.log_lines("Checking stale routes", since=size),
+                met=lambda lines: len(lines) >= 5,
+                seen=lambda lines: f"{len(lines)} checks",
+            ),
+            within=60,
+        )
+        with tunnel.server.management() as server:
+            kept = {route.address for route in server.server_status().routes}
+        deleted = tunnel.server.log_lines("Deleting stale route", since=0)
+        for line in deleted[-1:]:
+            claim.log_line(tunnel.server, line)
+        if lab_openvpn == "2.6":
+            assert not kept & {"/0", "::/0"}
+            for family in FAMILIES:
+                result = hq.host.echo(branch.host.address(family), count=5)
+                assert result.silent
+                claim.echo(result)
+            # BGP goes on: the tunnel's own address is a route of its own, and in use.
+            hq.router.expect_session("branch")
+            hq.router.expect_route(branch.router.plan.networks)
+        else:
+            assert kept >= {"/0", "::/0"}
+            for family in FAMILIES:
+                expect_passes(hq, branch, family)
+    expect_control_plane(lab, hq, branch)
+    for family in FAMILIES:
+        expect_passes(hq, branch, family)
+    if lab_openvpn == "2.6":
+        claim.holds()
+    else:
+        claim.does_not_hold("only addresses that were learnt go stale, what `iroute` gave stays")
