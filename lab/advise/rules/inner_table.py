@@ -179,10 +179,18 @@ def stale_routes(subject: Subject) -> Judgement:
     inner = subject.handed.inner
     if not inner:
         return _no_wide(subject, "no `iroute` is handed out that it could delete")
+    spots = [check.spot, *(i.spot for i in inner)]
+    if subject.openvpn is None:
+        return unknown(
+            "2.6 deletes an inner route that no packet used for a while, 2.7 only what it learnt",
+            *spots,
+            do="leave `stale-routes-check` out, or say which version runs",
+        )
+    if subject.openvpn != "2.6":
+        return safe(f"OpenVPN {subject.openvpn} lets only addresses that it learnt go stale", *spots)
     return exposed(
         "an inner route that no packet used for a while is deleted, and comes back with the next connection only",
-        check.spot,
-        *[i.spot for i in inner],
+        *spots,
         do="leave `stale-routes-check` out",
     )
 
@@ -308,6 +316,7 @@ RULES = (
         ("iroute", "iroute-ipv6", "frr.conf"),
         "openvpn(8), --iroute",
         fixed_iroutes,
+        "test_iroute_for_fixed_prefixes_lets_others_pass",
     ),
     Rule(
         "route-without-iroute",
@@ -322,13 +331,15 @@ RULES = (
         ("max-routes-per-client", "iroute"),
         "openvpn(8), --max-routes-per-client; multi.c of OpenVPN",
         route_quota,
+        "test_more_than_256_hosts_behind_a_client",
     ),
     Rule(
         "stale-routes",
-        "`stale-routes-check` deletes the inner routes as well, 0/0 included, after a time without traffic.",
+        "On 2.6 `stale-routes-check` deletes the inner routes as well, 0/0 included, after a time without traffic.",
         ("stale-routes-check", "iroute"),
         "openvpn(8), --stale-routes-check; check_stale_routes in multi.c of OpenVPN",
         stale_routes,
+        "test_stale_routes_check_deletes_the_route_for_everything",
     ),
     Rule(
         "pushed-iroute",

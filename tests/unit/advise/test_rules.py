@@ -92,7 +92,9 @@ CASES = [
     ("route-quota", SERVER + ONE + "max-routes-per-client many\n", CANNOT_TELL, {}),
     ("route-quota", SERVER, NOT_EXPOSED, {}),
     # stale routes
-    ("stale-routes", SERVER + ONE + "stale-routes-check 60\n", EXPOSED, {}),
+    ("stale-routes", SERVER + ONE + "stale-routes-check 60\n", CANNOT_TELL, {}),
+    ("stale-routes", SERVER + ONE + "stale-routes-check 60\n", EXPOSED, {"openvpn": "2.6"}),
+    ("stale-routes", SERVER + ONE + "stale-routes-check 60\n", NOT_EXPOSED, {"openvpn": "2.7"}),
     ("stale-routes", SERVER + ONE, NOT_EXPOSED, {}),
     ("stale-routes", SERVER + "stale-routes-check 60\n", NOT_EXPOSED, {}),
     ("stale-routes", SERVER + GONE + "stale-routes-check 60\n", CANNOT_TELL, {}),
