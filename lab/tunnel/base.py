@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from lab.files import RenderedFile, templates
 from lab.topology import Objection, Tunnel, TunnelIntent
-from lab.tunnel.keyfiles import static_key
+from lab.tunnel.keyfiles import static_key, tls_crypt_v2_client, tls_crypt_v2_server
 from lab.tunnel.mode import End, Identity, Process, Traits, processes
 from lab.tunnel.options import Options, TlsOptions, objections
 
@@ -55,7 +55,7 @@ class Mode:
         return []
 
     def _keys(self, process: Process, options: Options, identity: Identity) -> Sequence[RenderedFile]:
-        """What the template part `keys` names."""
+        """What the template parts `trust` and `static-key` name."""
         if not self.traits.certificates:
             return [_secret(process, "static.key", static_key(identity.secret, "static"))]
         end = process.end
@@ -70,6 +70,13 @@ class Mode:
         assert isinstance(options, TlsOptions)
         if options.tls_crypt:
             files.append(_secret(process, "tls-crypt.key", static_key(identity.secret, "tls-crypt")))
+        if options.tls_crypt_v2:
+            key = (
+                tls_crypt_v2_server(identity.secret)
+                if end == "server"
+                else tls_crypt_v2_client(identity.secret, own.common_name)
+            )
+            files.append(_secret(process, "tls-crypt-v2.key", key))
         return files
 
 

@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Any
 
 from lab.engine.node import RunningNode
-from lab.errors import EnvironmentBroken
+from lab.errors import EnvironmentBroken, NotSupported
 from lab.expect import Expectation, wait_for
 from lab.files import RenderedFile, write_all
 from lab.pki import Authority, Credentials
@@ -368,6 +368,9 @@ class RunningTunnel:
 
     def _launch(self) -> None:
         """Start both processes; a server that does not need its client for it is ready first."""
+        if self.mode.traits.kernel is not None:
+            for process in (self.server, self.client):
+                _require_kernel(process.node, self.mode)
         self.server.start()
         if self.mode.traits.mode_server:
             self.server.wait_connected()
@@ -402,6 +405,21 @@ def running_tunnels(
 def _with(tunnel: Tunnel, options: Mapping[str, Any]) -> Tunnel:
     changed = {key.replace("_", "-"): value for key, value in options.items()}
     return tunnel.model_copy(update={"options": {**tunnel.options, **changed}})
+
+
+def _require_kernel(node: RunningNode, mode: TunnelMode) -> None:
+    """Raise `NotSupported` where kernel or OpenVPN cannot do the mode: OpenVPN would do it otherwise, silently."""
+    kind = mode.traits.kernel
+    assert kind is not None
+    name = f"try-{kind}"
+    tried = node.exec("ip", "link", "add", "name", name, "type", kind)
+    if tried.failed:
+        raise NotSupported(kind, f"mode {mode.name} needs this kind of device: {tried.stderr.strip()}")
+    node.exec("ip", "link", "delete", name).raise_on_error()
+    said = node.exec("openvpn", "--version").stdout  # `OpenVPN 2.7.8 …`; its exit code is 1 in old versions
+    if not any(said.startswith(f"OpenVPN {version}.") for version in mode.traits.openvpn):
+        able = " or ".join(mode.traits.openvpn)
+        raise NotSupported(kind, f"mode {mode.name} needs OpenVPN {able}, and {node.name} has {said.split(' [')[0]}")
 
 
 def log_of(node: RunningNode, process: Process) -> Path:

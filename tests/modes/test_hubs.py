@@ -17,7 +17,11 @@ pytestmark = [pytest.mark.docker, pytest.mark.convergence]
 SWITCHES = [
     pytest.param(None, id="udp-ipv4", marks=pytest.mark.topology("tap-hub")),
     pytest.param(
-        None, id="tcp-ipv6", marks=pytest.mark.topology("tap-hub", tunnel={"transport": "tcp", "outer": "ipv6"})
+        None,
+        id="tcp-ipv6",
+        marks=pytest.mark.topology(
+            "tap-hub", tunnel={"transport": "tcp", "outer": "ipv6", "options": {"tls-crypt-v2": True}}
+        ),
     ),
 ]
 switch = pytest.mark.parametrize("switch", SWITCHES, scope="module")

@@ -12,17 +12,17 @@ from tests.modes.checks import (
 )
 
 
-def variant(mode: str, transport: str, outer: str) -> object:
-    tunnel = {"transport": transport, "outer": outer}
+def variant(mode: str, transport: str, outer: str, **options: object) -> object:
+    tunnel = {"transport": transport, "outer": outer, "options": options}
     return pytest.param(mode, id=f"{mode}-{transport}-{outer}", marks=pytest.mark.topology(mode, tunnel=tunnel))
 
 
 # Transport and outer family are OpenVPN's business at both ends alike: two of the four pairs show each of them.
 VARIANTS = [
     variant("p2p-tls", "udp", "ipv4"),
-    variant("p2p-tls", "tcp", "ipv6"),
+    variant("p2p-tls", "tcp", "ipv6", **{"tls-crypt-v2": True}),
     variant("p2p-static-key", "udp", "ipv6"),
-    variant("p2p-static-key", "tcp", "ipv4"),
+    variant("p2p-static-key", "tcp", "ipv4", auth="SHA256"),
 ]
 
 pytestmark = [

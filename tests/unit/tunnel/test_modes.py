@@ -1,28 +1,26 @@
 """Every mode that is installed: what holds for all of them, and what each says of itself."""
 
+import base64
+import hmac
 import itertools
 import re
 from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES256
+from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from lab.catalogue import load
 from lab.files import RenderedFile
 from lab.pki import Authority
+from lab.resources import topologies_dir
 from lab.topology import Topology, Tunnel
 from lab.tunnel import modes, processes
-from lab.tunnel.keyfiles import static_key
-from tests.unit.tunnel.rendering import OBSOLETE, configured, rendered
+from lab.tunnel.keyfiles import static_key, tls_crypt_v2_client, tls_crypt_v2_server
+from tests.unit.tunnel.rendering import OBSOLETE, configured, directives, rendered
 
-TOPOLOGIES = {
-    "fixed-routes": "fixed-routes",
-    "iroute": "article",
-    "p2p-static-key": "p2p-static-key",
-    "p2p-tls": "p2p-tls",
-    "tap": "tap-hub",
-}
-"""A topology to start from for each mode."""
 FILE_DIRECTIVES = ("ca", "cert", "key", "crl-verify", "secret", "tls-crypt", "tls-crypt-v2", "client-connect")
 
 
@@ -31,14 +29,16 @@ def authority() -> Authority:
     return Authority.new("unit lab")
 
 
-@pytest.fixture(params=sorted(TOPOLOGIES))
+@pytest.fixture(params=sorted(modes()))
 def mode(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
 
 
 def topology(mode: str, **tunnel: Any) -> Topology:
-    return load(TOPOLOGIES[mode], tunnel=tunnel)
+    """The topology to start from with this mode, or that of a plain tunnel in this mode."""
+    files = [path for path in sorted(topologies_dir().glob("*.clab.yml")) if f"mode: {mode}\n" in path.read_text()]
+    return load(files[0] if files else "p2p-tls", tunnel={"mode": mode, **tunnel})
 
 
 def first(mode: str, **tunnel: Any) -> Tunnel:
@@ -50,13 +50,7 @@ def options_of(mode: str) -> list[dict[str, Any]]:
     plain = [{}, {"auth": "SHA512", "mssfix": 0, "tun-mtu": 1400, "verb": 3, "persist-tun": False, "keepalive": [2, 6]}]
     if not modes()[mode].traits.certificates:
         return plain
-    return [*plain, {"tls-crypt": True}, {"data-ciphers": ["CHACHA20-POLY1305"]}]
-
-
-def test_every_mode_has_a_topology_to_start_from() -> None:
-    assert TOPOLOGIES.keys() == modes().keys()
-    for mode, name in TOPOLOGIES.items():
-        assert {t.mode for t in load(name).tunnels} == {mode}
+    return [*plain, {"tls-crypt": True}, {"tls-crypt-v2": True}, {"data-ciphers": ["CHACHA20-POLY1305"]}]
 
 
 def test_every_mode_says_in_a_line_what_it_is(mode: str) -> None:
@@ -91,7 +85,10 @@ def test_every_file_that_is_named_is_rendered_and_secrets_are_their_owners(autho
 
 
 def is_secret(file: RenderedFile) -> bool:
-    return any(word in file.content for word in ("PRIVATE KEY", "Static key", "tls-crypt-v2"))
+    return any(
+        word in file.content
+        for word in ("PRIVATE KEY-----", "Static key V1-----", "-v2 server key-----", "-v2 client key-----")
+    )
 
 
 def test_the_devices_are_those_of_the_topology(authority: Authority, mode: str) -> None:
@@ -210,3 +207,77 @@ def test_a_static_key_takes_no_cipher_that_needs_tls() -> None:
 def test_what_is_deprecated_says_why() -> None:
     assert {name for name, mode in modes().items() if mode.traits.deprecated} == {"p2p-static-key"}
     assert "forward secrecy" in modes()["p2p-static-key"].traits.deprecated
+
+
+# --- tls-crypt-v2 ------------------------------------------------------------------------------------------
+
+
+def decoded(text: str, end: str) -> bytes:
+    first, *body, last = text.splitlines()
+    assert first == f"-----BEGIN OpenVPN tls-crypt-v2 {end} key-----"
+    assert last == f"-----END OpenVPN tls-crypt-v2 {end} key-----"
+    assert max(map(len, body)) == 64
+    return base64.b64decode("".join(body))
+
+
+def test_only_the_server_opens_a_clients_key() -> None:
+    """Steps 1 to 6 of a server that unwraps (tls-crypt-v2.txt), done with what is in the two files."""
+    server = decoded(tls_crypt_v2_server(b"secret"), "server")
+    client = decoded(tls_crypt_v2_client(b"secret", "branch", made_at=1_700_000_000.5), "client")
+    assert len(server) == 128
+    key, wrapped = client[:256], client[256:]
+    assert int.from_bytes(wrapped[-2:], "big") == len(wrapped) == 32 + 256 + 9 + 2
+    tag, hidden, length = wrapped[:32], wrapped[32:-2], wrapped[-2:]
+    decryptor = Cipher(AES256(server[:32]), CTR(tag[:16])).decryptor()
+    plain = decryptor.update(hidden) + decryptor.finalize()
+    assert hmac.digest(server[64:96], length + plain, "sha256") == tag
+    assert plain == key + b"\x01" + (1_700_000_000).to_bytes(8, "big")
+    assert key not in wrapped
+
+
+def test_each_client_has_a_key_of_its_own_and_one_server(authority: Authority) -> None:
+    one, other = topology("tap", options={"tls-crypt-v2": True}).tunnels
+    path = PurePosixPath("tls-crypt-v2.key")
+    files = [rendered(authority, tunnel) for tunnel in (one, other)]
+    server = {end["server"][str(processes(one)["server"].files / path)].content for end in files}
+    assert len(server) == 1, "the second tunnel's rendering overwrites the first's"
+    keys = [
+        end["client"][str(processes(tunnel)["client"].files / path)].content
+        for tunnel, end in zip((one, other), files, strict=True)
+    ]
+    assert decoded(keys[0], "client")[:256] != decoded(keys[1], "client")[:256]
+
+
+# --- one process for many clients ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shared", ["tap", "dco"])
+def test_a_shared_server_is_rendered_the_same_from_each_of_its_tunnels(authority: Authority, shared: str) -> None:
+    tunnels = load("tap-hub", tunnel={"mode": shared}).tunnels
+    path = f"/etc/openvpn/server/hub-{shared}.conf"
+    files = [rendered(authority, tunnel)["server"] for tunnel in tunnels]
+    assert len({found[path].content for found in files}) == 1
+    server = directives(files[0][path].content)
+    assert "verify-x509-name" not in server, "it has more clients than one"
+    folder = server["client-config-dir"][0][0]
+    assert [f"{folder}/{t.client}" in found for t, found in zip(tunnels, files, strict=True)] == [True, True]
+    assert not any("iroute" in found.content for one in files for found in one.values())
+    given = files[1][f"{folder}/spoke2"].content.splitlines()
+    assert given == [
+        "ifconfig-push 10.255.0.3 255.255.255.0",
+        "ifconfig-ipv6-push 2001:db8:ff00::3/64 2001:db8:ff00::1",
+    ]
+
+
+def test_a_switch_lets_its_clients_talk_and_a_kernel_needs_no_such_word(authority: Authority) -> None:
+    assert "client-to-client" in configured(authority, first("tap"))[0]
+    server, client = configured(authority, first("dco"))
+    assert not {"client-to-client", "fragment", "compress"} & (server.keys() | client.keys())
+    assert server["topology"] == [["subnet"]]
+
+
+def test_dco_refuses_what_the_kernel_cannot_do() -> None:
+    assert modes()["dco"].traits.kernel == "ovpn"
+    assert mistakes("dco", openvpn="2.7") == []
+    assert mistakes("dco", openvpn="2.6") == ["OpenVPN 2.6 cannot run the mode dco"]
+    assert len(mistakes("dco", options={"data-ciphers": ["AES-256-CBC"]})) == 1

@@ -5,13 +5,12 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from lab.catalogue import load
 from lab.files import RenderedFile
 from lab.pki import Authority
 from lab.tunnel import Identity, modes
 from lab.tunnel.mode import End
 from tests.unit.tunnel.rendering import directives
-from tests.unit.tunnel.test_modes import TOPOLOGIES
+from tests.unit.tunnel.test_modes import first
 
 Rendered = dict[End, dict[PurePosixPath, RenderedFile]]
 
@@ -21,7 +20,7 @@ def authority() -> Authority:
     return Authority.new("unit lab")
 
 
-@pytest.fixture(params=sorted(name for name in TOPOLOGIES if modes()[name].traits.certificates))
+@pytest.fixture(params=sorted(name for name, unit in modes().items() if unit.traits.certificates))
 def mode(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
@@ -29,7 +28,7 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 def impostors(authority: Authority, mode: str) -> tuple[Identity, Rendered]:
     """An identity with other names and a revoked client, and what the mode makes of it."""
-    tunnel = load(TOPOLOGIES[mode]).tunnels[0]
+    tunnel = first(mode)
     client, server = authority.issue("mallory", "client"), authority.issue("eve", "server")
     usual = Identity.issue(tunnel, authority)
     identity = replace(usual, client=client, server=server, revoked=authority.revocation_list(client))
@@ -38,7 +37,7 @@ def impostors(authority: Authority, mode: str) -> tuple[Identity, Rendered]:
 
 def test_each_end_asks_for_the_others_node(authority: Authority, mode: str) -> None:
     identity, rendered = impostors(authority, mode)
-    tunnel = load(TOPOLOGIES[mode]).tunnels[0]
+    tunnel = first(mode)
     for end, peer in (("server", tunnel.client), ("client", tunnel.server)):
         files = rendered["server" if end == "server" else "client"]
         (conf,) = (directives(f.content) for f in files.values() if f.path.suffix == ".conf")
