@@ -163,7 +163,8 @@ def _neighbor(address: str, facts: Mapping[str, Any]) -> Neighbor:
         for name, family in _AFI_SAFI.items()
         if name in facts.get("addressFamilyInfo", {}) and _negotiated(name, facts)
     }
-    state = SessionState(facts["bgpState"])
+    # On the way back to Idle bgpd knows two states of its own.
+    state = SessionState.IDLE if facts["bgpState"] in ("Clearing", "Deleted") else SessionState(facts["bgpState"])
     return Neighbor(
         address=ip_address(address),
         asn=int(facts["remoteAs"]),

@@ -187,6 +187,13 @@ def test_every_state_of_a_session_is_known(state: SessionState) -> None:
     assert _neighbor("10.255.0.1", {"remoteAs": 1, "bgpState": str(state)}).state is state
 
 
+@pytest.mark.parametrize("state", ["Clearing", "Deleted"])
+def test_a_state_that_only_bgpd_knows_is_no_session(state: str) -> None:
+    found = _neighbor("10.255.0.1", {"remoteAs": 1, "bgpState": state, "bgpTimerUpMsec": 4000})
+    assert found.state is SessionState.IDLE
+    assert found.uptime == 0.0
+
+
 def paths(name: str, prefix: str) -> list[BgpPath]:
     return [_path(ip_network(prefix), each) for each in sample(name)["routes"][prefix]]
 
