@@ -20,13 +20,15 @@ class Tap(Mode):
     summary = "dev tap in mode server: a switch that learns MACs, one process for many clients, no iroute"
     traits = Traits(device="tap", clients_per_process=None)
     options = TlsOptions
+    handed_out = "parts/addresses-of-client.j2"
+    """The template of what the server hands out to a tunnel's client: its addresses."""
 
     def more(self, process: Process, options: Any, identity: Identity, render: Render) -> Sequence[RenderedFile]:
-        """What the server hands out to this tunnel's client: its addresses."""
+        """The server's file for this tunnel's client."""
         if process.end == "client":
             return []
         name = identity.client.common_name
-        return [RenderedFile(process.files / "clients" / name, render("parts/addresses-of-client.j2"))]
+        return [RenderedFile(process.files / "clients" / name, render(self.handed_out))]
 
 
 MODE = Tap()

@@ -205,7 +205,8 @@ def test_a_static_key_takes_no_cipher_that_needs_tls() -> None:
 
 
 def test_what_is_deprecated_says_why() -> None:
-    assert {name for name, mode in modes().items() if mode.traits.deprecated} == {"p2p-static-key"}
+    deprecated = {name for name, mode in modes().items() if mode.traits.deprecated}
+    assert deprecated == {"p2p-static-key", "shared-iroute"}
     assert "forward secrecy" in modes()["p2p-static-key"].traits.deprecated
 
 

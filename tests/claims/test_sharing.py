@@ -1,0 +1,85 @@
+"""One server process for one client only: what happens to two, and that a process for each mends it."""
+
+import pytest
+
+from lab.claims import Claim
+from lab.expect import Expectation, wait_for
+from lab.lab import Lab
+from lab.router import FAMILIES, Router
+from lab.tunnel import RunningTunnel
+
+pytestmark = pytest.mark.docker
+
+
+def reconnect(tunnel: RunningTunnel) -> None:
+    """Have the client connect anew, so that it is the last to claim what it is handed."""
+    before = tunnel.status().client_id
+    assert before is not None
+    with tunnel.server.management() as server:
+        server.kill_client(before)
+    wait_for(
+        Expectation(
+            what="the client to be back",
+            node=tunnel.tunnel.client,
+            look=tunnel.status,
+            met=lambda status: status.client_id != before,
+            logs=tunnel.client.log,
+        ),
+        within=60,
+    )
+
+
+def expect_control_plane(hub: Router, spokes: list[Router]) -> None:
+    for spoke in spokes:
+        hub.expect_session(spoke)
+        hub.expect_route(spoke.plan.networks)
+        spoke.expect_route(hub.plan.networks)
+
+
+def reaches(lab: Lab, spoke: str) -> list[bool]:
+    """For each family, whether the hub's host hears from a spoke's; all answers or none, or the test fails."""
+    results = [lab.host("hub-lan").echo(lab.host(f"{spoke}-lan").address(family), count=5) for family in FAMILIES]
+    assert all(result.answered or result.silent for result in results), results
+    return [result.answered for result in results]
+
+
+@pytest.mark.topology("tap-hub", tunnel={"mode": "shared-iroute", "transport": "tcp"})
+@pytest.mark.claims("one server process serves one client only: a second one takes the traffic of the first")
+def test_a_second_client_takes_the_traffic(lab: Lab, claim: Claim) -> None:
+    hub, spokes = lab.router("hub"), [lab.router("spoke1"), lab.router("spoke2")]
+    first, second = lab.tunnel("spoke1", "hub"), lab.tunnel("spoke2", "hub")
+    session = hub.neighbor("spoke1").times_established
+
+    reconnect(second)
+    expect_control_plane(hub, spokes)
+    assert reaches(lab, "spoke2") == [True, True]
+    assert reaches(lab, "spoke1") == [False, False]
+    assert hub.neighbor("spoke1").times_established == session, "the first client's session was disturbed"
+    claim.rib_entry(hub, spokes[0].plan.networks[0])
+    claim.echo("hub-lan hears nothing of spoke1-lan, although session and routes stand")
+
+    second.client.stop()  # what was taken does not go back …
+    hub.expect_no_route(spokes[1].plan.networks)
+    expect_control_plane(hub, spokes[:1])
+    assert reaches(lab, "spoke1") == [False, False]
+    claim.echo("nor after spoke2 has left")
+
+    reconnect(first)  # … until the first client claims it again
+    expect_control_plane(hub, spokes[:1])
+    for family in FAMILIES:
+        claim.echo(lab.host("hub-lan").expect_reaches(lab.host("spoke1-lan").address(family)))
+    second.client.start()
+    lab.wait_ready()
+    claim.holds_if("a userspace `tun`; a `tap` server and the kernel's data channel serve many")
+
+
+@pytest.mark.topology("hub-and-spokes")
+@pytest.mark.claims("with a server process for each client, another client disturbs nobody")
+def test_a_process_for_each_client_disturbs_nobody(lab: Lab, claim: Claim) -> None:
+    hub, spokes = lab.router("hub"), [lab.router("spoke1"), lab.router("spoke2")]
+    reconnect(lab.tunnel("spoke2", "hub"))
+    expect_control_plane(hub, spokes)
+    for spoke in spokes:
+        for family in FAMILIES:
+            claim.echo(lab.host("hub-lan").expect_reaches(lab.host(f"{spoke.name}-lan").address(family)))
+    claim.holds()
