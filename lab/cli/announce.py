@@ -102,13 +102,15 @@ def prefix_of(text: str) -> "Prefix":
 
 def peers(lab: "Lab", router: "Router") -> "list[tuple[Router, str]]":
     """The router's peers, each with its own interface that leads to it."""
-    return [
+    found = [
         (other, peer.interface)
         for name in dict.fromkeys(peer.node for peer in router.plan.peers)
         for other in [lab.router(name)]
         for peer in other.plan.peers
         if peer.node == router.name
     ]
+    # Each family may have a session of its own.
+    return list({(other.name, interface): (other, interface) for other, interface in found}.values())
 
 
 def _done(what: str, prefixes: "list[Prefix]", names: list[str], then: str, since: float) -> None:

@@ -21,6 +21,13 @@ PAIRS = [
         "daemon: frr, asn: 65001, sessions: per-family",
         "daemon: bird, asn: 65002, sessions: per-family",
     ),
+    Pair("frr-unnumbered", "asn: 65001, sessions: unnumbered", "asn: 65002, sessions: unnumbered"),
+    Pair("frr-ospf", "daemon: frr, protocol: ospf", "daemon: frr, protocol: ospf"),
+    Pair("frr-rip", "daemon: frr, protocol: rip", "daemon: frr, protocol: rip"),
+    Pair("frr-bird-ospf", "daemon: frr, protocol: ospf", "daemon: bird, protocol: ospf"),
+    Pair("frr-bird-rip", "daemon: frr, protocol: rip", "daemon: bird, protocol: rip"),
+    Pair("bird3-ospf", "daemon: bird3, protocol: ospf", "daemon: bird3, protocol: ospf"),
+    Pair("bird3-rip", "daemon: bird3, protocol: rip", "daemon: bird3, protocol: rip"),
 ]
 
 

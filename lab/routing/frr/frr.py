@@ -1,33 +1,34 @@
-"""FRR's bgpd with zebra, started without `watchfrr`: all daemons stand within a tenth of a second."""
+"""FRR's daemons with zebra, started without `watchfrr`: all stand within a tenth of a second."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import IPv4Network, ip_address, ip_network
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any, Self
+from typing import Self
 
 from lab.engine.node import RunningNode
 from lab.errors import EnvironmentBroken
 from lab.files import RenderedFile, templates
+from lab.routing.frr.bgp import Bgp
+from lab.routing.frr.ospf import Ospf
+from lab.routing.frr.rip import Rip
+from lab.routing.frr.speaker import Speaker
 from lab.routing.frr.vty import Vty
-from lab.routing.model import Neighbor, Path, Rib, SessionState
+from lab.routing.model import Neighbor, Rib
 from lab.routing.plan import RouterPlan
 from lab.topology import Family, Objection, Prefix, RouterIntent, RoutingProtocol
 
-_FAMILIES: Mapping[Family, str] = {"ipv4": "ipv4 unicast", "ipv6": "ipv6 unicast"}
-_AFI_SAFI: Mapping[str, Family] = {"ipv4Unicast": "ipv4", "ipv6Unicast": "ipv6"}
-# Each daemon reads frr.conf itself, as far as it is its own. `vtysh -b` would mark the beginning and the end of a
-# configuration, and bgpd then holds its peers back for four seconds in case more is coming; here it only checks.
+# Either each daemon reads frr.conf itself, as far as it is its own, or vtysh hands each its part, as on a host.
 # zebra and mgmtd have to listen before the others look for them: a client that misses them waits ten seconds.
 _START = """
 exec </dev/null >>/var/log/frr/start.log 2>&1
-configuration=/etc/frr/frr.conf
-vtysh -C -f $configuration || exit
+vtysh -C -f /etc/frr/frr.conf || exit
+file=$1; shift
 /usr/lib/frr/mgmtd -d -A 127.0.0.1 -P 0 &
-/usr/lib/frr/zebra -d -A 127.0.0.1 -P 0 -f $configuration &
+/usr/lib/frr/zebra -d -A 127.0.0.1 -P 0 $file &
 wait
-for daemon in "$@"; do /usr/lib/frr/$daemon -d -A 127.0.0.1 -P 0 -f $configuration & done
+for daemon in "$@"; do /usr/lib/frr/$daemon -d -A 127.0.0.1 -P 0 $file & done
 wait
 for daemon in zebra "$@"; do [ -S /run/frr/$daemon.vty ] || { echo "$daemon did not start"; exit 1; } done
+[ -n "$file" ] || vtysh -b
 """
 # The routes of the dead daemons would stay in the kernel for ever; zebra sweeps them only when it starts again.
 _STOP = """
@@ -43,11 +44,17 @@ rm -f /run/frr/*.vty /run/frr/*.sock /run/frr/zserv.api
 """
 
 
+SPEAKERS: Mapping[RoutingProtocol, Speaker] = {"bgp": Bgp(), "ospf": Ospf(), "rip": Rip()}
+
+
 class Frr:
     """See `RoutingDaemon`."""
 
+    def __init__(self, protocol: RoutingProtocol = "bgp") -> None:
+        self._speaker = SPEAKERS[protocol]
+
     name = "frr"
-    summary = "FRR: bgpd, zebra and, where BFD is wanted, bfdd"
+    summary = "FRR: zebra with bgpd (and bfdd), with ospfd and ospf6d, or with ripd and ripngd"
     # FRR's daemons change their user and keep SYS_ADMIN, and refuse to start without; root needs DAC_OVERRIDE to
     # open vtysh's sockets, which belong to the group frrvty.
     capabilities = ("SYS_ADMIN", "SETUID", "SETGID", "NET_BIND_SERVICE", "DAC_OVERRIDE", "CHOWN", "KILL")
@@ -61,7 +68,7 @@ class Frr:
 
     def speaking(self, protocol: RoutingProtocol) -> Self:
         """The same daemon with another protocol."""
-        return self
+        return type(self)(protocol)
 
     def render(self, plan: RouterPlan) -> Sequence[RenderedFile]:
         """frr.conf, and the files that Debian's service and vtysh read."""
@@ -73,48 +80,43 @@ class Frr:
 
     def start(self, node: RunningNode, plan: RouterPlan) -> None:
         """Check frr.conf and start the daemons with it."""
-        others = ["bgpd", *(["bfdd"] if plan.bfd else [])]
-        result = node.exec("sh", "-c", _START, "start", *others)
+        file = "-f /etc/frr/frr.conf" if self._speaker.reads_file else ""
+        others = [*self._speaker.daemons, *(["bfdd"] if plan.bfd else [])]
+        result = node.exec("sh", "-c", _START, "start", file, *others)
         if result.failed:
             raise EnvironmentBroken(f"{node.name}: FRR did not start: {self._start_log(node)}")
-        with Vty(node.root, "bgpd") as bgpd:
-            if f"router bgp {plan.asn}" not in bgpd.ask("show running-config"):
-                raise EnvironmentBroken(f"{node.name}: bgpd did not take its configuration: {self._start_log(node)}")
+        daemon, line = self._speaker.mark(plan)
+        with Vty(node.root, daemon) as vty:
+            if line not in vty.ask("show running-config"):
+                raise EnvironmentBroken(f"{node.name}: FRR did not take its configuration: {self._start_log(node)}")
 
     def stop(self, node: RunningNode, signal: str = "KILL") -> None:
         """Kill all daemons; with KILL they have no time to withdraw their routes from the kernel."""
         node.exec("sh", "-c", _STOP, "stop", signal).raise_on_error()
 
     def running(self, node: RunningNode) -> bool:
-        """True where bgpd answers."""
+        """True where the protocol's first daemon answers."""
         try:
-            with Vty(node.root, "bgpd"):
+            with Vty(node.root, self._speaker.daemons[0]):
                 return True
         except EnvironmentBroken:
             return False
 
     def neighbors(self, node: RunningNode) -> Sequence[Neighbor]:
-        """`show bgp neighbors`."""
-        with Vty(node.root, "bgpd") as bgpd:
-            answer = bgpd.ask_json("show bgp neighbors json")
-        return [_neighbor(address, facts) for address, facts in answer.items() if isinstance(facts, dict)]
+        """As the protocol's daemons have them."""
+        return self._speaker.neighbors(node)
 
     def rib(self, node: RunningNode, family: Family) -> Rib:
-        """`show bgp ipv4 unicast`."""
-        with Vty(node.root, "bgpd") as bgpd:
-            answer = bgpd.ask_json(f"show bgp {_FAMILIES[family]} json")
-        return {
-            (prefix := ip_network(text)): tuple(_path(prefix, facts) for facts in paths)
-            for text, paths in answer.get("routes", {}).items()
-        }
+        """As the protocol's daemons have it."""
+        return self._speaker.rib(node, family)
 
     def announce(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
-        """`network PREFIX`."""
-        self._networks(node, plan, "network", prefixes)
+        """In the protocol's own way."""
+        self._speaker.originate(node, plan, prefixes, no=False)
 
     def withdraw(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
-        """`no network PREFIX`."""
-        self._networks(node, plan, "no network", prefixes)
+        """The same with `no`."""
+        self._speaker.originate(node, plan, prefixes, no=True)
 
     def originated(self, node: RunningNode, family: Family) -> frozenset[Prefix]:
         """Prefixes with a path of our own."""
@@ -124,13 +126,9 @@ class Frr:
     def diagnosis(self, node: RunningNode) -> Mapping[str, str]:
         """Tables and the configuration in force."""
         shown = {
-            "bgp-summary.txt": ("bgpd", "show bgp summary"),
-            "bgp-neighbors.json": ("bgpd", "show bgp neighbors json"),
-            "rib-ipv4.json": ("bgpd", "show bgp ipv4 unicast json"),
-            "rib-ipv6.json": ("bgpd", "show bgp ipv6 unicast json"),
+            **self._speaker.shown,
             "zebra-ipv4.txt": ("zebra", "show ip route"),
             "zebra-ipv6.txt": ("zebra", "show ipv6 route"),
-            "bgpd-running-config.txt": ("bgpd", "show running-config"),
         }
         texts = {}
         for file, (daemon, command) in shown.items():
@@ -144,50 +142,3 @@ class Frr:
     def _start_log(self, node: RunningNode) -> str:
         log = node.files / self.logs.relative_to("/") / "start.log"
         return " / ".join(log.read_text(errors="replace").splitlines()[-5:]) if log.exists() else "it left no log"
-
-    def _networks(self, node: RunningNode, plan: RouterPlan, command: str, prefixes: Iterable[Prefix]) -> None:
-        by_family: dict[Family, list[Prefix]] = {}
-        for prefix in prefixes:
-            by_family.setdefault("ipv4" if isinstance(prefix, IPv4Network) else "ipv6", []).append(prefix)
-        lines = [f"router bgp {plan.asn}"]
-        for family, members in by_family.items():
-            lines += [f"address-family {_FAMILIES[family]}", *(f"{command} {p}" for p in members)]
-            lines.append("exit-address-family")
-        with Vty(node.root, "bgpd") as bgpd:
-            bgpd.configure(lines)
-
-
-def _neighbor(address: str, facts: Mapping[str, Any]) -> Neighbor:
-    received = {
-        family: int(facts["addressFamilyInfo"][name].get("acceptedPrefixCounter", 0))
-        for name, family in _AFI_SAFI.items()
-        if name in facts.get("addressFamilyInfo", {}) and _negotiated(name, facts)
-    }
-    # On the way back to Idle bgpd knows two states of its own.
-    state = SessionState.IDLE if facts["bgpState"] in ("Clearing", "Deleted") else SessionState(facts["bgpState"])
-    return Neighbor(
-        address=ip_address(address),
-        asn=int(facts["remoteAs"]),
-        state=state,
-        uptime=facts.get("bgpTimerUpMsec", 0) / 1000 if state is SessionState.ESTABLISHED else 0.0,
-        times_established=int(facts.get("connectionsEstablished", 0)),
-        prefixes_received=received,
-        last_reset=str(facts.get("lastResetDueTo", "")),
-    )
-
-
-def _negotiated(name: str, facts: Mapping[str, Any]) -> bool:
-    capabilities = facts.get("neighborCapabilities", {}).get("multiprotocolExtensions", {})
-    return bool(capabilities.get(name, {}).get("advertisedAndReceived", False))
-
-
-def _path(prefix: Prefix, facts: Mapping[str, Any]) -> Path:
-    peer = facts.get("peerId", "(unspec)")
-    return Path(
-        prefix=prefix,
-        next_hops=tuple(ip_address(hop["ip"]) for hop in facts.get("nexthops", ()) if "ip" in hop),
-        as_path=tuple(int(asn) for asn in facts.get("path", "").split() if asn.isdigit()),
-        peer=None if peer == "(unspec)" else ip_address(peer),
-        best=bool(facts.get("bestpath", False)),
-        valid=bool(facts.get("valid", False)),
-    )

@@ -11,7 +11,7 @@ import pytest
 from lab.routing import Path as BgpPath
 from lab.routing import Peer, RouterPlan, SessionState, daemons
 from lab.routing.frr import Frr
-from lab.routing.frr.frr import _neighbor, _path
+from lab.routing.frr.bgp import _neighbor, _path
 from lab.topology import Bfd, Family, Timers
 
 DATA = Path(__file__).parents[2] / "data" / "frr"

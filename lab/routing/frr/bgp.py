@@ -1,0 +1,107 @@
+"""bgpd: RFC 4271 with the families of RFC 4760."""
+
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from lab.engine.node import RunningNode
+from lab.routing.frr.speaker import by_family
+from lab.routing.frr.vty import Vty
+from lab.routing.model import Neighbor, Path, Rib, SessionState
+from lab.routing.plan import RouterPlan
+from lab.topology import Address, Family, Prefix
+
+_FAMILIES: Mapping[Family, str] = {"ipv4": "ipv4 unicast", "ipv6": "ipv6 unicast"}
+_AFI_SAFI: Mapping[str, Family] = {"ipv4Unicast": "ipv4", "ipv6Unicast": "ipv6"}
+
+
+class Bgp:
+    """See `Speaker`."""
+
+    daemons: tuple[str, ...] = ("bgpd",)
+    # `vtysh -b` marks the beginning and the end of a configuration, and bgpd then holds its peers back for four
+    # seconds in case more is coming.
+    reads_file = True
+    shown: Mapping[str, tuple[str, str]] = {
+        "bgp-summary.txt": ("bgpd", "show bgp summary"),
+        "bgp-neighbors.json": ("bgpd", "show bgp neighbors json"),
+        "rib-ipv4.json": ("bgpd", "show bgp ipv4 unicast json"),
+        "rib-ipv6.json": ("bgpd", "show bgp ipv6 unicast json"),
+        "bgpd-running-config.txt": ("bgpd", "show running-config"),
+    }
+
+    def mark(self, plan: RouterPlan) -> tuple[str, str]:
+        """See `Speaker`."""
+        return "bgpd", f"router bgp {plan.asn}"
+
+    def neighbors(self, node: RunningNode) -> Sequence[Neighbor]:
+        """`show bgp neighbors`."""
+        with Vty(node.root, "bgpd") as bgpd:
+            answer = bgpd.ask_json("show bgp neighbors json")
+        return [_neighbor(name, facts) for name, facts in answer.items() if isinstance(facts, dict)]
+
+    def rib(self, node: RunningNode, family: Family) -> Rib:
+        """`show bgp ipv4 unicast`."""
+        with Vty(node.root, "bgpd") as bgpd:
+            answer = bgpd.ask_json(f"show bgp {_FAMILIES[family]} json")
+        return {
+            (prefix := ip_network(text)): tuple(_path(prefix, facts) for facts in paths)
+            for text, paths in answer.get("routes", {}).items()
+        }
+
+    def originate(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix], *, no: bool) -> None:
+        """`network PREFIX`."""
+        command = "no network" if no else "network"
+        lines = [f"router bgp {plan.asn}"]
+        for family, members in by_family(prefixes).items():
+            lines += [f"address-family {_FAMILIES[family]}", *(f"{command} {p}" for p in members)]
+            lines.append("exit-address-family")
+        with Vty(node.root, "bgpd") as bgpd:
+            bgpd.configure(lines)
+
+
+def _neighbor(name: str, facts: Mapping[str, Any]) -> Neighbor:
+    received = {
+        family: int(facts["addressFamilyInfo"][name].get("acceptedPrefixCounter", 0))
+        for name, family in _AFI_SAFI.items()
+        if name in facts.get("addressFamilyInfo", {}) and _negotiated(name, facts)
+    }
+    # On the way back to Idle bgpd knows two states of its own.
+    state = SessionState.IDLE if facts["bgpState"] in ("Clearing", "Deleted") else SessionState(facts["bgpState"])
+    address, interface = _who(name, facts)
+    return Neighbor(
+        address=address,
+        asn=int(facts["remoteAs"]),
+        state=state,
+        uptime=facts.get("bgpTimerUpMsec", 0) / 1000 if state.up else 0.0,
+        times_established=int(facts.get("connectionsEstablished", 0)),
+        prefixes_received=received,
+        last_reset=str(facts.get("lastResetDueTo", "")),
+        interface=interface,
+    )
+
+
+def _who(name: str, facts: Mapping[str, Any]) -> tuple[Address | None, str]:
+    """A neighbour's address and interface; one that is found on an interface is called after it."""
+    try:
+        return ip_address(name), ""
+    except ValueError:
+        known = facts.get("bgpNeighborAddr", "none")
+        return (None if known == "none" else ip_address(known)), name
+
+
+def _negotiated(name: str, facts: Mapping[str, Any]) -> bool:
+    capabilities = facts.get("neighborCapabilities", {}).get("multiprotocolExtensions", {})
+    return bool(capabilities.get(name, {}).get("advertisedAndReceived", False))
+
+
+def _path(prefix: Prefix, facts: Mapping[str, Any]) -> Path:
+    peer = facts.get("peerId", "(unspec)")
+    return Path(
+        prefix=prefix,
+        next_hops=tuple(ip_address(hop["ip"]) for hop in facts.get("nexthops", ()) if "ip" in hop),
+        as_path=tuple(int(asn) for asn in facts.get("path", "").split() if asn.isdigit()),
+        peer=None if peer == "(unspec)" else ip_address(peer),
+        best=bool(facts.get("bestpath", False)),
+        valid=bool(facts.get("valid", False)),
+    )

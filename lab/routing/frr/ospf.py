@@ -1,0 +1,120 @@
+"""ospfd and ospf6d: OSPFv2 (RFC 2328) for IPv4, OSPFv3 (RFC 5340) for IPv6."""
+
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from lab.engine.node import RunningNode
+from lab.routing.frr.speaker import by_family, own_paths, zebra_rib
+from lab.routing.frr.vty import Vty
+from lab.routing.model import AdjacencyState, Neighbor, Rib
+from lab.routing.plan import RouterPlan
+from lab.topology import Family, Prefix
+
+_DAEMON: Mapping[Family, str] = {"ipv4": "ospfd", "ipv6": "ospf6d"}
+_IP: Mapping[Family, str] = {"ipv4": "ip", "ipv6": "ipv6"}
+_ORIGINATED = "ORIGINATED"
+"""The prefix list of what this router originates, in each of the two daemons; see frr.conf."""
+_STATES = {str(state).lower(): state for state in AdjacencyState} | {"twoway": AdjacencyState.TWO_WAY}
+
+
+class Ospf:
+    """See `Speaker`."""
+
+    daemons: tuple[str, ...] = ("ospfd", "ospf6d", "staticd")
+    reads_file = False
+    shown: Mapping[str, tuple[str, str]] = {
+        "ospf-neighbors.json": ("ospfd", "show ip ospf neighbor json"),
+        "ospf-database.txt": ("ospfd", "show ip ospf database"),
+        "ospf6-neighbors.json": ("ospf6d", "show ipv6 ospf6 neighbor json"),
+        "ospf6-database.txt": ("ospf6d", "show ipv6 ospf6 database"),
+        "ospfd-running-config.txt": ("ospfd", "show running-config"),
+        "ospf6d-running-config.txt": ("ospf6d", "show running-config"),
+    }
+
+    def mark(self, plan: RouterPlan) -> tuple[str, str]:
+        """See `Speaker`."""
+        return "ospfd", "router ospf"
+
+    def neighbors(self, node: RunningNode) -> Sequence[Neighbor]:
+        """`show ip ospf neighbor` and its IPv6 counterpart."""
+        with Vty(node.root, "ospfd") as ospfd:
+            found = read_ospf(ospfd.ask_json("show ip ospf neighbor json"))
+        with Vty(node.root, "ospf6d") as ospf6d:
+            found += read_ospf6(ospf6d.ask_json("show ipv6 ospf6 neighbor json"))
+        return found
+
+    def rib(self, node: RunningNode, family: Family) -> Rib:
+        """What OSPF gave zebra, and what this router originates."""
+        with Vty(node.root, _DAEMON[family]) as ospfd:
+            own = read_prefix_list(ospfd.ask("show running-config"), family)
+        return {**zebra_rib(node, family, ("ospf", "ospf6")), **own_paths(own)}
+
+    def originate(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix], *, no: bool) -> None:
+        """An entry in the list, and a blackhole for a prefix that no interface is in."""
+        before = "no " if no else ""
+        for family, members in by_family(prefixes).items():
+            ip = _IP[family]
+            with Vty(node.root, _DAEMON[family]) as ospfd:
+                ospfd.configure(f"{before}{ip} prefix-list {_ORIGINATED} permit {p}" for p in members)
+            with Vty(node.root, "mgmtd") as mgmtd:
+                mgmtd.configure(f"{before}{ip} route {p} Null0" for p in members)
+
+
+def read_ospf(answer: Mapping[str, Any]) -> list[Neighbor]:
+    """`show ip ospf neighbor json`."""
+    return [
+        Neighbor(
+            address=ip_address(facts["ifaceAddress"]),
+            asn=None,
+            state=(state := _state(facts["nbrState"])),
+            uptime=facts.get("upTimeInMsec", 0) / 1000 if state.up else 0.0,
+            times_established=int(state.up),
+            prefixes_received={},
+            last_reset="",
+            interface=facts["ifaceName"].partition(":")[0],
+        )
+        for each in answer.get("neighbors", {}).values()
+        for facts in each
+    ]
+
+
+def read_ospf6(answer: Mapping[str, Any]) -> list[Neighbor]:
+    """`show ipv6 ospf6 neighbor json`, which names no address."""
+    return [
+        Neighbor(
+            address=None,
+            asn=None,
+            state=(state := _state(facts["state"])),
+            uptime=_seconds(facts.get("duration", "")) if state.up else 0.0,
+            times_established=int(state.up),
+            prefixes_received={},
+            last_reset="",
+            interface=facts["interfaceName"],
+        )
+        for facts in answer.get("neighbors", ())
+    ]
+
+
+def read_prefix_list(configuration: str, family: Family) -> list[Prefix]:
+    """The prefixes that a running configuration originates."""
+    start = f"{_IP[family]} prefix-list {_ORIGINATED} "
+    return [
+        ip_network(line.split()[-1])
+        for line in configuration.splitlines()
+        if line.startswith(start) and " permit " in line
+    ]
+
+
+def _state(text: str) -> AdjacencyState:
+    """`Full/-`, `Full/DR`, `Twoway`: a state, and a role."""
+    return _STATES.get(text.partition("/")[0].lower(), AdjacencyState.DOWN)
+
+
+def _seconds(duration: str) -> float:
+    """`01:02:03`; longer ones have another form, and say nothing here."""
+    parts = duration.split(":")
+    if len(parts) != 3 or not all(part.isdigit() for part in parts):
+        return 0.0
+    hours, minutes, seconds = map(int, parts)
+    return float(hours * 3600 + minutes * 60 + seconds)
