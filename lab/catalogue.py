@@ -7,7 +7,7 @@ from typing import Any
 from lab.image import NODE_IMAGE, VERSIONS
 from lab.resources import find_topology
 from lab.routing import daemons
-from lab.topology import Topology, Vocabulary, read
+from lab.topology import Passenger, Topology, TunnelIntent, Vocabulary, read
 from lab.tunnel import modes
 
 
@@ -20,7 +20,25 @@ def vocabulary() -> Vocabulary:
         node_image=NODE_IMAGE,
         many_clients=[name for name, mode in modes().items() if mode.traits.clients_per_process != 1],
         devices={name: mode.traits.device for name, mode in modes().items()},
+        impassable=_impassable,
     )
+
+
+def _impassable(tunnel: TunnelIntent) -> dict[Passenger, str]:
+    mode = modes().get(tunnel.mode)
+    found: dict[Passenger, str] = {}
+    if mode is None:
+        return found
+    if not mode.traits.multicast:
+        found["multicast"] = f"mode {mode.name} has no way for packets to a multicast group"
+    families = tunnel.options.get("iroute", ("ipv6",))
+    # What is no list is the mode's own to refuse.
+    if mode.traits.needs_iroute and isinstance(families, list | tuple) and "ipv6" not in families:
+        found["link-local"] = (
+            "without `iroute-ipv6 ::/0` the server drops what comes from a link-local address: give the option "
+            "`iroute` both families"
+        )
+    return found
 
 
 def load(

@@ -9,7 +9,7 @@ from lab.files import RenderedFile
 from lab.pki import Authority
 from lab.routing import RoutingDaemon, daemons
 from lab.store import render
-from lab.topology import Node, Topology, Tunnel, dump
+from lab.topology import Node, RouterIntent, Topology, Tunnel, dump
 from lab.tunnel.mode import Process, processes
 
 GUIDE = "HOWTO.md"
@@ -100,20 +100,21 @@ def _host(topology: Topology, node: Node, files: list[PurePosixPath]) -> Iterato
         for tunnel, process in sorted(ends, key=lambda e: e[1].end, reverse=True)
     ]
     if router and daemon:
-        steps += _start(daemon, has_bfd=router.bfd is not None)
+        steps += _start(daemon, router)
     for number, step in enumerate(steps, 1):
         yield f"{number}. {step}"
 
 
-def _start(daemon: RoutingDaemon, *, has_bfd: bool) -> list[str]:
+def _start(daemon: RoutingDaemon, router: RouterIntent) -> list[str]:
     directory = daemon.configuration
     if daemon.name != "frr":
-        return [f"Give `{directory}` to the daemon's user, then `systemctl restart {daemon.name}`."]
-    wanted = "`bgpd=yes`" + (" and `bfdd=yes`" if has_bfd else "")
+        return [f"Give `{directory}` and `{daemon.logs}` to the daemon's user, then restart its service."]
+    names = {"bgp": ["bgpd"], "ospf": ["ospfd", "ospf6d"], "rip": ["ripd", "ripngd"]}[router.protocol]
+    wanted = " and ".join(f"`{name}=yes`" for name in [*names, *(["bfdd"] if router.bfd else [])])
     return [
         f"Let FRR's user read its files: `chown -R frr:frr {directory} && chmod 640 {directory}/*`.",
         f"`{directory}/daemons` enables what is needed; where you keep your own file, set {wanted} in it.",
-        "`systemctl restart frr`, and look with `vtysh -c 'show bgp summary'`.",
+        f"`systemctl restart frr`, and look with `vtysh -c 'show {_SHOWN[router.protocol]}'`.",
     ]
 
 
@@ -140,6 +141,7 @@ _KINDS = {
     ".key": "**private key**, mode 0600,",
     "": "script or file",
 }
+_SHOWN = {"bgp": "bgp summary", "ospf": "ip ospf neighbor", "rip": "ip rip status"}
 _FRR = {"daemons": "list of daemons to start"}
 
 

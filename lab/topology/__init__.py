@@ -28,7 +28,7 @@ from lab.topology.model import (
     TunnelIntent,
 )
 from lab.topology.reader import parse, read
-from lab.topology.vocabulary import Objection, Vocabulary
+from lab.topology.vocabulary import Objection, Passenger, Vocabulary
 
 __all__ = [
     "Address",
@@ -44,6 +44,7 @@ __all__ = [
     "Node",
     "NodeIntent",
     "Objection",
+    "Passenger",
     "Place",
     "Prefix",
     "RouterIntent",

@@ -16,6 +16,7 @@ from lab.topology.links import FAMILIES, Wire, check_ends, read_links
 from lab.topology.mistakes import Findings, did_you_mean, nearest, quote
 from lab.topology.model import Node, Place, Prefix, Topology
 from lab.topology.names import objection_to_name
+from lab.topology.neighbors import check_neighbors
 from lab.topology.nodes import Draft, NodeReader
 from lab.topology.paths import domains
 from lab.topology.routes import check_peerings, check_router_ids, check_routes
@@ -231,6 +232,7 @@ def _check_together(
     check_uses(uses, findings)
     check_routes(drafts, wires, findings)
     check_peerings(drafts, wires, findings)
+    check_neighbors(drafts, wires, tunnels, vocabulary, findings)
     check_router_ids(drafts, findings)
     plan.allot(tunnels, [use.interface.network for use in uses], _routed(drafts), findings)
     return tunnels

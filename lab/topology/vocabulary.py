@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from lab.topology.model import RouterIntent, TunnelIntent
 
@@ -14,6 +15,14 @@ class Objection:
     """Where the value stands in the intent, in the file's spelling, e.g. `("options", "iroute", 0)`."""
     what: str
     hint: str | None = None
+
+
+Passenger = Literal["multicast", "link-local"]
+"""Packets to multicast groups; packets from and to IPv6 link-local addresses."""
+
+
+def _everything_passes(_: TunnelIntent) -> Mapping[Passenger, str]:
+    return {}
 
 
 @dataclass(frozen=True)
@@ -32,3 +41,5 @@ class Vocabulary:
     """The modes in which one server process serves many clients: tunnels to the same node share it."""
     devices: Mapping[str, str] = field(default_factory=dict)
     """How the devices of a mode are named, before the number; `tun` where it says nothing."""
+    impassable: Callable[[TunnelIntent], Mapping[Passenger, str]] = _everything_passes
+    """What a tunnel as declared does not let through that a routing daemon may need, each with the reason."""

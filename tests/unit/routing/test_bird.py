@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import EnvironmentBroken
-from lab.routing import Peer, RouterPlan, SessionState, daemons
+from lab.routing import AdjacencyState, HearsayState, Peer, RouterPlan, SessionState, daemons
 from lab.routing.bird import BIRD2, BIRD3, answers
 from lab.routing.bird.control import Control, Line
 from lab.topology import Bfd, RouterIntent, Timers
@@ -98,7 +98,7 @@ def test_ospf_and_rip_speak_on_the_interfaces_of_both_tunnels() -> None:
     lines = configuration(replace(PLAN, protocol="ospf"))
     assert "protocol ospf v2 ospf4 {" in lines
     assert "protocol ospf v3 ospf6 {" in lines
-    assert lines.count('interface "tun1" { type ptp; hello 2; dead 7; };') == 2
+    assert lines.count('interface "tun1" { type ptp; hello 2; dead 7; retransmit 1; };') == 2
     lines = configuration(replace(PLAN, protocol="rip"))
     assert "protocol rip rip4 {" in lines
     assert "protocol rip ng rip6 {" in lines
@@ -208,3 +208,15 @@ def test_an_answer_is_whole_however_it_arrives(root: Path) -> None:
 def test_no_bird_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentBroken, match=r"bird does not answer \(No such file or directory\)"):
         Control(tmp_path)
+
+
+def test_neighbours_of_ospf_and_rip() -> None:
+    for version, address in ((4, "10.255.0.1"), (6, "fe80::829c:171a:acf7:d696")):
+        (neighbor,) = answers.ospf_neighbors(answer(f"ospf-neighbors{version}"))
+        assert (neighbor.address, neighbor.interface) == (ip_address(address), "tun0")
+        assert neighbor.state is AdjacencyState.FULL
+        assert neighbor.up
+    for version, address in ((4, "10.255.0.1"), (6, "fe80::a65d:e9f9:320a:4a7")):
+        (neighbor,) = answers.rip_neighbors(answer(f"rip-neighbors{version}"))
+        assert (neighbor.address, neighbor.interface) == (ip_address(address), "tun0")
+        assert neighbor.state is HearsayState.HEARD

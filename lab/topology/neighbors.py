@@ -1,0 +1,69 @@
+"""Routers that meet, over a tunnel or a link: whether they can talk to each other there."""
+
+from collections.abc import Mapping, Sequence
+
+from lab.topology.links import Wire
+from lab.topology.mistakes import Findings, quote
+from lab.topology.model import RouterIntent
+from lab.topology.nodes import Draft, below
+from lab.topology.plan import Request
+from lab.topology.vocabulary import Passenger, Vocabulary
+
+
+def check_neighbors(
+    drafts: Mapping[str, Draft],
+    wires: Sequence[Wire],
+    tunnels: Sequence[Request],
+    vocabulary: Vocabulary,
+    findings: Findings,
+) -> None:
+    """Check that both ends speak the same, and that what lies between carries it."""
+    for wire in wires:
+        if wire.intent.peering and len(wire.ends) == 2:
+            one, other = (drafts.get(end.node) for end in wire.ends)
+            if one is not None and other is not None:
+                _check_language(one, other, findings)
+    for tunnel in tunnels:
+        client, server = drafts[tunnel.client], drafts[tunnel.server]
+        if not _check_language(client, server, findings) or client.node.intent.router is None:
+            continue
+        missing = vocabulary.impassable(tunnel.intent)
+        for passenger, why in _needs(client.node.intent.router).items():
+            if passenger in missing:
+                findings.add(below(tunnel.tree, ("mode",)), f"{why}, which do not pass here", missing[passenger])
+
+
+def _check_language(one: Draft, other: Draft, findings: Findings) -> bool:
+    """Whether two nodes with routers speak the same; false where one has none."""
+    here, there = one.node.intent.router, other.node.intent.router
+    if here is None or there is None or one.router is None:
+        return False
+    for key, mine, theirs in (
+        ("protocol", here.protocol, there.protocol),
+        ("sessions", here.sessions, there.sessions),
+    ):
+        if mine != theirs:
+            what = f"{quote(one.name)} has {mine!r} here, and its neighbour {quote(other.name)} has {theirs!r}"
+            findings.add(below(one.router, (key,)), what)
+            return False
+    return True
+
+
+def _needs(router: RouterIntent) -> dict[Passenger, str]:
+    """What a router's packets are, each with the words for it."""
+    if router.protocol == "ospf":
+        return {
+            "multicast": "OSPF greets its neighbours with packets to 224.0.0.5 and ff02::5",
+            "link-local": "OSPFv3 sends packets from link-local addresses",
+        }
+    if router.protocol == "rip":
+        return {
+            "multicast": "RIP sends packets to 224.0.0.9 and ff02::9",
+            "link-local": "RIPng sends packets from link-local addresses",
+        }
+    if router.sessions == "unnumbered":
+        return {
+            "multicast": "unnumbered BGP finds its neighbour by router advertisements to ff02::1",
+            "link-local": "unnumbered BGP sends packets from link-local addresses",
+        }
+    return {}

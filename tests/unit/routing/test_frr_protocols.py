@@ -1,0 +1,158 @@
+"""FRR's OSPF and RIP, and what BGP says beyond the article: configurations, and what answers mean."""
+
+import json
+from dataclasses import replace
+from ipaddress import IPv4Address, ip_address, ip_network
+from pathlib import Path
+
+import pytest
+
+from lab.routing import AdjacencyState, HearsayState, Peer, RouterPlan
+from lab.routing.frr import Frr
+from lab.routing.frr.bgp import _neighbor
+from lab.routing.frr.ospf import read_ospf, read_ospf6, read_prefix_list
+from lab.routing.frr.rip import read_own, read_status
+from lab.routing.frr.speaker import read_zebra
+from lab.topology import RoutingProtocol, Timers
+
+DATA = Path(__file__).parents[2] / "data" / "frr"
+"""Answers of FRR 10.3 at `hq`, with BIRD at the other end of the tunnel."""
+
+PLAN = RouterPlan(
+    node="hub",
+    daemon="frr",
+    asn=None,
+    router_id=IPv4Address("192.0.2.1"),
+    networks=(ip_network("10.1.0.0/24"), ip_network("2001:db8:1::/64")),
+    timers=Timers(keepalive=2, hold=7, connect=5),
+    bfd=None,
+    peers=(
+        Peer("a", ip_address("10.255.0.2"), None, "tun0", ("ipv4",)),
+        Peer("a", None, None, "tun0", ("ipv6",)),
+    ),
+    protocol="ospf",
+)
+BGP = replace(PLAN, protocol="bgp", asn=65001)
+
+
+def files(plan: RouterPlan) -> dict[str, list[str]]:
+    return {f.path.name: [line.strip() for line in f.content.splitlines()] for f in Frr().render(plan)}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "daemons"), [("bgp", {"bgpd"}), ("ospf", {"ospfd", "ospf6d"}), ("rip", {"ripd", "ripngd"})]
+)
+def test_only_what_is_spoken_is_started(protocol: RoutingProtocol, daemons: set[str]) -> None:
+    lines = files(replace(BGP, protocol=protocol))["daemons"]
+    assert {line.partition("=")[0] for line in lines if line.endswith("=yes")} == {*daemons, "vtysh_enable"}
+
+
+def test_ospf_is_point_to_point_and_originates_what_is_listed() -> None:
+    lines = files(PLAN)["frr.conf"]
+    assert lines.count("interface tun0") == 1, "both families share it"
+    for line in (
+        "ip ospf network point-to-point",
+        "ipv6 ospf6 network point-to-point",
+        "ip ospf hello-interval 2",
+        "ipv6 ospf6 dead-interval 7",
+        "ospf router-id 192.0.2.1",
+        "ip prefix-list ORIGINATED permit 10.1.0.0/24",
+        "ipv6 route 2001:db8:1::/64 Null0",
+        "redistribute static route-map ORIGINATED-4",
+    ):
+        assert line in lines
+    assert not any("bgp" in line for line in lines)
+
+
+def test_rip_speaks_on_the_tunnel() -> None:
+    lines = files(replace(PLAN, protocol="rip"))["frr.conf"]
+    assert lines.count("network tun0") == 2
+    assert {"route 10.1.0.0/24", "route 2001:db8:1::/64"} <= set(lines)
+
+
+def test_every_prefix_that_covers_the_tunnels_server_is_denied() -> None:
+    peer = Peer("hq", ip_address("10.255.0.1"), 65002, "tun0", server=ip_address("198.51.100.1"))
+    lines = files(replace(BGP, peers=(peer,)))["frr.conf"]
+    denied = [ip_network(line.split()[-1]) for line in lines if line.startswith("ip prefix-list BEYOND-tun0 deny ")]
+    assert {network.prefixlen for network in denied} == set(range(33))
+    assert all(ip_address("198.51.100.1") in network for network in denied)
+    assert "ip prefix-list BEYOND-tun0 permit any" in lines
+    assert lines.count("neighbor 10.255.0.1 prefix-list BEYOND-tun0 in") == 1
+    unguarded = files(replace(BGP, peers=(replace(peer, server=None),)))["frr.conf"]
+    assert not any("prefix-list" in line for line in unguarded)
+
+
+def test_each_family_may_have_its_session_and_the_same_as_its_own_next_hop() -> None:
+    peers = (
+        Peer("a", ip_address("10.255.0.2"), 65001, "tun0", ("ipv4",)),
+        Peer("a", ip_address("2001:db8:ff::2"), 65001, "tun0", ("ipv6",)),
+    )
+    lines = files(replace(BGP, peers=peers))["frr.conf"]
+    assert [line for line in lines if line.endswith(" activate")] == [
+        "neighbor 10.255.0.2 activate",
+        "neighbor 2001:db8:ff::2 activate",
+    ]
+    assert len([line for line in lines if line.endswith(" next-hop-self")]) == 2
+
+
+def test_a_neighbour_without_an_address_is_its_interface() -> None:
+    lines = files(replace(BGP, peers=(Peer("a", None, 65002, "tun0"),)))["frr.conf"]
+    assert "neighbor tun0 interface v6only remote-as 65002" in lines
+    assert lines.count("neighbor tun0 activate") == 2
+    unknown = _neighbor("tun0", {"remoteAs": 65002, "bgpState": "Idle", "bgpNeighborAddr": "none"})
+    assert (unknown.address, unknown.interface) == (None, "tun0")
+    found = _neighbor("tun0", {"remoteAs": 65002, "bgpState": "Connect", "bgpNeighborAddr": "fe80::1"})
+    assert Peer("a", None, 65002, "tun0").is_seen_as(found)
+    assert Peer("a", None, 65002, "tun0").is_seen_as(unknown)
+    assert not Peer("a", None, 65002, "tun1").is_seen_as(found)
+
+
+# --- answers -----------------------------------------------------------------------------------------------
+
+
+def test_adjacencies_of_both_versions_of_ospf() -> None:
+    (second,) = read_ospf(json.loads((DATA / "ospf-neighbors.json").read_text()))
+    (third,) = read_ospf6(json.loads((DATA / "ospf6-neighbors.json").read_text()))
+    assert (second.address, second.interface) == (ip_address("10.255.0.2"), "tun0")
+    assert (third.address, third.interface) == (None, "tun0")
+    assert second.state is third.state is AdjacencyState.FULL
+    assert third.uptime == 6.0
+    ipv4, ipv6 = PLAN.peers
+    assert [ipv4.is_seen_as(n) for n in (second, third)] == [True, False]
+    assert [ipv6.is_seen_as(n) for n in (second, third)] == [False, True]
+
+
+def test_neighbours_of_both_versions_of_rip() -> None:
+    def text(name: str) -> str:
+        return (DATA / f"{name}.txt").read_text()
+
+    (second,) = read_status(text("rip-status"), text("rip"))
+    (next_generation,) = read_status(text("ripng-status"), text("ripng"))
+    assert second.address == ip_address("10.255.0.2")
+    assert next_generation.address is not None
+    assert next_generation.address.is_link_local
+    assert next_generation.interface == "tun0", "the table knows"
+    assert second.state is next_generation.state is HearsayState.HEARD
+    assert (read_own(text("rip")), read_own(text("ripng"))) == (
+        [ip_network("10.1.0.0/24")],
+        [ip_network("2001:db8:1::/64")],
+    )
+
+
+def test_zebras_table_has_what_ospf_learnt() -> None:
+    rib = read_zebra(json.loads((DATA / "zebra-ospf-ipv4.json").read_text()), ("ospf",))
+    (path,) = rib[ip_network("10.2.0.0/24")]
+    assert path.next_hops == (ip_address("10.255.0.2"),)
+    assert path.best
+    assert ip_network("10.1.0.0/24") not in rib
+
+
+def test_what_a_configuration_originates() -> None:
+    text = (
+        "ip prefix-list ORIGINATED seq 1 deny 255.255.255.255/32\n"
+        "ip prefix-list ORIGINATED seq 6 permit 10.1.0.0/24\n"
+        "ipv6 prefix-list ORIGINATED seq 6 permit 2001:db8:1::/64\n"
+        "ip prefix-list OTHER seq 5 permit 10.9.0.0/24\n"
+    )
+    assert read_prefix_list(text, "ipv4") == [ip_network("10.1.0.0/24")]
+    assert read_prefix_list(text, "ipv6") == [ip_network("2001:db8:1::/64")]
