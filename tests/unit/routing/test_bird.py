@@ -98,7 +98,7 @@ def test_ospf_and_rip_speak_on_the_interfaces_of_both_tunnels() -> None:
     lines = configuration(replace(PLAN, protocol="ospf"))
     assert "protocol ospf v2 ospf4 {" in lines
     assert "protocol ospf v3 ospf6 {" in lines
-    assert lines.count('interface "tun1" { type ptp; hello 2; dead 7; retransmit 1; };') == 2
+    assert lines.count('interface "tun1" { type ptp; hello 2; dead 7; retransmit 2; };') == 2
     lines = configuration(replace(PLAN, protocol="rip"))
     assert "protocol rip rip4 {" in lines
     assert "protocol rip ng rip6 {" in lines
