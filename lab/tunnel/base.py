@@ -80,5 +80,18 @@ class Mode:
         return files
 
 
+class ManyClients(Mode):
+    """A mode whose server process serves several tunnels: what each client gets lies in a file of its name."""
+
+    handed_out: ClassVar[str] = "parts/addresses-of-client.j2"
+    """The template of what the server hands out to a tunnel's client: its addresses."""
+
+    def more(self, process: Process, options: Any, identity: Identity, render: Render) -> Sequence[RenderedFile]:
+        """The server's file for this tunnel's client."""
+        if process.end == "client":
+            return []
+        return [RenderedFile(process.files / "clients" / identity.client.common_name, render(self.handed_out))]
+
+
 def _secret(process: Process, name: str, content: str) -> RenderedFile:
     return RenderedFile(process.files / name, content, mode=0o600)

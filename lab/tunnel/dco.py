@@ -6,14 +6,12 @@ and falls back to userspace, silently but for the log, at options that the kerne
 these (openvpn(8), "Data Channel Offload").
 """
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
-from lab.files import RenderedFile
-from lab.tunnel.base import Mode, Render
-from lab.tunnel.mode import Identity, Process, Traits
+from lab.tunnel.base import ManyClients
+from lab.tunnel.mode import Traits
 from lab.tunnel.options import TlsOptions
 
 AeadCipher = Annotated[str, Field(pattern=r"^\??(AES-(128|192|256)-GCM|CHACHA20-POLY1305)$")]
@@ -26,20 +24,13 @@ class Options(TlsOptions):
     """The kernel does only ciphers that authenticate."""
 
 
-class Dco(Mode):
+class Dco(ManyClients):
     """See the module."""
 
     name = "dco"
     summary = "the kernel's ovpn device in server mode: one process for many clients, no iroute, no multicast"
     traits = Traits(clients_per_process=None, multicast=False, openvpn=("2.7",), kernel="ovpn")
     options = Options
-
-    def more(self, process: Process, options: Any, identity: Identity, render: Render) -> Sequence[RenderedFile]:
-        """What the server hands out to this tunnel's client: its addresses."""
-        if process.end == "client":
-            return []
-        name = identity.client.common_name
-        return [RenderedFile(process.files / "clients" / name, render("parts/addresses-of-client.j2"))]
 
 
 MODE = Dco()

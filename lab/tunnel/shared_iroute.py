@@ -4,13 +4,13 @@ OpenVPN's inner table holds one client for a network, and the last that claims i
 Every tunnel is up, every BGP session stands, and the traffic of all goes to the client that connected last.
 """
 
+from lab.tunnel.base import ManyClients
 from lab.tunnel.mode import Traits
 from lab.tunnel.options import TlsOptions
-from lab.tunnel.tap import Tap
 
 
-class SharedIroute(Tap):
-    """See the module; a shared server process like a switch's, but with `dev tun`."""
+class SharedIroute(ManyClients):
+    """See the module."""
 
     name = "shared-iroute"
     summary = "one server process whose clients all claim every network: to see what goes wrong, not to use"
