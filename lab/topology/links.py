@@ -1,7 +1,7 @@
 """Links: brief and extended, as far as one link can be judged alone."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Final
@@ -30,6 +30,8 @@ LEAST_MTU = 68
 LEAST_MTU_IPV6 = 1280
 """Octets that every link must carry in one piece (RFC 791, RFC 8200)."""
 LARGEST_MTU = 65535
+
+_UDP_VXLAN_ETHERNET = 8 + 8 + 14
 
 _MAC = re.compile(r"([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
 
@@ -114,9 +116,11 @@ class _Reader:
         if not kind:
             for family in FAMILIES:
                 self._brief_addresses(tree, family, ends)
-        wire = Wire(kind or "veth", tree, ends, self._mtu(tree, ends), self._intent(tree))
+        intent = self._intent(tree)
+        wire = Wire(kind or "veth", tree, ends, self._mtu(tree, ends, _default_mtu(intent)), intent)
         if wire.kind == "dummy" and wire.intent.peering:
             self.findings.add(tree.entries["vars"], "'peering' needs a link with two ends")
+        self._check_encapsulation(wire)
         return wire
 
     def _kind(self, tree: Table) -> str | None:
@@ -252,19 +256,19 @@ class _Reader:
             return
         end.addresses[family] = (address, tree)
 
-    def _mtu(self, tree: Table, ends: list[End]) -> int:
+    def _mtu(self, tree: Table, ends: list[End], default: int) -> int:
         given = tree.entries.get("mtu")
         # containerlab takes 0 for a link without an MTU of its own.
         if given is None or is_null(given) or (isinstance(given, Scalar) and given.text == "0"):
-            return DEFAULT_MTU
+            return default
         try:
             mtu: int = take(given, int, self.findings)
         except Wrong:
-            return DEFAULT_MTU
+            return default
         if not LEAST_MTU <= mtu <= LARGEST_MTU:
             what = f"an MTU lies between {LEAST_MTU} and {LARGEST_MTU} octets, {mtu} does not"
             self.findings.add(given, what)
-            return DEFAULT_MTU
+            return default
         if mtu < LEAST_MTU_IPV6 and any("ipv6" in end.addresses for end in ends):
             what = f"IPv6 needs an MTU of {LEAST_MTU_IPV6} octets or more, this link has {mtu}"
             self.findings.add(given, what)
@@ -279,6 +283,39 @@ class _Reader:
         except Wrong:
             return LinkIntent()
         return intent
+
+    def _check_encapsulation(self, wire: Wire) -> None:
+        encapsulation = wire.intent.encapsulation
+        if encapsulation is None:
+            return
+        at = wire.tree.entries["vars"] if isinstance(wire.tree, Table) else wire.tree
+        outer = encapsulation.outer
+        if wire.kind == "dummy":
+            self.findings.add(at, "'encapsulation' needs a link with two ends")
+        elif len(outer) != 2 or outer[0].version != outer[1].version or outer[0] == outer[1]:
+            what = "'outer' of an encapsulation are two addresses of one family, the first and the second node's"
+            self.findings.add(at, what)
+
+
+def _default_mtu(intent: LinkIntent) -> int:
+    """A wire has containerlab's default; a kernel tunnel what its headers leave of Ethernet's (RFC 7348)."""
+    if intent.encapsulation is None:
+        return DEFAULT_MTU
+    ipv6 = any(address.version == 6 for address in intent.encapsulation.outer)
+    return 1500 - (40 if ipv6 else 20) - _UDP_VXLAN_ETHERNET
+
+
+def check_encapsulations(wires: Sequence[Wire], findings: Findings) -> None:
+    """Check that each kernel tunnel runs between addresses which its nodes have on links."""
+    addresses = {(end.node, a.ip) for wire in wires for end in wire.ends for a, _ in end.addresses.values()}
+    for wire in wires:
+        outers = wire.intent.encapsulation.outer if wire.intent.encapsulation else ()
+        if len(outers) != len(wire.ends) or not isinstance(wire.tree, Table):
+            continue
+        for end, outer in zip(wire.ends, outers, strict=True):
+            if (end.node, outer) not in addresses:
+                what = f"{quote(end.node)} has no link with the address {outer} that its end of the encapsulation names"
+                findings.add(wire.tree.entries["vars"], what)
 
 
 def check_ends(wires: list[Wire], nodes: Mapping[str, str], findings: Findings) -> None:

@@ -177,11 +177,21 @@ class Node(Frozen):
 # --- links -------------------------------------------------------------------------------------------------
 
 
+class Encapsulation(Frozen):
+    """A kernel tunnel in the place of a wire: what an OpenVPN tunnel can be compared with."""
+
+    kind: Literal["vxlan"]
+    outer: tuple[Address, ...]
+    """The two nodes' addresses on other links, between which it runs; in the order of the endpoints."""
+
+
 class LinkIntent(Frozen):
     """What the lab reads from a link's `vars`."""
 
     peering: bool = False
     """Routers at both ends peer over the link's own addresses, as over a tunnel's."""
+    encapsulation: Encapsulation | None = None
+    """The link is no wire but a kernel tunnel. containerlab, which does not know of it, lays a wire."""
 
 
 class Endpoint(Frozen):

@@ -12,7 +12,7 @@ from lab.topology.addresses import Use, check_uses
 from lab.topology.definitions import read_definitions
 from lab.topology.envsubst import Expanded, SubstitutionError, expand, verbatim
 from lab.topology.keys import TOP_KEYS, TOP_REFUSED, TOPOLOGY_KEYS
-from lab.topology.links import FAMILIES, Wire, check_ends, read_links
+from lab.topology.links import FAMILIES, Wire, check_encapsulations, check_ends, read_links
 from lab.topology.mistakes import Findings, did_you_mean, nearest, quote
 from lab.topology.model import Node, Place, Prefix, Topology
 from lab.topology.names import objection_to_name
@@ -232,6 +232,7 @@ def _check_together(
     check_uses(uses, findings)
     check_routes(drafts, wires, findings)
     check_peerings(drafts, wires, findings)
+    check_encapsulations(wires, findings)
     check_neighbors(drafts, wires, tunnels, vocabulary, findings)
     check_router_ids(drafts, findings)
     plan.allot(tunnels, [use.interface.network for use in uses], _routed(drafts), findings)

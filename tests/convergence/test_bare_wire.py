@@ -1,14 +1,27 @@
-"""The same routers without OpenVPN: peering over a link, and BFD as a topology asks for it."""
+"""The same routers without OpenVPN: peering over a wire or a kernel tunnel, and BFD as a topology asks for it."""
 
 import json
+from typing import Any
 
 import pytest
+from scapy.layers.inet import UDP
 
 from lab.expect import Expectation, wait_for
 from lab.lab import Lab
 from lab.topology import Family
 
 pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology("bare-wire.clab.yml")]
+
+
+@pytest.mark.topology("vxlan.clab.yml")
+def test_routers_peer_over_a_kernel_tunnel(lab: Lab, family: Family) -> None:
+    r1, r2 = lab.router("r1"), lab.router("r2")
+    prefix = lab.free_prefix(family)
+    with r2.capture("eth1") as outer:
+        with r1.announced(prefix):
+            r2.expect_route(prefix, via="vx0")
+        outer.expect("a packet of VXLAN", lambda packet: _port(packet.decode()) == 4789)
+    r2.expect_no_route(prefix)
 
 
 def test_routers_peer_over_a_marked_link(lab: Lab, family: Family) -> None:
@@ -38,3 +51,7 @@ def test_bfd_watches_the_session(lab: Lab) -> None:
     assert peer["peer"] == "192.0.2.2"
     assert peer["receive-interval"] == peer["transmit-interval"] == 300
     assert peer["detect-multiplier"] == 3
+
+
+def _port(frame: Any) -> int | None:
+    return int(frame[UDP].dport) if UDP in frame else None

@@ -128,6 +128,7 @@ topology:
         {node: br, interface: p1}], mtu: 1400}
     - {endpoints: ["n2:eth1", "br:p2"], ipv4: [192.0.2.2/24], ipv6: ["2001:db8::2/64"]}
     - {endpoints: ["n1:eth2", "n2:eth2"], vars: {peering: true}, ipv6: ["fe80::1/64", "fe80::2/64"]}
+    - {endpoints: ["n1:vx0", "n2:vx0"], vars: {encapsulation: {kind: vxlan, outer: ["2001:db8::1", "2001:db8::2"]}}}
     - {type: dummy, endpoint: {node: n2, interface: lo1, ipv4: 198.51.100.1/32}}
 """
 
@@ -140,7 +141,7 @@ def test_every_key_survives_the_round_trip(load: Callable[..., Topology], schema
     assert node.exec == ("echo n1 __clabDir__", "two\nlines")
     assert node.tmpfs == ("/run:size=1M", "/tmp")
     assert (node.cmd, node.user, node.cpu) == ("null", "0", 0.5)
-    assert [link.mtu for link in topology.links] == [1400, 9500, 9500, 9500]
+    assert [link.mtu for link in topology.links] == [1400, 9500, 9500, 1430, 9500]
     text = dump(topology)
     again = load(text)
     assert again == topology

@@ -153,6 +153,12 @@ LINK = [
     ("mtu: 1279, ipv6: ['2001:db8::1/64']", "IPv6 needs an MTU of 1280 octets or more, this link has 1279"),
     ("vars: {peerin: true}", "unknown key 'peerin'; did you mean 'peering'?"),
     ("vars: {peering: maybe}", "'maybe' is not true or false"),
+    ("vars: {encapsulation: {kind: vxlon, outer: []}}", "'vxlon' is not 'vxlan'"),
+    ("vars: {encapsulation: {kind: vxlan, outer: [192.0.2.9]}}", "'outer' of an encapsulation are two addresses"),
+    (
+        "ipv4: [192.0.2.129/25, 192.0.2.130/25], vars: {encapsulation: {kind: vxlan, outer: [10.9.9.9, 192.0.2.130]}}",
+        "'a' has no link with the address 10.9.9.9 that its end of the encapsulation names",
+    ),
     ("labels: {a: b}", "the lab does not support 'labels' here: it keeps no labels of links"),
     ("type: macvlan", "the lab does not support links of type 'macvlan': no wire leaves the lab"),
     ("type: vet", "unknown link type 'vet'; did you mean 'veth'?"),
@@ -209,6 +215,10 @@ EXTENDED = [
     ("{type: veth, endpoints: [{node: a, interface: e2, mac: x}, {node: b, interface: e2}]}", "'x' is no MAC"),
     ("{type: dummy, endpoint: {node: a, interface: d, mac: '01:00:00:00:00:01'}}", "is a group address"),
     ("{type: dummy, endpoint: {node: a, interface: d}, vars: {peering: yes}}", "'peering' needs a link with two"),
+    (
+        "{type: dummy, endpoint: {node: a, interface: d}, vars: {encapsulation: {kind: vxlan, outer: []}}}",
+        "'encapsulation' needs a link with two",
+    ),
     ("{type: dummy}", "the key 'endpoint' is missing"),
     ("{type: veth, ipv4: [], endpoints: [{node: a, interface: e2}, {node: b, interface: e2}]}", "'ipv4' here"),
 ]
