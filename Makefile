@@ -3,12 +3,14 @@
 #   PYTHON          the interpreter that .venv is made with (python3)
 #   TOPOLOGY        the lab that lab-up deploys (topologies/article.clab.yml)
 #   ARGS            more options for pytest, for example ARGS="-k mtu"
+#   WORKERS         processes that run tests side by side (auto: one for each core, but no more than 4); 0 is none
 #   DOCKER_HOST     the Docker engine to use, if it is not the system's
 #   LAB_NO_INSTALL  1 forbids to install anything with apt
 
 PYTHON ?= python3
 TOPOLOGY ?= topologies/article.clab.yml
 ARGS ?=
+WORKERS ?= auto
 
 VENV := .venv
 INSTALLED := $(VENV)/installed
@@ -18,6 +20,9 @@ ARTEFACTS := artefacts
 ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
 LAB := $(ROOT) $(VENV)/bin/lab
 PYTEST := $(ROOT) $(VENV)/bin/pytest --lab-artefacts=$(ARTEFACTS)
+# The tests of a file share labs and so stay together. Each worker keeps up to three labs in memory: four workers are
+# enough.
+SIDE_BY_SIDE := -n $(WORKERS) --maxprocesses=4 --dist=loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help lab-up lab-down lab-status test convergence bench lint clean may-be-root prepared
@@ -35,7 +40,7 @@ lab-status: may-be-root $(INSTALLED) ## Show what runs
 	@$(LAB) status
 
 test: prepared ## Run every test that this machine can run
-	@$(PYTEST) --junitxml=$(ARTEFACTS)/junit.xml $(ARGS)
+	@$(PYTEST) $(SIDE_BY_SIDE) --junitxml=$(ARTEFACTS)/junit.xml $(ARGS)
 
 convergence: prepared ## Run the experiment alone: do routes and traffic converge over the tunnel?
 	@$(PYTEST) -m convergence $(ARGS)

@@ -160,7 +160,7 @@ def as_markdown(findings: Sequence[Finding]) -> str:
 
 
 def by_claim(findings: Sequence[Finding]) -> list[list[Finding]]:
-    """The findings of each claim together, one per version of OpenVPN, in the order in which they were tested."""
+    """The findings of each claim together, one per version of OpenVPN, in the order of the findings."""
     groups: dict[str, list[Finding]] = {}
     for finding in findings:
         groups.setdefault(finding.test, []).append(finding)

@@ -84,20 +84,23 @@ class _Collector:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._rows: list[object] = []
+        self._found: list[tuple[tuple[str, int, str], object]] = []
+        """Each finding with the place of its test."""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take a finding out of a report."""
         if report.when == "call":
+            file, line, _ = report.location
             for name, value in report.user_properties:
                 if name == _PROPERTY and isinstance(value, list):
-                    self._rows.extend(value)
+                    self._found += [((file, line or 0, report.nodeid), row) for row in value]
 
     def pytest_sessionfinish(self) -> None:
-        """Write claims.json and claims.md."""
+        """Write claims.json and claims.md, in the order of the tests' files: workers finish in any order."""
         from lab.claims import as_json, as_markdown, from_json
 
-        findings = from_json(json.dumps(self._rows))
+        rows = [row for _, row in sorted(self._found, key=lambda found: found[0])]
+        findings = from_json(json.dumps(rows))
         self._directory.mkdir(parents=True, exist_ok=True)
         (self._directory / "claims.json").write_text(as_json(findings))
         (self._directory / "claims.md").write_text(as_markdown(findings))

@@ -52,7 +52,17 @@ def test_a_later_process_with_the_same_id_is_another() -> None:
     assert not owner.is_alive(f"{pid}-{int(started) - 1}")
 
 
-@pytest.mark.parametrize("name", ["", "-", "somebody", "somebody-1", f"{os.getpid()}", f"{os.getpid()}-"])
+NOBODY = {
+    "nothing": "",
+    "no-id": "-",
+    "a-word": "somebody",
+    "a-word-and-a-time": "somebody-1",
+    "no-time": f"{os.getpid()}",
+    "an-empty-time": f"{os.getpid()}-",
+}
+
+
+@pytest.mark.parametrize("name", NOBODY.values(), ids=NOBODY)
 def test_what_names_no_process_is_not_alive(name: str) -> None:
     assert not owner.is_alive(name)
 
