@@ -12,12 +12,12 @@ from pydantic import Field
 
 from lab.tunnel.base import ManyClients
 from lab.tunnel.mode import Traits
-from lab.tunnel.options import TlsOptions
+from lab.tunnel.options import ServerOptions
 
 AeadCipher = Annotated[str, Field(pattern=r"^\??(AES-(128|192|256)-GCM|CHACHA20-POLY1305)$")]
 
 
-class Options(TlsOptions):
+class Options(ServerOptions):
     """What `options` of a tunnel in this mode may say."""
 
     data_ciphers: tuple[AeadCipher, ...] = Field(("AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305"), min_length=1)

@@ -11,10 +11,10 @@ from lab.files import RenderedFile, templates
 from lab.topology import Family
 from lab.tunnel.base import Mode, Render
 from lab.tunnel.mode import Identity, Process, Traits
-from lab.tunnel.options import Seconds, TlsOptions
+from lab.tunnel.options import Seconds, ServerOptions
 
 
-class Options(TlsOptions):
+class Options(ServerOptions):
     """What `options` of a tunnel in this mode may say."""
 
     hand_out: Literal["client-connect", "client-config-dir"] = "client-connect"

@@ -57,6 +57,15 @@ class TlsOptions(Options):
         return self
 
 
+class ServerOptions(TlsOptions):
+    """What every mode understands whose server counts its clients: OpenVPN's `mode server`."""
+
+    max_clients: int | None = Field(None, ge=1, le=65535)
+    """A client beyond that number is not let in; a session that its client left behind is counted until it ends."""
+    duplicate_cn: bool = False
+    """A second client with the certificate of one that is connected stands beside it, and does not take its place."""
+
+
 def objections(mode: str, options: type[Options], given: Mapping[str, Any]) -> Sequence[Objection]:
     """What is wrong with the options that a tunnel gives; nothing where a mode can take them."""
     try:

@@ -6,7 +6,7 @@ Every tunnel is up, every BGP session stands, and the traffic of all goes to the
 
 from lab.tunnel.base import ManyClients
 from lab.tunnel.mode import Traits
-from lab.tunnel.options import TlsOptions
+from lab.tunnel.options import ServerOptions
 
 
 class SharedIroute(ManyClients):
@@ -15,7 +15,7 @@ class SharedIroute(ManyClients):
     name = "shared-iroute"
     summary = "one server process whose clients all claim every network: to see what goes wrong, not to use"
     traits = Traits(needs_iroute=True, clients_per_process=None, deprecated="the last client takes all traffic")
-    options = TlsOptions
+    options = ServerOptions
     handed_out = "shared-iroute.handed-out.j2"
 
 

@@ -6,7 +6,7 @@ daemon decides passes without `iroute`, from client to client too (openvpn(8), `
 
 from lab.tunnel.base import ManyClients
 from lab.tunnel.mode import Traits
-from lab.tunnel.options import TlsOptions
+from lab.tunnel.options import ServerOptions
 
 
 class Tap(ManyClients):
@@ -15,7 +15,7 @@ class Tap(ManyClients):
     name = "tap"
     summary = "dev tap in mode server: a switch that learns MACs, one process for many clients, no iroute"
     traits = Traits(device="tap", clients_per_process=None)
-    options = TlsOptions
+    options = ServerOptions
 
 
 MODE = Tap()
