@@ -21,7 +21,13 @@ def vocabulary() -> Vocabulary:
         many_clients=[name for name, mode in modes().items() if mode.traits.clients_per_process != 1],
         devices={name: mode.traits.device for name, mode in modes().items()},
         impassable=_impassable,
+        room=_room,
     )
+
+
+def _room(tunnel: TunnelIntent) -> int | None:
+    said = tunnel.options.get("max-clients")
+    return said if isinstance(said, int) else None  # what is no number is the mode's own to refuse
 
 
 def _impassable(tunnel: TunnelIntent) -> dict[Passenger, str]:

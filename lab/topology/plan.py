@@ -155,6 +155,10 @@ def _share(wanted: Sequence[Request], vocabulary: Vocabulary, findings: Findings
         if intent.options != first.intent.options:
             what = f"the tunnels of one server process have the same options, {others}"
             findings.add(below(request.tree, ("options",)), what, "or give one of them another 'port'")
+        room = vocabulary.room(intent)
+        if room is not None and len(share.members) > room:
+            what = f"that server process has room for {room}, and this is one more"
+            findings.add(below(request.tree, ("options", "max-clients")), what, "or give it another 'port'")
 
 
 def _number_ports(wanted: Sequence[Request], findings: Findings) -> None:

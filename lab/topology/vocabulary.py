@@ -21,6 +21,10 @@ Passenger = Literal["multicast", "link-local"]
 """Packets to multicast groups; packets from and to IPv6 link-local addresses."""
 
 
+def _no_limit(_: TunnelIntent) -> int | None:
+    return None
+
+
 def _everything_passes(_: TunnelIntent) -> Mapping[Passenger, str]:
     return {}
 
@@ -43,3 +47,5 @@ class Vocabulary:
     """How the devices of a mode are named, before the number; `tun` where it says nothing."""
     impassable: Callable[[TunnelIntent], Mapping[Passenger, str]] = _everything_passes
     """What a tunnel as declared does not let through that a routing daemon may need, each with the reason."""
+    room: Callable[[TunnelIntent], int | None] = _no_limit
+    """How many clients the server process of a tunnel as declared lets in; None where nothing limits them."""

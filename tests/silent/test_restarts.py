@@ -10,18 +10,19 @@ from ipaddress import ip_network
 import pytest
 
 from lab.claims import Claim
-from lab.expect import Expectation, wait_for
 from lab.lab import Lab
-from lab.router import FAMILIES
 from lab.topology import Prefix
-from lab.tunnel import OpenVpn, RunningTunnel, TunnelStatus
-from tests.convergence.checks import expect_control_plane, expect_log, expect_passes
+from lab.tunnel import OpenVpn, RunningTunnel
+from tests.convergence.checks import expect_log
 from tests.convergence.conftest import Site
+from tests.silent.sessions import TAKES_OVER, expect_all_back, expect_new_session, named_clients
+from tests.silent.underlay import Underlay
 
 pytestmark = pytest.mark.docker
 
 article = pytest.mark.topology("article")
-over_udp = pytest.mark.topology("article", tunnel={"transport": "udp"})
+over_udp = pytest.mark.topology("narrow.clab.yml", tunnel={"transport": "udp"})
+over_tcp = pytest.mark.topology("narrow.clab.yml", tunnel={"transport": "tcp"})
 
 
 @article
@@ -66,12 +67,38 @@ def test_a_quick_reconnect_takes_the_old_sessions_place(lab: Lab, hq: Site, bran
     # Over UDP nobody tells the server: it waits for twice the timeout of `keepalive`.
     assert named_clients(tunnel) == [before.client_id]
     tunnel.client.start()
-    line = expect_log(tunnel.server, "will cause previous active sessions by this client to be dropped", size)
+    line = expect_log(tunnel.server, TAKES_OVER, size)
     claim.log_line(tunnel.server, line)
     after = expect_new_session(tunnel, before)
     assert named_clients(tunnel) == [after.client_id]
     assert after.server_pid == before.server_pid
     expect_all_back(lab, hq, branch)
+    claim.rib_entry(hq.router, branch.router.plan.networks[0])
+    claim.holds()
+
+
+@over_tcp
+@pytest.mark.claims(
+    "a client that comes back over TCP before its old connection has ended at the server has its traffic at once"
+)
+def test_a_quick_reconnect_over_tcp(lab: Lab, hq: Site, branch: Site, underlay: Underlay, claim: Claim) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    before, size = tunnel.status(), tunnel.server.log_size()
+    tunnel.client.stop("KILL")  # the control: the kernel of a process that dies tells the server
+    claim.log_line(tunnel.server, expect_log(tunnel.server, "Connection reset, restarting", size))
+    tunnel.client.start()
+    after = expect_new_session(tunnel, before)
+    assert not tunnel.server.log_lines(TAKES_OVER, since=size)
+
+    size = tunnel.server.log_size()
+    with underlay.losing(after.real_address):
+        tunnel.client.stop("KILL")
+        assert named_clients(tunnel) == [after.client_id]
+        tunnel.client.start()
+        claim.log_line(tunnel.server, expect_log(tunnel.server, TAKES_OVER, size))
+        last = expect_new_session(tunnel, after)
+        assert named_clients(tunnel) == [last.client_id]
+        expect_all_back(lab, hq, branch)
     claim.rib_entry(hq.router, branch.router.plan.networks[0])
     claim.holds()
 
@@ -89,28 +116,6 @@ def restart(tunnel: RunningTunnel, process: OpenVpn, claim: Claim) -> float:
     return since
 
 
-def expect_new_session(tunnel: RunningTunnel, before: TunnelStatus) -> TunnelStatus:
-    def new(status: TunnelStatus) -> bool:
-        return (status.client_id, status.real_address) != (before.client_id, before.real_address)
-
-    return wait_for(
-        Expectation(
-            what="another session of the client",
-            node=tunnel.tunnel.server,
-            look=tunnel.status,
-            met=new,
-            logs=tunnel.server.log,
-        ),
-        within=60,
-    )
-
-
-def expect_all_back(lab: Lab, hq: Site, branch: Site) -> None:
-    expect_control_plane(lab, hq, branch)
-    for family in FAMILIES:
-        expect_passes(hq, branch, family)
-
-
 def peer_route(tunnel: RunningTunnel, site: Site) -> Prefix:
     """The other end's inner address, which the kernel routes into the device as long as that is there."""
     at_server = site.router.name == tunnel.tunnel.server
@@ -124,9 +129,3 @@ def went(site: Site, since: float) -> set[Prefix]:
         for event in site.router.fib.events(since)
         if event.action == "delete" and site.device in event.entry.interfaces
     }
-
-
-def named_clients(tunnel: RunningTunnel) -> list[int]:
-    """The sessions that the server holds, without attempts that have no name yet."""
-    with tunnel.server.management() as server:
-        return [c.client_id for c in server.server_status().clients if c.common_name != "UNDEF"]

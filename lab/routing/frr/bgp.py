@@ -76,9 +76,16 @@ def _neighbor(name: str, facts: Mapping[str, Any]) -> Neighbor:
         uptime=facts.get("bgpTimerUpMsec", 0) / 1000 if state.up else 0.0,
         times_established=int(facts.get("connectionsEstablished", 0)),
         prefixes_received=received,
-        last_reset=str(facts.get("lastResetDueTo", "")),
+        last_reset=_reset(facts),
         interface=interface,
     )
+
+
+def _reset(facts: Mapping[str, Any]) -> str:
+    """Why a session ended last: `BGP Notification send` alone does not say what was notified."""
+    reset = str(facts.get("lastResetDueTo", ""))
+    notified = facts.get("lastNotificationReason", "") if "Notification" in reset else ""
+    return f"{reset}: {notified}" if notified else reset
 
 
 def _who(name: str, facts: Mapping[str, Any]) -> tuple[Address | None, str]:

@@ -175,6 +175,13 @@ def test_a_session_that_went_down_says_why_and_carries_nothing() -> None:
     assert neighbor.last_reset == "Peer closed the session"
 
 
+def test_a_notification_is_named() -> None:
+    down = {**facts("neighbors-down"), "lastResetDueTo": "BGP Notification send"}
+    assert _neighbor("10.255.0.1", down).last_reset == "BGP Notification send"
+    down["lastNotificationReason"] = "Hold Timer Expired"
+    assert _neighbor("10.255.0.1", down).last_reset == "BGP Notification send: Hold Timer Expired"
+
+
 def test_a_family_that_one_side_does_not_speak_is_not_carried() -> None:
     one_sided = facts("neighbors-established")
     extensions = one_sided["neighborCapabilities"]["multiprotocolExtensions"]

@@ -91,3 +91,10 @@ def test_options_of_one_process_are_the_same_for_all(tmp_path: Path) -> None:
 def test_a_node_is_a_client_of_a_process_once(tmp_path: Path) -> None:
     with pytest.raises(TopologyError, match="'spoke1' is a client of that server process already"):
         changed(tmp_path, key("transport: udp") + key("options: {keepalive: [5, 15]}") + TUNNEL, "")
+
+
+def test_no_more_tunnels_than_the_server_lets_in() -> None:
+    options = {"mode": "shared-iroute", "options": {"max-clients": 2}}
+    assert len(load("tap-hub", tunnel=options).tunnels) == 2
+    with pytest.raises(TopologyError, match=r"options\.max-clients: that server process has room for 1,"):
+        load("tap-hub", tunnel={**options, "options": {"max-clients": 1}})

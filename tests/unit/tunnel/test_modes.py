@@ -282,3 +282,16 @@ def test_dco_refuses_what_the_kernel_cannot_do() -> None:
     assert mistakes("dco", openvpn="2.7") == []
     assert mistakes("dco", openvpn="2.6") == ["OpenVPN 2.6 cannot run the mode dco"]
     assert len(mistakes("dco", options={"data-ciphers": ["AES-256-CBC"]})) == 1
+
+
+def test_how_many_clients_only_a_server_that_counts_them_can_say(authority: Authority, mode: str) -> None:
+    limits = {"max-clients": 7, "duplicate-cn": True}
+    if not modes()[mode].traits.mode_server:
+        assert mistakes(mode, options=limits) == ["no such option", "no such option"]
+        return
+    server, client = configured(authority, first(mode, options=limits))
+    assert (server["max-clients"], server["duplicate-cn"]) == ([["7"]], [[]])
+    assert not {"max-clients", "duplicate-cn"} & client.keys()
+    plain, _ = configured(authority, first(mode))
+    assert not {"max-clients", "duplicate-cn"} & plain.keys()
+    assert mistakes(mode, options={"max-clients": 0}) == ["Input should be greater than or equal to 1"]

@@ -1,0 +1,39 @@
+"""What tests of sessions that end and begin wait for."""
+
+from lab.expect import Expectation, wait_for
+from lab.lab import Lab
+from lab.router import FAMILIES
+from lab.tunnel import RunningTunnel, TunnelStatus
+from tests.convergence.checks import expect_control_plane, expect_passes
+from tests.convergence.conftest import Site
+
+TAKES_OVER = "will cause previous active sessions by this client to be dropped"
+"""What a server says of a client that it has already, and that connects anew."""
+
+
+def expect_new_session(tunnel: RunningTunnel, before: TunnelStatus) -> TunnelStatus:
+    def new(status: TunnelStatus) -> bool:
+        return (status.client_id, status.real_address) != (before.client_id, before.real_address)
+
+    return wait_for(
+        Expectation(
+            what="another session of the client",
+            node=tunnel.tunnel.server,
+            look=tunnel.status,
+            met=new,
+            logs=tunnel.server.log,
+        ),
+        within=60,
+    )
+
+
+def expect_all_back(lab: Lab, hq: Site, branch: Site) -> None:
+    expect_control_plane(lab, hq, branch)
+    for family in FAMILIES:
+        expect_passes(hq, branch, family)
+
+
+def named_clients(tunnel: RunningTunnel) -> list[int]:
+    """The sessions that the server holds, without attempts that have no name yet."""
+    with tunnel.server.management() as server:
+        return [c.client_id for c in server.server_status().clients if c.common_name != "UNDEF"]

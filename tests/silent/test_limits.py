@@ -1,0 +1,245 @@
+"""How many clients, and how often the same one: `max-clients` and `duplicate-cn`, and what they do besides.
+
+An old session is one that its client has left without a good-bye, as a client does that lost its power or its network.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from lab.claims import Claim
+from lab.expect import Expectation, wait_for
+from lab.lab import Lab
+from lab.router import FAMILIES
+from lab.routing import SessionState
+from lab.tunnel import RunningTunnel, TunnelStatus
+from lab.tunnel.management import InnerRoute
+from tests.claims.test_sharing import expect_control_plane as expect_hub
+from tests.claims.test_sharing import reaches
+from tests.convergence.checks import expect_control_plane, expect_log, expect_passes
+from tests.convergence.conftest import Site
+from tests.silent.sessions import TAKES_OVER, expect_all_back, expect_new_session, named_clients
+from tests.silent.underlay import Underlay
+
+pytestmark = pytest.mark.docker
+
+over_udp = pytest.mark.topology("narrow.clab.yml", tunnel={"transport": "udp"})
+over_tcp = pytest.mark.topology("narrow.clab.yml", tunnel={"transport": "tcp"})
+shared = pytest.mark.topology("tap-hub", tunnel={"mode": "shared-iroute", "transport": "tcp"})
+
+FULL = "MULTI: new incoming connection would exceed maximum number of clients (1)"
+GIVEN_UP = "[branch] Inactivity timeout (--ping-restart), restarting"
+SHORT = (1, 2)
+"""A keepalive with which a client gives up after two seconds, and a server after four."""
+
+
+@shared
+@pytest.mark.claims("`max-clients 1` keeps a second client away from the first one's traffic")
+def test_max_clients_keeps_a_second_client_out(lab: Lab, claim: Claim) -> None:
+    hub, spokes = lab.router("hub"), [lab.router("spoke1"), lab.router("spoke2")]
+    first, second = lab.tunnel("spoke1", "hub"), lab.tunnel("spoke2", "hub")
+    second.client.stop()
+    size = first.server.log_size()
+    with first.at_odds(server={"max_clients": 1, "keepalive": SHORT}, client={}):
+        who = let_in(first)
+        inside, outside = (first, second) if who == "spoke1" else (second, first)
+        claim.log_line(first.server, expect_log(first.server, FULL, size))
+        expect_hub(hub, [lab.router(who)])
+        assert reaches(lab, who) == [True, True]
+        other = outside.tunnel.client
+        assert reaches(lab, other) == [False, False]
+        assert hub.neighbor(other).state is not SessionState.ESTABLISHED
+        inside.client.stop()  # and the other one gets in, once there is room
+        expect_hub(hub, [lab.router(other)])
+        for family in FAMILIES:
+            claim.echo(lab.host("hub-lan").expect_reaches(lab.host(f"{other}-lan").address(family)))
+        inside.client.start()
+    expect_hub(hub, spokes)
+    claim.holds()
+
+
+@over_udp
+@pytest.mark.claims("with `max-clients 1` over UDP, a client that comes back too early is let in")
+def test_max_clients_refuses_the_same_client_over_udp(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    with tunnel.configured(max_clients=1, keepalive=SHORT):
+        expect_all_back(lab, hq, branch)
+        before, size = tunnel.status(), tunnel.server.log_size()
+        tunnel.client.stop("KILL")
+        tunnel.client.start()
+        expect_refused_until_given_up(tunnel, before, size, claim)
+        expect_all_back(lab, hq, branch)
+    expect_control_plane(lab, hq, branch)
+    claim.does_not_hold("its own old session fills the place, until the server gives it up: twice the keepalive's time")
+
+
+@over_tcp
+@pytest.mark.claims("with `max-clients 1` over TCP, a client that comes back too early is let in")
+def test_max_clients_refuses_the_same_client_over_tcp(
+    lab: Lab, hq: Site, branch: Site, underlay: Underlay, claim: Claim
+) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    with tunnel.configured(max_clients=1, keepalive=SHORT):
+        expect_all_back(lab, hq, branch)
+        before, size = tunnel.status(), tunnel.server.log_size()
+        tunnel.client.stop("KILL")  # its kernel ends the connection all the same, and there is room
+        tunnel.client.start()
+        after = expect_new_session(tunnel, before)
+        claim.log_line(tunnel.server, expect_log(tunnel.server, "Connection reset, restarting", size))
+        assert not tunnel.server.log_lines(FULL, since=size)
+
+        size = tunnel.server.log_size()
+        with underlay.losing(after.real_address):
+            tunnel.client.stop("KILL")
+            tunnel.client.start()
+            expect_refused_until_given_up(tunnel, after, size, claim)
+        expect_all_back(lab, hq, branch)
+    expect_control_plane(lab, hq, branch)
+    claim.holds_if(
+        "the end of its old connection reaches the server; else that fills the place, until the server gives it up"
+    )
+
+
+@over_udp
+@pytest.mark.claims("with `duplicate-cn` a client that comes back too early has its traffic at once")
+def test_with_duplicate_cn_the_old_session_stays_beside(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    with tunnel.configured(duplicate_cn=True, keepalive=SHORT):
+        expect_all_back(lab, hq, branch)
+        before, size = tunnel.status(), tunnel.server.log_size()
+        tunnel.client.stop("KILL")
+        tunnel.client.start()
+        wait_for(
+            Expectation(
+                what="two sessions of one client",
+                node="hq",
+                look=lambda: named_clients(tunnel),
+                met=lambda ids: len(ids) == 2 and before.client_id in ids,
+                logs=tunnel.server.log,
+            ),
+            within=30,
+        )
+        assert not tunnel.server.log_lines(TAKES_OVER, since=size)
+        expect_control_plane(lab, hq, branch)
+        claim.log_line(tunnel.server, expect_log(tunnel.server, GIVEN_UP, size))
+        assert before.client_id not in named_clients(tunnel)
+        for family in FAMILIES:  # what the old session's end takes away is not the new one's
+            expect_passes(hq, branch, family)
+    expect_control_plane(lab, hq, branch)
+    claim.holds()
+
+
+@shared
+@pytest.mark.claims("without `duplicate-cn`, two clients with one certificate throw each other out, again and again")
+def test_one_certificate_twice_throws_each_other_out(lab: Lab, claim: Claim) -> None:
+    hub = lab.router("hub")
+    first, second = lab.tunnel("spoke1", "hub"), lab.tunnel("spoke2", "hub")
+    with first.at_odds(server={"keepalive": SHORT}, client={}), certificate_of(first, second):
+        size, noticed = first.server.log_size(), first.client.log_size()
+        second.client.start()
+        wait_for(
+            Expectation(
+                what="each to throw the other one out twice",
+                node="hub",
+                look=lambda: first.server.log_lines(TAKES_OVER, since=size),
+                met=lambda lines: len(lines) >= 4,
+                seen=lambda lines: f"{len(lines)} times",
+                logs=first.server.log,
+            ),
+            within=60,
+        )
+        claim.log_line(first.server, first.server.log_lines(TAKES_OVER, since=size)[0])
+        assert len(first.client.log_lines("SIGUSR1[soft,", since=noticed)) >= 1
+        assert len(named_clients(first)) <= 1
+    expect_hub(hub, [lab.router("spoke1"), lab.router("spoke2")])
+    claim.holds()
+
+
+@shared
+@pytest.mark.claims("with `duplicate-cn`, two clients with one certificate both have their traffic")
+def test_one_certificate_twice_with_duplicate_cn(lab: Lab, claim: Claim) -> None:
+    hub = lab.router("hub")
+    first, second = lab.tunnel("spoke1", "hub"), lab.tunnel("spoke2", "hub")
+    server = {"duplicate_cn": True, "keepalive": SHORT}
+    with first.at_odds(server=server, client={}), certificate_of(first, second):
+        expect_hub(hub, [lab.router("spoke1")])
+        (alone,) = named_clients(first)
+        owner = {r.real_address for r in claimed(first)}
+        size = first.client.log_size()
+        second.client.start()
+        second.client.wait_connected()
+        # Both get the file of that name: the one address goes to the last, and `iroute 0/0` with it.
+        wait_for(
+            Expectation(
+                what="all inner routes to lead to the second",
+                node="hub",
+                look=lambda: claimed(first),
+                met=lambda routes: len(routes) == 2 and not owner & {r.real_address for r in routes},
+                logs=first.server.log,
+            ),
+            within=30,
+        )
+        assert sorted(named_clients(first))[0] == alone
+        assert len(named_clients(first)) == 2
+        hub.expect_no_route(lab.router("spoke1").plan.networks)
+        assert reaches(lab, "spoke1") == [False, False]
+        second.client.stop()  # what was taken does not go back, as with any second client
+        wait_for(
+            Expectation(
+                what="the second session to be gone",
+                node="hub",
+                look=lambda: named_clients(first),
+                met=lambda ids: ids == [alone],
+                logs=first.server.log,
+            ),
+            within=30,
+        )
+        assert claimed(first) == []
+        assert reaches(lab, "spoke1") == [False, False]
+        assert not first.client.log_lines("SIGUSR1", since=size), "the first client noticed"
+        claim.echo("hub-lan hears nothing of spoke1-lan, although its tunnel stands, nor after the other one has left")
+    expect_hub(hub, [lab.router("spoke1"), lab.router("spoke2")])
+    claim.does_not_hold("the last has the address and the inner routes of both; the first stays connected, and silent")
+
+
+def let_in(tunnel: RunningTunnel) -> str:
+    """The only client that a server has."""
+
+    def names() -> list[str]:
+        with tunnel.server.management() as server:
+            return [c.common_name for c in server.server_status().clients if c.common_name != "UNDEF"]
+
+    (name,) = wait_for(
+        Expectation(what="a client", node="hub", look=names, met=lambda found: len(found) == 1, logs=tunnel.server.log),
+        within=30,
+    )
+    return name
+
+
+def claimed(tunnel: RunningTunnel) -> list[InnerRoute]:
+    """The inner routes for everything."""
+    with tunnel.server.management() as server:
+        return [route for route in server.server_status().routes if route.address in ("/0", "::/0")]
+
+
+def expect_refused_until_given_up(tunnel: RunningTunnel, before: TunnelStatus, size: int, claim: Claim) -> None:
+    claim.log_line(tunnel.server, expect_log(tunnel.server, FULL, size))
+    assert named_clients(tunnel) == [before.client_id]
+    claim.log_line(tunnel.server, expect_log(tunnel.server, GIVEN_UP, size))
+    assert not tunnel.server.log_lines(TAKES_OVER, since=size)
+    expect_new_session(tunnel, before)
+
+
+@contextmanager
+def certificate_of(owner: RunningTunnel, other: RunningTunnel) -> Iterator[None]:
+    """Another client has a copy of one's certificate and key; it is stopped, on the way in and on the way out."""
+    other.client.stop()
+    here, there = (tunnel.client.node.files / tunnel.client.process.files.relative_to("/") for tunnel in (owner, other))
+    for name in ("client.crt", "client.key"):
+        shutil.copy2(here / name, there / name)
+    try:
+        yield
+    finally:
+        other.client.stop()

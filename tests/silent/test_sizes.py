@@ -1,0 +1,140 @@
+"""A large BGP UPDATE in a tunnel whose path takes less than its ends believe.
+
+The session is established, since all that was said so far was short. The first full-size segment is lost without a
+word, and again whenever it is sent anew; BGP's keepalives wait behind it until the hold time is over (RFC 2923, 2.1).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from scapy.layers.inet import IP
+
+from lab.claims import Claim
+from lab.expect import Expectation, wait_for
+from lab.lab import Lab
+from lab.observe import CapturedPacket
+from lab.routing import Neighbor
+from lab.topology import Prefix
+from tests.convergence.checks import expect_control_plane, expect_log
+from tests.convergence.conftest import Site
+from tests.silent.underlay import Underlay
+
+pytestmark = pytest.mark.docker
+
+over_udp = pytest.mark.topology("narrow.clab.yml", tunnel={"transport": "udp"})
+over_tcp = pytest.mark.topology("narrow.clab.yml", tunnel={"transport": "tcp"})
+
+MANY = 1000
+"""IPv4 prefixes of an UPDATE that fills several segments; it takes 4 bytes for each (RFC 4271, 4.3)."""
+NARROW = 1400
+FITTING = 1300
+
+
+@over_udp
+@pytest.mark.claims("a large BGP UPDATE passes a UDP tunnel whose path is narrower than its ends believe")
+def test_a_large_update_over_udp_on_a_narrow_path(
+    lab: Lab, hq: Site, branch: Site, underlay: Underlay, claim: Claim
+) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    with underlay.narrow(NARROW):
+        expect_control_plane(lab, hq, branch)  # what is short passes
+        before = tunnel.status()
+        heard = branch.router.neighbor("hq")
+        with announced(lab, hq) as prefixes:
+            expect_hold_timer(branch, heard, times=2)
+            assert not prefixes <= branch.router.fib.routes().keys()
+            claim.rib_entry(branch.router, min(prefixes))
+        after = tunnel.status()
+        assert (after.client_id, after.connected_since) == (before.client_id, before.connected_since)
+        with tunnel.configured(mssfix=FITTING), announced(lab, hq) as prefixes:
+            branch.router.expect_route(prefixes, via=branch.device)
+        # One end's is enough, for both directions: it lowers the MSS in what it sends and in what it receives.
+        with tunnel.at_odds(server={"mssfix": FITTING}, client={"mssfix": 0}):
+            for here, there in ((hq, branch), (branch, hq)):
+                expect_control_plane(lab, hq, branch)
+                with announced(lab, here) as prefixes:
+                    there.router.expect_route(prefixes, via=there.device)
+    expect_control_plane(lab, hq, branch)
+    claim.does_not_hold(
+        "it is lost until BGP's hold time is over, again and again, and the tunnel stands; an `mssfix` that fits, at "
+        "either end, lets it pass"
+    )
+
+
+@over_tcp
+@pytest.mark.claims("a tunnel over TCP does not mind a path that is narrower than its ends believe")
+def test_a_large_update_over_tcp_on_a_narrow_path(
+    lab: Lab, hq: Site, branch: Site, underlay: Underlay, claim: Claim
+) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    with underlay.narrow(NARROW):
+        expect_control_plane(lab, hq, branch)
+        size = tunnel.client.log_size()
+        with announced(lab, hq) as prefixes:
+            line = expect_log(tunnel.client, "[hq] Inactivity timeout (--ping-restart), restarting", size)
+            claim.log_line(tunnel.client, line)
+            assert not prefixes <= branch.router.fib.routes().keys()
+        # Not what is inside is too long, but the tunnel's own segments.
+        with underlay.clamping(), tunnel.configured(), announced(lab, hq) as prefixes:
+            branch.router.expect_route(prefixes, via=branch.device)
+            claim.rib_entry(branch.router, min(prefixes))
+    expect_control_plane(lab, hq, branch)
+    claim.does_not_hold(
+        "the tunnel itself stands still behind its first full-size segment, with all that is in it, and restarts; "
+        "the outer TCP needs a smaller MSS"
+    )
+
+
+@over_udp
+@pytest.mark.claims("with `mssfix 0` a large BGP UPDATE passes a UDP tunnel")
+def test_a_large_update_without_mssfix(lab: Lab, hq: Site, branch: Site, underlay: Underlay, claim: Claim) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    with tunnel.configured(mssfix=0):
+        expect_control_plane(lab, hq, branch)
+        with underlay.transit.capture("eth1") as wire, announced(lab, hq) as prefixes:
+            branch.router.expect_route(prefixes, via=branch.device)
+            claim.packet(wire, wire.expect("a fragment", is_fragment))
+        with underlay.without_fragments():
+            expect_control_plane(lab, hq, branch)
+            heard = branch.router.neighbor("hq")
+            with announced(lab, hq) as prefixes:
+                expect_hold_timer(branch, heard)
+                assert not prefixes <= branch.router.fib.routes().keys()
+    with underlay.without_fragments(), announced(lab, hq) as prefixes:
+        branch.router.expect_route(prefixes, via=branch.device)
+    expect_control_plane(lab, hq, branch)
+    claim.holds_if("where fragments pass: each full-size segment goes in two; with OpenVPN's own `mssfix` in one")
+
+
+def is_fragment(packet: CapturedPacket) -> bool:
+    frame = packet.decode()
+    return IP in frame and bool(frame[IP].flags.MF or frame[IP].frag)
+
+
+@contextmanager
+def announced(lab: Lab, site: Site) -> Iterator[frozenset[Prefix]]:
+    prefixes = frozenset(lab.free_prefixes("ipv4", MANY))
+    with site.router.announced(prefixes):
+        yield prefixes
+
+
+def expect_hold_timer(site: Site, before: Neighbor, *, times: int = 1) -> None:
+    """A router gives a neighbour up that it had, because it hears nothing any more, not even a keepalive."""
+
+    def given_up(now: Neighbor) -> bool:
+        ended = now.times_established - before.times_established + (not now.up)
+        return ended >= times and "Hold Timer Expired" in now.last_reset
+
+    assert before.up
+    wait_for(
+        Expectation(
+            what="the hold timer to expire",
+            node=site.router.name,
+            look=lambda: site.router.neighbor("hq"),
+            met=given_up,
+            seen=lambda now: f"{now.state}, last reset: {now.last_reset}",
+            logs=site.router.running.files,
+        ),
+        within=30,
+    )
