@@ -237,10 +237,9 @@ class Lab:
             tunnel.wait_connected()
         for name, plan in self._plans.items():
             router = self.router(name)
-            for node, device in sorted({(peer.node, peer.interface) for peer in plan.peers}):
-                networks = self._plans[node].networks
-                router.expect_in_fib(networks, via=device, within=within, since=since)
             for other in sorted({peer.node for peer in plan.peers}):
+                for device in plan.ways_to(other) or (None,):
+                    router.expect_in_fib(self._plans[other].networks, via=device, within=within, since=since)
                 router.expect_session(other, within=within, since=since)
 
     def diagnose(self, into: Path) -> Path:

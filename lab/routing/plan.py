@@ -1,7 +1,7 @@
 """Who peers with whom: derived from tunnels and from links that are marked for peering."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from lab.errors import InputError
@@ -23,21 +23,30 @@ class Peer:
     """The local interface that leads to it."""
     families: tuple[Family, ...] = FAMILIES
     """What it is told of, and asked for."""
-    server: Address | None = None
-    """Where the tunnel to this neighbour is dialled from here: no route from it may cover that (recursive routing)."""
+    servers: tuple[Address, ...] = ()
+    """What this router dials for its tunnels: no route from beyond one of them may cover that (recursive routing)."""
+    preference: int | None = None
+    """The local preference of what is learnt from it; None for BGP's usual one."""
+
+    @property
+    def rank(self) -> int:
+        """The local preference that counts: 100 where none is set, as in every BGP."""
+        return 100 if self.preference is None else self.preference
 
     @property
     def name(self) -> str:
         """How configurations call it."""
         return str(self.address or self.interface)
 
-    @property
-    def covering(self) -> tuple[Prefix, ...]:
-        """All prefixes that cover the server's address, from the default route to the host route."""
-        if self.server is None:
-            return ()
-        host = ip_network(self.server)
-        return tuple(host.supernet(new_prefix=length) for length in range(host.max_prefixlen + 1))
+    def beyond(self, family: Family) -> tuple[Address, ...]:
+        """The servers of a family."""
+        return tuple(server for server in self.servers if server.version == (4 if family == "ipv4" else 6))
+
+    def covering(self, family: Family) -> tuple[Prefix, ...]:
+        """All prefixes that cover one of these, from the default route to the host routes."""
+        hosts = [ip_network(server) for server in self.beyond(family)]
+        lengths = range(hosts[0].max_prefixlen + 1) if hosts else ()
+        return tuple(dict.fromkeys(host.supernet(new_prefix=length) for length in lengths for host in hosts))
 
     def is_seen_as(self, neighbor: Neighbor) -> bool:
         """Whether a daemon's neighbour is this one."""
@@ -60,6 +69,19 @@ class RouterPlan:
     bfd: Bfd | None
     peers: tuple[Peer, ...]
     protocol: RoutingProtocol = "bgp"
+    multipath: bool = False
+
+    def ways_to(self, node: str) -> tuple[str, ...]:
+        """The interfaces that lead to what a neighbour announces, while all sessions with it stand.
+
+        Without multipath, and where none is preferred, the daemon takes one of several, and none is said here.
+        """
+        peers = [peer for peer in self.peers if peer.node == node]
+        if self.protocol != "bgp":
+            return tuple(dict.fromkeys(peer.interface for peer in peers))
+        best = max(peer.rank for peer in peers)
+        ways = tuple(dict.fromkeys(peer.interface for peer in peers if peer.rank == best))
+        return ways if self.multipath or len(ways) == 1 else ()
 
     @property
     def interfaces(self) -> tuple[str, ...]:
@@ -87,25 +109,28 @@ def plan_routers(topology: Topology) -> Mapping[str, RouterPlan]:
             bfd=intent.bfd,
             peers=(*_over_tunnels(topology, name), *_over_links(topology, name)),
             protocol=intent.protocol,
+            multipath=intent.multipath,
         )
     return plans
 
 
 def _over_tunnels(topology: Topology, name: str) -> list[Peer]:
     peers = []
+    servers = tuple(dict.fromkeys(tunnel.server_outer for tunnel in topology.tunnels if tunnel.client == name))
     for tunnel in topology.tunnels:
         if tunnel.client == name:
-            other, interface, server = tunnel.server, tunnel.device, tunnel.server_outer
+            other, interface = tunnel.server, tunnel.device
             addresses = (tunnel.server_ipv4.ip, tunnel.server_ipv6.ip)
         elif tunnel.server == name:
-            other, interface, server = tunnel.client, tunnel.server_device, None
+            other, interface = tunnel.client, tunnel.server_device
             addresses = (tunnel.client_ipv4.ip, tunnel.client_ipv6.ip)
         else:
             continue
         here, there = topology.nodes[name].intent.router, topology.nodes[other].intent.router
         if here is not None and there is not None:
-            guarded = server if here.recursion_filter else None
-            peers += _peers(other, there, interface, addresses, guarded)
+            found = _peers(other, there, interface, addresses)
+            guarded = servers if here.recursion_filter else ()
+            peers += [replace(peer, servers=guarded, preference=tunnel.preference) for peer in found]
     return peers
 
 
@@ -118,7 +143,7 @@ def _over_links(topology: Topology, name: str) -> list[Peer]:
             router = topology.nodes[there.node].intent.router
             if here.node == name and router is not None:
                 addresses = (there.ipv4.ip if there.ipv4 else None, there.ipv6.ip if there.ipv6 else None)
-                peers += _peers(there.node, router, here.interface, addresses, None)
+                peers += _peers(there.node, router, here.interface, addresses)
     return peers
 
 
@@ -127,7 +152,6 @@ def _peers(
     router: RouterIntent,
     interface: str,
     addresses: tuple[IPv4Address | None, IPv6Address | None],
-    server: Address | None,
 ) -> list[Peer]:
     """The neighbours that a router is, behind one interface; each end decides as the other does."""
     ipv4, ipv6 = addresses
@@ -139,14 +163,14 @@ def _peers(
             (ipv6, sixth, "ipv6"),
         )
         return [
-            Peer(node, address, router.asn, interface, (family,), server)
+            Peer(node, address, router.asn, interface, (family,))
             for exists, address, family in either
             if exists is not None
         ]
     address = None if router.sessions == "unnumbered" else ipv4 or ipv6
     if address is None and router.sessions != "unnumbered":
         return []
-    return [Peer(node, address, router.asn, interface, FAMILIES, server)]
+    return [Peer(node, address, router.asn, interface, FAMILIES)]
 
 
 def _lowest_address(topology: Topology, name: str) -> IPv4Address:

@@ -62,6 +62,9 @@ def _endpoint(end: Endpoint) -> dict[str, Any]:
     return {"node": end.node, "interface": end.interface, **_written(end, "node", "interface")}
 
 
+_LINE_ENDS = frozenset("\x85\u2028\u2029")
+
+
 class _Dumper(yaml.SafeDumper):
     """Quotes every text that would read back as something else, and writes no aliases."""
 
@@ -70,7 +73,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = None if reads_as_text(text) and "{{" not in text else '"'
+    # Only between double quotes does YAML escape what it takes for the end of a line.
+    plain = reads_as_text(text) and "{{" not in text and not _LINE_ENDS & set(text)
+    style = None if plain else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -62,7 +62,9 @@ class RouterIntent(Frozen):
     sessions: Sessions = "shared"
     """BGP's: one session for both families, one per family, or one for both over link-local addresses."""
     recursion_filter: bool = True
-    """Accept no BGP route from beyond a tunnel that covers the tunnel's own server (recursive routing)."""
+    """Accept no BGP route from beyond a tunnel that covers the server of a tunnel of this node (recursive routing)."""
+    multipath: bool = False
+    """BGP's: spread the traffic to a prefix over all paths that are equally good (ECMP), instead of taking one."""
     router_id: IPv4Address | None = None
     networks: tuple[Prefix, ...] = ()
     """Prefixes of both families that the router originates from the start."""
@@ -90,6 +92,12 @@ class TunnelIntent(Frozen):
     transport: Literal["tcp", "udp"] = "tcp"
     outer: Family = "ipv4"
     """The family of the underlay."""
+    via: str | None = None
+    """The neighbour through which the server is dialled, where paths lead to several of its addresses; by default
+    the first one on a shortest path. The kernel's routes have to lead there as well."""
+    preference: int | None = Field(default=None, ge=0, le=4294967295)
+    """The local preference (RFC 4271, section 5.1.5) of what BGP learns through the tunnel, at both ends: of several
+    tunnels to a prefix those with the highest carry the traffic. Without one it is BGP's usual 100."""
     port: int | None = Field(default=None, ge=1, le=65535)
     """The server's port; by default the first free one from 1194 on."""
     ipv4: TunnelEnds | None = None
@@ -254,6 +262,10 @@ class Tunnel(Frozen):
     """The tunnel's interface name at the client."""
     server_device: str
     """The tunnel's interface name at the server."""
+    via: str | None = None
+    """The client's neighbour through which it dials, where the file says so."""
+    preference: int | None = None
+    """The local preference of what BGP learns through the tunnel, where the file gives one."""
     shared: str | None = None
     """The name of the server's process where other tunnels may use it too, as they then do its port, its device and
     its subnet; None where the server's process is this tunnel's own and has its name."""

@@ -28,6 +28,9 @@ def check_neighbors(
         if not _check_language(client, server, findings) or client.node.intent.router is None:
             continue
         missing = vocabulary.impassable(tunnel.intent)
+        if tunnel.intent.preference is not None and client.node.intent.router.protocol != "bgp":
+            what = f"'preference' is for BGP, and the protocol is {client.node.intent.router.protocol}"
+            findings.add(below(tunnel.tree, ("preference",)), what)
         for passenger, why in _needs(client.node.intent.router).items():
             if passenger in missing:
                 findings.add(below(tunnel.tree, ("mode",)), f"{why}, which do not pass here", missing[passenger])

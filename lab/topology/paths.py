@@ -41,12 +41,17 @@ def meetings(wires: Sequence[Wire], kinds: Mapping[str, str], mine: str, theirs:
 
 
 def arrival(
-    wires: Sequence[Wire], kinds: Mapping[str, str], start: str, goal: str, family: Family | None
+    wires: Sequence[Wire],
+    kinds: Mapping[str, str],
+    start: str,
+    goal: str,
+    family: Family | None,
+    via: str | None = None,
 ) -> End | None:
     """Return the end at which the shortest path of links from `start` reaches `goal`; None without a path.
 
     A bridge joins links and makes no path longer. With a family, the path leaves and arrives through ends that
-    have an address of it.
+    have an address of it; with `via` it leaves towards this node.
     """
 
     def usable(end: End) -> bool:
@@ -71,6 +76,8 @@ def arrival(
         seen.add(node)
         # Backwards for the bridges, which go to the front of the queue: the file's order decides between equals.
         there = [end for end in hops.get(node, ()) if end.node not in seen]
+        if node == start and via is not None:
+            there = [end for end in there if end.node == via]
         waiting.extend((end.node, end) for end in there if kinds.get(end.node) != "bridge")
         waiting.extendleft((end.node, end) for end in reversed(there) if kinds.get(end.node) == "bridge")
     return None

@@ -213,14 +213,20 @@ def _name_devices(wanted: Sequence[Request], wires: Sequence[Wire], vocabulary: 
 
 
 def _find_path(request: Request, wires: Sequence[Wire], kinds: Mapping[str, str], findings: Findings) -> None:
-    family = request.intent.outer
-    end = arrival(wires, kinds, request.client, request.server, family)
+    family, via = request.intent.outer, request.intent.via
+    if via is not None and not _are_linked(wires, request.client, via):
+        at = below(request.tree, ("via",))
+        hint = did_you_mean(via, kinds) if via not in kinds else None
+        findings.add(at, f"no link leads from {quote(request.client)} to {quote(via)}", hint)
+        return
+    end = arrival(wires, kinds, request.client, request.server, family, via)
     if end is not None:
         address = end.address(family)
         request.outer = address.ip if address else None
         return
     between = f"no path of links leads from {quote(request.client)} to {quote(request.server)}"
-    if arrival(wires, kinds, request.client, request.server, None) is not None:
+    between += f" via {quote(via)}" if via else ""
+    if arrival(wires, kinds, request.client, request.server, None, via) is not None:
         without = [name for name in (request.client, request.server) if not _has(wires, name, family)]
         if without:
             names = " or ".join(map(quote, without))
@@ -228,6 +234,10 @@ def _find_path(request: Request, wires: Sequence[Wire], kinds: Mapping[str, str]
         else:
             between += f" that has {family} addresses at both ends"
     findings.add(below(request.tree, ("to",)), f"a tunnel without a path: {between}")
+
+
+def _are_linked(wires: Sequence[Wire], one: str, other: str) -> bool:
+    return any({end.node for end in wire.ends} == {one, other} for wire in wires)
 
 
 def _has(wires: Sequence[Wire], node: str, family: Family) -> bool:
@@ -388,6 +398,8 @@ def finished(wanted: Sequence[Request]) -> tuple[Tunnel, ...]:
                 "device": request.device,
                 "server_device": request.server_device,
                 "options": request.intent.options,
+                "via": request.intent.via,
+                "preference": request.intent.preference,
                 "shared": request.share.name if request.share else None,
             }
         )

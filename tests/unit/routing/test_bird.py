@@ -80,11 +80,19 @@ def test_each_neighbour_is_a_protocol_with_its_families() -> None:
 
 def test_a_route_that_covers_the_tunnels_server_is_not_taken() -> None:
     first, second = PLAN.peers
-    plan = replace(PLAN, peers=(replace(first, server=ip_address("198.51.100.1")), second))
+    plan = replace(PLAN, peers=(replace(first, servers=(ip_address("198.51.100.1"),)), second))
     lines = configuration(plan)
-    assert lines.count("import where !(198.51.100.1 ~ net);") == 1, "of its own family only"
-    assert lines.count("import all;") == 2
-    assert not any(line.startswith("import where") for line in configuration(PLAN))
+    assert lines.count("if 198.51.100.1 ~ net then reject;") == 1, "of its own family only"
+    assert lines.count("accept;") == 3
+    assert not any("reject" in line for line in configuration(PLAN))
+
+
+def test_equally_good_paths_are_merged_and_a_preference_is_set_on_what_comes_in() -> None:
+    first, second = PLAN.peers
+    lines = configuration(replace(PLAN, multipath=True, peers=(replace(first, preference=0), second)))
+    assert lines.count("bgp_local_pref = 0;") == len(first.families)
+    assert len([line for line in lines if line.startswith("merge paths on;")]) == 2, "one in each family's kernel"
+    assert not any("merge paths" in line or "bgp_local_pref" in line for line in configuration(PLAN))
 
 
 def test_bfd_is_there_where_it_is_wanted() -> None:

@@ -71,15 +71,39 @@ def test_rip_speaks_on_the_tunnel() -> None:
 
 
 def test_every_prefix_that_covers_the_tunnels_server_is_denied() -> None:
-    peer = Peer("hq", ip_address("10.255.0.1"), 65002, "tun0", server=ip_address("198.51.100.1"))
+    peer = Peer("hq", ip_address("10.255.0.1"), 65002, "tun0", servers=(ip_address("198.51.100.1"),))
     lines = files(replace(BGP, peers=(peer,)))["frr.conf"]
     denied = [ip_network(line.split()[-1]) for line in lines if line.startswith("ip prefix-list BEYOND-tun0 deny ")]
     assert {network.prefixlen for network in denied} == set(range(33))
     assert all(ip_address("198.51.100.1") in network for network in denied)
     assert "ip prefix-list BEYOND-tun0 permit any" in lines
     assert lines.count("neighbor 10.255.0.1 prefix-list BEYOND-tun0 in") == 1
-    unguarded = files(replace(BGP, peers=(replace(peer, server=None),)))["frr.conf"]
+    other = replace(peer, servers=(*peer.servers, ip_address("203.0.113.1"), ip_address("2001:db8:f02::1")))
+    both = files(replace(BGP, peers=(other,)))["frr.conf"]
+    for host in ("198.51.100.1/32", "203.0.113.1/32"):
+        assert both.count(f"ip prefix-list BEYOND-tun0 deny {host}") == 1
+    assert both.count("ip prefix-list BEYOND-tun0 deny 0.0.0.0/0") == 1
+    assert both.count("ipv6 prefix-list BEYOND-tun0 deny 2001:db8:f02::1/128") == 1
+    assert both.count("neighbor 10.255.0.1 prefix-list BEYOND-tun0 in") == 2, "in each family"
+    unguarded = files(replace(BGP, peers=(replace(peer, servers=()),)))["frr.conf"]
     assert not any("prefix-list" in line for line in unguarded)
+
+
+def test_equally_good_paths_are_used_at_once_only_where_that_is_wished() -> None:
+    for multipath, number in ((False, 1), (True, 16)):
+        lines = files(replace(BGP, multipath=multipath))["frr.conf"]
+        assert lines.count(f"maximum-paths {number}") == lines.count(f"maximum-paths ibgp {number}") == 2
+
+
+def test_a_preference_is_set_on_all_that_comes_in_from_there() -> None:
+    first = Peer("hq", ip_address("10.255.0.1"), 65002, "tun0", preference=0)
+    second = Peer("hq", ip_address("10.255.0.5"), 65002, "tun1")
+    lines = files(replace(BGP, peers=(first, second)))["frr.conf"]
+    at = lines.index("route-map FROM-tun0 permit 10")
+    assert lines[at + 1] == "set local-preference 0"
+    assert lines.count("neighbor 10.255.0.1 route-map FROM-tun0 in") == 2
+    assert lines.count("neighbor 10.255.0.5 route-map FROM-PEERS in") == 1
+    assert "neighbor 10.255.0.1 route-map FROM-PEERS in" not in lines
 
 
 def test_each_family_may_have_its_session_and_the_same_as_its_own_next_hop() -> None:

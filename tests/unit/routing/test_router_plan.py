@@ -1,10 +1,12 @@
 """Who peers with whom."""
 
+from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 from typing import Any
 
 import pytest
 
+from lab.catalogue import load
 from lab.errors import InputError
 from lab.routing import Peer, plan_routers
 from lab.topology import Link, LinkIntent, RouterIntent, Topology
@@ -26,7 +28,7 @@ def test_the_article_has_two_routers_that_peer_inside_the_tunnel(article: Topolo
     assert set(plans) == {"hq", "branch"}
     assert plans["hq"].peers == (Peer("branch", ip_address("10.255.0.2"), 65002, "tun0"),)
     server = ip_address("198.51.100.1")
-    assert plans["branch"].peers == (Peer("hq", ip_address("10.255.0.1"), 65001, "tun0", server=server),)
+    assert plans["branch"].peers == (Peer("hq", ip_address("10.255.0.1"), 65001, "tun0", servers=(server,)),)
     assert [str(p) for p in plans["hq"].networks] == ["10.1.0.0/24", "2001:db8:1::/64"]
 
 
@@ -81,3 +83,25 @@ def test_addresses_of_peers_are_those_inside_the_tunnel(article: Topology) -> No
     other = tunnel.model_copy(update={"server_ipv4": ip_interface("10.9.9.1/24")})
     plans = plan_routers(article.model_copy(update={"tunnels": (other,)}))
     assert plans["branch"].peers[0].address == ip_address("10.9.9.1")
+
+
+def test_which_tunnels_carry_what_a_neighbour_announces() -> None:
+    def ways(multipath: bool, *preferences: int | None) -> tuple[str, ...]:
+        peers = tuple(
+            Peer("hq", ip_address("10.255.0.1"), 65001, f"tun{n}", preference=p) for n, p in enumerate(preferences)
+        )
+        plan = plan_routers(load("dual-homed"))["branch"]
+        return replace(plan, multipath=multipath, peers=peers).ways_to("hq")
+
+    assert ways(True, None, None) == ways(True, None, 100) == ("tun0", "tun1")
+    assert ways(True, 200, 100) == ways(False, 200, None) == ("tun0",)
+    assert ways(True, 0, None, 100) == ("tun1", "tun2")
+    assert ways(False, None, None) == (), "BGP takes one, and does not say which"
+    assert plan_routers(load("ospf"))["branch"].ways_to("hq") == ("tun0",)
+
+
+def test_no_tunnel_brings_a_route_to_the_server_of_another() -> None:
+    plans = plan_routers(load("dual-homed"))
+    servers = (ip_address("198.51.100.1"), ip_address("203.0.113.1"))
+    assert [peer.servers for peer in plans["branch"].peers] == [servers, servers]
+    assert [peer.servers for peer in plans["hq"].peers] == [(), ()], "who is dialled dials nobody"

@@ -117,6 +117,7 @@ def test_any_tree_in_the_right_frame(defaults: Any, one: Any, other: Any, links:
 
 @quick
 @given(st.dictionaries(st.sampled_from([*TunnelIntent.model_fields, "x"]), trees, max_size=4))
+@example({"options": {"name": "\x85"}})  # YAML takes it for the end of a line
 def test_any_override(tunnel: Any) -> None:
     outcome(ARTICLE, tunnel=tunnel)
 

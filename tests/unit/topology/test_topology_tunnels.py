@@ -117,6 +117,59 @@ def test_the_path_must_have_addresses_of_the_outer_family(load: Load, refuse: Re
     )
 
 
+TWO_WAYS = """\
+name: ways
+topology:
+  defaults: {kind: linux, image: x}
+  nodes:
+    client: {config: {vars: {tunnels: [{to: server, via: %s}]}}}
+    isp1:
+    isp2:
+    dead-end:
+    server:
+  links:
+    - {endpoints: ["client:eth1", "isp1:eth1"], ipv4: [10.1.0.1/24, 10.1.0.2/24]}
+    - {endpoints: ["client:eth2", "isp2:eth1"], ipv4: [10.2.0.1/24, 10.2.0.2/24]}
+    - {endpoints: ["client:eth3", "dead-end:eth1"], ipv4: [10.3.0.1/24, 10.3.0.2/24]}
+    - {endpoints: ["isp1:eth2", "server:eth1"], ipv4: [10.4.0.1/24, 10.4.0.2/24]}
+    - {endpoints: ["isp2:eth2", "server:eth2"], ipv4: [10.5.0.1/24, 10.5.0.2/24]}
+"""
+
+
+@pytest.mark.parametrize(("via", "server"), [("isp1", "10.4.0.2"), ("isp2", "10.5.0.2"), ("null", "10.4.0.2")])
+def test_a_tunnel_leaves_through_the_neighbour_that_it_names(load: Load, via: str, server: str) -> None:
+    (tunnel,) = load(TWO_WAYS % via).tunnels
+    assert str(tunnel.server_outer) == server
+
+
+@pytest.mark.parametrize(
+    ("via", "what"),
+    [
+        ("ips1", "tunnels[0].via: no link leads from 'client' to 'ips1'; did you mean 'isp1'?"),
+        ("server", "tunnels[0].via: no link leads from 'client' to 'server'"),
+        (
+            "dead-end",
+            "tunnels[0].to: a tunnel without a path: no path of links leads from 'client' to 'server' via 'dead-end'",
+        ),
+    ],
+)
+def test_a_neighbour_that_does_not_lead_there_is_refused(refuse: Refuse, via: str, what: str) -> None:
+    (line,) = refuse(TWO_WAYS % via)
+    assert line.endswith(what)
+
+
+def test_a_preference_is_for_bgp(load: Load, refuse: Refuse, two: Two) -> None:
+    def text(router: str) -> str:
+        config = f"config: {{vars: {{router: {{{router}}}, tunnels: [{{to: b, preference: 5}}]}}}}"
+        return two(a=config, b=f"config: {{vars: {{router: {{{router.replace('1', '2')}}}}}}}")
+
+    assert load(text("asn: 1")).tunnels[0].preference == 5
+    (line,) = refuse(text("protocol: ospf"))
+    assert line.endswith("tunnels[0].preference: 'preference' is for BGP, and the protocol is ospf")
+    lines = refuse(text("protocol: rip, multipath: true").replace("preference", "port"))
+    assert len([line for line in lines if "'multipath' is for BGP, and the protocol is rip" in line]) == 2
+
+
 def test_links_at_one_bridge_share_a_subnet(load: Load, refuse: Refuse) -> None:
     text = (
         "name: lan\n"

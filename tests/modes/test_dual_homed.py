@@ -1,0 +1,164 @@
+"""A site with two tunnels over two paths: both at once, or one that is preferred, and what the other does then."""
+
+from collections.abc import Iterable, Sequence
+from ipaddress import ip_address
+
+import pytest
+from scapy.layers.inet import ICMP, IP
+from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
+
+from lab.expect import Expectation, wait_for
+from lab.lab import Lab
+from lab.observe import CapturedPacket
+from lab.topology import Address, Prefix
+from tests.convergence.conftest import Site
+from tests.modes.checks import (
+    both_ways,
+    expect_lans_reach_each_other,
+    expect_one_session_for_both_families,
+    expect_prefixes_come_and_go,
+    session_of,
+    site,
+)
+
+pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology("dual-homed")]
+
+FLOWS = 64
+"""Destinations: the kernel draws a path for each, so all of them take the same once in 2 ** 63 runs."""
+
+
+@pytest.fixture(autouse=True)
+def knobs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the topology leaves open, as a user's environment says it; set before the lab is asked for."""
+    daemon, preference = getattr(request, "param", ("frr", 100))
+    monkeypatch.setenv("DAEMON", daemon)
+    monkeypatch.setenv("PREFERENCE", str(preference))
+
+
+def either(preference: int) -> pytest.MarkDecorator:
+    """Each test with either daemon."""
+    return pytest.mark.parametrize(
+        "knobs", [(daemon, preference) for daemon in ("frr", "bird")], ids=["frr", "bird"], indirect=True
+    )
+
+
+def sites(lab: Lab, tunnel: str) -> tuple[Site, Site]:
+    """Both ends, with their devices of one of the tunnels."""
+    return site(lab, lab.tunnel(tunnel), "hq"), site(lab, lab.tunnel(tunnel), "branch")
+
+
+def expect_ways(lab: Lab, *tunnels: str) -> None:
+    """Each site's kernel leads to the other's networks through exactly these tunnels, in both families."""
+    for here, there in both_ways(*sites(lab, "first")):
+        wanted = {lab.tunnel(name).device(here.router.name) for name in tunnels}
+        expect_interfaces(here, there.router.plan.networks, wanted)
+
+
+def expect_interfaces(here: Site, prefixes: Iterable[Prefix], wanted: set[str]) -> None:
+    def found() -> dict[Prefix, set[str]]:
+        routes = here.router.fib.routes()
+        return {prefix: set(routes[prefix].interfaces) if prefix in routes else set() for prefix in prefixes}
+
+    wait_for(
+        Expectation(
+            what=f"the routes of the other site through {', '.join(sorted(wanted))} and nothing else",
+            node=here.router.name,
+            look=found,
+            met=lambda routes: all(interfaces == wanted for interfaces in routes.values()),
+            changed=here.router.fib.waiter(),
+            logs=here.router.running.files,
+        ),
+        within=60,
+    )
+
+
+def destination(packet: CapturedPacket) -> str | None:
+    """Where an echo request goes that was sent into a tunnel."""
+    frame = packet.decode()
+    if packet.outgoing and IP in frame and ICMP in frame and frame[ICMP].type == 8:
+        return str(frame[IP].dst)
+    if packet.outgoing and ICMPv6EchoRequest in frame:
+        return str(frame[IPv6].dst)
+    return None
+
+
+def request_to(address: Address, here: Site) -> IP | IPv6:
+    if address.version == 4:
+        return IP(src=str(here.host.address("ipv4")), dst=str(address)) / ICMP()
+    return IPv6(src=str(here.host.address("ipv6")), dst=str(address)) / ICMPv6EchoRequest()
+
+
+def carried(here: Site, flows: Sequence[Address]) -> tuple[set[str], set[str]]:
+    """Send an echo request to each address; returns which of them went into either tunnel."""
+    with here.router.capture("tun0") as first, here.router.capture("tun1") as second:
+
+        def seen() -> tuple[set[str], set[str]]:
+            one, other = ({to for p in capture.packets if (to := destination(p))} for capture in (first, second))
+            return one, other
+
+        for address in flows:
+            here.host.send(request_to(address, here))
+        return wait_for(
+            Expectation(
+                what=f"{len(flows)} echo requests in the two tunnels",
+                node=here.router.name,
+                look=seen,
+                met=lambda found: found[0] | found[1] >= set(map(str, flows)),
+                seen=lambda found: f"{len(found[0])} and {len(found[1])}",
+            ),
+            within=30,
+        )
+
+
+@either(100)
+def test_two_equal_tunnels_share_the_traffic(lab: Lab) -> None:
+    for name in ("first", "second"):
+        expect_one_session_for_both_families(lab.tunnel(name), *sites(lab, name))
+    expect_ways(lab, "first", "second")
+    hq, branch = sites(lab, "first")
+    expect_lans_reach_each_other(hq, branch)
+    expect_prefixes_come_and_go(lab, hq, branch)
+
+    for here, there in both_ways(hq, branch):
+        flows = [network[number] for network in there.router.plan.networks for number in range(20, 20 + FLOWS)]
+        for addresses in carried(here, flows):
+            assert {ip_address(address).version for address in addresses} == {4, 6}, "a tunnel carries one family only"
+
+
+@either(100)
+def test_what_a_lost_tunnel_carried_takes_the_other(lab: Lab) -> None:
+    lost, kept = lab.tunnel("first"), lab.tunnel("second")
+    before = session_of(kept.status())
+    expect_ways(lab, "first", "second")
+    lost.client.stop("KILL")
+    try:
+        expect_ways(lab, "second")
+        expect_lans_reach_each_other(*sites(lab, "second"))
+        expect_prefixes_come_and_go(lab, *sites(lab, "second"))
+    finally:
+        lost.client.start()
+    expect_ways(lab, "first", "second")
+    expect_lans_reach_each_other(*sites(lab, "first"))
+    assert session_of(kept.status()) == before
+
+
+@either(200)
+def test_the_preferred_tunnel_carries_all_while_it_is_up(lab: Lab) -> None:
+    preferred, spare = lab.tunnel("first"), lab.tunnel("second")
+    before = session_of(spare.status())
+    for name in ("first", "second"):
+        expect_one_session_for_both_families(lab.tunnel(name), *sites(lab, name))
+    expect_ways(lab, "first")
+    expect_prefixes_come_and_go(lab, *sites(lab, "first"))
+
+    for end in (preferred.client, preferred.server):
+        end.stop("KILL")
+        try:
+            expect_ways(lab, "second")
+            expect_lans_reach_each_other(*sites(lab, "second"))
+            expect_prefixes_come_and_go(lab, *sites(lab, "second"))
+        finally:
+            end.start()
+        expect_ways(lab, "first")  # without any help it comes back
+        expect_lans_reach_each_other(*sites(lab, "first"))
+    assert session_of(spare.status()) == before
