@@ -86,6 +86,7 @@ def _far(topology: Topology, tunnel: Tunnel, end: End) -> tuple[Address, ...]:
         if len(link.endpoints) == 2
         for endpoint, there in (link.endpoints, link.endpoints[::-1])
         if endpoint.node == tunnel.client
+        and tunnel.via in (None, there.node)
         and (steps := _distance(topology, there.node, tunnel.server, without=tunnel.client)) is not None
     ]
     shortest = min((steps for steps, _ in ways), default=None)
