@@ -1,6 +1,9 @@
-"""The image of a node: one Dockerfile, one image per OpenVPN version, rebuilt when an input changed."""
+"""The lab's images: a directory with a Dockerfile each, built when somebody needs one and when an input changed.
 
-from lab.image.build import ensure, remove_all
-from lab.image.recipe import NODE_IMAGE, VERSIONS, tag
+Nodes have one image per OpenVPN version; the others are for what only some need.
+"""
 
-__all__ = ["NODE_IMAGE", "VERSIONS", "ensure", "remove_all", "tag"]
+from lab.image.build import ensure, ensure_image, remove_all
+from lab.image.recipe import NODE_IMAGE, VERSIONS, Recipe, tag
+
+__all__ = ["NODE_IMAGE", "VERSIONS", "Recipe", "ensure", "ensure_image", "remove_all", "tag"]

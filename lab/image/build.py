@@ -18,7 +18,6 @@ from lab.errors import EnvironmentBroken
 from lab.host import docker_engine
 from lab.image import recipe
 from lab.image.base import ensure_base
-from lab.resources import images_dir
 
 # Docker takes these without a declaration, and they leave no trace in the image.
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
@@ -32,20 +31,30 @@ Say = Callable[[str], None]
 
 
 def ensure(client: docker.DockerClient | None, version: str, say: Say) -> str:
-    """Have the image for an OpenVPN version, and return its full reference.
+    """Have a node's image for an OpenVPN version, and return its full reference.
 
-    Builds only what is missing and tells `say` of every step; moves the alias (`…/node:2.6`) to the image.
-    Raises `EnvironmentBroken` in one line, with the path of the build's whole output.
+    Moves the alias (`…/node:2.6`) to the image; the rest is as in `ensure_image`.
     """
     client = client or docker_engine.connect()
-    reference = recipe.tag(version)
-    if not _exists(client, reference):
-        with _one_at_a_time():
-            if not _exists(client, reference):
-                _build(client, version, reference, say)
+    reference = ensure_image(client, recipe.node(version), say)
     image = client.images.get(reference)
     if recipe.alias(version) not in image.tags:
         image.tag(recipe.NODE_IMAGE, version)
+    return reference
+
+
+def ensure_image(client: docker.DockerClient | None, wanted: recipe.Recipe, say: Say) -> str:
+    """Have an image of the lab, and return its full reference.
+
+    Builds only what is missing and tells `say` of every step. Raises `EnvironmentBroken` in one line, with the path
+    of the build's whole output.
+    """
+    client = client or docker_engine.connect()
+    reference = wanted.reference
+    if not _exists(client, reference):
+        with _one_at_a_time():
+            if not _exists(client, reference):
+                _build(client, wanted, reference, say)
     return reference
 
 
@@ -86,15 +95,15 @@ def headline(line: str) -> str | None:
     return None
 
 
-def _build(client: docker.DockerClient, version: str, reference: str, say: Say) -> None:
-    log = _new_log(version)
-    say(f"building {reference} (OpenVPN {version}, FRR, BIRD); the whole output is in {log}")
+def _build(client: docker.DockerClient, wanted: recipe.Recipe, reference: str, say: Say) -> None:
+    log = _new_log(wanted.variant or wanted.name)
+    say(f"building {reference} ({wanted.about}); the whole output is in {log}")
     try:
         ensure_base(client, say, log)
         events = client.api.build(
-            path=str(images_dir()),
+            path=str(wanted.context),
             tag=reference,
-            buildargs=recipe.build_args(version) | _proxies(),
+            buildargs={**wanted.build_args, **_proxies()},
             network_mode="host",
             rm=True,
             forcerm=True,
@@ -134,8 +143,8 @@ def _exists(client: docker.DockerClient, reference: str) -> bool:
     return True
 
 
-def _new_log(version: str) -> Path:
-    descriptor, name = tempfile.mkstemp(prefix=f"openvpn-routing-lab-{version}-", suffix=".log")
+def _new_log(what: str) -> Path:
+    descriptor, name = tempfile.mkstemp(prefix=f"openvpn-routing-lab-{what}-", suffix=".log")
     os.close(descriptor)
     return Path(name)
 

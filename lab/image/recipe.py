@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.errors import InputError
@@ -17,7 +19,7 @@ VERSIONS: tuple[str, ...] = ("2.6", "2.7")
 """The OpenVPN versions there is an image for."""
 
 IMAGE_LABEL = "openvpn-routing-lab.image"
-"""On every image of the lab; the value says which: `base` or `node`."""
+"""On every image of the lab; the value says which: `base`, `node`, …"""
 
 RECIPE_LABEL = "openvpn-routing-lab.recipe"
 """On the base image: the digest of the recipe it was made by."""
@@ -40,11 +42,44 @@ DEBOOTSTRAP = ("debootstrap", "--variant=minbase", SUITE)
 """Followed by the directory to fill."""
 
 
-def build_args(version: str) -> dict[str, str]:
-    """The Dockerfile's arguments for one OpenVPN version."""
+@dataclass(frozen=True)
+class Recipe:
+    """An image of the lab besides the base: a directory below `images`, and the arguments of its Dockerfile.
+
+    Two images of one recipe have the same name, and any change of an input makes another.
+    """
+
+    name: str
+    """The directory's name and, behind the family's, the image's."""
+    about: str
+    """What is in it, in a few words."""
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    """Besides the base, which all have."""
+    variant: str = ""
+    """Stands before the digest in the tag."""
+
+    @property
+    def context(self) -> Path:
+        """The build context."""
+        return images_dir() / self.name
+
+    @property
+    def build_args(self) -> Mapping[str, str]:
+        """All of the Dockerfile's arguments."""
+        return {"BASE": BASE_IMAGE, **self.arguments}
+
+    @property
+    def reference(self) -> str:
+        """The full reference, `openvpn-routing-lab/node:2.6-0123456789ab`."""
+        digest = digest_of(self.context, self.build_args)
+        return f"{FAMILY}{self.name}:{'-'.join(filter(None, (self.variant, digest)))}"
+
+
+def node(version: str) -> Recipe:
+    """A node's image for one OpenVPN version; raises `InputError` for one there is none of."""
     if version not in VERSIONS:
         raise InputError(f"no image for OpenVPN {version!r}: one of {', '.join(VERSIONS)} is wanted")
-    return {"BASE": BASE_IMAGE, "OPENVPN": version}
+    return Recipe("node", f"OpenVPN {version}, FRR, BIRD", {"OPENVPN": version}, variant=version)
 
 
 def base_digest() -> str:
@@ -52,19 +87,19 @@ def base_digest() -> str:
     return _digest([OFFICIAL_BASE, MMDEBSTRAP, DEBOOTSTRAP])
 
 
-def node_digest(version: str, context: Path) -> str:
+def digest_of(context: Path, build_args: Mapping[str, str]) -> str:
     """Twelve hex digits that change with any input: files and their modes, arguments, the base's recipe."""
     files = [
         [path.relative_to(context).as_posix(), bool(path.stat().st_mode & 0o100), _sha256(path.read_bytes())]
         for path in sorted(context.rglob("*"))
         if path.is_file()
     ]
-    return _digest([files, build_args(version), base_digest()])
+    return _digest([files, dict(build_args), base_digest()])
 
 
 def tag(version: str) -> str:
-    """The full reference of the image for an OpenVPN version, `openvpn-routing-lab/node:2.6-0123456789ab`."""
-    return f"{NODE_IMAGE}:{version}-{node_digest(version, images_dir())}"
+    """The full reference of a node's image for an OpenVPN version."""
+    return node(version).reference
 
 
 def alias(version: str) -> str:

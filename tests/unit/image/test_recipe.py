@@ -9,11 +9,17 @@ from lab.errors import InputError
 from lab.image import NODE_IMAGE, VERSIONS, recipe, tag
 from lab.resources import images_dir
 
+NODE = recipe.node("2.6")
+
 
 @pytest.fixture
 def context(tmp_path: Path) -> Path:
     """A copy of the build context that a test may change."""
-    return Path(shutil.copytree(images_dir(), tmp_path / "images"))
+    return Path(shutil.copytree(NODE.context, tmp_path / "node"))
+
+
+def digest(context: Path) -> str:
+    return recipe.digest_of(context, NODE.build_args)
 
 
 def test_tag_names_the_version_and_twelve_digits() -> None:
@@ -29,7 +35,7 @@ def test_alias_does_not_move_with_the_digest() -> None:
 
 
 def test_same_inputs_give_the_same_digest_wherever_they_lie(context: Path) -> None:
-    assert recipe.node_digest("2.6", context) == recipe.node_digest("2.6", images_dir())
+    assert digest(context) == digest(NODE.context) == NODE.reference.rpartition("-")[2]
 
 
 def test_versions_differ() -> None:
@@ -37,45 +43,50 @@ def test_versions_differ() -> None:
 
 
 def test_changed_dockerfile_is_noticed(context: Path) -> None:
-    before = recipe.node_digest("2.6", context)
+    before = digest(context)
     with (context / "Dockerfile").open("a") as dockerfile:
         dockerfile.write("\n")
-    assert recipe.node_digest("2.6", context) != before
+    assert digest(context) != before
 
 
 def test_new_file_is_noticed(context: Path) -> None:
-    before = recipe.node_digest("2.6", context)
+    before = digest(context)
     (context / "more").mkdir()
     (context / "more" / "file").touch()
-    assert recipe.node_digest("2.6", context) != before
+    assert digest(context) != before
 
 
 def test_renamed_file_is_noticed(context: Path) -> None:
     (context / "one").touch()
-    before = recipe.node_digest("2.6", context)
+    before = digest(context)
     (context / "one").rename(context / "two")
-    assert recipe.node_digest("2.6", context) != before
+    assert digest(context) != before
 
 
 def test_executable_bit_is_noticed(context: Path) -> None:
     script = context / "script"
     script.touch(0o644)
-    before = recipe.node_digest("2.6", context)
+    before = digest(context)
     script.chmod(0o755)
-    assert recipe.node_digest("2.6", context) != before
+    assert digest(context) != before
 
 
-def test_changed_argument_is_noticed(context: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = recipe.node_digest("2.6", context)
-    monkeypatch.setattr(recipe, "build_args", lambda version: {"OPENVPN": version, "NEW": "1"})
-    assert recipe.node_digest("2.6", context) != before
+def test_changed_argument_is_noticed() -> None:
+    assert recipe.Recipe("node", "", {"NEW": "1"}).reference != recipe.Recipe("node", "", {"NEW": "2"}).reference
+
+
+def test_every_directory_of_images_is_one_images_context() -> None:
+    for directory in images_dir().iterdir():
+        dockerfile = (directory / "Dockerfile").read_text()
+        assert f"LABEL {recipe.IMAGE_LABEL}={directory.name}" in dockerfile  # what `lab clean` removes it by
+        assert "ARG BASE=" in dockerfile
 
 
 @pytest.mark.parametrize("part", ["MMDEBSTRAP", "DEBOOTSTRAP", "OFFICIAL_BASE"])
 def test_changed_base_is_noticed(context: Path, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
-    before = recipe.node_digest("2.6", context)
+    before = digest(context)
     monkeypatch.setattr(recipe, part, "something else")
-    assert recipe.node_digest("2.6", context) != before
+    assert digest(context) != before
 
 
 def test_unknown_version_is_refused_with_the_known_ones() -> None:

@@ -9,7 +9,7 @@ from lab.errors import InputError
 
 
 def test_the_image_and_the_topologies_are_there() -> None:
-    assert (resources.images_dir() / "Dockerfile").is_file()
+    assert (resources.images_dir() / "node" / "Dockerfile").is_file()
     assert "article" in resources.topology_names()
 
 
