@@ -37,7 +37,7 @@ def _impassable(tunnel: TunnelIntent) -> dict[Passenger, str]:
         return found
     if not mode.traits.multicast:
         found["multicast"] = f"mode {mode.name} has no way for packets to a multicast group"
-    families = tunnel.options.get("iroute", ("ipv6",))
+    families = tunnel.options.get("iroute", mode.traits.multicast)
     # What is no list is the mode's own to refuse.
     if mode.traits.needs_iroute and isinstance(families, list | tuple) and "ipv6" not in families:
         found["link-local"] = (

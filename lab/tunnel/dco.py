@@ -29,7 +29,7 @@ class Dco(ManyClients):
 
     name = "dco"
     summary = "the kernel's ovpn device in server mode: one process for many clients, no iroute, no multicast"
-    traits = Traits(clients_per_process=None, multicast=False, openvpn=("2.7",), kernel="ovpn")
+    traits = Traits(clients_per_process=None, multicast=(), openvpn=("2.7",), kernel="ovpn")
     options = Options
 
 

@@ -28,7 +28,7 @@ class FixedRoutes(Iroute):
 
     name = "fixed-routes"
     summary = "prefixes written into OpenVPN's configuration: not dynamic, a baseline to compare with"
-    traits = Traits(needs_iroute=True)
+    traits = Traits(needs_iroute=True, families=(), multicast=("ipv4",))
     options = Options
     handed_out = "fixed-routes.handed-out.j2"
 

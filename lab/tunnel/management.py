@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from lab.errors import LabError
+from lab.expect import POLL
 
 _DEADLINE = 10.0
 """Seconds for an answer of a living process; it takes some milliseconds."""
@@ -98,17 +99,30 @@ class Management:
         self._buffer = b""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         self._socket.settimeout(_DEADLINE)
+        deadline = time.monotonic() + _DEADLINE
         try:
             with _short(path) as address:
-                self._socket.connect(address)
+                self._connect(address, deadline)
         except OSError as error:
             self._socket.close()
             raise ManagementError(f"no OpenVPN answers on {path} ({error.strerror or error})") from error
         try:
-            self._read_line(time.monotonic() + _DEADLINE)  # the greeting: from now on commands are read
+            self._read_line(deadline)  # the greeting: from now on commands are read
         except ManagementError:
             self._socket.close()
             raise
+
+    def _connect(self, address: str, deadline: float) -> None:
+        """Connect, or wait for room in the queue of a process that listens; OpenVPN's is short (connect(2), EAGAIN)."""
+        while True:
+            try:
+                self._socket.connect(address)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(POLL)
+            else:
+                return
 
     def __enter__(self) -> Self:
         return self

@@ -14,10 +14,11 @@ from typing import Literal, Protocol
 
 from lab.files import RenderedFile
 from lab.pki import Authority, Credentials
-from lab.topology import Objection, Tunnel, TunnelIntent
+from lab.topology import Family, Objection, Tunnel, TunnelIntent
 from lab.tunnel.keyfiles import derived
 
 End = Literal["server", "client"]
+FAMILIES: tuple[Family, Family] = ("ipv4", "ipv6")
 CONFIGURATION = PurePosixPath("/etc/openvpn")
 """Where the files of tunnels lie, in a node as on a Debian host."""
 LOGS = PurePosixPath("/var/log/openvpn")
@@ -116,9 +117,16 @@ class Traits:
     needs_iroute: bool = False
     """Nothing but its own addresses passes unless `iroute` says so."""
     clients_per_process: int | None = 1
-    """How many clients a server process can route for; None for any number."""
-    multicast: bool = True
-    """Packets to link-local groups reach the other end, which OSPF and RIP need."""
+    """How many clients a server process takes; None for any number."""
+    clients_routed_for: int | None = None
+    """For how many of these traffic passes at the same time; None for all of them."""
+    families: tuple[Family, ...] = FAMILIES
+    """Those of which everything passes that a routing daemon announces, whenever it does."""
+    multicast: tuple[Family, ...] = FAMILIES
+    """Those in which packets to link-local groups pass both ways, which OSPF and RIP need; IPv6's come from link-local
+    addresses."""
+    mtu: int = 1500
+    """Bytes of the largest IP packet that passes in one piece, in either family."""
     certificates: bool = True
     """The ends know each other by certificates; else by a key that both have."""
     openvpn: tuple[str, ...] = ("2.6", "2.7")

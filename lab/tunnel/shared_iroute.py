@@ -14,7 +14,12 @@ class SharedIroute(ManyClients):
 
     name = "shared-iroute"
     summary = "one server process whose clients all claim every network: to see what goes wrong, not to use"
-    traits = Traits(needs_iroute=True, clients_per_process=None, deprecated="the last client takes all traffic")
+    traits = Traits(
+        needs_iroute=True,
+        clients_per_process=None,
+        clients_routed_for=1,
+        deprecated="the last client takes all traffic",
+    )
     options = ServerOptions
     handed_out = "shared-iroute.handed-out.j2"
 

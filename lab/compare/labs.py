@@ -1,0 +1,91 @@
+"""The labs that modes are compared in, as data: two routers on a wire, and a hub with any number of clients."""
+
+import json
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any, Final
+
+from lab.catalogue import vocabulary
+from lab.image import NODE_IMAGE
+from lab.topology import Topology, parse
+
+SERVER: Final = "server"
+CLIENT: Final = "client"
+WIRE: Final = "eth1"
+MOST_CLIENTS: Final = 200
+"""Of a hub: their addresses are of one /24."""
+
+_SITES: Final[Mapping[str, list[str]]] = {
+    SERVER: ["10.1.0.0/24", "2001:db8:1::/64"],
+    CLIENT: ["10.2.0.0/24", "2001:db8:2::/64"],
+}
+_ASN: Final[Mapping[str, int]] = {SERVER: 65001, CLIENT: 65002}
+_WRITTEN_DOWN: Final = "fixed-routes"
+"""The one mode that has to be told what lies behind its ends."""
+
+
+def pair(mode: str, *, openvpn: str, transport: str, name: str) -> Topology:
+    """Two routers with one wire between them, and a tunnel of the mode over it.
+
+    The wire's MTU is Ethernet's, as below most tunnels. Each router announces one prefix per family.
+    """
+    written = {"server-networks": _SITES[SERVER], "client-networks": _SITES[CLIENT]}
+    tunnel = _tunnel(mode, transport, written)
+    routers = {node: {"daemon": "frr", "asn": _ASN[node], "networks": _SITES[node]} for node in (SERVER, CLIENT)}
+    nodes = {
+        SERVER: _node(router=routers[SERVER]),
+        CLIENT: _node(router=routers[CLIENT], tunnels=[tunnel]),
+    }
+    wire = {
+        "endpoints": [f"{SERVER}:{WIRE}", f"{CLIENT}:{WIRE}"],
+        "mtu": 1500,
+        "ipv4": ["198.51.100.1/30", "198.51.100.2/30"],
+        "ipv6": ["2001:db8:f00::1/64", "2001:db8:f00::2/64"],
+    }
+    return _topology(name, openvpn, nodes, [wire])
+
+
+def hub(mode: str, clients: int, *, openvpn: str, name: str) -> Topology:
+    """A server with so many clients, over UDP, all on one bridge; nobody runs a routing daemon."""
+    written = [{"client-networks": [str(behind(number))]} for number in range(clients)]
+    tunnels = [_tunnel(mode, "udp", options) for options in written]
+    ends = [SERVER, *(f"{CLIENT}{number}" for number in range(1, clients + 1))]
+    nodes = {
+        SERVER: _node(),
+        **{client: _node(tunnels=[tunnel]) for client, tunnel in zip(ends[1:], tunnels, strict=True)},
+        "bridge": {"kind": "bridge"},
+    }
+    links = [
+        {
+            "type": "veth",
+            "mtu": 1500,
+            "endpoints": [
+                {"node": node, "interface": WIRE, "ipv4": f"198.51.100.{number}/24"},
+                {"node": "bridge", "interface": f"port{number}"},
+            ],
+        }
+        for number, node in enumerate(ends, start=1)
+    ]
+    return _topology(name, openvpn, nodes, links)
+
+
+def behind(client: int) -> IPv4Network:
+    """What lies behind a client of a hub; they count from 0."""
+    return IPv4Network(f"10.2.{client}.0/24")
+
+
+def _tunnel(mode: str, transport: str, written: Mapping[str, Any]) -> dict[str, Any]:
+    options = written if mode == _WRITTEN_DOWN else {}
+    return {"to": SERVER, "mode": mode, "transport": transport, "options": options}
+
+
+def _node(**intent: Any) -> dict[str, Any]:
+    return {"config": {"vars": intent}} if intent else {}
+
+
+def _topology(name: str, openvpn: str, nodes: Mapping[str, Any], links: Sequence[Mapping[str, Any]]) -> Topology:
+    """The reader fills in the tunnels' defaults and checks everything; it reads JSON, which is YAML too."""
+    defaults = {"kind": "linux", "image": f"{NODE_IMAGE}:{openvpn}", "network-mode": "none", "privileged": False}
+    text = json.dumps({"name": name, "topology": {"defaults": defaults, "nodes": nodes, "links": links}})
+    return parse(text, Path(f"{name}.clab.yml"), vocabulary(), environ={})

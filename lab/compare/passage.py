@@ -1,0 +1,150 @@
+"""What passes through a tunnel, found by sending it: packets of both families, to groups, and as large as possible."""
+
+import os
+import socket
+from ipaddress import ip_interface
+
+from lab.compare.facts import Facts, Mtu
+from lab.compare.labs import CLIENT, SERVER
+from lab.engine.namespace import Namespace
+from lab.engine.wires import add_addresses
+from lab.errors import ExpectationFailed
+from lab.expect import Expectation, wait_for
+from lab.lab import Lab
+from lab.router import Router
+from lab.topology import Family, Interface, Prefix
+from lab.tunnel import OpenVpn
+from lab.tunnel.mode import FAMILIES
+
+_GROUPS = {"ipv4": "224.0.0.5", "ipv6": "ff02::5"}
+"""All OSPF routers of a link (RFC 2328, RFC 5340)."""
+_DISCARD = 9
+_LEAST = 1280
+"""Bytes that any link must pass with IPv6 (RFC 8200, section 5)."""
+_LARGEST = 9000
+_SILENCE = 2.0
+"""Seconds without an answer that are taken for none: the way takes a millisecond."""
+_PROBES = 3
+
+
+def facts(lab: Lab) -> Facts:
+    """Measure a lab of `labs.pair` that runs. Afterwards its tunnel may lack its inner routes: take the lab down."""
+    server, client = lab.router(SERVER), lab.router(CLIENT)
+    for router in (server, client):
+        _live_in(router, router.plan.networks)
+    families = tuple(family for family in FAMILIES if _announced_passes(lab, family))
+    multicast = tuple(family for family in FAMILIES if _group_is_heard(lab, family))
+    mtu = Mtu(**{family: _largest(lab, family) for family in FAMILIES})
+    return Facts(_needs_iroute(lab), families, multicast, mtu)
+
+
+def _announced_passes(lab: Lab, family: Family) -> bool:
+    """Whether both ends reach what the other one announces only now."""
+    server, client = lab.router(SERVER), lab.router(CLIENT)
+    device = lab.tunnel(SERVER, CLIENT).device
+    passed = []
+    for here, there in ((server, client), (client, server)):
+        prefix = lab.free_prefix(family)
+        _live_in(there, [prefix])
+        with there.announced(prefix):
+            here.expect_in_fib(prefix, via=device(here.name))
+            passed.append(_answers(here, prefix))
+        here.expect_not_in_fib(prefix)
+    return all(passed)
+
+
+def _answers(here: Router, prefix: Prefix) -> bool:
+    """Whether a router hears of its neighbour's address in a prefix."""
+    return here.echo(_first(prefix).ip, count=_PROBES, wait=_SILENCE).received > 0
+
+
+def _needs_iroute(lab: Lab) -> bool:
+    """Whether without `iroute` in any of the server's files nothing passes that lies behind the client."""
+    tunnel, server, client = lab.tunnel(SERVER, CLIENT), lab.router(SERVER), lab.router(CLIENT)
+    if not _without_iroute(tunnel.server):
+        return False
+    tunnel.stop()
+    tunnel.start()
+    networks = client.plan.networks
+    server.expect_in_fib(networks, via=tunnel.device(SERVER))
+    return not any(_answers(server, network) for network in networks)
+
+
+def _without_iroute(process: OpenVpn) -> bool:
+    """Take the lines that begin with `iroute` out of a process's own files; whether there were any."""
+    found = False
+    own = process.node.files / process.process.files.relative_to("/")
+    for file in filter(lambda path: path.is_file(), own.rglob("*")):
+        lines = file.read_text().splitlines(keepends=True)
+        kept = [line for line in lines if not line.startswith("iroute")]
+        if kept != lines:
+            found = True
+            file.write_text("".join(kept))
+    return found
+
+
+def _group_is_heard(lab: Lab, family: Family) -> bool:
+    """Whether a packet to a link-local group arrives, in both directions."""
+    server, client = lab.router(SERVER), lab.router(CLIENT)
+    return all(_hears(lab, here, there, family) for here, there in ((server, client), (client, server)))
+
+
+def _hears(lab: Lab, here: Router, there: Router, family: Family) -> bool:
+    device = lab.tunnel(SERVER, CLIENT).device
+    mark = os.urandom(16)
+    with there.capture(device(there.name)) as capture:
+
+        def arrived() -> bool:
+            _send_to_group(here.running.namespace, device(here.name), family, mark)
+            return any(mark in packet.data and not packet.outgoing for packet in capture.packets)
+
+        expectation = Expectation(what=f"a packet to {_GROUPS[family]}", node=there.name, look=arrived, met=bool)
+        try:
+            return wait_for(expectation, within=_SILENCE, grace=0)
+        except ExpectationFailed:
+            return False
+
+
+def _send_to_group(namespace: Namespace, device: str, family: Family, mark: bytes) -> None:
+    def work() -> None:
+        version = socket.AF_INET if family == "ipv4" else socket.AF_INET6
+        with socket.socket(version, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
+            index = socket.if_nametoindex(device)
+            scope = (_GROUPS[family], _DISCARD) if family == "ipv4" else (_GROUPS[family], _DISCARD, 0, index)
+            sender.sendto(mark, scope)
+
+    namespace.run(work)
+
+
+def _largest(lab: Lab, family: Family) -> int:
+    """Bytes of the largest IP packet that the client may send into the tunnel, with DF, and hears the answer to."""
+    client, tunnel = lab.router(CLIENT), lab.tunnel(SERVER, CLIENT).tunnel
+    destination = (tunnel.server_ipv4 if family == "ipv4" else tunnel.server_ipv6).ip
+
+    def passes(size: int) -> bool:
+        return client.echo(destination, count=_PROBES, packet_size=size, wait=_SILENCE).received > 0
+
+    passing, failing = _LEAST, _LARGEST
+    if not passes(passing):
+        return 0
+    while failing - passing > 1:
+        size = (passing + failing) // 2
+        if passes(size):
+            passing = size
+        else:
+            failing = size
+    return passing
+
+
+def _live_in(router: Router, prefixes: "tuple[Prefix, ...] | list[Prefix]") -> None:
+    """Give a router an address in each prefix, as if a host of it lay behind."""
+    add_addresses(router.running.namespace, "lo", [_host_route(prefix) for prefix in prefixes])
+
+
+def _first(prefix: Prefix) -> Interface:
+    return ip_interface((prefix.network_address + 1, prefix.prefixlen))
+
+
+def _host_route(prefix: Prefix) -> Interface:
+    return ip_interface((prefix.network_address + 1, prefix.max_prefixlen))

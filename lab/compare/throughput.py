@@ -1,0 +1,88 @@
+"""How much a tunnel carries, beside the bare wire between the same two nodes, by iperf3 and in turn."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal
+
+from lab.compare.labs import CLIENT, SERVER
+from lab.engine import ExecResult
+from lab.errors import EnvironmentBroken
+from lab.expect import Expectation, wait_for
+from lab.lab import Lab
+from lab.node import LabNode
+from lab.topology import Address
+
+Direction = Literal["to-server", "to-client"]
+DIRECTIONS: tuple[Direction, Direction] = ("to-server", "to-client")
+_PORT = 5201
+_LISTENING = "0A"
+"""TCP's state in /proc/net/tcp6 (proc(5))."""
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """TCP's goodput in one direction."""
+
+    ratio: float
+    """What the tunnel carries of what the bare wire does: the median of the rounds."""
+    tunnel: tuple[float, ...]
+    """Bits per second, once per round."""
+    wire: tuple[float, ...]
+
+    @classmethod
+    def of(cls, tunnel: Sequence[float], wire: Sequence[float]) -> "Throughput":
+        """From what was measured in turn: each round is compared with itself, since machines drift."""
+        return cls(median(t / w for t, w in zip(tunnel, wire, strict=True)), tuple(tunnel), tuple(wire))
+
+
+def throughput(lab: Lab, *, seconds: int, rounds: int) -> Mapping[Direction, Throughput]:
+    """Measure a lab of `labs.pair`: wire and tunnel in turn, both directions, each for some seconds and rounds."""
+    server, client = lab.node(SERVER), lab.node(CLIENT)
+    ways: dict[str, Address] = {
+        "wire": server.address("ipv4"),
+        "tunnel": lab.tunnel(SERVER, CLIENT).tunnel.server_ipv4.ip,
+    }
+    seen: dict[tuple[str, Direction], list[float]] = {(way, to): [] for way in ways for to in DIRECTIONS}
+    _listen(server)
+    for _ in range(rounds):
+        for (way, to), rates in seen.items():
+            rates.append(_iperf3(client, ways[way], to, seconds))
+    return {to: Throughput.of(seen["tunnel", to], seen["wire", to]) for to in DIRECTIONS}
+
+
+def _listen(server: LabNode) -> None:
+    """Start iperf3's server, which then serves one test after another."""
+    runs = server.running.spawn(("iperf3", "--server", "--port", str(_PORT)))
+    table = Path(f"/proc/{server.running.namespace.pid}/net/tcp6")
+    wait_for(
+        Expectation(
+            what=f"iperf3 to listen on port {_PORT}",
+            node=server.name,
+            look=lambda: [line.split() for line in table.read_text().splitlines()[1:]],
+            met=lambda rows: any(row[1].endswith(f":{_PORT:04X}") and row[3] == _LISTENING for row in rows),
+            seen=lambda _: "nobody listens" if runs() else "iperf3 has ended",
+        ),
+        within=30.0,
+    )
+
+
+def _iperf3(client: LabNode, server: Address, to: Direction, seconds: int) -> float:
+    """Bits per second that arrived."""
+    reverse = ["--reverse"] if to == "to-client" else []
+    asked = ("iperf3", "--client", str(server), "--port", str(_PORT), "--time", str(seconds), "--json", *reverse)
+    result = client.exec(*asked)
+    answer = _answer(result)
+    if "error" in answer:
+        raise EnvironmentBroken(f"{client}: iperf3 to {server}: {answer['error']}")
+    return float(answer["end"]["sum_received"]["bits_per_second"])
+
+
+def _answer(result: ExecResult) -> Any:
+    try:
+        return json.loads(result.stdout)
+    except ValueError:
+        result.raise_on_error()
+        raise EnvironmentBroken(f"{result.node}: iperf3 printed no JSON: {result.stdout[:80]!r}") from None
