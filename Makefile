@@ -25,7 +25,7 @@ PYTEST := $(ROOT) $(VENV)/bin/pytest --lab-artefacts=$(ARTEFACTS)
 SIDE_BY_SIDE := -n $(WORKERS) --maxprocesses=4 --dist=loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help lab-up lab-down lab-status test convergence bench lint clean may-be-root prepared
+.PHONY: help lab-up lab-down lab-status test convergence modes bench lint clean may-be-root prepared
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ test: prepared ## Run every test that this machine can run
 
 convergence: prepared ## Run the experiment alone: do routes and traffic converge over the tunnel?
 	@$(PYTEST) -m convergence $(ARGS)
+
+modes: prepared ## Compare the tunnel modes, measured on this machine
+	@$(LAB) modes
 
 bench: prepared ## Measure what the lab itself costs, beside bare containers
 	@$(LAB) bench

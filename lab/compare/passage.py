@@ -2,6 +2,9 @@
 
 import os
 import socket
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from ipaddress import ip_interface
 
 from lab.compare.facts import Facts, Mtu
@@ -67,7 +70,8 @@ def _needs_iroute(lab: Lab) -> bool:
     tunnel.start()
     networks = client.plan.networks
     server.expect_in_fib(networks, via=tunnel.device(SERVER))
-    return not any(_answers(server, network) for network in networks)
+    with ThreadPoolExecutor() as pool:
+        return not any(pool.map(partial(_answers, server), networks))
 
 
 def _without_iroute(process: OpenVpn) -> bool:
@@ -137,7 +141,7 @@ def _largest(lab: Lab, family: Family) -> int:
     return passing
 
 
-def _live_in(router: Router, prefixes: "tuple[Prefix, ...] | list[Prefix]") -> None:
+def _live_in(router: Router, prefixes: Iterable[Prefix]) -> None:
     """Give a router an address in each prefix, as if a host of it lay behind."""
     add_addresses(router.running.namespace, "lo", [_host_route(prefix) for prefix in prefixes])
 

@@ -126,11 +126,11 @@ def _hubs(survey: Survey) -> Sheet:
     rows = []
     for key in dict.fromkeys((row.mode, row.openvpn) for row in survey.hubs):
         group = [row for row in survey.hubs if (row.mode, row.openvpn) == key]
-        rows.append(_hub(group, modes[key[0]], len(columns)))
+        rows.append(_hub(group, modes[key[0]], effort.clients, len(columns)))
     return Sheet(title, columns, tuple(rows))
 
 
-def _hub(group: Sequence[MeasuredHub], mode: Declared, width: int) -> Row:
+def _hub(group: Sequence[MeasuredHub], mode: Declared, clients: Sequence[int], width: int) -> Row:
     head = (_named(mode), group[0].openvpn)
     seen = [row.hub for row in group if row.hub is not None]
     if not seen:
@@ -140,9 +140,15 @@ def _hub(group: Sequence[MeasuredHub], mode: Declared, width: int) -> Row:
         *head,
         _fact(", ".join(str(hub.processes) for hub in seen), differ.get("processes")),
         _fact(", ".join(f"{hub.routed_for} of {hub.clients}" for hub in seen), differ.get("clients routed for")),
-        *(f"{row.hub.memory_per_client / _MIB:.1f}" if row.hub else _why(row) for row in group),
+        *(_memory(next((row for row in group if row.clients == count), None)) for count in clients),
     )
     return Row(cells, good=not differ and all(row.failure is None for row in group))
+
+
+def _memory(row: MeasuredHub | None) -> str:
+    if row is None:
+        return ""
+    return _why(row) if row.hub is None else f"{row.hub.memory_per_client / _MIB:.1f}"
 
 
 def _unmeasured(head: tuple[str, ...], row: Measured | MeasuredHub, width: int) -> Row:

@@ -1,7 +1,8 @@
 """How much a tunnel carries, beside the bare wire between the same two nodes, by iperf3 and in turn."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -18,7 +19,8 @@ from lab.topology import Address
 Direction = Literal["to-server", "to-client"]
 DIRECTIONS: tuple[Direction, Direction] = ("to-server", "to-client")
 _PORT = 5201
-_LISTENING = "0A"
+_WITHIN = 30.0
+_LISTENS = "0A"
 """TCP's state in /proc/net/tcp6 (proc(5))."""
 
 
@@ -46,26 +48,32 @@ def throughput(lab: Lab, *, seconds: int, rounds: int) -> Mapping[Direction, Thr
         "tunnel": lab.tunnel(SERVER, CLIENT).tunnel.server_ipv4.ip,
     }
     seen: dict[tuple[str, Direction], list[float]] = {(way, to): [] for way in ways for to in DIRECTIONS}
-    _listen(server)
     for _ in range(rounds):
         for (way, to), rates in seen.items():
-            rates.append(_iperf3(client, ways[way], to, seconds))
+            with _listening(server):
+                rates.append(_iperf3(client, ways[way], to, seconds))
     return {to: Throughput.of(seen["tunnel", to], seen["wire", to]) for to in DIRECTIONS}
 
 
-def _listen(server: LabNode) -> None:
-    """Start iperf3's server, which then serves one test after another."""
-    runs = server.running.spawn(("iperf3", "--server", "--port", str(_PORT)))
+@contextmanager
+def _listening(server: LabNode) -> Iterator[None]:
+    """A server of iperf3 for one test. One for many closes its socket after each, and resets who comes meanwhile."""
+    runs = server.running.spawn(("iperf3", "--server", "--one-off", "--port", str(_PORT)))
     table = Path(f"/proc/{server.running.namespace.pid}/net/tcp6")
     wait_for(
         Expectation(
             what=f"iperf3 to listen on port {_PORT}",
             node=server.name,
             look=lambda: [line.split() for line in table.read_text().splitlines()[1:]],
-            met=lambda rows: any(row[1].endswith(f":{_PORT:04X}") and row[3] == _LISTENING for row in rows),
+            met=lambda rows: any(row[1].endswith(f":{_PORT:04X}") and row[3] == _LISTENS for row in rows),
             seen=lambda _: "nobody listens" if runs() else "iperf3 has ended",
         ),
-        within=30.0,
+        within=_WITHIN,
+    )
+    yield
+    wait_for(
+        Expectation(what="iperf3 to end", node=server.name, look=runs, met=lambda still: not still),
+        within=_WITHIN,
     )
 
 

@@ -57,3 +57,9 @@ def test_what_is_laid_over_the_tunnels_changes_them_and_nothing_else() -> None:
 def test_what_is_laid_over_the_tunnels_is_checked_by_their_mode() -> None:
     with pytest.raises(TopologyError, match="tun-mtu"):
         load("article", tunnel={"options": {"tun-mtu": "huge"}})
+
+
+def test_what_a_mode_does_not_carry_is_refused_when_the_topology_is_read() -> None:
+    with pytest.raises(TopologyError, match="link-local addresses, which do not pass here"):
+        load("ospf", tunnel={"mode": "fixed-routes"})
+    assert load("ospf", tunnel={"mode": "fixed-routes", "options": {"iroute": ["ipv4", "ipv6"]}}).tunnels

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -33,7 +34,9 @@ class FakeOpenVpn:
     Lines end with CR and LF, as OpenVPN's do. An answer that ends with `DIES` is its last.
     """
 
-    def __init__(self, path: Path, answers: Mapping[str, str], *, greeting: str = GREETING, chunk: int = 0):
+    def __init__(
+        self, path: Path, answers: Mapping[str, str], *, greeting: str = GREETING, chunk: int = 0, queue: int = 8
+    ):
         self.heard: list[str] = []
         self.said_goodbye = 0
         self._answers, self._greeting, self._chunk = answers, greeting, chunk
@@ -42,7 +45,7 @@ class FakeOpenVpn:
         directory = os.open(path.parent, os.O_PATH)
         self._socket.bind(f"/proc/self/fd/{directory}/{path.name}")
         os.close(directory)
-        self._socket.listen(8)
+        self._socket.listen(queue)
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
 
@@ -350,6 +353,29 @@ def test_a_second_asker_waits_for_its_turn(serve: Serve, path: Path) -> None:
         order.append(f"first {asked.pid()}")
     thread.join(10)
     assert order == ["first 8", "second 8"]
+
+
+def test_askers_wait_for_room_in_a_short_queue(serve: Serve, path: Path) -> None:
+    """Many clients of one server ask it all at once, and OpenVPN lets only one or two queue up."""
+    serve({"pid": "SUCCESS: pid=8\n"}, queue=0)
+
+    def ask(_: int) -> int:
+        with Management(path) as asked:
+            return asked.pid()
+
+    with ThreadPoolExecutor(8) as pool:
+        with Management(path) as first:
+            answers = pool.map(ask, range(8))
+            assert first.pid() == 8
+        assert list(answers) == [8] * 8
+
+
+def test_a_queue_that_stays_full_is_not_waited_for_for_ever(serve: Serve, path: Path, hurried: None) -> None:
+    serve({"pid": "SUCCESS: pid=8\n"}, queue=0)
+    with Management(path), socket.socket(socket.AF_UNIX) as queued:
+        queued.connect(str(path))
+        with pytest.raises(ManagementError, match="no OpenVPN answers"):
+            Management(path)
 
 
 def test_a_path_longer_than_a_socket_address_will_do(tmp_path: Path) -> None:

@@ -1,0 +1,65 @@
+"""Every mode is what it declares, as its packets show, and the measurement sees it where one is not."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from lab.compare import passage
+from lab.compare.facts import Facts, Mtu, declared, disagreements
+from lab.compare.labs import CLIENT, SERVER, hub, pair
+from lab.compare.memory import measure_hub
+from lab.compare.survey import hub_disagreements
+from lab.errors import NotSupported
+from lab.lab import Lab
+from lab.owner import this_process
+from lab.topology import Topology
+from lab.tunnel import modes
+
+pytestmark = pytest.mark.docker
+
+OPENVPN = "2.7"
+
+
+@contextmanager
+def running(topology: Topology) -> Iterator[Lab]:
+    try:
+        lab = Lab.deploy(topology, owner=this_process())
+    except NotSupported as error:
+        pytest.skip(str(error))
+    try:
+        yield lab
+    finally:
+        lab.destroy()
+
+
+def name() -> str:
+    return f"compare-{os.getpid()}"
+
+
+@pytest.mark.parametrize("mode", sorted(modes().keys() - {"iroute"}))
+def test_what_passes_is_what_the_mode_declares(mode: str) -> None:
+    with running(pair(mode, openvpn=OPENVPN, transport="udp", name=name())) as lab:
+        assert disagreements(declared(modes()[mode]), passage.facts(lab)) == ()
+
+
+def test_what_does_not_pass_is_seen_and_with_its_options_the_mode_is_what_it_declares() -> None:
+    said = declared(modes()["iroute"])
+    with running(pair("iroute", openvpn=OPENVPN, transport="udp", name=name())) as lab:
+        with lab.tunnel(SERVER, CLIENT).configured(iroute=["ipv4"], tun_mtu=1400):
+            lab.wait_ready()
+            seen = passage.facts(lab)
+        assert seen == Facts(needs_iroute=True, families=("ipv4",), multicast=("ipv4",), mtu=Mtu(1400, 1400))
+        assert len(disagreements(said, seen)) == 3
+        lab.wait_ready()
+        assert disagreements(said, passage.facts(lab)) == ()
+
+
+@pytest.mark.parametrize("mode", ["iroute", "shared-iroute", "tap"])
+def test_a_hub_routes_for_as_many_clients_as_its_mode_declares(mode: str) -> None:
+    with running(hub(mode, 3, openvpn=OPENVPN, name=name())) as lab:
+        seen = measure_hub(lab)
+        assert hub_disagreements(modes()[mode], seen) == ()
+        own_pages = seen.memory // seen.processes
+        assert own_pages > 1 << 20, "an OpenVPN process with TLS in less than a MiB is none"

@@ -1,0 +1,48 @@
+"""`lab modes` from end to end, as narrow as it can be run."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.docker
+
+PATIENCE = 300
+
+
+def test_one_mode_is_measured(tmp_path: Path) -> None:
+    asked = ("--only", "p2p-tls", "--openvpn", "2.6", "--transport", "tcp")
+    effort = ("--seconds", "1", "--rounds", "1", "--clients", "1,2")
+    result = subprocess.run(
+        [sys.executable, "-m", "lab.cli", "modes", *asked, *effort, "--json"],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "1 of 3: p2p-tls, OpenVPN 2.6, tcp: throughput beside the bare wire" in result.stderr
+    found = json.loads(result.stdout)
+    assert found["effort"] == {"seconds": 1, "rounds": 1, "clients": [1, 2]}
+    assert found["machine"]["cpus"] >= 1
+
+    (tunnel,) = found["tunnels"]
+    assert (tunnel["mode"], tunnel["openvpn"], tunnel["transport"]) == ("p2p-tls", "2.6", "tcp")
+    assert (tunnel["disagreements"], tunnel["missing"], tunnel["failure"]) == ([], None, None)
+    assert min(tunnel["facts"]["mtu"].values()) > 1280
+    assert set(tunnel["throughput"]) == {"to-server", "to-client"}
+    for way in tunnel["throughput"].values():
+        assert way["ratio"] > 0
+        assert way["ratio"] == pytest.approx(way["tunnel"][0] / way["wire"][0])
+    (seconds,) = tunnel["seconds_to_routes"]
+    assert seconds > 0
+
+    one, two = found["hubs"]
+    assert [(h["clients"], h["hub"]["processes"], h["hub"]["routed_for"]) for h in (one, two)] == [(1, 1, 1), (2, 2, 2)]
+    # What a second process maps is shared with the first; what it has of its own comes on top.
+    assert one["hub"]["memory"] < two["hub"]["memory"] < 2 * one["hub"]["memory"]
+    assert not (tmp_path / ".lab").exists(), "a lab was left"
