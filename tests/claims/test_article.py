@@ -1,13 +1,12 @@
 """The article, sentence by sentence: each test is named after the sentence that it tests, and ends with a verdict."""
 
-import time
-
 import pytest
 from scapy.layers.inet import TCP
 
 from lab.claims import Claim
 from lab.lab import Lab
 from lab.router import FAMILIES
+from tests.claims.checks import expect_dynamic_routing
 from tests.convergence.checks import DROPPED, expect_control_plane, expect_dropped, expect_log, expect_passes
 from tests.convergence.conftest import Site
 
@@ -33,17 +32,7 @@ def test_bgp_alone_does_not_reach_the_inner_table(lab: Lab, hq: Site, branch: Si
 
 @pytest.mark.claims("`iroute 0.0.0.0 0.0.0.0` makes routing over the tunnel dynamic")
 def test_iroute_for_everything_makes_routing_dynamic(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
-    before = lab.tunnel("branch", "hq").status()
-    for here, there in ((hq, branch), (branch, hq)):
-        for family in FAMILIES:
-            prefix = lab.free_prefix(family)
-            with here.router.serving(prefix, here.host) as address, here.router.announced(prefix):
-                there.router.expect_route(prefix, via=there.device)
-                claim.rib_entry(there.router, prefix)
-                claim.echo(there.host.expect_reaches(address))
-            there.router.expect_no_route(prefix, since=time.monotonic())
-    after = lab.tunnel("branch", "hq").status()
-    assert (after.client_id, after.connected_since) == (before.client_id, before.connected_since)
+    expect_dynamic_routing(lab, hq, branch, claim)
     claim.holds()
 
 

@@ -73,6 +73,29 @@ def test_a_second_client_takes_the_traffic(lab: Lab, claim: Claim) -> None:
     claim.holds_if("a userspace `tun`; a `tap` server serves many")
 
 
+@pytest.mark.topology("tap-hub")
+@pytest.mark.claims("with `dev tap`, too, one server process serves one client only")
+def test_a_tap_server_serves_one_client_only(lab: Lab, claim: Claim) -> None:
+    hub, spokes = lab.router("hub"), [lab.router("spoke1"), lab.router("spoke2")]
+    tunnels = [lab.tunnel(spoke.name, "hub") for spoke in spokes]
+    assert len({tunnel.status().server_pid for tunnel in tunnels}) == 1
+    for last in tunnels:  # whoever connects last, nobody loses anything
+        reconnect(last)
+        expect_control_plane(hub, spokes)
+        for family in FAMILIES:  # its address is known anew with its first frame
+            lab.host("hub-lan").expect_reaches(lab.host(f"{last.tunnel.client}-lan").address(family))
+        for spoke in spokes:
+            assert reaches(lab, spoke.name) == [True, True]
+    with tunnels[0].server.management() as server:
+        learnt = {route.common_name for route in server.server_status().routes}
+    assert learnt == {spoke.name for spoke in spokes}
+    for spoke in spokes:
+        claim.rib_entry(hub, spoke.plan.networks[0])
+        for family in FAMILIES:
+            claim.echo(lab.host("hub-lan").expect_reaches(lab.host(f"{spoke.name}-lan").address(family)))
+    claim.does_not_hold("it learns which client has which MAC address, as a switch does, and needs no `iroute`")
+
+
 @pytest.mark.topology("hub-and-spokes")
 @pytest.mark.claims("with a server process for each client, another client disturbs nobody")
 def test_a_process_for_each_client_disturbs_nobody(lab: Lab, claim: Claim) -> None:

@@ -1,0 +1,52 @@
+"""Without `mode server`: what the article rules out, and what it does not mention."""
+
+import pytest
+
+from lab.claims import Claim
+from lab.lab import Lab
+from lab.tunnel import OpenVpn
+from tests.claims.checks import expect_dynamic_routing
+from tests.convergence.conftest import Site
+
+pytestmark = pytest.mark.docker
+
+STATIC_KEY_IS_INSECURE = "DEPRECATION: No tls-client or tls-server option in configuration detected"
+
+
+@pytest.mark.topology("p2p-static-key")
+@pytest.mark.claims("preshared keys cannot be used")
+def test_preshared_keys_cannot_be_used(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    # What the article's configuration would want of them: both are refused before anything is opened.
+    for process, option, refusal in (
+        (tunnel.server, "--mode server", "--mode server requires --tls-server"),
+        (tunnel.client, "--pull", "--pull can only be specified in TLS-mode"),
+    ):
+        expect_refusal(process, option, refusal, claim)
+    # Between two equal ends none of it is needed.
+    claim.log_line(tunnel.server, tunnel.server.log_lines(STATIC_KEY_IS_INSECURE)[0])
+    expect_dynamic_routing(lab, hq, branch, claim)
+    claim.does_not_hold("only `mode server`, `push` and `pull` want TLS; point to point needs none of them")
+
+
+@pytest.mark.topology("p2p-tls")
+@pytest.mark.claims("without `iroute` no routing daemon's routes pass through a tunnel")
+def test_without_iroute_nothing_passes(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    for process in (tunnel.server, tunnel.client):
+        files = process.node.files / "etc/openvpn"
+        said = [line for path in files.rglob("*.conf") for line in path.read_text().splitlines()]
+        options = {line.split()[0] for line in said if line and not line.startswith("#")}
+        assert options >= {"ifconfig", "ca"}
+        assert not options & {"iroute", "iroute-ipv6", "mode", "server", "client-config-dir", "client-connect"}
+        assert not process.log_lines("MULTI")  # the inner table speaks under this name
+    expect_dynamic_routing(lab, hq, branch, claim)
+    claim.does_not_hold("only `mode server` has an inner table; point to point over TLS everything passes")
+
+
+def expect_refusal(process: OpenVpn, options: str, refusal: str, claim: Claim) -> None:
+    """An end of the tunnel, with more options than its own, does not even start."""
+    size = process.log_size()
+    result = process.node.exec("timeout", "30", *process.process.argv, *options.split())
+    assert result.exit_code == 1, result
+    claim.log_line(process, process.log_lines(refusal, since=size)[0])
