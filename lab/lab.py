@@ -17,6 +17,7 @@ from lab.engine.node import RunningNode, node_files
 from lab.engine.wires import wire
 from lab.errors import CommandFailed, EnvironmentBroken, ExpectationFailed, InputError, LabError
 from lab.expect import POLL, Expectation, wait_for
+from lab.fault import InForce, Record, apply, fault_of, records, undo_all
 from lab.image import NODE_IMAGE, VERSIONS
 from lab.node import LabNode
 from lab.observe import FibWatch
@@ -177,7 +178,7 @@ class Lab:
 
     def node(self, name: str) -> LabNode:
         """A node by its name; raises `InputError` where there is none or it does not run."""
-        return LabNode(self._node(name), self.topology, self._watch(name))
+        return LabNode(self.running(name), self.topology, self._watch(name))
 
     def instance(self, name: str) -> Instance:
         """A node as the engine has it now; raises `InputError` where there is none or it does not run."""
@@ -194,7 +195,7 @@ class Lab:
 
     def router(self, name: str) -> Router:
         """A node that runs a routing daemon."""
-        running = self._node(name)
+        running = self.running(name)
         plan = self._plans.get(name)
         if plan is None:
             raise InputError(
@@ -228,6 +229,34 @@ class Lab:
         """Many of them."""
         return list(islice(self._free[family], count))
 
+    def running(self, name: str) -> RunningNode:
+        """A node as the rooms below use it; raises `InputError` where there is none or it does not run."""
+        self._known(name)
+        running = self._running[name]
+        if not running.namespace.exists:
+            state = next((i.state for i in self.engine.find(self.name) if i.node == name), NodeState.ABSENT)
+            raise InputError(f"node {name!r} of lab {self.name!r} is not running: it is {state}")
+        return running
+
+    # --- what breaks in it ---------------------------------------------------------------------------------
+
+    def fault(self, kind: str, **where: Any) -> InForce:
+        """Break something: `with lab.fault("blackhole", tunnel="branch-hq"): …`; undone on the way out.
+
+        `lab.fault.KINDS` are the kinds, and what each takes. Raises `InputError` for what there is not, or what is
+        broken already.
+        """
+        return apply(self, fault_of(kind, {key.replace("_", "-"): value for key, value in where.items()}))
+
+    @property
+    def faults(self) -> list[Record]:
+        """The faults in force, whoever did them, oldest first."""
+        return records(self.directory)
+
+    def heal(self) -> list[Record]:
+        """Undo all faults in force, whoever did them; returns what they were."""
+        return undo_all(self)
+
     # --- is it up? -----------------------------------------------------------------------------------------
 
     def wait_ready(self, within: float = READY_WITHIN) -> None:
@@ -256,21 +285,13 @@ class Lab:
 
     # --- inside --------------------------------------------------------------------------------------------
 
-    def _node(self, name: str) -> RunningNode:
-        self._known(name)
-        running = self._running[name]
-        if not running.namespace.exists:
-            state = next((i.state for i in self.engine.find(self.name) if i.node == name), NodeState.ABSENT)
-            raise InputError(f"node {name!r} of lab {self.name!r} is not running: it is {state}")
-        return running
-
     def _known(self, name: str) -> None:
         if name not in self.topology.nodes:
             raise InputError(f"there is no node {name!r} in lab {self.name!r}; {_hint(name, self.topology.nodes)}")
 
     def _watch(self, name: str) -> FibWatch:
         if name not in self._watches:
-            self._watches[name] = FibWatch(self._node(name).namespace)
+            self._watches[name] = FibWatch(self.running(name).namespace)
         return self._watches[name]
 
     def _wire(self, say: Say) -> None:

@@ -275,10 +275,20 @@ class Pool:
             return None
         lab = Lab.attach(name, engine=engine)
         if wanted.is_met_by(lab.topology):
+            if healed := healed_of(lab):
+                item.warn(pytest.PytestWarning(f"lab {name} had faults in force, which are undone: {healed}"))
             return Running(lab, stays=True)
         lab.close()
         item.warn(pytest.PytestWarning(f"lab {name} runs with another topology, version or option: not reused"))
         return None
+
+
+def healed_of(lab: "Lab") -> str:
+    """Undo all faults in force and wait until the lab stands again; returns what they were, nothing where none was."""
+    undone = lab.heal() if lab.faults else []
+    if undone:
+        lab.wait_ready()
+    return "; ".join(str(record.fault) for record in undone)
 
 
 class _Watch:
@@ -323,6 +333,17 @@ class _Watch:
             self.failed()
         elif self._running.fresh and not failed:
             self._pool.give_up(self._running)
+        elif not self._item.stash.get(_FAILED, False):
+            self.heal()
+
+    def heal(self) -> None:
+        """Undo what a passing test left broken; where that cannot be done the next test gets a fresh lab."""
+        try:
+            if healed := healed_of(self._running.lab):
+                self._item.warn(pytest.PytestWarning(f"the test left faults in force, which are undone: {healed}"))
+        except LabError as error:
+            self._pool.give_up(self._running)
+            pytest.fail(f"the test left faults in force: {error}", pytrace=False)
 
     def failed(self) -> None:
         """Keep what there is to see, and give the lab up."""
@@ -335,6 +356,8 @@ class _Watch:
                     capture.write(directory / f"{name}.pcap")
                 self._say(f"what the failed test left is in {directory}")
             config.hook.pytest_lab_failed(item=self._item, lab=lab, artefacts=directory)
+            if self._running.stays and (healed := healed_of(lab)):
+                self._say(f"faults that were in force are undone: {healed}")
             if config.getoption("--lab-keep") and not self._running.stays:
                 from lab.owner import keep
 

@@ -1,6 +1,6 @@
 """A node that runs a routing daemon: announce, withdraw, RIB, sessions, and expectations about them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Network, ip_interface
@@ -69,6 +69,23 @@ class Router(LabNode):
         (here, ours), (there, theirs) = self._ends_in(prefix, host)
         remove_addresses(self.running.namespace, here, [ours])
         remove_addresses(host.running.namespace, there, [theirs])
+
+    def reset(self, other: "LabNode | str | None" = None, *, soft: bool = False) -> Self:
+        """Tear down the BGP sessions with another node, or with all, and have them built anew.
+
+        With `soft` the sessions stay, and all routes are sent and asked for anew (RFC 2918).
+        """
+        self.resetting(other, soft=soft)()
+        return self
+
+    def resetting(self, other: "LabNode | str | None" = None, *, soft: bool = False) -> Callable[[], None]:
+        """What `reset` does, looked up and ready to be done; raises `InputError` where there is no such session."""
+        if self.plan.protocol != "bgp":
+            raise InputError(f"{self.name} speaks {self.plan.protocol.upper()}: only BGP has sessions to be reset")
+        peers = [peer for peer in self.plan.peers if other is None or peer.node == str(other)]
+        if not peers:
+            raise InputError(f"{self.name} has no session with {other or 'anybody'} configured")
+        return lambda: self.daemon.reset(self.running, self.plan, peers, soft=soft)
 
     def neighbors(self) -> Sequence[Neighbor]:
         """The BGP sessions, OSPF adjacencies or RIP neighbours as this router sees them."""

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from lab.engine import Engine, Instance, Namespace, NodeState
 from lab.errors import LabError
+from lab.fault import Record
+from lab.fault.kinds import written
 from lab.lab import Lab
 from lab.routing import DOWN, Neighbor, Peer, RouterPlan, State, plan_routers
 from lab.store import LabDirectory
@@ -93,6 +96,19 @@ class SessionReport:
 
 
 @dataclass(frozen=True)
+class FaultReport:
+    """A fault in force."""
+
+    number: int
+    kind: str
+    what: str
+    """What it does, as a clause."""
+    where: Mapping[str, Any]
+    """What it takes, and was given."""
+    since: datetime
+
+
+@dataclass(frozen=True)
 class LabReport:
     """All of a lab."""
 
@@ -104,6 +120,8 @@ class LabReport:
     nodes: tuple[NodeStatus, ...]
     tunnels: tuple[TunnelReport, ...]
     sessions: tuple[SessionReport, ...]
+    faults: tuple[FaultReport, ...]
+    """What is broken on purpose, oldest first."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +149,13 @@ def report(lab: Lab) -> LabReport:
             session for found in pool.map(lambda plan: _sessions(lab, plan, down), plans) for session in found
         )
     up = not down and all(t.up for t in tunnels) and all(s.up for s in sessions)
-    return LabReport(lab.name, lab.topology.file, lab.directory, up, nodes, tunnels, sessions)
+    faults = tuple(fault_report(record) for record in lab.faults)
+    return LabReport(lab.name, lab.topology.file, lab.directory, up, nodes, tunnels, sessions, faults)
+
+
+def fault_report(record: Record) -> FaultReport:
+    """A fault in force, as data."""
+    return FaultReport(record.number, record.kind, str(record.fault), written(record.fault), record.since)
 
 
 def summaries(engine: Engine) -> list[LabSummary]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lab.cli import advise, announce, bench, capture, claims, draw, inside, life, machine, modes, observe
+from lab.cli import advise, announce, bench, capture, claims, draw, fault, inside, life, machine, modes, observe
 from lab.cli.errors import Commands
 
 app = typer.Typer(
@@ -45,6 +45,7 @@ app.command(rich_help_panel=_CHANGE)(announce.announce)
 app.command(rich_help_panel=_CHANGE)(announce.withdraw)
 app.command("exec", rich_help_panel=_CHANGE, context_settings={"ignore_unknown_options": True})(inside.exec_)
 app.command(rich_help_panel=_CHANGE)(inside.shell)
+app.add_typer(fault.app, name="fault", rich_help_panel=_CHANGE)
 app.command(rich_help_panel=_WATCH)(claims.claims)
 app.command(rich_help_panel=_WATCH)(modes.modes)
 app.command(rich_help_panel=_FILES)(draw.validate)

@@ -92,6 +92,12 @@ def _print(report: "LabReport") -> None:
                 for s in report.sessions
             ],
         )
+    if report.faults:
+        print_table(
+            "Faults in force, on purpose",
+            ["#number", "kind", "what", "since"],
+            [(f.number, f.kind, f.what, f.since.astimezone().isoformat(" ", "seconds")) for f in report.faults],
+        )
 
 
 def _state(tunnel: "TunnelReport") -> str:

@@ -1,11 +1,13 @@
 """A node that runs, as the rooms below the engine use it."""
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.engine.base import Engine, ExecResult, Instance
 from lab.engine.namespace import Namespace
+from lab.errors import EnvironmentBroken
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,32 @@ class RunningNode:
     def signal(self, pid: int, name: str) -> None:
         """Send a signal, e.g. `KILL`, to a process of the node by the id that it has there."""
         self.exec("kill", "-s", name, str(pid)).raise_on_error()
+
+    def host_pids(self, pids: Sequence[int]) -> list[int]:
+        """What the host calls processes of the node, in the same order; raises `EnvironmentBroken` for one that ended.
+
+        A signal by the host's id arrives at once, where `signal` takes a tenth of a second.
+        """
+        known = dict(_processes(self.instance.pid))
+        if gone := [pid for pid in pids if pid not in known]:
+            raise EnvironmentBroken(f"{self.name}: process {gone[0]} has ended")
+        return [known[pid] for pid in pids]
+
+
+def _processes(first: int) -> Iterator[tuple[int, int]]:
+    """The processes in the PID namespace of a process: as they are called there, and here (pid_namespaces(7))."""
+    space = os.stat(f"/proc/{first}/ns/pid").st_ino  # noqa: PTH116 - the link's target is no path
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        try:
+            if os.stat(f"/proc/{entry.name}/ns/pid").st_ino != space:  # noqa: PTH116
+                continue
+            status = Path("/proc", entry.name, "status").read_text()
+        except OSError:  # it has just ended
+            continue
+        inner = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[-1]
+        yield int(inner), int(entry.name)
 
 
 def node_files(directory: Path, node: str) -> Path:

@@ -9,7 +9,7 @@ from typing import Protocol, Self
 from lab.engine.node import RunningNode
 from lab.files import RenderedFile
 from lab.routing.model import Neighbor, Rib
-from lab.routing.plan import RouterPlan
+from lab.routing.plan import Peer, RouterPlan
 from lab.topology import Family, Objection, Prefix, RouterIntent, RoutingProtocol
 
 
@@ -48,6 +48,9 @@ class RoutingDaemon(Protocol):
     def stop(self, node: RunningNode) -> None:
         """Kill the daemon and return when it is gone; a daemon that does not run is no error."""
 
+    def processes(self, node: RunningNode) -> Sequence[int]:
+        """The ids that its processes have in the node; none where it does not run."""
+
     def running(self, node: RunningNode) -> bool:
         """True where the daemon answers."""
 
@@ -56,6 +59,9 @@ class RoutingDaemon(Protocol):
 
     def rib(self, node: RunningNode, family: Family) -> Rib:
         """What the daemon knows of one family."""
+
+    def reset(self, node: RunningNode, plan: RouterPlan, peers: Sequence[Peer], *, soft: bool) -> None:
+        """Tear down BGP sessions and build them anew; with `soft` only exchange all routes anew (RFC 2918)."""
 
     def announce(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
         """Originate prefixes of any family, from now on."""

@@ -123,6 +123,10 @@ class OpenVpn:
         except ManagementError:
             return
         self.node.signal(pid, signal)
+        self.expect_gone(pid, signal)
+
+    def expect_gone(self, pid: int, signal: str) -> None:
+        """Wait until a process that was told to end is gone; `pid` is what its node calls it."""
         gone = self.node.instance.root / "proc" / str(pid)
         wait_for(
             Expectation(

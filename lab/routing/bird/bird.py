@@ -11,7 +11,7 @@ from lab.files import RenderedFile, templates
 from lab.routing.bird import answers
 from lab.routing.bird.control import Control, Line
 from lab.routing.model import Neighbor, Rib
-from lab.routing.plan import RouterPlan
+from lab.routing.plan import Peer, RouterPlan
 from lab.topology import Family, Objection, Prefix, RouterIntent, RoutingProtocol
 
 _VERSION: Mapping[Family, int] = {"ipv4": 4, "ipv6": 6}
@@ -28,6 +28,11 @@ kill -s "$1" "$pid" 2>/dev/null
 while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
 rm -f /run/bird/bird.pid /run/bird/bird.ctl
 """
+
+
+def _protocol_of(plan: RouterPlan, peer: Peer) -> str:
+    """What bird.conf calls a neighbour."""
+    return f"peer{plan.peers.index(peer) + 1}"
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,11 @@ class Bird:
         """Kill it; with KILL it has no time to withdraw its routes from the kernel."""
         node.exec("sh", "-c", _STOP, "stop", signal).raise_on_error()
 
+    def processes(self, node: RunningNode) -> Sequence[int]:
+        """The one, as its file in /run/bird says."""
+        file = node.root / "run/bird/bird.pid"
+        return [int(file.read_text())] if file.exists() else []
+
     def running(self, node: RunningNode) -> bool:
         """True where it answers."""
         try:
@@ -103,6 +113,12 @@ class Bird:
     def rib(self, node: RunningNode, family: Family) -> Rib:
         """`show route`."""
         return answers.routes(self._ask(node, f"show route table master{_VERSION[family]} all"))
+
+    def reset(self, node: RunningNode, plan: RouterPlan, peers: Sequence[Peer], *, soft: bool) -> None:
+        """`restart` or `reload`."""
+        with Control(node.root) as control:
+            for peer in peers:
+                control.ask(f"{'reload' if soft else 'restart'} {_protocol_of(plan, peer)}")
 
     def announce(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
         """Add to what is originated."""

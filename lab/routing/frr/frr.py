@@ -13,7 +13,7 @@ from lab.routing.frr.rip import Rip
 from lab.routing.frr.speaker import Speaker
 from lab.routing.frr.vty import Vty
 from lab.routing.model import Neighbor, Rib
-from lab.routing.plan import RouterPlan
+from lab.routing.plan import Peer, RouterPlan
 from lab.topology import Family, Objection, Prefix, RouterIntent, RoutingProtocol
 
 # Either each daemon reads frr.conf itself, as far as it is its own, or vtysh hands each its part, as on a host.
@@ -94,6 +94,10 @@ class Frr:
         """Kill all daemons; with KILL they have no time to withdraw their routes from the kernel."""
         node.exec("sh", "-c", _STOP, "stop", signal).raise_on_error()
 
+    def processes(self, node: RunningNode) -> Sequence[int]:
+        """As their files in /run/frr say."""
+        return [int(file.read_text()) for file in sorted((node.root / "run/frr").glob("*.pid"))]
+
     def running(self, node: RunningNode) -> bool:
         """True where the protocol's first daemon answers."""
         try:
@@ -109,6 +113,12 @@ class Frr:
     def rib(self, node: RunningNode, family: Family) -> Rib:
         """As the protocol's daemons have it."""
         return self._speaker.rib(node, family)
+
+    def reset(self, node: RunningNode, plan: RouterPlan, peers: Sequence[Peer], *, soft: bool) -> None:
+        """`clear bgp`."""
+        with Vty(node.root, "bgpd") as bgpd:
+            for peer in peers:
+                bgpd.ask(f"clear bgp {peer.name}{' soft' if soft else ''}")
 
     def announce(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
         """In the protocol's own way."""

@@ -8,7 +8,7 @@ import pytest
 from lab.engine import NodeState
 from tests.unit.cli.paper import Program
 
-STATUS = {"lab", "topology", "directory", "up", "nodes", "tunnels", "sessions"}
+STATUS = {"lab", "topology", "directory", "up", "nodes", "tunnels", "sessions", "faults"}
 NODE = {"name", "kind", "state", "image", "role", "daemon", "asn"}
 TUNNEL = {
     *("name", "mode", "transport", "server", "client", "up", "reason", "real_address", "cipher", "mtu"),
@@ -194,3 +194,40 @@ def test_clean_takes_labs_down_before_it_removes_images(lab: Program, monkeypatc
     assert lab("clean").exit_code == 0
     assert left == [0]
     assert list(lab.directory.iterdir()) == []
+
+
+def test_faults_in_force_are_listed_and_told_apart(lab: Program) -> None:
+    directory = lab.lay_out("broken") / "faults"
+    assert json.loads(lab("fault", "list", "--json").stdout) == []
+    directory.mkdir()
+    told = {"kind": "node-paused", "where": {"node": "hq"}, "kept": {}, "since": "2026-11-24T04:00:00+00:00"}
+    (directory / "2.json").write_text(json.dumps(told))
+    (fault,) = json.loads(lab("fault", "list", "--json").stdout)
+    assert fault == {
+        "number": 2,
+        "kind": "node-paused",
+        "what": "hq paused",
+        "where": {"node": "hq"},
+        "since": "2026-11-24T04:00:00+00:00",
+    }
+    assert json.loads(lab("status", "--json").stdout)["faults"] == [fault]
+    assert "hq paused" in lab("status").stdout
+    for argv, message in (
+        (("undo",), "takes numbers or --all"),
+        (("undo", "1"), "no fault 1 is in force in lab broken; there is 2"),
+        (("apply", "blackhole", "inner"), "'inner': write KEY=VALUE"),
+        (("apply", "nonsense"), "there is no fault 'nonsense'"),
+    ):
+        result = lab("fault", *argv)
+        assert result.exit_code == 2, result.output
+        assert message in result.stderr
+
+
+def test_kinds_of_faults(lab: Program) -> None:
+    kinds = {kind["kind"]: kind for kind in json.loads(lab("fault", "kinds", "--json").stdout)}
+    assert set(kinds["blackhole"]) == {"kind", "summary", "lasting", "takes"}
+    assert {take["key"]: take["choices"] for take in kinds["openvpn-killed"]["takes"]} == {
+        "tunnel": [],
+        "end": ["client", "server"],
+    }
+    assert "blackhole" in lab("fault", "kinds").stdout

@@ -1,0 +1,108 @@
+"""`lab fault`: break something in a running lab, see what is broken, and put it back."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from lab.cli.choose import AsJson, LabName, attached
+from lab.cli.output import print_json, print_table, progress
+from lab.errors import InputError
+
+app = typer.Typer(help="Break something in a running lab, and put it back.")
+
+
+def _kinds(incomplete: str) -> list[str]:
+    from lab.fault import KINDS
+
+    return [kind for kind in KINDS if kind.startswith(incomplete)]
+
+
+@app.command()
+def kinds(as_json: AsJson = False) -> None:
+    """List what can be broken, and what each kind takes."""
+    from lab.fault.kinds import KINDS, parameters_of
+
+    if as_json:
+        print_json(
+            [
+                {"kind": k.kind, "summary": k.summary, "lasting": k.lasting, "takes": parameters_of(k)}
+                for k in KINDS.values()
+            ]
+        )
+        return
+    rows = [(k.kind, " ".join(map(str, parameters_of(k))), k.summary) for k in KINDS.values()]
+    print_table("Faults", ["kind", "takes", "what"], rows)
+
+
+@app.command()
+def apply(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="See `lab fault kinds`.", autocompletion=_kinds)],
+    where: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="What to break.")] = None,
+    seconds: Annotated[float | None, typer.Option("--for", min=0, help="Undo it after so many seconds.")] = None,
+    lab_name: LabName = None,
+) -> None:
+    """Break something, e.g. `lab fault apply blackhole layer=inner --for 10`."""
+    fields = dict(_pair(text) for text in where or [])
+    with attached(lab_name) as lab:
+        fault = lab.fault(kind, **fields)
+        if not fault.fault.lasting:
+            print(f"{fault}")
+            return
+        number = lab.faults[-1].number
+        if seconds is None:
+            print(f"{fault}: in force until `lab fault undo {number}`")
+            return
+        with fault, progress() as say:
+            say(f"{fault}: for {seconds:g} s")
+            time.sleep(seconds)
+        print(f"{fault}: undone after {seconds:g} s")
+
+
+@app.command("list")
+def list_(lab_name: LabName = None, as_json: AsJson = False) -> None:
+    """List the faults in force."""
+    with attached(lab_name) as lab:
+        found = lab.faults
+    if as_json:
+        from lab.status import fault_report
+
+        print_json([fault_report(record) for record in found])
+        return
+    rows = [(r.number, r.kind, r.fault, r.since.astimezone().isoformat(" ", "seconds")) for r in found]
+    print_table("Faults in force", ["#number", "kind", "what", "since"], rows)
+
+
+@app.command()
+def undo(
+    numbers: Annotated[list[int] | None, typer.Argument(metavar="[NUMBER]...", help="See `lab fault list`.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All faults in force.")] = False,
+    lab_name: LabName = None,
+) -> None:
+    """Put back what is broken, whoever did it; a lab that was left by a killed process, too."""
+    from lab.fault import undo as put_back
+
+    if bool(numbers) == everything:
+        raise InputError("`lab fault undo` takes numbers or --all; `lab fault list` shows them")
+    with attached(lab_name) as lab:
+        if everything:
+            undone = lab.heal()
+        else:
+            known = {record.number: record for record in lab.faults}
+            if unknown := [number for number in numbers or [] if number not in known]:
+                there = ", ".join(map(str, known)) or "none"
+                raise InputError(f"no fault {unknown[0]} is in force in lab {lab.name}; there is {there}")
+            undone = [known[number] for number in dict.fromkeys(numbers or [])]
+            for record in undone:
+                put_back(lab, record)
+    for record in undone:
+        print(f"{record.fault}: undone")
+    if not undone:
+        print("nothing was in force")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise InputError(f"{text!r}: write KEY=VALUE, e.g. tunnel=branch-hq")
+    return key, value

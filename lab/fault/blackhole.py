@@ -1,0 +1,151 @@
+"""Packets that vanish while nothing goes down: no interface, no process, no error to the sender.
+
+What arrives is dropped, by nftables where it arrives: a drop on the way out would be told to the sender.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Literal
+
+from lab.engine.nft import Chain, Expression, Family, Nft, Table, counted, device_is, dropped, port_is, rule, source_is
+from lab.errors import InputError
+from lab.fault.base import Act, OnLink, OnTunnel, Scene
+from lab.plan import endpoints_of
+from lab.tunnel import RunningTunnel
+
+
+class Blackhole(OnTunnel):
+    """The tunnel's packets vanish, its outer ones on the underlay or its inner ones behind the device."""
+
+    kind = "blackhole"
+    summary = "a tunnel's packets vanish, nothing goes down: outer ones (OpenVPN notices) or inner ones (routing does)"
+
+    layer: Literal["outer", "inner"] = "outer"
+    direction: Literal["both", "to-server", "to-client"] = "both"
+
+    def __str__(self) -> str:
+        towards = "" if self.direction == "both" else f" {self.direction.replace('-', ' the ')}"
+        return f"{self.layer} packets of {self.whose}{towards} vanish"
+
+    def prepare(self, scene: Scene) -> Act:
+        """A table at each end that is to hear nothing."""
+        tunnel = self.found(scene)
+        conditions = self._inner(tunnel) if self.layer == "inner" else self._outer(scene, tunnel)
+        tables = {
+            node: Table(
+                "inet", self._table(tunnel), [Chain("prerouting", [rule(c, counted(), dropped()) for c in rules])]
+            )
+            for node, rules in conditions.items()
+        }
+        return _set(scene, tables)
+
+    def recovery(self, scene: Scene, kept: Mapping[str, Any]) -> Act:
+        """The tables go."""
+        tunnel = self.found(scene)
+        ends = (tunnel.tunnel.server, tunnel.tunnel.client)
+        return _unset(scene, {node: ("inet", self._table(tunnel)) for node in ends})
+
+    def _table(self, tunnel: RunningTunnel) -> str:
+        return f"lab-blackhole-{self.layer}-{tunnel.name}"
+
+    def _inner(self, tunnel: RunningTunnel) -> dict[str, list[list[Expression]]]:
+        if tunnel.tunnel.shared is not None:
+            raise InputError(
+                f"{tunnel} shares its device on {tunnel.tunnel.server} with other tunnels, and a packet inside does "
+                "not say whose it is: use layer=outer"
+            )
+        return self._wanted(
+            tunnel,
+            [device_is(tunnel.device(tunnel.tunnel.server))],
+            [device_is(tunnel.device(tunnel.tunnel.client))],
+        )
+
+    def _outer(self, scene: Scene, tunnel: RunningTunnel) -> dict[str, list[list[Expression]]]:
+        declared = tunnel.tunnel
+        here = port_is(declared.transport, "destination", declared.port)
+        if declared.shared is None:  # whoever comes to this port, through whatever changed its address
+            to_server = [here]
+        else:
+            version = declared.server_outer.version
+            addresses = [
+                a.ip for e in endpoints_of(scene.topology, declared.client) for a in e.addresses if a.version == version
+            ]
+            to_server = [rule(source_is(address), here) for address in addresses]
+        to_client = [
+            rule(source_is(declared.server_outer), port_is(declared.transport, "source", declared.port)),
+        ]
+        return self._wanted(tunnel, to_server, to_client)
+
+    def _wanted(
+        self, tunnel: RunningTunnel, to_server: list[list[Expression]], to_client: list[list[Expression]]
+    ) -> dict[str, list[list[Expression]]]:
+        found = {}
+        if self.direction != "to-client":
+            found[tunnel.tunnel.server] = to_server
+        if self.direction != "to-server":
+            found[tunnel.tunnel.client] = to_client
+        return found
+
+
+class LinkBlackhole(OnLink):
+    """Every frame on a link vanishes, in both directions; both ends keep their carrier."""
+
+    kind = "link-blackhole"
+    summary = "every frame on a link vanishes, and both its ends stay up"
+
+    def __str__(self) -> str:
+        return f"all frames on the link of {self.link} vanish"
+
+    def prepare(self, scene: Scene) -> Act:
+        """A table on each end's interface."""
+        tables = {
+            node: Table("netdev", self._table(interface), [Chain("ingress", [rule(counted(), dropped())], interface)])
+            for node, interface in self._ends(scene)
+        }
+        return _set(scene, tables)
+
+    def recovery(self, scene: Scene, kept: Mapping[str, Any]) -> Act:
+        """The tables go."""
+        return _unset(scene, {node: ("netdev", self._table(interface)) for node, interface in self._ends(scene)})
+
+    def _ends(self, scene: Scene) -> list[tuple[str, str]]:
+        node, interface = self.end(scene)
+        for link in scene.topology.links:
+            ends = [(e.node, e.interface) for e in link.endpoints]
+            if (node, interface) in ends:
+                return ends
+        raise AssertionError("the end was found before")
+
+    @staticmethod
+    def _table(interface: str) -> str:
+        return f"lab-blackhole-{interface}"
+
+
+def _set(scene: Scene, tables: Mapping[str, Table]) -> Act:
+    """Set tables, with a socket in each node's namespace opened beforehand."""
+    sockets = {node: scene.running(node).namespace.run(Nft) for node in tables}
+
+    def do() -> None:
+        for node, table in tables.items():
+            sockets[node].add(table)
+
+    def then() -> None:
+        for each in sockets.values():
+            each.close()
+
+    return Act(do, then)
+
+
+def _unset(scene: Scene, tables: Mapping[str, tuple[Family, str]]) -> Act:
+    sockets = {node: scene.running(node).namespace.run(Nft) for node in tables}
+    deletions = [partial(sockets[node].delete, family, name) for node, (family, name) in tables.items()]
+
+    def do() -> None:
+        for delete in deletions:
+            delete()
+
+    def then() -> None:
+        for each in sockets.values():
+            each.close()
+
+    return Act(do, then)

@@ -1,0 +1,88 @@
+"""All kinds of faults, and how one is named: a word, and what it breaks as key and value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args, get_origin
+
+from pydantic import ValidationError
+
+from lab.errors import InputError
+from lab.fault.base import Fault, Kind
+from lab.fault.blackhole import Blackhole, LinkBlackhole
+from lab.fault.link import LinkDown
+from lab.fault.nodes import BgpReset, BgpSoftReset, DaemonKilled, NodePaused
+from lab.fault.openvpn import HardRestart, Killed, SoftRestart, Terminated
+from lab.topology.mistakes import did_you_mean
+
+_ALL: tuple[type[Kind], ...] = (
+    Killed,
+    Terminated,
+    SoftRestart,
+    HardRestart,
+    Blackhole,
+    LinkBlackhole,
+    LinkDown,
+    DaemonKilled,
+    NodePaused,
+    BgpReset,
+    BgpSoftReset,
+)
+KINDS: Mapping[str, type[Kind]] = {kind.kind: kind for kind in _ALL}
+"""By what they are called."""
+
+
+def fault_of(kind: str, where: Mapping[str, Any]) -> Fault:
+    """A fault by its name; raises `InputError` for what it cannot be."""
+    if kind not in KINDS:
+        hint = did_you_mean(kind, KINDS) or f"there are {', '.join(KINDS)}"
+        raise InputError(f"there is no fault {kind!r}; {hint}")
+    try:
+        return cast(Fault, KINDS[kind].model_validate(dict(where)))
+    except ValidationError as error:
+        raise InputError(f"{kind}: {_wrong(KINDS[kind], error)}") from error
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One thing that a kind takes."""
+
+    key: str
+    needed: bool
+    default: str | None
+    choices: tuple[str, ...]
+    """All that there are; empty where it is a name."""
+
+    def __str__(self) -> str:
+        told = f"{self.key}={'|'.join(self.choices)}" if self.choices else self.key
+        return told if self.needed else f"[{told}]"
+
+
+def parameters_of(kind: type[Kind]) -> tuple[Parameter, ...]:
+    """What a kind takes."""
+    return tuple(
+        Parameter(
+            key=info.alias or name,
+            needed=info.is_required(),
+            default=None if info.is_required() else info.default,
+            choices=get_args(info.annotation) if get_origin(info.annotation) is Literal else (),
+        )
+        for name, info in kind.model_fields.items()
+    )
+
+
+def written(fault: Fault) -> dict[str, Any]:
+    """A fault's fields, as JSON has them."""
+    return cast(Kind, fault).model_dump(mode="json", by_alias=True)
+
+
+def _wrong(kind: type[Kind], error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = str(first["loc"][0]) if first["loc"] else ""
+    known = ", ".join(info.alias or name for name, info in kind.model_fields.items())
+    match first["type"]:
+        case "missing":
+            return f"say {key}=…; it takes {known}"
+        case "extra_forbidden":
+            return f"there is no {key!r} here; {did_you_mean(key, known.split(', ')) or f'it takes {known}'}"
+        case _:
+            return f"{key}={first['input']}: {first['msg'].lower()}"

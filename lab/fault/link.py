@@ -1,0 +1,109 @@
+"""A link that goes down: one end is taken down, and the other loses its carrier."""
+
+import errno
+import fcntl
+import socket
+import struct
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from lab.errors import InputError
+from lab.fault.base import Act, OnLink, Scene
+
+_IFF_UP = 0x1
+_IFF_CHANGEABLE = 0xFFFF
+_SIOCSIFFLAGS = 0x8914
+_MAIN_TABLE = 254
+_AF_INET, _AF_INET6 = 2, 10
+_ANYWHERE = {_AF_INET: "0.0.0.0", _AF_INET6: "::"}  # noqa: S104 - prefixes, no sockets
+_IFA_F_NODAD = 0x02
+_LINK_SCOPE = 253
+_WRITTEN_DOWN = (3, 4)
+"""Routes that a person or the lab has set (`boot`, `static`); daemons set their own again (rtnetlink(7))."""
+
+
+class LinkDown(OnLink):
+    """The end that is named goes down, as by `ip link set … down`; the other end loses its carrier."""
+
+    kind = "link-down"
+    summary = "a link's named end is taken down, and its other end loses the carrier; undone: up, with all it had"
+
+    def __str__(self) -> str:
+        return f"{self.link} down"
+
+    def prepare(self, scene: Scene) -> Act:
+        """Note the addresses and routes that the kernel is going to forget."""
+        node, interface = self.end(scene)
+        namespace = scene.running(node).namespace
+        kept = namespace.run(partial(_noted, self.link, interface))
+        # A socket belongs to the namespace it was made in, and so do its ioctls (netdevice(7)).
+        control = namespace.run(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC))
+        request = struct.pack("16sh", interface.encode(), kept["flags"] & ~_IFF_UP)
+        return Act(do=lambda: fcntl.ioctl(control, _SIOCSIFFLAGS, request), then=control.close, kept=kept)
+
+    def recovery(self, scene: Scene, kept: Mapping[str, Any]) -> Act:
+        """Up again; IPv6 addresses and static routes do not come back by themselves."""
+        node, _ = self.end(scene)
+        namespace = scene.running(node).namespace
+        return Act(lambda: namespace.run(partial(_restored, kept)))
+
+
+def _noted(link: str, interface: str) -> dict[str, Any]:
+    with IPRoute() as ip:
+        found = ip.link_lookup(ifname=interface)
+        if not found:
+            raise InputError(f"{link} is not there any more")
+        index = found[0]
+        flags = ip.get_links(index)[0]["flags"]
+        if not flags & _IFF_UP:
+            raise InputError(f"{link} is down already")
+        addresses = [
+            {
+                "address": a.get_attr("IFA_ADDRESS"),
+                "prefixlen": a["prefixlen"],
+                "family": a["family"],
+                "flags": _IFA_F_NODAD,
+            }
+            for a in ip.get_addr(index=index)
+            if a["family"] == _AF_INET6 and a["scope"] != _LINK_SCOPE
+        ]
+        routes = [
+            {
+                "dst": f"{r.get_attr('RTA_DST') or _ANYWHERE[r['family']]}/{r['dst_len']}",
+                "family": r["family"],
+                "gateway": r.get_attr("RTA_GATEWAY"),
+                "priority": r.get_attr("RTA_PRIORITY") or 0,
+                "proto": r["proto"],
+            }
+            for r in ip.get_routes()
+            if r.get_attr("RTA_OIF") == index
+            and r["proto"] in _WRITTEN_DOWN
+            and (r.get_attr("RTA_TABLE") or r["table"]) == _MAIN_TABLE
+        ]
+    return {
+        "index": index,
+        "flags": flags & _IFF_CHANGEABLE,
+        "addresses": addresses,
+        "routes": [{k: v for k, v in r.items() if v} for r in routes],
+    }
+
+
+def _restored(kept: Mapping[str, Any]) -> None:
+    with IPRoute() as ip:
+        ip.link("set", index=kept["index"], state="up")
+        for address in kept["addresses"]:
+            _unless_there(ip.addr, "add", index=kept["index"], **address)
+        for route in kept["routes"]:
+            _unless_there(ip.route, "replace", oif=kept["index"], **route)
+
+
+def _unless_there(change: Any, verb: str, **arguments: Any) -> None:
+    try:
+        change(verb, **arguments)
+    except NetlinkError as error:
+        if error.code != errno.EEXIST:
+            raise

@@ -1,0 +1,119 @@
+"""Faults of whole nodes and of their routing daemons."""
+
+import os
+import signal
+from collections.abc import Mapping
+from ipaddress import ip_network
+from typing import Any
+
+from lab.engine import NodeState
+from lab.errors import InputError
+from lab.fault.base import Act, Kind, Scene
+from lab.router import FAMILIES
+
+
+class NodePaused(Kind):
+    """All processes of a node freeze; its kernel goes on to forward, to answer pings and to acknowledge TCP."""
+
+    kind = "node-paused"
+    summary = "all processes of a node freeze, while its kernel goes on; undone: they go on"
+
+    node: str
+
+    def __str__(self) -> str:
+        return f"{self.node} paused"
+
+    def prepare(self, scene: Scene) -> Act:
+        """It has to run."""
+        instance = scene.running(self.node).instance
+        state = scene.nodes[self.node].state
+        if state is not NodeState.RUNNING:
+            raise InputError(f"node {self.node!r} is {state}: it cannot be paused")
+        return Act(lambda: scene.engine.pause(instance))
+
+    def recovery(self, scene: Scene, kept: Mapping[str, Any]) -> Act:
+        """Go on, unless it does."""
+        instance = scene.running(self.node).instance
+        paused = scene.nodes[self.node].state is NodeState.PAUSED
+        return Act(lambda: scene.engine.resume(instance) if paused else None)
+
+
+class DaemonKilled(Kind):
+    """The routing daemon's processes die at once, and its routes stay behind in the kernel."""
+
+    kind = "daemon-killed"
+    summary = "a router's routing daemon killed (SIGKILL), with all its processes; undone: started, announcing the same"
+
+    node: str
+
+    def __str__(self) -> str:
+        return f"routing daemon of {self.node} killed"
+
+    def prepare(self, scene: Scene) -> Act:
+        """Its processes on the host, and what it announces."""
+        router = scene.router(self.node)
+        running = router.running
+        pids = router.daemon.processes(running)
+        if not pids or not router.daemon.running(running):
+            raise InputError(f"the routing daemon of {self.node!r} does not run: there is nothing to kill")
+        host_pids = running.host_pids(pids)
+        originated = [str(p) for family in FAMILIES for p in sorted(router.daemon.originated(running, family), key=str)]
+
+        def do() -> None:
+            for pid in host_pids:
+                os.kill(pid, signal.SIGKILL)
+
+        return Act(do, then=lambda: router.daemon.stop(running), kept={"originated": originated})
+
+    def recovery(self, scene: Scene, kept: Mapping[str, Any]) -> Act:
+        """Start it, and have it announce what it did."""
+        router = scene.router(self.node)
+
+        def do() -> None:
+            if router.daemon.running(router.running):
+                return
+            router.daemon.stop(router.running)  # what a half-dead daemon has left
+            router.daemon.start(router.running, router.plan)
+
+        def then() -> None:
+            wanted = {ip_network(text) for text in kept.get("originated", ())}
+            have = {p for family in FAMILIES for p in router.daemon.originated(router.running, family)}
+            if missing := wanted - have:
+                router.announce(missing)
+
+        return Act(do, then)
+
+
+class BgpReset(Kind):
+    """The sessions with a neighbour are torn down (RFC 4271, section 8.1.2: AutomaticStop) and built again."""
+
+    kind = "bgp-reset"
+    summary = "a router's BGP sessions with a neighbour (or all) are torn down; they come back by themselves"
+    lasting = False
+
+    node: str
+    neighbor: str | None = None
+    """A node; by default all neighbours."""
+
+    def __str__(self) -> str:
+        return f"BGP of {self.node} with {self.neighbor or 'all neighbours'} reset"
+
+    def prepare(self, scene: Scene) -> Act:
+        """The router has to know the neighbour."""
+        router = scene.router(self.node)
+        return Act(router.resetting(self.neighbor, soft=False))
+
+
+class BgpSoftReset(BgpReset):
+    """Routes are sent and asked for anew while the sessions stay (RFC 2918)."""
+
+    kind = "bgp-soft-reset"
+    summary = "a router sends its routes to a neighbour (or all) anew and asks for theirs; the sessions stay"
+
+    def __str__(self) -> str:
+        return f"routes of {self.node} with {self.neighbor or 'all neighbours'} refreshed"
+
+    def prepare(self, scene: Scene) -> Act:
+        """The router has to know the neighbour."""
+        router = scene.router(self.node)
+        return Act(router.resetting(self.neighbor, soft=True))

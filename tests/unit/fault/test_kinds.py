@@ -1,0 +1,42 @@
+"""Faults as data: what is named, what is written down, and what is told of a mistake."""
+
+import pytest
+
+from lab.errors import InputError
+from lab.fault import KINDS, fault_of
+from lab.fault.kinds import parameters_of, written
+
+SAMPLES = {"link": "hq:eth1", "node": "hq"}
+"""What kinds want that have no default."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_written_down_is_read_as_the_same(kind: str) -> None:
+    where = {p.key: SAMPLES[p.key] for p in parameters_of(KINDS[kind]) if p.needed}
+    fault = fault_of(kind, where)
+    assert fault_of(fault.kind, written(fault)) == fault
+    assert str(fault)
+    assert "\n" not in fault.summary
+
+
+@pytest.mark.parametrize(
+    ("kind", "where", "message"),
+    [
+        ("blackhol", {}, "there is no fault 'blackhol'; did you mean 'blackhole'?"),
+        ("zzz", {}, "there is no fault 'zzz'; there are openvpn-killed, openvpn-terminated"),
+        ("blackhole", {"layr": "inner"}, "blackhole: there is no 'layr' here; did you mean 'layer'?"),
+        ("blackhole", {"layer": "x"}, "blackhole: layer=x: input should be 'outer' or 'inner'"),
+        ("link-down", {}, "link-down: say link=…; it takes link"),
+    ],
+)
+def test_a_mistake_is_told_in_a_line(kind: str, where: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError) as refusal:
+        fault_of(kind, where)
+    assert message in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_what_a_kind_takes() -> None:
+    told = {str(p) for p in parameters_of(KINDS["blackhole"])}
+    assert told == {"[tunnel]", "[layer=outer|inner]", "[direction=both|to-server|to-client]"}
+    assert [str(p) for p in parameters_of(KINDS["link-down"])] == ["link"]
