@@ -20,6 +20,7 @@ def vocabulary() -> Vocabulary:
         node_image=NODE_IMAGE,
         many_clients=[name for name, mode in modes().items() if mode.traits.clients_per_process != 1],
         devices={name: mode.traits.device for name, mode in modes().items()},
+        callers=[name for name, daemon in daemons().items() if daemon.calls_unnumbered],
         impassable=_impassable,
         room=_room,
     )
@@ -30,21 +31,9 @@ def _room(tunnel: TunnelIntent) -> int | None:
     return said if isinstance(said, int) else None  # what is no number is the mode's own to refuse
 
 
-def _impassable(tunnel: TunnelIntent) -> dict[Passenger, str]:
+def _impassable(tunnel: TunnelIntent, clients: int) -> Mapping[Passenger, str]:
     mode = modes().get(tunnel.mode)
-    found: dict[Passenger, str] = {}
-    if mode is None:
-        return found
-    if not mode.traits.multicast:
-        found["multicast"] = f"mode {mode.name} has no way for packets to a multicast group"
-    families = tunnel.options.get("iroute", mode.traits.multicast)
-    # What is no list is the mode's own to refuse.
-    if mode.traits.needs_iroute and isinstance(families, list | tuple) and "ipv6" not in families:
-        found["link-local"] = (
-            "without `iroute-ipv6 ::/0` the server drops what comes from a link-local address: give the option "
-            "`iroute` both families"
-        )
-    return found
+    return {} if mode is None else mode.impassable(tunnel, clients)
 
 
 def load(

@@ -62,9 +62,9 @@ class LabNode:
         """Start to capture on an interface; see `Capture`."""
         return Capture(self.running.namespace, interface, node=self.name, **options)
 
-    def send(self, packet: Any) -> None:
-        """Send a scapy packet, `IP(…)/…` or `IPv6(…)/…`, as it is; the kernel routes it."""
-        send(self.running.namespace, packet)
+    def send(self, packet: Any, interface: str | None = None) -> None:
+        """Send a scapy packet, `IP(…)/…` or `IPv6(…)/…`, as it is; the kernel routes it, unless by an interface."""
+        send(self.running.namespace, packet, interface)
 
     def echo(self, destination: Address, **options: Any) -> Echo:
         """Send ICMP echo requests; see `lab.observe.echo`."""

@@ -66,13 +66,18 @@ def echo(
     return namespace.run(lambda: _echo(source, destination, count, packet_size, interval, wait))
 
 
-def send(namespace: Namespace, packet: Any) -> None:
-    """Send one scapy packet, built from the IP header on, through the namespace's routing (raw(7))."""
+def send(namespace: Namespace, packet: Any, interface: str | None = None) -> None:
+    """Send one scapy packet, built from the IP header on, through the namespace's routing (raw(7)).
+
+    It leaves through `interface` where one is given, as packets to multicast groups and link-local addresses have to.
+    """
     version = packet.version
     family = socket.AF_INET if version == 4 else socket.AF_INET6
 
     def work() -> None:
         with socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW) as sender:
+            if interface is not None:
+                sender.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
             sender.sendto(bytes(packet), (packet.dst, 0))
 
     namespace.run(work)

@@ -32,6 +32,9 @@ class RoutingDaemon(Protocol):
     """The directory of its logs."""
     owner: tuple[int, int]
     """The user and group ids that write there."""
+    calls_unnumbered: bool
+    """It finds a BGP neighbour whose address nobody wrote down, by its router advertisements (RFC 4861), and calls it;
+    else it only waits to be called by one."""
 
     def check(self, intent: RouterIntent) -> Sequence[Objection]:
         """What the daemon has against a router as declared; nothing where it can be it."""

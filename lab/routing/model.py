@@ -81,6 +81,8 @@ class Neighbor:
     """Why it went down last, in the daemon's words; empty where it never did."""
     interface: str = ""
     """The local one that leads to it, where the daemon says so."""
+    router_id: IPv4Address | None = None
+    """What it calls itself, where the daemon says so."""
 
     @property
     def up(self) -> bool:

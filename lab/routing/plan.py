@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from lab.errors import InputError
 from lab.routing.model import Neighbor
-from lab.topology import Address, Bfd, Family, Prefix, RouterIntent, RoutingProtocol, Timers, Topology
+from lab.topology import Address, Bfd, Family, Prefix, RouterIntent, RoutingProtocol, Timers, Topology, Tunnel
 
 FAMILIES: tuple[Family, Family] = ("ipv4", "ipv6")
 
@@ -27,6 +27,13 @@ class Peer:
     """What this router dials for its tunnels: no route from beyond one of them may cover that (recursive routing)."""
     preference: int | None = None
     """The local preference of what is learnt from it; None for BGP's usual one."""
+    router_id: IPv4Address | None = None
+    """What it calls itself, where that tells it from others behind the same interface."""
+    priority: int | None = None
+    """On an interface with more than one neighbour, this router's claim to be the one that all others synchronize
+    with (OSPF's designated router, RFC 2328, section 9.4): the end that all reach has one. None where two are alone."""
+    reflects: bool = False
+    """This router passes on to it what other internal BGP neighbours said, and to them what it says (RFC 4456)."""
 
     @property
     def rank(self) -> int:
@@ -52,6 +59,8 @@ class Peer:
         """Whether a daemon's neighbour is this one."""
         if self.address is not None:
             return neighbor.address == self.address
+        if None not in (self.router_id, neighbor.router_id) and neighbor.router_id != self.router_id:
+            return False
         known = neighbor.address is None or neighbor.address.version == 6
         return known and neighbor.interface == self.interface
 
@@ -86,7 +95,12 @@ class RouterPlan:
     @property
     def interfaces(self) -> tuple[str, ...]:
         """The interfaces that lead to neighbours."""
-        return tuple(dict.fromkeys(peer.interface for peer in self.peers))
+        return tuple(self.priorities)
+
+    @property
+    def priorities(self) -> Mapping[str, int | None]:
+        """The interfaces that lead to neighbours, each with `Peer.priority`."""
+        return {peer.interface: peer.priority for peer in self.peers}
 
 
 def plan_routers(topology: Topology) -> Mapping[str, RouterPlan]:
@@ -117,6 +131,7 @@ def plan_routers(topology: Topology) -> Mapping[str, RouterPlan]:
 def _over_tunnels(topology: Topology, name: str) -> list[Peer]:
     peers = []
     servers = tuple(dict.fromkeys(tunnel.server_outer for tunnel in topology.tunnels if tunnel.client == name))
+    spokes = {t.client for t in topology.tunnels if t.server == name and _internal(topology, t)}
     for tunnel in topology.tunnels:
         if tunnel.client == name:
             other, interface = tunnel.server, tunnel.device
@@ -128,10 +143,26 @@ def _over_tunnels(topology: Topology, name: str) -> list[Peer]:
             continue
         here, there = topology.nodes[name].intent.router, topology.nodes[other].intent.router
         if here is not None and there is not None:
-            found = _peers(other, there, interface, addresses)
             guarded = servers if here.recursion_filter else ()
-            peers += [replace(peer, servers=guarded, preference=tunnel.preference) for peer in found]
+            switched = tunnel.shared is not None and sum(t.shared == tunnel.shared for t in topology.tunnels) > 1
+            peers += [
+                replace(
+                    peer,
+                    servers=guarded,
+                    preference=tunnel.preference,
+                    router_id=(there.router_id or _lowest_address(topology, other)) if switched else None,
+                    priority=int(tunnel.server == name) if switched else None,
+                    reflects=tunnel.server == name and other in spokes and len(spokes) > 1,
+                )
+                for peer in _peers(other, there, interface, addresses)
+            ]
     return peers
+
+
+def _internal(topology: Topology, tunnel: Tunnel) -> bool:
+    """Whether internal BGP is spoken through a tunnel."""
+    server, client = (topology.nodes[end].intent.router for end in (tunnel.server, tunnel.client))
+    return server is not None and client is not None and server.asn is not None and server.asn == client.asn
 
 
 def _over_links(topology: Topology, name: str) -> list[Peer]:

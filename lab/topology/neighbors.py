@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from lab.topology.links import Wire
-from lab.topology.mistakes import Findings, quote
+from lab.topology.mistakes import Findings, one_of, quote
 from lab.topology.model import RouterIntent
 from lab.topology.nodes import Draft, below
 from lab.topology.plan import Request
@@ -22,21 +22,29 @@ def check_neighbors(
         if wire.intent.peering and len(wire.ends) == 2:
             one, other = (drafts.get(end.node) for end in wire.ends)
             if one is not None and other is not None:
-                _check_language(one, other, findings)
+                _check_language(one, other, vocabulary, findings)
     for tunnel in tunnels:
         client, server = drafts[tunnel.client], drafts[tunnel.server]
-        if not _check_language(client, server, findings) or client.node.intent.router is None:
+        if not _check_language(client, server, vocabulary, findings) or client.node.intent.router is None:
             continue
-        missing = vocabulary.impassable(tunnel.intent)
+        members = tunnel.share.members if tunnel.share is not None else [tunnel]
+        missing = vocabulary.impassable(tunnel.intent, len(members))
         if tunnel.intent.preference is not None and client.node.intent.router.protocol != "bgp":
             what = f"'preference' is for BGP, and the protocol is {client.node.intent.router.protocol}"
             findings.add(below(tunnel.tree, ("preference",)), what)
         for passenger, why in _needs(client.node.intent.router).items():
             if passenger in missing:
                 findings.add(below(tunnel.tree, ("mode",)), f"{why}, which do not pass here", missing[passenger])
+        if client.node.intent.router.sessions == "unnumbered" and len(members) > 1:
+            findings.add(
+                below(tunnel.tree, ("mode",)),
+                "an unnumbered BGP session is named after its interface and there is one of each, but "
+                f"{len(members)} neighbours are on {quote(server.name)}'s {tunnel.server_device}",
+                "give each tunnel a 'port' of its own, or the routers 'sessions: shared'",
+            )
 
 
-def _check_language(one: Draft, other: Draft, findings: Findings) -> bool:
+def _check_language(one: Draft, other: Draft, vocabulary: Vocabulary, findings: Findings) -> bool:
     """Whether two nodes with routers speak the same; false where one has none."""
     here, there = one.node.intent.router, other.node.intent.router
     if here is None or there is None or one.router is None:
@@ -49,6 +57,13 @@ def _check_language(one: Draft, other: Draft, findings: Findings) -> bool:
             what = f"{quote(one.name)} has {mine!r} here, and its neighbour {quote(other.name)} has {theirs!r}"
             findings.add(below(one.router, (key,)), what)
             return False
+    if here.sessions == "unnumbered" and not {here.daemon, there.daemon} & set(vocabulary.callers):
+        findings.add(
+            below(one.router, ("sessions",)),
+            f"{quote(one.name)} and its neighbour {quote(other.name)} would wait for each other: BIRD calls no "
+            "neighbour whose address is not written down, and link-local addresses are drawn at random",
+            f"let one of them be {one_of(vocabulary.callers)}",
+        )
     return True
 
 

@@ -25,7 +25,7 @@ def _no_limit(_: TunnelIntent) -> int | None:
     return None
 
 
-def _everything_passes(_: TunnelIntent) -> Mapping[Passenger, str]:
+def _everything_passes(_: TunnelIntent, __: int) -> Mapping[Passenger, str]:
     return {}
 
 
@@ -45,7 +45,10 @@ class Vocabulary:
     """The modes in which one server process serves many clients: tunnels to the same node share it."""
     devices: Mapping[str, str] = field(default_factory=dict)
     """How the devices of a mode are named, before the number; `tun` where it says nothing."""
-    impassable: Callable[[TunnelIntent], Mapping[Passenger, str]] = _everything_passes
-    """What a tunnel as declared does not let through that a routing daemon may need, each with the reason."""
+    callers: Collection[str] = ()
+    """The daemons that find a BGP neighbour whose address nobody wrote down, and call it."""
+    impassable: Callable[[TunnelIntent, int], Mapping[Passenger, str]] = _everything_passes
+    """What a tunnel as declared does not let through that a routing daemon may need, each with the reason; the number
+    is that of the tunnels which share the server's process."""
     room: Callable[[TunnelIntent], int | None] = _no_limit
     """How many clients the server process of a tunnel as declared lets in; None where nothing limits them."""

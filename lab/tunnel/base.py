@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from lab.files import RenderedFile, templates
-from lab.topology import Objection, Tunnel, TunnelIntent
+from lab.topology import Objection, Passenger, Tunnel, TunnelIntent
 from lab.tunnel.keyfiles import static_key, tls_crypt_v2_client, tls_crypt_v2_server
 from lab.tunnel.mode import End, Identity, Process, Traits, processes
 from lab.tunnel.options import Options, TlsOptions, objections
@@ -30,6 +30,12 @@ class Mode:
             what = f"OpenVPN {intent.openvpn} cannot run the mode {self.name}"
             found.append(Objection(("openvpn",), what, f"{able} can"))
         return found
+
+    def impassable(self, intent: TunnelIntent, clients: int) -> Mapping[Passenger, str]:
+        """What its traits say."""
+        if self.traits.multicast:
+            return {}
+        return {"multicast": f"mode {self.name} has no way for packets to a multicast group"}
 
     def render(self, tunnel: Tunnel, identity: Identity) -> Mapping[End, Sequence[RenderedFile]]:
         """Configurations, certificates and keys, and what the mode has besides."""

@@ -22,6 +22,11 @@ class Options(IrouteOptions):
     client_networks: tuple[Prefix, ...] = ()
     """Behind the client: routes on the server, and inner routes to the client."""
 
+    @property
+    def inner_networks(self) -> tuple[Prefix, ...]:
+        """What lies behind the client."""
+        return self.client_networks
+
 
 class FixedRoutes(Iroute):
     """See the module."""

@@ -4,14 +4,20 @@ OpenVPN in `mode server` drops what its inner routing table does not map to a cl
 to the only client passes everything, and the kernel's table alone decides (openvpn(8), `--iroute`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv6Network
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from lab.files import RenderedFile, templates
-from lab.topology import Family
+from lab.topology import Family, Passenger, Prefix, TunnelIntent
 from lab.tunnel.base import Mode, Render
 from lab.tunnel.mode import Identity, Process, Traits
 from lab.tunnel.options import Seconds, ServerOptions
+
+LINK_LOCAL = IPv6Network("fe80::/10")
+"""RFC 4291, section 2.5.6."""
 
 
 class Options(ServerOptions):
@@ -27,6 +33,11 @@ class Options(ServerOptions):
     stale_routes_check: Seconds | None = None
     """Seconds after which the server forgets an inner route that nobody used; it forgets the one for everything too."""
 
+    @property
+    def inner_networks(self) -> tuple[Prefix, ...]:
+        """Networks with an inner route besides the families of `iroute`."""
+        return ()
+
 
 class Iroute(Mode):
     """See the module."""
@@ -37,6 +48,21 @@ class Iroute(Mode):
     options = Options
     handed_out = "iroute.handed-out.j2"
     """The template of what the client gets when it connects."""
+
+    def impassable(self, intent: TunnelIntent, clients: int) -> Mapping[Passenger, str]:
+        """Link-local packets, where no inner route covers their addresses."""
+        try:
+            options = self.options.model_validate(dict(intent.options))
+        except ValidationError:
+            return {}  # said elsewhere: `check` has something against them
+        assert isinstance(options, Options)
+        inner = [network for network in options.inner_networks if isinstance(network, IPv6Network)]
+        if "ipv6" in options.iroute or any(LINK_LOCAL.subnet_of(network) for network in inner):
+            return {}
+        return {
+            "link-local": "without `iroute-ipv6 ::/0` the server drops what comes from a link-local address: give the "
+            "option `iroute` both families"
+        }
 
     def more(self, process: Process, options: Any, identity: Identity, render: Render) -> Sequence[RenderedFile]:
         """The server's script or file that hands out the inner route."""

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 from lab.files import RenderedFile
 from lab.pki import Authority, Credentials
-from lab.topology import Family, Objection, Tunnel, TunnelIntent
+from lab.topology import Family, Objection, Passenger, Tunnel, TunnelIntent
 from lab.tunnel.keyfiles import derived
 
 End = Literal["server", "client"]
@@ -147,6 +147,12 @@ class TunnelMode(Protocol):
 
     def check(self, intent: TunnelIntent) -> Sequence[Objection]:
         """What the mode has against a tunnel as declared; nothing where it can run it."""
+
+    def impassable(self, intent: TunnelIntent, clients: int) -> Mapping[Passenger, str]:
+        """What a routing daemon may need that does not pass, each with the reason.
+
+        `clients` are the tunnels that the server's process serves, this one among them.
+        """
 
     def render(self, tunnel: Tunnel, identity: Identity) -> Mapping[End, Sequence[RenderedFile]]:
         """The files of both ends; the secret ones with mode 0600."""

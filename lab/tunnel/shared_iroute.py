@@ -4,6 +4,9 @@ OpenVPN's inner table holds one client for a network, and the last that claims i
 Every tunnel is up, every BGP session stands, and the traffic of all goes to the client that connected last.
 """
 
+from collections.abc import Mapping
+
+from lab.topology import Passenger, TunnelIntent
 from lab.tunnel.base import ManyClients
 from lab.tunnel.mode import Traits
 from lab.tunnel.options import ServerOptions
@@ -22,6 +25,15 @@ class SharedIroute(ManyClients):
     )
     options = ServerOptions
     handed_out = "shared-iroute.handed-out.j2"
+
+    def impassable(self, intent: TunnelIntent, clients: int) -> Mapping[Passenger, str]:
+        """The tunnels' own addresses stay with their clients; link-local ones go with everything else."""
+        if clients == 1:
+            return {}
+        return {
+            "link-local": "the inner table gives all link-local addresses to the client that connected last, and drops "
+            "what comes from those of the others: give each tunnel a `port` of its own"
+        }
 
 
 MODE = SharedIroute()

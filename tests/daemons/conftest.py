@@ -1,4 +1,4 @@
-"""Pairs of routers: what each speaks is a parameter, and tests with the same pair share a lab."""
+"""Two routers, or a hub and two spokes: what each speaks is a parameter; tests with the same ones share a lab."""
 
 from dataclasses import dataclass
 
@@ -22,6 +22,19 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Trio:
+    """What a hub and two spokes are."""
+
+    name: str
+    hub: str
+    spoke1: str
+    spoke2: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
 class Site:
     """A router, the host behind it, and the router's tunnel interface."""
 
@@ -37,6 +50,17 @@ def pair(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Pai
     if wanted is not None:
         monkeypatch.setenv("HQ", wanted.hq)
         monkeypatch.setenv("BRANCH", wanted.branch)
+    return wanted
+
+
+@pytest.fixture(autouse=True)
+def trio(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Trio | None:
+    """The hub and the spokes that a test is parametrized with; set before its lab is asked for."""
+    wanted: Trio | None = getattr(request, "param", None)
+    if wanted is not None:
+        monkeypatch.setenv("HUB", wanted.hub)
+        monkeypatch.setenv("SPOKE1", wanted.spoke1)
+        monkeypatch.setenv("SPOKE2", wanted.spoke2)
     return wanted
 
 

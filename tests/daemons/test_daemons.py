@@ -28,6 +28,16 @@ ONE = [
         "daemon: frr, asn: 65001, sessions: per-family",
         "daemon: bird, asn: 65002, sessions: per-family",
     ),
+    Pair(
+        "frr-bird-unnumbered",
+        "daemon: frr, asn: 65001, sessions: unnumbered",
+        "daemon: bird, asn: 65002, sessions: unnumbered",
+    ),
+    Pair(
+        "frr-bird3-unnumbered",
+        "daemon: frr, asn: 65001, sessions: unnumbered",
+        "daemon: bird3, asn: 65002, sessions: unnumbered",
+    ),
     Pair("frr-rip", "daemon: frr, protocol: rip", "daemon: frr, protocol: rip"),
     Pair("frr-bird-ospf", "daemon: frr, protocol: ospf", "daemon: bird, protocol: ospf"),
     Pair("bird3-ospf", "daemon: bird3, protocol: ospf", "daemon: bird3, protocol: ospf"),

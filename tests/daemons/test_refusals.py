@@ -1,19 +1,32 @@
 """What goes wrong without the lab's defaults, on the wire, each with its control."""
 
+import re
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 import pytest
+from scapy.layers.inet import TCP
+from scapy.layers.inet6 import ICMPv6ND_RA, IPv6
+from scapy.packet import Raw
 
+from lab.expect import Expectation, wait_for
 from lab.lab import Lab
 from lab.observe import CapturedPacket
-from lab.routing import AdjacencyState
+from lab.router import Router
+from lab.routing import AdjacencyState, Neighbor
+from lab.routing.bird.control import Control
+from lab.routing.frr.vty import Vty
 from lab.topology import Prefix
+from lab.tunnel import RunningTunnel
 from tests.convergence.checks import expect_log
 from tests.daemons.conftest import Pair, Site
 
 pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology("pair.clab.yml", openvpn="2.7")]
 
+MARK = b"whoever reads this has got the packet"
 RECURSIVE = "Recursive routing detected"
 
 FILTERED = [
@@ -83,6 +96,194 @@ def test_without_the_ipv6_iroute_link_local_packets_are_dropped(lab: Lab, pair: 
     for here, there in ((hq, branch), (branch, hq)):
         here.router.expect_session(there.router)
         here.router.expect_route(there.router.plan.networks, via=here.device)
+
+
+@pytest.mark.topology("hub.clab.yml", openvpn="2.7", tunnel={"mode": "shared-iroute"})
+def test_on_a_shared_server_link_local_packets_pass_for_the_last_client_only(lab: Lab) -> None:
+    """Why OSPF, RIP and unnumbered BGP are refused there. The two clients take turns: each is the other's control."""
+    one, other = lab.tunnel("spoke1", "hub"), lab.tunnel("spoke2", "hub")
+    for first, last in ((one, other), (other, one)):
+        last.client.stop()
+        last.client.start()
+        last.wait_connected()
+        assert arrivals(lab, first) == {str(first.tunnel.client_ipv6.ip)}
+        assert arrivals(lab, last) == {LINK_LOCAL, str(last.tunnel.client_ipv6.ip)}
+    lab.wait_ready()
+
+
+@pytest.mark.topology("fixed-routes", openvpn="2.7")
+def test_fixed_routes_drop_link_local_packets_until_all_of_ipv6_is_among_them(lab: Lab) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    known = str(tunnel.tunnel.client_ipv6.ip)
+    assert arrivals(lab, tunnel) == {known}
+    with tunnel.configured(iroute=("ipv6",)):
+        assert arrivals(lab, tunnel) == {LINK_LOCAL, known}
+    assert arrivals(lab, tunnel) == {known}
+
+
+LINK_LOCAL = "fe80::5eed"
+
+
+def arrivals(lab: Lab, tunnel: RunningTunnel) -> set[str]:
+    """Whose packets to a group reach the server: a link-local address's, and the client's own's in the tunnel."""
+    server, client = lab.node(tunnel.tunnel.server), lab.node(tunnel.tunnel.client)
+    known = str(tunnel.tunnel.client_ipv6.ip)
+    with server.capture(tunnel.device(server.name)) as arriving:
+        # One behind the other: where the second has arrived, the first will not come any more.
+        for source in (LINK_LOCAL, known):
+            client.send(IPv6(src=source, dst="ff02::5", hlim=1) / Raw(MARK), tunnel.device(client.name))
+        arriving.expect("what comes from the tunnel's own address", lambda packet: comes(packet, known))
+    return {source for source in (LINK_LOCAL, known) if any(comes(packet, source) for packet in arriving.packets)}
+
+
+@pytest.mark.topology("hub.clab.yml", openvpn="2.7")
+def test_of_two_unnumbered_neighbours_on_one_interface_one_gets_a_session(lab: Lab) -> None:
+    """Why unnumbered BGP with several clients of a switch is refused: a session is named after its interface."""
+    hub, one, other = (lab.router(name) for name in ("hub", "spoke1", "spoke2"))
+    for router in (hub, one):
+        configure(router, *UNNUMBERED)
+    # The control: as long as two of them look for each other, they find each other.
+    for router in (hub, one):
+        expect_unnumbered(router)
+
+    with one.capture("tap0") as first, other.capture("tap0") as second:
+        configure(other, *UNNUMBERED)
+        wait_for(
+            Expectation(
+                what="one of the spokes to call again and again",
+                node="hub",
+                look=lambda: [len([p for p in seen.packets if p.outgoing and calls(p)]) for seen in (first, second)],
+                met=lambda attempts: max(attempts) >= 4,
+            ),
+            within=60,
+        )
+    assert len([neighbor for neighbor in hub.neighbors() if neighbor.interface == "tap0"]) == 1
+    assert len([spoke for spoke in (one, other) if unnumbered_sessions(spoke)]) <= 1
+    for spoke in (one, other):
+        hub.expect_session(spoke)  # those with addresses are not disturbed
+
+    configure(other, "no neighbor tap0 interface")
+    for router in (hub, one):
+        expect_unnumbered(router)
+    for router in (hub, one):
+        configure(router, "no neighbor tap0 interface")
+    lab.wait_ready()
+
+
+UNNUMBERED = (
+    "neighbor tap0 interface v6only remote-as external",
+    "neighbor tap0 timers connect 1",
+    "address-family ipv6 unicast",
+    "neighbor tap0 activate",
+    "exit-address-family",
+)
+
+
+def configure(router: Router, *lines: str) -> None:
+    with Vty(router.running.root, "bgpd") as bgpd:
+        bgpd.configure([f"router bgp {router.plan.asn}", *lines])
+
+
+def unnumbered_sessions(router: Router) -> list[Neighbor]:
+    return [neighbor for neighbor in router.neighbors() if neighbor.interface == "tap0" and neighbor.up]
+
+
+def expect_unnumbered(router: Router) -> None:
+    wait_for(
+        Expectation(
+            what="the unnumbered session to be up",
+            node=router.name,
+            look=lambda: unnumbered_sessions(router),
+            met=bool,
+        ),
+        within=60,
+    )
+
+
+BIRDS = [
+    Pair("bird", "daemon: bird, asn: 65001", "daemon: bird, asn: 65002"),
+    Pair("bird3", "daemon: bird3, asn: 65001", "daemon: bird3, asn: 65002"),
+]
+
+
+@pytest.mark.parametrize("pair", BIRDS, ids=str, indirect=True)
+def test_two_birds_that_know_no_address_wait_for_each_other(lab: Lab, pair: Pair, hq: Site, branch: Site) -> None:
+    """Why unnumbered BGP between two BIRDs is refused; told the other's address of the hour, one of them calls."""
+    sites = (hq, branch)
+    with ExitStack() as changed:
+        for site in sites:
+            changed.enter_context(unnumbered(site))
+        with hq.router.capture(hq.device) as wire:
+            # Both have said where they are.
+            wire.expect("its own router advertisement", lambda packet: packet.outgoing and advertises(packet))
+            wire.expect("the other's router advertisement", lambda packet: not packet.outgoing and advertises(packet))
+            for site in sites:
+                assert "Passive" in bird(site, "show protocols"), "it is not waiting to be called"
+        assert not [packet for packet in wire.packets if calls(packet)]
+        assert not any(neighbor.up for site in sites for neighbor in site.router.neighbors())
+
+        address = re.search(
+            r"fe80::\S+(?=/64)", branch.router.exec("ip", "-br", "address", "show", branch.device).stdout
+        )
+        assert address is not None
+        with unnumbered(hq, address[0]):
+            for site in sites:
+                wait_for(
+                    Expectation(
+                        what="the session to be up",
+                        node=site.router.name,
+                        look=site.router.neighbors,
+                        met=lambda found: any(n.up for n in found),
+                    ),
+                    within=30,
+                )
+            for here, there in (sites, sites[::-1]):
+                here.router.expect_route(there.router.plan.networks, via=here.device)
+    for here, there in (sites, sites[::-1]):
+        here.router.expect_session(there.router)
+
+
+@contextmanager
+def unnumbered(site: Site, address: str | None = None) -> Iterator[None]:
+    """Let BIRD speak over link-local addresses for a while, whatever the reader says; called is who has an address."""
+    plan = site.router.plan
+    peers = tuple(replace(peer, address=ip_address(address) if address else None) for peer in plan.peers)
+    (rendered,) = (
+        file for file in site.router.daemon.render(replace(plan, peers=peers)) if file.path.name == "bird.conf"
+    )
+    text = rendered.content
+    if address:
+        text = text.replace("  ipv4 {\n    import", "  ipv4 {\n    extended next hop;\n    import")
+    file = site.router.running.files / "etc/bird/bird.conf"
+    before = file.read_text()
+    file.write_text(text)
+    bird(site, "configure")
+    try:
+        yield
+    finally:
+        file.write_text(before)
+        bird(site, "configure")
+
+
+def bird(site: Site, command: str) -> str:
+    with Control(site.router.running.root) as control:
+        return "\n".join(line.text for line in control.ask(command))
+
+
+def advertises(packet: CapturedPacket) -> bool:
+    return ICMPv6ND_RA in packet.decode()
+
+
+def calls(packet: CapturedPacket) -> bool:
+    """Whether a packet begins a BGP session over IPv6."""
+    decoded = packet.decode()
+    return IPv6 in decoded and TCP in decoded and decoded[TCP].dport == 179 and "A" not in decoded[TCP].flags
+
+
+def comes(packet: CapturedPacket, source: str) -> bool:
+    """Whether it is one of the test's packets, from an address."""
+    decoded = packet.decode()
+    return not packet.outgoing and MARK in packet.data and decoded[IPv6].src == source
 
 
 def greets(packet: CapturedPacket, group: str) -> bool:

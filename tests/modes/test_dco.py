@@ -3,6 +3,9 @@
 import os
 
 import pytest
+from scapy.layers.inet import IP
+from scapy.layers.inet6 import IPv6
+from scapy.packet import Raw
 
 from lab.catalogue import load
 from lab.engine import open_engine
@@ -14,6 +17,7 @@ from tests.modes.checks import ends, expect_lans_reach_each_other, expect_prefix
 
 pytestmark = [pytest.mark.docker, pytest.mark.convergence]
 
+MARK = b"whoever reads this has got the packet"
 SWITCHED = {"mode": "dco"}
 
 
@@ -26,6 +30,23 @@ def test_the_kernel_routes_for_all_spokes(lab: Lab) -> None:
     expect_lans_reach_each_other(hub, spoke1)
     expect_lans_reach_each_other(spoke1, spoke2)
     expect_prefixes_come_and_go(lab, spoke1, spoke2)
+
+
+@pytest.mark.topology("tap-hub", tunnel=SWITCHED, openvpn="2.7")
+def test_multicast_does_not_pass(lab: Lab) -> None:
+    """Why OSPF, RIP and unnumbered BGP are refused: the kernel looks for the peer that a packet is for."""
+    hub, spoke, tunnel = lab.node("hub"), lab.node("spoke1"), lab.tunnel("spoke1", "hub").tunnel
+    for groups, here, there in (
+        (("224.0.0.5", "224.0.0.9"), tunnel.server_ipv4.ip, tunnel.client_ipv4.ip),
+        (("ff02::5", "ff02::9", "ff02::1"), tunnel.server_ipv6.ip, tunnel.client_ipv6.ip),
+    ):
+        header = IP if here.version == 4 else IPv6
+        with spoke.capture(tunnel.device) as arriving:
+            # One behind the other: where the last has arrived, the first will not come any more.
+            for destination in (*groups, str(there)):
+                hub.send(header(src=str(here), dst=destination) / Raw(MARK), tunnel.server_device)
+            arriving.expect("what is for its own address", lambda packet: MARK in packet.data)
+        assert [p.decode().dst for p in arriving.packets if MARK in p.data] == [str(there)]
 
 
 def test_a_kernel_without_it_is_named_and_nothing_is_left() -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, ip_address, ip_network
 
 from lab.routing.bird.control import Line
 from lab.routing.model import AdjacencyState, HearsayState, Neighbor, Path, Rib, SessionState
@@ -22,6 +22,7 @@ _BGP_STATES: Mapping[str, SessionState] = {
     "OpenConfirm": SessionState.OPEN_CONFIRM,
     "Established": SessionState.ESTABLISHED,
     "Close": SessionState.IDLE,
+    "Passive": SessionState.ACTIVE,
 }
 _ROUTE_LINE = re.compile(
     r"^\s*(?:(?P<prefix>\S+/\d+)\s+)?(?P<kind>unicast|blackhole|unreachable|prohibit)\s+"
@@ -29,11 +30,18 @@ _ROUTE_LINE = re.compile(
 )
 _STATIC = "originated"
 """The protocols that bird.conf originates prefixes with are named so."""
+UNNUMBERED = "on:"
+"""A protocol that waits for a neighbour on an interface is named so, and after the interface."""
 
 
 def bgp_neighbors(lines: Sequence[Line], now: datetime | None = None) -> list[Neighbor]:
     """The sessions in `show protocols all`."""
-    return [_bgp_neighbor(head, details, now or datetime.now(UTC)) for head, details in _protocols(lines, "BGP")]
+    found = [_bgp_neighbor(head, details, now or datetime.now(UTC)) for head, details in _protocols(lines, "BGP")]
+    # Who has called has a protocol of its own, beside the one that goes on waiting. It stays when the caller is gone,
+    # who may call again by another address.
+    waiting = {neighbor.interface for neighbor in found if neighbor.address is None}
+    called = {neighbor.interface for neighbor in found if neighbor.up}
+    return [n for n in found if n.interface not in waiting or (n.up if n.interface in called else n.address is None)]
 
 
 def _protocols(lines: Iterable[Line], kind: str) -> Iterator[tuple[list[str], list[str]]]:
@@ -64,10 +72,10 @@ def _bgp_neighbor(head: Sequence[str], details: Sequence[str], now: datetime) ->
         elif key == "Routes" and channel in received:
             received[channel] = int(value.split()[0])
     state = _BGP_STATES[facts.get("BGP state", "Idle")]
-    address, _, interface = facts["Neighbor address"].partition("%")
+    address, _, interface = facts.get("Neighbor address", f"%{head[0].removeprefix(UNNUMBERED)}").partition("%")
     since = datetime.fromisoformat(f"{head[4]} {head[5]}+00:00")
     return Neighbor(
-        address=ip_address(address),
+        address=ip_address(address) if address else None,
         asn=int(facts["Neighbor AS"]),
         state=state,
         uptime=max(0.0, (now - since).total_seconds()) if state.up else 0.0,
@@ -125,7 +133,11 @@ def ospf_neighbors(lines: Sequence[Line]) -> list[Neighbor]:
         if line.code != _OSPF_NEIGHBOR or len(words) != 6 or words[0] == "Router":
             continue
         state = AdjacencyState(_OSPF_STATES.get(words[2].partition("/")[0].lower(), "Down"))
-        found.append(Neighbor(ip_address(words[5]), None, state, 0.0, int(state.up), {}, "", words[4]))
+        found.append(
+            Neighbor(
+                ip_address(words[5]), None, state, 0.0, int(state.up), {}, "", words[4], router_id=IPv4Address(words[0])
+            )
+        )
     return found
 
 

@@ -49,18 +49,10 @@ class Bird:
     configuration = PurePosixPath("/etc/bird")
     logs = PurePosixPath("/var/log/bird")
     owner = (0, 0)
+    calls_unnumbered = False
 
     def check(self, intent: RouterIntent) -> Sequence[Objection]:
-        """BIRD does not look for neighbours by itself."""
-        if intent.sessions == "unnumbered":
-            return [
-                Objection(
-                    ("sessions",),
-                    "BIRD only calls a neighbour whose address is written down, and a tun device's link-local address "
-                    "is drawn at random",
-                    "FRR finds it by router advertisements",
-                )
-            ]
+        """Nothing: what BIRD cannot is a matter of both ends."""
         return []
 
     def speaking(self, protocol: RoutingProtocol) -> Self:
@@ -69,7 +61,11 @@ class Bird:
 
     def render(self, plan: RouterPlan) -> Sequence[RenderedFile]:
         """bird.conf, and one file per family with the prefixes that the router originates."""
-        text = templates("lab.routing.bird").get_template("bird.conf.j2").render(router=plan)
+        text = (
+            templates("lab.routing.bird")
+            .get_template("bird.conf.j2")
+            .render(router=plan, unnumbered=answers.UNNUMBERED)
+        )
         return [RenderedFile(self.configuration / "bird.conf", text), *self._originated(plan.networks)]
 
     def start(self, node: RunningNode, plan: RouterPlan) -> None:

@@ -61,6 +61,7 @@ class Frr:
     configuration = PurePosixPath("/etc/frr")
     logs = PurePosixPath("/var/log/frr")
     owner = (92, 92)
+    calls_unnumbered = True
 
     def check(self, intent: RouterIntent) -> Sequence[Objection]:
         """Nothing: FRR can all of it."""

@@ -1,7 +1,7 @@
 """ospfd and ospf6d: OSPFv2 (RFC 2328) for IPv4, OSPFv3 (RFC 5340) for IPv6."""
 
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
 
 from lab.engine.node import RunningNode
@@ -84,6 +84,7 @@ def read_ospf6(answer: Mapping[str, Any]) -> list[Neighbor]:
     return [
         Neighbor(
             address=None,
+            router_id=IPv4Address(facts["neighborId"]),
             asn=None,
             state=(state := _state(facts["state"])),
             uptime=_seconds(facts.get("duration", "")) if state.up else 0.0,

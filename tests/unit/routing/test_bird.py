@@ -14,7 +14,7 @@ from lab.errors import EnvironmentBroken
 from lab.routing import AdjacencyState, HearsayState, Peer, RouterPlan, SessionState, daemons
 from lab.routing.bird import BIRD2, BIRD3, answers
 from lab.routing.bird.control import Control, Line
-from lab.topology import Bfd, RouterIntent, Timers
+from lab.topology import Bfd, Timers
 
 DATA = Path(__file__).parents[2] / "data" / "bird"
 """Answers of BIRD 2.17 at the `branch` of the topology frr-bird: with its session up, and after bgpd was killed."""
@@ -113,10 +113,28 @@ def test_ospf_and_rip_speak_on_the_interfaces_of_both_tunnels() -> None:
     assert not any("protocol bgp" in line for line in lines)
 
 
-def test_bird_looks_for_nobody() -> None:
-    (objection,) = BIRD2.check(RouterIntent(daemon="bird", asn=1, sessions="unnumbered"))
-    assert objection.path == ("sessions",)
-    assert not BIRD2.check(RouterIntent(daemon="bird", asn=1))
+def test_on_a_switch_the_servers_end_is_the_designated_router() -> None:
+    peers = tuple(replace(peer, priority=priority) for priority, peer in enumerate(PLAN.peers))
+    lines = configuration(replace(PLAN, protocol="ospf", peers=peers))
+    for device, priority in (("tun0", 0), ("tun1", 1)):
+        found = [line for line in lines if line.startswith(f'interface "{device}" {{ type broadcast;')]
+        assert len(found) == 2
+        assert all(f" priority {priority};" in line for line in found)
+
+
+def test_a_hub_reflects_what_internal_neighbours_say() -> None:
+    peers = tuple(replace(peer, reflects=peer.asn == PLAN.asn) for peer in PLAN.peers)
+    assert configuration(replace(PLAN, peers=peers)).count("rr client;") == 1
+    assert "rr client;" not in configuration(PLAN)
+
+
+def test_for_an_unnumbered_neighbour_it_says_where_it_is_and_waits() -> None:
+    text = rendered(replace(PLAN, peers=(Peer("a", None, 65002, "tun0"),)))["/etc/bird/bird.conf"]
+    assert "protocol bgp 'on:tun0' {" in text
+    assert "neighbor range fe80::/10 as 65002;" in text
+    assert text.count("extended next hop;") == 1
+    assert "protocol radv {" in text
+    assert "radv" not in rendered(PLAN)["/etc/bird/bird.conf"]
 
 
 # --- answers -----------------------------------------------------------------------------------------------
@@ -137,6 +155,16 @@ def test_a_session_that_is_down_says_why() -> None:
     assert neighbor.prefixes_received == {}
     assert neighbor.uptime == 0
     assert neighbor.last_reset == "Socket: Connection refused"
+
+
+def test_who_has_called_is_the_neighbour_of_its_interface() -> None:
+    """The answers are those before and after a tunnel came back: the caller's old address is nobody's any more."""
+    (neighbor,) = answers.bgp_neighbors(answer("unnumbered-waiting"))
+    assert (neighbor.address, neighbor.interface, neighbor.asn) == (None, "tun0", 65001)
+    assert neighbor.state is SessionState.ACTIVE
+    (neighbor,) = answers.bgp_neighbors(answer("unnumbered-called"), datetime(2026, 11, 24, 23, tzinfo=UTC))
+    assert (neighbor.address, neighbor.interface) == (ip_address("fe80::b92f:949:dd6:b00e"), "tun0")
+    assert neighbor.state is SessionState.ESTABLISHED
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,30 @@ def test_ospf_is_point_to_point_and_originates_what_is_listed() -> None:
     assert not any("bgp" in line for line in lines)
 
 
+@pytest.mark.parametrize("priority", [0, 1])
+def test_on_a_switch_the_servers_end_is_the_designated_router(priority: int) -> None:
+    peers = tuple(replace(peer, priority=priority) for peer in PLAN.peers)
+    lines = files(replace(PLAN, peers=peers))["frr.conf"]
+    for line in ("ip ospf network broadcast", "ipv6 ospf6 network broadcast"):
+        assert line in lines
+    assert {f"ip ospf priority {priority}", f"ipv6 ospf6 priority {priority}"} <= set(lines)
+
+
+def test_a_hub_reflects_what_internal_neighbours_say() -> None:
+    peer = Peer("a", ip_address("10.255.0.2"), 65001, "tun0", reflects=True)
+    lines = files(replace(BGP, peers=(peer,)))["frr.conf"]
+    assert lines.count("neighbor 10.255.0.2 route-reflector-client") == 2
+    assert lines.count("neighbor 10.255.0.2 next-hop-self force") == 2
+    lines = files(replace(BGP, peers=(replace(peer, reflects=False),)))["frr.conf"]
+    assert not any("reflector" in line or "force" in line for line in lines)
+
+
+def test_an_unnumbered_neighbours_routes_keep_their_link_local_next_hop() -> None:
+    lines = files(replace(BGP, peers=(Peer("a", None, 65002, "tun0"),)))["frr.conf"]
+    assert "neighbor tun0 interface v6only remote-as 65002" in lines
+    assert not any("route-map FROM-PEERS in" in line for line in lines)
+
+
 def test_rip_speaks_on_the_tunnel() -> None:
     lines = files(replace(PLAN, protocol="rip"))["frr.conf"]
     assert lines.count("network tun0") == 2

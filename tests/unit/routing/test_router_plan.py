@@ -1,14 +1,14 @@
 """Who peers with whom."""
 
 from dataclasses import replace
-from ipaddress import ip_address, ip_interface
+from ipaddress import IPv4Address, ip_address, ip_interface
 from typing import Any
 
 import pytest
 
 from lab.catalogue import load
 from lab.errors import InputError
-from lab.routing import Peer, plan_routers
+from lab.routing import AdjacencyState, Neighbor, Peer, plan_routers
 from lab.topology import Link, LinkIntent, RouterIntent, Topology
 
 
@@ -105,3 +105,31 @@ def test_no_tunnel_brings_a_route_to_the_server_of_another() -> None:
     servers = (ip_address("198.51.100.1"), ip_address("203.0.113.1"))
     assert [peer.servers for peer in plans["branch"].peers] == [servers, servers]
     assert [peer.servers for peer in plans["hq"].peers] == [(), ()], "who is dialled dials nobody"
+
+
+def test_several_clients_of_one_switch_are_told_apart_and_synchronize_with_the_server() -> None:
+    plans = plan_routers(load("tap-hub"))
+    assert [(peer.node, str(peer.router_id), peer.priority) for peer in plans["hub"].peers] == [
+        ("spoke1", "10.2.0.1", 1),
+        ("spoke2", "10.3.0.1", 1),
+    ]
+    assert [peer.priority for peer in plans["spoke1"].peers] == [0]
+    assert [peer.priority for peer in plan_routers(load("hub-and-spokes"))["hub"].peers] == [None] * 3
+
+
+def test_a_hub_reflects_between_several_internal_neighbours_only() -> None:
+    topology = load("hub-and-spokes")
+    for node, reflected in (("spoke1", set()), ("spoke2", {"spoke1", "spoke2"})):
+        topology = with_router(topology, node, asn=65000)
+        plans = plan_routers(topology)
+        assert {peer.node for peer in plans["hub"].peers if peer.reflects} == reflected
+        assert not any(peer.reflects for peer in plans[node].peers)
+
+
+def test_an_ospfv3_neighbour_on_a_switch_is_known_by_its_router_id() -> None:
+    def heard(router_id: str) -> Neighbor:
+        return Neighbor(None, None, AdjacencyState.FULL, 1.0, 1, {}, "", "tap0", IPv4Address(router_id))
+
+    peer = Peer("spoke1", None, None, "tap0", ("ipv6",), router_id=IPv4Address("10.2.0.1"))
+    assert peer.is_seen_as(heard("10.2.0.1"))
+    assert not peer.is_seen_as(heard("10.3.0.1"))

@@ -59,12 +59,12 @@ def test_what_the_tunnel_does_not_carry_is_refused(speaks: str, why: str) -> Non
     changed("asn: 65001", "asn: 65002", "iroute: [ipv4]")
 
 
-def test_bird_refuses_to_look_for_a_neighbour() -> None:
+def test_one_of_two_unnumbered_neighbours_has_to_call() -> None:
     speaks = "asn: 65000\n            sessions: unnumbered"
-    text = ARTICLE.replace("daemon: frr", "daemon: bird")
-    text = text.replace("asn: 65001\n", f"{speaks}\n").replace("asn: 65002\n", f"{speaks}\n")
-    with pytest.raises(TopologyError, match=r"router\.sessions: BIRD only calls a neighbour whose address"):
-        parse(text, find_topology("article"), vocabulary(), environ={})
+    text = ARTICLE.replace("asn: 65001\n", f"{speaks}\n").replace("asn: 65002\n", f"{speaks}\n")
+    parse(text.replace("daemon: frr", "daemon: bird", 1), find_topology("article"), vocabulary(), environ={})
+    with pytest.raises(TopologyError, match=r"router\.sessions: 'branch' and its neighbour 'hq' would wait for each"):
+        parse(text.replace("daemon: frr", "daemon: bird"), find_topology("article"), vocabulary(), environ={})
 
 
 @pytest.mark.parametrize("speaks", ["protocol: isis", "asn: 1\n            sessions: many"])

@@ -1,0 +1,55 @@
+"""A hub and its spokes: what each speaks reaches the others, over one switch and over a tunnel for each."""
+
+import pytest
+
+from lab.lab import Lab
+from tests.daemons.conftest import Trio
+from tests.modes.checks import expect_lans_reach_each_other, expect_prefixes_come_and_go, site
+
+pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology("hub.clab.yml", openvpn="2.7")]
+
+ONE_SWITCH = [
+    # A designated router, as on every segment with more than two (RFC 2328, section 9.4).
+    Trio("ospf-frr-bird", "protocol: ospf", "protocol: ospf, daemon: bird", "protocol: ospf"),
+    Trio("ospf-bird3-frr", "protocol: ospf, daemon: bird3", "protocol: ospf", "protocol: ospf, daemon: bird3"),
+    Trio("rip-frr-bird", "protocol: rip", "protocol: rip, daemon: bird", "protocol: rip"),
+    # Internal neighbours tell each other nothing that they have from a third (RFC 4456): the hub reflects it.
+    Trio("ibgp-frr-bird", "asn: 65000", "asn: 65000, daemon: bird", "asn: 65000"),
+]
+ONE_TUNNEL_EACH = [
+    Trio("ibgp-bird-frr", "asn: 65000, daemon: bird", "asn: 65000", "asn: 65000, daemon: bird3"),
+    Trio(
+        "unnumbered",
+        "asn: 65000, sessions: unnumbered",
+        "asn: 65001, sessions: unnumbered",
+        "asn: 65002, sessions: unnumbered",
+    ),
+]
+
+
+@pytest.mark.parametrize("trio", ONE_SWITCH, ids=str, indirect=True)
+def test_prefixes_cross_a_switch_and_go_again(lab: Lab, trio: Trio) -> None:
+    expect_all_hear_of_all(lab)
+
+
+@pytest.mark.topology("hub.clab.yml", openvpn="2.7", tunnel={"mode": "iroute"})
+@pytest.mark.parametrize("trio", ONE_TUNNEL_EACH, ids=str, indirect=True)
+def test_prefixes_cross_two_tunnels_and_go_again(lab: Lab, trio: Trio) -> None:
+    expect_all_hear_of_all(lab)
+
+
+def expect_all_hear_of_all(lab: Lab) -> None:
+    """The hub and a spoke, and the two spokes, which have no session with each other."""
+    one, other = lab.tunnel("spoke1", "hub"), lab.tunnel("spoke2", "hub")
+    hub, (spoke1, spoke2) = site(lab, one, "hub"), (site(lab, t, t.tunnel.client) for t in (one, other))
+    for spoke, tunnel in ((spoke1, one), (spoke2, other)):
+        hub.router.expect_session(spoke.router)
+        spoke.router.expect_session(hub.router)
+        hub.router.expect_route(spoke.router.plan.networks, via=tunnel.device("hub"))
+        spoke.router.expect_route(hub.router.plan.networks, via=spoke.device)
+    spoke1.router.expect_route(spoke2.router.plan.networks, via=spoke1.device)
+    spoke2.router.expect_route(spoke1.router.plan.networks, via=spoke2.device)
+    expect_lans_reach_each_other(hub, spoke1)
+    expect_lans_reach_each_other(spoke1, spoke2)
+    expect_prefixes_come_and_go(lab, hub, spoke1)
+    expect_prefixes_come_and_go(lab, spoke1, spoke2)

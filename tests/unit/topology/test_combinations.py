@@ -1,0 +1,175 @@
+"""Every way of running OpenVPN with every daemon and everything that it speaks: what works, and why the rest does not.
+
+What the reader refuses is in the table `REFUSED`, each with its reason; a test proves each reason on the wire.
+Everything else is carried (tests/daemons and tests/modes), but for the traffic in `DROPPED`: routes come up there and
+packets do not pass, which `lab advise` says and tests/claims show.
+"""
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lab.advise import advise, subjects_of_topology
+from lab.catalogue import vocabulary
+from lab.routing import daemon_of, daemons, plan_routers
+from lab.topology import Topology, TopologyError, parse
+from lab.tunnel import modes
+
+TESTS = Path(__file__).parents[2]
+HUB = TESTS / "daemons" / "hub.clab.yml"
+
+WAYS: Mapping[str, tuple[int, str]] = {
+    "iroute": (1, "mode: iroute"),
+    "iroute, one client each": (2, "mode: iroute"),
+    "iroute, subnet": (1, "mode: iroute, options: {topology: subnet}"),
+    "iroute of IPv4 only": (1, "mode: iroute, options: {iroute: [ipv4]}"),
+    "iroute of IPv6 only": (1, "mode: iroute, options: {iroute: [ipv6]}"),
+    "no iroute": (1, "mode: iroute, options: {iroute: []}"),
+    "p2p-tls": (1, "mode: p2p-tls"),
+    "p2p-tls, one client each": (2, "mode: p2p-tls"),
+    "p2p-static-key": (1, "mode: p2p-static-key"),
+    "p2p-static-key, one client each": (2, "mode: p2p-static-key"),
+    "tap": (1, "mode: tap"),
+    "tap, two clients": (2, "mode: tap"),
+    "fixed-routes": (1, 'mode: fixed-routes, options: {client-networks: [10.2.0.0/24, "2001:db8:2::/64"]}'),
+    "fixed-routes with all of IPv6": (1, "mode: fixed-routes, options: {client-networks: [10.2.0.0/24, '::/0']}"),
+    "shared-iroute": (1, "mode: shared-iroute"),
+    "shared-iroute, two clients": (2, "mode: shared-iroute"),
+    "dco": (1, "mode: dco, openvpn: '2.7'"),
+    "dco, two clients": (2, "mode: dco, openvpn: '2.7'"),
+}
+"""How many clients there are, and what their tunnels say."""
+
+SPEAKS: Mapping[str, str] = {
+    "bgp": "asn: {asn}",
+    "bgp-per-family": "asn: {asn}, sessions: per-family",
+    "bgp-unnumbered": "asn: {asn}, sessions: unnumbered",
+    "ibgp": "asn: 65000",
+    "ospf": "protocol: ospf",
+    "rip": "protocol: rip",
+}
+
+
+DAEMONS: Mapping[str, tuple[str, str]] = {name: (name, name) for name in daemons()} | {
+    f"frr, {name}": ("frr", name) for name in daemons() if name != "frr"
+}
+"""The hub's and the spokes'."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a combination is refused, in the words of the message, and the test that shows it on the wire."""
+
+    words: str
+    shown_by: str
+
+
+NO_LINK_LOCAL = Reason(
+    "without `iroute-ipv6 ::/0` the server drops what comes from a link-local address",
+    "daemons/test_refusals.py::test_without_the_ipv6_iroute_link_local_packets_are_dropped",
+)
+THE_LAST_HAS_ALL = Reason(
+    "the inner table gives all link-local addresses to the client that connected last",
+    "daemons/test_refusals.py::test_on_a_shared_server_link_local_packets_pass_for_the_last_client_only",
+)
+ONE_PER_INTERFACE = Reason(
+    "an unnumbered BGP session is named after its interface and there is one of each",
+    "daemons/test_refusals.py::test_of_two_unnumbered_neighbours_on_one_interface_one_gets_a_session",
+)
+NO_MULTICAST = Reason(
+    "mode dco has no way for packets to a multicast group",
+    "modes/test_dco.py::test_multicast_does_not_pass",
+)
+BIRD_WAITS = Reason(
+    "BIRD calls no neighbour whose address is not written down",
+    "daemons/test_refusals.py::test_two_birds_that_know_no_address_wait_for_each_other",
+)
+
+REFUSED: Mapping[str, Mapping[str, Reason]] = {
+    way: dict.fromkeys(("bgp-unnumbered", "ospf", "rip"), reason)
+    for way, reason in {
+        "iroute of IPv4 only": NO_LINK_LOCAL,
+        "no iroute": NO_LINK_LOCAL,
+        "fixed-routes": NO_LINK_LOCAL,
+        "shared-iroute, two clients": THE_LAST_HAS_ALL,
+        "dco": NO_MULTICAST,
+        "dco, two clients": NO_MULTICAST,
+    }.items()
+} | {"tap, two clients": {"bgp-unnumbered": ONE_PER_INTERFACE}}
+"""Whatever the daemon is."""
+
+DROPPED = {
+    "iroute of IPv4 only": "one-family",
+    "iroute of IPv6 only": "one-family",
+    "no iroute": "no-iroute",
+    "fixed-routes": "fixed-iroutes",
+    "fixed-routes with all of IPv6": "one-family",
+    "shared-iroute, two clients": "second-client",
+}
+"""What is there to be seen failing: routes are exchanged, packets dropped, and this rule of `lab advise` says so."""
+
+
+def reason(way: str, who: str, speaks: str) -> Reason | None:
+    """Why the reader refuses a combination; None where it takes it."""
+    if speaks == "bgp-unnumbered" and "frr" not in DAEMONS[who]:
+        return BIRD_WAITS
+    return REFUSED.get(way, {}).get(speaks)
+
+
+def topology(way: str, who: str, speaks: str) -> Topology:
+    """The hub with one spoke or two."""
+    clients, tunnel = WAYS[way]
+    text = HUB.read_text()
+    if clients == 1:
+        head, _, tail = text.rpartition("          tunnels:\n")
+        text = head + tail.partition("\n")[2]
+    text = text.replace("mode: tap, transport: udp", tunnel)
+    says = {
+        node: f"daemon: {DAEMONS[who][node != 'HUB']}, {SPEAKS[speaks].format(asn=asn)}"
+        for node, asn in (("HUB", 65000), ("SPOKE1", 65001), ("SPOKE2", 65002))
+    }
+    return parse(text, HUB, vocabulary(), environ=says)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("speaks", SPEAKS)
+def test_each_combination_is_rendered_or_refused_with_its_reason(way: str, speaks: str) -> None:
+    for who in DAEMONS:
+        expected = reason(way, who, speaks)
+        if expected is not None:
+            with pytest.raises(TopologyError) as refusal:
+                topology(way, who, speaks)
+            assert expected.words in str(refusal.value), who
+            continue
+        read = topology(way, who, speaks)
+        plans = plan_routers(read)
+        for plan in plans.values():
+            assert any(file.content for file in daemon_of(plan).render(plan))
+        for tunnel in read.tunnels:
+            for here, there in ((tunnel.server, tunnel.client), (tunnel.client, tunnel.server)):
+                assert there in {peer.node for peer in plans[here].peers}
+
+
+def test_no_mode_and_no_daemon_is_left_out() -> None:
+    assert {topology(way, "frr", "bgp").tunnels[0].mode for way in WAYS} == set(modes())
+    assert {len(topology(way, "frr", "bgp").tunnels) for way in WAYS} == {1, 2}
+    assert set(REFUSED) | set(DROPPED) <= set(WAYS)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_drops_packets_is_said_by_advise(way: str) -> None:
+    exposed = {f.rule for f in advise(subjects_of_topology(topology(way, "frr", "bgp"))) if f.verdict == "exposed"}
+    told = {"one-family", "no-iroute", "fixed-iroutes", "second-client"} & exposed
+    assert told == ({DROPPED[way]} if way in DROPPED else set())
+
+
+@pytest.mark.parametrize(
+    "shown_by", sorted({why.shown_by for way in REFUSED.values() for why in way.values()} | {BIRD_WAITS.shown_by})
+)
+def test_each_reason_is_proved_on_the_wire(shown_by: str) -> None:
+    file, _, name = shown_by.partition("::")
+    defined = {node.name for node in ast.parse((TESTS / file).read_text()).body if isinstance(node, ast.FunctionDef)}
+    assert name in defined
