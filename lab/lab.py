@@ -270,6 +270,8 @@ class Lab:
                 for device in plan.ways_to(other) or (None,):
                     router.expect_in_fib(self._plans[other].networks, via=device, within=within, since=since)
                 router.expect_session(other, within=within, since=since)
+                if plan.bfd is not None:
+                    router.expect_bfd(other, within=within, since=since)
 
     def diagnose(self, into: Path) -> Path:
         """Write what is needed to understand a failure: configurations, logs, tables of every node."""

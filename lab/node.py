@@ -91,17 +91,24 @@ class LabNode:
         prefixes: Prefix | Iterable[Prefix],
         *,
         via: str | None = None,
+        alone: bool = False,
         within: float = WITHIN,
         since: float | None = None,
     ) -> dict[Prefix, FibEntry]:
-        """Wait until the kernel has routes to all prefixes, through the interface `via` where one is given."""
+        """Wait until the kernel has routes to all prefixes, through the interface `via` where one is given.
+
+        With `alone` through no other beside it.
+        """
         wanted = prefix_set(prefixes)
 
         def there() -> dict[Prefix, FibEntry]:
             routes = self.fib.routes()
-            return {p: routes[p] for p in wanted if p in routes and (via is None or via in routes[p].interfaces)}
+            return {p: routes[p] for p in wanted if p in routes and right(routes[p])}
 
-        suffix = f" through {via}" if via else ""
+        def right(entry: FibEntry) -> bool:
+            return via is None or (entry.interfaces == (via,) if alone else via in entry.interfaces)
+
+        suffix = f" through {via}{' alone' if alone else ''}" if via else ""
         return wait_for(
             Expectation(
                 what=f"{named(wanted)}{suffix} in the kernel FIB",

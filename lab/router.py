@@ -11,7 +11,19 @@ from lab.errors import InputError
 from lab.expect import Expectation, wait_for
 from lab.node import WITHIN, LabNode
 from lab.prefixes import named, prefix_set
-from lab.routing import DOWN, Neighbor, Path, Peer, Rib, RouterPlan, RoutingDaemon, State
+from lab.routing import (
+    DOWN,
+    Attributes,
+    BfdState,
+    Direction,
+    Neighbor,
+    Path,
+    Peer,
+    Rib,
+    RouterPlan,
+    RoutingDaemon,
+    State,
+)
 from lab.topology import Address, Family, Interface, Prefix
 
 FAMILIES: tuple[Family, Family] = ("ipv4", "ipv6")
@@ -29,9 +41,52 @@ class Router(LabNode):
     plan: RouterPlan
     daemon: RoutingDaemon
 
-    def announce(self, prefixes: Prefix | Iterable[Prefix]) -> Self:
-        """Originate prefixes of either family from now on."""
+    def announce(
+        self,
+        prefixes: Prefix | Iterable[Prefix],
+        *,
+        med: int | None = None,
+        next_hop: Address | None = None,
+        prepend: int = 0,
+        through: str | None = None,
+    ) -> Self:
+        """Originate prefixes of either family from now on.
+
+        Attributes are set for the neighbours behind the own interface `through`, by default for all; what is announced
+        already gets others so, and the neighbours hear of it at once. See `Attributes` for what they mean.
+        """
+        attributes = Attributes(med=med, next_hop=next_hop, prepend=prepend)
+        if attributes != Attributes():
+            self._attribute(prefixes, attributes, "out", through)
         self.daemon.announce(self.running, self.plan, sorted(prefix_set(prefixes), key=str))
+        return self
+
+    def announce_plainly(self, prefixes: Prefix | Iterable[Prefix], *, through: str | None = None) -> Self:
+        """Set no attributes of these prefixes any more for the neighbours behind an interface, by default for all."""
+        return self._attribute(prefixes, None, "out", through)
+
+    def prefer(
+        self, prefixes: Prefix | Iterable[Prefix], *, local_pref: int | None, through: str | None = None
+    ) -> Self:
+        """Give routes from the neighbours behind an interface another LOCAL_PREF; None gives back their usual one."""
+        attributes = Attributes(local_pref=local_pref) if local_pref is not None else None
+        return self._attribute(prefixes, attributes, "in", through)
+
+    def _attribute(
+        self,
+        prefixes: Prefix | Iterable[Prefix],
+        attributes: Attributes | None,
+        direction: Direction,
+        through: str | None,
+    ) -> Self:
+        if self.plan.protocol != "bgp":
+            raise InputError(f"{self.name} speaks {self.plan.protocol.upper()}: only BGP has these attributes")
+        peers = [peer for peer in self.plan.peers if through in (None, peer.interface)]
+        if not peers:
+            known = ", ".join(self.plan.interfaces) or "none"
+            raise InputError(f"{self.name} has no neighbour behind {through!r}; there are {known}")
+        wanted = sorted(prefix_set(prefixes), key=str)
+        self.daemon.attribute(self.running, self.plan, peers, wanted, attributes, direction)
         return self
 
     def withdraw(self, prefixes: Prefix | Iterable[Prefix]) -> Self:
@@ -132,6 +187,28 @@ class Router(LabNode):
             within=within,
             since=since,
         )[0]
+
+    def expect_bfd(
+        self,
+        other: "LabNode | str",
+        *,
+        state: BfdState = BfdState.UP,
+        within: float = WITHIN,
+        since: float | None = None,
+    ) -> None:
+        """Wait until the BFD sessions with another node are in a state; it takes some seconds until they are up."""
+        wait_for(
+            Expectation(
+                what=f"BFD with {other} to be {state}",
+                node=self.name,
+                look=lambda: self.neighbors_at(other),
+                met=lambda found: all(n.bfd is state for n in found),
+                seen=lambda found: ", ".join(f"BFD {n.bfd or 'is not asked for'}" for n in found),
+                logs=self.running.files,
+            ),
+            within=within,
+            since=since,
+        )
 
     def expect_in_rib(
         self, prefixes: Prefix | Iterable[Prefix], *, within: float = WITHIN, since: float | None = None

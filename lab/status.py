@@ -16,7 +16,7 @@ from lab.errors import LabError
 from lab.fault import Record
 from lab.fault.kinds import written
 from lab.lab import Lab
-from lab.routing import DOWN, Neighbor, Peer, RouterPlan, State, plan_routers
+from lab.routing import DOWN, BfdState, Neighbor, Peer, RouterPlan, State, plan_routers
 from lab.store import LabDirectory
 from lab.topology import Address, Family, Node, RoutingProtocol
 from lab.tunnel import RunningTunnel
@@ -88,6 +88,8 @@ class SessionReport:
     prefixes_received: Mapping[Family, int]
     reason: str
     """Why it is not established, in the daemon's words; empty where it is or nobody knows."""
+    bfd: BfdState | None = None
+    """Of the BFD session that watches it; None where none does, or nobody knows."""
 
     @property
     def up(self) -> bool:
@@ -276,6 +278,7 @@ def _session(plan: RouterPlan, peer: Peer, neighbor: Neighbor | None) -> Session
         uptime=neighbor.uptime,
         prefixes_received=neighbor.prefixes_received,
         reason="" if neighbor.up else neighbor.last_reset,
+        bfd=neighbor.bfd,
     )
 
 

@@ -74,10 +74,11 @@ def _print(report: "LabReport") -> None:
                 for t in report.tunnels
             ],
         )
+    bfd = ["BFD"] if any(s.bfd is not None for s in report.sessions) else []
     if report.sessions:
         print_table(
             "Sessions, with the prefixes received of each family",
-            ["router", "neighbour", "address", "AS", "state", "#uptime", "#IPv4", "#IPv6"],
+            ["router", "neighbour", "address", "AS", "state", "#uptime", "#IPv4", "#IPv6", *bfd],
             [
                 (
                     s.node,
@@ -88,6 +89,7 @@ def _print(report: "LabReport") -> None:
                     span(s.uptime) if s.up else "",
                     s.prefixes_received.get("ipv4", "-"),
                     s.prefixes_received.get("ipv6", "-"),
+                    *(verdict(s.bfd is not None and s.bfd.up, s.bfd or "unknown") for _ in bfd),
                 )
                 for s in report.sessions
             ],

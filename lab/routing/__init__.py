@@ -1,12 +1,27 @@
 """Routing daemons behind one interface: render, start, read, announce, withdraw."""
 
 from lab.routing.daemon import RoutingDaemon, daemon_of, daemons
-from lab.routing.model import DOWN, AdjacencyState, HearsayState, Neighbor, Path, Rib, SessionState, State
+from lab.routing.model import (
+    DOWN,
+    AdjacencyState,
+    Attributes,
+    BfdState,
+    Direction,
+    HearsayState,
+    Neighbor,
+    Path,
+    Rib,
+    SessionState,
+    State,
+)
 from lab.routing.plan import Peer, RouterPlan, plan_routers
 
 __all__ = [
     "DOWN",
     "AdjacencyState",
+    "Attributes",
+    "BfdState",
+    "Direction",
     "HearsayState",
     "Neighbor",
     "Path",

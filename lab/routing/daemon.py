@@ -8,7 +8,7 @@ from typing import Protocol, Self
 
 from lab.engine.node import RunningNode
 from lab.files import RenderedFile
-from lab.routing.model import Neighbor, Rib
+from lab.routing.model import Attributes, Direction, Neighbor, Rib
 from lab.routing.plan import Peer, RouterPlan
 from lab.topology import Family, Objection, Prefix, RouterIntent, RoutingProtocol
 
@@ -65,6 +65,17 @@ class RoutingDaemon(Protocol):
 
     def reset(self, node: RunningNode, plan: RouterPlan, peers: Sequence[Peer], *, soft: bool) -> None:
         """Tear down BGP sessions and build them anew; with `soft` only exchange all routes anew (RFC 2918)."""
+
+    def attribute(
+        self,
+        node: RunningNode,
+        plan: RouterPlan,
+        peers: Sequence[Peer],
+        prefixes: Sequence[Prefix],
+        attributes: Attributes | None,
+        direction: Direction,
+    ) -> None:
+        """Set attributes on prefixes that BGP neighbours are told of, or tell; None sets none any more."""
 
     def announce(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
         """Originate prefixes of any family, from now on."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
+from typing import Literal
 
 from lab.topology import Address, Family, Prefix, RoutingProtocol
 
@@ -54,6 +55,20 @@ class HearsayState(StrEnum):
         return self is HearsayState.HEARD
 
 
+class BfdState(StrEnum):
+    """States of a BFD session (RFC 5880, section 4.1)."""
+
+    ADMIN_DOWN = "AdminDown"
+    DOWN = "Down"
+    INIT = "Init"
+    UP = "Up"
+
+    @property
+    def up(self) -> bool:
+        """Each end hears the other."""
+        return self is BfdState.UP
+
+
 State = SessionState | AdjacencyState | HearsayState
 DOWN: Mapping[RoutingProtocol, State] = {
     "bgp": SessionState.IDLE,
@@ -83,6 +98,8 @@ class Neighbor:
     """The local one that leads to it, where the daemon says so."""
     router_id: IPv4Address | None = None
     """What it calls itself, where the daemon says so."""
+    bfd: BfdState | None = None
+    """Of the BFD session that watches it; None where none does."""
 
     @property
     def up(self) -> bool:
@@ -102,6 +119,22 @@ class Path:
     best: bool
     valid: bool
 
+
+@dataclass(frozen=True)
+class Attributes:
+    """Path attributes that a router sets on prefixes (RFC 4271, section 5.1); what is None stays as it would be."""
+
+    med: int | None = None
+    """MULTI_EXIT_DISC: of paths from the same neighbouring AS the lowest is preferred."""
+    next_hop: Address | None = None
+    local_pref: int | None = None
+    """LOCAL_PREF: the highest is preferred; it stays within an AS, so it is set where routes come in."""
+    prepend: int = 0
+    """How often the own AS number is put in front of the path once more, which makes it longer."""
+
+
+Direction = Literal["in", "out"]
+"""Whether attributes are set on what comes from a neighbour, or on what goes to it."""
 
 Rib = Mapping[Prefix, tuple[Path, ...]]
 """A RIB of one family: all paths of each prefix."""

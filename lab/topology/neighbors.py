@@ -64,6 +64,11 @@ def _check_language(one: Draft, other: Draft, vocabulary: Vocabulary, findings: 
             "neighbour whose address is not written down, and link-local addresses are drawn at random",
             f"let one of them be {one_of(vocabulary.callers)}",
         )
+    for asks, silent in ((one, other), (other, one)):
+        wanted, answered = asks.node.intent.router, silent.node.intent.router
+        if wanted and wanted.bfd is not None and answered and answered.bfd is None and asks.router is not None:
+            what = f"its neighbour {quote(silent.name)} has no 'bfd', and nobody would answer"
+            findings.add(below(asks.router, ("bfd",)), what, "set it at both ends; their intervals may differ")
     return True
 
 

@@ -238,6 +238,9 @@ class NodeReader:
         if router.timers.hold <= router.timers.keepalive:
             what = f"the hold time of {router.timers.hold} s does not exceed the keepalive time"
             self.findings.add(below(tree, ("timers", "hold")), what)
+        if router.bfd and (takes := router.bfd.multiplier * router.bfd.interval) >= router.timers.hold * 1000:
+            what = f"BFD would take {takes} ms to notice, and the hold time is {router.timers.hold} s"
+            self.findings.add(below(tree, ("bfd",)), what, "BGP would be as quick without it")
         return router
 
     def _check_protocol(self, router: RouterIntent, tree: Tree) -> None:

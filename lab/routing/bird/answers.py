@@ -2,16 +2,17 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, ip_address, ip_network
 
 from lab.routing.bird.control import Line
-from lab.routing.model import AdjacencyState, HearsayState, Neighbor, Path, Rib, SessionState
+from lab.routing.model import AdjacencyState, BfdState, HearsayState, Neighbor, Path, Rib, SessionState
 from lab.topology import Address, Family, Prefix
 
 _PROTOCOL, _DETAILS = 1002, 1006
 _ROUTE, _ATTRIBUTES = 1007, 1012
-_OSPF_NEIGHBOR, _RIP_NEIGHBOR = 1013, 1022
+_OSPF_NEIGHBOR, _RIP_NEIGHBOR, _BFD_SESSION = 1013, 1022, 1020
 
 _BGP_STATES: Mapping[str, SessionState] = {
     "Idle": SessionState.IDLE,
@@ -34,14 +35,45 @@ UNNUMBERED = "on:"
 """A protocol that waits for a neighbour on an interface is named so, and after the interface."""
 
 
-def bgp_neighbors(lines: Sequence[Line], now: datetime | None = None) -> list[Neighbor]:
-    """The sessions in `show protocols all`."""
-    found = [_bgp_neighbor(head, details, now or datetime.now(UTC)) for head, details in _protocols(lines, "BGP")]
+def bgp_neighbors(
+    lines: Sequence[Line], watched: Mapping[Address, BfdState] | None = None, now: datetime | None = None
+) -> list[Neighbor]:
+    """The sessions in `show protocols all`, and what BFD says of the neighbours that it watches."""
+    each = [_bgp_neighbor(head, details, now or datetime.now(UTC)) for head, details in _protocols(lines, "BGP")]
+    found = [replace(n, bfd=(watched or {}).get(n.address) if n.address else None) for n in each]
     # Who has called has a protocol of its own, beside the one that goes on waiting. It stays when the caller is gone,
     # who may call again by another address.
     waiting = {neighbor.interface for neighbor in found if neighbor.address is None}
     called = {neighbor.interface for neighbor in found if neighbor.up}
     return [n for n in found if n.interface not in waiting or (n.up if n.interface in called else n.address is None)]
+
+
+def callers(lines: Sequence[Line], interface: str) -> list[str]:
+    """The protocols of those who have called on an interface, as BIRD names them."""
+    return [
+        head[0]
+        for head, details in _protocols(lines, "BGP")
+        if head[0] != f"{UNNUMBERED}{interface}"
+        and any(line.startswith("Neighbor address:") and line.endswith(f"%{interface}") for line in details)
+    ]
+
+
+def has_bfd(lines: Sequence[Line]) -> bool:
+    """Whether `show protocols all` knows BFD, without which `show bfd sessions` is an error."""
+    return any(True for _ in _protocols(lines, "BFD"))
+
+
+def bfd_sessions(lines: Sequence[Line]) -> dict[Address, BfdState]:
+    """`show bfd sessions`: IP address, Interface, State, Since, Interval, Timeout."""
+    found: dict[Address, BfdState] = {}
+    for line in lines:
+        words = line.text.split()
+        if line.code == _BFD_SESSION and len(words) > 3 and words[0] != "IP":
+            found[ip_address(words[0].partition("%")[0])] = _BFD_STATES.get(words[2], BfdState.DOWN)
+    return found
+
+
+_BFD_STATES = {str(state): state for state in BfdState}
 
 
 def _protocols(lines: Iterable[Line], kind: str) -> Iterator[tuple[list[str], list[str]]]:

@@ -8,9 +8,9 @@ from typing import Self
 from lab.engine.node import RunningNode
 from lab.errors import EnvironmentBroken
 from lab.files import RenderedFile, templates
-from lab.routing.bird import answers
+from lab.routing.bird import answers, policy
 from lab.routing.bird.control import Control, Line
-from lab.routing.model import Neighbor, Rib
+from lab.routing.model import Attributes, Direction, Neighbor, Rib
 from lab.routing.plan import Peer, RouterPlan
 from lab.topology import Family, Objection, Prefix, RouterIntent, RoutingProtocol
 
@@ -28,11 +28,6 @@ kill -s "$1" "$pid" 2>/dev/null
 while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
 rm -f /run/bird/bird.pid /run/bird/bird.ctl
 """
-
-
-def _protocol_of(plan: RouterPlan, peer: Peer) -> str:
-    """What bird.conf calls a neighbour."""
-    return f"peer{plan.peers.index(peer) + 1}"
 
 
 @dataclass(frozen=True)
@@ -66,11 +61,15 @@ class Bird:
             .get_template("bird.conf.j2")
             .render(router=plan, unnumbered=answers.UNNUMBERED)
         )
-        return [RenderedFile(self.configuration / "bird.conf", text), *self._originated(plan.networks)]
+        return [
+            RenderedFile(self.configuration / "bird.conf", text),
+            *self._originated(plan.networks),
+            *self._no_attributes(plan),
+        ]
 
     def start(self, node: RunningNode, plan: RouterPlan) -> None:
         """Start it with its configuration, and with the prefixes that it has from the start."""
-        for file in self._originated(plan.networks):
+        for file in [*self._originated(plan.networks), *self._no_attributes(plan)]:
             file.write_below(node.files)
         if node.exec("sh", "-c", _START, "start", self.program).failed:
             raise EnvironmentBroken(f"{node.name}: BIRD did not start: {self._start_log(node)}")
@@ -97,7 +96,9 @@ class Bird:
     def neighbors(self, node: RunningNode) -> Sequence[Neighbor]:
         """`show protocols all`, `show ospf neighbors`, `show rip neighbors`."""
         if self.protocol == "bgp":
-            return answers.bgp_neighbors(self._ask(node, "show protocols all"))
+            shown = self._ask(node, "show protocols all")
+            watched = answers.bfd_sessions(self._ask(node, "show bfd sessions")) if answers.has_bfd(shown) else {}
+            return answers.bgp_neighbors(shown, watched)
         read: Callable[[Sequence[Line]], list[Neighbor]]
         read = answers.ospf_neighbors if self.protocol == "ospf" else answers.rip_neighbors
         return [
@@ -112,9 +113,33 @@ class Bird:
 
     def reset(self, node: RunningNode, plan: RouterPlan, peers: Sequence[Peer], *, soft: bool) -> None:
         """`restart` or `reload`."""
+        act = "reload" if soft else "restart"
         with Control(node.root) as control:
             for peer in peers:
-                control.ask(f"{'reload' if soft else 'restart'} {_protocol_of(plan, peer)}")
+                if peer.address is not None:
+                    control.ask(f"{act} peer{plan.peers.index(peer) + 1}")
+                    continue
+                for name in answers.callers(control.ask("show protocols all"), peer.interface):
+                    control.ask(f"{act} {name}")
+
+    def attribute(
+        self,
+        node: RunningNode,
+        plan: RouterPlan,
+        peers: Sequence[Peer],
+        prefixes: Sequence[Prefix],
+        attributes: Attributes | None,
+        direction: Direction,
+    ) -> None:
+        """By the files that the neighbours' filters include."""
+        for peer in peers:
+            for family in peer.families:
+                members = [p for p in prefixes if p.version == _VERSION[family]]
+                path = self.configuration / policy.file_of(plan.peers.index(peer) + 1, family, direction)
+                here = node.files / path.relative_to("/")
+                text = policy.changed(here.read_text(), members, attributes, plan.asn)
+                RenderedFile(path, text).write_below(node.files)
+        self._ask(node, "configure")
 
     def announce(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
         """Add to what is originated."""
@@ -165,6 +190,9 @@ class Bird:
             )
             for version in _VERSION.values()
         ]
+
+    def _no_attributes(self, plan: RouterPlan) -> list[RenderedFile]:
+        return [RenderedFile(path, "") for path in policy.all_files(self.configuration, plan)]
 
     def _start_log(self, node: RunningNode) -> str:
         log = node.files / self.logs.relative_to("/") / "start.log"

@@ -7,12 +7,14 @@ from typing import Any
 from lab.engine.node import RunningNode
 from lab.routing.frr.speaker import by_family
 from lab.routing.frr.vty import Vty
-from lab.routing.model import Neighbor, Path, Rib, SessionState
+from lab.routing.model import BfdState, Neighbor, Path, Rib, SessionState
 from lab.routing.plan import RouterPlan
 from lab.topology import Address, Family, Prefix
 
 _FAMILIES: Mapping[Family, str] = {"ipv4": "ipv4 unicast", "ipv6": "ipv6 unicast"}
 _AFI_SAFI: Mapping[str, Family] = {"ipv4Unicast": "ipv4", "ipv6Unicast": "ipv6"}
+
+_BFD = {"Admin Down": BfdState.ADMIN_DOWN, "Init": BfdState.INIT, "Up": BfdState.UP}
 
 
 class Bgp:
@@ -78,6 +80,7 @@ def _neighbor(name: str, facts: Mapping[str, Any]) -> Neighbor:
         prefixes_received=received,
         last_reset=_reset(facts),
         interface=interface,
+        bfd=_BFD.get(str(facts["peerBfdInfo"].get("status")), BfdState.DOWN) if "peerBfdInfo" in facts else None,
     )
 
 

@@ -9,10 +9,11 @@ from lab.errors import EnvironmentBroken
 from lab.files import RenderedFile, templates
 from lab.routing.frr.bgp import Bgp
 from lab.routing.frr.ospf import Ospf
+from lab.routing.frr.policy import set_attributes
 from lab.routing.frr.rip import Rip
 from lab.routing.frr.speaker import Speaker
 from lab.routing.frr.vty import Vty
-from lab.routing.model import Neighbor, Rib
+from lab.routing.model import Attributes, Direction, Neighbor, Rib
 from lab.routing.plan import Peer, RouterPlan
 from lab.topology import Family, Objection, Prefix, RouterIntent, RoutingProtocol
 
@@ -120,6 +121,20 @@ class Frr:
         with Vty(node.root, "bgpd") as bgpd:
             for peer in peers:
                 bgpd.ask(f"clear bgp {peer.name}{' soft' if soft else ''}")
+
+    def attribute(
+        self,
+        node: RunningNode,
+        plan: RouterPlan,
+        peers: Sequence[Peer],
+        prefixes: Sequence[Prefix],
+        attributes: Attributes | None,
+        direction: Direction,
+    ) -> None:
+        """By route maps, one per neighbour, family and direction."""
+        with Vty(node.root, "bgpd") as bgpd:
+            for peer in peers:
+                set_attributes(bgpd, plan, peer, prefixes, attributes, direction)
 
     def announce(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
         """In the protocol's own way."""

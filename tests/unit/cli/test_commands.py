@@ -14,7 +14,7 @@ TUNNEL = {
     *("name", "mode", "transport", "server", "client", "up", "reason", "real_address", "cipher", "mtu"),
     *("channel", "connected_since", "uptime", "bytes_to_server", "bytes_to_client", "deprecated"),
 }
-SESSION = {"node", "neighbor", "protocol", "address", "asn", "state", "uptime", "prefixes_received", "reason"}
+SESSION = {"node", "neighbor", "protocol", "address", "asn", "state", "uptime", "prefixes_received", "reason", "bfd"}
 
 
 def test_status_of_a_dead_lab_is_a_table_and_a_failed_check(lab: Program) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from lab.errors import EnvironmentBroken
-from lab.routing import AdjacencyState, HearsayState, Peer, RouterPlan, SessionState, daemons
-from lab.routing.bird import BIRD2, BIRD3, answers
+from lab.routing import AdjacencyState, Attributes, BfdState, HearsayState, Peer, RouterPlan, SessionState, daemons
+from lab.routing.bird import BIRD2, BIRD3, answers, policy
 from lab.routing.bird.control import Control, Line
 from lab.topology import Bfd, Timers
 
@@ -83,8 +83,46 @@ def test_a_route_that_covers_the_tunnels_server_is_not_taken() -> None:
     plan = replace(PLAN, peers=(replace(first, servers=(ip_address("198.51.100.1"),)), second))
     lines = configuration(plan)
     assert lines.count("if 198.51.100.1 ~ net then reject;") == 1, "of its own family only"
-    assert lines.count("accept;") == 3
-    assert not any("reject" in line for line in configuration(PLAN))
+    assert not any("~ net then reject" in line for line in configuration(PLAN))
+
+
+def test_attributes_of_single_prefixes_lie_in_files_of_their_own() -> None:
+    files = rendered(PLAN)
+    peers = [(1, "ipv4"), (1, "ipv6"), (2, "ipv6")]
+    named = [f"/etc/bird/{way}{number}-{family}.conf" for number, family in peers for way in ("in", "out")]
+    assert {name for name in files if "-ipv" in name} == set(named)
+    assert all(files[name] == "" for name in named)
+    lines = configuration(PLAN)
+    assert [line for line in lines if "-ipv" in line] == [f'include "{name}";' for name in named]
+
+
+def test_attributes_are_set_and_taken_back_prefix_by_prefix() -> None:
+    one, two = ip_network("10.9.0.0/24"), ip_network("10.90.0.0/24")
+    text = policy.changed("", [one, two], Attributes(med=5, prepend=2), 65001)
+    sets = "bgp_med = 5; bgp_path.prepend(65001); bgp_path.prepend(65001);"
+    assert text == f"if net = {one} then {{ {sets} }}\nif net = {two} then {{ {sets} }}\n"
+    text = policy.changed(text, [one], Attributes(local_pref=7, next_hop=ip_address("192.0.2.1")), 65001)
+    assert text.splitlines()[1] == f"if net = {one} then {{ bgp_next_hop = 192.0.2.1; bgp_local_pref = 7; }}"
+    assert policy.changed(text, [one, two], None, 65001) == ""
+    six = policy.changed("", [ip_network("2001:db8:9::/64")], Attributes(next_hop=ip_address("192.0.2.1"), med=1), 1)
+    assert "bgp_next_hop" not in six
+
+
+def test_what_bfd_says_of_a_neighbour() -> None:
+    shown = [
+        Line(1020, "bfd1:"),
+        Line(1020, "IP address                Interface  State      Since         Interval  Timeout"),
+        Line(1020, "10.255.0.1                tun0       Up         2026-11-24 04:51:35.303    0.100    0.300"),
+        Line(1020, "10.255.0.5                tun1       Init       2026-11-24 04:51:35.303    1.000    3.000"),
+        Line(0, ""),
+    ]
+    watched = answers.bfd_sessions(shown)
+    assert watched == {ip_address("10.255.0.1"): BfdState.UP, ip_address("10.255.0.5"): BfdState.INIT}
+    (neighbor,) = answers.bgp_neighbors(answer("protocols-established"), watched)
+    assert neighbor.bfd is BfdState.UP
+    (neighbor,) = answers.bgp_neighbors(answer("protocols-established"))
+    assert neighbor.bfd is None
+    assert not answers.has_bfd(answer("protocols-established"))
 
 
 def test_equally_good_paths_are_merged_and_a_preference_is_set_on_what_comes_in() -> None:
@@ -141,7 +179,7 @@ def test_for_an_unnumbered_neighbour_it_says_where_it_is_and_waits() -> None:
 
 
 def test_a_session_that_is_up() -> None:
-    (neighbor,) = answers.bgp_neighbors(answer("protocols-established"), datetime(2026, 11, 24, 23, tzinfo=UTC))
+    (neighbor,) = answers.bgp_neighbors(answer("protocols-established"), now=datetime(2026, 11, 24, 23, tzinfo=UTC))
     assert neighbor.state is SessionState.ESTABLISHED
     assert (neighbor.address, neighbor.asn, neighbor.interface) == (ip_address("10.255.0.1"), 65001, "tun0")
     assert neighbor.prefixes_received == {"ipv4": 1, "ipv6": 1}

@@ -118,7 +118,7 @@ topology:
       healthcheck: {test: [CMD, "true"], interval: 1, start-period: 3}
       config: {vars: {router: {asn: 65001, bfd: {}, timers: {hold: 9}, router-id: 192.0.2.1}}}
     n2: {image: "x", config: {vars: {
-      router: {asn: 65002, daemon: bird},
+      router: {asn: 65002, daemon: bird, bfd: {interval: 100}},
       routes: [{to: default, via: n1}, {to: "2001:db8:9::/48", via: "2001:db8::1"}],
       tunnels: [{to: n1, mode: p2p, options: {list: [1, "1", 1.5, true, null], "": {x: "on"}}}, {to: n1}]}}}
     br: {kind: bridge}

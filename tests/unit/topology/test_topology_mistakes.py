@@ -89,6 +89,10 @@ NODE = [
         "config: {vars: {router: {asn: 1, timers: {keepalive: 5}}}}",
         "the hold time of 3 s does not exceed the keepalive time",
     ),
+    (
+        "config: {vars: {router: {asn: 1, bfd: {interval: 1000}}}}",
+        "BFD would take 3000 ms to notice, and the hold time is 3 s; BGP would be as quick without it",
+    ),
     ("config: {vars: {router: {asn: 1, bfd: {multiplier: 1}}}}", "'1' is not a whole number from 2 to 255"),
     ("config: {vars: {routes: [{to: default, via: bb}]}}", "there is no node 'bb'; did you mean 'b'?"),
     ("config: {vars: {routes: [{to: default, via: a}]}}", "'a' is the node itself"),

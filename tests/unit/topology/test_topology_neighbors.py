@@ -43,6 +43,13 @@ def test_both_ends_speak_the_same() -> None:
     assert "neighbour 'hq' has 'per-family'" in refused("asn: 65001\n            sessions: per-family")
 
 
+def test_bfd_needs_somebody_who_answers() -> None:
+    one, other = ("asn: 65001\n            bfd: {}", "asn: 65002\n            bfd: {interval: 100}")
+    changed(one, other)
+    assert "bfd: its neighbour 'branch' has no 'bfd', and nobody would answer" in refused(one)
+    assert "bfd: its neighbour 'hq' has no 'bfd', and nobody would answer" in refused("", other)
+
+
 @pytest.mark.parametrize(
     ("speaks", "why"),
     [

@@ -1,0 +1,50 @@
+"""Attributes by prefix, as BIRD has them: a file of one line per prefix, which a neighbour's filter includes."""
+
+import re
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from lab.routing.model import Attributes, Direction
+from lab.routing.plan import RouterPlan
+from lab.topology import Family, Prefix
+
+_LINE = re.compile(r"^if net = (\S+) then ")
+
+
+def file_of(number: int, family: Family, direction: Direction) -> str:
+    """What the file is called that the filter of the neighbour with this number includes."""
+    return f"{direction}{number}-{family}.conf"
+
+
+def all_files(configuration: PurePosixPath, plan: RouterPlan) -> list[PurePosixPath]:
+    """The files of all neighbours of a router."""
+    if plan.protocol != "bgp":
+        return []
+    directions: tuple[Direction, ...] = ("in", "out")
+    return [
+        configuration / file_of(number, family, direction)
+        for number, peer in enumerate(plan.peers, 1)
+        for family in peer.families
+        for direction in directions
+    ]
+
+
+def changed(text: str, prefixes: Iterable[Prefix], attributes: Attributes | None, asn: int | None) -> str:
+    """The file's text with other attributes for some prefixes."""
+    wanted = {str(prefix) for prefix in prefixes}
+    kept = [line for line in text.splitlines() if (match := _LINE.match(line)) is not None and match[1] not in wanted]
+    if attributes is not None:
+        kept += [f"if net = {prefix} then {{ {_sets(attributes, prefix, asn)} }}" for prefix in sorted(wanted)]
+    return "".join(f"{line}\n" for line in kept)
+
+
+def _sets(attributes: Attributes, prefix: str, asn: int | None) -> str:
+    words = []
+    if attributes.med is not None:
+        words.append(f"bgp_med = {attributes.med};")
+    if attributes.next_hop is not None and (attributes.next_hop.version == 6) == (":" in prefix):
+        words.append(f"bgp_next_hop = {attributes.next_hop};")
+    if attributes.local_pref is not None:
+        words.append(f"bgp_local_pref = {attributes.local_pref};")
+    words += [f"bgp_path.prepend({asn});"] * attributes.prepend
+    return " ".join(words)

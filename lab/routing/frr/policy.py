@@ -1,0 +1,115 @@
+"""Attributes by prefix, as FRR has them: route maps whose entries each match a list of one prefix."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from lab.routing.frr.speaker import by_family
+from lab.routing.frr.vty import Vty
+from lab.routing.model import Attributes, Direction
+from lab.routing.plan import Peer, RouterPlan
+from lab.topology import Family, Prefix
+
+_LAST = 65535
+"""The entry of a route map that lets all the rest pass as it is."""
+_STEP = 10
+_ENTRY = re.compile(r"sequence (\d+)|prefix-list (\S+)")
+
+
+def set_attributes(
+    bgpd: Vty,
+    plan: RouterPlan,
+    peer: Peer,
+    prefixes: Iterable[Prefix],
+    attributes: Attributes | None,
+    direction: Direction,
+) -> None:
+    """Set attributes of prefixes for one neighbour, or set them no longer, and have it hear of it at once.
+
+    bgpd looks at a route map that has changed five seconds later; a soft reset does not wait for that.
+    """
+    for family, members in by_family(prefixes).items():
+        if family not in peer.families:
+            continue
+        name = f"{direction.upper()}-{peer.interface}-{family}"
+        known = read_entries(bgpd.ask(f"show route-map {name}"))
+        if not known and attributes is None:
+            continue
+        bgpd.configure(entries(name, family, members, attributes, known, plan.asn, always(peer, family, direction)))
+        if not known:
+            bgpd.configure(
+                [
+                    f"router bgp {plan.asn}",
+                    f"address-family {family} unicast",
+                    f"neighbor {peer.name} route-map {name} {direction}",
+                ]
+            )
+        bgpd.ask(f"clear bgp {family} unicast {peer.name} soft {direction}")
+
+
+def read_entries(shown: str) -> dict[str, int]:
+    """The entries in `show route-map NAME`, by the prefix list that each matches; the last has none, as ``."""
+    found: dict[str, int] = {}
+    sequence: int | None = None
+    for number, prefix_list in _ENTRY.findall(shown):
+        if number:
+            sequence = int(number)
+            if sequence == _LAST:
+                found[""] = sequence
+        elif sequence is not None:
+            found[prefix_list] = sequence
+    return found
+
+
+def always(peer: Peer, family: Family, direction: Direction) -> list[str]:
+    """What the neighbour's own route map sets, whose place is taken; see bgp.j2."""
+    if direction == "out":
+        return []
+    preferred = [] if peer.preference is None else [f"set local-preference {peer.preference}"]
+    return [*preferred, *(["set ipv6 next-hop prefer-global"] if family == "ipv6" else [])]
+
+
+def entries(
+    name: str,
+    family: Family,
+    prefixes: Sequence[Prefix],
+    attributes: Attributes | None,
+    known: dict[str, int],
+    asn: int | None,
+    usual: Sequence[str],
+) -> list[str]:
+    """The lines that change a route map; `usual` are set in every entry."""
+    ip = "ip" if family == "ipv4" else "ipv6"
+    lines = [] if known else [f"route-map {name} permit {_LAST}", *usual, "exit"]
+    free = max((number for number in known.values() if number != _LAST), default=0)
+    for prefix in prefixes:
+        prefix_list = f"ONLY-{prefix}"
+        number = known.get(prefix_list)
+        if number is not None:
+            lines.append(f"no route-map {name} permit {number}")
+        if attributes is None:
+            continue
+        if number is None:
+            number = free = free + _STEP
+        lines += [
+            f"{ip} prefix-list {prefix_list} permit {prefix}",
+            f"route-map {name} permit {number}",
+            f"match {ip} address prefix-list {prefix_list}",
+            *usual,
+            *_sets(attributes, family, asn),
+            "exit",
+        ]
+    return lines
+
+
+def _sets(attributes: Attributes, family: Family, asn: int | None) -> list[str]:
+    lines = []
+    if attributes.med is not None:
+        lines.append(f"set metric {attributes.med}")
+    if attributes.next_hop is not None and (attributes.next_hop.version == 4) == (family == "ipv4"):
+        hop = "ip next-hop" if family == "ipv4" else "ipv6 next-hop global"
+        lines.append(f"set {hop} {attributes.next_hop}")
+    if attributes.local_pref is not None:
+        lines.append(f"set local-preference {attributes.local_pref}")
+    if attributes.prepend:
+        lines.append(f"set as-path prepend {' '.join([str(asn)] * attributes.prepend)}")
+    return lines
