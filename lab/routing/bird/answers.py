@@ -36,7 +36,7 @@ UNNUMBERED = "on:"
 
 
 def bgp_neighbors(
-    lines: Sequence[Line], watched: Mapping[Address, BfdState] | None = None, now: datetime | None = None
+    lines: Sequence[Line], now: datetime | None = None, watched: Mapping[Address, BfdState] | None = None
 ) -> list[Neighbor]:
     """The sessions in `show protocols all`, and what BFD says of the neighbours that it watches."""
     each = [_bgp_neighbor(head, details, now or datetime.now(UTC)) for head, details in _protocols(lines, "BGP")]

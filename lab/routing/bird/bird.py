@@ -98,7 +98,7 @@ class Bird:
         if self.protocol == "bgp":
             shown = self._ask(node, "show protocols all")
             watched = answers.bfd_sessions(self._ask(node, "show bfd sessions")) if answers.has_bfd(shown) else {}
-            return answers.bgp_neighbors(shown, watched)
+            return answers.bgp_neighbors(shown, watched=watched)
         read: Callable[[Sequence[Line]], list[Neighbor]]
         read = answers.ospf_neighbors if self.protocol == "ospf" else answers.rip_neighbors
         return [

@@ -118,7 +118,7 @@ def test_what_bfd_says_of_a_neighbour() -> None:
     ]
     watched = answers.bfd_sessions(shown)
     assert watched == {ip_address("10.255.0.1"): BfdState.UP, ip_address("10.255.0.5"): BfdState.INIT}
-    (neighbor,) = answers.bgp_neighbors(answer("protocols-established"), watched)
+    (neighbor,) = answers.bgp_neighbors(answer("protocols-established"), watched=watched)
     assert neighbor.bfd is BfdState.UP
     (neighbor,) = answers.bgp_neighbors(answer("protocols-established"))
     assert neighbor.bfd is None
