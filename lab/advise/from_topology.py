@@ -12,7 +12,7 @@ from lab.advise.subject import Subject
 from lab.pki import Authority
 from lab.routing import daemons, plan_routers
 from lab.store import render
-from lab.topology import Address, Prefix, Topology, Tunnel
+from lab.topology import Prefix, Topology, Tunnel
 from lab.tunnel import processes
 from lab.tunnel.mode import End
 
@@ -53,7 +53,7 @@ def _ends(topology: Topology, tunnel: Tunnel, roots: Mapping[str, Path]) -> list
                 frr=router,
                 no_frr=why,
                 peer_hold=far_router.timers.hold if far_router else None,
-                far=_far(topology, tunnel, end),
+                far=(tunnel.client_outer if end == "server" else tunnel.server_outer,),
                 fixed=_fixed(topology, node),
             )
         )
@@ -74,47 +74,6 @@ def _version(topology: Topology, node: str) -> str | None:
     """OpenVPN's version as an image's tag says it; another image says nothing."""
     tag = (topology.nodes[node].image or "").rpartition(":")[2]
     return tag if tag in ("2.6", "2.7") else None
-
-
-def _far(topology: Topology, tunnel: Tunnel, end: End) -> tuple[Address, ...]:
-    """The other end's outer address: the server's is the one dialled, the client's that of its way to it."""
-    if end == "client":
-        return (tunnel.server_outer,)
-    ways = [
-        (steps, endpoint)
-        for link in topology.links
-        if len(link.endpoints) == 2
-        for endpoint, there in (link.endpoints, link.endpoints[::-1])
-        if endpoint.node == tunnel.client
-        and tunnel.via in (None, there.node)
-        and (steps := _distance(topology, there.node, tunnel.server, without=tunnel.client)) is not None
-    ]
-    shortest = min((steps for steps, _ in ways), default=None)
-    return tuple(
-        address.ip
-        for steps, endpoint in ways
-        if steps == shortest
-        for address in endpoint.addresses
-        if address.version == tunnel.server_outer.version
-    )
-
-
-def _distance(topology: Topology, start: str, goal: str, *, without: str) -> int | None:
-    """Links between two nodes on the shortest way around a third; None where there is none."""
-    reached, border, steps = {start, without}, {start}, 0
-    while border:
-        if goal in border:
-            return steps
-        border = {
-            there.node
-            for link in topology.links
-            if len(link.endpoints) == 2
-            for here, there in (link.endpoints, link.endpoints[::-1])
-            if here.node in border
-        } - reached
-        reached |= border
-        steps += 1
-    return None
 
 
 def _fixed(topology: Topology, node: str) -> frozenset[Prefix]:

@@ -23,8 +23,8 @@ class Peer:
     """The local interface that leads to it."""
     families: tuple[Family, ...] = FAMILIES
     """What it is told of, and asked for."""
-    servers: tuple[Address, ...] = ()
-    """What this router dials for its tunnels: no route from beyond one of them may cover that (recursive routing)."""
+    guarded: bool = False
+    """It is beyond a tunnel, and no route from it may cover one of the router's `outer` addresses."""
     preference: int | None = None
     """The local preference of what is learnt from it; None for BGP's usual one."""
     router_id: IPv4Address | None = None
@@ -44,16 +44,6 @@ class Peer:
     def name(self) -> str:
         """How configurations call it."""
         return str(self.address or self.interface)
-
-    def beyond(self, family: Family) -> tuple[Address, ...]:
-        """The servers of a family."""
-        return tuple(server for server in self.servers if server.version == (4 if family == "ipv4" else 6))
-
-    def covering(self, family: Family) -> tuple[Prefix, ...]:
-        """All prefixes that cover one of these, from the default route to the host routes."""
-        hosts = [ip_network(server) for server in self.beyond(family)]
-        lengths = range(hosts[0].max_prefixlen + 1) if hosts else ()
-        return tuple(dict.fromkeys(host.supernet(new_prefix=length) for length in lengths for host in hosts))
 
     def is_seen_as(self, neighbor: Neighbor) -> bool:
         """Whether a daemon's neighbour is this one."""
@@ -79,6 +69,24 @@ class RouterPlan:
     peers: tuple[Peer, ...]
     protocol: RoutingProtocol = "bgp"
     multipath: bool = False
+    outer: tuple[Address, ...] = ()
+    """The outer addresses of the other ends of this router's tunnels. A route from beyond a tunnel that covers one of
+    them would lead tunnels into themselves or each other (recursive routing)."""
+
+    @property
+    def guarded_interfaces(self) -> tuple[str, ...]:
+        """The interfaces from beyond which no route may cover an `outer` address."""
+        return tuple(dict.fromkeys(peer.interface for peer in self.peers if peer.guarded))
+
+    def outer_of(self, family: Family) -> tuple[Address, ...]:
+        """The `outer` addresses of one family."""
+        return tuple(address for address in self.outer if address.version == (4 if family == "ipv4" else 6))
+
+    def covering(self, family: Family) -> tuple[Prefix, ...]:
+        """All prefixes that cover one of these, from the default route to the host routes."""
+        hosts = [ip_network(address) for address in self.outer_of(family)]
+        lengths = range(hosts[0].max_prefixlen + 1) if hosts else ()
+        return tuple(dict.fromkeys(host.supernet(new_prefix=length) for length in lengths for host in hosts))
 
     def ways_to(self, node: str) -> tuple[str, ...]:
         """The interfaces that lead to what a neighbour announces, while all sessions with it stand.
@@ -124,13 +132,20 @@ def plan_routers(topology: Topology) -> Mapping[str, RouterPlan]:
             peers=(*_over_tunnels(topology, name), *_over_links(topology, name)),
             protocol=intent.protocol,
             multipath=intent.multipath,
+            outer=_outer(topology, name) if intent.recursion_filter else (),
         )
     return plans
 
 
+def _outer(topology: Topology, name: str) -> tuple[Address, ...]:
+    """Where tunnels are dialled from here, and where those that are dialled here come from."""
+    dialled = [tunnel.server_outer for tunnel in topology.tunnels if tunnel.client == name]
+    dialling = [tunnel.client_outer for tunnel in topology.tunnels if tunnel.server == name]
+    return tuple(dict.fromkeys(dialled + dialling))
+
+
 def _over_tunnels(topology: Topology, name: str) -> list[Peer]:
     peers = []
-    servers = tuple(dict.fromkeys(tunnel.server_outer for tunnel in topology.tunnels if tunnel.client == name))
     spokes = {t.client for t in topology.tunnels if t.server == name and _internal(topology, t)}
     for tunnel in topology.tunnels:
         if tunnel.client == name:
@@ -143,12 +158,11 @@ def _over_tunnels(topology: Topology, name: str) -> list[Peer]:
             continue
         here, there = topology.nodes[name].intent.router, topology.nodes[other].intent.router
         if here is not None and there is not None:
-            guarded = servers if here.recursion_filter else ()
             switched = tunnel.shared is not None and sum(t.shared == tunnel.shared for t in topology.tunnels) > 1
             peers += [
                 replace(
                     peer,
-                    servers=guarded,
+                    guarded=here.recursion_filter,
                     preference=tunnel.preference,
                     router_id=(there.router_id or _lowest_address(topology, other)) if switched else None,
                     priority=int(tunnel.server == name) if switched else None,

@@ -62,7 +62,7 @@ class RouterIntent(Frozen):
     sessions: Sessions = "shared"
     """BGP's: one session for both families, one per family, or one for both over link-local addresses."""
     recursion_filter: bool = True
-    """Accept no BGP route from beyond a tunnel that covers the server of a tunnel of this node (recursive routing)."""
+    """Use no route from beyond a tunnel that covers the outer address of a tunnel's other end (recursive routing)."""
     multipath: bool = False
     """BGP's: spread the traffic to a prefix over all paths that are equally good (ECMP), instead of taking one."""
     router_id: IPv4Address | None = None
@@ -254,6 +254,8 @@ class Tunnel(Frozen):
     port: int
     server_outer: Address
     """The address that the client dials, on the server's side of the path."""
+    client_outer: Address
+    """The address that the client has on its side of the path: what the server sees, as nothing translates it."""
     server_ipv4: IPv4Interface
     client_ipv4: IPv4Interface
     server_ipv6: IPv6Interface

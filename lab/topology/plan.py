@@ -42,6 +42,7 @@ class Request:
     device: str = ""
     server_device: str = ""
     outer: Address | None = None
+    client_outer: Address | None = None
     inner: dict[Family, TunnelEnds] = field(default_factory=dict)
     share: "Share | None" = None
     """The server's process, where it can serve several tunnels."""
@@ -223,6 +224,9 @@ def _find_path(request: Request, wires: Sequence[Wire], kinds: Mapping[str, str]
     if end is not None:
         address = end.address(family)
         request.outer = address.ip if address else None
+        back = arrival(_past(wires, request.client, via), kinds, request.server, request.client, family)
+        dialled = back.address(family) if back else None
+        request.client_outer = dialled.ip if dialled else None
         return
     between = f"no path of links leads from {quote(request.client)} to {quote(request.server)}"
     between += f" via {quote(via)}" if via else ""
@@ -234,6 +238,11 @@ def _find_path(request: Request, wires: Sequence[Wire], kinds: Mapping[str, str]
         else:
             between += f" that has {family} addresses at both ends"
     findings.add(below(request.tree, ("to",)), f"a tunnel without a path: {between}")
+
+
+def _past(wires: Sequence[Wire], node: str, via: str | None) -> list[Wire]:
+    """The wires without those of a node that lead elsewhere than to its neighbour `via`, where that is said."""
+    return [wire for wire in wires if via is None or {end.node for end in wire.ends} & {node, via} != {node}]
 
 
 def _are_linked(wires: Sequence[Wire], one: str, other: str) -> bool:
@@ -391,6 +400,7 @@ def finished(wanted: Sequence[Request]) -> tuple[Tunnel, ...]:
                 "outer": request.intent.outer,
                 "port": request.port,
                 "server_outer": request.outer,
+                "client_outer": request.client_outer,
                 "server_ipv4": request.inner["ipv4"].peer,
                 "client_ipv4": request.inner["ipv4"].local,
                 "server_ipv6": request.inner["ipv6"].peer,

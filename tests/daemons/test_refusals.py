@@ -8,10 +8,11 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 import pytest
-from scapy.layers.inet import TCP
+from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6ND_RA, IPv6
 from scapy.packet import Raw
 
+from lab.claims import Claim
 from lab.expect import Expectation, wait_for
 from lab.lab import Lab
 from lab.observe import CapturedPacket
@@ -29,31 +30,43 @@ pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology(
 MARK = b"whoever reads this has got the packet"
 RECURSIVE = "Recursive routing detected"
 
+# Each daemon filters in each protocol; both ends do it in the same way.
 FILTERED = [
-    Pair("frr", "daemon: bird, asn: 65001", "daemon: frr, asn: 65002"),
-    Pair("bird", "daemon: frr, asn: 65001", "daemon: bird, asn: 65002"),
+    Pair("bgp-frr", "daemon: bird, asn: 65001", "daemon: frr, asn: 65002"),
+    Pair("bgp-bird", "daemon: frr, asn: 65001", "daemon: bird, asn: 65002"),
+    Pair("ospf", "daemon: bird, protocol: ospf", "daemon: frr, protocol: ospf"),
+    Pair("rip", "daemon: frr, protocol: rip", "daemon: bird, protocol: rip"),
 ]
 UNFILTERED = [
-    Pair("frr", "daemon: bird, asn: 65001", "daemon: frr, asn: 65002, recursion-filter: false"),
-    Pair("bird", "daemon: frr, asn: 65001", "daemon: bird, asn: 65002, recursion-filter: false"),
+    Pair(pair.name, f"{pair.hq}, recursion-filter: false", f"{pair.branch}, recursion-filter: false")
+    for pair in FILTERED
 ]
+ALL = ip_network("0.0.0.0/0")
 
 
-def server(lab: Lab) -> Prefix:
-    """The host route to the tunnel's server: the longest prefix that covers it."""
-    return ip_network(lab.tunnel("branch", "hq").tunnel.server_outer)
+def outer(lab: Lab) -> tuple[Prefix, Prefix]:
+    """A prefix that covers the tunnel's server, and one that covers its client; longer than that of their link.
+
+    No host routes: FRR's OSPF originates none for an address of its own.
+    """
+    tunnel = lab.tunnel("branch", "hq").tunnel
+    server, client = (
+        ip_network(f"{address}/31", strict=False) for address in (tunnel.server_outer, tunnel.client_outer)
+    )
+    return server, client
 
 
 @pytest.mark.parametrize("pair", FILTERED, ids=str, indirect=True)
-def test_a_route_that_covers_the_server_is_not_taken(lab: Lab, pair: Pair, hq: Site, branch: Site) -> None:
+def test_a_route_that_covers_an_outer_address_is_not_taken(lab: Lab, pair: Pair, hq: Site, branch: Site) -> None:
     tunnel = lab.tunnel("branch", "hq")
     before, size = tunnel.status(), tunnel.client.log_size()
-    other = lab.free_prefix("ipv4")
-    with hq.router.announced([server(lab), other]):
-        branch.router.expect_route(other, via=branch.device)  # announced with it, so that one has been heard
-        branch.router.expect_no_route(server(lab))
-        branch.host.expect_reaches(hq.host.address("ipv4"))
-    branch.router.expect_no_route(other)
+    for (here, there), covering in zip(((hq, branch), (branch, hq)), outer(lab), strict=True):
+        other = lab.free_prefix("ipv4")
+        with here.router.announced([covering, ALL, other]):
+            there.router.expect_route(other, via=there.device)  # announced with them, so that they have been heard
+            there.router.expect_not_in_fib([covering, ALL])
+            there.host.expect_reaches(here.host.address("ipv4"))
+        there.router.expect_no_route(other)
     after = tunnel.status()
     assert (after.client_id, after.connected_since) == (before.client_id, before.connected_since)
     assert not tunnel.client.log_lines(RECURSIVE, since=size)
@@ -61,16 +74,52 @@ def test_a_route_that_covers_the_server_is_not_taken(lab: Lab, pair: Pair, hq: S
 
 @pytest.mark.parametrize("pair", UNFILTERED, ids=str, indirect=True)
 def test_without_the_filter_the_tunnel_is_led_into_itself(lab: Lab, pair: Pair, hq: Site, branch: Site) -> None:
-    """OpenVPN drops its own packets and says so; with the route gone, all is well again."""
+    """With the route gone, all is well again."""
     tunnel = lab.tunnel("branch", "hq")
+    server, client = outer(lab)
     size = tunnel.client.log_size()
-    with hq.router.announced(server(lab)):
+    with hq.router.announced(server):  # the client drops its own packets and says so
         assert expect_log(tunnel.client, RECURSIVE, size)
-    withdrawn = time.monotonic()
-    branch.router.expect_no_route(server(lab), since=withdrawn)
-    branch.router.expect_session(hq.router)
-    branch.router.expect_route(hq.router.plan.networks, via=branch.device)
-    branch.host.expect_reaches(hq.host.address("ipv4"))
+    expect_recovery(hq, branch, server)
+    with hq.router.capture(hq.device) as inside, branch.router.announced(client):
+        inside.expect("the tunnel's own packet in the tunnel", lambda packet: is_own(packet, lab))
+    expect_recovery(branch, hq, client)
+
+
+@pytest.mark.topology("pair.clab.yml")
+@pytest.mark.parametrize("pair", UNFILTERED[:1], ids=str, indirect=True)
+@pytest.mark.claims("OpenVPN drops its own packets that a route leads into the tunnel (`Recursive routing detected`)")
+def test_openvpn_detects_recursive_routing(lab: Lab, pair: Pair, hq: Site, branch: Site, claim: Claim) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    server, client = outer(lab)
+    size = tunnel.client.log_size()
+    with hq.router.announced(server):
+        claim.log_line(tunnel.client, expect_log(tunnel.client, RECURSIVE, size))
+    expect_recovery(hq, branch, server)
+    size = tunnel.server.log_size()
+    with hq.router.capture(hq.device) as inside, branch.router.announced(client):
+        claim.packet(inside, inside.expect("the server's own packet", lambda packet: is_own(packet, lab)))
+        # What is in there is the packet before: it goes round until it is too long.
+        inside.expect("it in itself", lambda packet: is_own(packet, lab) and len(packet.data) > 1200)
+    expect_recovery(branch, hq, client)
+    assert not tunnel.server.log_lines(RECURSIVE, since=size)
+    claim.holds_if("at a client; a process in `mode server` encrypts them again, and again, and says nothing")
+
+
+def expect_recovery(announcing: Site, taking: Site, withdrawn: Prefix) -> None:
+    taking.router.expect_no_route(withdrawn, since=time.monotonic())
+    taking.router.expect_session(announcing.router)
+    taking.router.expect_route(announcing.router.plan.networks, via=taking.device)
+    taking.host.expect_reaches(announcing.host.address("ipv4"))
+
+
+def is_own(packet: CapturedPacket, lab: Lab) -> bool:
+    """Whether a packet that goes into the server's device is one that the server sent to its client's outer address."""
+    tunnel = lab.tunnel("branch", "hq").tunnel
+    frame = packet.decode()
+    if not packet.outgoing or IP not in frame or UDP not in frame:
+        return False
+    return (frame[IP].dst, frame[UDP].sport) == (str(tunnel.client_outer), tunnel.port)
 
 
 OSPF = Pair("frr-ospf", "protocol: ospf", "protocol: ospf")

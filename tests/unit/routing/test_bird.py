@@ -14,7 +14,7 @@ from lab.errors import EnvironmentBroken
 from lab.routing import AdjacencyState, Attributes, BfdState, HearsayState, Peer, RouterPlan, SessionState, daemons
 from lab.routing.bird import BIRD2, BIRD3, answers, policy
 from lab.routing.bird.control import Control, Line
-from lab.topology import Bfd, Timers
+from lab.topology import Bfd, RoutingProtocol, Timers
 
 DATA = Path(__file__).parents[2] / "data" / "bird"
 """Answers of BIRD 2.17 at the `branch` of the topology frr-bird: with its session up, and after bgpd was killed."""
@@ -78,11 +78,15 @@ def test_each_neighbour_is_a_protocol_with_its_families() -> None:
     assert ("next hop self" in first, "next hop self" in second) == (False, True), "only towards one's own AS"
 
 
-def test_a_route_that_covers_the_tunnels_server_is_not_taken() -> None:
+OUTER = (ip_address("198.51.100.1"), ip_address("198.51.100.5"))
+
+
+def test_a_route_that_covers_an_outer_address_is_not_taken() -> None:
     first, second = PLAN.peers
-    plan = replace(PLAN, peers=(replace(first, servers=(ip_address("198.51.100.1"),)), second))
+    plan = replace(PLAN, peers=(replace(first, guarded=True), second), outer=OUTER)
     lines = configuration(plan)
-    assert lines.count("if 198.51.100.1 ~ net then reject;") == 1, "of its own family only"
+    for address in OUTER:
+        assert lines.count(f"if {address} ~ net then reject;") == 1, "of its own family only"
     assert not any("~ net then reject" in line for line in configuration(PLAN))
 
 
@@ -123,6 +127,15 @@ def test_what_bfd_says_of_a_neighbour() -> None:
     (neighbor,) = answers.bgp_neighbors(answer("protocols-established"))
     assert neighbor.bfd is None
     assert not answers.has_bfd(answer("protocols-established"))
+
+
+@pytest.mark.parametrize("protocol", ["ospf", "rip"])
+def test_nor_from_another_protocol_where_it_leads_into_a_tunnel(protocol: RoutingProtocol) -> None:
+    first, second = PLAN.peers
+    plan = replace(PLAN, protocol=protocol, peers=(replace(first, guarded=True), second), outer=OUTER)
+    covers = "(198.51.100.1 ~ net || 198.51.100.5 ~ net)"
+    (line,) = [line for line in configuration(plan) if "import where" in line]
+    assert f'ipv4 {{ import where !({covers} && (ifname = "{first.interface}")); export' in line
 
 
 def test_equally_good_paths_are_merged_and_a_preference_is_set_on_what_comes_in() -> None:

@@ -94,23 +94,45 @@ def test_rip_speaks_on_the_tunnel() -> None:
     assert {"route 10.1.0.0/24", "route 2001:db8:1::/64"} <= set(lines)
 
 
-def test_every_prefix_that_covers_the_tunnels_server_is_denied() -> None:
-    peer = Peer("hq", ip_address("10.255.0.1"), 65002, "tun0", servers=(ip_address("198.51.100.1"),))
-    lines = files(replace(BGP, peers=(peer,)))["frr.conf"]
-    denied = [ip_network(line.split()[-1]) for line in lines if line.startswith("ip prefix-list BEYOND-tun0 deny ")]
-    assert {network.prefixlen for network in denied} == set(range(33))
-    assert all(ip_address("198.51.100.1") in network for network in denied)
-    assert "ip prefix-list BEYOND-tun0 permit any" in lines
-    assert lines.count("neighbor 10.255.0.1 prefix-list BEYOND-tun0 in") == 1
-    other = replace(peer, servers=(*peer.servers, ip_address("203.0.113.1"), ip_address("2001:db8:f02::1")))
-    both = files(replace(BGP, peers=(other,)))["frr.conf"]
-    for host in ("198.51.100.1/32", "203.0.113.1/32"):
-        assert both.count(f"ip prefix-list BEYOND-tun0 deny {host}") == 1
-    assert both.count("ip prefix-list BEYOND-tun0 deny 0.0.0.0/0") == 1
-    assert both.count("ipv6 prefix-list BEYOND-tun0 deny 2001:db8:f02::1/128") == 1
-    assert both.count("neighbor 10.255.0.1 prefix-list BEYOND-tun0 in") == 2, "in each family"
-    unguarded = files(replace(BGP, peers=(replace(peer, servers=()),)))["frr.conf"]
+OUTER = (ip_address("198.51.100.1"), ip_address("198.51.100.5"))
+
+
+def test_every_prefix_that_covers_an_outer_address_is_denied() -> None:
+    peer = Peer("hq", ip_address("10.255.0.1"), 65002, "tun0", guarded=True)
+    beside = Peer("near", ip_address("10.3.0.1"), 65003, "eth2")
+    lines = files(replace(BGP, peers=(peer, beside), outer=OUTER))["frr.conf"]
+    denied = [ip_network(line.split()[-1]) for line in lines if line.startswith("ip prefix-list BEYOND deny ")]
+    for address in OUTER:
+        assert {network.prefixlen for network in denied if address in network} == set(range(33))
+    assert all(any(address in network for address in OUTER) for network in denied)
+    assert len(denied) == len(set(denied))
+    assert "ip prefix-list BEYOND permit any" in lines
+    assert [line for line in lines if line.endswith("prefix-list BEYOND in")] == [
+        "neighbor 10.255.0.1 prefix-list BEYOND in"
+    ]
+    unguarded = files(replace(BGP, peers=(replace(peer, guarded=False),)))["frr.conf"]
     assert not any("prefix-list" in line for line in unguarded)
+
+
+@pytest.mark.parametrize(("protocol", "name"), [("ospf", "ospf"), ("rip", "rip")])
+def test_what_other_protocols_hear_of_it_is_not_used(protocol: RoutingProtocol, name: str) -> None:
+    peer = Peer("hq", None, None, "tun0", ("ipv4",), guarded=True)
+    lines = files(replace(PLAN, protocol=protocol, peers=(peer,), outer=OUTER))["frr.conf"]
+    assert f"ip protocol {name} route-map USED-ipv4" in lines
+    assert not any(line.startswith("ipv6 protocol") for line in lines)
+    start = lines.index("route-map USED-ipv4 permit 10")
+    assert lines[start : start + 7] == [
+        "route-map USED-ipv4 permit 10",
+        "match interface tun0",
+        "match ip address prefix-list BEYOND",
+        "exit",
+        "route-map USED-ipv4 deny 11",
+        "match interface tun0",
+        "exit",
+    ]
+    assert "route-map USED-ipv4 permit 65535" in lines
+    bare = files(replace(PLAN, protocol=protocol, peers=(peer,)))["frr.conf"]
+    assert not any("USED" in line for line in bare)
 
 
 def test_equally_good_paths_are_used_at_once_only_where_that_is_wished() -> None:

@@ -26,9 +26,11 @@ def peering(link: Link) -> Link:
 def test_the_article_has_two_routers_that_peer_inside_the_tunnel(article: Topology) -> None:
     plans = plan_routers(article)
     assert set(plans) == {"hq", "branch"}
-    assert plans["hq"].peers == (Peer("branch", ip_address("10.255.0.2"), 65002, "tun0"),)
-    server = ip_address("198.51.100.1")
-    assert plans["branch"].peers == (Peer("hq", ip_address("10.255.0.1"), 65001, "tun0", servers=(server,)),)
+    assert plans["hq"].peers == (Peer("branch", ip_address("10.255.0.2"), 65002, "tun0", guarded=True),)
+    assert plans["branch"].peers == (Peer("hq", ip_address("10.255.0.1"), 65001, "tun0", guarded=True),)
+    assert [str(a) for plan in plans.values() for a in plan.outer] == ["198.51.100.5", "198.51.100.1"]
+    open_ended = plan_routers(with_router(article, "hq", recursion_filter=False))["hq"]
+    assert (open_ended.outer, open_ended.peers[0].guarded) == ((), False)
     assert [str(p) for p in plans["hq"].networks] == ["10.1.0.0/24", "2001:db8:1::/64"]
 
 
@@ -102,9 +104,9 @@ def test_which_tunnels_carry_what_a_neighbour_announces() -> None:
 
 def test_no_tunnel_brings_a_route_to_the_server_of_another() -> None:
     plans = plan_routers(load("dual-homed"))
-    servers = (ip_address("198.51.100.1"), ip_address("203.0.113.1"))
-    assert [peer.servers for peer in plans["branch"].peers] == [servers, servers]
-    assert [peer.servers for peer in plans["hq"].peers] == [(), ()], "who is dialled dials nobody"
+    assert [str(address) for address in plans["branch"].outer] == ["198.51.100.1", "203.0.113.1"]
+    assert [str(address) for address in plans["hq"].outer] == ["198.51.100.5", "203.0.113.5"]
+    assert all(peer.guarded for plan in plans.values() for peer in plan.peers)
 
 
 def test_several_clients_of_one_switch_are_told_apart_and_synchronize_with_the_server() -> None:

@@ -1,0 +1,68 @@
+"""All traffic through the tunnel, by a default route that BGP brings.
+
+The lab's filter against recursive routing refuses it (`test_a_route_that_covers_an_outer_address_is_not_taken`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import ip_network
+
+import pytest
+
+from lab.claims import Claim
+from lab.lab import Lab
+from lab.router import Router
+from lab.topology import Prefix
+from tests.convergence.checks import expect_control_plane, expect_log
+from tests.convergence.conftest import Site
+
+pytestmark = [pytest.mark.docker, pytest.mark.topology("narrow.clab.yml", tunnel={"transport": "udp"})]
+
+ALL = ip_network("0.0.0.0/0")
+RECURSIVE = "Recursive routing detected"
+
+
+@pytest.fixture(autouse=True)
+def no_filter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client takes what covers its server; set before the lab is asked for."""
+    monkeypatch.setenv("RECURSION_FILTER", "false")
+
+
+@pytest.mark.claims("BGP can bring a default route over the tunnel")
+def test_a_default_route_over_the_tunnel(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    to_server = ip_network(tunnel.tunnel.server_outer)
+    unannounced = lab.free_prefix("ipv4")
+    with hq.router.serving(unannounced, hq.host) as address:
+        assert branch.host.echo(address, count=3).silent
+        before = tunnel.status()
+        with hq.router.announced(ALL):
+            branch.router.expect_route(ALL, via=branch.device)
+            claim.rib_entry(branch.router, ALL)
+            claim.echo(branch.host.expect_reaches(address))
+        branch.router.expect_no_route(ALL)
+        after = tunnel.status()
+        assert (after.client_id, after.connected_since) == (before.client_id, before.connected_since)
+
+        # Without a route of its own to the server, the default route leads there as well.
+        size = tunnel.client.log_size()
+        with hq.router.announced(ALL):
+            branch.router.expect_route(ALL, via=branch.device)
+            with without(branch.router, to_server):
+                claim.log_line(tunnel.client, expect_log(tunnel.client, RECURSIVE, size))
+            expect_control_plane(lab, hq, branch)
+            branch.host.expect_reaches(address)
+    expect_control_plane(lab, hq, branch)
+    claim.holds_if("a more specific route to the server, past the tunnel, and no filter that refuses it")
+
+
+@contextmanager
+def without(router: Router, prefix: Prefix) -> Iterator[None]:
+    """Take a static route away for a while."""
+    route = router.fib.route(prefix)
+    assert route is not None
+    router.exec("ip", "route", "del", str(prefix)).raise_on_error()
+    try:
+        yield
+    finally:
+        router.exec("ip", "route", "add", str(prefix), "via", str(route.next_hops[0])).raise_on_error()
