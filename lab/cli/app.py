@@ -5,7 +5,21 @@ from typing import Annotated
 
 import typer
 
-from lab.cli import advise, announce, bench, capture, claims, draw, fault, inside, life, machine, modes, observe
+from lab.cli import (
+    advise,
+    announce,
+    bench,
+    capture,
+    claims,
+    draw,
+    fault,
+    inside,
+    life,
+    machine,
+    modes,
+    observe,
+    report,
+)
 from lab.cli.errors import Commands
 
 app = typer.Typer(
@@ -32,6 +46,7 @@ _LIFE = "The life of a lab"
 _WATCH = "Watch"
 _CHANGE = "Change"
 _FILES = "Topologies and files"
+_MEASURE = "Measure"
 _MACHINE = "This machine"
 
 app.command(rich_help_panel=_LIFE)(life.up)
@@ -52,6 +67,7 @@ app.command(rich_help_panel=_FILES)(draw.validate)
 app.command(rich_help_panel=_FILES)(draw.graph)
 app.command(rich_help_panel=_FILES)(draw.render)
 app.command(rich_help_panel=_FILES)(advise.advise)
+app.command(rich_help_panel=_MEASURE)(report.report)
 app.command(rich_help_panel=_MACHINE)(machine.doctor)
 app.command(rich_help_panel=_MACHINE)(machine.setup)
 app.command(rich_help_panel=_MACHINE)(bench.bench)

@@ -1,0 +1,92 @@
+"""`lab report`: a run as a page, or two runs side by side."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lab.cli.choose import AsJson
+from lab.cli.output import print_json, print_table, progress
+from lab.errors import InputError
+
+if TYPE_CHECKING:
+    from lab.report import RunSummary
+
+
+def report(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN [OTHER]", help="A directory of `lab measure`; two, to compare the second with it."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where to write; by default `report` or `comparison` in the last run's own."),
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a page of a run, with its figures and tables beside it, or tell in what two runs differ beyond the noise."""
+    from lab.measure.record import RunDirectory
+    from lab.report import read
+
+    if len(runs) > 2:
+        raise InputError(f"{len(runs)} runs: one is reported on, two are compared")
+    summaries = [read(RunDirectory(run)) for run in runs]
+    for path, summary in zip(runs, summaries, strict=True):
+        if not summary.trials:
+            raise InputError(f"{path} has no trials yet: `lab measure` writes one as it ends")
+    if len(summaries) == 1:
+        _one(summaries[0], out or runs[0] / "report", markdown=markdown, as_json=as_json)
+    else:
+        _two(summaries[0], summaries[1], out or runs[1] / "comparison", markdown=markdown, as_json=as_json)
+
+
+def _one(summary: "RunSummary", out: Path, *, markdown: bool, as_json: bool) -> None:
+    from lab.report import write_report
+    from lab.report.page import overview_table
+    from lab.report.tables import event_records
+
+    with progress() as say:
+        written = write_report(summary, out, say)
+    if as_json:
+        records = [record for event in summary.events for record in event_records(event)]
+        print_json({"page": str(written.page), "rows": records})
+    elif markdown:
+        print(written.markdown.read_text(), end="")
+    else:
+        table = overview_table(summary)
+        print_table(summary.run.name, table.columns, table.rows)
+        print(f"{written.page}; {len(written.figures)} figures and {len(written.tables)} tables beside it")
+
+
+def _two(before: "RunSummary", after: "RunSummary", out: Path, *, markdown: bool, as_json: bool) -> None:
+    from lab.report import compare, write_comparison
+    from lab.report.page import findings
+    from lab.report.tables import difference_records, difference_table
+
+    comparison = compare(before, after)
+    with progress() as say:
+        written = write_comparison(comparison, out, say)
+    if as_json:
+        print_json(
+            {
+                "page": str(written.page),
+                "findings": findings(comparison),
+                "differences": difference_records(comparison),
+                "only_before": list(map(str, comparison.only_before)),
+                "only_after": list(map(str, comparison.only_after)),
+                "incomparable": list(map(str, comparison.incomparable)),
+                "environment": [
+                    {"name": name, "before": old, "after": new} for name, old, new in comparison.environment
+                ],
+            }
+        )
+    elif markdown:
+        print(written.markdown.read_text(), end="")
+    else:
+        table = difference_table(comparison, everything=False)
+        if table.rows:
+            print_table(table.caption, table.columns, table.rows)
+        for line in findings(comparison):
+            print(line)
+        print(f"{written.page}; everything that was compared is there")

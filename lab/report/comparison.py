@@ -1,0 +1,138 @@
+"""Two runs side by side: which differences exceed the noise. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from lab.measure.record import Environment, Variant
+from lab.measure.statistics import RankTest, Ratio, Summary, holm, least_p, rank_test, ratio_apart, summarize
+from lab.report.quantities import QUANTITIES, Quantity
+from lab.report.summary import Group, RunSummary
+
+LEVEL = 0.05
+"""How likely it may be that any one of the differences is chance, after Holm's correction."""
+
+
+class Verdict(StrEnum):
+    """What a comparison says of one quantity."""
+
+    MORE = "more"
+    LESS = "less"
+    NOISE = "within the noise"
+    TOO_FEW = "too few trials to tell"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One quantity of one variant, in both runs."""
+
+    variant: Variant
+    quantity: Quantity
+    before: Summary
+    after: Summary
+    ratio: Ratio | None
+    """The second run's median by the first run's."""
+    test: RankTest
+    """Of the second run against the first: a positive delta is more in the second."""
+    p: float
+    """The test's p-value, after Holm's correction for all quantities and variants compared."""
+    verdict: Verdict
+
+    @property
+    def exceeds_noise(self) -> bool:
+        """Whether the runs differ in this."""
+        return self.verdict in (Verdict.MORE, Verdict.LESS)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two runs have in common, and what they have not."""
+
+    before: RunSummary
+    after: RunSummary
+    differences: tuple[Difference, ...]
+    only_before: tuple[Variant, ...]
+    only_after: tuple[Variant, ...]
+    incomparable: tuple[Variant, ...]
+    """In both runs, and without a trial that counts in one of them."""
+    environment: tuple[tuple[str, str, str], ...]
+    """What the machines or their software differ in: the name, and both values."""
+
+    @property
+    def beyond_noise(self) -> list[Difference]:
+        """The differences."""
+        return [found for found in self.differences if found.exceeds_noise]
+
+    @property
+    def moved_baselines(self) -> list[Difference]:
+        """Differences of what has no tunnel in it: those are the machine's, and tunnels have them too."""
+        return [found for found in self.beyond_noise if found.variant.baseline]
+
+
+def compare(before: RunSummary, after: RunSummary) -> Comparison:
+    """Compare what both runs have measured."""
+    ours, theirs = before.groups, after.groups
+    shared = [variant for variant in ours if variant in theirs]
+    differences = tuple(_judged(list(_tested(ours, theirs, shared, after.run.seed))))
+    told = {found.variant for found in differences}
+    return Comparison(
+        before=before,
+        after=after,
+        differences=differences,
+        only_before=tuple(variant for variant in ours if variant not in theirs),
+        only_after=tuple(variant for variant in theirs if variant not in ours),
+        incomparable=tuple(variant for variant in shared if variant not in told),
+        environment=tuple(_changed(before.run.environment, after.run.environment)),
+    )
+
+
+@dataclass(frozen=True)
+class _Tested:
+    variant: Variant
+    quantity: Quantity
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+    test: RankTest
+    ratio: Ratio | None
+
+
+def _tested(
+    ours: dict[Variant, Group], theirs: dict[Variant, Group], shared: list[Variant], seed: int
+) -> Iterator[_Tested]:
+    for variant in shared:
+        for quantity in QUANTITIES:
+            before, after = ours[variant].values(quantity), theirs[variant].values(quantity)
+            if before and after:
+                ratio = ratio_apart(after, before, seed=seed)
+                yield _Tested(variant, quantity, tuple(before), tuple(after), rank_test(after, before), ratio)
+
+
+def _judged(tested: list[_Tested]) -> Iterator[Difference]:
+    for one, p in zip(tested, holm([one.test.p for one in tested]), strict=True):
+        if p <= LEVEL:
+            verdict = Verdict.MORE if one.test.delta > 0 else Verdict.LESS
+        elif least_p(len(one.before), len(one.after)) * len(tested) > LEVEL:
+            verdict = Verdict.TOO_FEW
+        else:
+            verdict = Verdict.NOISE
+        before, after = summarize(one.before), summarize(one.after)
+        yield Difference(one.variant, one.quantity, before, after, one.ratio, one.test, p, verdict)
+
+
+def _changed(before: Environment, after: Environment) -> Iterator[tuple[str, str, str]]:
+    ours, theirs = _flat(before), _flat(after)
+    for name in dict.fromkeys([*ours, *theirs]):
+        if ours.get(name) != theirs.get(name):
+            yield name, ours.get(name, "—"), theirs.get(name, "—")
+
+
+def _flat(environment: Environment) -> dict[str, str]:
+    found: dict[str, str] = {}
+    data: dict[str, Any] = environment.model_dump()
+    for name, value in data.items():
+        if isinstance(value, dict):
+            found |= {f"{name}: {key}": str(item) for key, item in value.items()}
+        else:
+            found[name] = str(value)
+    return found

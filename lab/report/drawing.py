@@ -1,0 +1,99 @@
+"""Matplotlib's drawings as SVG that fits light and dark pages: what is ink takes the colour of the text around it."""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+INK = "#010203"
+"""Stands for the text's colour until the drawing is written."""
+
+PALETTE: tuple[str, ...] = ("#0072b2", "#d55e00", "#009e73", "#c2649a", "#8a7000", "#767676")
+"""After Okabe and Ito, who chose them for all kinds of colour vision: those that light and dark paper both show."""
+
+LIGHT, DARK = "#ffffff", "#0d1117"
+"""The paper."""
+INK_ON_LIGHT, INK_ON_DARK = "#1b1f24", "#e6edf3"
+
+_SETTINGS: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text: it can be searched, and is small
+    "svg.hashsalt": "openvpn-routing-lab",
+    "text.parse_math": False,
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.6,
+    **dict.fromkeys(
+        ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color"), INK
+    ),
+    **dict.fromkeys(("figure.facecolor", "axes.facecolor"), "none"),
+}
+
+_OWN_STYLE = (
+    f"<style>:root {{ color: {INK_ON_LIGHT}; background: {LIGHT} }} "
+    f"@media (prefers-color-scheme: dark) {{ :root {{ color: {INK_ON_DARK}; background: {DARK} }} }}</style>"
+)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure that is drawn."""
+
+    name: str
+    """What its file is called, and its place in a page."""
+    caption: str
+    alt: str
+    """What it shows, for who does not see it."""
+    svg: str
+    """The element alone: no XML declaration, no style of its own."""
+
+    @property
+    def inline(self) -> str:
+        """As a part of an HTML page: ids are no other figure's, and it shrinks with the page."""
+        svg = re.sub(r'\bid="', f'id="{self.name}-', self.svg)
+        return re.sub(r"(xlink:href=\"#|url\(#)", rf"\g<1>{self.name}-", svg)
+
+    @property
+    def file(self) -> str:
+        """As a file of its own."""
+        head, tag, rest = self.svg.partition(">")
+        return f'<?xml version="1.0" encoding="utf-8"?>\n{head}{tag}{_OWN_STYLE}{rest}\n'
+
+
+@contextmanager
+def settings() -> Iterator[None]:
+    """Draw in the report's style."""
+    with mpl.rc_context(_SETTINGS):
+        yield
+
+
+def drawing(figure: Figure, *, name: str, caption: str, alt: str) -> Drawing:
+    """Write a figure down. The same figure gives the same text."""
+    text = io.StringIO()
+    with settings():
+        FigureCanvasSVG(figure)
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight")
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :].strip().replace(INK, "currentColor")
+    svg = svg.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")  # as wide, where the first is missing
+    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{_attribute(alt)}" ', 1)
+    return Drawing(name, caption, alt, svg)
+
+
+def _attribute(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")

@@ -1,0 +1,230 @@
+"""The report as one page that needs nothing else: no network, no other file."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from lab.measure.record import Trial
+from lab.report.comparison import Comparison
+from lab.report.drawing import Drawing
+from lab.report.quantities import STAGE_LABELS
+from lab.report.summary import RunSummary
+from lab.report.tables import (
+    Table,
+    difference_table,
+    environment_table,
+    event_table,
+    flagged_table,
+    left_out_table,
+    machine_table,
+)
+
+Figures = Mapping[str, Sequence[Drawing]]
+"""By the event."""
+
+
+def report_page(summary: RunSummary, names: dict[str, str], figures: Figures, load: Drawing | None) -> str:
+    """A run as HTML; `names` has a short name for each event."""
+    fixed = {"timeline": "Timeline of one trial", "topologies": "Topologies", "trials": "Trials that do not count"}
+    if not summary.run.topologies:
+        del fixed["topologies"]
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            **_frame(f"Convergence: {summary.run.name}", _when(summary)),
+            contents={
+                "overview": "Overview",
+                **{f"event-{names[event.event]}": event.event for event in summary.events},
+                **fixed,
+                "environment": "Environment",
+            },
+            counted=counted(summary),
+            overview=overview_table(summary),
+            events=[
+                {
+                    "name": names[event.event],
+                    "title": event.event,
+                    "table": event_table(event, everything=False),
+                    "everything": event_table(event),
+                    "figures": figures[event.event],
+                }
+                for event in summary.events
+            ],
+            topologies={name: _image(svg) for name, svg in summary.run.topologies.items()},
+            left_out=left_out_table(summary.left_out),
+            flagged=flagged_table(summary.flagged),
+            environment=environment_table(summary),
+            load=load,
+            plan=json.dumps(summary.run.plan, indent=2, ensure_ascii=False),
+            data=[
+                {"variant": str(variant), "trials": [_trial(trial) for trial in group.trials]}
+                for variant, group in summary.groups.items()
+            ],
+        )
+    )
+
+
+def comparison_page(comparison: Comparison, figures: Sequence[Drawing]) -> str:
+    """Two runs as HTML."""
+    before, after = comparison.before, comparison.after
+    contents = {
+        "overview": "What differs",
+        "differences": "All that was compared",
+        "ratios": "Ratios",
+        "unshared": "What was not compared",
+        "machines": "Machines",
+    }
+    if not figures:
+        del contents["ratios"]
+    return (
+        _environment()
+        .get_template("comparison.html.j2")
+        .render(
+            **_frame(f"{after.run.name} against {before.run.name}", f"Before: {_when(before)} After: {_when(after)}"),
+            contents=contents,
+            findings=findings(comparison),
+            differences=difference_table(comparison),
+            figures=figures,
+            unshared=unshared(comparison),
+            machines=machine_table(comparison),
+        )
+    )
+
+
+# --- words -------------------------------------------------------------------------------------------------
+
+
+def counted(summary: RunSummary) -> str:
+    """How many trials there are, and how many of them count."""
+    trials = summary.trials
+    invalid = sum(trial.status == "invalid" for trial in trials)
+    late = sum(trial.status == "timed-out" for trial in trials)
+    valid = len(trials) - invalid - late
+    return (
+        f"{len(trials)} trials of {len(summary.groups)} variants: {valid} count, {invalid} are invalid, "
+        f"{late} timed out; {len(summary.flagged)} of those that count are odd in some way."
+    )
+
+
+def overview_table(summary: RunSummary) -> Table:
+    """The events of a run, a line each."""
+    rows = tuple(
+        (
+            event.event,
+            str(len(event.groups)),
+            *(str(sum(group.count(status) for group in event.groups)) for status in ("valid", "invalid", "timed-out")),
+        )
+        for event in summary.events
+    )
+    columns = ("event", "#variants", "#valid trials", "#invalid", "#timed out")
+    return Table("overview", "What was measured", columns, rows)
+
+
+def findings(comparison: Comparison) -> list[str]:
+    """What a comparison comes to, in sentences."""
+    beyond, all_ = len(comparison.beyond_noise), len(comparison.differences)
+    if not all_:
+        return ["The runs have nothing in common that could be compared."]
+    lines = [
+        f"{beyond} of {all_} quantities differ beyond the noise."
+        if beyond
+        else f"None of {all_} quantities differs beyond the noise."
+    ]
+    if comparison.moved_baselines:
+        moved = ", ".join(dict.fromkeys(f"{d.variant} ({d.quantity.label})" for d in comparison.moved_baselines))
+        lines.append(f"Baselines differ too, so part of it is the machine and not the tunnel: {moved}.")
+    if comparison.environment:
+        changed = ", ".join(name for name, _, _ in comparison.environment)
+        lines.append(f"Machine or software are not the same: {changed}.")
+    missing = sum(map(len, unshared(comparison).values()))
+    if missing:
+        lines.append(f"{missing} variants could not be compared; they are named below.")
+    return lines
+
+
+def unshared(comparison: Comparison) -> dict[str, list[str]]:
+    """The variants that were not compared, under the reason."""
+    found = {
+        f"Only in {comparison.before.run.name} (before)": comparison.only_before,
+        f"Only in {comparison.after.run.name} (after)": comparison.only_after,
+        "Without a trial that counts in one of the runs": comparison.incomparable,
+    }
+    return {title: [str(variant) for variant in variants] for title, variants in found.items() if variants}
+
+
+def _when(summary: RunSummary) -> str:
+    environment = summary.run.environment
+    machine = f"{environment.cpus} CPUs ({environment.cpu}), Linux {environment.kernel}"
+    return f"Started {summary.run.started:%Y-%m-%d %H:%M %Z} on {machine}."
+
+
+# --- data for the timeline ---------------------------------------------------------------------------------
+
+
+def _trial(trial: Trial) -> dict[str, Any]:
+    moments: list[dict[str, Any]] = [
+        {
+            "at": round(stage.at, 6),
+            "node": stage.node,
+            "what": STAGE_LABELS[stage.name] + (f" ({stage.source})" if stage.source else ""),
+            "label": STAGE_LABELS[stage.name],
+            "error": round(stage.error, 6),
+        }
+        for stage in trial.stages
+    ]
+    moments += [
+        {"at": round(moment.at, 6), "node": moment.node, "what": moment.what, "error": None, "label": None}
+        for moment in trial.timeline
+    ]
+    return {
+        "number": trial.number,
+        "started": trial.started.isoformat(timespec="seconds"),
+        "status": trial.status,
+        "reason": trial.reason,
+        "flags": list(trial.flags),
+        "moments": sorted(moments, key=lambda moment: moment["at"]),
+    }
+
+
+# --- the frame ---------------------------------------------------------------------------------------------
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("lab.report"),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _frame(title: str, subtitle: str) -> dict[str, str]:
+    script = _part("page.js")
+    # Only this very script may run, whatever stands in the records.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return {
+        "title": title,
+        "subtitle": subtitle,
+        "footer": "Made by lab report from the records of lab measure.",
+        "style": _part("page.css"),
+        "script": script,
+        "script_hash": f"sha256-{digest}",
+    }
+
+
+def _part(name: str) -> str:
+    return files("lab.report").joinpath("templates", name).read_text()
+
+
+def _image(svg: str) -> str:
+    """A drawing as a picture: its styles are no others', and nothing in it can run."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"

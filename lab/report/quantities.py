@@ -1,0 +1,85 @@
+"""What is told of a trial, and how it is written."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from lab.measure.record import STAGES, DataPlane, StageName, Trial
+
+Unit = Literal["s", "packets"]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One figure of a trial."""
+
+    key: str
+    label: str
+    unit: Unit
+    of: Callable[[Trial], float | None]
+    """None where the trial does not have it."""
+    error: Callable[[Trial], float | None]
+    """It is right to plus or minus so much."""
+
+
+STAGE_LABELS: dict[StageName, str] = {
+    "event": "event",
+    "detection": "detection",
+    "update": "UPDATE",
+    "rib": "RIB",
+    "fib": "FIB",
+    "first-packet": "first packet",
+}
+
+
+def _stage(name: StageName) -> Quantity:
+    def error(trial: Trial) -> float | None:
+        return next((stage.error for stage in trial.stages if stage.name == name), None)
+
+    return Quantity(name, STAGE_LABELS[name], "s", lambda trial: trial.at(name), error)
+
+
+def _data_plane(key: str, label: str, of: Callable[[DataPlane], float | None], unit: Unit = "s") -> Quantity:
+    def value(trial: Trial) -> float | None:
+        return None if trial.data_plane is None else of(trial.data_plane)
+
+    def error(trial: Trial) -> float | None:
+        return None if trial.data_plane is None or unit != "s" else trial.data_plane.error
+
+    return Quantity(key, label, unit, value, error)
+
+
+def _slowest(seen: DataPlane) -> float | None:
+    return max(seen.route_specific.values()) if len(seen.route_specific) > 1 else None
+
+
+QUANTITIES: tuple[Quantity, ...] = (
+    *(_stage(name) for name in STAGES if name != "event"),
+    _data_plane("loss-derived", "loss-derived", lambda seen: seen.loss_derived),
+    _data_plane("rate-derived", "rate-derived", lambda seen: seen.rate_derived),
+    _data_plane("slowest-prefix", "slowest prefix", _slowest),
+    _data_plane("lost", "packets lost", lambda seen: float(seen.lost), "packets"),
+)
+"""In the order of the tables: the control plane, then what the packets saw (RFC 6412)."""
+
+CONTROL_PLANE: tuple[str, ...] = ("fib", "rib", "detection")
+DATA_PLANE: tuple[str, ...] = ("loss-derived", "first-packet", "rate-derived")
+"""Which quantity stands for a plane in the figures: the first that an event has."""
+
+
+def quantity(key: str) -> Quantity:
+    """A quantity by its key."""
+    return next(q for q in QUANTITIES if q.key == key)
+
+
+def written(value: float | None, unit: Unit, *, like: float | None = None) -> str:
+    """A value with its unit; all values of a row are written like one of them."""
+    if value is None:
+        return ""
+    if unit == "packets":
+        return f"{value:.0f}" if value == round(value) else f"{value:.1f}"
+    size = abs(value if like is None else like)
+    if size >= 1:
+        return f"{value:.2f} s"
+    digits = 3 if size < 0.001 else 2 if size < 0.01 else 1 if size < 0.1 else 0
+    return f"{value * 1000:.{digits}f} ms"

@@ -1,0 +1,184 @@
+"""A run in figures: what its trials come to, per event. Pure.
+
+Only valid trials make figures. The others are counted, and listed with why they do not count.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from lab.measure.record import Over, Run, RunDirectory, Trial, Variant
+from lab.measure.statistics import Ratio, Summary, ratio_in_rounds, summarize
+from lab.report.quantities import CONTROL_PLANE, DATA_PLANE, QUANTITIES, Quantity
+
+BASELINES: tuple[Over, ...] = ("wire", "vxlan")
+
+
+@dataclass(frozen=True)
+class Group:
+    """All trials of one variant."""
+
+    variant: Variant
+    trials: tuple[Trial, ...]
+
+    @cached_property
+    def valid(self) -> tuple[Trial, ...]:
+        """The trials that make figures."""
+        return tuple(trial for trial in self.trials if trial.status == "valid")
+
+    def count(self, status: str) -> int:
+        """How many trials ended like that."""
+        return sum(trial.status == status for trial in self.trials)
+
+    def values(self, quantity: Quantity) -> list[float]:
+        """A quantity of all trials that count and have it."""
+        return [value for trial in self.valid if (value := quantity.of(trial)) is not None]
+
+    def by_number(self, quantity: Quantity) -> dict[int, float]:
+        """The same by the trial's number: equal numbers of two variants are one round."""
+        return {trial.number: value for trial in self.valid if (value := quantity.of(trial)) is not None}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One quantity of one variant."""
+
+    group: Group
+    quantity: Quantity
+    summary: Summary | None
+    """None where no trial counts."""
+    error: float | None
+    """The largest error of a trial's value."""
+    ratios: dict[Over, Ratio] = field(default_factory=dict)
+    """To the medians of the baselines that the run has."""
+
+    @property
+    def variant(self) -> Variant:
+        """What was measured."""
+        return self.group.variant
+
+
+@dataclass(frozen=True)
+class EventSummary:
+    """All that was measured of one event."""
+
+    event: str
+    groups: tuple[Group, ...]
+    rows: tuple[Row, ...]
+
+    def rows_of(self, quantity: Quantity) -> list[Row]:
+        """The rows of one quantity that have figures."""
+        return [row for row in self.rows if row.quantity.key == quantity.key and row.summary]
+
+    @property
+    def shown(self) -> list[Quantity]:
+        """What the figures show: a quantity of the control plane and one of the data plane, where there are any."""
+        return [found for keys in (CONTROL_PLANE, DATA_PLANE) if (found := self._first(keys))]
+
+    def _first(self, keys: Sequence[str]) -> Quantity | None:
+        """The quantity of most rows; the order of the keys decides between equals."""
+        found = [(key, len([row for row in self.rows if row.quantity.key == key and row.summary])) for key in keys]
+        key, count = max(found, key=lambda pair: pair[1])
+        return next(q for q in QUANTITIES if q.key == key) if count else None
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run and what it comes to."""
+
+    run: Run
+    trials: tuple[Trial, ...]
+    events: tuple[EventSummary, ...]
+
+    @property
+    def groups(self) -> dict[Variant, Group]:
+        """All trials by what they measured."""
+        return {group.variant: group for event in self.events for group in event.groups}
+
+    @property
+    def left_out(self) -> list[Trial]:
+        """The trials that make no figures."""
+        return [trial for trial in self.trials if trial.status != "valid"]
+
+    @property
+    def flagged(self) -> list[Trial]:
+        """The trials that count and are odd."""
+        return [trial for trial in self.trials if trial.status == "valid" and trial.flags]
+
+    @property
+    def foreign_load(self) -> list[float]:
+        """CPUs that others kept busy during each trial, where that is known."""
+        return [trial.foreign_load for trial in self.trials if trial.foreign_load is not None]
+
+
+def read(directory: RunDirectory) -> RunSummary:
+    """Read and summarize a run; raises `InputError` where there is none or a line of it can't be read."""
+    return summary_of(directory.run(), directory.trials())
+
+
+def summary_of(run: Run, trials: Iterable[Trial]) -> RunSummary:
+    """What a run comes to; events, and variants within them, stand in the order they first came."""
+    trials = tuple(trials)
+    by_variant: dict[Variant, list[Trial]] = {}
+    for trial in trials:
+        by_variant.setdefault(trial.variant, []).append(trial)
+    groups = [Group(variant, tuple(found)) for variant, found in by_variant.items()]
+    events: dict[str, list[Group]] = {}
+    for group in sorted(groups, key=lambda g: _order(g.variant)):
+        events.setdefault(group.variant.event, []).append(group)
+    first = dict.fromkeys(trial.variant.event for trial in trials)
+    return RunSummary(run, trials, tuple(_event(name, events[name], run.seed) for name in first))
+
+
+def baseline_of(group: Group, over: Over, groups: Iterable[Group]) -> Group | None:
+    """What a variant over a tunnel is compared with: the same event, detector and family over something else.
+
+    A baseline of the same topology is preferred; a single one of another topology will do.
+    """
+    mine = group.variant
+    if mine.baseline:
+        return None
+    found = [
+        other
+        for other in groups
+        if other.variant.over == over
+        and (other.variant.event, other.variant.detector, other.variant.family)
+        == (mine.event, mine.detector, mine.family)
+    ]
+    same = [other for other in found if other.variant.topology == mine.topology]
+    candidates = same or found
+    return candidates[0] if len(candidates) == 1 else None
+
+
+def _event(name: str, groups: Sequence[Group], seed: int) -> EventSummary:
+    return EventSummary(name, tuple(groups), tuple(_rows(groups, seed)))
+
+
+def _rows(groups: Sequence[Group], seed: int) -> Iterator[Row]:
+    for group in groups:
+        baselines = {over: found for over in BASELINES if (found := baseline_of(group, over, groups))}
+        told = 0
+        for quantity in QUANTITIES:
+            values = group.values(quantity)
+            if not values:
+                continue
+            told += 1
+            errors = [error for trial in group.valid if (error := quantity.error(trial)) is not None]
+            ratios = {
+                over: ratio
+                for over, baseline in baselines.items()
+                if (ratio := _ratio(group, baseline, quantity, seed)) is not None
+            }
+            yield Row(group, quantity, summarize(values), max(errors, default=None), ratios)
+        if not told:
+            yield Row(group, QUANTITIES[0], None, None)
+
+
+def _ratio(group: Group, baseline: Group, quantity: Quantity, seed: int) -> Ratio | None:
+    mine, theirs = group.by_number(quantity), baseline.by_number(quantity)
+    return ratio_in_rounds([(mine.get(n), theirs.get(n)) for n in sorted(mine.keys() | theirs.keys())], seed=seed)
+
+
+def _order(variant: Variant) -> tuple[object, ...]:
+    """What is compared stands together, tunnels before baselines."""
+    return (variant.topology, variant.detector, variant.family, variant.baseline, variant.over, str(variant))

@@ -1,0 +1,258 @@
+"""The report's tables as data, and as CSV and Markdown."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from lab.measure.record import Over, Trial, Variant
+from lab.measure.statistics import Ratio
+from lab.report.comparison import Comparison, Difference
+from lab.report.quantities import Unit, written
+from lab.report.summary import BASELINES, EventSummary, Row, RunSummary
+
+Cell = str | float | int | None
+
+OVER_LABELS: dict[Over, str] = {"tunnel": "tunnel", "wire": "bare wire", "vxlan": "VXLAN"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it is read: everything is text."""
+
+    name: str
+    """What its file is called."""
+    caption: str
+    columns: tuple[str, ...]
+    """A column called `#…` holds numbers."""
+    rows: tuple[tuple[str, ...], ...]
+    heads: int = 1
+    """So many cells of a row say what it is about."""
+
+
+# --- for people --------------------------------------------------------------------------------------------
+
+
+def event_table(event: EventSummary, *, everything: bool = True) -> Table:
+    """An event: each quantity of each variant, or only those that the figures show."""
+    overs = [over for over in BASELINES if any(over in row.ratios for row in event.rows)]
+    shown = {quantity.key for quantity in event.shown}
+    rows = [row for row in event.rows if everything or row.summary is None or row.quantity.key in shown]
+    columns = (
+        *("detector", "family", "topology", "over", "what"),
+        *("#n", "#min", "#median", "#p95", "#max", "#error", "#invalid", "#timed out"),
+        *(f"#ratio to {OVER_LABELS[over]}" for over in overs),
+    )
+    return Table(
+        name=slug(event.event),
+        caption=f"{event.event}: {'every stage, and packets lost' if everything else 'times since the event'}",
+        columns=columns,
+        rows=tuple(_event_row(row, overs) for row in rows),
+        heads=5,
+    )
+
+
+def left_out_table(trials: Iterable[Trial]) -> Table:
+    """Trials that make no figures, with why."""
+    rows = tuple((str(trial.variant), str(trial.number), trial.status, trial.reason) for trial in trials)
+    return Table("left-out", "Trials that make no figures", ("variant", "#trial", "status", "reason"), rows, heads=2)
+
+
+def flagged_table(trials: Iterable[Trial]) -> Table:
+    """Trials that count and are odd."""
+    rows = tuple((str(trial.variant), str(trial.number), "; ".join(trial.flags)) for trial in trials)
+    return Table("flagged", "Trials that count, and what is odd about them", ("variant", "#trial", "flags"), rows, 2)
+
+
+def environment_table(summary: RunSummary) -> Table:
+    """The machine and the software that the figures hold for."""
+    environment = summary.run.environment
+    load = sorted(summary.foreign_load)
+    rows = [
+        ("kernel", environment.kernel),
+        ("CPUs", f"{environment.cpus}, {environment.cpu}"),
+        ("memory", f"{environment.memory / (1 << 30):.1f} GiB"),
+        ("Python", environment.python),
+        ("container engine", environment.engine),
+        *environment.versions.items(),
+        *((f"image {name}", digest) for name, digest in environment.images.items()),
+        (
+            "foreign CPU load during a trial",
+            f"{load[0]:.2f} to {load[-1]:.2f} CPUs, median {load[len(load) // 2]:.2f}" if load else "not known",
+        ),
+        ("seed", str(summary.run.seed)),
+    ]
+    return Table("environment", "The machine and the software", ("what", "value"), tuple(rows))
+
+
+def difference_table(comparison: Comparison, *, everything: bool = True) -> Table:
+    """Each quantity of each variant that both runs have, or only those beyond the noise; what differs comes first."""
+    shown = comparison.differences if everything else comparison.beyond_noise
+    rows = sorted(shown, key=lambda found: (not found.exceeds_noise, found.p))
+    return Table(
+        name="comparison",
+        caption=f"{comparison.after.run.name} against {comparison.before.run.name}",
+        columns=(
+            *("variant", "what", "verdict", "#n before", "#n after", "#median before", "#median after"),
+            *("#ratio after/before", "#p (Holm)", "#Cliff's delta", "effect", "#chance of more"),
+        ),
+        rows=tuple(_difference_row(found) for found in rows),
+        heads=3,
+    )
+
+
+def machine_table(comparison: Comparison) -> Table:
+    """What the machines and the software of two runs differ in."""
+    return Table(
+        "machines", "What differs in machine and software", ("what", "before", "after"), comparison.environment
+    )
+
+
+def _event_row(row: Row, overs: Sequence[Over]) -> tuple[str, ...]:
+    variant, unit, found = row.variant, row.quantity.unit, row.summary
+    figures = (found.min, found.median, found.p95, found.max) if found else (None,) * 4
+    like = found.median if found else None
+    return (
+        variant.detector or "—",
+        "IPv4" if variant.family == "ipv4" else "IPv6",
+        variant.topology,
+        over_text(variant),
+        row.quantity.label if found else "nothing",
+        str(found.n if found else 0),
+        *(written(value, unit, like=like) for value in figures),
+        f"± {written(row.error, unit)}" if row.error is not None else "",
+        str(row.group.count("invalid")),
+        str(row.group.count("timed-out")),
+        *(ratio_text(row.ratios.get(over)) for over in overs),
+    )
+
+
+def _difference_row(found: Difference) -> tuple[str, ...]:
+    unit: Unit = found.quantity.unit
+    return (
+        str(found.variant),
+        found.quantity.label,
+        found.verdict,
+        str(found.before.n),
+        str(found.after.n),
+        written(found.before.median, unit, like=found.after.median),
+        written(found.after.median, unit),
+        ratio_text(found.ratio),
+        f"{found.p:.3f}" if found.p >= 0.001 else "< 0.001",
+        f"{found.test.delta:+.2f}",
+        found.test.magnitude,
+        f"{found.test.superiority:.0%}",
+    )
+
+
+def over_text(variant: Variant) -> str:
+    """What the packets go through: `iroute 2.7`, or the baseline."""
+    return " ".join(filter(None, (variant.mode, variant.openvpn))) or OVER_LABELS[variant.over]
+
+
+def ratio_text(ratio: Ratio | None) -> str:
+    """A ratio with its interval."""
+    return f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" if ratio else ""
+
+
+def slug(text: str) -> str:
+    """Text as the name of a file, or of a place in a page."""
+    return "-".join("".join(c if c.isalnum() and c.isascii() else " " for c in text.lower()).split()) or "event"
+
+
+# --- for programs ------------------------------------------------------------------------------------------
+
+VARIANT_KEYS = ("event", "detector", "family", "topology", "over", "mode", "openvpn")
+
+
+def event_records(event: EventSummary) -> list[dict[str, Cell]]:
+    """An event's rows with bare numbers: seconds, packets, ratios."""
+    return [_event_record(row) for row in event.rows]
+
+
+def difference_records(comparison: Comparison) -> list[dict[str, Cell]]:
+    """The rows of a comparison with bare numbers."""
+    return [
+        {
+            **_variant_record(found.variant),
+            "quantity": found.quantity.key,
+            "unit": found.quantity.unit,
+            "verdict": found.verdict.value,
+            "n_before": found.before.n,
+            "n_after": found.after.n,
+            "median_before": found.before.median,
+            "median_after": found.after.median,
+            **_ratio_record("ratio", found.ratio),
+            "u": found.test.u,
+            "exact": found.test.exact,
+            "p": found.test.p,
+            "p_holm": found.p,
+            "cliffs_delta": found.test.delta,
+            "effect": found.test.magnitude,
+            "superiority": found.test.superiority,
+        }
+        for found in comparison.differences
+    ]
+
+
+def as_csv(records: Sequence[dict[str, Cell]]) -> str:
+    """Records as CSV (RFC 4180) with a header; what is not known is empty."""
+    text = io.StringIO()
+    if records:
+        writer = csv.DictWriter(text, list(records[0]))
+        writer.writeheader()
+        writer.writerows(records)
+    return text.getvalue()
+
+
+def table_csv(table: Table) -> str:
+    """A table as it is read, as CSV."""
+    names = [column.lstrip("#") for column in table.columns]
+    return as_csv([dict(zip(names, row, strict=True)) for row in table.rows])
+
+
+def as_markdown(table: Table) -> str:
+    """A table as Markdown, below its caption."""
+    heads = [column.lstrip("#") for column in table.columns]
+    marks = ["---:" if column.startswith("#") else "---" for column in table.columns]
+    lines = [f"| {' | '.join(_escaped(cell) for cell in row)} |" for row in (heads, *table.rows)]
+    lines.insert(1, f"| {' | '.join(marks)} |")
+    return "\n".join([f"**{_escaped(table.caption)}**", "", *lines, ""])
+
+
+def _event_record(row: Row) -> dict[str, Cell]:
+    found = row.summary
+    return {
+        **_variant_record(row.variant),
+        "quantity": row.quantity.key,
+        "unit": row.quantity.unit,
+        "n": found.n if found else 0,
+        "min": found.min if found else None,
+        "median": found.median if found else None,
+        "p95": found.p95 if found else None,
+        "max": found.max if found else None,
+        "error": row.error,
+        "invalid": row.group.count("invalid"),
+        "timed_out": row.group.count("timed-out"),
+        **{
+            key: value for over in BASELINES for key, value in _ratio_record(f"to_{over}", row.ratios.get(over)).items()
+        },
+    }
+
+
+def _variant_record(variant: Variant) -> dict[str, Cell]:
+    return {key: getattr(variant, key) for key in VARIANT_KEYS}
+
+
+def _ratio_record(name: str, ratio: Ratio | None) -> dict[str, Cell]:
+    return {
+        name: ratio.value if ratio else None,
+        f"{name}_low": ratio.low if ratio else None,
+        f"{name}_high": ratio.high if ratio else None,
+    }
+
+
+def _escaped(text: str) -> str:
+    for character in "\\`*_[]<>|":
+        text = text.replace(character, f"\\{character}")
+    return " ".join(text.split())

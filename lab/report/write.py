@@ -1,0 +1,129 @@
+"""A report on the disk: the page, and all that is in it as files for elsewhere."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.report import page, tables
+from lab.report.comparison import Comparison
+from lab.report.drawing import Drawing
+from lab.report.figures import difference_figures, event_figures, load_figure
+from lab.report.summary import RunSummary
+
+Say = Callable[[str], None]
+
+PAGE = "report.html"
+MARKDOWN = "report.md"
+FIGURES = "figures"
+TABLES = "tables"
+
+
+@dataclass(frozen=True)
+class Written:
+    """Where a report is."""
+
+    page: Path
+    markdown: Path
+    figures: tuple[Path, ...]
+    tables: tuple[Path, ...]
+
+
+def write_report(summary: RunSummary, out: Path, say: Say = lambda _: None) -> Written:
+    """Write a run's report into a directory; what an earlier one left there is replaced."""
+    names = short_names(event.event for event in summary.events)
+    figures: dict[str, list[Drawing]] = {}
+    for event in summary.events:
+        say(f"drawing {event.event}")
+        figures[event.event] = event_figures(event, names[event.event])
+    load = load_figure(summary)
+    say("writing")
+    written = _Files(out)
+    for drawing in [d for found in figures.values() for d in found] + ([load] if load else []):
+        written.figure(drawing)
+    parts = [f"# Convergence: {summary.run.name}\n", f"{page.counted(summary)}\n"]
+    for event in summary.events:
+        written.table(names[event.event], tables.as_csv(tables.event_records(event)))
+        parts += [f"## {event.event}\n", tables.as_markdown(tables.event_table(event))]
+        parts += [_link(drawing) for drawing in figures[event.event]]
+    others = [
+        tables.left_out_table(summary.left_out),
+        tables.flagged_table(summary.flagged),
+        tables.environment_table(summary),
+    ]
+    parts.append("## Trials that do not count, and the environment\n")
+    for table in others:
+        written.table(table.name, tables.table_csv(table))
+        parts += [tables.as_markdown(table)] if table.rows else []
+    parts += [_link(load)] if load else []
+    return written.end(page.report_page(summary, names, figures, load), "\n".join(parts))
+
+
+def write_comparison(comparison: Comparison, out: Path, say: Say = lambda _: None) -> Written:
+    """Write what two runs differ in into a directory; what an earlier comparison left there is replaced."""
+    say("drawing")
+    figures = difference_figures(comparison, short_names(d.variant.event for d in comparison.differences))
+    written = _Files(out)
+    for drawing in figures:
+        written.figure(drawing)
+    machines = tables.machine_table(comparison)
+    written.table("comparison", tables.as_csv(tables.difference_records(comparison)))
+    written.table("machines", tables.table_csv(machines))
+    text = comparison_markdown(comparison) + "".join(f"\n{_link(drawing)}" for drawing in figures)
+    return written.end(page.comparison_page(comparison, figures), text)
+
+
+def comparison_markdown(comparison: Comparison) -> str:
+    """What two runs differ in, as Markdown."""
+    parts = [f"# {comparison.after.run.name} against {comparison.before.run.name}\n"]
+    parts += [f"{line}\n" for line in page.findings(comparison)]
+    parts.append(tables.as_markdown(tables.difference_table(comparison)))
+    for title, variants in page.unshared(comparison).items():
+        parts += [f"## {title}\n", "".join(f"* {variant}\n" for variant in variants)]
+    machines = tables.machine_table(comparison)
+    parts += [tables.as_markdown(machines)] if machines.rows else []
+    return "\n".join(parts)
+
+
+def short_names(events: Iterable[str]) -> dict[str, str]:
+    """A name for files and places in a page for each event; no two events share one."""
+    names: dict[str, str] = {}
+    for event in events:
+        if event not in names:
+            wanted = name = tables.slug(event)
+            number = 1
+            while name in names.values():
+                number += 1
+                name = f"{wanted}-{number}"
+            names[event] = name
+    return names
+
+
+class _Files:
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.figures: list[Path] = []
+        self.tables: list[Path] = []
+        # Figures of events that are no longer in the run shall not lie beside those that are.
+        for folder, kind in ((FIGURES, "svg"), (TABLES, "csv")):
+            (out / folder).mkdir(parents=True, exist_ok=True)
+            for old in (out / folder).glob(f"*.{kind}"):
+                old.unlink()
+
+    def figure(self, drawing: Drawing) -> None:
+        path = self.out / FIGURES / f"{drawing.name}.svg"
+        path.write_text(drawing.file)
+        self.figures.append(path)
+
+    def table(self, name: str, text: str) -> None:
+        path = self.out / TABLES / f"{name}.csv"
+        path.write_text(text, newline="")
+        self.tables.append(path)
+
+    def end(self, html: str, markdown: str) -> Written:
+        (self.out / PAGE).write_text(html)
+        (self.out / MARKDOWN).write_text(markdown)
+        return Written(self.out / PAGE, self.out / MARKDOWN, tuple(self.figures), tuple(self.tables))
+
+
+def _link(drawing: Drawing) -> str:
+    return f"![{drawing.caption}]({FIGURES}/{drawing.name}.svg)\n"

@@ -1,0 +1,110 @@
+"""What a run comes to: which trials make figures, and beside which baseline."""
+
+import random
+
+from lab.measure.record import Over, Trial, Variant
+from lab.report.quantities import QUANTITIES, written
+from lab.report.summary import EventSummary, Row, RunSummary, baseline_of, summary_of
+from tests.unit.report import runs
+
+CHANCE = random.Random(1)
+
+
+def variant(over: Over = "tunnel", **changed: str) -> Variant:
+    return Variant.model_validate(
+        {"event": "announce", "family": "ipv4", "topology": "article", "over": over, **changed}
+    )
+
+
+def trial(number: int, fib: float, of: Variant | None = None, status: str = "valid") -> Trial:
+    made = runs.trial(of or variant(), number, CHANCE)
+    stages = tuple(s.model_copy(update={"at": fib}) for s in made.stages if s.name == "fib")
+    return made.model_copy(update={"status": status, "stages": stages, "data_plane": None, "reason": "because"})
+
+
+def row(summary: RunSummary, key: str = "fib") -> Row:
+    (event,) = summary.events
+    return next(row for row in event.rows if row.quantity.key == key)
+
+
+def test_only_valid_trials_make_figures() -> None:
+    trials = [trial(1, 0.010), trial(2, 9.0, status="invalid"), trial(3, 0.020), trial(4, 8.0, status="timed-out")]
+    summary = summary_of(runs.run(), trials)
+    found = row(summary)
+    assert found.summary is not None
+    assert (found.summary.n, found.summary.min, found.summary.max) == (2, 0.010, 0.020)
+    assert (found.group.count("invalid"), found.group.count("timed-out")) == (1, 1)
+    assert [t.number for t in summary.left_out] == [2, 4]
+    assert found.error == runs.ERRORS["fib"]
+
+
+def test_a_variant_without_a_valid_trial_is_counted_all_the_same() -> None:
+    found = row(summary_of(runs.run(), [trial(1, 1.0, status="invalid")]), "detection")
+    assert found.summary is None
+    assert found.group.count("invalid") == 1
+
+
+def test_ratios_are_of_rounds() -> None:
+    wire = variant("wire")
+    trials = [t for n, x in enumerate((1.0, 5.0, 9.0), 1) for t in (trial(n, 2 * x), trial(n, x, wire))]
+    summary = summary_of(runs.run(), trials)
+    ratio = row(summary).ratios["wire"]
+    assert (ratio.value, ratio.low, ratio.high) == (2, 2, 2)
+    (tunnel, bare) = summary.events[0].groups
+    assert baseline_of(tunnel, "wire", summary.events[0].groups) is bare
+    assert baseline_of(bare, "wire", summary.events[0].groups) is None
+    assert baseline_of(tunnel, "vxlan", summary.events[0].groups) is None
+
+
+def test_a_baseline_of_the_same_topology_is_preferred_and_a_doubtful_one_not_taken() -> None:
+    def baseline(*others: Variant) -> Variant | None:
+        groups = summary_of(runs.run(), [trial(1, 1.0, v) for v in (variant(), *others)]).events[0].groups
+        mine = next(g for g in groups if not g.variant.baseline)
+        found = baseline_of(mine, "wire", groups)
+        return found.variant if found else None
+
+    same, pair, other = variant("wire"), variant("wire", topology="pair"), variant("wire", topology="other")
+    assert baseline(same, pair) == same
+    assert baseline(pair) == pair
+    assert baseline(pair, other) is None
+    assert baseline(variant("wire", family="ipv6")) is None
+    assert baseline(variant("wire", detector="hold 3 s")) is None
+
+
+def test_events_stand_in_the_order_they_came() -> None:
+    trials = [trial(1, 1.0, variant(event=name)) for name in ("withdraw", "announce", "withdraw")]
+    assert [event.event for event in summary_of(runs.run(), trials).events] == ["withdraw", "announce"]
+
+
+def test_the_figures_show_a_quantity_of_each_plane() -> None:
+    def shown(event: EventSummary) -> list[str]:
+        return [quantity.key for quantity in event.shown]
+
+    announce, blackhole = summary_of(runs.run(), runs.trials(8, families=("ipv4",))).events
+    assert shown(announce) == ["fib", "first-packet"]
+    assert shown(blackhole) == ["fib", "loss-derived"]
+    assert shown(summary_of(runs.run(), [trial(1, 1.0)]).events[0]) == ["fib"]
+
+
+def test_quantities_of_a_trial() -> None:
+    made = runs.trial(variant(event="blackhole", detector="hold 3 s"), 1, CHANCE)
+    assert made.data_plane is not None
+    one, two = ({f"10.0.{n}.0/24": n * 0.5 for n in range(1, 1 + count)} for count in (1, 3))
+    told = {q.key: q.of(made) for q in QUANTITIES}
+    assert told["fib"] == made.at("fib")
+    assert told["loss-derived"] == made.data_plane.loss_derived
+    assert told["lost"] == made.data_plane.lost
+    assert told["rate-derived"] is told["slowest-prefix"] is None
+    slowest = next(q for q in QUANTITIES if q.key == "slowest-prefix")
+    for seen, expected in ((one, None), (two, 1.5)):
+        data_plane = made.data_plane.model_copy(update={"route_specific": seen})
+        assert slowest.of(made.model_copy(update={"data_plane": data_plane})) == expected
+
+
+def test_values_are_written_with_their_unit() -> None:
+    assert [written(v, "s") for v in (0.0001234, 0.001234, 0.01234, 0.1234, 1.234, 45.0)] == [
+        *("0.123 ms", "1.23 ms", "12.3 ms", "123 ms", "1.23 s", "45.00 s")
+    ]
+    assert written(0.9, "s", like=2.0) == "0.90 s"
+    assert written(None, "s") == ""
+    assert [written(v, "packets") for v in (12.0, 12.5)] == ["12", "12.5"]
