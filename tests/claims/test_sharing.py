@@ -5,6 +5,7 @@ import pytest
 from lab.claims import Claim
 from lab.expect import Expectation, wait_for
 from lab.lab import Lab
+from lab.observe import Echo
 from lab.router import FAMILIES, Router
 from lab.tunnel import RunningTunnel
 
@@ -36,11 +37,17 @@ def expect_control_plane(hub: Router, spokes: list[Router]) -> None:
         spoke.expect_route(hub.plan.networks)
 
 
-def reaches(lab: Lab, spoke: str) -> list[bool]:
-    """For each family, whether the hub's host hears from a spoke's; all answers or none, or the test fails."""
-    results = [lab.host("hub-lan").echo(lab.host(f"{spoke}-lan").address(family), count=5) for family in FAMILIES]
-    assert all(result.answered or result.silent for result in results), results
-    return [result.answered for result in results]
+def expect_heard(lab: Lab, spoke: str) -> list[Echo]:
+    """The hub's host hears from a spoke's, in both families."""
+    hub, host = lab.host("hub-lan"), lab.host(f"{spoke}-lan")
+    return [hub.expect_reaches(host.address(family)) for family in FAMILIES]
+
+
+def expect_silence(lab: Lab, spoke: str) -> None:
+    """It hears nothing of it in either."""
+    for family in FAMILIES:
+        result = lab.host("hub-lan").echo(lab.host(f"{spoke}-lan").address(family), count=5)
+        assert result.silent, result
 
 
 @pytest.mark.topology("tap-hub", tunnel={"mode": "shared-iroute", "transport": "tcp"})
@@ -52,8 +59,8 @@ def test_a_second_client_takes_the_traffic(lab: Lab, claim: Claim) -> None:
 
     reconnect(second)
     expect_control_plane(hub, spokes)
-    assert reaches(lab, "spoke2") == [True, True]
-    assert reaches(lab, "spoke1") == [False, False]
+    expect_heard(lab, "spoke2")
+    expect_silence(lab, "spoke1")
     assert hub.neighbor("spoke1").times_established == session, "the first client's session was disturbed"
     claim.rib_entry(hub, spokes[0].plan.networks[0])
     claim.echo("hub-lan hears nothing of spoke1-lan, although session and routes stand")
@@ -61,13 +68,13 @@ def test_a_second_client_takes_the_traffic(lab: Lab, claim: Claim) -> None:
     second.client.stop()  # what was taken does not go back …
     hub.expect_no_route(spokes[1].plan.networks)
     expect_control_plane(hub, spokes[:1])
-    assert reaches(lab, "spoke1") == [False, False]
+    expect_silence(lab, "spoke1")
     claim.echo("nor after spoke2 has left")
 
     reconnect(first)  # … until the first client claims it again
     expect_control_plane(hub, spokes[:1])
-    for family in FAMILIES:
-        claim.echo(lab.host("hub-lan").expect_reaches(lab.host("spoke1-lan").address(family)))
+    for echo in expect_heard(lab, "spoke1"):
+        claim.echo(echo)
     second.client.start()
     lab.wait_ready()
     claim.holds_if("a userspace `tun`; a `tap` server serves many")
@@ -82,17 +89,15 @@ def test_a_tap_server_serves_one_client_only(lab: Lab, claim: Claim) -> None:
     for last in tunnels:  # whoever connects last, nobody loses anything
         reconnect(last)
         expect_control_plane(hub, spokes)
-        for family in FAMILIES:  # its address is known anew with its first frame
-            lab.host("hub-lan").expect_reaches(lab.host(f"{last.tunnel.client}-lan").address(family))
-        for spoke in spokes:
-            assert reaches(lab, spoke.name) == [True, True]
+        for tunnel in (last, *tunnels):
+            expect_heard(lab, tunnel.tunnel.client)
     with tunnels[0].server.management() as server:
         learnt = {route.common_name for route in server.server_status().routes}
     assert learnt == {spoke.name for spoke in spokes}
     for spoke in spokes:
         claim.rib_entry(hub, spoke.plan.networks[0])
-        for family in FAMILIES:
-            claim.echo(lab.host("hub-lan").expect_reaches(lab.host(f"{spoke.name}-lan").address(family)))
+        for echo in expect_heard(lab, spoke.name):
+            claim.echo(echo)
     claim.does_not_hold("it learns which client has which MAC address, as a switch does, and needs no `iroute`")
 
 
@@ -103,6 +108,6 @@ def test_a_process_for_each_client_disturbs_nobody(lab: Lab, claim: Claim) -> No
     reconnect(lab.tunnel("spoke2", "hub"))
     expect_control_plane(hub, spokes)
     for spoke in spokes:
-        for family in FAMILIES:
-            claim.echo(lab.host("hub-lan").expect_reaches(lab.host(f"{spoke.name}-lan").address(family)))
+        for echo in expect_heard(lab, spoke.name):
+            claim.echo(echo)
     claim.holds()
