@@ -25,7 +25,7 @@ PYTEST := $(ROOT) $(VENV)/bin/pytest --lab-artefacts=$(ARTEFACTS)
 SIDE_BY_SIDE := -n $(WORKERS) --maxprocesses=4 --dist=loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help lab-up lab-down lab-status test convergence modes bench lint clean may-be-root prepared
+.PHONY: help lab-up lab-down lab-status test test-all convergence modes bench lint clean may-be-root prepared
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ lab-status: may-be-root $(INSTALLED) ## Show what runs
 
 test: prepared ## Run every test that this machine can run
 	@$(PYTEST) $(SIDE_BY_SIDE) --junitxml=$(ARTEFACTS)/junit.xml $(ARGS)
+
+test-all: prepared ## The same, with every combination of modes, versions, underlays and daemons
+	@$(PYTEST) $(SIDE_BY_SIDE) --lab-matrix=whole --junitxml=$(ARTEFACTS)/junit.xml $(ARGS)
 
 convergence: prepared ## Run the experiment alone: do routes and traffic converge over the tunnel?
 	@$(PYTEST) -m convergence $(ARGS)

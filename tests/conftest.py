@@ -1,10 +1,48 @@
-"""What all tests share."""
+"""What all tests share: families, and how much of the matrix is run."""
+
+from dataclasses import asdict
 
 import pytest
 
+from lab.image import VERSIONS
 from lab.topology import Family
+from tests import matrix
 
 pytest_plugins = ["pytester"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--lab-matrix`."""
+    parser.getgroup("openvpn-routing-lab").addoption(
+        "--lab-matrix",
+        choices=("pairwise", "whole"),
+        default="pairwise",
+        help="of all combinations of modes, versions, underlays and daemons run those in which every two choices meet "
+        "(the default), or each",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test marked `daemons` runs with each of their cases, one that asks what it runs `over` with each underlay."""
+    wanted: str = metafunc.config.getoption("--lab-matrix")
+    topology = metafunc.definition.get_closest_marker("topology")
+    if (daemons := metafunc.definition.get_closest_marker("daemons")) is not None:
+        versions = metafunc.config.getoption("--lab-openvpn")
+        cases = [c for c in matrix.cases(wanted) if c.speakers.daemons == daemons.args and c.openvpn in versions]
+        assert topology is not None
+        labs = [pytest.mark.topology(*topology.args, openvpn=c.openvpn, tunnel=c.tunnel) for c in cases]
+        # A case has its own version: the plugin, which looks here, shall not run it with each.
+        metafunc.definition.add_marker(pytest.mark.topology(*topology.args, openvpn=VERSIONS[-1]), append=False)
+        params = [pytest.param(case, id=str(case), marks=lab) for case, lab in zip(cases, labs, strict=True)]
+        metafunc.parametrize("case", params, indirect=True)
+    if "over" in metafunc.fixturenames:
+        assert topology is not None
+        tunnel = topology.kwargs.get("tunnel", {})
+        underlays = matrix.underlays(wanted)
+        labs = [pytest.mark.topology(*topology.args, tunnel={**tunnel, **asdict(u)}) for u in underlays]
+        params = [pytest.param(u, id=str(u), marks=lab) for u, lab in zip(underlays, labs, strict=True)]
+        metafunc.parametrize("over", params, scope="module")
 
 
 @pytest.fixture(params=["ipv4", "ipv6"])

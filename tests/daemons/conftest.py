@@ -7,6 +7,7 @@ import pytest
 from lab.lab import Lab
 from lab.node import LabNode
 from lab.router import Router
+from tests.matrix import Case
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,15 @@ def trio(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Tri
         monkeypatch.setenv("HUB", wanted.hub)
         monkeypatch.setenv("SPOKE1", wanted.spoke1)
         monkeypatch.setenv("SPOKE2", wanted.spoke2)
+    return wanted
+
+
+@pytest.fixture
+def case(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Case:
+    """A case of the matrix; a test takes it before its lab, so that the lab's routers are the case's."""
+    wanted: Case = request.param
+    monkeypatch.setenv("HQ", wanted.speakers.hq)
+    monkeypatch.setenv("BRANCH", wanted.speakers.branch)
     return wanted
 
 

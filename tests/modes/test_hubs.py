@@ -3,6 +3,7 @@
 import pytest
 
 from lab.lab import Lab
+from tests.matrix import Underlay
 from tests.modes.checks import (
     ends,
     expect_lans_reach_each_other,
@@ -14,21 +15,11 @@ from tests.modes.checks import (
 
 pytestmark = [pytest.mark.docker, pytest.mark.convergence]
 
-SWITCHES = [
-    pytest.param(None, id="udp-ipv4", marks=pytest.mark.topology("tap-hub")),
-    pytest.param(
-        None,
-        id="tcp-ipv6",
-        marks=pytest.mark.topology(
-            "tap-hub", tunnel={"transport": "tcp", "outer": "ipv6", "options": {"tls-crypt-v2": True}}
-        ),
-    ),
-]
-switch = pytest.mark.parametrize("switch", SWITCHES, scope="module")
+switch = pytest.mark.topology("tap-hub", tunnel={"options": {"tls-crypt-v2": True}})
 
 
 @switch
-def test_one_process_serves_all_spokes_and_they_reach_each_other(lab: Lab, switch: None) -> None:
+def test_one_process_serves_all_spokes_and_they_reach_each_other(lab: Lab, over: Underlay) -> None:
     one, other = lab.tunnel("spoke1", "hub"), lab.tunnel("spoke2", "hub")
     before = [session_of(tunnel.status()) for tunnel in (one, other)]
     assert one.status().server_pid == other.status().server_pid
@@ -46,7 +37,7 @@ def test_one_process_serves_all_spokes_and_they_reach_each_other(lab: Lab, switc
 
 
 @switch
-def test_the_switch_learns_macs(lab: Lab, switch: None) -> None:
+def test_the_switch_learns_macs(lab: Lab, over: Underlay) -> None:
     tunnels = [lab.tunnel("spoke1", "hub"), lab.tunnel("spoke2", "hub")]
     with tunnels[0].server.management() as management:
         learnt = {(route.common_name, route.address) for route in management.server_status().routes}
@@ -59,7 +50,7 @@ def test_the_switch_learns_macs(lab: Lab, switch: None) -> None:
 
 
 @pytest.mark.topology("hub-and-spokes")
-def test_each_spoke_has_a_process_of_its_own_and_all_reach_each_other(lab: Lab) -> None:
+def test_each_spoke_has_a_process_of_its_own_and_all_reach_each_other(lab: Lab, over: Underlay) -> None:
     tunnels = [lab.tunnel(f"spoke{number}", "hub") for number in (1, 2, 3)]
     assert [tunnel.tunnel.port for tunnel in tunnels] == [1194, 1195, 1196]
     assert [tunnel.device("hub") for tunnel in tunnels] == ["tun0", "tun1", "tun2"]

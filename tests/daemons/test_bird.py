@@ -1,0 +1,17 @@
+"""BIRD 2 at both ends: whatever they speak, through whatever tunnel, prefixes cross it and go again.
+
+A file for each two daemons, since the files are what is run side by side.
+"""
+
+import pytest
+
+from lab.lab import Lab
+from tests.daemons.checks import expect_prefixes_cross_the_tunnel
+from tests.matrix import Case
+
+pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology("pair.clab.yml")]
+
+
+@pytest.mark.daemons("bird", "bird")
+def test_prefixes_cross_the_tunnel_and_go_again(case: Case, lab: Lab) -> None:
+    expect_prefixes_cross_the_tunnel(case, lab)

@@ -1,0 +1,163 @@
+"""Everything that routes dynamically over one tunnel between two sites: modes, versions, underlays and daemons."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import combinations, product
+from typing import Any, Literal
+
+from lab.image import VERSIONS
+from lab.topology import Family
+
+Transport = Literal["tcp", "udp"]
+Pairs = frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A tunnel's mode, and the options of it that change what OpenVPN does with a packet."""
+
+    name: str
+    mode: str
+    options: Mapping[str, Any]
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+@dataclass(frozen=True)
+class Speakers:
+    """What the two routers are, in the words of a topology file."""
+
+    name: str
+    daemons: tuple[str, str]
+    kind: str
+    """What the tunnel sees of them: TCP between its addresses, link-local packets, multicast. That, and not which
+    daemon it comes from, can depend on the mode."""
+    hq: str
+    branch: str
+
+
+@dataclass(frozen=True)
+class Underlay:
+    """What carries a tunnel's own packets."""
+
+    transport: Transport
+    outer: Family
+
+    def __str__(self) -> str:
+        return f"{self.transport}-{self.outer}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One lab of the matrix."""
+
+    shape: Shape
+    openvpn: str
+    underlay: Underlay
+    speakers: Speakers
+
+    def __str__(self) -> str:
+        return f"{self.shape.name}-{self.underlay}-openvpn-{self.openvpn}-{self.speakers.name}"
+
+    @property
+    def tunnel(self) -> Mapping[str, Any]:
+        """What is laid over the topology's tunnel."""
+        return {
+            "mode": self.shape.mode,
+            "transport": self.underlay.transport,
+            "outer": self.underlay.outer,
+            "options": self.shape.options,
+        }
+
+    @property
+    def pairs(self) -> Pairs:
+        """Every two choices that meet here; of the routers a mode only meets the kind."""
+        choices = (
+            f"shape {self.shape.name}",
+            f"openvpn {self.openvpn}",
+            f"transport {self.underlay.transport}",
+            f"outer {self.underlay.outer}",
+            f"speakers {self.speakers.name}",
+        )
+        met = {pair for pair in combinations(choices, 2) if pair != (choices[0], choices[-1])}
+        return frozenset(met | {(choices[0], f"kind {self.speakers.kind}")})
+
+
+SHAPES = (
+    *(
+        Shape(f"iroute-{topology}-{hand_out}", "iroute", {"topology": topology, "hand-out": hand_out})
+        for topology in ("net30", "subnet")
+        for hand_out in ("client-connect", "client-config-dir")
+    ),
+    Shape("p2p-tls", "p2p-tls", {}),
+    Shape("p2p-static-key", "p2p-static-key", {}),
+    Shape("tap", "tap", {}),
+)
+
+TRANSPORTS: tuple[Transport, ...] = ("udp", "tcp")
+FAMILIES: tuple[Family, ...] = ("ipv4", "ipv6")
+UNDERLAYS = tuple(Underlay(*choice) for choice in product(TRANSPORTS, FAMILIES))
+
+DAEMONS = (("frr", "frr"), ("bird", "bird"), ("bird3", "bird3"), ("frr", "bird"))
+
+
+def _speakers(one: str, other: str) -> list[Speakers]:
+    """All that two daemons can speak with each other."""
+    name = one if one == other else f"{one}-{other}"
+
+    def bgp(what: str, kind: str, asn: int, more: str = "") -> Speakers:
+        ends = (f"daemon: {one}, asn: 65001{more}", f"daemon: {other}, asn: {asn}{more}")
+        return Speakers(f"{name}-{what}", (one, other), kind, *ends)
+
+    found = [
+        bgp("bgp", "tcp", 65002),
+        bgp("bgp-per-family", "tcp", 65002, ", sessions: per-family"),
+        bgp("ibgp", "tcp", 65001),
+    ]
+    if one == "frr":  # one of the two has to look for the other, and BIRD does not: tests/daemons/test_refusals.py
+        found.append(bgp("bgp-unnumbered", "link-local", 65002, ", sessions: unnumbered"))
+    for protocol in ("ospf", "rip"):
+        ends = (f"daemon: {one}, protocol: {protocol}", f"daemon: {other}, protocol: {protocol}")
+        found.append(Speakers(f"{name}-{protocol}", (one, other), protocol, *ends))
+    return found
+
+
+SPEAKERS = (
+    *(speakers for daemons in DAEMONS for speakers in _speakers(*daemons)),
+    # Who is only called does it in a way of its own; all else BIRD 3 does as BIRD 2.
+    *(speakers for speakers in _speakers("frr", "bird3") if speakers.kind == "link-local"),
+)
+
+
+@cache
+def whole() -> tuple[Case, ...]:
+    """Every combination."""
+    return tuple(Case(*choice) for choice in product(SHAPES, VERSIONS, UNDERLAYS, SPEAKERS))
+
+
+@cache
+def pairwise() -> tuple[Case, ...]:
+    """Few of them, in which every two choices meet: the one is next that has most to add, of the rarest shape."""
+    left = {case: case.pairs for case in whole()}
+    chosen: list[Case] = []
+    taken = Counter[str]()
+    while left:
+        best = max(left, key=lambda case: (len(left[case]), -taken[case.shape.name]))
+        taken[best.shape.name] += 1
+        added = left[best]
+        chosen.append(best)
+        left = {case: rest for case, pairs in left.items() if (rest := pairs - added)}
+    return tuple(chosen)
+
+
+def cases(matrix: str) -> tuple[Case, ...]:
+    """What `--lab-matrix` stands for."""
+    return whole() if matrix == "whole" else pairwise()
+
+
+def underlays(matrix: str) -> tuple[Underlay, ...]:
+    """The same for a test that has no other choice: two in which every transport and every family is met, or all."""
+    return UNDERLAYS if matrix == "whole" else (UNDERLAYS[0], UNDERLAYS[-1])

@@ -1,0 +1,57 @@
+"""The matrix: what is left out of it must not be missed."""
+
+from itertools import combinations
+
+from lab.image import VERSIONS
+from lab.routing import daemons
+from lab.tunnel import modes
+from tests import matrix
+from tests.matrix import Case
+
+
+def test_the_whole_is_every_combination() -> None:
+    cases = matrix.whole()
+    assert len(set(cases)) == len(cases) == len(matrix.SHAPES) * len(VERSIONS) * 4 * len(matrix.SPEAKERS)
+    assert len({str(case) for case in cases}) == len(cases)
+
+
+def test_few_cases_hold_every_two_choices() -> None:
+    few, whole = matrix.pairwise(), matrix.whole()
+    assert set(few) <= set(whole)
+    assert frozenset[tuple[str, str]]().union(*(c.pairs for c in few)) == {p for c in whole for p in c.pairs}
+    assert len(few) < len(whole) / 20
+
+
+def test_of_the_routers_a_mode_meets_each_kind_of_packet_and_all_else_meets_each_of_them() -> None:
+    def choices(case: Case) -> dict[str, str]:
+        return {
+            "shape": case.shape.name,
+            "version": case.openvpn,
+            "transport": case.underlay.transport,
+            "outer": case.underlay.outer,
+            "speakers": case.speakers.name,
+        }
+
+    for one, other in combinations(("shape", "version", "transport", "outer", "speakers"), 2):
+        if {one, other} == {"shape", "speakers"}:
+            continue
+        few, whole = (
+            {(choices(c)[one], choices(c)[other]) for c in cases} for cases in (matrix.pairwise(), matrix.whole())
+        )
+        assert few == whole, (one, other)
+    assert {(c.shape.name, c.speakers.kind) for c in matrix.pairwise()} == {
+        (shape.name, speakers.kind) for shape in matrix.SHAPES for speakers in matrix.SPEAKERS
+    }
+
+
+def test_no_mode_and_no_daemon_is_forgotten() -> None:
+    """But those that do not route dynamically, or are there to fail, and the kernel's, which has tests of its own."""
+    assert {shape.mode for shape in matrix.SHAPES} == modes().keys() - {"fixed-routes", "shared-iroute", "dco"}
+    assert {daemon for speakers in matrix.SPEAKERS for daemon in speakers.daemons} == daemons().keys()
+
+
+def test_two_underlays_are_every_transport_and_every_family() -> None:
+    few = matrix.underlays("pairwise")
+    assert {u.transport for u in few} == {"udp", "tcp"}
+    assert {u.outer for u in few} == {"ipv4", "ipv6"}
+    assert set(few) < set(matrix.underlays("whole"))
