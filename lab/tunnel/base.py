@@ -68,11 +68,10 @@ class Mode:
         own = identity.server if end == "server" else identity.client
         files = [
             RenderedFile(process.files / "ca.crt", identity.authority),
+            RenderedFile(process.files / "crl.pem", identity.revoked),
             RenderedFile(process.files / f"{end}.crt", own.certificate),
             _secret(process, f"{end}.key", own.key),
         ]
-        if end == "server":
-            files.append(RenderedFile(process.files / "crl.pem", identity.revoked))
         assert isinstance(options, TlsOptions)
         if options.tls_crypt:
             files.append(_secret(process, "tls-crypt.key", static_key(identity.secret, "tls-crypt")))

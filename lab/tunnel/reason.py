@@ -24,7 +24,8 @@ _TELLING = [
         r"VERIFY (?:\w+ )?ERROR.*",
         r"AUTH_FAILED.*",
         # The key of the control channel: tls-crypt, tls-auth.
-        r"TLS Error: (?:tls-crypt|incoming packet authentication failed|cannot locate HMAC).*",
+        r"TLS Error: (?:tls-crypt|could not determine wrapping).*",
+        r"TLS Error: (?:incoming packet authentication failed|cannot locate HMAC).*",
         r"tls-crypt\S* unwrap.*",
         r"Authenticate/Decrypt packet error.*",
         # What one end is told when the other refuses it.

@@ -14,7 +14,7 @@ ONE_SWITCH = [
     Trio("ospf-bird3-frr", "protocol: ospf, daemon: bird3", "protocol: ospf", "protocol: ospf, daemon: bird3"),
     Trio("rip-frr-bird", "protocol: rip", "protocol: rip, daemon: bird", "protocol: rip"),
     # Internal neighbours tell each other nothing that they have from a third (RFC 4456): the hub reflects it.
-    Trio("ibgp-frr-bird", "asn: 65000", "asn: 65000, daemon: bird", "asn: 65000"),
+    Trio("ibgp-frr-bird", "asn: 65000", "asn: 65000, daemon: bird", "asn: 65000, daemon: bird3"),
 ]
 ONE_TUNNEL_EACH = [
     Trio("ibgp-bird-frr", "asn: 65000, daemon: bird", "asn: 65000", "asn: 65000, daemon: bird3"),

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from scapy.layers.inet import IP, TCP
+from _pytest.mark.structures import ParameterSet
+from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.packet import Packet
 
 from lab.cli.observe import show
@@ -33,6 +34,7 @@ from tests.trust.wire import DATA, opcodes
 pytestmark = [pytest.mark.docker, pytest.mark.trust, pytest.mark.topology("article")]
 
 _DAY = timedelta(days=1)
+UNREACHABLE = 3
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ def days(begins: int, ends: int) -> Validity:
 def revoked(tunnel: RunningTunnel) -> AbstractContextManager[None]:
     client = tunnel.authority.issue("branch", "client")
     return tunnel.trusting(client=client, revoked=[client])
+
+
+def revoked_server(tunnel: RunningTunnel) -> AbstractContextManager[None]:
+    server = tunnel.authority.issue("hq", "server")
+    return tunnel.trusting(server=server, revoked=[server])
 
 
 CASES = {
@@ -98,6 +105,12 @@ CASES = {
         "TLS Error: tls-crypt unwrapping failed from [AF_INET]198.51.100.5:",
         lambda tunnel: tunnel.at_odds(server={"tls_crypt": True}, client={}),
     ),
+    "client-without-a-tls-crypt-v2-key": Case(
+        "server",
+        "TLS Error: could not determine wrapping from [AF_INET]198.51.100.",
+        lambda tunnel: tunnel.at_odds(server={"tls_crypt_v2": True}, client={}),
+    ),
+    "revoked-server": Case("client", "VERIFY ERROR: depth=0, error=certificate revoked: CN=hq, ", revoked_server),
 }
 
 
@@ -105,11 +118,36 @@ CASES = {
 def test_who_is_not_trusted_gets_nothing_through(
     lab: Lab, hq: Site, branch: Site, case: Case, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    expect_refused(lab, hq, branch, case, capsys)
+
+
+def elsewhere(tunnel: dict[str, str], *cases: str) -> list[ParameterSet]:
+    mark = pytest.mark.topology("../daemons/pair.clab.yml", tunnel=tunnel)
+    return [pytest.param(CASES[case], id="-".join([*tunnel.values(), case]), marks=mark) for case in cases]
+
+
+ELSEWHERE = [
+    *elsewhere({"mode": "iroute", "transport": "udp"}, "server-of-another-name"),
+    *elsewhere({"mode": "p2p-tls", "transport": "udp"}, "revoked", "client-without-a-tls-crypt-v2-key"),
+    *elsewhere({"mode": "tap", "transport": "udp"}, "revoked-server"),
+]
+"""Trust is TLS's, whatever carries it: each other way to run it, with cases of either end."""
+
+
+@pytest.mark.parametrize("case", ELSEWHERE)
+def test_nor_over_udp_point_to_point_or_on_a_switch(
+    lab: Lab, hq: Site, branch: Site, case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expect_refused(lab, hq, branch, case, capsys)
+
+
+def expect_refused(lab: Lab, hq: Site, branch: Site, case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+    """No tunnel, no session, no packet while the case lasts, and all of it afterwards."""
     tunnel = lab.tunnel("branch", "hq")
     refuser = tunnel.server if case.refuser == "server" else tunnel.client
     server_log, client_log = tunnel.server.log_size(), tunnel.client.log_size()
 
-    with lab.node("transit").capture("eth1") as wire:
+    with branch.router.capture("eth1") as wire:
         with case.run(tunnel):
             expect_log(refuser, case.words, server_log if case.refuser == "server" else client_log)
             expect_cut_off(hq, branch)
@@ -117,10 +155,13 @@ def test_who_is_not_trusted_gets_nothing_through(
             assert not tunnel.client.log_lines("Initialization Sequence Completed", since=client_log)
             assert not tunnel.server.log_lines("Peer Connection Initiated", since=server_log)
             with tunnel.server.management() as server, tunnel.client.management() as client:
-                status = server.server_status()
-                # An attempt that is under way is listed, and has no name yet.
-                assert {c.common_name for c in status.clients} <= {"UNDEF"}
-                assert status.routes == ()
+                if tunnel.mode.traits.mode_server:
+                    status = server.server_status()
+                    # An attempt that is under way is listed, and has no name yet.
+                    assert {c.common_name for c in status.clients} <= {"UNDEF"}
+                    assert status.routes == ()
+                else:
+                    assert not server.state().connected
                 assert not client.state().connected
             assert_only_attempts(wire, tunnel, hq, branch)
             assert_status_says(refuser, case.words, lab, capsys)
@@ -184,17 +225,20 @@ def expect_no_session(here: Site, there: Site) -> None:
 
 
 def tunnelled(wire: Capture) -> list[Packet]:
-    return [frame for p in wire.packets if not is_housekeeping(frame := p.decode())]
+    """What the two ends have sent; that a port is not listened to yet is the kernel's to say."""
+    frames = [frame for p in wire.packets if not is_housekeeping(frame := p.decode())]
+    return [frame for frame in frames if not (ICMP in frame and frame[ICMP].type == UNREACHABLE)]
 
 
 def assert_only_attempts(wire: Capture, tunnel: RunningTunnel, hq: Site, branch: Site) -> None:
-    """On the transit link there is TCP between the two ends, and in it OpenVPN negotiates and carries nothing."""
+    """On the transit link there is only the tunnel's transport, and in it OpenVPN negotiates and carries nothing."""
+    transport = TCP if tunnel.tunnel.transport == "tcp" else UDP
     outer = {str(site.router.address("ipv4")) for site in (hq, branch)}
     frames = tunnelled(wire)
     for frame in frames:
-        assert TCP in frame, f"not the tunnel's: {frame.summary()}"
+        assert transport in frame, f"not the tunnel's: {frame.summary()}"
         assert {frame[IP].src, frame[IP].dst} == outer
-        assert tunnel.tunnel.port in (frame[TCP].sport, frame[TCP].dport)
+        assert tunnel.tunnel.port in (frame[transport].sport, frame[transport].dport)
     tried = set(opcodes(frames))
     assert tried, "nobody has even tried"
     assert not tried & DATA

@@ -1,4 +1,4 @@
-"""What OpenVPN says over TCP, frame by frame: a length in two bytes, then a packet that begins with its opcode.
+"""What OpenVPN says, packet by packet: each begins with its opcode, over TCP behind a length in two bytes.
 
 See the "Network protocol" chapter of OpenVPN's `ssl.h` and `--proto tcp` in openvpn(8).
 """
@@ -6,20 +6,30 @@ See the "Network protocol" chapter of OpenVPN's `ssl.h` and `--proto tcp` in ope
 from collections.abc import Iterable, Iterator
 from struct import unpack_from
 
-from scapy.layers.inet import IP, TCP
+from scapy.layers.inet import IP, TCP, UDP
 from scapy.packet import Packet
 
 DATA = {6, 9}
 """P_DATA_V1 and P_DATA_V2: what carries packets of the tunnel. All others negotiate keys."""
 
+_RESET = {7, 10}
+"""P_CONTROL_HARD_RESET_CLIENT_V2 and V3, by which a client begins."""
 _Flow = tuple[str, int, str, int]
 
 
 def opcodes(frames: Iterable[Packet]) -> list[int]:
-    """The opcodes of all OpenVPN packets in the TCP connections that began within a capture."""
+    """The opcodes of all OpenVPN packets in the sessions over UDP and TCP that began within a capture."""
+    begun: set[frozenset[tuple[str, int]]] = set()
+    datagrams = []
     streams: dict[_Flow, dict[int, bytes]] = {}
     begins: dict[_Flow, int] = {}
     for frame in frames:
+        if UDP in frame:
+            ends = frozenset([(frame[IP].src, frame[UDP].sport), (frame[IP].dst, frame[UDP].dport)])
+            opcode = bytes(frame[UDP].payload)[0] >> 3
+            begun |= {ends} if opcode in _RESET else set()
+            datagrams += [opcode] if ends in begun else []
+            continue
         ip, tcp = frame[IP], frame[TCP]
         flow = (ip.src, tcp.sport, ip.dst, tcp.dport)
         if "S" in tcp.flags:
@@ -28,7 +38,7 @@ def opcodes(frames: Iterable[Packet]) -> list[int]:
         payload = bytes(tcp.payload)[: ip.len - 4 * ip.ihl - 4 * tcp.dataofs]
         if payload and flow in begins:
             streams[flow][(tcp.seq - begins[flow]) % 2**32] = payload
-    return [opcode for stream in streams.values() for opcode in _opcodes(_joined(stream))]
+    return datagrams + [opcode for stream in streams.values() for opcode in _opcodes(_joined(stream))]
 
 
 def _joined(segments: dict[int, bytes]) -> bytes:

@@ -47,10 +47,11 @@ def test_each_end_asks_for_the_others_node(authority: Authority, mode: str) -> N
         assert files[PurePosixPath(conf["cert"][0][0])].content == own.certificate
 
 
-def test_the_server_knows_who_is_revoked(authority: Authority, mode: str) -> None:
+def test_both_ends_know_who_is_revoked(authority: Authority, mode: str) -> None:
     identity, rendered = impostors(authority, mode)
-    (conf,) = (directives(f.content) for f in rendered["server"].values() if f.path.suffix == ".conf")
-    crl = rendered["server"][PurePosixPath(conf["crl-verify"][0][0])]
-    assert crl.content == identity.revoked
-    # OpenVPN reads it anew at each connection, perhaps without its rights of old.
-    assert crl.mode == 0o644
+    for files in rendered.values():
+        (conf,) = (directives(f.content) for f in files.values() if f.path.suffix == ".conf")
+        crl = files[PurePosixPath(conf["crl-verify"][0][0])]
+        assert crl.content == identity.revoked
+        # OpenVPN reads it anew at each connection, perhaps without its rights of old.
+        assert crl.mode == 0o644
