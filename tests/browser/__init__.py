@@ -1,0 +1,1 @@
+"""The page of `lab report`, in a real browser that has no network."""
