@@ -120,7 +120,7 @@ def _hubs(survey: Survey) -> Sheet:
     modes = {mode.mode: mode for mode in survey.declared}
     columns = (
         *("mode", "OpenVPN", "processes", "clients routed for"),
-        *(f"#MiB per client, of {count}" for count in effort.clients),
+        *(f"#MiB per client with {count}" for count in effort.clients),
     )
     title = "Memory of the server's OpenVPN processes, over UDP"
     rows = []

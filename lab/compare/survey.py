@@ -108,6 +108,11 @@ class Measured:
     """Why it could not be measured although nothing is known to be missing."""
 
     @property
+    def where(self) -> str:
+        """What tells it from the mode's other rows."""
+        return self.transport
+
+    @property
     def seconds(self) -> float:
         """From the start of the daemons to routes in both FIBs: the median."""
         return median(self.seconds_to_routes)
@@ -125,6 +130,11 @@ class MeasuredHub:
     missing: str | None = None
     failure: str | None = None
 
+    @property
+    def where(self) -> str:
+        """What tells it from the mode's other rows."""
+        return f"clients: {self.clients}"
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -138,15 +148,18 @@ class Survey:
     hubs: tuple[MeasuredHub, ...] = ()
 
     @property
+    def rows(self) -> tuple[Measured | MeasuredHub, ...]:
+        """All that was measured, or could not be."""
+        return (*self.tunnels, *self.hubs)
+
+    @property
     def troubles(self) -> list[str]:
         """What is not as it was declared, or could not be measured for another reason than this machine's lacks."""
-        named: list[tuple[str, Measured | MeasuredHub]] = [(row.transport, row) for row in self.tunnels]
-        named += [(f"{row.clients} clients", row) for row in self.hubs]
-        found = []
-        for name, row in named:
-            words = [*map(str, row.disagreements), *([row.failure] if row.failure else [])]
-            found += [f"{row.mode}, OpenVPN {row.openvpn}, {name}: {word}" for word in words]
-        return found
+        return [
+            f"{row.mode}, OpenVPN {row.openvpn}, {row.where}: {word}"
+            for row in self.rows
+            for word in (*row.disagreements, *([row.failure] if row.failure else []))
+        ]
 
 
 def survey(

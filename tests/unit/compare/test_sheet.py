@@ -106,7 +106,7 @@ def test_memory_is_per_client() -> None:
         MeasuredHub("tap", "2.7", 8, Hub(8, 7, 1, 16 << 20), (Disagreement("clients routed for", "8", "7"),)),
     )
     sheet = hubs_of(survey(hubs=hubs))
-    assert sheet.columns[-2:] == ("#MiB per client, of 1", "#MiB per client, of 8")
+    assert sheet.columns[-2:] == ("#MiB per client with 1", "#MiB per client with 8")
     iroute, tap = sheet.rows
     assert iroute.cells == ("iroute", "2.7", "1, 8", "1 of 1, 8 of 8", "12.0", "3.5")
     assert tap.cells == ("tap", "2.7", "1, 1", "1 of 1, 7 of 8 (declared: 8)", "12.0", "2.0")

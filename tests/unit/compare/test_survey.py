@@ -1,0 +1,47 @@
+"""A survey goes on where a mode cannot be measured, and tells why."""
+
+from typing import Any, cast
+
+from lab.compare.survey import Effort, Survey, survey
+from lab.engine import Engine
+from lab.errors import EnvironmentBroken
+from lab.tunnel import modes
+
+
+class Broken:
+    """An engine that has just failed."""
+
+    def find(self, lab: str | None = None) -> list[Any]:
+        raise EnvironmentBroken("the engine is gone")
+
+
+def surveyed(mode: str, *versions: str) -> tuple[Survey, list[str]]:
+    said: list[str] = []
+    found = survey(
+        [modes()[mode]],
+        engine=cast(Engine, Broken()),
+        openvpn=versions,
+        transports=["tcp", "udp"],
+        effort=Effort(seconds=1, rounds=1, clients=(1, 8)),
+        say=said.append,
+    )
+    return found, said
+
+
+def test_a_version_that_cannot_run_a_mode_is_no_failure() -> None:
+    found, said = surveyed("dco", "2.6")
+    assert said == [], "no lab was needed to know that"
+    assert {row.missing for row in found.rows} == {"OpenVPN 2.6 cannot run it"}
+    assert found.troubles == []
+
+
+def test_each_failure_is_a_row_and_the_next_is_tried() -> None:
+    found, said = surveyed("tap", "2.6", "2.7")
+    assert [(row.openvpn, row.transport) for row in found.tunnels] == [
+        *(("2.6", "tcp"), ("2.6", "udp"), ("2.7", "tcp"), ("2.7", "udp"))
+    ]
+    assert [row.clients for row in found.hubs] == [1, 8, 1, 8]
+    assert {row.failure for row in found.rows} == {"the engine is gone"}
+    assert len(found.troubles) == 8
+    assert said[0] == "1 of 8: tap, OpenVPN 2.6, tcp: a lab of 2 nodes"
+    assert said[-1] == "8 of 8: tap, OpenVPN 2.7, clients: 8: a lab of 10 nodes"
