@@ -3,6 +3,9 @@
 import ast
 from pathlib import Path
 
+from lab.compare.survey import Declared
+from lab.tunnel import modes
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -34,3 +37,11 @@ def test_every_topology_stands_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     for file in (ROOT / "topologies").glob("*.clab.yml"):
         assert f"`{file.name.removesuffix('.clab.yml')}`" in readme, file.name
+
+
+def test_every_tunnel_mode_stands_in_the_comparison() -> None:
+    for page in ("README.md", "docs/modes.md"):
+        rows = [line.split(" | ")[0].strip("| ") for line in (ROOT / page).read_text().splitlines()]
+        for mode in (Declared.of(mode) for mode in modes().values()):
+            name = f"{mode.mode} (deprecated)" if mode.deprecated else mode.mode
+            assert name in rows, f"{name} is not in {page}: take it from `lab modes --markdown`"
