@@ -48,7 +48,7 @@ def _guide(topology: Topology, out: Path) -> Iterator[str]:
     yield ""
     yield (
         "Each directory is one host and holds its files by the paths that they have there, as Debian's packages "
-        f"{_packages(topology)} expect them. Keys are readable by root only and have to stay so: copy as root, with "
+        "`openvpn` and `frr` expect them. Keys are readable by root only and have to stay so: copy as root, with "
         "`rsync -a` or `cp -a`, and never by mail."
     )
     yield ""
@@ -62,7 +62,7 @@ def _guide(topology: Topology, out: Path) -> Iterator[str]:
         "`remote` at the client and `local` at the server."
     )
     yield ""
-    yield "Order: addresses and forwarding on all hosts, then OpenVPN's servers, its clients, and routing daemons last."
+    yield "Order: addresses and forwarding on all hosts, then the OpenVPN servers, the clients, and FRR last."
     for name, node in topology.nodes.items():
         files = sorted(p for p in (out / name).rglob("*") if p.is_file()) if (out / name).is_dir() else []
         if files:
@@ -94,12 +94,11 @@ def _host(topology: Topology, node: Node, files: list[PurePosixPath]) -> Iterato
         steps.append(
             "`mkdir -p /run/openvpn /var/log/openvpn` (a tmpfiles.d entry keeps `/run/openvpn` over a reboot)."
         )
-    services = [
-        f"`systemctl enable --now openvpn-{process.end}@{process.tunnel}`"
+    steps += [
+        f"`systemctl enable --now openvpn-{process.end}@{tunnel.name}`"
         + (f", after its server on {tunnel.server} runs." if process.end == "client" else ".")
         for tunnel, process in sorted(ends, key=lambda e: e[1].end, reverse=True)
     ]
-    steps += dict.fromkeys(services)  # tunnels may share a server
     if router and daemon:
         steps += _start(daemon, router)
     for number, step in enumerate(steps, 1):
@@ -109,13 +108,7 @@ def _host(topology: Topology, node: Node, files: list[PurePosixPath]) -> Iterato
 def _start(daemon: RoutingDaemon, router: RouterIntent) -> list[str]:
     directory = daemon.configuration
     if daemon.name != "frr":
-        return [
-            f"Let BIRD's user read its files, and write its log: `chown -R bird:bird {directory}` and "
-            f"`install -d -o bird -g bird {daemon.logs}`.",
-            f"`bird -p -c {directory}/bird.conf` checks the configuration; `{directory}/envvars`, which the package "
-            "brings, stays.",
-            f"`systemctl restart bird`, and look with `birdc show {_ASKED[router.protocol]}`.",
-        ]
+        return [f"Give `{directory}` and `{daemon.logs}` to the daemon's user, then restart its service."]
     names = {"bgp": ["bgpd"], "ospf": ["ospfd", "ospf6d"], "rip": ["ripd", "ripngd"]}[router.protocol]
     wanted = " and ".join(f"`{name}=yes`" for name in [*names, *(["bfdd"] if router.bfd else [])])
     return [
@@ -138,7 +131,7 @@ def _what(file: PurePosixPath, ends: list[tuple[Tunnel, Process]], daemon: Routi
                 else (f"the authority's certificate for {of}")
             )
     if daemon and daemon.configuration in file.parents:
-        return f"{daemon.name}'s {_PARTS.get(file.name, 'configuration')}"
+        return f"{daemon.name}'s {_FRR.get(file.name, 'configuration')}"
     return "configuration"
 
 
@@ -149,20 +142,7 @@ _KINDS = {
     "": "script or file",
 }
 _SHOWN = {"bgp": "bgp summary", "ospf": "ip ospf neighbor", "rip": "ip rip status"}
-_ASKED = {"bgp": "protocols", "ospf": "ospf neighbors", "rip": "rip neighbors"}
-_PARTS = {
-    "daemons": "list of daemons to start",
-    "originated4.conf": "IPv4 prefixes that it originates; after a change, `birdc configure`",
-    "originated6.conf": "IPv6 prefixes that it originates; after a change, `birdc configure`",
-}
-_PACKAGES = {"bird": "bird2"}
-"""Debian's package of a daemon, where it has another name."""
-
-
-def _packages(topology: Topology) -> str:
-    routers = [node.intent.router for node in topology.nodes.values() if node.intent.router]
-    names = ["openvpn", *sorted({_PACKAGES.get(router.daemon, router.daemon) for router in routers})]
-    return " and ".join(f"`{name}`" for name in names)
+_FRR = {"daemons": "list of daemons to start"}
 
 
 def _make_room(topology: Topology, out: Path, *, force: bool) -> None:

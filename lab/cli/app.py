@@ -19,6 +19,7 @@ from lab.cli import (
     modes,
     observe,
     report,
+    scale,
 )
 from lab.cli.errors import Commands
 
@@ -68,6 +69,7 @@ app.command(rich_help_panel=_FILES)(draw.graph)
 app.command(rich_help_panel=_FILES)(draw.render)
 app.command(rich_help_panel=_FILES)(advise.advise)
 app.command(rich_help_panel=_MEASURE)(report.report)
+app.command(rich_help_panel=_MEASURE)(scale.scale)
 app.command(rich_help_panel=_MACHINE)(machine.doctor)
 app.command(rich_help_panel=_MACHINE)(machine.setup)
 app.command(rich_help_panel=_MACHINE)(bench.bench)

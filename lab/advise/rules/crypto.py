@@ -61,7 +61,6 @@ RULES = (
         ("secret",),
         "openvpn(8), --secret, --allow-deprecated-insecure-static-crypto",
         static_key,
-        "test_preshared_keys_cannot_be_used",
     ),
     Rule(
         "compression",

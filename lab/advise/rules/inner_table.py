@@ -44,24 +44,6 @@ def second_client(subject: Subject) -> Judgement:
     return exposed("nothing limits this server to one client, and each takes 0/0 from the one before", *spots, do=do)
 
 
-def shared_certificate(subject: Subject) -> Judgement:
-    """What if two clients have one certificate?"""
-    if other := _no_inner_table(subject):
-        return other
-    shared = subject.end.last("duplicate-cn")
-    if shared is None:
-        return safe("the second takes the first one's place, and both ends' logs say so (no `duplicate-cn`)")
-    wide = subject.handed.wide
-    if not wide:
-        return _no_wide(subject, "no client is handed an inner default route that another could take")
-    return exposed(
-        "both stay connected, and the last that came has the inner routes of both",
-        shared.spot,
-        *[inner.spot for inner in wide],
-        do="leave `duplicate-cn` out: then a second client is seen in the log, and takes over",
-    )
-
-
 def no_iroute(subject: Subject) -> Judgement:
     """Does a routing daemon speak through a table that drops what it learns?"""
     if other := _no_inner_table(subject):
@@ -311,16 +293,6 @@ RULES = (
         ("mode server", "iroute", "max-clients", "duplicate-cn", "verify-x509-name"),
         "tried with OpenVPN 2.6 and 2.7; openvpn(8), --iroute, --max-clients, --duplicate-cn",
         second_client,
-        "test_a_second_client_takes_the_traffic",
-    ),
-    Rule(
-        "shared-certificate",
-        "With `duplicate-cn` and `iroute 0/0`, a second client with the same certificate takes the first one's address "
-        "and traffic, and the first stays connected.",
-        ("duplicate-cn", "iroute", "client-config-dir"),
-        "openvpn(8), --duplicate-cn",
-        shared_certificate,
-        "test_one_certificate_twice_with_duplicate_cn",
     ),
     Rule(
         "no-iroute",
@@ -352,7 +324,6 @@ RULES = (
         ("route", "route-ipv6", "iroute", "iroute-ipv6"),
         "openvpn(8), --iroute",
         route_without_iroute,
-        "test_bgp_alone_does_not_reach_the_inner_table",
     ),
     Rule(
         "route-quota",

@@ -145,12 +145,10 @@ def _host_route(end: Configuration, address: Address) -> bool:
 RULES = (
     Rule(
         "recursive-routing",
-        "A route that covers the other end's outer address leads the tunnel into itself, and it dies; a server does "
-        "not even notice.",
+        "A BGP route that covers the other end's outer address leads the tunnel into itself, and it dies.",
         ("remote", "frr.conf: neighbor, route-map, prefix-list"),
         "openvpn(8), --allow-recursive-routing; drop_if_recursive_routing in forward.c of OpenVPN",
         recursive_routing,
-        "test_without_the_filter_the_tunnel_is_led_into_itself",
     ),
     Rule(
         "ebgp-policy",
@@ -158,7 +156,6 @@ RULES = (
         ("frr.conf: bgp ebgp-requires-policy, neighbor",),
         "RFC 8212; FRR's documentation of BGP, bgp ebgp-requires-policy",
         without_policy,
-        "test_ebgp_without_a_policy_carries_no_route",
     ),
     Rule(
         "hold-time",
@@ -166,6 +163,5 @@ RULES = (
         ("keepalive", "ping-restart", "frr.conf: timers"),
         "openvpn(8), --keepalive; RFC 4271, section 4.2",
         hold_time,
-        "test_bgp_gives_up_long_before_openvpn",
     ),
 )

@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 from lab.errors import EnvironmentBroken
 
 SOCKET = "run/bird/bird.ctl"
-_DEADLINE = 30.0
+_PATIENCE = 30.0
 """Seconds for one answer."""
 _CHUNK = 1 << 16
 _FIRST_ERROR = 8000
@@ -30,11 +30,15 @@ class Line(NamedTuple):
 class Control:
     """A connection to the BIRD of a node; use it as a context manager."""
 
-    def __init__(self, root: Path) -> None:
-        """Connect below the node's file system `root`; raises `EnvironmentBroken`."""
+    def __init__(self, root: Path, *, patience: float = _PATIENCE) -> None:
+        """Connect below the node's file system `root`; raises `EnvironmentBroken`.
+
+        `patience` are the seconds that an answer may take.
+        """
         self._pending = b""
+        self._patience = patience
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        self._socket.settimeout(_DEADLINE)
+        self._socket.settimeout(patience)
         try:
             self._socket.connect(os.fspath(root / SOCKET))
             self._answer("its greeting")
@@ -90,7 +94,7 @@ class Control:
             try:
                 received = self._socket.recv(_CHUNK)
             except TimeoutError as error:
-                raise EnvironmentBroken(f"bird did not answer {to} in {_DEADLINE:.0f} s") from error
+                raise EnvironmentBroken(f"bird did not answer {to} in {self._patience:.0f} s") from error
             except OSError as error:
                 raise EnvironmentBroken(f"bird ended while it was asked for {to}: {error}") from error
             if not received:

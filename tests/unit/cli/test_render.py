@@ -41,25 +41,6 @@ def test_the_guide_names_every_file_and_service(lab: Program) -> None:
     assert guide.index("## hq") < guide.index("## branch")
 
 
-def test_the_guide_speaks_of_the_daemons_that_there_are(lab: Program) -> None:
-    lab("render", "frr-bird", "--out", "out")
-    guide = Path("out/HOWTO.md").read_text()
-    before, _, bird = guide.partition("## branch")
-    assert "`openvpn` and `bird2` and `frr`" in before
-    for word in ("chown -R bird:bird /etc/bird", "systemctl restart bird", "birdc show protocols"):
-        assert word in bird
-        assert word not in before
-    assert "frr" not in bird
-    assert "systemctl restart frr" in before
-
-
-def test_a_server_that_tunnels_share_is_started_once(lab: Program) -> None:
-    lab("render", "tap-hub", "--out", "out")
-    guide = Path("out/HOWTO.md").read_text()
-    assert guide.count("openvpn-server@hub-tap`") == 1
-    assert Path("out/hub/etc/openvpn/server/hub-tap.conf").is_file()
-
-
 def test_a_directory_that_is_not_empty(lab: Program) -> None:
     Path("out").mkdir()
     Path("out/mine.txt").write_text("keep me")

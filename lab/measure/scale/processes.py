@@ -1,0 +1,66 @@
+"""What the processes of a node cost: processor time and memory, from proc(5)."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lab.engine.node import RunningNode
+
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+PROGRAMS: Final = ("bird", "bgpd", "zebra", "openvpn")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """A process as it is now."""
+
+    node: str
+    program: str
+    threads: Mapping[str, float]
+    """Processor time of each thread by its name, in seconds and in steps of 1/100."""
+    memory: int
+    """Bytes that it occupies (RSS)."""
+
+    @property
+    def cpu(self) -> float:
+        """Processor time of all threads that live, in seconds."""
+        return sum(self.threads.values())
+
+
+def usage(nodes: Iterable[RunningNode], programs: Iterable[str] = PROGRAMS) -> dict[tuple[str, str], Usage]:
+    """The processes of some programs in some nodes, by node and program."""
+    spaces = {(Path("/proc") / str(node.instance.pid) / "ns/pid").readlink(): node.name for node in nodes}
+    wanted = frozenset(programs)
+    found: dict[tuple[str, str], Usage] = {}
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit():
+            continue
+        try:
+            program = (process / "comm").read_text().strip()
+            if program not in wanted or (node := spaces.get((process / "ns/pid").readlink())) is None:
+                continue
+            memory = int((process / "statm").read_text().split()[1]) * _PAGE
+            found[node, program] = Usage(node, program, _threads(process), memory)
+        except OSError:  # it has ended meanwhile
+            continue
+    return found
+
+
+def busy_ticks(stat: str) -> int:
+    """User and system time in a line of `/proc/PID/stat`; the name in it may hold anything."""
+    fields = stat.rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def _threads(process: Path) -> dict[str, float]:
+    times: dict[str, float] = {}
+    for thread in (process / "task").iterdir():
+        try:
+            name = (thread / "comm").read_text().strip()
+            times[name] = times.get(name, 0.0) + busy_ticks((thread / "stat").read_text()) / _TICKS
+        except OSError:
+            continue
+    return times

@@ -1,0 +1,123 @@
+"""Many tables, one after the other: every size over the wire and over the tunnel in turn, each in a fresh lab.
+
+A fresh lab for each, since a daemon that has held a million routes does not give all of its memory back.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.resources import as_file, files
+from itertools import product
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import ValidationError
+
+from lab.catalogue import load
+from lab.engine import Engine, open_engine
+from lab.errors import InputError
+from lab.lab import Lab
+from lab.measure.scale.record import ScaleTrial
+from lab.measure.scale.table import Table, generate
+from lab.measure.scale.trial import measure
+from lab.owner import this_process
+from lab.topology import Family, Topology
+
+Say = Callable[[str], None]
+Medium = Literal["wire", "tunnel"]
+
+SIZES: Final[Mapping[Family, tuple[int, ...]]] = {
+    "ipv4": (1, 100, 10_000, 100_000, 1_000_000),
+    "ipv6": (1, 100, 10_000, 100_000, 200_000),
+}
+MEDIA: Final[tuple[Medium, ...]] = ("wire", "tunnel")
+FILE: Final = "scale.jsonl"
+"""Where a directory keeps its trials, one in a line."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure."""
+
+    sizes: Mapping[Family, tuple[int, ...]] = field(default_factory=lambda: SIZES)
+    trials: int = 3
+    seed: int = 1
+    openvpn: str | None = None
+    tunnel: Mapping[str, Any] = field(default_factory=dict)
+    """Laid over the tunnel's intent; see `lab.catalogue.load`."""
+
+    def __len__(self) -> int:
+        return self.trials * len(MEDIA) * sum(map(len, self.sizes.values()))
+
+    @property
+    def prefixes(self) -> int:
+        """Of all trials together."""
+        return self.trials * len(MEDIA) * sum(map(sum, self.sizes.values()))
+
+    @property
+    def estimate(self) -> float:
+        """Seconds that it takes, roughly: a lab needs some, a prefix needs its share there and back."""
+        return _LAB * len(self) + _PREFIX * self.prefixes
+
+
+_LAB: Final = 9.0
+_PREFIX: Final = 150e-6
+
+
+def run(
+    plan: Plan, *, into: Path | None = None, engine: Engine | None = None, say: Say = lambda _: None
+) -> list[ScaleTrial]:
+    """Measure what a plan asks for; each trial is written into the directory `into` as it ends."""
+    return list(_trials(plan, into, engine or open_engine(), say))
+
+
+def topology(over: Medium, plan: Plan) -> Topology:
+    """The two routers of a trial; the lab's name is this process's own."""
+    with as_file(files("lab.measure.scale") / "topologies" / f"{over}.clab.yml") as file:
+        return load(
+            file,
+            name=f"scale-{over}-{os.getpid()}",
+            openvpn=plan.openvpn,
+            tunnel=dict(plan.tunnel) if over == "tunnel" else None,
+        )
+
+
+def read(directory: Path) -> list[ScaleTrial]:
+    """The trials that a directory keeps; raises `InputError` where there are none. A line that a crash cut is none."""
+    path = directory / FILE
+    try:
+        lines = path.read_text().splitlines(keepends=True)
+        return [ScaleTrial.model_validate_json(line) for line in lines if line.endswith("\n")]
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}: {directory} is no directory of `lab scale`") from error
+    except ValidationError as error:
+        raise InputError(f"{path}: no trial of `lab scale`: {error.errors()[0]['msg']}") from error
+
+
+def _trials(plan: Plan, into: Path | None, engine: Engine, say: Say) -> Iterator[ScaleTrial]:
+    if into is not None:
+        into.mkdir(parents=True, exist_ok=True)
+        if (into / FILE).exists():
+            raise InputError(f"{into / FILE} is there already: choose another directory")
+    done = 0
+    for family, sizes in plan.sizes.items():
+        for size in sizes:
+            table = generate(family, size, plan.seed)
+            for number, turn in product(range(1, plan.trials + 1), range(len(MEDIA))):
+                # The one that came first comes second the next time.
+                over = MEDIA[(turn + number - 1) % len(MEDIA)]
+                done += 1
+                say(f"{done} of {len(plan)}: {size} {family} prefixes over the {over}")
+                trial = _one(topology(over, plan), table, number, plan.seed, engine)
+                if into is not None:
+                    with (into / FILE).open("a") as file:
+                        file.write(trial.model_dump_json() + "\n")
+                yield trial
+
+
+def _one(topology: Topology, table: Table, number: int, seed: int, engine: Engine) -> ScaleTrial:
+    lab = Lab.deploy(topology, engine=engine, owner=this_process())
+    try:
+        return measure(lab, table, number=number, seed=seed)
+    finally:
+        lab.destroy()

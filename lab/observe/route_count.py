@@ -1,0 +1,164 @@
+"""How many routes a node's kernel gains and loses, and when: for tables that are too big to be looked at one by one.
+
+`FibWatch` knows every route, and spends a tenth of a millisecond on each. This reads the first bytes of each
+notification (rtnetlink(7)) and counts.
+"""
+
+import errno
+import select
+import socket
+import struct
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self
+
+from lab.engine import Namespace
+from lab.topology import Family
+
+BGP: Final = 186
+"""What zebra says of the routes that bgpd gave it (`/etc/iproute2/rt_protos`)."""
+
+_GROUPS: Final = {"ipv4": 0x40, "ipv6": 0x400}
+_AF: Final = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
+_SO_RCVBUFFORCE: Final = 33
+_BUFFER: Final = 768 << 20
+"""Bytes that the kernel may hold for us: a million notifications."""
+_HEAD: Final = 28
+"""Bytes of nlmsghdr and rtmsg; the rest of a notification is left unread."""
+_MAIN_TABLE, _UNICAST = 254, 1
+_NEW, _GONE, _GET = 24, 25, 26
+_REPLACE: Final = 0x1
+"""Of the second byte of the flags: a route in the place of another is no new one."""
+_DONE, _ERROR = 3, 2
+_DUMP_REQUEST: Final = 0x301
+_MANY: Final = 64
+"""After so many notifications at once the reader rests, so as not to take the processor from who makes routes."""
+_REST: Final = 0.005
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Routes that came and went. Times are seconds on CLOCK_MONOTONIC; None where there was none."""
+
+    added: int = 0
+    removed: int = 0
+    first: float | None = None
+    last: float | None = None
+    error: float = _REST
+    """A time may be late by so many seconds."""
+    lost: bool = False
+    """The kernel had to drop notifications: the numbers are from the table itself, and `last` is when it was read."""
+
+
+class RouteCount:
+    """Counts from now on. Use it as a context manager; nothing is read before `follow`, the kernel holds it all."""
+
+    def __init__(self, namespace: Namespace, family: Family, protocol: int = BGP) -> None:
+        self._namespace = namespace
+        self._family: Family = family
+        self._protocol = protocol
+        self._socket = namespace.run(self._subscribe)
+        self._before = count_routes(namespace, family, protocol)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()
+
+    def follow(self, *, added: int = 0, removed: int = 0, stalled: float) -> Counted:
+        """Count until so many routes were added or removed, or nothing happened for `stalled` seconds."""
+        plus = minus = 0
+        first = last = None
+        waiting = time.monotonic()
+        while plus < added or minus < removed:
+            if not select.select([self._socket], [], [], max(0.0, waiting + stalled - time.monotonic()))[0]:
+                break
+            begun = time.monotonic()
+            try:
+                new, gone, read = self._drain()
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                return self._counted_again(first or begun, added, removed, stalled)
+            now = time.monotonic()
+            if new or gone:
+                plus, minus, waiting = plus + new, minus + gone, now
+                first, last = first or begun, now
+            if read > _MANY:
+                time.sleep(_REST)
+        return Counted(plus, minus, first, last)
+
+    def _drain(self) -> tuple[int, int, int]:
+        """Read what is there: routes added, routes removed, notifications in all."""
+        new = gone = read = 0
+        head = bytearray(_HEAD)
+        receive, protocol = self._socket.recv_into, self._protocol
+        try:
+            while True:
+                receive(head)
+                read += 1
+                if head[21] == protocol and head[20] == _MAIN_TABLE and head[23] == _UNICAST:
+                    if head[4] == _GONE:
+                        gone += 1
+                    elif head[4] == _NEW and not head[7] & _REPLACE:
+                        new += 1
+        except BlockingIOError:
+            return new, gone, read
+
+    def _counted_again(self, first: float, added: int, removed: int, stalled: float) -> Counted:
+        """The notifications have a gap: ask for the table until it is as it was to become, or does not change."""
+        wanted = self._before + added - removed
+        count, changed = -1, time.monotonic()
+        while True:
+            seen, now = count_routes(self._namespace, self._family, self._protocol), time.monotonic()
+            if seen != count:
+                count, changed = seen, now
+            if count == wanted or now - changed > stalled:
+                more = count - self._before
+                return Counted(max(0, more), max(0, -more), first, changed, error=2 * _REST + 1.0, lost=True)
+            time.sleep(0.2)
+
+    def _subscribe(self) -> socket.socket:
+        events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+        events.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+        events.bind((0, _GROUPS[self._family]))
+        events.setblocking(False)
+        return events
+
+
+def count_routes(namespace: Namespace, family: Family, protocol: int = BGP) -> int:
+    """How many unicast routes of a protocol the main table has now, from a dump of the table."""
+
+    def work() -> int:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as asked:
+            asked.bind((0, 0))
+            body = struct.pack("=BBBBBBBBI", _AF[family], 0, 0, 0, 0, 0, 0, 0, 0)
+            asked.send(struct.pack("=IHHII", 16 + len(body), _GET, _DUMP_REQUEST, 1, 0) + body)
+            count = 0
+            while True:
+                more, done = counted_in(asked.recv(1 << 20), protocol)
+                count += more
+                if done:
+                    return count
+
+    return namespace.run(work)
+
+
+def counted_in(dump: bytes, protocol: int) -> tuple[int, bool]:
+    """The routes in one part of a dump, and whether it is the last part; raises `OSError` where it is an error."""
+    count = at = 0
+    while at < len(dump):
+        length, kind = struct.unpack_from("=IH", dump, at)
+        if kind == _DONE:
+            return count, True
+        if kind == _ERROR:
+            (code,) = struct.unpack_from("=i", dump, at + 16)
+            raise OSError(-code, "the kernel refused a dump of its routes")
+        if dump[at + 21] == protocol and dump[at + 20] == _MAIN_TABLE and dump[at + 23] == _UNICAST:
+            count += 1
+        at += (length + 3) & ~3
+    return count, False

@@ -1,0 +1,99 @@
+"""Counted is what the kernel says, no more and no less: in a namespace that is thrown away."""
+
+import struct
+from collections.abc import Callable
+
+import pytest
+from pyroute2 import IPRoute
+
+from lab.observe.route_count import BGP, RouteCount, count_routes, counted_in
+from lab.topology import Family
+from tests.unit.sandbox import Sandbox
+
+STATIC = 4
+STALLED = 0.3
+"""Nothing more can come: the kernel has told all before a change returns."""
+
+
+@pytest.fixture
+def node(sandbox: Callable[[], Sandbox]) -> Sandbox:
+    box = sandbox()
+    change(box, lambda ip: ip.link("set", index=1, state="up"))
+    return box
+
+
+def change(box: Sandbox, work: Callable[[IPRoute], object]) -> None:
+    def inside() -> None:
+        with IPRoute() as ip:
+            work(ip)
+
+    box.namespace.run(inside)
+
+
+def routes(verb: str, prefixes: list[str], proto: int = BGP, **more: object) -> Callable[[IPRoute], object]:
+    return lambda ip: [ip.route(verb, dst=p, oif=1, proto=proto, **more) for p in prefixes]
+
+
+FOUR = [f"10.0.{n}.0/24" for n in range(200)]
+SIX = [f"fd00:{n:x}::/48" for n in range(200)]
+
+
+@pytest.mark.parametrize("prefixes", [FOUR, SIX], ids=["ipv4", "ipv6"])
+def test_routes_are_counted_as_they_come_and_go(node: Sandbox, prefixes: list[str]) -> None:
+    family: Family = "ipv4" if prefixes is FOUR else "ipv6"
+    with RouteCount(node.namespace, family) as count:
+        change(node, routes("add", prefixes))
+        counted = count.follow(added=200, stalled=STALLED)
+    assert (counted.added, counted.removed, counted.lost) == (200, 0, False)
+    assert counted.first is not None
+    assert counted.last is not None
+    assert counted.first <= counted.last
+    assert count_routes(node.namespace, family) == 200
+    with RouteCount(node.namespace, family) as count:
+        change(node, routes("del", prefixes[:150]))
+        counted = count.follow(removed=150, stalled=STALLED)
+    assert (counted.added, counted.removed) == (0, 150)
+    assert count_routes(node.namespace, family) == 50
+
+
+def test_what_is_not_bgps_or_not_the_familys_is_not_counted(node: Sandbox) -> None:
+    with RouteCount(node.namespace, "ipv4") as count:
+        change(node, routes("add", FOUR[:3]))
+        change(node, routes("add", FOUR[3:9], proto=STATIC))
+        change(node, routes("add", FOUR[9:12], table=100))
+        change(node, routes("add", SIX[:5]))
+        change(node, lambda ip: ip.route("add", dst="10.9.0.0/24", type="blackhole", proto=BGP))
+        counted = count.follow(added=4, stalled=STALLED)
+    assert counted.added == 3
+    assert count_routes(node.namespace, "ipv4") == 3
+
+
+def test_a_route_in_the_place_of_another_is_no_new_one(node: Sandbox) -> None:
+    change(node, routes("add", FOUR[:2]))
+    with RouteCount(node.namespace, "ipv4") as count:
+        change(node, routes("replace", FOUR[:3]))
+        counted = count.follow(added=3, stalled=STALLED)
+    assert counted.added == 1
+
+
+def test_lost_notifications_are_made_good_by_the_table_itself(node: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.observe.route_count._BUFFER", 4096)
+    with RouteCount(node.namespace, "ipv4") as count:
+        change(node, routes("add", FOUR))
+        counted = count.follow(added=200, stalled=STALLED)
+    assert (counted.added, counted.lost) == (200, True)
+    with RouteCount(node.namespace, "ipv4") as count:
+        change(node, routes("del", FOUR))
+        counted = count.follow(removed=200, stalled=STALLED)
+    assert (counted.removed, counted.lost) == (200, True)
+
+
+def test_nothing_is_counted_where_nothing_happens(node: Sandbox) -> None:
+    with RouteCount(node.namespace, "ipv4") as count:
+        counted = count.follow(added=1, stalled=0.05)
+    assert (counted.added, counted.first, counted.last) == (0, None, None)
+
+
+def test_a_dump_that_is_refused_is_an_error() -> None:
+    with pytest.raises(OSError, match="refused"):
+        counted_in(struct.pack("=IHHIIi", 20, 2, 0, 1, 0, -95), BGP)
