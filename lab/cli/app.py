@@ -20,6 +20,7 @@ from lab.cli import (
     observe,
     report,
     scale,
+    watch,
 )
 from lab.cli.errors import Commands
 
@@ -54,6 +55,7 @@ app.command(rich_help_panel=_LIFE)(life.up)
 app.command(rich_help_panel=_LIFE)(life.down)
 app.command("list", rich_help_panel=_LIFE)(life.list_)
 app.command(rich_help_panel=_LIFE)(observe.status)
+app.command(rich_help_panel=_WATCH)(watch.watch)
 app.command(rich_help_panel=_WATCH)(observe.routes)
 app.command(rich_help_panel=_WATCH)(inside.logs)
 app.command(rich_help_panel=_WATCH)(capture.capture)

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 _WIDE = 1000
 """Columns of a table that nobody looks at in a terminal: never wrap what a program may read."""
@@ -18,16 +19,23 @@ _WIDE = 1000
 
 def print_json(data: Any) -> None:
     """Print data as JSON: dataclasses as objects, times in ISO 8601, prefixes and addresses as text."""
-    print(json.dumps(_plain(data), indent=2, ensure_ascii=False))
+    print(json.dumps(plain(data), indent=2, ensure_ascii=False))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table; a column called `#…` is aligned to the right."""
+    console = _console(sys.stdout)
+    console.print(table(columns, rows, title=title))
+    console.print()
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> "Table":
+    """A table as all of ours look, to be shown."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(
+    made = Table(
         title=title,
         title_justify="left",
         title_style="bold",
@@ -37,12 +45,10 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     )
     for column in columns:
         # What does not fit goes on in the next line: nothing is cut off.
-        table.add_column(column.lstrip("#"), justify="right" if column.startswith("#") else "left", overflow="fold")
+        made.add_column(column.lstrip("#"), justify="right" if column.startswith("#") else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
-    console = _console(sys.stdout)
-    console.print(table)
-    console.print()
+        made.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+    return made
 
 
 def verdict(good: bool, text: str) -> Any:
@@ -75,15 +81,16 @@ def _console(file: IO[str]) -> "Console":
     return Console(file=file, width=None if file.isatty() else _WIDE, highlight=False)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Data as JSON knows it: dataclasses as objects, times in ISO 8601, prefixes and addresses as text."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -1,10 +1,16 @@
 """The program against a lab that runs: what `tests/unit/cli` cannot show without Docker."""
 
+import fcntl
 import json
 import os
+import pty
+import re
+import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -214,6 +220,59 @@ def test_logs(ask: Program, directory: Path) -> None:
     assert f"==> {directory}/nodes/branch/var/log/frr/frr.log <==" in shown
 
 
+def test_watch_is_a_picture_on_a_terminal_until_it_is_interrupted(ask: Program, name: str) -> None:
+    prefix = "10.77.2.0/24"
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 60, 200, 0, 0))
+    with subprocess.Popen(
+        [sys.executable, "-m", "lab.cli", "watch", "--interval", "0.2"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "LAB_NAME": name, "TERM": "xterm"},
+    ) as watch:
+        os.close(theirs)
+        shown = Screen(ours)
+        shown.expect("Established")
+        assert prefix not in shown.text
+        assert ask("announce", "hq", prefix).returncode == 0
+        shown.expect(f"+ {prefix} via 10.255.0.1 on tun0")
+        assert ask("withdraw", "hq", prefix).returncode == 0
+        shown.expect(f"- {prefix}")
+        watch.send_signal(signal.SIGINT)
+        shown.expect_end()
+        assert watch.wait(PATIENCE) == 0
+    os.close(ours)
+    assert "Traceback" not in shown.text
+
+
+class Screen:
+    """All that a program has written to its terminal so far."""
+
+    def __init__(self, terminal: int) -> None:
+        self.text = ""
+        self._terminal = terminal
+
+    def expect(self, part: str) -> None:
+        """Read until something is there."""
+        while part not in self.text:
+            assert self._read(), f"{part!r} is not in {self.text}"
+
+    def expect_end(self) -> None:
+        """Read until the program has closed its terminal."""
+        while self._read():
+            pass
+
+    def _read(self) -> bool:
+        assert select.select([self._terminal], [], [], PATIENCE)[0], f"nothing more came after {self.text}"
+        try:
+            data = os.read(self._terminal, 1 << 16)
+        except OSError:  # EIO: nobody has the other end any more
+            return False
+        self.text += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", data.decode(errors="replace"))
+        return bool(data)
+
+
 def test_status_of_a_dead_daemon_is_a_failed_check(lab: Program) -> None:
     name = f"cli-dead-{os.getpid()}"
     assert lab("up", "article", "--name", name).returncode == 0
@@ -251,9 +310,24 @@ def test_an_interrupted_up_leaves_nothing(lab: Program, tmp_path: Path) -> None:
 
 
 def test_down_leaves_nothing(lab: Program, ask: Program, name: str, directory: Path) -> None:
-    """The last one: it takes the module's lab down."""
-    down = lab("down", name)
+    """The last one: it takes the module's lab down, and who watches it is told."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "lab.cli", "watch", "--json", "--interval", "0.2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "LAB_NAME": name},
+    ) as watch:
+        assert watch.stdout is not None
+        assert watch.stderr is not None
+        assert json.loads(watch.stdout.readline())["kind"] == "node"
+        down = lab("down", name)
+        told = watch.stdout.read()  # until it ends
+        assert (watch.wait(PATIENCE), watch.stderr.read()) == (0, "")
     assert down.returncode == 0, down.stderr
+    kinds = [json.loads(line)["kind"] for line in told.splitlines()]
+    assert {"tunnel", "session", "prefixes", "bytes"} <= set(kinds)
+    assert kinds[-1] == "end"
     assert containers(name) == []
     assert not directory.exists()
     assert not directory.parent.exists()
