@@ -15,6 +15,7 @@ from lab.expect import Expectation, wait_for
 from lab.lab import Lab
 from lab.observe import CapturedPacket
 from lab.routing import Neighbor
+from lab.routing.frr.vty import Vty
 from lab.topology import Prefix
 from tests.convergence.checks import expect_control_plane, expect_log
 from tests.convergence.conftest import Site
@@ -27,6 +28,8 @@ over_tcp = pytest.mark.topology("narrow.clab.yml", tunnel={"transport": "tcp"})
 
 MANY = 1000
 """IPv4 prefixes of an UPDATE that fills several segments; it takes 4 bytes for each (RFC 4271, 4.3)."""
+GATHERED = 5
+"""Seconds between two rounds of UPDATEs."""
 NARROW = 1400
 FITTING = 1300
 
@@ -114,9 +117,27 @@ def is_fragment(packet: CapturedPacket) -> bool:
 
 @contextmanager
 def announced(lab: Lab, site: Site) -> Iterator[frozenset[Prefix]]:
+    """Many prefixes in few UPDATEs: a busy machine takes its time to originate them, and they would go one by one."""
     prefixes = frozenset(lab.free_prefixes("ipv4", MANY))
-    with site.router.announced(prefixes):
+    with gathering(site), site.router.announced(prefixes):
         yield prefixes
+
+
+@contextmanager
+def gathering(site: Site) -> Iterator[None]:
+    """Let bgpd collect what it has to say for some seconds (RFC 4271, section 9.2.1.1)."""
+    router = site.router
+
+    def configure(no: str) -> None:
+        intervals = [f"{no}neighbor {peer.name} advertisement-interval {GATHERED}" for peer in router.plan.peers]
+        with Vty(router.running.root, "bgpd") as bgpd:
+            bgpd.configure([f"router bgp {router.plan.asn}", *intervals])
+
+    configure("")
+    try:
+        yield
+    finally:
+        configure("no ")
 
 
 def expect_hold_timer(site: Site, before: Neighbor, *, times: int = 1) -> None:
