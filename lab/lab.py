@@ -9,7 +9,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from lab.diagnosis import write_diagnosis
 from lab.engine import Engine, Instance, NodeState, open_engine
@@ -18,6 +18,7 @@ from lab.engine.wires import wire
 from lab.errors import CommandFailed, EnvironmentBroken, ExpectationFailed, InputError, LabError
 from lab.expect import POLL, Expectation, wait_for
 from lab.fault import InForce, Record, apply, fault_of, records, undo_all
+from lab.fault.impaired import declared_imposed
 from lab.image import NODE_IMAGE, VERSIONS
 from lab.node import LabNode
 from lab.observe import FibWatch
@@ -248,6 +249,15 @@ class Lab:
         """
         return apply(self, fault_of(kind, {key.replace("_", "-"): value for key, value in where.items()}))
 
+    def impair(self, link: str, *, only: Literal["both", "leaving"] = "both", **conditions: float) -> InForce:
+        """Have a link, named by one of its ends, do something to its packets; undone on the way out.
+
+        `delay` and `jitter` in milliseconds, `loss` and `duplicate` in percent, `rate` in kbit/s, in the place of what
+        the topology declares; with `only="leaving"` to what leaves the named end. Raises `NotSupported` where this
+        kernel has no means for it.
+        """
+        return self.fault("impair", link=link, only=only, **conditions)
+
     @property
     def faults(self) -> list[Record]:
         """The faults in force, whoever did them, oldest first."""
@@ -304,6 +314,7 @@ class Lab:
             self.topology.links,
             static_routes(self.topology),
         )
+        declared_imposed(self)
         for name, node in self.topology.nodes.items():
             for command in substitute(node, node_dir=node_files(self.directory, name), lab_dir=self.directory).exec:
                 self._running[name].exec("sh", "-c", command).raise_on_error()

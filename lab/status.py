@@ -14,11 +14,13 @@ from typing import Any
 from lab.engine import Engine, Instance, Namespace, NodeState
 from lab.errors import LabError
 from lab.fault import Record
+from lab.fault.impaired import asked_of, directions, way_of
 from lab.fault.kinds import written
+from lab.impair import Mechanism, in_force
 from lab.lab import Lab
 from lab.routing import DOWN, BfdState, Neighbor, Peer, RouterPlan, State, plan_routers
 from lab.store import LabDirectory
-from lab.topology import Address, Family, Node, RoutingProtocol
+from lab.topology import Address, Family, Impairment, Node, RoutingProtocol
 from lab.tunnel import RunningTunnel
 
 
@@ -111,6 +113,27 @@ class FaultReport:
 
 
 @dataclass(frozen=True)
+class LinkReport:
+    """What a link does to packets in one direction."""
+
+    sender: str
+    """`NODE:INTERFACE`, the end that they leave."""
+    receiver: str
+    asked: Impairment | None
+    """What it is asked to do; None for nothing."""
+    declared: bool
+    """The topology asks for it, and nobody for anything else at run time."""
+    in_force: tuple[Mechanism, ...]
+    """What does it, as the kernel tells; empty where nothing does."""
+
+    @property
+    def truthful(self) -> bool:
+        """Something does what is asked, and nothing does what is not."""
+        names = {mechanism.name for mechanism in self.in_force}
+        return _means(self.asked) == names or (bool(_means(self.asked)) and "netem" in names)
+
+
+@dataclass(frozen=True)
 class LabReport:
     """All of a lab."""
 
@@ -124,6 +147,8 @@ class LabReport:
     sessions: tuple[SessionReport, ...]
     faults: tuple[FaultReport, ...]
     """What is broken on purpose, oldest first."""
+    links: tuple[LinkReport, ...]
+    """The directions of links that do something to packets, or are asked to."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +177,33 @@ def report(lab: Lab) -> LabReport:
         )
     up = not down and all(t.up for t in tunnels) and all(s.up for s in sessions)
     faults = tuple(fault_report(record) for record in lab.faults)
-    return LabReport(lab.name, lab.topology.file, lab.directory, up, nodes, tunnels, sessions, faults)
+    links = tuple(link_reports(lab))
+    return LabReport(lab.name, lab.topology.file, lab.directory, up, nodes, tunnels, sessions, faults, links)
+
+
+def link_reports(lab: Lab) -> list[LinkReport]:
+    """The directions of links that do something to packets, or are asked to; not those whose node does not run."""
+    found = []
+    for link, leaving, arriving in directions(lab.topology):
+        try:
+            way = way_of(lab, leaving, arriving)
+        except LabError:
+            continue
+        declared = link.impairment(leaving)
+        asked = asked_of(lab, way, declared)
+        mechanisms = tuple(in_force(way))
+        if asked is not None or mechanisms:
+            by_file = asked is not None and asked is declared
+            found.append(LinkReport(way.sender, way.receiver, asked, by_file, mechanisms))
+    return found
+
+
+def _means(asked: Impairment | None) -> set[str]:
+    """What it takes without netem."""
+    if asked is None:
+        return set()
+    needed = {"relay": asked.delay or asked.duplicate, "nftables": asked.loss, "tbf": asked.rate}
+    return {name for name, wanted in needed.items() if wanted}
 
 
 def fault_report(record: Record) -> FaultReport:

@@ -13,6 +13,7 @@ from lab.cli import (
     claims,
     draw,
     fault,
+    impair,
     inside,
     life,
     machine,
@@ -63,6 +64,7 @@ app.command(rich_help_panel=_CHANGE)(announce.announce)
 app.command(rich_help_panel=_CHANGE)(announce.withdraw)
 app.command("exec", rich_help_panel=_CHANGE, context_settings={"ignore_unknown_options": True})(inside.exec_)
 app.command(rich_help_panel=_CHANGE)(inside.shell)
+app.command(rich_help_panel=_CHANGE)(impair.impair)
 app.add_typer(fault.app, name="fault", rich_help_panel=_CHANGE)
 app.command(rich_help_panel=_WATCH)(claims.claims)
 app.command(rich_help_panel=_WATCH)(modes.modes)

@@ -1,5 +1,6 @@
 """`lab status`, `lab routes`: what a lab is and knows, as tables."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ from lab.cli.output import print_json, print_table, span, verdict
 
 if TYPE_CHECKING:
     from lab.lab import Lab
-    from lab.status import LabReport, TunnelReport
+    from lab.status import LabReport, LinkReport, TunnelReport
 
 
 class FamilyName(StrEnum):
@@ -100,6 +101,26 @@ def _print(report: "LabReport") -> None:
             ["#number", "kind", "what", "since"],
             [(f.number, f.kind, f.what, f.since.astimezone().isoformat(" ", "seconds")) for f in report.faults],
         )
+    if report.links:
+        print_links(report.links)
+
+
+def print_links(links: "Sequence[LinkReport]") -> None:
+    """Print what links do to packets: what they are asked to, and what does it."""
+    print_table(
+        "Links that do something to packets",
+        ["from", "to", "asked", "by", "in force"],
+        [
+            (
+                link.sender,
+                link.receiver,
+                link.asked or "nothing",
+                "the topology" if link.declared else "lab impair" if link.asked else "",
+                verdict(link.truthful, "; ".join(f"{m.name}: {m.does}" for m in link.in_force) or "nothing"),
+            )
+            for link in links
+        ],
+    )
 
 
 def _state(tunnel: "TunnelReport") -> str:

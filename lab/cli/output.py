@@ -87,6 +87,8 @@ def plain(value: Any) -> Any:
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Enum):
         return value.value
+    if hasattr(value, "model_dump"):  # pydantic's, which is not imported for that
+        return value.model_dump(mode="json", by_alias=True)
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -191,9 +191,14 @@ class Nft:
 
     def packets(self, family: Family, name: str) -> int | None:
         """What the counters of a table's rules sum up to; None where there is no such table."""
+        counters = self.counters(family, name)
+        return None if counters is None else sum(counters)
+
+    def counters(self, family: Family, name: str) -> list[int] | None:
+        """The packets that each counter of a table has seen, in the order of its rules; None without such a table."""
         if name not in self.tables(family):
             return None
-        total = 0
+        found: list[int] = []
         for attributes in self._dump(_GET_RULE, _FAMILIES[family], _text(1, name)):
             if attributes.get(1, b"").rstrip(b"\0").decode() != name:
                 continue
@@ -201,8 +206,8 @@ class Nft:
                 expression = dict(_split(element))
                 if expression.get(1, b"").rstrip(b"\0") == b"counter":
                     (packets,) = struct.unpack("!Q", dict(_split(expression[2]))[2])
-                    total += packets
-        return total
+                    found.append(packets)
+        return found
 
     def _batch(self, messages: Sequence[tuple[int, int, bytes, int]]) -> None:
         first = self._sequence + 1

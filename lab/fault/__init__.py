@@ -1,7 +1,7 @@
 """Faults: what breaks in a running lab, as data, each with a way back that works from any process."""
 
-from lab.fault.base import Act, Fault, Moment, Scene
-from lab.fault.force import InForce, Record, apply, records, undo, undo_all
+from lab.fault.base import Act, Fault, Moment, Record, Scene
+from lab.fault.force import InForce, apply, records, undo, undo_all
 from lab.fault.kinds import KINDS, fault_of
 
 __all__ = [

@@ -3,8 +3,9 @@
 A fault names what it breaks and nothing else, so it can be written down, read by another process, and undone there.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
@@ -33,11 +34,31 @@ class Scene(Protocol):
     @property
     def nodes(self) -> Mapping[str, Instance]: ...
 
+    @property
+    def faults(self) -> Sequence["Record"]: ...
+
     def running(self, name: str) -> RunningNode: ...
 
     def router(self, name: str) -> Router: ...
 
     def tunnel(self, one: str, other: str | None = None) -> RunningTunnel: ...
+
+
+@dataclass(frozen=True)
+class Record:
+    """A lasting fault as it is written down."""
+
+    number: int
+    """Counted in the lab."""
+    fault: "Fault"
+    kept: Mapping[str, Any]
+    since: datetime
+    path: Path
+
+    @property
+    def kind(self) -> str:
+        """The fault's kind."""
+        return self.fault.kind
 
 
 def _nothing() -> None:

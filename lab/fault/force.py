@@ -8,34 +8,16 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from lab.errors import EnvironmentBroken, InputError
-from lab.fault.base import Act, Fault, Moment, Scene
+from lab.fault.base import Act, Fault, Moment, Record, Scene
 from lab.fault.kinds import fault_of, written
 
 _DIRECTORY = "faults"
-
-
-@dataclass(frozen=True)
-class Record:
-    """A lasting fault as it is written down."""
-
-    number: int
-    """Counted in the lab."""
-    fault: Fault
-    kept: Mapping[str, Any]
-    since: datetime
-    path: Path
-
-    @property
-    def kind(self) -> str:
-        """The fault's kind."""
-        return self.fault.kind
 
 
 class InForce:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from lab.errors import InputError
 from lab.fault.base import Fault, Kind
 from lab.fault.blackhole import Blackhole, LinkBlackhole
+from lab.fault.impaired import Impaired
 from lab.fault.link import LinkDown
 from lab.fault.nodes import BgpReset, BgpSoftReset, DaemonKilled, NodePaused
 from lab.fault.openvpn import HardRestart, Killed, SoftRestart, Terminated
@@ -22,6 +23,7 @@ _ALL: tuple[type[Kind], ...] = (
     Blackhole,
     LinkBlackhole,
     LinkDown,
+    Impaired,
     DaemonKilled,
     NodePaused,
     BgpReset,
@@ -63,7 +65,7 @@ def parameters_of(kind: type[Kind]) -> tuple[Parameter, ...]:
         Parameter(
             key=info.alias or name,
             needed=info.is_required(),
-            default=None if info.is_required() else info.default,
+            default=None if info.is_required() or info.default is None else str(info.default),
             choices=get_args(info.annotation) if get_origin(info.annotation) is Literal else (),
         )
         for name, info in kind.model_fields.items()
@@ -84,5 +86,7 @@ def _wrong(kind: type[Kind], error: ValidationError) -> str:
             return f"say {key}=…; it takes {known}"
         case "extra_forbidden":
             return f"there is no {key!r} here; {did_you_mean(key, known.split(', ')) or f'it takes {known}'}"
+        case "value_error":
+            return first["msg"].removeprefix("Value error, ")
         case _:
             return f"{key}={first['input']}: {first['msg'].lower()}"

@@ -59,7 +59,10 @@ def _link(link: Link) -> dict[str, Any]:
 
 
 def _endpoint(end: Endpoint) -> dict[str, Any]:
-    return {"node": end.node, "interface": end.interface, **_written(end, "node", "interface")}
+    data = {"node": end.node, "interface": end.interface, **_written(end, "node", "interface", "intent")}
+    if intent := _written(end.intent):
+        data["vars"] = intent
+    return data
 
 
 _LINE_ENDS = frozenset("\x85\u2028\u2029")

@@ -86,10 +86,9 @@ BRIEF_ENDS_REFUSED: Final = ("host", "macvlan", "mgmt-net")
 BRIEF_KEYS: Final = ("endpoints", "mtu", "ipv4", "ipv6", "vars")
 VETH_KEYS: Final = ("type", "endpoints", "mtu", "vars")
 DUMMY_KEYS: Final = ("type", "endpoint", "mtu", "vars")
-ENDPOINT_KEYS: Final = ("node", "interface", "mac", "ipv4", "ipv6")
+ENDPOINT_KEYS: Final = ("node", "interface", "mac", "ipv4", "ipv6", "vars")
 LINK_REFUSED: Final[Mapping[str, str]] = {
     "labels": "it keeps no labels of links",
     "ipv4": "in this form each endpoint has its own 'ipv4'",
     "ipv6": "in this form each endpoint has its own 'ipv6'",
 }
-ENDPOINT_REFUSED: Final[Mapping[str, str]] = {"vars": "an endpoint has no variables of the lab's"}

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Final
@@ -12,14 +13,13 @@ from lab.topology.keys import (
     BRIEF_KEYS,
     DUMMY_KEYS,
     ENDPOINT_KEYS,
-    ENDPOINT_REFUSED,
     LINK_REFUSED,
     LINK_TYPES,
     LINK_TYPES_REFUSED,
     VETH_KEYS,
 )
 from lab.topology.mistakes import Findings, did_you_mean, one_of, quote
-from lab.topology.model import DEFAULT_MTU, Endpoint, Family, Interface, Link, LinkIntent
+from lab.topology.model import DEFAULT_MTU, Endpoint, EndpointIntent, Family, Interface, Link, LinkIntent
 from lab.topology.names import objection_to_interface
 from lab.topology.shape import Wrong, is_absent, is_null, refused, take
 from lab.topology.source import Items, Key, Scalar, Table, Tree
@@ -45,6 +45,7 @@ class End:
     interface: str = ""
     mac: str | None = None
     addresses: dict[Family, tuple[Interface, Tree]] = field(default_factory=dict)
+    intent: EndpointIntent = field(default_factory=EndpointIntent)
     damaged: set[Family] = field(default_factory=set)
     """Families in which an address was refused: what needs one must not be blamed for that."""
 
@@ -78,6 +79,7 @@ class Wire:
                     mac=end.mac,
                     ipv4=end.addresses["ipv4"][0] if "ipv4" in end.addresses else None,  # type: ignore[arg-type]
                     ipv6=end.addresses["ipv6"][0] if "ipv6" in end.addresses else None,  # type: ignore[arg-type]
+                    intent=end.intent,
                 )
                 for end in self.ends
             ),
@@ -120,6 +122,8 @@ class _Reader:
         wire = Wire(kind or "veth", tree, ends, self._mtu(tree, ends, _default_mtu(intent)), intent)
         if wire.kind == "dummy" and wire.intent.peering:
             self.findings.add(tree.entries["vars"], "'peering' needs a link with two ends")
+        if wire.kind == "dummy" and (wire.intent.impair or any(end.intent.impair for end in ends)):
+            self.findings.add(tree, "'impair' needs a link with two ends")
         self._check_encapsulation(wire)
         return wire
 
@@ -194,7 +198,7 @@ class _Reader:
         if not isinstance(tree, Table):
             refused(tree, Mapping[str, str], self.findings)
             return None
-        self._check_keys(tree, ENDPOINT_KEYS, ENDPOINT_REFUSED)
+        self._check_keys(tree, ENDPOINT_KEYS, {})
         missing = [key for key in ("node", "interface") if is_absent(tree, key)]
         for key in missing:
             self.findings.add(tree, f"the key {key!r} is missing")
@@ -211,6 +215,9 @@ class _Reader:
         for family in FAMILIES:
             if not is_absent(tree, family):
                 self._address(end, family, tree.entries[family])
+        if not is_absent(tree, "vars"):
+            with suppress(Wrong):
+                end.intent = take(tree.entries["vars"], EndpointIntent, self.findings)
         return end
 
     def _check_interface(self, end: End, at: Tree) -> None:

@@ -8,9 +8,9 @@ a link).
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Prefix = IPv4Network | IPv6Network
 Interface = IPv4Interface | IPv6Interface
@@ -193,13 +193,55 @@ class Encapsulation(Frozen):
     """The two nodes' addresses on other links, between which it runs; in the order of the endpoints."""
 
 
+class Impairment(Frozen):
+    """What a link does to the packets that leave one of its ends; a link without one only hands them over."""
+
+    delay: float = Field(default=0, ge=0, le=60_000)
+    """Milliseconds until a packet arrives."""
+    jitter: float = Field(default=0, ge=0, le=60_000)
+    """Milliseconds by which the delay varies at most, up and down; packets may overtake each other."""
+    loss: float = Field(default=0, ge=0, le=100)
+    """Percent of the packets that do not arrive, each by a draw of its own."""
+    rate: int | None = Field(default=None, ge=8, le=100_000_000)
+    """Kilobits per second at most; what is too much waits a tenth of a second at most, and is dropped."""
+    duplicate: float = Field(default=0, ge=0, le=100)
+    """Percent of the packets that arrive twice."""
+
+    @model_validator(mode="after")
+    def _jitter_is_part_of_the_delay(self) -> Self:
+        if self.jitter > self.delay:
+            raise ValueError(f"a jitter of {self.jitter:g} ms is more than the delay of {self.delay:g} ms")
+        return self
+
+    def __str__(self) -> str:
+        told = []
+        if self.delay:
+            told.append(f"delay {self.delay:g} ms" + (f" ± {self.jitter:g} ms" if self.jitter else ""))
+        if self.loss:
+            told.append(f"loss {self.loss:g} %")
+        if self.rate is not None:
+            told.append(f"rate {self.rate} kbit/s")
+        if self.duplicate:
+            told.append(f"duplicate {self.duplicate:g} %")
+        return ", ".join(told) or "nothing"
+
+
 class LinkIntent(Frozen):
     """What the lab reads from a link's `vars`."""
 
     peering: bool = False
     """Routers at both ends peer over the link's own addresses, as over a tunnel's."""
+    impair: Impairment | None = None
+    """In both directions, unless an end says otherwise of what leaves it."""
     encapsulation: Encapsulation | None = None
     """The link is no wire but a kernel tunnel. containerlab, which does not know of it, lays a wire."""
+
+
+class EndpointIntent(Frozen):
+    """What the lab reads from the `vars` of a link's end, in the extended form."""
+
+    impair: Impairment | None = None
+    """Of what leaves this end, in the place of what the link says."""
 
 
 class Endpoint(Frozen):
@@ -210,6 +252,7 @@ class Endpoint(Frozen):
     mac: str | None = None
     ipv4: IPv4Interface | None = None
     ipv6: IPv6Interface | None = None
+    intent: EndpointIntent = EndpointIntent()
 
     @property
     def addresses(self) -> tuple[Interface, ...]:
@@ -229,6 +272,10 @@ class Link(Frozen):
     mtu: int | None = None
     """None stands for the kernel's default; a link that was read from a file always has a number."""
     intent: LinkIntent = LinkIntent()
+
+    def impairment(self, leaving: Endpoint) -> Impairment | None:
+        """What is declared of the packets that leave one of its ends."""
+        return leaving.intent.impair or self.intent.impair
 
 
 # --- the whole ---------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 from lab.engine import NodeState
 from tests.unit.cli.paper import Program
 
-STATUS = {"lab", "topology", "directory", "up", "nodes", "tunnels", "sessions", "faults"}
+STATUS = {"lab", "topology", "directory", "up", "nodes", "tunnels", "sessions", "faults", "links"}
 NODE = {"name", "kind", "state", "image", "role", "daemon", "asn"}
 TUNNEL = {
     *("name", "mode", "transport", "server", "client", "up", "reason", "real_address", "cipher", "mtu"),
@@ -231,3 +231,21 @@ def test_kinds_of_faults(lab: Program) -> None:
         "end": ["client", "server"],
     }
     assert "blackhole" in lab("fault", "kinds").stdout
+
+
+def test_impair_wants_units_and_one_thing_at_a_time(lab: Program) -> None:
+    lab.lay_out("dead")
+    for argv, message in (
+        (("hq:eth1", "--delay", "30"), "--delay 30: write a number with its unit, one of us, ms, s"),
+        (("hq:eth1", "--loss", "1ms"), "--loss 1ms: write a number with its unit, one of %"),
+        (("hq:eth1", "--rate", "10 mb"), "one of kbit, mbit, gbit"),
+        (("--delay", "30ms"), "say a LINK with what it shall do"),
+        (("hq:eth1", "--delay", "30ms", "--clear"), "say a LINK with what it shall do"),
+        (("hq:eth1",), "say what hq:eth1 shall do to packets"),
+        (("hq:eth7", "--delay", "30ms"), "there is no end of a link 'hq:eth7'; there are hq:eth1"),
+        (("hq:eth1", "--delay", "1ms", "--jitter", "2ms"), "a jitter of 2 ms is more than the delay of 1 ms"),
+    ):
+        result = lab("impair", *argv)
+        assert result.exit_code == 2, result.output
+        assert message in result.stderr
+    assert json.loads(lab("impair", "--list", "--json").stdout) == []

@@ -26,6 +26,12 @@ def test_what_is_written_down_is_read_as_the_same(kind: str) -> None:
         ("zzz", {}, "there is no fault 'zzz'; there are openvpn-killed, openvpn-terminated"),
         ("blackhole", {"layr": "inner"}, "blackhole: there is no 'layr' here; did you mean 'layer'?"),
         ("blackhole", {"layer": "x"}, "blackhole: layer=x: input should be 'outer' or 'inner'"),
+        (
+            "impair",
+            {"link": "hq:eth1", "delay": "1", "jitter": "2"},
+            "impair: a jitter of 2 ms is more than the delay of 1 ms",
+        ),
+        ("impair", {"link": "hq:eth1", "loss": "101"}, "impair: loss=101: input should be less than or equal to 100"),
         ("link-down", {}, "link-down: say link=…; it takes link"),
     ],
 )

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from lab.topology import Topology, Vocabulary, dump, parse, read
+from lab.topology import Impairment, Topology, Vocabulary, dump, parse, read
 
 ROOT = Path(__file__).parents[3]
 TOPOLOGIES = sorted((ROOT / "topologies").glob("*.clab.yml"))
@@ -125,7 +125,7 @@ topology:
   links:
     - {type: veth, endpoints: [
         {node: n1, interface: eth1, mac: "02:00:00:00:00:01", ipv4: 192.0.2.1/24, ipv6: "2001:db8::1/64"},
-        {node: br, interface: p1}], mtu: 1400}
+        {node: br, interface: p1, vars: {impair: {loss: 0.1}}}], mtu: 1400, vars: {impair: {delay: 30, jitter: 1.5}}}
     - {endpoints: ["n2:eth1", "br:p2"], ipv4: [192.0.2.2/24], ipv6: ["2001:db8::2/64"]}
     - {endpoints: ["n1:eth2", "n2:eth2"], vars: {peering: true}, ipv6: ["fe80::1/64", "fe80::2/64"]}
     - {endpoints: ["n1:vx0", "n2:vx0"], vars: {encapsulation: {kind: vxlan, outer: ["2001:db8::1", "2001:db8::2"]}}}
@@ -142,6 +142,8 @@ def test_every_key_survives_the_round_trip(load: Callable[..., Topology], schema
     assert node.tmpfs == ("/run:size=1M", "/tmp")
     assert (node.cmd, node.user, node.cpu) == ("null", "0", 0.5)
     assert [link.mtu for link in topology.links] == [1400, 9500, 9500, 1430, 9500]
+    (first, other), link = topology.links[0].endpoints, topology.links[0]
+    assert (link.impairment(first), link.impairment(other)) == (Impairment(delay=30, jitter=1.5), Impairment(loss=0.1))
     text = dump(topology)
     again = load(text)
     assert again == topology

@@ -157,6 +157,10 @@ LINK = [
     ("mtu: 1279, ipv6: ['2001:db8::1/64']", "IPv6 needs an MTU of 1280 octets or more, this link has 1279"),
     ("vars: {peerin: true}", "unknown key 'peerin'; did you mean 'peering'?"),
     ("vars: {peering: maybe}", "'maybe' is not true or false"),
+    ("vars: {impair: {delay: 30ms}}", "'30ms' is not a number from 0 to 60000"),
+    ("vars: {impair: {delay: 5, jitter: 6}}", "a jitter of 6 ms is more than the delay of 5 ms"),
+    ("vars: {impair: {loss: 100.5}}", "'100.5' is not a number from 0 to 100"),
+    ("vars: {impair: {rate: 1.5}}", "'1.5' is not a whole number from 8 to 100000000"),
     ("vars: {encapsulation: {kind: vxlon, outer: []}}", "'vxlon' is not 'vxlan'"),
     ("vars: {encapsulation: {kind: vxlan, outer: [192.0.2.9]}}", "'outer' of an encapsulation are two addresses"),
     (
@@ -215,9 +219,13 @@ def test_second_link(refuse: Refuse, two: Two, endpoints: str, what: str) -> Non
 
 EXTENDED = [
     ("{type: veth, endpoints: [{node: a, interface: e2}, {node: b}]}", "the key 'interface' is missing"),
-    ("{type: veth, endpoints: [{node: a, interface: e2, vars: {}}, {node: b, interface: e2}]}", "'vars' here"),
+    (
+        "{type: veth, endpoints: [{node: a, interface: e2, vars: {impar: {}}}, {node: b, interface: e2}]}",
+        "mean 'impair'?",
+    ),
     ("{type: veth, endpoints: [{node: a, interface: e2, mac: x}, {node: b, interface: e2}]}", "'x' is no MAC"),
     ("{type: dummy, endpoint: {node: a, interface: d, mac: '01:00:00:00:00:01'}}", "is a group address"),
+    ("{type: dummy, endpoint: {node: a, interface: d}, vars: {impair: {delay: 1}}}", "'impair' needs a link with two"),
     ("{type: dummy, endpoint: {node: a, interface: d}, vars: {peering: yes}}", "'peering' needs a link with two"),
     (
         "{type: dummy, endpoint: {node: a, interface: d}, vars: {encapsulation: {kind: vxlan, outer: []}}}",

@@ -1,0 +1,77 @@
+"""`lab impair`: delay, jitter, loss, rate and duplicates on a link of a running lab."""
+
+import re
+from typing import Annotated
+
+import typer
+
+from lab.cli.choose import AsJson, LabName, attached
+from lab.cli.observe import print_links
+from lab.cli.output import print_json
+from lab.errors import InputError
+
+_UNITS = {
+    "delay": {"us": 0.001, "ms": 1.0, "s": 1000.0},
+    "jitter": {"us": 0.001, "ms": 1.0, "s": 1000.0},
+    "loss": {"%": 1.0},
+    "duplicate": {"%": 1.0},
+    "rate": {"kbit": 1.0, "mbit": 1000.0, "gbit": 1_000_000.0},
+}
+
+
+def impair(
+    link: Annotated[
+        str | None, typer.Argument(metavar="[LINK]", help="One of its ends, NODE:INTERFACE, as in hq:eth1.")
+    ] = None,
+    delay: Annotated[str | None, typer.Option(help="Until a packet arrives, e.g. 30ms.")] = None,
+    jitter: Annotated[str | None, typer.Option(help="By which the delay varies up and down, e.g. 5ms.")] = None,
+    loss: Annotated[str | None, typer.Option(help="Share that does not arrive, e.g. 1%.")] = None,
+    rate: Annotated[str | None, typer.Option(help="At most so much, e.g. 10mbit.")] = None,
+    duplicate: Annotated[str | None, typer.Option(help="Share that arrives twice, e.g. 0.5%.")] = None,
+    leaving: Annotated[bool, typer.Option("--leaving", help="Only what leaves the named end.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Give the link, or all, back what is declared.")] = False,
+    show: Annotated[bool, typer.Option("--list", help="Show what links do to packets.")] = False,
+    lab_name: LabName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have a link delay, lose, double or slow down packets; shows what is asked and what is in force.
+
+    It holds until `lab impair LINK --clear`, or `lab fault undo`. What was set on this link before is taken back.
+    """
+    from lab.fault import undo
+    from lab.fault.impaired import Impaired
+    from lab.status import link_reports
+
+    given = {"delay": delay, "jitter": jitter, "loss": loss, "rate": rate, "duplicate": duplicate}
+    wanted = {key: _number(key, text) for key, text in given.items() if text is not None}
+    if bool(wanted) + clear + show > 1 or (wanted and link is None):
+        raise InputError("say a LINK with what it shall do, or --clear, or --list")
+    if link is not None and not (wanted or clear or show):
+        raise InputError(f"say what {link} shall do to packets, e.g. --delay 30ms; or --clear")
+    with attached(lab_name) as lab:
+        if wanted or clear:
+            only = "leaving" if leaving else "both"
+            # Said before anything is taken back: a link that is not there has nothing.
+            if link is not None:
+                Impaired(link=link).end(lab)
+            for record in lab.faults[::-1]:
+                if isinstance(record.fault, Impaired) and link in (None, record.fault.link):
+                    undo(lab, record)
+            if wanted:
+                lab.fault("impair", link=link, only=only, **wanted)
+        links = link_reports(lab)
+    if as_json:
+        print_json(links)
+    else:
+        print_links(links)
+
+
+def _number(key: str, text: str) -> float:
+    """A number with a unit, in the lab's own: milliseconds, percent, kbit/s."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-zµ%]*)", text.strip().lower())
+    units = _UNITS[key]
+    unit = match[2] if match else ""
+    if match is None or unit not in units:
+        raise InputError(f"--{key} {text}: write a number with its unit, one of {', '.join(units)}")
+    number = float(match[1]) * units[unit]
+    return round(number) if key == "rate" else number

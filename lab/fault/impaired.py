@@ -1,0 +1,120 @@
+"""Link conditions at run time, in the place of those that the topology declares."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from lab.errors import InputError
+from lab.fault.base import Act, OnLink, Scene
+from lab.impair import OneWay, impose, lift
+from lab.topology import Endpoint, Impairment, Link, Topology
+
+_HOME = "relays"
+"""Where relays tell what they have done, in the lab's directory."""
+
+
+class Impaired(OnLink):
+    """A link does something to its packets; what was declared, or set before, comes back when it is undone."""
+
+    kind = "impair"
+    summary = "a link delays, loses, doubles or slows down packets: in both directions, or what leaves the named end"
+
+    only: Literal["both", "leaving"] = "both"
+    delay: float = Field(default=0, ge=0, le=60_000)
+    jitter: float = Field(default=0, ge=0, le=60_000)
+    loss: float = Field(default=0, ge=0, le=100)
+    rate: int | None = Field(default=None, ge=8, le=100_000_000)
+    duplicate: float = Field(default=0, ge=0, le=100)
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        self.wanted()
+        return self
+
+    def __str__(self) -> str:
+        which = "both ways" if self.only == "both" else "leaving"
+        return f"{self.link}, {which}: {self.wanted()}"
+
+    def wanted(self) -> Impairment:
+        """What the link does."""
+        return Impairment(
+            delay=self.delay, jitter=self.jitter, loss=self.loss, rate=self.rate, duplicate=self.duplicate
+        )
+
+    def concerns(self, way: OneWay) -> bool:
+        """Whether this is about the packets that go this way."""
+        return self.link == way.sender or (self.only == "both" and self.link == way.receiver)
+
+    def prepare(self, scene: Scene) -> Act:
+        """Both ends have to be there."""
+        ways = [way for way, _ in self._ways(scene)]
+        return Act(lambda: _impose(ways, self.wanted()))
+
+    def recovery(self, scene: Scene, kept: Mapping[str, Any]) -> Act:
+        """The way it was without this."""
+        before = [(way, asked_of(scene, way, declared, without=self)) for way, declared in self._ways(scene)]
+
+        def do() -> None:
+            for way, wanted in before:
+                if wanted is None:
+                    lift(way)
+                else:
+                    impose(way, wanted)
+
+        return Act(do)
+
+    def _ways(self, scene: Scene) -> list[tuple[OneWay, Impairment | None]]:
+        self.end(scene)
+        ways = [(way, declared) for way, declared in ways_of(scene) if self.concerns(way)]
+        if not ways:
+            raise InputError(f"{self.link} is no end of a link between two nodes: nothing leaves it")
+        return ways
+
+
+def ways_of(scene: Scene) -> Iterator[tuple[OneWay, Impairment | None]]:
+    """Both directions of every link, each with what is declared of it."""
+    for link, leaving, arriving in directions(scene.topology):
+        yield way_of(scene, leaving, arriving), link.impairment(leaving)
+
+
+def way_of(scene: Scene, leaving: Endpoint, arriving: Endpoint) -> OneWay:
+    """One direction of a link; both its nodes have to run."""
+    return OneWay(
+        sender=f"{leaving.node}:{leaving.interface}",
+        receiver=f"{arriving.node}:{arriving.interface}",
+        sender_namespace=scene.running(leaving.node).namespace,
+        receiver_namespace=scene.running(arriving.node).namespace,
+        home=scene.directory / _HOME,
+    )
+
+
+def directions(topology: Topology) -> Iterator[tuple[Link, Endpoint, Endpoint]]:
+    """Both directions of every link: its end that packets leave, and the one that they come to."""
+    for link in topology.links:
+        if len(link.endpoints) == 2:
+            one, other = link.endpoints
+            yield link, one, other
+            yield link, other, one
+
+
+def asked_of(
+    scene: Scene, way: OneWay, declared: Impairment | None, *, without: Impaired | None = None
+) -> Impairment | None:
+    """What a link is asked to do to packets that go this way: what was set last, or else what is declared."""
+    for record in scene.faults[::-1]:
+        if isinstance(record.fault, Impaired) and record.fault != without and record.fault.concerns(way):
+            return record.fault.wanted()
+    return declared
+
+
+def declared_imposed(scene: Scene) -> None:
+    """Have all links do what the topology declares."""
+    for way, declared in ways_of(scene):
+        if declared is not None:
+            impose(way, declared)
+
+
+def _impose(ways: list[OneWay], wanted: Impairment) -> None:
+    for way in ways:
+        impose(way, wanted)

@@ -1,0 +1,271 @@
+"""What a link does to packets in one direction: set by what the kernel has, and read back from it.
+
+`netem` does all of it where the kernel has it (tc-netem(8)). Elsewhere each condition has its own means: a relay in
+user space for delay, jitter and duplicates, tbf for the rate (tc-tbf(8)), nftables for loss. Loss is drawn where
+packets arrive: the sender of one that is dropped on its way out would be told, and would send it again at once.
+"""
+
+import errno
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from lab.engine import Namespace
+from lab.engine.nft import Chain, Nft, Table, at_random, counted, dropped, rule
+from lab.errors import EnvironmentBroken, InputError, NotSupported
+from lab.impair.relay import LIMIT, table_name, tap_name
+from lab.topology import Impairment
+
+T = TypeVar("T")
+
+_HANDLE = "1ab:"
+"""Of the queues that are the lab's."""
+_HANDLE_NUMBER = 0x1AB0000
+_CHILD_OF_NETEM = "1ab:1"
+_BURST = 16_000
+"""Bytes that tbf lets pass at once, and more where the rate is high: it is asked a thousand times a second."""
+_LATENCY = "100ms"
+_READY_WITHIN = 30
+_GONE_WITHIN = 5.0
+
+
+@dataclass(frozen=True)
+class OneWay:
+    """The packets that leave one end of a link."""
+
+    sender: str
+    """`NODE:INTERFACE`."""
+    receiver: str
+    sender_namespace: Namespace
+    receiver_namespace: Namespace
+    home: Path
+    """A directory of the lab, for what relays tell."""
+
+    @property
+    def leaves(self) -> str:
+        """The interface that they leave."""
+        return self.sender.partition(":")[2]
+
+    @property
+    def arrives(self) -> str:
+        """The interface that they come to."""
+        return self.receiver.partition(":")[2]
+
+    @property
+    def told(self) -> Path:
+        """Where a relay tells what it has done."""
+        return self.home / f"{self.sender.replace(':', '.')}.json"
+
+    @property
+    def loss_table(self) -> str:
+        """nftables' table at the receiver."""
+        return f"lab-loss-{self.arrives}"
+
+
+@dataclass(frozen=True)
+class Mechanism:
+    """What does something to packets, as the kernel has it now."""
+
+    name: str
+    """`netem`, `tbf`, `nftables` or `relay`."""
+    does: str
+    """What it is set to, and what it has done, in words."""
+    figures: Mapping[str, float | int | None]
+    """The same as numbers: milliseconds, percent, kbit/s, packets."""
+
+
+def impose(way: OneWay, wanted: Impairment) -> None:
+    """Have a link do this to packets, and nothing else; raises `NotSupported` where this kernel has no means for it."""
+    lift(way)
+    try:
+        if not way.sender_namespace.run(partial(_netem, way.leaves, wanted)):
+            _without_netem(way, wanted)
+    except BaseException:
+        lift(way)
+        raise
+
+
+def lift(way: OneWay) -> None:
+    """Have a link do nothing to packets."""
+    way.sender_namespace.run(partial(_unqueue, way.leaves))
+    way.receiver_namespace.run(partial(_nft, lambda nft: nft.delete("netdev", way.loss_table)))
+    until = time.monotonic() + _GONE_WITHIN
+    # The relay ends when its device is gone, and its table with it.
+    while way.sender_namespace.run(partial(_nft, lambda nft: table_name(way.leaves) in nft.tables("netdev"))):
+        if time.monotonic() > until:
+            raise EnvironmentBroken(f"{way.sender}: the relay does not end: take the lab down and up again")
+        time.sleep(0.005)
+    way.told.unlink(missing_ok=True)
+
+
+def in_force(way: OneWay) -> list[Mechanism]:
+    """What is done to packets now, as the kernel and the relay tell."""
+    found = way.sender_namespace.run(partial(_queues, way.leaves))
+    drawn = way.receiver_namespace.run(partial(_nft, lambda nft: nft.counters("netdev", way.loss_table)))
+    if drawn is not None:
+        came, lost = drawn
+        told = f"{lost} of {came} frames dropped at {way.receiver}"
+        found.append(Mechanism("nftables", told, {"frames": came, "lost": lost}))
+    relayed = way.sender_namespace.run(partial(_nft, lambda nft: nft.packets("netdev", table_name(way.leaves))))
+    if relayed is not None:
+        found.append(_relay_tells(way, relayed))
+    return found
+
+
+# --- the kernel's queues -----------------------------------------------------------------------------------
+
+
+def netem_options(wanted: Impairment) -> dict[str, Any]:
+    """An impairment as pyroute2 wants it for netem: microseconds and percent."""
+    options: dict[str, Any] = {"limit": LIMIT}
+    if wanted.delay:
+        options["delay"] = round(wanted.delay * 1000)
+    if wanted.jitter:
+        options["jitter"] = round(wanted.jitter * 1000)
+    if wanted.loss:
+        options["loss"] = wanted.loss
+    if wanted.duplicate:
+        options["duplicate"] = wanted.duplicate
+    return options
+
+
+def tbf_options(rate: int) -> dict[str, Any]:
+    """A rate in kbit/s as pyroute2 wants it for tbf."""
+    return {"rate": f"{rate}kbit", "burst": max(_BURST, rate // 8), "latency": _LATENCY}
+
+
+def _netem(interface: str, wanted: Impairment) -> bool:
+    with IPRoute() as ip:
+        index = _index(ip, interface)
+        try:
+            ip.tc("add", "netem", index, handle=_HANDLE, **netem_options(wanted))
+        except NetlinkError as error:
+            if error.code in (errno.ENOENT, errno.EOPNOTSUPP):
+                return False
+            raise EnvironmentBroken(f"{interface}: netem was refused: {error}") from error
+        if wanted.rate is not None:
+            ip.tc("add", "tbf", index, handle="1ac:", parent=_CHILD_OF_NETEM, **tbf_options(wanted.rate))
+    return True
+
+
+def _tbf(interface: str, rate: int) -> None:
+    with IPRoute() as ip:
+        try:
+            ip.tc("add", "tbf", _index(ip, interface), handle=_HANDLE, **tbf_options(rate))
+        except NetlinkError as error:
+            if error.code in (errno.ENOENT, errno.EOPNOTSUPP):
+                raise NotSupported("tbf", "without it and without netem nothing can limit a rate") from error
+            raise EnvironmentBroken(f"{interface}: tbf was refused: {error}") from error
+
+
+def _unqueue(interface: str) -> None:
+    with IPRoute() as ip:
+        index = _index(ip, interface)
+        for queue in ip.get_qdiscs(index):
+            if queue["handle"] == _HANDLE_NUMBER:
+                ip.tc("del", index=index, handle=_HANDLE, root=True)
+        for relay in ip.link_lookup(ifname=tap_name(index)):
+            ip.link("del", index=relay)
+
+
+def _queues(interface: str) -> list[Mechanism]:
+    with IPRoute() as ip:
+        found = []
+        for queue in ip.get_qdiscs(_index(ip, interface)):
+            if queue["handle"] >> 16 not in (0x1AB, 0x1AC):
+                continue
+            kind, options = queue.get_attr("TCA_KIND"), queue.get_attr("TCA_OPTIONS")
+            if kind == "netem":
+                found.append(netem_tells(options))
+            elif kind == "tbf":
+                rate = options.get_attr("TCA_TBF_PARMS")["rate"] * 8 // 1000
+                found.append(Mechanism("tbf", f"rate {rate} kbit/s", {"rate": rate}))
+    return found
+
+
+def netem_tells(options: Any) -> Mechanism:
+    """What netem's options in the kernel say."""
+    ticks = _ticks_per_microsecond()
+    whole = 2**32 - 1
+    figures = {
+        "delay": options["delay"] / ticks / 1000,
+        "jitter": options["jitter"] / ticks / 1000,
+        "loss": round(100 * options["loss"] / whole, 4),
+        "duplicate": round(100 * options["duplicate"] / whole, 4),
+    }
+    return Mechanism("netem", str(Impairment(**figures)), figures)
+
+
+def _ticks_per_microsecond() -> float:
+    """tc counts in ticks of its own (tc's `tc_core.c`)."""
+    ticks, microseconds, factor, _ = (int(word, 16) for word in Path("/proc/net/psched").read_text().split())
+    return ticks / microseconds * (factor / 1_000_000)
+
+
+def _index(ip: Any, interface: str) -> int:
+    found = ip.link_lookup(ifname=interface)
+    if not found:
+        raise InputError(f"there is no interface {interface!r} here")
+    index: int = found[0]
+    return index
+
+
+# --- without netem -----------------------------------------------------------------------------------------
+
+
+def _without_netem(way: OneWay, wanted: Impairment) -> None:
+    if wanted.rate is not None:
+        way.sender_namespace.run(partial(_tbf, way.leaves, wanted.rate))
+    if wanted.loss:
+        drawn = rule(counted(), at_random(wanted.loss / 100), counted(), dropped())
+        table = Table("netdev", way.loss_table, [Chain("ingress", [drawn], way.arrives, priority=0)])
+        way.receiver_namespace.run(partial(_nft, lambda nft: nft.add(table)))
+    if wanted.delay or wanted.duplicate:
+        _start_relay(way, wanted)
+
+
+def _start_relay(way: OneWay, wanted: Impairment) -> None:
+    way.home.mkdir(exist_ok=True)
+    started = subprocess.run(
+        [
+            *(sys.executable, "-m", "lab.impair.relay", str(way.sender_namespace.pid), way.leaves, str(way.told)),
+            wanted.model_dump_json(),
+        ],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_READY_WITHIN,
+        start_new_session=True,
+        check=False,
+    )
+    if started.returncode:
+        why = (started.stderr.strip().splitlines() or ["no reason given"])[-1]
+        if started.returncode == 2:
+            raise NotSupported("delay", f"this kernel has no netem, and no relay can take its place: {why}")
+        raise EnvironmentBroken(f"{way.sender}: the relay did not start: {why}")
+
+
+def _relay_tells(way: OneWay, handed: int) -> Mechanism:
+    try:
+        told: dict[str, Any] = json.loads(way.told.read_text())
+    except (OSError, ValueError):  # it has not told yet
+        told = {}
+    mean = told.get("mean-delay")
+    figures = {"frames": handed, "delay": mean, "longest": told.get("longest-delay"), "dropped": told.get("dropped")}
+    held = f" held back {mean:.1f} ms on average" if mean is not None else " taken in"
+    words = f"{handed} frame{'' if handed == 1 else 's'}{held}, {told.get('dropped', 0)} dropped"
+    return Mechanism("relay", words, figures)
+
+
+def _nft(work: Callable[[Nft], T]) -> T:
+    with Nft() as nft:
+        return work(nft)

@@ -1,0 +1,184 @@
+"""The relay: a process that holds back the packets which leave an interface, and sends them a while later.
+
+For kernels without netem. In the node's namespace nftables hands every frame that is about to leave the interface to a
+TAP device instead. The relay reads it there, keeps it for its time, and sends it out of the interface with a mark that
+lets it pass. Frames are complete by then: the TAP device has the kernel fill in checksums and cut what TCP left large.
+
+It lives as long as its node, its TAP device and its interface; take the device away and it ends. The rule belongs to
+its socket and goes with it, so a relay that is killed leaves a link that does nothing to packets, and no dead one.
+
+`python -m lab.impair.relay PID INTERFACE FILE IMPAIRMENT` goes into the background as soon as it relays; `FILE` gets
+what it has done, once a second.
+"""
+
+import fcntl
+import gc
+import heapq
+import json
+import os
+import random
+import select
+import socket
+import struct
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from lab.engine.namespace import Namespace
+from lab.engine.nft import Chain, Nft, Table, counted, forwarded, mark_is_not, rule
+from lab.errors import LabError, NotSupported
+from lab.topology import Impairment
+
+MARK: Final = 0x6C6162
+"""Of frames that have waited already (SO_MARK)."""
+LIMIT: Final = 20_000
+"""Frames that wait at most; what comes then is dropped."""
+_TUNSETIFF: Final = 0x400454CA
+_IFF_TAP_NO_PI: Final = 0x0002 | 0x1000
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _SIOCSIFMTU, _SIOCGIFMTU = 0x8913, 0x8914, 0x8922, 0x8921
+_IFF_UP, _IFF_NOARP = 0x1, 0x80
+_SO_MARK: Final = 36
+_LARGEST: Final = 1 << 16
+_BATCH: Final = 64
+"""Frames that are read at once before what is due is sent."""
+_TOLD_EVERY: Final = 1.0
+
+
+def tap_name(index: int) -> str:
+    """The relay's device for the interface of this index."""
+    return f"lab-relay{index}"
+
+
+def table_name(interface: str) -> str:
+    """The relay's table for an interface."""
+    return f"lab-relay-{interface}"
+
+
+class Relay:
+    """Frames on their way from a TAP device to an interface."""
+
+    def __init__(self, interface: str, wanted: Impairment) -> None:
+        """In the namespace of the calling thread; raises `NotSupported` where the kernel cannot hand frames over."""
+        self._delay = wanted.delay / 1000
+        self._jitter = wanted.jitter / 1000
+        self._duplicate = wanted.duplicate / 100
+        self._waiting: list[tuple[float, int, float, bytes]] = []
+        self._count = 0
+        self.forwarded = 0
+        self.dropped = 0
+        self.delayed = 0.0
+        """Seconds that all forwarded frames have waited together."""
+        self.longest = 0.0
+        index = socket.if_nametoindex(interface)
+        try:
+            self.tap = _tap(tap_name(index), interface)
+        except OSError as error:
+            raise NotSupported("a relay", f"no TAP device can be made ({error.strerror})") from error
+        self._out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+        self._out.setsockopt(socket.SOL_SOCKET, _SO_MARK, MARK)
+        self._out.bind((interface, 0))
+        self._nft = Nft()
+        handed = rule(mark_is_not(MARK), counted(), forwarded(socket.if_nametoindex(tap_name(index))))
+        table = Table("netdev", table_name(interface), [Chain("egress", [handed], interface, priority=0)])
+        self._nft.add(table, owned=True)
+
+    def run(self, until: int, tell: Path) -> None:
+        """Relay until the process of this pidfd ends, or a device is gone."""
+        told = time.monotonic()
+        while True:
+            now = time.monotonic()
+            left = self._waiting[0][0] - now if self._waiting else _TOLD_EVERY
+            ready, _, _ = select.select([self.tap, until], [], [], max(0.0, min(left, _TOLD_EVERY)))
+            if until in ready:
+                return
+            if self.tap in ready and not self._take():
+                return
+            self._send()
+            if time.monotonic() - told >= _TOLD_EVERY:
+                told = time.monotonic()
+                self._tell(tell)
+
+    def _take(self) -> bool:
+        for _ in range(_BATCH):
+            try:
+                frame = os.read(self.tap, _LARGEST)
+            except BlockingIOError:
+                return True
+            except OSError:  # the device was taken away
+                return False
+            now = time.monotonic()
+            copies = 2 if self._duplicate and random.random() < self._duplicate else 1  # noqa: S311 - no secret
+            for _ in range(copies):
+                if len(self._waiting) >= LIMIT:
+                    self.dropped += 1
+                    continue
+                self._count += 1
+                wait = self._delay + (random.uniform(-self._jitter, self._jitter) if self._jitter else 0.0)  # noqa: S311
+                heapq.heappush(self._waiting, (now + wait, self._count, now, frame))
+        return True
+
+    def _send(self) -> None:
+        while self._waiting and self._waiting[0][0] <= (now := time.monotonic()):
+            _, _, came, frame = heapq.heappop(self._waiting)
+            try:
+                self._out.send(frame)
+            except OSError:  # the interface is down, or its queue full: as on any wire
+                self.dropped += 1
+                continue
+            self.forwarded += 1
+            self.delayed += now - came
+            self.longest = max(self.longest, now - came)
+
+    def _tell(self, file: Path) -> None:
+        mean = 1000 * self.delayed / self.forwarded if self.forwarded else None
+        told = {
+            "forwarded": self.forwarded,
+            "dropped": self.dropped,
+            "mean-delay": mean,
+            "longest-delay": 1000 * self.longest if self.forwarded else None,
+        }
+        with suppress(OSError):  # the lab's directory may go before its nodes
+            draft = file.with_suffix(".new")
+            draft.write_text(json.dumps(told))
+            draft.replace(file)
+
+
+def _tap(name: str, interface: str) -> int:
+    """A TAP device that is up, and has no address and no word of its own."""
+    tap = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    fcntl.ioctl(tap, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TAP_NO_PI))
+    with suppress(OSError):  # a kernel without IPv6 says nothing there either
+        Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
+        answer = fcntl.ioctl(control, _SIOCGIFMTU, struct.pack("16si12x", interface.encode(), 0))
+        (mtu,) = struct.unpack_from("i", answer, 16)
+        fcntl.ioctl(control, _SIOCSIFMTU, struct.pack("16si12x", name.encode(), mtu))
+        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh14x", name.encode(), _IFF_UP | _IFF_NOARP))
+    return tap
+
+
+def main(pid: int, interface: str, file: Path, wanted: Impairment) -> int:
+    """Relay in the background; returns once it does, or with the reason on stderr why it cannot."""
+    try:
+        lives = os.pidfd_open(pid)
+        Namespace(pid).enter()
+        relay = Relay(interface, wanted)
+    except (LabError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2 if isinstance(error, NotSupported) else 1
+    if os.fork():
+        os._exit(0)  # what was opened goes on in the child
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in range(3):
+        os.dup2(nothing, stream)
+    os.chdir("/")
+    gc.disable()
+    relay.run(lives, file)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), Impairment.model_validate_json(sys.argv[4])))
