@@ -147,7 +147,7 @@ class LabReport:
     sessions: tuple[SessionReport, ...]
     faults: tuple[FaultReport, ...]
     """What is broken on purpose, oldest first."""
-    links: tuple[LinkReport, ...]
+    links: tuple[LinkReport, ...] = ()
     """The directions of links that do something to packets, or are asked to."""
 
 
