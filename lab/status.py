@@ -185,13 +185,12 @@ def link_reports(lab: Lab) -> list[LinkReport]:
     """The directions of links that do something to packets, or are asked to; not those whose node does not run."""
     found = []
     for link, leaving, arriving in directions(lab.topology):
+        declared = link.impairment(leaving)
         try:
             way = way_of(lab, leaving, arriving)
+            asked, mechanisms = asked_of(lab, way, declared), tuple(in_force(way))
         except LabError:
             continue
-        declared = link.impairment(leaving)
-        asked = asked_of(lab, way, declared)
-        mechanisms = tuple(in_force(way))
         if asked is not None or mechanisms:
             by_file = asked is not None and asked is declared
             found.append(LinkReport(way.sender, way.receiver, asked, by_file, mechanisms))

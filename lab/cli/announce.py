@@ -35,10 +35,18 @@ def announce(
             autocompletion=complete_node,
         ),
     ] = None,
+    med: Annotated[int | None, typer.Option(min=0, help="Their MULTI_EXIT_DISC: the lowest is preferred.")] = None,
+    prepend: Annotated[int, typer.Option(min=0, max=20, help="Times the own AS stands once more in the path.")] = 0,
+    through: Annotated[
+        str | None,
+        typer.Option(metavar="INTERFACE", help="Set these only for the neighbours behind this interface."),
+    ] = None,
     wait: Wait = True,
     lab_name: LabName = None,
 ) -> None:
-    """Let a router originate prefixes."""
+    """Let a router originate prefixes; those that it does already get other attributes so."""
+    if through is not None and med is None and not prepend:
+        raise InputError("--through says for whom attributes are set: give --med or --prepend with it")
     wanted = [prefix_of(text) for text in prefixes]
     with attached(lab_name) as lab:
         router = lab.router(node)
@@ -47,11 +55,13 @@ def announce(
             for prefix in wanted:
                 print(f"{host} has {router.serve(prefix, host)}")
         since = time.monotonic()
-        router.announce(wanted)
+        router.announce(wanted, med=med, prepend=prepend, through=through)
         with progress() as say:
             for peer, device in peers(lab, router) if wait else ():
                 say(f"waiting for {peer}")
-                peer.expect_in_fib(wanted, via=device, within=_WITHIN, since=since)
+                # Of several ways to one router, a preference or an attribute makes one the better.
+                several = [other.name for other, _ in peers(lab, router)].count(peer.name) > 1
+                peer.expect_in_fib(wanted, via=None if several else device, within=_WITHIN, since=since)
         _done(f"{router} announces", wanted, [str(p) for p, _ in peers(lab, router)] if wait else [], "has it", since)
 
 

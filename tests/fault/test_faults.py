@@ -278,3 +278,33 @@ def test_what_a_killed_process_left_is_healed_by_another(lab: Lab, hq: Site, bra
         lab.wait_ready()
     else:
         expect_as_before(lab, hq, branch, before)
+
+
+@pytest.mark.topology("frr-bird", openvpn="2.7")
+def test_bird_is_reset_and_killed_as_frr_is(lab: Lab) -> None:
+    """The soft reset leaves BIRD's session alone, the hard one does not; a killed BIRD announces again what it did."""
+    bird = next(router for router in lab.routers.values() if router.plan.daemon == "bird")
+    (other,) = {peer.node for peer in bird.plan.peers}
+    frr = lab.router(other)
+    before = frr.expect_session(bird)
+    lab.fault("bgp-soft-reset", node=bird.name)
+    assert frr.neighbor(bird).times_established == before.times_established
+    lab.fault("bgp-reset", node=bird.name, neighbor=frr.name)
+    wait_for(
+        Expectation(
+            what="another session",
+            node=frr.name,
+            look=lambda: frr.neighbor(bird),
+            met=lambda now: now.up and now.times_established == before.times_established + 1,
+        ),
+        within=30,
+    )
+    prefix = lab.free_prefix("ipv4")
+    with bird.announced(prefix):
+        frr.expect_route(prefix)
+        with lab.fault("daemon-killed", node=bird.name) as fault:
+            frr.expect_no_route(prefix, since=fault.began.since)
+            assert bird.daemon.processes(bird.running) == []
+        frr.expect_route(prefix)
+    frr.expect_no_route(prefix)
+    lab.wait_ready()

@@ -166,6 +166,17 @@ def test_a_session_that_is_up() -> None:
     assert neighbor.last_reset == ""
 
 
+@pytest.mark.parametrize(
+    ("told", "state"),
+    [("Up", "Up"), ("Down", "Down"), ("Init", "Init"), ("Admin Down", "AdminDown"), ("Unknown", "Down")],
+)
+def test_what_bfd_says_of_a_session(told: str, state: str) -> None:
+    up = facts("neighbors-established")
+    assert _neighbor("10.255.0.1", up).bfd is None
+    neighbor = _neighbor("10.255.0.1", {**up, "peerBfdInfo": {"type": "single hop", "status": told}})
+    assert neighbor.bfd == state
+
+
 def test_a_session_that_went_down_says_why_and_carries_nothing() -> None:
     neighbor = _neighbor("10.255.0.1", facts("neighbors-down"))
     assert neighbor.state is SessionState.ACTIVE
