@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from lab.measure.scale import Line
 
 _MIB = 1 << 20
+_CLEAR = 0.1
+"""Seconds of processor time of which a ratio can be told."""
 
 
 def scale(
@@ -96,7 +98,11 @@ def _tables(lines: "list[Line]") -> list[tuple[str, list[str], Rows]]:
             [*times, "#BGP"],
             [_times(x) for x in lines],
         ),
-        ("Processor seconds for the announcement", [*costs, "held back by"], [_cpu(x, programs) for x in lines]),
+        (
+            "Processor seconds for the announcement",
+            [*costs, "#together", "#ratio", "held back by"],
+            [_cpu(x, programs) for x in lines],
+        ),
         ("Memory with the table in place, MiB", costs, [_memory(x, programs) for x in lines]),
     ]
 
@@ -121,7 +127,10 @@ def _times(line: "Line") -> tuple[str, ...]:
 
 def _cpu(line: "Line", programs: list[str]) -> tuple[str, ...]:
     cells = (f"{line.cpu[program]:.2f}" if program in line.cpu else "" for program in programs)
-    return (*_head(line), *cells, line.held_back_by)
+    together = "" if line.cpu_total is None else f"{line.cpu_total:.2f}"
+    # A few hundredths, which processor time is counted in, make no ratio.
+    clear = line.cpu_ratio is not None and line.over != "wire" and (line.cpu_total or 0) >= _CLEAR
+    return (*_head(line), *cells, together, f"{line.cpu_ratio:.2f}" if clear else "", line.held_back_by)
 
 
 def _memory(line: "Line", programs: list[str]) -> tuple[str, ...]:

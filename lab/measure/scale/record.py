@@ -129,14 +129,17 @@ class Line(Record):
     """Bytes, by program and node."""
     cpu: dict[str, Seconds]
     """Of the announcement, by program and node."""
+    cpu_total: Seconds | None
+    cpu_ratio: float | None
+    """Of that to the bare wire's: what the tunnel costs, however busy others keep the machine."""
     busy: float | None
     held_back_by: str
 
 
 def lines(trials: list[ScaleTrial]) -> list[Line]:
-    """Sum trials up, in the order in which their sizes came; the bare wire before the tunnel."""
+    """Sum trials up, by family and size; the bare wire before the tunnel."""
     groups: dict[tuple[str, int], dict[str, list[ScaleTrial]]] = {}
-    for trial in trials:
+    for trial in sorted(trials, key=lambda t: (t.family, t.prefixes)):
         groups.setdefault((trial.family, trial.prefixes), {}).setdefault(trial.over, []).append(trial)
     found = []
     for media in groups.values():
@@ -157,6 +160,7 @@ def _line(trials: list[ScaleTrial], wire: Line | None) -> Line | None:
         for program, node in names
     }
     last = _median([passage.last for passage in passages])
+    spent = _median([sum(cost.cpu for cost in passage.costs) for passage in passages])
     typical = min(valid, key=lambda t: abs(((t.announced and t.announced.last) or 0.0) - (last or 0.0)), default=None)
     return Line(
         family=trials[0].family,
@@ -173,6 +177,8 @@ def _line(trials: list[ScaleTrial], wire: Line | None) -> Line | None:
         ratio=last / wire.last if wire and wire.last and last else None,
         memory={name: int(median(cost.memory for cost in found)) for name, found in costs.items()},
         cpu={name: median(cost.cpu for cost in found) for name, found in costs.items()},
+        cpu_total=spent,
+        cpu_ratio=spent / wire.cpu_total if wire and wire.cpu_total and spent else None,
         busy=_median([passage.busy for passage in passages]),
         held_back_by=typical.held_back_by() if typical else "",
     )

@@ -60,8 +60,8 @@ class Plan:
         return _LAB * len(self) + _PREFIX * self.prefixes
 
 
-_LAB: Final = 9.0
-_PREFIX: Final = 150e-6
+_LAB: Final = 7.0
+_PREFIX: Final = 100e-6
 
 
 def run(

@@ -62,6 +62,22 @@ def test_medians_and_their_ratio() -> None:
     assert (tunnel.sent, tunnel.size) == (0.5, 5000)
 
 
+def test_processor_time_is_compared_all_together() -> None:
+    wire, tunnel = lines(
+        [
+            trial("wire", 2.0, cost("zebra", cpu=1), cost("bgpd", cpu=1)),
+            trial("tunnel", 3.0, cost(cpu=2), cost("openvpn", cpu=1)),
+        ]
+    )
+    assert (wire.cpu_total, tunnel.cpu_total, tunnel.cpu_ratio) == (2, 3, 1.5)
+    assert tunnel.cpu == {"openvpn on branch": 1, "zebra on branch": 2}
+
+
+def test_lines_are_in_the_order_of_their_sizes() -> None:
+    big, small = (trial("wire", 2.0).model_copy(update={"prefixes": n}) for n in (1000, 100))
+    assert [line.prefixes for line in lines([big, small])] == [100, 1000]
+
+
 def test_what_did_not_come_in_time_is_counted_and_not_averaged_in() -> None:
     (line,) = lines([trial("wire", 2.0), trial("wire", 90.0, status="timed-out")])
     assert (line.trials, line.invalid, line.last) == (1, 1, 2.0)
