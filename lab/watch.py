@@ -5,7 +5,7 @@ interface serves one client at a time, so nobody may keep it for itself, and rou
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
@@ -123,13 +123,11 @@ class Watch:
     def _news(self, name: str, watch: FibWatch, now: datetime) -> list[RouteNews]:
         last, clock = self._seen.get(name), time.monotonic()
         events = watch.events(last.time if last else self._started)
-        # Events of one read have one time: those up to the last one that was told are old.
-        told = next((number for number, event in enumerate(events, 1) if event is last), 0)
         if events:
             self._seen[name] = events[-1]
         return [
             RouteNews(now - timedelta(seconds=clock - event.time), name, event.action, event.entry)
-            for event in events[told:]
+            for event in untold(events, last)
         ]
 
     def _look_for_routers(self) -> None:
@@ -139,6 +137,12 @@ class Watch:
                     self._watches[name] = self._lab.router(name).fib
                 except LabError:  # it does not run; its row says so
                     continue
+
+
+def untold(events: Sequence[RouteEvent], last: RouteEvent | None) -> Sequence[RouteEvent]:
+    """The events behind the last one that was told. Those of one read have one time, so the time does not tell."""
+    told = next((number for number, event in enumerate(events, 1) if event is last), 0)
+    return events[told:]
 
 
 def rates(before: Snapshot | None, now: datetime, tunnels: tuple[TunnelReport, ...]) -> dict[str, Rates]:

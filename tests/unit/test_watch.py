@@ -14,11 +14,11 @@ from rich.console import Console
 
 from lab.cli.watch import picture, told
 from lab.engine import NodeState
-from lab.observe import FibEntry
+from lab.observe import FibEntry, RouteEvent
 from lab.routing import SessionState
 from lab.status import FaultReport, LabReport, NodeStatus, SessionReport, TunnelReport
 from lab.topology import Family
-from lab.watch import RouteNews, Snapshot, changes, rates
+from lab.watch import RouteNews, Snapshot, changes, rates, untold
 
 THEN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LATER = THEN + timedelta(seconds=2)
@@ -148,6 +148,15 @@ def test_rates_are_bytes_per_second_of_one_session() -> None:
     assert rates(look(), LATER, (tunnel(since=LATER),)) == {}
     assert rates(look(), LATER, (tunnel(up=False),)) == {}
     assert rates(look(tunnels=(tunnel(up=False),)), LATER, (tunnel(),)) == {}
+
+
+def test_of_events_of_one_time_only_those_behind_the_last_are_new() -> None:
+    events = [RouteEvent(1.0, "add", ENTRY), RouteEvent(1.0, "add", ENTRY), RouteEvent(1.0, "delete", ENTRY)]
+    assert untold(events, None) == events
+    assert untold(events, events[0]) == events[1:]
+    assert untold(events, events[2]) == []
+    # More came than are kept: none of these was told.
+    assert untold(events, RouteEvent(0.5, "add", ENTRY)) == events
 
 
 def test_the_picture_has_tunnels_sessions_prefixes_and_routes() -> None:

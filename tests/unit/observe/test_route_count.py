@@ -71,7 +71,7 @@ def test_what_is_not_bgps_or_not_the_familys_is_not_counted(node: Sandbox) -> No
 def test_a_route_in_the_place_of_another_is_no_new_one(node: Sandbox) -> None:
     change(node, routes("add", FOUR[:2]))
     with RouteCount(node.namespace, "ipv4") as count:
-        change(node, routes("replace", FOUR[:3]))
+        change(node, routes("replace", FOUR[:3], metrics={"mtu": 1400}))
         counted = count.follow(added=3, stalled=STALLED)
     assert counted.added == 1
 
