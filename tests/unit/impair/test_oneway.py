@@ -107,6 +107,7 @@ def received(boxes: dict[str, Sandbox], count: int) -> list[bytes]:
 def test_a_delay_is_waited_for_and_gone_when_it_is_lifted(
     boxes: dict[str, Sandbox], way: OneWay, imposed: Callable[..., None], family: str
 ) -> None:
+    links = set(boxes["one"].links())
     imposed(delay=200)
     slow = round_trip(boxes, family)
     assert slow >= 0.2
@@ -114,7 +115,7 @@ def test_a_delay_is_waited_for_and_gone_when_it_is_lifted(
     lift(way)
     assert in_force(way) == []
     assert min(round_trip(boxes, family) for _ in range(5)) < slow
-    assert set(boxes["one"].links()) == {"lo", "eth1"}
+    assert set(boxes["one"].links()) == links
     assert not way.told.exists()
 
 
