@@ -174,7 +174,11 @@ def _unqueue(interface: str) -> None:
             if queue["handle"] == _HANDLE_NUMBER:
                 ip.tc("del", index=index, handle=_HANDLE, root=True)
         for relay in ip.link_lookup(ifname=tap_name(index)):
-            ip.link("del", index=relay)
+            try:
+                ip.link("del", index=relay)
+            except NetlinkError as error:
+                if error.code != errno.ENODEV:  # a relay that was killed takes its device along
+                    raise
 
 
 def _queues(interface: str) -> list[Mechanism]:
