@@ -264,10 +264,19 @@ def _relay_tells(way: OneWay, handed: int) -> Mechanism:
     except (OSError, ValueError):  # it has not told yet
         told = {}
     mean = told.get("mean-delay")
-    figures = {"frames": handed, "delay": mean, "longest": told.get("longest-delay"), "dropped": told.get("dropped")}
+    # What it did not look at in time, its device has dropped.
+    dropped = told.get("dropped", 0) + way.sender_namespace.run(partial(_missed, way.leaves))
+    figures = {"frames": handed, "delay": mean, "longest": told.get("longest-delay"), "dropped": dropped}
     held = f" held back {mean:.1f} ms on average" if mean is not None else " taken in"
-    words = f"{handed} frame{'' if handed == 1 else 's'}{held}, {told.get('dropped', 0)} dropped"
+    words = f"{handed} frame{'' if handed == 1 else 's'}{held}, {dropped} dropped"
     return Mechanism("relay", words, figures)
+
+
+def _missed(interface: str) -> int:
+    with IPRoute() as ip:
+        for link in ip.get_links(ifname=tap_name(_index(ip, interface))):
+            return int(link.get_attr("IFLA_STATS64")["tx_dropped"])
+    return 0
 
 
 def _nft(work: Callable[[Nft], T]) -> T:
