@@ -16,7 +16,7 @@ from lab.errors import LabError
 from lab.fault import Record
 from lab.fault.impaired import asked_of, directions, way_of
 from lab.fault.kinds import written
-from lab.impair import Mechanism, in_force
+from lab.impair.oneway import Mechanism, in_force
 from lab.lab import Lab
 from lab.routing import DOWN, BfdState, Neighbor, Peer, RouterPlan, State, plan_routers
 from lab.store import LabDirectory

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from lab.errors import InputError
 from lab.fault.base import Act, OnLink, Scene
-from lab.impair import OneWay, impose, lift
+from lab.impair.oneway import OneWay, impose, lift
 from lab.topology import Endpoint, Impairment, Link, Topology
 
 _HOME = "relays"

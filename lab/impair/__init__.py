@@ -1,5 +1,4 @@
-"""Link conditions: delay, jitter, loss, rate and duplicates, by what this kernel has."""
+"""Link conditions: delay, jitter, loss, rate and duplicates, by what this kernel has.
 
-from lab.impair.oneway import Mechanism, OneWay, impose, in_force, lift
-
-__all__ = ["Mechanism", "OneWay", "impose", "in_force", "lift"]
+Nothing is imported here: a relay is a program of its own, and starts the sooner the less it brings along.
+"""

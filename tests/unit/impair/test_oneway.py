@@ -5,6 +5,8 @@ import hashlib
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -207,6 +209,29 @@ def test_a_relay_ends_with_its_node(tmp_path: Path) -> None:
         before = relays(way)
     wait_until(lambda: not relays(way))
     assert len(before) <= 1
+
+
+def test_what_nothing_can_do_is_refused_by_name_and_leaves_nothing(
+    boxes: dict[str, Sandbox], way: OneWay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a kernel that has neither netem nor what a relay needs: the rest of what was asked is taken back."""
+
+    def lacks(*_: object) -> None:
+        raise NotSupported("delay", "this kernel has no netem, and no relay can take its place")
+
+    monkeypatch.setattr("lab.impair.oneway._netem", lambda *_: False)
+    monkeypatch.setattr("lab.impair.oneway._start_relay", lacks)
+    with pytest.raises(NotSupported, match="delay is not available here: this kernel has no netem, and no relay"):
+        impose(way, Impairment(delay=1, loss=1, rate=1000))
+    assert in_force(way) == []
+
+
+def test_a_relay_that_cannot_start_says_why(boxes: dict[str, Sandbox], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lab.impair.relay", str(boxes["one"].pid), "eth9", str(tmp_path / "told")]
+    ended = subprocess.run([*command, "{}"], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr == "no interface with this name\n"
+    assert "Traceback" not in ended.stderr
 
 
 def relays(way: OneWay) -> list[int]:
