@@ -2,40 +2,42 @@
 
 The socket is opened in the node's namespace before the table is read, so no change can fall between the two. The
 kernel says nothing of the IPv4 routes that go with an interface or an address, so after such an event the table is
-read again.
+read again. Netlink carries no time: an event has the time at which it was read, and reading goes before parsing.
 """
 
 import os
 import select
 import socket
+import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from ipaddress import ip_address, ip_network
 from types import TracebackType
-from typing import Any, Literal, Self
-
-from pyroute2 import IPRoute
-from pyroute2.netlink.rtnl.marshal import MarshalRtnl
+from typing import Literal, Self
 
 from lab.engine.namespace import Namespace
 from lab.errors import EnvironmentBroken
+from lab.observe.rtnetlink import MAIN_TABLE, UNICAST, LinkMessage, Message, RouteMessage, messages
 from lab.topology import Address, Family, Prefix
 
 _RTMGRP_LINK = 0x1
 _RTMGRP_IPV4_IFADDR = 0x10
 _RTMGRP_IPV4_ROUTE = 0x40
 _RTMGRP_IPV6_ROUTE = 0x400
+_RTM_GETROUTE = 26
+_NLM_F_REQUEST, _NLM_F_DUMP, _NLM_F_DUMP_INTR = 0x1, 0x300, 0x10
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_DUMPS = 3
+"""Times that a table is read which changes meanwhile; the events tell the rest."""
+_HEADER = struct.Struct("=IHHII")
 _SO_RCVBUFFORCE = 33
 _RECEIVE_BUFFER = 64 << 20
 """Bytes: a burst of a hundred thousand route events is held by the kernel rather than lost."""
 _CHUNK = 1 << 18
-_IFF_UP = 0x1
-_MAIN_TABLE = 254
-_UNICAST = 1
-_AF_INET = 2
+_AT_ONCE = 4096
+"""Reads before what was read is parsed."""
 _EVENTS_KEPT = 100_000
 _PROTOCOLS = {2: "kernel", 3: "boot", 4: "static", 9: "ra", 11: "zebra", 12: "bird", 186: "bgp", 188: "ospf"}
 
@@ -63,19 +65,71 @@ class RouteEvent:
     entry: FibEntry
 
 
+class Fib:
+    """A FIB as it follows from the kernel's messages."""
+
+    def __init__(self, name_of: Callable[[int], str]) -> None:
+        """`name_of` tells an interface's name by its index."""
+        self._name_of = name_of
+        self.routes: dict[tuple[Prefix, int], FibEntry] = {}
+        """By prefix and metric."""
+
+    def apply(self, message: RouteMessage, when: float) -> RouteEvent | None:
+        """Take in a change; returns the event that it is, or None where the main table stays as it was."""
+        if message.table != MAIN_TABLE:
+            return None
+        entry = self.entry(message)
+        key = entry.prefix, entry.metric
+        before = self.routes.pop(key, None)
+        after = before
+        if message.new:  # a blackhole takes the place of a route, and is none
+            after = entry if message.kind == UNICAST else None
+        elif message.kind == UNICAST:
+            after = _without(before, entry)
+        if after is not None:
+            self.routes[key] = after
+            return RouteEvent(when, "add", after) if after != before or message.new else None
+        return RouteEvent(when, "delete", before) if before is not None else None
+
+    def replace(self, read: Iterable[Message], when: float) -> list[RouteEvent]:
+        """Take a whole table in the place of what was known; returns what that changes."""
+        before = self.routes
+        entries = [
+            self.entry(message)
+            for message in read
+            if isinstance(message, RouteMessage) and message.table == MAIN_TABLE and message.kind == UNICAST
+        ]
+        self.routes = {(entry.prefix, entry.metric): entry for entry in entries}
+        gone = [entry for key, entry in before.items() if key not in self.routes]
+        new = [entry for key, entry in self.routes.items() if before.get(key) != entry]
+        return [
+            *(RouteEvent(when, "delete", entry) for entry in gone),
+            *(RouteEvent(when, "add", entry) for entry in new),
+        ]
+
+    def entry(self, message: RouteMessage) -> FibEntry:
+        """A message's route."""
+        return FibEntry(
+            prefix=message.prefix,
+            next_hops=tuple(gateway for gateway, _ in message.hops if gateway is not None),
+            interfaces=tuple(self._name_of(index) for _, index in message.hops if index),
+            protocol=_PROTOCOLS.get(message.protocol, str(message.protocol)),
+            metric=message.metric,
+        )
+
+
 class FibWatch:
     """A live copy of a node's FIB, both families, and the events that made it. Close it, or use it as a context."""
 
     def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
         self._names: dict[int, str] = {}
-        self._routes: dict[tuple[Prefix, int], FibEntry] = {}
+        self._fib = Fib(self.interface)
         self._events: deque[RouteEvent] = deque(maxlen=_EVENTS_KEPT)
         self._version = 0
         self._changed = threading.Condition()
-        self._marshal = MarshalRtnl()
         self._wake, self._waker = os.pipe2(os.O_CLOEXEC)
-        self._socket: socket.socket = namespace.run(_subscribe)
+        self._socket: socket.socket = namespace.run(subscribe)
         self._load(first=True)
         self._thread = threading.Thread(target=self._follow, name=f"fib-{namespace.pid}", daemon=True)
         self._thread.start()
@@ -101,19 +155,26 @@ class FibWatch:
         """The FIB as of now; of several routes to one prefix the one with the lowest metric, which is used."""
         versions = {"ipv4": (4,), "ipv6": (6,), None: (4, 6)}[family]
         with self._changed:
-            entries = [e for e in self._routes.values() if e.prefix.version in versions]
+            entries = [e for e in self._fib.routes.values() if e.prefix.version in versions]
         return {e.prefix: e for e in sorted(entries, key=lambda e: -e.metric)}
 
     def route(self, prefix: Prefix) -> FibEntry | None:
         """The route to exactly this prefix."""
         with self._changed:
-            found = [e for (p, _), e in self._routes.items() if p == prefix]
+            found = [e for (p, _), e in self._fib.routes.items() if p == prefix]
         return min(found, key=lambda e: e.metric, default=None)
 
     def events(self, since: float = 0.0) -> list[RouteEvent]:
         """The events from a time on, oldest first."""
         with self._changed:
             return [event for event in self._events if event.time >= since]
+
+    def copy(self) -> Fib:
+        """The FIB as of now, for somebody who goes on from here by messages of his own."""
+        with self._changed:
+            fib = Fib(self.interface)
+            fib.routes = dict(self._fib.routes)
+            return fib
 
     def waiter(self) -> Callable[[float], None]:
         """A function that blocks until there was a change since its last call, or since now, or the time is over.
@@ -131,27 +192,20 @@ class FibWatch:
 
         return wait
 
+    def interface(self, index: int) -> str:
+        """An interface's name by its index."""
+        if index not in self._names:  # an interface that came later
+            self._names.update(self._namespace.run(_names))
+        return self._names.get(index, f"if{index}")
+
     def _load(self, *, first: bool = False) -> None:
         """Read the whole table: at first, and again where the kernel does not tell, or had to drop events."""
-
-        def work() -> tuple[dict[int, str], list[Any]]:
-            with IPRoute() as ip:
-                names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in ip.get_links()}
-                return names, list(ip.get_routes())
-
-        names, messages = self._namespace.run(work)
+        names, table = self._namespace.run(lambda: (_names(), _dump()))
         now = time.monotonic()
         with self._changed:
-            before = self._routes
             self._names = names
-            unicast = [message for message in messages if message["type"] == _UNICAST]
-            entries = [entry for message in unicast if (entry := self._entry(message)) is not None]
-            self._routes = {(entry.prefix, entry.metric): entry for entry in entries}
-            if not first:
-                gone = [entry for key, entry in before.items() if key not in self._routes]
-                new = [entry for key, entry in self._routes.items() if before.get(key) != entry]
-                self._events.extend(RouteEvent(now, "delete", entry) for entry in gone)
-                self._events.extend(RouteEvent(now, "add", entry) for entry in new)
+            events = self._fib.replace(messages(table), now)
+            self._events.extend(() if first else events)
             self._version += 1
             self._changed.notify_all()
 
@@ -160,67 +214,41 @@ class FibWatch:
             ready, _, _ = select.select([self._socket.fileno(), self._wake], [], [])
             if self._wake in ready:
                 return
-            try:
-                complete = not self._apply(self._socket.recv(_CHUNK), time.monotonic())
-            except OSError:  # ENOBUFS: the kernel had to drop events
-                complete = False
+            read, complete = self._read()
+            for data, when in read:
+                complete = self._apply(data, when) and complete
             if not complete:
                 try:
                     self._load()
                 except EnvironmentBroken:  # the node is gone, and its routes with it
                     return
 
-    def _apply(self, data: bytes, now: float) -> bool:
-        """Apply the events of one read; True where routes may have gone without a word."""
-        silent = False
+    def _read(self) -> tuple[list[tuple[bytes, float]], bool]:
+        """All that the socket holds, each with its time; and False where the kernel had to drop events."""
+        read: list[tuple[bytes, float]] = []
+        try:
+            while len(read) < _AT_ONCE:
+                read.append((self._socket.recv(_CHUNK, socket.MSG_DONTWAIT), time.monotonic()))
+        except BlockingIOError:
+            return read, True
+        except OSError:  # ENOBUFS
+            return read, False
+        return read, True
+
+    def _apply(self, data: bytes, when: float) -> bool:
+        """Apply the events of one read; False where routes may have gone without a word."""
+        complete = True
         with self._changed:
-            for message in self._marshal.parse(data):
-                silent = silent or _takes_routes_along(message)
-                entry = self._entry(message)
-                if entry is None:
-                    continue
-                before = self._routes.pop((entry.prefix, entry.metric), None)
-                unicast = message["type"] == _UNICAST
-                if message["event"] == "RTM_NEWROUTE":  # a blackhole takes the place of a route, and is none
-                    after = entry if unicast else None
+            for message in messages(data):
+                if isinstance(message, RouteMessage):
+                    event = self._fib.apply(message, when)
+                    if event is not None:
+                        self._events.append(event)
                 else:
-                    after = _without(before, entry) if unicast else before
-                if after is not None:
-                    self._routes[entry.prefix, entry.metric] = after
-                if after is not None and (after != before or message["event"] == "RTM_NEWROUTE"):
-                    self._events.append(RouteEvent(now, "add", after))
-                elif after is None and before is not None:
-                    self._events.append(RouteEvent(now, "delete", before))
+                    complete = complete and isinstance(message, LinkMessage) and message.up
             self._version += 1
             self._changed.notify_all()
-        return silent
-
-    def _entry(self, message: Any) -> FibEntry | None:
-        if message["event"] not in ("RTM_NEWROUTE", "RTM_DELROUTE"):
-            return None
-        if (message.get_attr("RTA_TABLE") or message["table"]) != _MAIN_TABLE:
-            return None
-        anywhere = "0.0.0.0" if message["family"] == _AF_INET else "::"  # noqa: S104 - a prefix, not a socket
-        prefix = ip_network(f"{message.get_attr('RTA_DST') or anywhere}/{message['dst_len']}")
-        hops = [message, *(message.get_attr("RTA_MULTIPATH") or [])]
-        vias = [hop.get_attr("RTA_GATEWAY") for hop in hops]
-        indices = [message.get_attr("RTA_OIF"), *(hop["oif"] for hop in hops[1:])]
-        return FibEntry(
-            prefix=prefix,
-            next_hops=tuple(ip_address(via) for via in vias if via),
-            interfaces=tuple(self._name(index) for index in indices if index),
-            protocol=_PROTOCOLS.get(message["proto"], str(message["proto"])),
-            metric=message.get_attr("RTA_PRIORITY") or 0,
-        )
-
-    def _name(self, index: int) -> str:
-        if index not in self._names:  # an interface that came later
-
-            def work() -> dict[int, str]:
-                return dict(socket.if_nameindex())
-
-            self._names.update(self._namespace.run(work))
-        return self._names.get(index, f"if{index}")
+        return complete
 
 
 def _without(entry: FibEntry | None, gone: FibEntry) -> FibEntry | None:
@@ -235,13 +263,50 @@ def _without(entry: FibEntry | None, gone: FibEntry) -> FibEntry | None:
     return replace(entry, next_hops=next_hops, interfaces=interfaces)
 
 
-def _takes_routes_along(message: Any) -> bool:
-    event = message["event"]
-    return event in ("RTM_DELLINK", "RTM_DELADDR") or (event == "RTM_NEWLINK" and not message["flags"] & _IFF_UP)
-
-
-def _subscribe() -> socket.socket:
+def subscribe() -> socket.socket:
+    """A socket that is told of all changes of routes, and of links and addresses, in the caller's namespace."""
     events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
     events.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
     events.bind((0, _RTMGRP_LINK | _RTMGRP_IPV4_IFADDR | _RTMGRP_IPV4_ROUTE | _RTMGRP_IPV6_ROUTE))
     return events
+
+
+def _names() -> dict[int, str]:
+    return dict(socket.if_nameindex())
+
+
+def _dump() -> bytes:
+    """All routes of the caller's namespace, read again where they changed meanwhile."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as asker:
+        return b"".join(_ask(asker, family) for family in (socket.AF_INET, socket.AF_INET6))
+
+
+def _ask(asker: socket.socket, family: int) -> bytes:
+    request = struct.pack("=BBBBBBBBI", family, 0, 0, 0, 0, 0, 0, 0, 0)
+    header = _HEADER.pack(_HEADER.size + len(request), _RTM_GETROUTE, _NLM_F_REQUEST | _NLM_F_DUMP, 1, 0)
+    parts: list[bytes] = []
+    for _ in range(_DUMPS):
+        asker.send(header + request)
+        parts, done, whole = [], False, True
+        while not done:
+            parts.append(asker.recv(_CHUNK))
+            done, intact = _progress(parts[-1])
+            whole = whole and intact
+        if whole:
+            break
+    return b"".join(parts)
+
+
+def _progress(data: bytes) -> tuple[bool, bool]:
+    """Of a part of a dump: whether it is the last one, and whether the table stayed the same while it was read."""
+    offset, intact = 0, True
+    while offset + _HEADER.size <= len(data):
+        length, kind, flags, _, _ = _HEADER.unpack_from(data, offset)
+        intact = intact and not flags & _NLM_F_DUMP_INTR
+        if kind == _NLMSG_ERROR:
+            (number,) = struct.unpack_from("=i", data, offset + _HEADER.size)
+            raise OSError(-number, os.strerror(-number))
+        if kind == _NLMSG_DONE:
+            return True, intact
+        offset += (length + 3) & ~3
+    return False, intact
