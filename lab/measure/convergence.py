@@ -1,0 +1,195 @@
+"""Convergence times from what was sent, what arrived, and what a router did: formulas, and nothing of a network.
+
+The words are those of RFC 6412 (terminology of data-plane convergence; methods in section 3.5, benchmarks in 3.6) and
+of RFC 7747, which uses them for BGP. There the tester sees packets only; here it caused the event as well, so the
+Convergence Event Instant (RFC 6412, section 3.2.2) is known and not inferred. All times are seconds on one clock.
+
+A change lets traffic flow (`flows=True`: a route appears, or traffic is lost and comes back) or ends it
+(`flows=False`: a withdrawal). In the first case what is *lost* after the event is counted, in the second what is still
+*delivered* (stale forwarding, RFC 6412, section 3.8.1): RFC 7747's withdrawal (section 5.6).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+FORWARDING_DELAY = 0.25
+"""Seconds: a packet that takes longer is counted as lost (Forwarding Delay Threshold, RFC 6412, section 3.7.6).
+
+A tunnel over TCP delivers seconds later what it held back.
+"""
+SAMPLING_INTERVAL = 0.01
+"""Seconds: the longest Packet Sampling Interval that RFC 6412 recommends (section 3.7.4)."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Packets of a stream; `received` counts each packet once, late ones not at all."""
+
+    sent: int
+    received: int
+    lost: int
+    duplicated: int
+    """Copies beyond the first."""
+    reordered: int
+    """Packets that arrived after one that was sent later (Type-P-Reordered, RFC 4737, section 3)."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The probe packets to one prefix."""
+
+    prefix: str
+    sent: Sequence[float]
+    """When each packet was sent, by its sequence number; never falling."""
+    arrivals: Sequence[tuple[float, int]]
+    """Time and sequence number of each packet that arrived, in the order of arrival."""
+    threshold: float = FORWARDING_DELAY
+
+    @cached_property
+    def arrived(self) -> dict[int, float]:
+        """When each packet arrived first, by its sequence number; those that came too late are not in it."""
+        first: dict[int, float] = {}
+        for time, number in self.arrivals:
+            if number not in first and time - self.sent[number] <= self.threshold:
+                first[number] = time
+        return first
+
+    def since(self, event: float) -> range:
+        """The numbers of the packets that were sent at the event or later."""
+        low, high = 0, len(self.sent)
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (middle + 1, high) if self.sent[middle] < event else (low, middle)
+        return range(low, len(self.sent))
+
+    def counts(self, event: float) -> Counts:
+        """What became of the packets that were sent since the event."""
+        numbers = self.since(event)
+        received = sum(number in self.arrived for number in numbers)
+        duplicated = reordered = 0
+        seen: set[int] = set()
+        latest = -1
+        for _, number in self.arrivals:
+            if number in numbers:
+                duplicated += number in seen
+                reordered += number not in seen and number < latest
+            seen.add(number)
+            latest = max(latest, number)
+        return Counts(len(numbers), received, len(numbers) - received, duplicated, reordered)
+
+    def outage(self, event: float) -> range | None:
+        """The longest run of packets lost since the event; None where none was.
+
+        The longest, since a link may lose a packet at any time for reasons of its own.
+        """
+        best = range(0)
+        start: int | None = None
+        numbers = self.since(event)
+        for number in (*numbers, numbers.stop):
+            if number < numbers.stop and number not in self.arrived:
+                start = number if start is None else start
+            elif start is not None:
+                best = max(best, range(start, number), key=len)
+                start = None
+        return best or None
+
+    def recovered(self, event: float) -> int | None:
+        """The number of the first packet that arrived after the outage; None where nothing was lost, or none came."""
+        lost = self.outage(event)
+        return lost.stop if lost is not None and lost.stop < len(self.sent) else None
+
+    def last_delivered(self, event: float) -> int | None:
+        """The number of the last packet sent since the event that still arrived."""
+        return next((number for number in reversed(self.since(event)) if number in self.arrived), None)
+
+    def changed(self, event: float, *, flows: bool) -> tuple[float, float] | None:
+        """Between which two packets forwarding changed: when the one before and the one after were sent.
+
+        None where no packet saw a change. The change lies in between whatever the delay, since what counts is which
+        packets the router sent on.
+        """
+        if flows:
+            first = self.recovered(event)
+            return None if first is None else (self._sent_before(first, event), self.sent[first])
+        last = self.last_delivered(event)
+        first_lost = self.since(event).start if last is None else last + 1
+        return None if first_lost >= len(self.sent) else (self._sent_before(first_lost, event), self.sent[first_lost])
+
+    def _sent_before(self, number: int, event: float) -> float:
+        return self.sent[number - 1] if number else event
+
+
+def route_specific(stream: Stream, event: float, rate: float, *, flows: bool) -> float | None:
+    """Route-Specific Convergence Time (RFC 6412, section 3.6.3), by the method of section 3.5.3.
+
+    The packets lost since the event, divided by the rate at which the prefix is probed: right to plus or minus
+    1 / rate. None where nothing was lost, or (`flows=False`) nothing was delivered any more.
+    """
+    counts = stream.counts(event)
+    return (counts.lost if flows else counts.received) / rate or None
+
+
+def loss_derived(streams: Sequence[Stream], event: float, rate: float, *, flows: bool) -> float | None:
+    """Loss-Derived Convergence Time (RFC 6412, section 3.6.4), by the method of section 3.5.2.
+
+    All packets lost since the event, divided by the load that was offered to all prefixes: the mean over the routes.
+    """
+    if not streams:
+        return None
+    counts = [stream.counts(event) for stream in streams]
+    packets = sum(c.lost if flows else c.received for c in counts)
+    return packets / (rate * len(streams)) or None
+
+
+def rate_derived(
+    streams: Sequence[Stream],
+    event: float,
+    *,
+    flows: bool,
+    interval: float = SAMPLING_INTERVAL,
+    full: float = 1.0,
+) -> float | None:
+    """Full Convergence Time (RFC 6412, section 3.6.1), by the rate-derived method of section 3.5.1.
+
+    From the event to the end of the last sampling interval in which the forwarding rate was not yet what it was to
+    become: the offered load (a share `full` of it, where a link loses packets at all times), or nothing. The true
+    time is up to one interval shorter. The rate of an interval is taken of the packets sent in it, so that a delay
+    that varies does not look like loss. None where each interval was as it should be, or where the last one was not.
+    """
+    offered: dict[int, int] = {}
+    delivered: dict[int, int] = {}
+    for stream in streams:
+        for number in stream.since(event):
+            index = int((stream.sent[number] - event) / interval)
+            offered[index] = offered.get(index, 0) + 1
+            delivered[index] = delivered.get(index, 0) + (number in stream.arrived)
+    wrong = [i for i, n in offered.items() if (delivered[i] < n * full if flows else delivered[i] > 0)]
+    if not wrong or max(wrong) == max(offered):
+        return None
+    return (max(wrong) + 1) * interval
+
+
+def first_packet(streams: Sequence[Stream], event: float) -> float | None:
+    """When the last prefix had its first packet after its outage; None where one had no outage, or no end of it."""
+    arrivals = []
+    for stream in streams:
+        first = stream.recovered(event)
+        if first is None:
+            return None
+        arrivals.append(stream.arrived[first])
+    return max(arrivals, default=None)
+
+
+def disagreement(fib: float, window: tuple[float, float], error: float) -> float:
+    """By how many seconds control and data plane disagree beyond their common error; 0 where they agree.
+
+    `fib` is when the route changed in the FIB, `window` between which packets forwarding changed (`Stream.changed`).
+    Positive where the packets changed later than the FIB.
+    """
+    before, after = window
+    if fib < before - error:
+        return before - error - fib
+    if fib > after + error:
+        return after + error - fib
+    return 0.0

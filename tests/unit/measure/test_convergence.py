@@ -1,0 +1,203 @@
+"""Each formula with cases worked out by hand, and on synthetic traces whose times are known by construction."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.measure.convergence import (
+    Counts,
+    Stream,
+    disagreement,
+    first_packet,
+    loss_derived,
+    rate_derived,
+    route_specific,
+)
+
+RATE = 1000.0
+DELAY = 0.0002
+
+
+def stream(count: int, lost: set[int], *, start: float = 10.0, rate: float = RATE, prefix: str = "p") -> Stream:
+    """So many packets, one every millisecond from 10.0 on, each with the same delay, but for those that are lost."""
+    sent = [start + number / rate for number in range(count)]
+    return Stream(prefix, sent, [(time + DELAY, n) for n, time in enumerate(sent) if n not in lost])
+
+
+# --- by hand -----------------------------------------------------------------------------------------------------
+
+
+def test_counts() -> None:
+    """Six packets: 1 is lost, 3 arrives twice, 4 arrives before 3, 5 takes a second."""
+    sent = [1.0, 1.1, 1.2, 1.3, 1.4, 1.5]
+    probe = Stream("p", sent, [(1.01, 0), (1.21, 2), (1.41, 4), (1.42, 3), (1.43, 3), (2.5, 5)])
+    assert probe.counts(0.0) == Counts(sent=6, received=4, lost=2, duplicated=1, reordered=1)
+    assert probe.counts(1.15) == Counts(sent=4, received=3, lost=1, duplicated=1, reordered=1)
+    assert probe.counts(1.45) == Counts(sent=1, received=0, lost=1, duplicated=0, reordered=0)
+    assert probe.counts(9.0) == Counts(0, 0, 0, 0, 0)
+
+
+def test_an_appearing_route() -> None:
+    """Twenty packets from 10.000 on, the event at 10.005, and packet 12 is the first to arrive."""
+    probe = stream(20, set(range(12)))
+    event = 10.005
+    # Packets 5 to 11 are lost: seven at a thousand a second.
+    assert route_specific(probe, event, RATE, flows=True) == pytest.approx(0.007)
+    assert loss_derived([probe], event, RATE, flows=True) == pytest.approx(0.007)
+    assert probe.outage(event) == range(5, 12)
+    assert probe.recovered(event) == 12
+    assert first_packet([probe], event) == pytest.approx(10.0122)
+    assert probe.changed(event, flows=True) == pytest.approx((10.011, 10.012))
+
+
+def test_a_withdrawn_route() -> None:
+    """The event at 10.005, and packet 8 is the last to arrive: 5, 6, 7 and 8 were still delivered."""
+    probe = stream(20, set(range(9, 20)))
+    event = 10.005
+    assert route_specific(probe, event, RATE, flows=False) == pytest.approx(0.004)
+    assert loss_derived([probe], event, RATE, flows=False) == pytest.approx(0.004)
+    assert probe.last_delivered(event) == 8
+    assert probe.changed(event, flows=False) == pytest.approx((10.008, 10.009))
+    assert first_packet([probe], event) is None, "nothing came back"
+
+
+def test_traffic_that_stops_with_the_event_itself() -> None:
+    probe = stream(20, set(range(5, 20)))
+    assert route_specific(probe, 10.005, RATE, flows=False) is None
+    assert probe.changed(10.005, flows=False) == pytest.approx((10.004, 10.005))
+
+
+def test_traffic_that_never_stops() -> None:
+    probe = stream(20, set())
+    assert route_specific(probe, 10.005, RATE, flows=True) is None
+    assert loss_derived([probe], 10.005, RATE, flows=True) is None
+    assert rate_derived([probe], 10.005, flows=True) is None
+    assert probe.changed(10.005, flows=True) is None
+    assert probe.changed(10.005, flows=False) is None
+
+
+def test_two_routes_have_a_time_each_and_a_mean() -> None:
+    """One loses 10 packets, the other 30: 20 ms in the mean, and 30 ms until both are there."""
+    one, other = stream(100, set(range(50, 60))), stream(100, set(range(50, 80)), prefix="q")
+    event = 10.05
+    assert route_specific(one, event, RATE, flows=True) == pytest.approx(0.010)
+    assert route_specific(other, event, RATE, flows=True) == pytest.approx(0.030)
+    assert loss_derived([one, other], event, RATE, flows=True) == pytest.approx(0.020)
+    assert rate_derived([one, other], event, flows=True, interval=0.010) == pytest.approx(0.030)
+    assert first_packet([one, other], event) == pytest.approx(10.0802)
+
+
+def test_rate_by_intervals() -> None:
+    """Sampled every 10 ms from the event at 10.0 on; packets 0 to 24 are lost, the third interval is half full."""
+    probe = stream(100, set(range(25)), start=10.0005)
+    assert rate_derived([probe], 10.0, flows=True) == pytest.approx(0.030)
+    assert rate_derived([probe], 10.0, flows=True, full=0.5) == pytest.approx(0.020)
+    # 25 packets still delivered: the last ones in the third interval.
+    gone = stream(100, set(range(25, 100)), start=10.0005)
+    assert rate_derived([gone], 10.0, flows=False) == pytest.approx(0.030)
+    assert rate_derived([probe], 10.0, flows=False) is None, "still delivered in the last interval"
+    assert rate_derived([gone], 10.0, flows=True) is None, "still lost in the last interval"
+
+
+def test_a_packet_lost_by_the_way_is_no_outage() -> None:
+    probe = stream(100, {10, *range(50, 60), 90})
+    assert probe.outage(10.0) == range(50, 60)
+    assert probe.recovered(10.0) == 60
+
+
+def test_a_packet_that_comes_too_late_is_lost() -> None:
+    sent = [1.0, 2.0]
+    assert Stream("p", sent, [(1.2, 0), (2.3, 1)]).counts(0.0).lost == 1
+    assert Stream("p", sent, [(1.2, 0), (2.3, 1)], threshold=0.5).counts(0.0).lost == 0
+
+
+@pytest.mark.parametrize(
+    ("fib", "beyond"),
+    [(5.0, -0.0), (5.5, 0.0), (6.0, 0.0), (4.9, 0.0), (6.1, 0.0), (4.5, 0.4), (7.0, -0.9)],
+)
+def test_disagreement(fib: float, beyond: float) -> None:
+    """Forwarding changed between 5 and 6; the error is 0.1."""
+    assert disagreement(fib, (5.0, 6.0), 0.1) == pytest.approx(beyond)
+
+
+def test_nothing_was_sent() -> None:
+    empty = Stream("p", [], [])
+    assert empty.counts(0.0) == Counts(0, 0, 0, 0, 0)
+    assert empty.outage(0.0) is None
+    assert empty.changed(0.0, flows=False) is None
+    assert loss_derived([], 0.0, RATE, flows=True) is None
+    assert rate_derived([empty], 0.0, flows=True) is None
+    assert first_packet([], 0.0) is None
+
+
+# --- by construction ---------------------------------------------------------------------------------------------
+
+
+@st.composite
+def outages(draw: st.DrawFn) -> tuple[float, float, list[tuple[float, float]]]:
+    """A rate, an event, and for each of some prefixes when forwarding ended and began again (seconds)."""
+    rate = draw(st.sampled_from([1000.0, 500.0, 2000.0]))
+    event = draw(st.floats(1.0, 1.2))
+    spans = st.tuples(st.floats(0.0, 0.3), st.floats(0.005, 0.4))
+    return rate, event, [(event + a, event + a + b) for a, b in draw(st.lists(spans, min_size=1, max_size=4))]
+
+
+def synthetic(rate: float, ends: float, begins: float, delay: float, phase: float) -> Stream:
+    sent = [phase / rate + number / rate for number in range(int(2.5 * rate))]
+    arrivals = [(t + delay, n) for n, t in enumerate(sent) if not ends <= t < begins]
+    return Stream("p", sent, arrivals)
+
+
+@given(outages(), st.floats(0.0, 0.2), st.floats(0.0, 0.99))
+def test_times_of_an_outage_come_out_as_constructed(
+    made: tuple[float, float, list[tuple[float, float]]], delay: float, phase: float
+) -> None:
+    rate, event, spans = made
+    streams = [synthetic(rate, ends, begins, delay, phase) for ends, begins in spans]
+    tolerance = 1 / rate + 1e-9
+    times = []
+    for probe, (ends, begins) in zip(streams, spans, strict=True):
+        time = route_specific(probe, event, rate, flows=True)
+        assert time == pytest.approx(begins - ends, abs=tolerance)
+        window = probe.changed(event, flows=True)
+        assert window is not None
+        assert window[0] - 1e-9 <= begins <= window[1] + 1e-9
+        assert disagreement(begins, window, 1e-6) == 0
+        times.append(begins - ends)
+    assert loss_derived(streams, event, rate, flows=True) == pytest.approx(sum(times) / len(times), abs=tolerance)
+    last = max(begins for _, begins in spans)
+    full = rate_derived(streams, event, flows=True)
+    assert full is not None
+    assert last - event - tolerance <= full <= last - event + 0.01 + tolerance
+    first = first_packet(streams, event)
+    assert first is not None
+    assert last + delay - 1e-9 <= first <= last + delay + tolerance
+
+
+@given(st.floats(1.0, 1.2), st.floats(0.005, 0.5), st.floats(0.0, 0.2), st.floats(0.0, 0.99))
+def test_times_of_a_withdrawal_come_out_as_constructed(event: float, after: float, delay: float, phase: float) -> None:
+    probe = synthetic(RATE, event + after, 9.0, delay, phase)
+    time = route_specific(probe, event, RATE, flows=False)
+    assert time == pytest.approx(after, abs=1 / RATE + 1e-9)
+    window = probe.changed(event, flows=False)
+    assert window is not None
+    assert window[0] - 1e-9 <= event + after <= window[1] + 1e-9
+    full = rate_derived([probe], event, flows=False)
+    assert full is not None
+    assert after - 1 / RATE <= full + 1e-9 <= after + 0.01 + 1e-9
+    assert first_packet([probe], event) is None
+
+
+@given(st.lists(st.integers(0, 19), max_size=60), st.integers(0, 19))
+def test_every_packet_is_either_received_or_lost(order: list[int], first: int) -> None:
+    """Whatever arrives in whatever order and how often."""
+    sent = [n / 1000 for n in range(20)]
+    probe = Stream("p", sent, [(0.02 + at / 1e6, n) for at, n in enumerate(order)])
+    counts = probe.counts(sent[first])
+    assert counts.sent == 20 - first == counts.received + counts.lost
+    late = [n for n in order if n >= first]
+    assert counts.received == len(set(late))
+    assert counts.duplicated == len(late) - len(set(late))
+    assert 0 <= counts.reordered <= counts.received
+    if order == sorted(order):
+        assert counts.reordered == 0
