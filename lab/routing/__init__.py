@@ -1,6 +1,6 @@
 """Routing daemons behind one interface: render, start, read, announce, withdraw."""
 
-from lab.routing.daemon import RoutingDaemon, daemon_of, daemons
+from lab.routing.daemon import Monitor, RoutingDaemon, daemon_of, daemons
 from lab.routing.model import (
     DOWN,
     AdjacencyState,
@@ -11,6 +11,7 @@ from lab.routing.model import (
     Neighbor,
     Path,
     Rib,
+    RibEvent,
     SessionState,
     State,
 )
@@ -23,10 +24,12 @@ __all__ = [
     "BfdState",
     "Direction",
     "HearsayState",
+    "Monitor",
     "Neighbor",
     "Path",
     "Peer",
     "Rib",
+    "RibEvent",
     "RouterPlan",
     "RoutingDaemon",
     "SessionState",

@@ -1,6 +1,7 @@
 """What a routing daemon is to the lab: one small unit, found by entry point, so that adding one touches no other."""
 
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import PurePosixPath
@@ -8,9 +9,32 @@ from typing import Protocol, Self
 
 from lab.engine.node import RunningNode
 from lab.files import RenderedFile
-from lab.routing.model import Attributes, Direction, Neighbor, Rib
+from lab.routing.model import Attributes, Direction, Neighbor, Rib, RibEvent
 from lab.routing.plan import Peer, RouterPlan
 from lab.topology import Family, Objection, Prefix, RouterIntent, RoutingProtocol
+
+
+class Monitor(Protocol):
+    """A daemon that tells of each change of its RIB and of its neighbours. Close it when done."""
+
+    source: str
+    """By what means it tells: `bmp`, `log`, …"""
+    error: float
+    """Seconds by which a time may be wrong, besides what reading the socket takes."""
+    socket: socket.socket | None
+    """What it says comes here, and has the time of its reading; None where it writes times of its own to a file."""
+
+    def events(
+        self, read: Sequence[tuple[float, bytes]], wanted: Collection[Prefix], monotonic: Callable[[int], float]
+    ) -> list[RibEvent]:
+        """What it told of the `wanted` prefixes and of all neighbours.
+
+        `read` is what came through the socket, with its times; `monotonic` turns nanoseconds of CLOCK_REALTIME into
+        seconds of CLOCK_MONOTONIC.
+        """
+
+    def close(self) -> None:
+        """Let it be silent again; a daemon that has ended is no error."""
 
 
 class RoutingDaemon(Protocol):
@@ -85,6 +109,9 @@ class RoutingDaemon(Protocol):
 
     def originated(self, node: RunningNode, family: Family) -> frozenset[Prefix]:
         """The prefixes that this router originates."""
+
+    def monitor(self, node: RunningNode, plan: RouterPlan) -> Monitor | None:
+        """Have it tell of each change from now on; None where it cannot, in this protocol or this build."""
 
     def diagnosis(self, node: RunningNode) -> Mapping[str, str]:
         """What to keep of a failure: a file's name and its text."""

@@ -138,3 +138,17 @@ Direction = Literal["in", "out"]
 
 Rib = Mapping[Prefix, tuple[Path, ...]]
 """A RIB of one family: all paths of each prefix."""
+
+
+@dataclass(frozen=True)
+class RibEvent:
+    """A change that a daemon told of while it was monitored."""
+
+    time: float
+    """Seconds on CLOCK_MONOTONIC."""
+    what: Literal["best", "gone", "up", "down"]
+    """A prefix has a new best path, or none any more; a neighbour came up, or was given up."""
+    prefix: Prefix | None
+    """None where it is about a neighbour."""
+    peer: Address | None
+    """The neighbour; None where it is about a prefix."""

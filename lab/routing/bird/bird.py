@@ -10,6 +10,7 @@ from lab.errors import EnvironmentBroken
 from lab.files import RenderedFile, templates
 from lab.routing.bird import answers, policy
 from lab.routing.bird.control import Control, Line
+from lab.routing.bird.trace import Trace
 from lab.routing.model import Attributes, Direction, Neighbor, Rib
 from lab.routing.plan import Peer, RouterPlan
 from lab.topology import Family, Objection, Prefix, RouterIntent, RoutingProtocol
@@ -153,6 +154,10 @@ class Bird:
         """Prefixes with a path of our own."""
         rib = self.rib(node, family)
         return frozenset(prefix for prefix, paths in rib.items() if any(p.peer is None for p in paths))
+
+    def monitor(self, node: RunningNode, plan: RouterPlan) -> Trace:
+        """By its log."""
+        return Trace(node, plan)
 
     def diagnosis(self, node: RunningNode) -> Mapping[str, str]:
         """Protocols and routes."""

@@ -8,6 +8,7 @@ from lab.engine.node import RunningNode
 from lab.errors import EnvironmentBroken
 from lab.files import RenderedFile, templates
 from lab.routing.frr.bgp import Bgp
+from lab.routing.frr.bmp import Bmp
 from lab.routing.frr.ospf import Ospf
 from lab.routing.frr.policy import set_attributes
 from lab.routing.frr.rip import Rip
@@ -18,6 +19,7 @@ from lab.routing.plan import Peer, RouterPlan
 from lab.topology import Family, Objection, Prefix, RouterIntent, RoutingProtocol
 
 # Either each daemon reads frr.conf itself, as far as it is its own, or vtysh hands each its part, as on a host.
+# bgpd gets its BMP module, for whoever wants to be told of its RIB; it is silent until it is asked.
 # zebra and mgmtd have to listen before the others look for them: a client that misses them waits ten seconds.
 _START = """
 exec </dev/null >>/var/log/frr/start.log 2>&1
@@ -26,7 +28,13 @@ file=$1; shift
 /usr/lib/frr/mgmtd -d -A 127.0.0.1 -P 0 &
 /usr/lib/frr/zebra -d -A 127.0.0.1 -P 0 $file &
 wait
-for daemon in "$@"; do /usr/lib/frr/$daemon -d -A 127.0.0.1 -P 0 $file & done
+for daemon in "$@"; do
+  module=
+  if [ "$daemon" = bgpd ] && ls /usr/lib/frr/modules/bgpd_bmp.so /usr/lib/*/frr/modules/bgpd_bmp.so; then
+    module="-M bmp"
+  fi
+  /usr/lib/frr/$daemon -d -A 127.0.0.1 -P 0 $module $file &
+done
 wait
 for daemon in zebra "$@"; do [ -S /run/frr/$daemon.vty ] || { echo "$daemon did not start"; exit 1; } done
 [ -n "$file" ] || vtysh -b
@@ -148,6 +156,10 @@ class Frr:
         """Prefixes with a path of our own."""
         rib = self.rib(node, family)
         return frozenset(prefix for prefix, paths in rib.items() if any(p.peer is None for p in paths))
+
+    def monitor(self, node: RunningNode, plan: RouterPlan) -> Bmp | None:
+        """bgpd by BMP; the other daemons have nothing like it."""
+        return Bmp.open(node, plan) if plan.protocol == "bgp" else None
 
     def diagnosis(self, node: RunningNode) -> Mapping[str, str]:
         """Tables and the configuration in force."""

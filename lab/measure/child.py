@@ -1,0 +1,65 @@
+"""Starting the instrument's own processes: a small program, open files, and a line to it that ends it."""
+
+import os
+import select
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab.errors import EnvironmentBroken
+
+_READY_WITHIN = 20.0
+_ENDED_WITHIN = 20.0
+
+
+class Child:
+    """A process that says when it is ready, and ends when its line is closed, also when its parent dies."""
+
+    def __init__(self, program: Path, before: Sequence[int], after: Sequence[int]) -> None:
+        """Start `program` with the files `before`, its end of the line, and the files `after` as arguments."""
+        self._line, theirs = socket.socketpair()
+        files = [*before, theirs.fileno(), *after]
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-u", os.fspath(program), *map(str, files)],
+                pass_fds=files,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+        self._name = program.stem
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
+
+    def wait_ready(self) -> None:
+        """Wait until it reads or sends; raises `EnvironmentBroken` where it ended instead."""
+        ready, _, _ = select.select([self._line], [], [], _READY_WITHIN)
+        if not ready or self._line.recv(1) != b"!":
+            self.close()
+            raise EnvironmentBroken(f"the instrument's {self._name} did not start: {self._why()}")
+
+    def close(self) -> None:
+        """End it and wait for its end; raises `EnvironmentBroken` where it had ended badly by itself."""
+        if self._line.fileno() < 0:
+            return
+        self._line.close()
+        try:
+            self._process.wait(_ENDED_WITHIN)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        words = self._why()
+        if self._process.returncode:
+            raise EnvironmentBroken(f"the instrument's {self._name} ended with {self._process.returncode}: {words}")
+
+    def _why(self) -> str:
+        if self._process.stderr is None or self._process.stderr.closed:
+            return "it left no word"
+        with self._process.stderr as errors:
+            lines = errors.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it left no word"

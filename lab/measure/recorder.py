@@ -1,0 +1,193 @@
+"""The process that reads sockets while something is measured, and does nothing else: it stamps and keeps.
+
+    python recorder.py TAPE STOP FD…
+
+Started by `lab.measure.tape`, which hands it open sockets; nothing outside the standard library is imported, so it
+stands within a few hundredths of a second. It runs at real-time priority where it may, because netlink and TCP carry
+no time of their own: what is read has the time of its reading. What the kernel stamps (SO_TIMESTAMPNS) keeps that
+time as well. Every few milliseconds it wakes for no reason and notes how late it was: that is how wrong a time of
+reading can be just then.
+
+What it reads goes to TAPE, a file in memory, one record after another (`RECORD`, then the data).
+"""
+
+import contextlib
+import ctypes
+import gc
+import os
+import select
+import socket
+import struct
+import sys
+import time
+
+RECORD = struct.Struct("=BBHIqq")
+"""Socket (its place among the arguments), kind, flags, length of the data, time read, kernel's time or 0 (ns)."""
+DATA, END, LOST, BEAT = 0, 1, 2, 3
+"""Kinds of records: data; a stream ended; the kernel had to drop something; a beat, `flags` µs late."""
+
+BEAT_EVERY = 0.005
+"""Seconds."""
+LATE = 200e-6
+"""Seconds of lateness that are worth a note."""
+
+_BATCH = 64
+_SIZE = 1 << 16
+_CONTROL = 128
+_NAME = 32
+_AF_PACKET = 17
+_SO_TIMESTAMPNS = 35
+_MSG_DONTWAIT = 0x40
+_ENOBUFS = 105
+_EAGAIN = 11
+_CONTROL_HEADER = struct.Struct("=Qii")
+
+
+class _Iovec(ctypes.Structure):
+    _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
+
+
+class _Message(ctypes.Structure):
+    """struct mmsghdr of recvmmsg(2) and sendmmsg(2)."""
+
+    _fields_ = (
+        ("name", ctypes.c_void_p),
+        ("namelen", ctypes.c_uint32),
+        ("iov", ctypes.c_void_p),
+        ("iovlen", ctypes.c_size_t),
+        ("control", ctypes.c_void_p),
+        ("controllen", ctypes.c_size_t),
+        ("flags", ctypes.c_int),
+        ("padding", ctypes.c_uint32),
+        ("length", ctypes.c_uint32),
+    )
+
+
+class Recorder:
+    """Reads sockets and writes records."""
+
+    def __init__(self, tape: int, stop: int, sockets: list[int]) -> None:
+        self._tape, self._stop = tape, stop
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._data = ctypes.create_string_buffer(_BATCH * _SIZE)
+        self._control = ctypes.create_string_buffer(_BATCH * _CONTROL)
+        self._names = ctypes.create_string_buffer(_BATCH * _NAME)
+        self._iovecs = (_Iovec * _BATCH)()
+        self._messages = (_Message * _BATCH)()
+        for i in range(_BATCH):
+            self._iovecs[i].base = ctypes.addressof(self._data) + i * _SIZE
+            self._iovecs[i].length = _SIZE
+            self._messages[i].iov = ctypes.addressof(self._iovecs[i])
+            self._messages[i].iovlen = 1
+            self._messages[i].name = ctypes.addressof(self._names) + i * _NAME
+            self._messages[i].control = ctypes.addressof(self._control) + i * _CONTROL
+        self._view = memoryview(self._data)
+        self._streams = {fd for fd in sockets if self._is_stream(fd)}
+        self._place = {fd: place for place, fd in enumerate(sockets)}
+
+    def run(self) -> None:
+        """Read until the other end of STOP is closed, and then what is still there."""
+        waiting = list(self._place)
+        beat = time.monotonic() + BEAT_EVERY
+        while True:
+            ready, _, _ = select.select([*waiting, self._stop], [], [], max(0.0, beat - time.monotonic()))
+            now = time.monotonic()
+            if now >= beat:
+                if now - beat > LATE:
+                    self._write(0, BEAT, min(65535, int((now - beat) * 1e6)), b"", time.monotonic_ns())
+                beat = now + BEAT_EVERY
+            for fd in ready:
+                if fd == self._stop:
+                    for each in waiting:
+                        while self._read(each) == _BATCH:
+                            pass
+                    return
+                if self._read(fd) < 0:
+                    waiting.remove(fd)
+
+    def _read(self, fd: int) -> int:
+        """Read once; the number of messages, or -1 where no more will come."""
+        if fd in self._streams:
+            return self._read_stream(fd)
+        for i in range(_BATCH):
+            self._messages[i].namelen = _NAME
+            self._messages[i].controllen = _CONTROL
+        count: int = self._libc.recvmmsg(fd, self._messages, _BATCH, _MSG_DONTWAIT, None)
+        now = time.monotonic_ns()
+        if count < 0:
+            number = ctypes.get_errno()
+            if number == _ENOBUFS:
+                self._write(self._place[fd], LOST, 0, b"", now)
+            return 0 if number in (_ENOBUFS, _EAGAIN) else self._ended(fd, now)
+        parts: list[bytes | memoryview] = []
+        place = self._place[fd]
+        for i in range(count):
+            message = self._messages[i]
+            start, length = i * _SIZE, min(message.length, _SIZE)
+            parts.append(RECORD.pack(place, DATA, self._direction(i), length, now, self._stamp(i, message.controllen)))
+            parts.append(self._view[start : start + length])
+        os.write(self._tape, b"".join(parts))
+        return count
+
+    def _read_stream(self, fd: int) -> int:
+        try:
+            data = os.read(fd, _SIZE)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            data = b""
+        now = time.monotonic_ns()
+        if not data:
+            return self._ended(fd, now)
+        self._write(self._place[fd], DATA, 0, data, now)
+        return 1
+
+    def _ended(self, fd: int, now: int) -> int:
+        self._write(self._place[fd], END, 0, b"", now)
+        return -1
+
+    def _write(self, place: int, kind: int, flags: int, data: bytes, now: int) -> None:
+        os.write(self._tape, RECORD.pack(place, kind, flags, len(data), now, 0) + data)
+
+    def _stamp(self, i: int, length: int) -> int:
+        """The kernel's time of a message; 0 where it gave none."""
+        start, end = i * _CONTROL, i * _CONTROL + length
+        while start + _CONTROL_HEADER.size <= end:
+            size, level, kind = _CONTROL_HEADER.unpack_from(self._control, start)
+            if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
+                seconds, nanoseconds = struct.unpack_from("=qq", self._control, start + _CONTROL_HEADER.size)
+                return int(seconds * 1_000_000_000 + nanoseconds)
+            if size < _CONTROL_HEADER.size:
+                break
+            start += (size + 7) & ~7
+        return 0
+
+    def _direction(self, i: int) -> int:
+        """Of a packet socket's message sll_pkttype, plus one; else 0."""
+        family, kind = struct.unpack_from("=H8xB", self._names, i * _NAME)
+        return kind + 1 if family == _AF_PACKET else 0
+
+    @staticmethod
+    def _is_stream(fd: int) -> bool:
+        with socket.socket(fileno=os.dup(fd)) as copy:
+            return copy.type == socket.SOCK_STREAM
+
+
+def prompt() -> None:
+    """Be scheduled before everything else, where that is allowed."""
+    gc.disable()
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
+
+
+def main(arguments: list[str]) -> None:
+    """See above."""
+    tape, stop, *sockets = map(int, arguments)
+    prompt()
+    recorder = Recorder(tape, stop, sockets)
+    os.write(stop, b"!")  # ready
+    recorder.run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,153 @@
+"""bgpd tells of its RIB and its neighbours by BMP (RFC 7854; the Loc-RIB by RFC 9069).
+
+The other end of the session is a socket of ours in the node's own namespace, on its loopback interface. bgpd writes a
+message when its event loop is done with the change, and before zebra has the route in the kernel.
+"""
+
+import contextlib
+import socket
+import struct
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from ipaddress import IPv4Address, IPv6Address
+from typing import Self
+
+from lab.engine.node import RunningNode
+from lab.errors import EnvironmentBroken
+from lab.routing.frr.vty import Vty
+from lab.routing.model import RibEvent
+from lab.routing.plan import RouterPlan
+from lab.routing.update import decode
+from lab.topology import Address, Prefix
+
+TARGET = "measure"
+"""What it is called in bgpd's configuration; it is not there longer than it is used."""
+
+_COMMON = struct.Struct("!BIB")
+_VERSION = 3
+_ROUTE_MONITORING, _PEER_DOWN, _PEER_UP = 0, 2, 3
+_PEER = struct.Struct("!BB8s16sI4sII")
+_LOC_RIB = 3
+"""Peer type (RFC 9069, section 4.1)."""
+_IPV6_PEER = 0x80
+_END_OF_RIB = {bytes.fromhex("00170200000000"), bytes.fromhex("001d0200000006800f03000201")}
+"""The UPDATEs that end the first transfer of each family (RFC 4724, section 2), without the marker."""
+_MARKER = 16
+_SYNCHRONIZED_WITHIN = 30.0
+_CHUNK = 1 << 18
+
+
+class Bmp:
+    """See `Monitor`."""
+
+    source = "bmp"
+    error = 0.0005
+
+    def __init__(self, node: RunningNode, plan: RouterPlan, listener: socket.socket) -> None:
+        """Use `open`."""
+        self._node, self._plan = node, plan
+        self._pending = b""
+        self._monitor(listener)
+        try:
+            listener.settimeout(_SYNCHRONIZED_WITHIN)
+            self.socket: socket.socket | None
+            self.socket, _ = listener.accept()
+            self._synchronize(self.socket)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, TimeoutError):
+                raise EnvironmentBroken(f"{node.name}: bgpd did not send its RIB by BMP") from error
+            raise
+
+    @classmethod
+    def open(cls, node: RunningNode, plan: RouterPlan) -> Self | None:
+        """Have bgpd connect and send what it has; None where it was built without BMP.
+
+        Raises `EnvironmentBroken` where it does not answer.
+        """
+        with Vty(node.root, "bgpd") as bgpd:
+            try:
+                bgpd.ask("show bmp")
+            except EnvironmentBroken:
+                return None
+        with node.namespace.run(lambda: socket.create_server(("127.0.0.1", 0))) as listener:
+            return cls(node, plan, listener)
+
+    def events(
+        self, read: Sequence[tuple[float, bytes]], wanted: Collection[Prefix], monotonic: Callable[[int], float]
+    ) -> list[RibEvent]:
+        """See `Monitor`."""
+        found: list[RibEvent] = []
+        pending = self._pending
+        for when, data in read:
+            whole, pending = _split(pending + data)
+            for message in whole:
+                found += _events(message, wanted, when)
+        return found
+
+    def close(self) -> None:
+        """See `Monitor`."""
+        if getattr(self, "socket", None) is not None and self.socket is not None:
+            self.socket.close()
+        # It may have been killed, or have forgotten by being restarted.
+        with contextlib.suppress(EnvironmentBroken), Vty(self._node.root, "bgpd") as bgpd:
+            bgpd.configure([f"router bgp {self._plan.asn}", f"no bmp targets {TARGET}"])
+
+    def _monitor(self, listener: socket.socket) -> None:
+        _, port = listener.getsockname()
+        with Vty(self._node.root, "bgpd") as bgpd:
+            with contextlib.suppress(EnvironmentBroken):  # what somebody left who was killed
+                bgpd.configure([f"router bgp {self._plan.asn}", f"no bmp targets {TARGET}"])
+            bgpd.configure(
+                [
+                    f"router bgp {self._plan.asn}",
+                    f"bmp targets {TARGET}",
+                    "bmp monitor ipv4 unicast loc-rib",
+                    "bmp monitor ipv6 unicast loc-rib",
+                    f"bmp connect 127.0.0.1 port {port} min-retry 100 max-retry 500",
+                ]
+            )
+
+    def _synchronize(self, session: socket.socket) -> None:
+        """Take in the RIB as it is, to the end of both families."""
+        session.settimeout(_SYNCHRONIZED_WITHIN)
+        ends: set[bytes] = set()
+        until = time.monotonic() + _SYNCHRONIZED_WITHIN
+        while ends != _END_OF_RIB:
+            data = session.recv(_CHUNK)
+            if not data or time.monotonic() > until:
+                raise TimeoutError
+            whole, self._pending = _split(self._pending + data)
+            for message in whole:
+                body = message[_COMMON.size + _PEER.size + _MARKER :]
+                if message[5] == _ROUTE_MONITORING and message[_COMMON.size] == _LOC_RIB and body in _END_OF_RIB:
+                    ends.add(body)
+
+
+def _split(stream: bytes) -> tuple[list[bytes], bytes]:
+    """The whole messages at the beginning of a stream, and what is left of it."""
+    found, offset = [], 0
+    while offset + _COMMON.size <= len(stream):
+        version, length, _ = _COMMON.unpack_from(stream, offset)
+        if version != _VERSION or length < _COMMON.size:
+            raise EnvironmentBroken(f"bgpd sends BMP that is none: version {version}, length {length}")
+        if offset + length > len(stream):
+            break
+        found.append(stream[offset : offset + length])
+        offset += length
+    return found, stream[offset:]
+
+
+def _events(message: bytes, wanted: Collection[Prefix], when: float) -> Iterator[RibEvent]:
+    _, _, kind = _COMMON.unpack_from(message)
+    if kind not in (_ROUTE_MONITORING, _PEER_DOWN, _PEER_UP) or len(message) < _COMMON.size + _PEER.size:
+        return
+    peer, flags, _, address, *_ = _PEER.unpack_from(message, _COMMON.size)
+    if kind == _ROUTE_MONITORING:
+        update = decode(message[_COMMON.size + _PEER.size :], wanted) if peer == _LOC_RIB else None
+        if update is not None:
+            yield from (RibEvent(when, "best", prefix, None) for prefix in update.announced)
+            yield from (RibEvent(when, "gone", prefix, None) for prefix in update.withdrawn)
+    elif peer != _LOC_RIB:
+        neighbor: Address = IPv6Address(address) if flags & _IPV6_PEER else IPv4Address(address[12:])
+        yield RibEvent(when, "up" if kind == _PEER_UP else "down", None, neighbor)

@@ -1,0 +1,88 @@
+"""What daemons tell while they are monitored: bgpd by BMP, BIRD by its log."""
+
+from ipaddress import IPv4Address, ip_network
+
+import pytest
+
+from lab.errors import EnvironmentBroken
+from lab.routing import RibEvent, plan_routers
+from lab.routing.bird.trace import events as traced
+from lab.routing.frr.bmp import _events, _split
+from lab.topology import Topology
+from tests.unit.routing.test_update import ANNOUNCE4, ANNOUNCE6, KEEPALIVE, THREE4, WITHDRAW4
+
+PEER = IPv4Address("10.255.0.1")
+NOW = 7.0
+
+
+def bmp(kind: int, peer: int, payload: bytes) -> bytes:
+    """A message about a peer (RFC 7854, section 4)."""
+    body = bytes([peer, 0]) + bytes(8) + bytes(12) + PEER.packed + bytes(16) + payload
+    return b"\x03" + (6 + len(body)).to_bytes(4, "big") + bytes([kind]) + body
+
+
+LOC_RIB, GLOBAL = 3, 0
+MONITORING, DOWN, UP, INITIATION = 0, 2, 3, 4
+
+
+def told(message: bytes) -> list[RibEvent]:
+    return sorted(_events(message, THREE4, NOW), key=lambda event: str(event.prefix))
+
+
+def test_bmp_tells_of_the_best_paths() -> None:
+    assert told(bmp(MONITORING, LOC_RIB, ANNOUNCE4)) == [
+        RibEvent(NOW, "best", ip_network(f"10.128.{n}.0/24"), None) for n in range(3)
+    ]
+    assert {e.what for e in told(bmp(MONITORING, LOC_RIB, WITHDRAW4))} == {"gone"}
+    assert told(bmp(MONITORING, LOC_RIB, ANNOUNCE6)) == [], "nobody asked for these"
+    assert told(bmp(MONITORING, GLOBAL, ANNOUNCE4)) == [], "what a neighbour sent is not yet chosen"
+
+
+def test_bmp_tells_of_neighbours() -> None:
+    assert told(bmp(DOWN, GLOBAL, b"\x02")) == [RibEvent(NOW, "down", None, PEER)]
+    assert told(bmp(UP, GLOBAL, bytes(20) + KEEPALIVE)) == [RibEvent(NOW, "up", None, PEER)]
+    assert told(bmp(UP, LOC_RIB, bytes(20) + KEEPALIVE)) == [], "the Loc-RIB is no neighbour"
+    assert told(b"\x03\0\0\0\x06\x04") == []
+
+
+def test_bmp_is_cut_out_of_its_stream() -> None:
+    messages = [bmp(MONITORING, LOC_RIB, ANNOUNCE4), bmp(DOWN, GLOBAL, b"\x02")]
+    stream = b"".join(messages)
+    for cut in range(len(stream)):
+        first, left = _split(stream[:cut])
+        second, rest = _split(left + stream[cut:])
+        assert first + second == messages
+        assert rest == b""
+    with pytest.raises(EnvironmentBroken, match="BMP"):
+        _split(b"HTTP/1.1 200 OK")
+
+
+LOG = """\
+2026-11-24 04:40:21.821581 <TRACE> peer1.ipv4 > added [best] 10.128.0.0/24 0L 6G unicast
+2026-11-24 04:40:21.821583 <TRACE> kernel4.ipv4 < added 10.128.9.0/24 0L 6G unicast
+2026-11-24 04:40:21.878081 <TRACE> peer1.ipv4 > removed [sole] 10.128.0.0/24 0L 6G unicast
+2026-11-24 04:40:22.114898 <TRACE> peer1: Connection closed
+2026-11-24 04:40:22.114898 <TRACE> peer1: State changed to stop
+2026-11-24 04:40:22.114964 <TRACE> peer1: State changed to flush
+2026-11-24 04:40:22.115026 <TRACE> peer1: State changed to down
+2026-11-24 04:40:24.115026 <TRACE> peer1: State changed to up
+2026-11-24 04:40:25.000001 [0001] <TRACE> kernel4.ipv4 < added 10.128.1.0/24 ptr 00007ffe9387c000 (2) src 0L 6G
+2026-11-24 04:40:25.000002 [0002] <TRACE> peer1.ipv4 < idempotent withdraw (filtered) 10.128.1.0/24 ptr 0
+2026-11-24 04:40:25.000003 [0001] <TRACE> kernel4.ipv4 < removed 10.128.1.0/24 ptr 00007f52c90340b8 (2) src 0L 6G
+2026-11-24 04:40:26.000000 <TRACE> peer1: State changed to flush
+"""
+
+
+def test_birds_log(article: Topology) -> None:
+    plan = plan_routers(article)["branch"]
+    start = 1795495221_821581000
+    found = traced(LOG, THREE4, plan, lambda real: (real - start) / 1e9)
+    assert [(round(event.time, 6), event.what, str(event.prefix or event.peer)) for event in found] == [
+        (0.0, "best", "10.128.0.0/24"),
+        (0.0565, "gone", "10.128.0.0/24"),
+        (0.293317, "down", "10.255.0.1"),
+        (2.293445, "up", "10.255.0.1"),
+        (3.17842, "best", "10.128.1.0/24"),
+        (3.178422, "gone", "10.128.1.0/24"),
+        (4.178419, "down", "10.255.0.1"),
+    ]
