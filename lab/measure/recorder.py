@@ -1,25 +1,23 @@
 """The process that reads sockets while something is measured, and does nothing else: it stamps and keeps.
 
-    python recorder.py TAPE STOP FD…
+    main([TAPE, STOP, FD…])
 
-Started by `lab.measure.tape`, which hands it open sockets; nothing outside the standard library is imported, so it
-stands within a few hundredths of a second. It runs at real-time priority where it may, because netlink and TCP carry
-no time of their own: what is read has the time of its reading. What the kernel stamps (SO_TIMESTAMPNS) keeps that
-time as well. Every few milliseconds it wakes for no reason and notes how late it was: that is how wrong a time of
-reading can be just then.
+Started by `lab.measure.tape`, which hands it open sockets. It runs at real-time priority where it may, because netlink
+and TCP carry no time of their own: what is read has the time of its reading. What the kernel stamps (SO_TIMESTAMPNS)
+keeps that time as well. Every few milliseconds it wakes for no reason and notes how late it was: that is how wrong a
+time of reading can be just then.
 
 What it reads goes to TAPE, a file in memory, one record after another (`RECORD`, then the data).
 """
 
-import contextlib
 import ctypes
-import gc
 import os
 import select
 import socket
 import struct
-import sys
 import time
+
+from lab.measure.process import Iovec, Message, prompt
 
 RECORD = struct.Struct("=BBHIqq")
 """Socket (its place among the arguments), kind, flags, length of the data, time read, kernel's time or 0 (ns)."""
@@ -43,26 +41,6 @@ _EAGAIN = 11
 _CONTROL_HEADER = struct.Struct("=Qii")
 
 
-class _Iovec(ctypes.Structure):
-    _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
-
-
-class _Message(ctypes.Structure):
-    """struct mmsghdr of recvmmsg(2) and sendmmsg(2)."""
-
-    _fields_ = (
-        ("name", ctypes.c_void_p),
-        ("namelen", ctypes.c_uint32),
-        ("iov", ctypes.c_void_p),
-        ("iovlen", ctypes.c_size_t),
-        ("control", ctypes.c_void_p),
-        ("controllen", ctypes.c_size_t),
-        ("flags", ctypes.c_int),
-        ("padding", ctypes.c_uint32),
-        ("length", ctypes.c_uint32),
-    )
-
-
 class Recorder:
     """Reads sockets and writes records."""
 
@@ -72,8 +50,8 @@ class Recorder:
         self._data = ctypes.create_string_buffer(_BATCH * _SIZE)
         self._control = ctypes.create_string_buffer(_BATCH * _CONTROL)
         self._names = ctypes.create_string_buffer(_BATCH * _NAME)
-        self._iovecs = (_Iovec * _BATCH)()
-        self._messages = (_Message * _BATCH)()
+        self._iovecs = (Iovec * _BATCH)()
+        self._messages = (Message * _BATCH)()
         for i in range(_BATCH):
             self._iovecs[i].base = ctypes.addressof(self._data) + i * _SIZE
             self._iovecs[i].length = _SIZE
@@ -173,13 +151,6 @@ class Recorder:
             return copy.type == socket.SOCK_STREAM
 
 
-def prompt() -> None:
-    """Be scheduled before everything else, where that is allowed."""
-    gc.disable()
-    with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
-
-
 def main(arguments: list[str]) -> None:
     """See above."""
     tape, stop, *sockets = map(int, arguments)
@@ -187,7 +158,3 @@ def main(arguments: list[str]) -> None:
     recorder = Recorder(tape, stop, sockets)
     os.write(stop, b"!")  # ready
     recorder.run()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -1,11 +1,11 @@
 """The process that sends probe packets on an absolute schedule, and does nothing else.
 
-    python sender.py PLAN LOG STOP FD…
+    main([PLAN, LOG, STOP, FD…])
 
-Started by `lab.measure.probe` with the packets made and the sockets open. Nothing outside the standard library is
-imported. Packet n of each prefix is due at BASE + n / rate, however late the one before was: a sender that was held up
-catches up, and its log shows by how much it was late. One sendmmsg(2) sends a group of packets; groups take their
-turns within a period, so that a hundred prefixes are no burst of a hundred packets.
+Started by `lab.measure.probe` with the packets made and the sockets open. Packet n of each prefix is due at
+BASE + n / rate, however late the one before was: a sender that was held up catches up, and its log shows by how much it
+was late. One sendmmsg(2) sends a group of packets; groups take their turns within a period, so that a hundred prefixes
+are no burst of a hundred packets.
 """
 
 import ctypes
@@ -13,15 +13,11 @@ import json
 import os
 import socket
 import struct
-import sys
 import time
 from dataclasses import dataclass
 from typing import Any
 
-if __package__:
-    from lab.measure.recorder import _Iovec, _Message, prompt
-else:  # started by its path
-    from recorder import _Iovec, _Message, prompt  # type: ignore[import-not-found, no-redef]
+from lab.measure.process import Iovec, Message, prompt
 
 PAYLOAD = struct.Struct("!4sHHIQ")
 """Mark, prefix (its place among the probed ones), nothing, sequence number, time sent (ns, CLOCK_MONOTONIC)."""
@@ -45,7 +41,7 @@ class Group:
 
     socket: int
     buffers: list[ctypes.Array[ctypes.c_char]]
-    messages: "ctypes.Array[_Message]"
+    messages: "ctypes.Array[Message]"
     kept: list[Any]
     """What the messages point to."""
 
@@ -84,7 +80,7 @@ class Sender:
 
     def _send(self, group: Group) -> int:
         done = refused = 0
-        count, size = len(group.buffers), ctypes.sizeof(_Message)
+        count, size = len(group.buffers), ctypes.sizeof(Message)
         while done < count:
             first = ctypes.byref(group.messages, done * size)
             sent: int = self._libc.sendmmsg(group.socket, first, count - done, 0)
@@ -95,8 +91,8 @@ class Sender:
 
 
 def _group(fd: int, packets: list[dict[str, Any]]) -> Group:
-    messages = (_Message * len(packets))()
-    iovecs = (_Iovec * len(packets))()
+    messages = (Message * len(packets))()
+    iovecs = (Iovec * len(packets))()
     buffers, names = [], []
     for i, packet in enumerate(packets):
         payload, name = bytes.fromhex(packet["payload"]), bytes.fromhex(packet["to"])
@@ -125,7 +121,3 @@ def main(arguments: list[str]) -> None:
     with socket.socket(fileno=stop) as control:
         control.send(b"!")  # ready
         sender.run(log, control)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

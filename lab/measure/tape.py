@@ -2,11 +2,8 @@
 
 import os
 import socket
-from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -17,6 +14,7 @@ READING_ERROR = 0.0002
 """Seconds between the arrival of something and its time of reading on a machine with nothing else to do."""
 _AROUND = 0.02
 """Seconds before and after a reading in which the recorder's lateness tells of its error."""
+_CHUNK = 16 << 20
 _SO_MEMINFO = 55
 _SK_MEMINFO_DROPS = 8
 
@@ -41,23 +39,18 @@ INCOMING, OUTGOING = 1, 5
 class Recorded:
     """All that was read, by the places of the sockets."""
 
-    readings: Sequence[Sequence[Reading]]
-    lost: Sequence[bool]
+    readings: list[list[Reading]]
+    lost: list[bool]
     """Whether a socket had more than the kernel could keep."""
-    ended: Sequence[bool]
+    ended: list[bool]
     """Whether a stream's other end was closed."""
-    beats: Sequence[tuple[int, int]]
+    beats: list[tuple[int, int]]
     """When the recorder was late, and by how many ns."""
 
     def error(self, at: float) -> float:
         """How many seconds what was read at a time (s, CLOCK_MONOTONIC) can have been there before."""
-        low = bisect_left(self._times, int((at - _AROUND) * 1e9))
-        high = bisect_right(self._times, int((at + _AROUND) * 1e9))
-        return READING_ERROR + max((late for _, late in self.beats[low:high]), default=0) / 1e9
-
-    @cached_property
-    def _times(self) -> list[int]:
-        return [when for when, _ in self.beats]
+        low, high = (at - _AROUND) * 1e9, (at + _AROUND) * 1e9
+        return READING_ERROR + max((late for when, late in self.beats if low <= when <= high), default=0) / 1e9
 
 
 class Tape:
@@ -69,8 +62,11 @@ class Tape:
         self._sockets = sockets
         self._file = os.memfd_create("tape", os.MFD_CLOEXEC)
         fds = [each.fileno() for each in sockets]
-        self._child = Child(Path(recorder.__file__), [self._file], fds)
+        self._child = Child(recorder.__name__, [self._file], fds)
         self._drops = [_drops(each) for each in sockets]
+        self._at = 0
+        none = [False] * len(sockets)
+        self._recorded = Recorded([[] for _ in sockets], none[:], none[:], [])
 
     def __enter__(self) -> Self:
         return self
@@ -84,13 +80,24 @@ class Tape:
         """Return when everything that arrives from now on is stamped as it comes."""
         self._child.wait_ready()
 
+    def more(self) -> Recorded:
+        """Everything that was read so far; each call goes on where the one before ended."""
+        size = os.fstat(self._file).st_size
+        while self._at < size:
+            part = os.pread(self._file, min(_CHUNK, size - self._at), self._at)
+            used = self._take(part)
+            if used == 0:  # it is being written
+                break
+            self._at += used
+        return self._recorded
+
     def stop(self) -> Recorded:
         """Take in what the kernel still holds, end, and return everything."""
         self._child.close()
-        recorded = _parse(self._content(), len(self._sockets))
-        dropped = [_drops(each) != before for each, before in zip(self._sockets, self._drops, strict=True)]
-        lost = [a or b for a, b in zip(recorded.lost, dropped, strict=True)]
-        return Recorded(recorded.readings, lost, recorded.ended, recorded.beats)
+        recorded = self.more()
+        for place, (each, before) in enumerate(zip(self._sockets, self._drops, strict=True)):
+            recorded.lost[place] = recorded.lost[place] or _drops(each) != before
+        return recorded
 
     def close(self) -> None:
         """End the process and forget what it read."""
@@ -99,40 +106,24 @@ class Tape:
             os.close(self._file)
             self._file = -1
 
-    def peek(self) -> Recorded:
-        """What was read so far."""
-        return _parse(self._content(), len(self._sockets))
-
-    def _content(self) -> bytes:
-        size = os.fstat(self._file).st_size
-        parts, offset = [], 0
-        while offset < size:
-            part = os.pread(self._file, size - offset, offset)
-            parts.append(part)
-            offset += len(part)
-        return b"".join(parts)
-
-
-def _parse(content: bytes, sockets: int) -> Recorded:
-    readings: list[list[Reading]] = [[] for _ in range(sockets)]
-    lost, ended = [False] * sockets, [False] * sockets
-    beats: list[tuple[int, int]] = []
-    offset, head = 0, recorder.RECORD
-    while offset + head.size <= len(content):
-        place, kind, flags, length, read, stamped = head.unpack_from(content, offset)
-        offset += head.size
-        if offset + length > len(content):  # it is being written
-            break
-        if kind == recorder.DATA:
-            readings[place].append(Reading(read, stamped, flags, content[offset : offset + length]))
-        elif kind == recorder.LOST:
-            lost[place] = True
-        elif kind == recorder.END:
-            ended[place] = True
-        else:
-            beats.append((read, flags * 1000))
-        offset += length
-    return Recorded(readings, lost, ended, beats)
+    def _take(self, content: bytes) -> int:
+        """Take in the whole records at the beginning; returns how many bytes they have."""
+        recorded, offset, head = self._recorded, 0, recorder.RECORD
+        while offset + head.size <= len(content):
+            place, kind, flags, length, read, stamped = head.unpack_from(content, offset)
+            start = offset + head.size
+            if start + length > len(content):
+                break
+            if kind == recorder.DATA:
+                recorded.readings[place].append(Reading(read, stamped, flags, content[start : start + length]))
+            elif kind == recorder.LOST:
+                recorded.lost[place] = True
+            elif kind == recorder.END:
+                recorded.ended[place] = True
+            else:
+                recorded.beats.append((read, flags * 1000))
+            offset = start + length
+        return offset
 
 
 def _drops(each: socket.socket) -> int:
