@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import partial
@@ -20,11 +20,15 @@ from lab.expect import POLL, Expectation, wait_for
 from lab.fault import InForce, Record, apply, fault_of, records, undo_all
 from lab.fault.impaired import declared_imposed
 from lab.image import NODE_IMAGE, VERSIONS
+from lab.measure.armed import RATE, Outcome, ProbePath
+from lab.measure.measurement import SETTLE, WATCH, Measurement
+from lab.measure.measurement import WITHIN as MEASURED_WITHIN
+from lab.measure.targets import find_targets
 from lab.node import LabNode
 from lab.observe import FibWatch
 from lab.pki import Authority
 from lab.plan import node_spec, static_routes
-from lab.prefixes import free_prefixes
+from lab.prefixes import free_prefixes, prefix_set
 from lab.router import FAMILIES, Router
 from lab.routing import daemon_of, plan_routers
 from lab.store import LabDirectory, locked
@@ -267,6 +271,46 @@ class Lab:
         """Undo all faults in force, whoever did them; returns what they were."""
         return undo_all(self)
 
+    def measure(
+        self,
+        observer: str | LabNode,
+        prefixes: Prefix | Iterable[Prefix],
+        *,
+        probe_from: str | LabNode | None = None,
+        probe_to: str | LabNode | None = None,
+        rate: float = RATE,
+        until: Outcome | None = None,
+        within: float = MEASURED_WITHIN,
+        settle: float = SETTLE,
+        watch: float = WATCH,
+        rib: bool = True,
+    ) -> Measurement:
+        """Measure what becomes of prefixes at a router when something happens in the `with` block.
+
+        `probe_from` is the node that sends `rate` packets/s to each prefix, to whoever lives there, or to `probe_to`
+        if that is given. `until` says what to wait for (see `Outcome`), by default any change of the way to each
+        prefix; `within` are seconds from the event, `settle` those for which it has to last, and `watch` those in
+        which an interruption may begin (`until="returns"`). `rib=False` leaves the daemon alone.
+        """
+        wanted = prefix_set(prefixes)
+        probe = None
+        if probe_from is not None:
+            source = self.node(str(probe_from))
+            others = [str(probe_to)] if probe_to is not None else self._living(apart_from={source.name, str(observer)})
+            receivers = {name: self.running(name).namespace for name in others}
+            probe = ProbePath(source.running.namespace, find_targets(wanted, receivers), receivers, rate)
+        name = str(observer)
+        return Measurement(
+            self.router(name) if name in self._plans else self.node(name),
+            wanted,
+            probe=probe,
+            until=until,
+            within=within,
+            settle=settle,
+            watch=watch,
+            rib=rib,
+        )
+
     # --- is it up? -----------------------------------------------------------------------------------------
 
     def wait_ready(self, within: float = READY_WITHIN) -> None:
@@ -296,6 +340,11 @@ class Lab:
         return into
 
     # --- inside --------------------------------------------------------------------------------------------
+
+    def _living(self, *, apart_from: set[str]) -> list[str]:
+        """The nodes that run and have a namespace of their own, hosts before routers."""
+        names = [n for n, running in self._running.items() if n not in apart_from and running.namespace.exists]
+        return sorted(names, key=lambda name: name in self._plans)
 
     def _known(self, name: str) -> None:
         if name not in self.topology.nodes:

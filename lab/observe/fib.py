@@ -12,8 +12,9 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from types import TracebackType
 from typing import Literal, Self
 
@@ -71,40 +72,56 @@ class Fib:
     def __init__(self, name_of: Callable[[int], str]) -> None:
         """`name_of` tells an interface's name by its index."""
         self._name_of = name_of
-        self.routes: dict[tuple[Prefix, int], FibEntry] = {}
+        self.routes: dict[Prefix, dict[int, FibEntry]] = {}
         """By prefix and metric."""
+
+    def used(self, prefix: Prefix) -> FibEntry | None:
+        """The route to exactly this prefix; of several the one with the lowest metric."""
+        found = self.routes.get(prefix)
+        return found[min(found)] if found else None
+
+    def entries(self) -> Iterator[FibEntry]:
+        """All routes."""
+        return chain.from_iterable(by_metric.values() for by_metric in self.routes.values())
+
+    def without(self, interface: str) -> None:
+        """Forget the IPv4 routes through an interface: the kernel takes them along with it, and says nothing."""
+        for entry in [e for e in self.entries() if e.prefix.version == 4 and set(e.interfaces) == {interface}]:
+            self._remove(entry.prefix, entry.metric)
 
     def apply(self, message: RouteMessage, when: float) -> RouteEvent | None:
         """Take in a change; returns the event that it is, or None where the main table stays as it was."""
         if message.table != MAIN_TABLE:
             return None
         entry = self.entry(message)
-        key = entry.prefix, entry.metric
-        before = self.routes.pop(key, None)
-        after = before
+        before = after = self.routes.get(entry.prefix, {}).get(entry.metric)
         if message.new:  # a blackhole takes the place of a route, and is none
             after = entry if message.kind == UNICAST else None
         elif message.kind == UNICAST:
             after = _without(before, entry)
         if after is not None:
-            self.routes[key] = after
+            self.routes.setdefault(entry.prefix, {})[entry.metric] = after
             return RouteEvent(when, "add", after) if after != before or message.new else None
-        return RouteEvent(when, "delete", before) if before is not None else None
+        if before is None:
+            return None
+        self._remove(entry.prefix, entry.metric)
+        return RouteEvent(when, "delete", before)
 
     def replace(self, read: Iterable[Message], when: float) -> list[RouteEvent]:
         """Take a whole table in the place of what was known; returns what that changes."""
-        before = self.routes
-        entries = [
-            self.entry(message)
+        before = {(entry.prefix, entry.metric): entry for entry in self.entries()}
+        after = {
+            (entry.prefix, entry.metric): entry
             for message in read
             if isinstance(message, RouteMessage) and message.table == MAIN_TABLE and message.kind == UNICAST
-        ]
-        self.routes = {(entry.prefix, entry.metric): entry for entry in entries}
-        gone = [entry for key, entry in before.items() if key not in self.routes]
-        new = [entry for key, entry in self.routes.items() if before.get(key) != entry]
+            for entry in (self.entry(message),)
+        }
+        self.routes = {}
+        for (prefix, metric), entry in after.items():
+            self.routes.setdefault(prefix, {})[metric] = entry
         return [
-            *(RouteEvent(when, "delete", entry) for entry in gone),
-            *(RouteEvent(when, "add", entry) for entry in new),
+            *(RouteEvent(when, "delete", entry) for key, entry in before.items() if key not in after),
+            *(RouteEvent(when, "add", entry) for key, entry in after.items() if before.get(key) != entry),
         ]
 
     def entry(self, message: RouteMessage) -> FibEntry:
@@ -116,6 +133,11 @@ class Fib:
             protocol=_PROTOCOLS.get(message.protocol, str(message.protocol)),
             metric=message.metric,
         )
+
+    def _remove(self, prefix: Prefix, metric: int) -> None:
+        del self.routes[prefix][metric]
+        if not self.routes[prefix]:
+            del self.routes[prefix]
 
 
 class FibWatch:
@@ -155,14 +177,13 @@ class FibWatch:
         """The FIB as of now; of several routes to one prefix the one with the lowest metric, which is used."""
         versions = {"ipv4": (4,), "ipv6": (6,), None: (4, 6)}[family]
         with self._changed:
-            entries = [e for e in self._fib.routes.values() if e.prefix.version in versions]
-        return {e.prefix: e for e in sorted(entries, key=lambda e: -e.metric)}
+            found = self._fib.routes.items()
+            return {prefix: by[min(by)] for prefix, by in found if prefix.version in versions}
 
     def route(self, prefix: Prefix) -> FibEntry | None:
         """The route to exactly this prefix."""
         with self._changed:
-            found = [e for (p, _), e in self._fib.routes.items() if p == prefix]
-        return min(found, key=lambda e: e.metric, default=None)
+            return self._fib.used(prefix)
 
     def events(self, since: float = 0.0) -> list[RouteEvent]:
         """The events from a time on, oldest first."""
@@ -173,7 +194,7 @@ class FibWatch:
         """The FIB as of now, for somebody who goes on from here by messages of his own."""
         with self._changed:
             fib = Fib(self.interface)
-            fib.routes = dict(self._fib.routes)
+            fib.routes = {prefix: dict(by_metric) for prefix, by_metric in self._fib.routes.items()}
             return fib
 
     def waiter(self) -> Callable[[float], None]:
