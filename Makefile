@@ -46,7 +46,7 @@ test-all: prepared ## The same, with every combination of modes, versions, under
 	@$(PYTEST) $(SIDE_BY_SIDE) --lab-matrix=whole --junitxml=$(ARTEFACTS)/junit.xml $(ARGS)
 
 convergence: prepared ## Run the experiment alone: do routes and traffic converge over the tunnel?
-	@$(PYTEST) -m convergence $(ARGS)
+	@$(PYTEST) -m convergence --junitxml=$(ARTEFACTS)/convergence.xml $(ARGS)
 
 modes: prepared ## Compare the tunnel modes, measured on this machine
 	@$(LAB) modes

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lab import pytest_hooks
+from lab import pytest_hooks, pytest_measurements
 from lab.errors import LabError, NotSupported
 
 # What is heavy is imported where a test first needs it: this plugin is loaded by every pytest run of a machine.
@@ -94,6 +94,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "`tunnel` is laid over what the file says of every tunnel; `fresh` wants a lab that no other test has used",
     )
     config.stash[_POOL] = Pool(config)
+    pytest_measurements.register(config)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

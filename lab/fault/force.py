@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from lab.cause import caused
 from lab.errors import EnvironmentBroken, InputError
 from lab.fault.base import Act, Fault, Moment, Record, Scene
 from lab.fault.kinds import fault_of, written
@@ -114,6 +115,7 @@ def _done(act: Act) -> Moment:
     try:
         act.do()
         until = time.monotonic()
+        caused(since, until)
     finally:
         act.then()
     return Moment(since, until)

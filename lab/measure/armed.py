@@ -23,9 +23,9 @@ from lab.router import Router
 from lab.routing import Monitor, RibEvent
 from lab.topology import Prefix
 
-Outcome = Literal["appears", "disappears", "moves", "returns"]
-"""What is to become of the prefixes: a route where none was; none any more; another next hop or interface; or traffic
-that is lost for a while and comes back by whatever way."""
+Outcome = Literal["appears", "vanishes", "moves", "returns", "nothing"]
+"""What is to become of the prefixes: a route where none was; none any more; another next hop or interface; traffic that
+is lost for a while and comes back, by whatever way; or nothing at all."""
 
 RATE = 1000.0
 """Packets per second and prefix."""
@@ -129,13 +129,13 @@ class Armed:
     @property
     def likely(self) -> Outcome:
         """What is likely to become of the prefixes."""
-        return "disappears" if any(self.before.values()) else "appears"
+        return "vanishes" if any(self.before.values()) else "appears"
 
     def outcome(self) -> Outcome:
         """What has become of the prefixes."""
         routes = [self.observer.fib.route(prefix) for prefix in self.prefixes]
         if None in routes:
-            return "disappears"
+            return "vanishes"
         return "moves" if any(self.before.values()) else "appears"
 
     def finish(self, event: float) -> Seen:

@@ -55,7 +55,7 @@ class Evaluation:
         self._armed, self._seen = armed, seen
         self._event, self._outcome, self._late, self._doubt = event.time, event.outcome, event.late, event.doubt
         self._node, self._prefixes = armed.observer.name, armed.prefixes
-        self._flows = event.outcome != "disappears"
+        self._flows = event.outcome != "vanishes"
         self._changed = {
             prefix: change
             for prefix in armed.prefixes
@@ -131,7 +131,7 @@ class Evaluation:
 
     def _fib(self) -> Stage | None:
         times = [change.time if (change := self._changed.get(prefix)) else None for prefix in self._prefixes]
-        if self._late and self._outcome != "returns":
+        if self._late and self._outcome not in ("returns", "nothing"):
             done = [(c.entry is not None) == self._flows for c in self._changed.values()]
             if not all(done):
                 return None

@@ -11,9 +11,11 @@ done, and a while longer, and then works everything out.
 
 import time
 from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
+from lab.cause import listening
 from lab.errors import ExpectationFailed
 from lab.expect import Expectation, wait_for
 from lab.measure.armed import Armed, Outcome, ProbePath
@@ -21,6 +23,7 @@ from lab.measure.convergence import Stream
 from lab.measure.evaluation import Evaluation, Event
 from lab.measure.probe import Probes
 from lab.measure.record import DataPlane, Moment, Stage, StageName, Status
+from lab.measure.results import publish
 from lab.node import LabNode
 from lab.observe import FibEntry
 from lab.prefixes import named
@@ -38,7 +41,7 @@ _INTERRUPTED = 0.03
 """Seconds without a packet that are an interruption."""
 _AWAITED: dict[Outcome | None, str] = {
     "appears": "a route to",
-    "disappears": "no route any more to",
+    "vanishes": "no route any more to",
     "moves": "another way to",
     None: "a change of the way to",
 }
@@ -74,38 +77,43 @@ class Measurement:
         self.flags: tuple[str, ...] = ()
         self.streams: Sequence[Stream] = ()
         """The probe packets, with their times on CLOCK_MONOTONIC."""
+        self.outcome: Outcome | None = until
+        """What became of the prefixes."""
         self.event: float = 0.0
         """When the event was caused, on CLOCK_MONOTONIC."""
         self._until, self._within, self._settle, self._watch, self._rib = until, within, settle, watch, rib
         self._probe = probe
-        self._caused: tuple[float, float] | None = None
+        self._said: tuple[float, float] | None = None
+        self._told: tuple[float, float] | None = None
+        self._listening = ExitStack()
         self._armed: Armed | None = None
 
     # --- around the event ----------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
         self._armed = Armed.arm(self.observer, self.prefixes, self._probe, rib=self._rib)
+        self._listening.enter_context(listening(self._hear))
         self._entered = time.monotonic()
         return self
 
     def caused(self, at: float | None = None, error: float = 0.0) -> None:
-        """Say when the event happened (CLOCK_MONOTONIC; now, if nothing is said), right to plus or minus `error`.
+        """Say when the event happened (CLOCK_MONOTONIC; now, if nothing is said), no more than `error` later.
 
-        Without this it is the beginning of the block, and what the block took is its error: enough for what is told
-        to a daemon through its socket, and not for what goes through a container's engine.
+        What the lab itself causes (announcements, withdrawals, faults) tells its time; see `lab.cause`. Without either
+        the event is the beginning of the block, and what the block took is its error.
         """
-        self._caused = (time.monotonic() if at is None else at), error
+        self._said = (time.monotonic() if at is None else at), error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._listening.close()
         armed, self._armed = self._armed, None
         assert armed is not None
         with armed:
             if error is not None:
                 return
-            now = time.monotonic()
-            self.event, doubt = self._caused or (self._entered, now - self._entered)
+            self.event, doubt = self._when(time.monotonic())
             late = ""
             try:
                 outcome = self._wait(armed)
@@ -117,6 +125,20 @@ class Measurement:
         self.stages, self.data_plane = findings.stages, findings.data_plane
         self.timeline, self.flags = findings.timeline, findings.flags
         self.streams = seen.trace.streams if seen.trace else ()
+        self.outcome = outcome
+        publish(self.as_dict())
+
+    def _hear(self, since: float, until: float) -> None:
+        """Several acts in a block are one event, from the first to the last."""
+        first, _ = self._told or (since, until)
+        self._told = first, until
+
+    def _when(self, left: float) -> tuple[float, float]:
+        """When the event was, and by how much later it may have been."""
+        if self._said is not None:
+            return self._said
+        since, until = self._told or (self._entered, left)
+        return since, until - since
 
     @property
     def sender_pid(self) -> int:
@@ -145,8 +167,11 @@ class Measurement:
         return self.stage(name).at
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: the fields of a `Trial` that tell what was measured."""
+        """For JSON: what was measured where, and the fields of a `Trial` that tell what was found."""
         return {
+            "observer": self.observer.name,
+            "prefixes": [str(prefix) for prefix in self.prefixes],
+            "outcome": self.outcome,
             "status": self.status,
             "reason": self.reason,
             "stages": [stage.model_dump() for stage in self.stages],
@@ -158,13 +183,13 @@ class Measurement:
     # --- waiting -------------------------------------------------------------------------------------------
 
     def _wait(self, armed: Armed) -> Outcome:
-        if self._until == "returns":
+        if self._until in ("returns", "nothing"):
             self._wait_for_return(armed)
-            return "returns"
+            return self._until
         self._wait_for_fib(armed)
         outcome = self._until or armed.outcome()
         if armed.probes is not None:
-            self._wait_for_packets(armed, armed.probes, flow=outcome != "disappears")
+            self._wait_for_packets(armed.probes, flow=outcome != "vanishes")
         else:
             time.sleep(self._settle)
         return outcome
@@ -193,13 +218,13 @@ class Measurement:
     def _done(self, before: FibEntry | None, now: FibEntry | None) -> bool:
         if self._until == "appears":
             return now is not None
-        if self._until == "disappears":
+        if self._until == "vanishes":
             return now is None
         if self._until == "moves":
             return now is not None and now != before
         return now != before
 
-    def _wait_for_packets(self, armed: Armed, probes: Probes, *, flow: bool) -> None:
+    def _wait_for_packets(self, probes: Probes, *, flow: bool) -> None:
         """Wait until packets flow to all prefixes, or to none, and go on doing so."""
         wanted = set(self.prefixes) if flow else set()
         since = time.monotonic()
@@ -230,12 +255,32 @@ class Measurement:
 
     def _wait_for_return(self, armed: Armed) -> None:
         """Wait for an interruption, or that there is none, and for its end."""
-        probes = armed.probes
-        if probes is not None:
-            while time.monotonic() < self.event + self._watch:
-                if probes.delivered_since(probes.sent_until - _INTERRUPTED) != set(self.prefixes):
-                    break
-                time.sleep(_POLL)
-            self._wait_for_packets(armed, probes, flow=True)
+        routed = [prefix for prefix in self.prefixes if armed.before[prefix] is not None]
+        while time.monotonic() < self.event + self._watch and not self._interrupted(armed, routed):
+            time.sleep(_POLL)
+        fib = self.observer.fib
+        wait_for(
+            Expectation(
+                what=f"a route to {named(routed)} again",
+                node=self.observer.name,
+                look=lambda: {prefix for prefix in routed if fib.route(prefix) is None},
+                met=lambda left: not left,
+                seen=lambda left: f"without {named(left)}",
+                logs=self.observer.running.files,
+                changed=fib.waiter(),
+            ),
+            within=self._within,
+            since=self.event,
+            grace=0,
+        )
+        if armed.probes is not None:
+            self._wait_for_packets(armed.probes, flow=True)
         else:
-            time.sleep(self._watch)
+            time.sleep(self._settle)
+
+    def _interrupted(self, armed: Armed, routed: Sequence[Prefix]) -> bool:
+        """Whether a route is another than before, or packets do not arrive any more."""
+        if any(self.observer.fib.route(prefix) != armed.before[prefix] for prefix in routed):
+            return True
+        probes = armed.probes
+        return probes is not None and not set(routed) <= probes.delivered_since(probes.sent_until - _INTERRUPTED)

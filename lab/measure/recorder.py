@@ -22,7 +22,8 @@ from lab.measure.process import Iovec, Message, prompt
 RECORD = struct.Struct("=BBHIqq")
 """Socket (its place among the arguments), kind, flags, length of the data, time read, kernel's time or 0 (ns)."""
 DATA, END, LOST, BEAT = 0, 1, 2, 3
-"""Kinds of records: data; a stream ended; the kernel had to drop something; a beat, `flags` µs late."""
+"""Kinds of records: data; a stream ended; the kernel had to drop something; a beat that was late by so many ns, which
+stand in the last field."""
 
 BEAT_EVERY = 0.005
 """Seconds."""
@@ -72,7 +73,8 @@ class Recorder:
             now = time.monotonic()
             if now >= beat:
                 if now - beat > LATE:
-                    self._write(0, BEAT, min(65535, int((now - beat) * 1e6)), b"", time.monotonic_ns())
+                    late = int((now - beat) * 1e9)
+                    os.write(self._tape, RECORD.pack(0, BEAT, 0, 0, time.monotonic_ns(), late))
                 beat = now + BEAT_EVERY
             for fd in ready:
                 if fd == self._stop:

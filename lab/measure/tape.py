@@ -76,6 +76,11 @@ class Tape:
     ) -> None:
         self.close()
 
+    @property
+    def pid(self) -> int:
+        """The recording process."""
+        return self._child.pid
+
     def wait_ready(self) -> None:
         """Return when everything that arrives from now on is stamped as it comes."""
         self._child.wait_ready()
@@ -121,7 +126,7 @@ class Tape:
             elif kind == recorder.END:
                 recorded.ended[place] = True
             else:
-                recorded.beats.append((read, flags * 1000))
+                recorded.beats.append((read, stamped))
             offset = start + length
         return offset
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Self
 
+from lab.cause import causing
 from lab.engine.node import RunningNode
 from lab.errors import EnvironmentBroken
 from lab.files import RenderedFile, templates
@@ -185,7 +186,8 @@ class Bird:
     def _originate(self, node: RunningNode, prefixes: set[Prefix]) -> None:
         for file in self._originated(sorted(prefixes, key=str)):
             file.write_below(node.files)
-        self._ask(node, "configure")
+        with Control(node.root) as control, causing():
+            control.ask("configure")
 
     def _originated(self, prefixes: Sequence[Prefix]) -> list[RenderedFile]:
         return [

@@ -54,12 +54,10 @@ class Bgp:
     def originate(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix], *, no: bool) -> None:
         """`network PREFIX`."""
         command = "no network" if no else "network"
-        lines = [f"router bgp {plan.asn}"]
-        for family, members in by_family(prefixes).items():
-            lines += [f"address-family {_FAMILIES[family]}", *(f"{command} {p}" for p in members)]
-            lines.append("exit-address-family")
         with Vty(node.root, "bgpd") as bgpd:
-            bgpd.configure(lines)
+            for family, members in by_family(prefixes).items():
+                inside = [f"router bgp {plan.asn}", f"address-family {_FAMILIES[family]}"]
+                bgpd.configure([f"{command} {prefix}" for prefix in members], inside=inside)
 
 
 def _neighbor(name: str, facts: Mapping[str, Any]) -> Neighbor:

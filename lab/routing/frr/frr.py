@@ -30,8 +30,10 @@ file=$1; shift
 wait
 for daemon in "$@"; do
   module=
-  if [ "$daemon" = bgpd ] && ls /usr/lib/frr/modules/bgpd_bmp.so /usr/lib/*/frr/modules/bgpd_bmp.so; then
-    module="-M bmp"
+  if [ "$daemon" = bgpd ]; then
+    for file_of_module in /usr/lib/frr/modules/bgpd_bmp.so /usr/lib/*/frr/modules/bgpd_bmp.so; do
+      [ -e "$file_of_module" ] && module="-M bmp"
+    done
   fi
   /usr/lib/frr/$daemon -d -A 127.0.0.1 -P 0 $module $file &
 done

@@ -59,7 +59,7 @@ class Rip:
         before = "no " if no else ""
         with Vty(node.root, "mgmtd") as mgmtd:
             for family, members in by_family(prefixes).items():
-                mgmtd.configure([_ROUTER[family], *(f"{before}route {p}" for p in members)])
+                mgmtd.configure([f"{before}route {p}" for p in members], inside=[_ROUTER[family]])
 
 
 def read_status(status: str, table: str) -> list[Neighbor]:

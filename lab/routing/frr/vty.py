@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from lab.cause import causing
 from lab.errors import EnvironmentBroken
 
 _DEADLINE = 30.0
@@ -60,12 +61,18 @@ class Vty:
         parsed: dict[str, Any] = json.loads(answer) if answer else {}
         return parsed
 
-    def configure(self, lines: Iterable[str]) -> None:
-        """Enter configuration lines, one level of nesting as FRR's own files have it."""
+    def configure(self, lines: Iterable[str], *, inside: Iterable[str] = ()) -> None:
+        """Enter configuration lines, one level of nesting as FRR's own files have it.
+
+        `inside` are lines that one level leads to; it is `lines` that change something (see `lab.cause`).
+        """
         self.ask("configure terminal")
         try:
-            for line in lines:
+            for line in inside:
                 self.ask(line)
+            with causing():
+                for line in lines:
+                    self.ask(line)
         finally:
             self.ask("end")
 

@@ -222,23 +222,11 @@ def test_prefixes_are_announced_and_withdrawn_in_their_families(
     prefixes = [ip_network(p) for p in ("10.9.0.0/24", "2001:db8:9::/64", "10.8.0.0/24")]
     Frr().announce(node, plan, prefixes)
     Frr().withdraw(node, plan, prefixes[1:2])
+    bgp, ipv4, ipv6 = "router bgp 65002", "address-family ipv4 unicast", "address-family ipv6 unicast"
     assert [line for line in daemon.heard if line != "enable"] == [
-        "configure terminal",
-        "router bgp 65002",
-        "address-family ipv4 unicast",
-        "network 10.9.0.0/24",
-        "network 10.8.0.0/24",
-        "exit-address-family",
-        "address-family ipv6 unicast",
-        "network 2001:db8:9::/64",
-        "exit-address-family",
-        "end",
-        "configure terminal",
-        "router bgp 65002",
-        "address-family ipv6 unicast",
-        "no network 2001:db8:9::/64",
-        "exit-address-family",
-        "end",
+        *("configure terminal", bgp, ipv4, "network 10.9.0.0/24", "network 10.8.0.0/24", "end"),
+        *("configure terminal", bgp, ipv6, "network 2001:db8:9::/64", "end"),
+        *("configure terminal", bgp, ipv6, "no network 2001:db8:9::/64", "end"),
     ]
 
 

@@ -1,0 +1,338 @@
+"""The instrument's own processes, on namespaces of the kernel: what is read, what is sent, and what is told of it."""
+
+import os
+import signal
+import socket
+import struct
+import time
+from collections.abc import Callable
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+
+import pytest
+from scapy.contrib.bgp import BGPHeader, BGPNLRI_IPv4, BGPUpdate
+from scapy.layers.inet import IP, TCP
+from scapy.layers.inet6 import IPv6
+from scapy.packet import Packet, Raw
+
+from lab.errors import EnvironmentBroken, InputError
+from lab.expect import Expectation, wait_for
+from lab.measure import sender, updates
+from lab.measure.changes import follow
+from lab.measure.child import Child
+from lab.measure.clock import Clock, Offset
+from lab.measure.probe import Probes, Sent, Target, Trace, payload, probe_layer
+from lab.measure.tape import INCOMING, Reading, Tape
+from lab.measure.targets import find_targets
+from lab.observe import FibWatch, send
+from lab.observe.fib import subscribe
+from lab.routing.update import MARKER
+from lab.topology import Family
+from tests.unit.sandbox import Sandbox
+
+Make = Callable[[], Sandbox]
+
+HERE: dict[Family, str] = {"ipv4": "192.0.2.1", "ipv6": "2001:db8::1"}
+THERE: dict[Family, str] = {"ipv4": "192.0.2.2", "ipv6": "2001:db8::2"}
+NET: dict[Family, str] = {"ipv4": "192.0.2.0/24", "ipv6": "2001:db8::/64"}
+PREFIX: dict[Family, str] = {"ipv4": "10.9.0.0/24", "ipv6": "2001:db8:9::/64"}
+
+
+@pytest.fixture
+def ends(sandbox: Make) -> tuple[Sandbox, Sandbox]:
+    """Two nodes on one wire, `w`."""
+    here, there = sandbox(), sandbox()
+    here.ip(("link", "add", {"ifname": "w", "kind": "veth", "peer": {"ifname": "w", "net_ns_pid": there.pid}}))
+    for box, mine in ((here, HERE), (there, THERE)):
+        box.ip(
+            ("link", "set", {"dev": "w", "state": "up"}),
+            ("addr", "add", {"dev": "w", "address": mine["ipv4"], "prefixlen": 24}),
+            ("addr", "add", {"dev": "w", "address": mine["ipv6"], "prefixlen": 64, "family": 10, "flags": 2}),
+        )
+    return here, there
+
+
+def clock() -> Clock:
+    return Clock(Offset.sample(), Offset.sample())
+
+
+# --- what is read ------------------------------------------------------------------------------------------------
+
+
+def test_a_route_event_has_the_time_of_its_arrival(ends: tuple[Sandbox, Sandbox], family: Family) -> None:
+    here, _ = ends
+    prefix = ip_network(PREFIX[family])
+    change = {"dst": PREFIX[family], "gateway": THERE[family], "family": 2 if family == "ipv4" else 10}
+    with here.namespace.run(subscribe) as events, Tape([events]) as tape, FibWatch(here.namespace) as watch:
+        tape.wait_ready()
+        before = watch.copy()
+        times = [time.monotonic()]
+        here.ip(("route", "add", change))
+        times.append(time.monotonic())
+        here.ip(("route", "del", change))
+        times.append(time.monotonic())
+        recorded = tape.stop()
+        history = follow(recorded.readings[0], before, [prefix], watch.interface)
+    assert [(change.prefix, change.entry is None) for change in history.changes] == [(prefix, False), (prefix, True)]
+    (came, went) = (change.time for change in history.changes)
+    assert times[0] <= came <= times[1] + recorded.error(came)
+    assert times[1] <= went <= times[2] + recorded.error(went)
+    settled = history.settled(prefix, 0.0)
+    assert settled is not None
+    assert settled.entry is None
+    assert not history.returned(prefix, 0.0)
+
+
+def test_ipv4_routes_go_with_their_interface_without_a_word(ends: tuple[Sandbox, Sandbox]) -> None:
+    here, _ = ends
+    prefix = ip_network(PREFIX["ipv4"])
+    change = {"dst": PREFIX["ipv4"], "gateway": THERE["ipv4"]}
+    here.ip(("route", "add", change))
+    with here.namespace.run(subscribe) as events, Tape([events]) as tape, FibWatch(here.namespace) as watch:
+        tape.wait_ready()
+        before = watch.copy()
+        here.ip(("link", "set", {"dev": "w", "state": "down"}))
+        here.ip(("link", "set", {"dev": "w", "state": "up"}), ("route", "add", change))
+        history = follow(tape.stop().readings[0], before, [prefix], watch.interface)
+    assert [change.entry is None for change in history.changes] == [True, False]
+    assert history.returned(prefix, 0.0)
+    assert [(interface, up) for _, interface, up in history.links if interface == "w"][:1] == [("w", False)]
+
+
+def test_what_comes_too_fast_is_known_to_be_lost(ends: tuple[Sandbox, Sandbox]) -> None:
+    here, _ = ends
+    with here.namespace.run(subscribe) as events:
+        events.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        changes = [{"dst": f"10.{n}.0.0/16", "gateway": THERE["ipv4"]} for n in range(100, 150)]
+        with Tape([events]) as tape:
+            tape.wait_ready()
+            os.kill(tape.pid, signal.SIGSTOP)
+            here.ip(*(("route", "add", change) for change in changes))
+            os.kill(tape.pid, signal.SIGCONT)
+            assert tape.stop().lost == [True]
+
+
+def test_a_stream_that_ends_is_known_to_have_ended() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, Tape([ours]) as tape:
+        tape.wait_ready()
+        theirs.sendall(b"words")
+        theirs.close()
+        recorded = tape.stop()
+    assert b"".join(reading.data for reading in recorded.readings[0]) == b"words"
+    assert recorded.ended == [True]
+
+
+def test_a_recorder_that_was_held_up_says_so() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, Tape([ours]) as tape:
+        tape.wait_ready()
+        os.kill(tape.pid, signal.SIGSTOP)
+        theirs.sendall(b"words")
+        time.sleep(0.2)  # it is this long that it is held up
+        os.kill(tape.pid, signal.SIGCONT)
+        recorded = tape.stop()
+    (reading,) = recorded.readings[0]
+    assert recorded.error(reading.read / 1e9) >= 0.15
+    assert recorded.error(reading.read / 1e9 + 5) < 0.15
+
+
+def test_a_process_that_cannot_start_says_why() -> None:
+    with Path("/dev/null").open() as no_plan:
+        child = Child("lab.measure.sender", [no_plan.fileno(), no_plan.fileno()], [])
+        with pytest.raises(EnvironmentBroken, match=r"sender ended with 1: .*JSONDecodeError"):
+            child.wait_ready()
+
+
+# --- probe packets -----------------------------------------------------------------------------------------------
+
+
+def test_scapys_layer_is_what_is_sent() -> None:
+    made = payload(7, 4711, 123456789)
+    assert made == sender.PAYLOAD.pack(sender.MARK, 7, 0, 4711, 123456789)
+    read = probe_layer()(made)
+    assert (read.mark, read.prefix, read.number, read.sent) == (sender.MARK, 7, 4711, 123456789)
+
+
+def probed(ends: tuple[Sandbox, Sandbox], prefixes: int, meanwhile: Callable[[Probes], None]) -> Trace:
+    """Probe some prefixes of both families beyond a wire while something is done."""
+    here, there = ends
+    targets = []
+    for number in range(prefixes):
+        family: Family = "ipv4" if number % 2 == 0 else "ipv6"
+        address, length = (f"10.9.{number}.1", 24) if family == "ipv4" else (f"2001:db8:9:{number:x}::1", 64)
+        kernel = {"family": 2 if family == "ipv4" else 10}
+        there.ip(("addr", "add", {"dev": "w", "address": address, "prefixlen": length, "flags": 2, **kernel}))
+        prefix = ip_network(f"{address}/{length}", strict=False)
+        here.ip(("route", "add", {"dst": str(prefix), "gateway": THERE[family], **kernel}))
+        targets.append(Target(prefix, ip_address(address), "there"))
+    offset = Offset.sample()
+    probes = Probes(here.namespace, targets, {"there": there.namespace}, rate=1000, seconds=60)
+    try:
+        probes.start()
+        meanwhile(probes)
+        probes.stop_sending()
+        return probes.stop(Clock(offset, Offset.sample()))
+    finally:
+        probes.close()
+
+
+def flowing(probes: Probes) -> None:
+    """Wait until a few more packets have arrived for every prefix."""
+    since = time.monotonic()
+    wait_for(
+        Expectation(
+            what="packets for every prefix",
+            node="there",
+            look=lambda: probes.delivered_since(since + 0.1),
+            met=lambda found: len(found) == len(probes.targets),
+            seen=lambda found: f"{len(found)}",
+        ),
+        within=20,
+    )
+
+
+def test_every_packet_is_accounted_for(ends: tuple[Sandbox, Sandbox]) -> None:
+    trace = probed(ends, 60, flowing)
+    assert len(trace.streams) == 60
+    assert trace.sent.groups == 4, "thirty prefixes of each family take two groups each"
+    assert not trace.lost_by_receiver
+    for stream in trace.streams:
+        counts = stream.counts(0.0)
+        assert counts.sent >= 90
+        assert counts.lost + counts.received == counts.sent
+        assert (counts.duplicated, counts.reordered) == (0, 0)
+        assert all(time >= stream.sent[number] - 1e-4 for time, number in stream.arrivals)
+    arrived = [len(stream.arrivals) for stream in trace.streams]
+    assert min(arrived) >= 80
+
+
+def test_a_sender_that_is_held_up_says_so(ends: tuple[Sandbox, Sandbox]) -> None:
+    def starve(probes: Probes) -> None:
+        flowing(probes)
+        os.kill(probes.pid, signal.SIGSTOP)
+        time.sleep(0.2)  # it is this long that it is held up
+        os.kill(probes.pid, signal.SIGCONT)
+        flowing(probes)
+
+    trace = probed(ends, 2, starve)
+    assert trace.sent.late(0.0) >= 0.15
+    assert "fell behind" in trace.sent.fell_behind(0.0)
+    assert "ms after its time" in trace.sent.fell_behind(0.0)
+    assert trace.sent.fell_behind(trace.streams[0].sent[-1] + 1) != "", "nothing at all was sent in time"
+
+
+def test_the_senders_log_is_read_by_hand() -> None:
+    """A thousand a second, two groups half a millisecond apart, the base at 1 s; the third packet is 4 ms late."""
+    due = [1_000_000_000 + n * 1_000_000 for n in range(5)]
+    log = []
+    for n, first in enumerate(due):
+        held = 4_000_000 if n == 2 else 0
+        log += [(first + held, first + held + 10_000, 0), (first + held + 500_000, first + held + 510_000, n == 4)]
+    sent = Sent(1000.0, due[0], 2, log)
+    assert sent.of(0) == pytest.approx([1.0, 1.001, 1.006, 1.003, 1.004])
+    assert sent.of(1)[0] == pytest.approx(1.0005)
+    assert sent.late(0.0) == pytest.approx(0.00401)
+    assert sent.late(1.007) == 0
+    assert sent.achieved(0.0) == pytest.approx(4 / 0.004)
+    assert sent.refused == 1
+    assert sent.fell_behind(0.0) == ""
+    slow = Sent(
+        1000.0, due[0], 1, [(1_000_000_000 + n * 1_020_000, 1_000_000_000 + n * 1_020_000, 0) for n in range(99)]
+    )
+    assert "980 packets/s" in slow.fell_behind(0.0)
+
+
+def test_who_lives_in_a_prefix_is_found(ends: tuple[Sandbox, Sandbox], family: Family) -> None:
+    here, there = ends
+    nodes = {"there": there.namespace, "here": here.namespace}
+    (target,) = find_targets([ip_network(NET[family])], nodes)
+    assert target == Target(ip_network(NET[family]), ip_address(THERE[family]), "there")
+    with pytest.raises(InputError, match="nobody has an address in"):
+        find_targets([ip_network(PREFIX[family])], nodes)
+
+
+# --- UPDATEs -----------------------------------------------------------------------------------------------------
+
+
+def update(*prefixes: str) -> bytes:
+    return bytes(BGPHeader(type=2) / BGPUpdate(path_attr=[], nlri=[BGPNLRI_IPv4(prefix=p) for p in prefixes]))
+
+
+def packet(family: Family, data: bytes, number: int = 1, port: int = 179, flags: str = "PA") -> Packet:
+    network = IP(src=HERE["ipv4"], dst=THERE["ipv4"]) if family == "ipv4" else IPv6(src=HERE["ipv6"], dst=THERE["ipv6"])
+    return network / TCP(sport=port, dport=40000, seq=number, flags=flags) / Raw(data)
+
+
+WANTED = [ip_network("10.9.0.0/24")]
+
+
+def test_updates_are_seen_as_they_come_in(ends: tuple[Sandbox, Sandbox], family: Family) -> None:
+    here, there = ends
+    message = update("10.9.0.0/24", "10.8.0.0/24")
+    with there.namespace.run(lambda: updates.listen("w")) as listener, Tape([listener]) as tape:
+        tape.wait_ready()
+        offset = Offset.sample()
+        send(here.namespace, packet(family, message, port=1179))
+        before = time.monotonic()
+        send(here.namespace, packet(family, message))
+        wait_for(
+            Expectation("the packet", "there", lambda: tape.more().readings[0], lambda found: len(found) >= 1),
+            within=20,
+        )
+        after = time.monotonic()
+        recorded = tape.stop()
+    found = updates.crossings(recorded.readings[0], WANTED, made := Clock(offset, Offset.sample()))
+    assert [crossing.update.announced for crossing in found] == [frozenset(WANTED)]
+    assert before - made.error <= found[0].time <= after + made.error
+    assert all(b"\x04\x9b" not in reading.data[20:48] for reading in recorded.readings[0]), "another port was taken"
+
+
+def test_there_is_no_interface_to_listen_on(ends: tuple[Sandbox, Sandbox]) -> None:
+    with pytest.raises(OSError, match="No such device"):
+        ends[0].namespace.run(lambda: updates.listen("none"))
+
+
+def readings(*packets: Packet) -> list[Reading]:
+    return [Reading(n + 1, 0, INCOMING, bytes(each)) for n, each in enumerate(packets)]
+
+
+def seen(*packets: Packet) -> list[float]:
+    return [round(c.time * 1e9) for c in updates.crossings(readings(*packets), WANTED, clock())]
+
+
+@pytest.mark.parametrize("start", [1, 2**32 - 30])
+def test_an_update_in_pieces_is_whole_with_its_last_byte(family: Family, start: int) -> None:
+    """Also where they come in another order, twice, or the sequence number wraps around."""
+    message = update("10.9.0.0/24")
+    one, two = message[:20], message[20:]
+    first = packet(family, one, start)
+    second = packet(family, two, (start + 20) % 2**32)
+    again = packet(family, message, (start + len(message)) % 2**32)
+    assert seen(first, second) == [2]
+    assert seen(first, first, second, second, again) == [3, 5]
+    hello = packet(family, b"", (start - 1) % 2**32, flags="S")
+    assert seen(hello, second, first, again) == [3, 4]
+
+
+def test_what_goes_out_and_what_is_no_update_is_left_out(family: Family) -> None:
+    keepalive = MARKER + struct.pack("!HB", 19, 4)
+    out = [reading._replace(direction=5) for reading in readings(packet(family, update("10.9.0.0/24")))]
+    assert updates.crossings(out, WANTED, clock()) == []
+    assert seen(packet(family, keepalive), packet(family, update("10.7.0.0/24"), 20)) == []
+
+
+def test_a_capture_that_lost_a_segment_goes_on() -> None:
+    message = update("10.9.0.0/24")
+    first = packet("ipv4", message[:20], 1)
+    later = [packet("ipv4", message, 1000 + n * len(message)) for n in range(300)]
+    assert len(seen(first, *later)) >= 299
+
+
+def test_nothing_is_left_open(ends: tuple[Sandbox, Sandbox]) -> None:
+    def count() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = count()
+    probed(ends, 2, flowing)
+    assert count() == before
