@@ -10,6 +10,7 @@ from lab.errors import InputError
 
 _HERE = Path(__file__).parent
 _SUFFIX = ".clab.yml"
+_PLAN = ".plan.yml"
 
 
 def images_dir() -> Path:
@@ -39,3 +40,16 @@ def find_topology(name_or_path: str | Path) -> Path:
     if path.name == str(name_or_path) and known.is_file():
         return known
     raise InputError(f"no topology {str(name_or_path)!r}: give a file, or one of {', '.join(topology_names())} by name")
+
+
+def find_plan(name_or_path: str | Path) -> Path:
+    """The file of a measurement plan, given as a path or as the name of one that comes with the lab (`default`)."""
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    plans = _HERE / "measure" / "plans"
+    known = plans / f"{name_or_path}{_PLAN}"
+    if path.name == str(name_or_path) and known.is_file():
+        return known
+    names = sorted(plan.name.removesuffix(_PLAN) for plan in plans.glob(f"*{_PLAN}"))
+    raise InputError(f"no plan {str(name_or_path)!r}: give a file, or one of {', '.join(names)} by name")

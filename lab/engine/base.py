@@ -122,6 +122,12 @@ class Engine(Protocol):
 
     name: str
 
+    def version(self) -> str:
+        """The engine and its version, in words."""
+
+    def digest(self, image: str) -> str:
+        """The engine's digest of an image, which no other content has."""
+
     def provide(self, image: str, say: Callable[[str], None]) -> str:
         """Make sure of an image before a node needs it: build one of the lab's own where it is missing.
 

@@ -70,6 +70,16 @@ class DockerEngine:
         self._client = client
         self._api = client.api
 
+    def version(self) -> str:
+        """`Docker 28.0.1`; see `Engine.version`."""
+        with _translated("the engine"):
+            return f"Docker {self._client.version()['Version']}"
+
+    def digest(self, image: str) -> str:
+        """The image's id; see `Engine.digest`."""
+        with _translated(image):
+            return str(self._client.images.get(image).id)
+
     def provide(self, image: str, say: Callable[[str], None]) -> str:
         """Build the lab's own images; others are pulled when they are launched; see `Engine.provide`."""
         family, _, version = image.partition(":")

@@ -1,0 +1,96 @@
+"""What is caused in a trial, and what it does to a route at the router that observes it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lab.measure.detector import Detector, Kind
+from lab.measure.record import Over
+
+Effect = Literal["appears", "vanishes", "moves", "returns", "nothing"]
+"""What becomes of the route: it comes, it goes (or moves, where there is another way), it moves on purpose, it may go
+and comes back by itself, or nothing should happen to it at all."""
+
+Act = Literal["announce", "withdraw", "worsen", "fault"]
+
+RECOVERY = " recovery"
+_OVERHEAD = 2.5
+"""Seconds of a trial besides its event: a prefix is set up, the probes run in, and the way back is waited for."""
+_RECONNECTED = 3.0
+"""Seconds in which a session comes back after what was broken is whole again."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happens."""
+
+    name: str
+    summary: str
+    act: Act
+    effect: Effect
+    fault: str = ""
+    """The kind of fault over a tunnel; see `lab.fault`."""
+    fault_over_link: str = ""
+    """The kind over a wire or a kernel tunnel; empty where it is a fault of OpenVPN."""
+    detected: bool = False
+    """Somebody has to notice, so that detectors make a difference."""
+    two_ways: bool = False
+    """It needs an alternative path."""
+
+    @property
+    def for_all(self) -> bool:
+        """It befalls both families at once."""
+        return self.act == "fault"
+
+    @property
+    def recovers(self) -> bool:
+        """It lasts until it is undone, and the way back is measured too."""
+        return self.act == "fault" and self.effect == "vanishes"
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The names under which trials are written down."""
+        return (self.name, self.name + RECOVERY) if self.recovers else (self.name,)
+
+    def possible(self, over: Over, detector: Kind, *, two_ways: bool) -> bool:
+        """Whether it can happen over this, and would be noticed."""
+        if self.two_ways and not two_ways:
+            return False
+        if self.act == "fault" and over != "tunnel" and not self.fault_over_link:
+            return False
+        # A tunnel's device stays up whatever becomes of its packets, and so does VXLAN's.
+        return detector != "interface" or not self.detected or (over == "wire" and self.name == "link-down")
+
+    def expected_seconds(self, detector: Detector) -> float:
+        """About how long a trial takes."""
+        noticed = detector.seconds if self.detected else 0.0
+        back = _RECONNECTED if self.act == "fault" and self.effect != "nothing" else 0.0
+        return _OVERHEAD + noticed + back
+
+
+def _fault(name: str, summary: str, kind: str, over_link: str = "", **more: Any) -> Event:
+    return Event(name, summary, "fault", more.pop("effect", "vanishes"), kind, over_link, **more)
+
+
+EVENTS: Mapping[str, Event] = {
+    event.name: event
+    for event in (
+        Event("announce", "the far router announces a prefix", "announce", "appears"),
+        Event("withdraw", "the far router withdraws a prefix", "withdraw", "vanishes"),
+        Event("worsen", "the preferred path's MED rises above the other's", "worsen", "moves", two_ways=True),
+        _fault(
+            "soft-reset", "routes are refreshed, sessions stay", "bgp-soft-reset", "bgp-soft-reset", effect="nothing"
+        ),
+        _fault(
+            "hard-reset", "the BGP session is torn down and built again", "bgp-reset", "bgp-reset", effect="returns"
+        ),
+        _fault("client-killed", "OpenVPN's client is killed", "openvpn-killed"),
+        _fault("server-killed", "OpenVPN's server is killed", "openvpn-killed", detected=True),
+        _fault("sigusr1", "OpenVPN's client restarts its connection", "openvpn-usr1", effect="returns"),
+        _fault("blackhole", "packets vanish, and nothing goes down", "blackhole", "link-blackhole", detected=True),
+        _fault("link-down", "the underlay's link goes down", "link-down", "link-down", detected=True),
+        _fault("daemon-killed", "the far router's daemon is killed", "daemon-killed", "daemon-killed"),
+        _fault("node-paused", "the far router freezes", "node-paused", "node-paused", detected=True),
+    )
+}
+"""All events, in the order of what they break."""

@@ -1,0 +1,206 @@
+"""What shall be measured: a plan, read from a YAML file, and the order of its trials."""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from lab.errors import InputError
+from lab.image import VERSIONS
+from lab.measure.detector import Detector
+from lab.measure.events import EVENTS, Event
+from lab.measure.record import Over, Variant
+from lab.resources import find_plan
+from lab.topology import Family
+from lab.topology.mistakes import did_you_mean
+from lab.tunnel import modes
+
+
+class Plan(BaseModel):
+    """The file. Every list is tried with every other, as far as the two make sense together."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        alias_generator=lambda name: name.replace("_", "-"),
+    )
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")
+    topologies: tuple[str, ...] = Field(("article",), min_length=1)
+    """Names of topologies, or files. The first tunnel's ends are the two routers between which it is measured."""
+    modes: tuple[str, ...] = ()
+    """Tunnel modes that take the place of the topology's own; empty for that alone."""
+    openvpn: tuple[str, ...] = Field((VERSIONS[-1],), min_length=1)
+    baselines: tuple[Literal["wire", "vxlan"], ...] = ("wire", "vxlan")
+    """What takes the tunnel's place for comparison, in the same run."""
+    families: tuple[Family, ...] = Field(("ipv4", "ipv6"), min_length=1)
+    events: tuple[str, ...] = Field(tuple(EVENTS), min_length=1)
+    detectors: tuple[str, ...] = Field(("hold 3 s",), min_length=1)
+    """Tried with the events that somebody has to notice; the others are measured with the first."""
+    trials: int = Field(30, ge=1, le=10_000)
+    """Per variant."""
+    warm_up: int = Field(2, ge=0, le=100)
+    """Trials at the beginning of each deployment that are not written down."""
+    seed: int = 1
+    """Of the order of trials."""
+    rate: int = Field(1000, ge=10, le=50_000)
+    """Probe packets per second and prefix."""
+    within: float = Field(120.0, gt=0, le=3600)
+    """Seconds after which an event's effect is given up."""
+
+    @field_validator("modes", "openvpn", "events")
+    @classmethod
+    def _is_known(cls, values: tuple[str, ...], info: Any) -> tuple[str, ...]:
+        known: dict[str, Sequence[str]] = {"modes": tuple(modes()), "openvpn": VERSIONS, "events": tuple(EVENTS)}
+        for value in values:
+            if value not in known[info.field_name]:
+                there = f"there are {', '.join(known[info.field_name])}"
+                raise ValueError(f"{value!r} is none: {did_you_mean(value, known[info.field_name]) or there}")
+        return values
+
+    @field_validator("detectors")
+    @classmethod
+    def _is_detector(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(str(Detector.parse(value)) for value in values)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+
+    @model_validator(mode="after")
+    def _says_nothing_twice(self) -> Self:
+        for field in ("topologies", "modes", "openvpn", "baselines", "families", "events", "detectors"):
+            values = getattr(self, field)
+            if len(set(values)) != len(values):
+                raise ValueError(f"{field} has an entry twice")
+        return self
+
+    @classmethod
+    def read(cls, name_or_path: str | Path) -> Self:
+        """Read a plan, given as a file or as the name of one that comes with the lab; raises `InputError`."""
+        path = find_plan(name_or_path)
+        try:
+            data = yaml.safe_load(path.read_text())
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"cannot read the plan {path}: {error}") from error
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f", line {mark.line + 1}" if mark else ""
+            raise InputError(f"{path}{line}: this is no YAML: {getattr(error, 'problem', error)}") from error
+        if not isinstance(data, dict):
+            raise InputError(f"{path}: a plan is a mapping, for example `events: [announce, withdraw]`")
+        return cls.parse({"name": path.name.split(".")[0], **data}, str(path))
+
+    @classmethod
+    def parse(cls, data: dict[str, Any], where: str) -> Self:
+        """A plan from data; raises `InputError` with the first mistake and its key."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"])) or "the plan"
+            what = first["msg"].removeprefix("Value error, ")
+            if first["type"] == "extra_forbidden":
+                keys = [f.alias or n for n, f in cls.model_fields.items()]
+                what = f"unknown key; {did_you_mean(str(first['loc'][-1]), keys) or 'there are ' + ', '.join(keys)}"
+            raise InputError(f"{where}: {key}: {what}") from error
+
+
+@dataclass(frozen=True)
+class Bed:
+    """One deployment, in which some of a plan's variants are measured."""
+
+    topology: str
+    detector: Detector
+    over: Over = "tunnel"
+    mode: str = ""
+    """Empty for the topology's own."""
+    openvpn: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One event in one bed; both families see it, or each has one of its own."""
+
+    bed: Bed
+    event: Event
+    families: tuple[Family, ...]
+    number: int
+    """0 for a warm-up."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """The beds that run side by side, and their trials, interleaved: machines are shared and drift."""
+
+    beds: tuple[Bed, ...]
+    tasks: tuple[Task, ...]
+
+
+def blocks(plan: Plan, two_ways: Mapping[str, bool]) -> list[Block]:
+    """The whole plan in order; `two_ways` says which topologies have an alternative path.
+
+    The same plan and seed give the same order.
+    """
+    shuffle = random.Random(plan.seed)  # noqa: S311 - an order, not a secret
+    return [
+        block
+        for topology in plan.topologies
+        for detector in map(Detector.parse, plan.detectors)
+        if (block := _block(plan, topology, detector, shuffle, two_ways[topology])).tasks
+    ]
+
+
+def _block(plan: Plan, topology: str, detector: Detector, shuffle: random.Random, two_ways: bool) -> Block:
+    first = str(detector) == plan.detectors[0]
+    events = [event for name in plan.events if (event := EVENTS[name]).detected or first]
+    beds = list(_beds(plan, topology, detector))
+    tasks: list[Task] = []
+    for number in range(1 - plan.warm_up, plan.trials + 1):
+        turn = [
+            Task(bed, event, families, max(0, number))
+            for bed in beds
+            for event in events
+            if event.possible(bed.over, detector.kind, two_ways=two_ways)
+            for families in ((plan.families,) if event.for_all else tuple((f,) for f in plan.families))
+        ]
+        shuffle.shuffle(turn)
+        tasks += turn
+    used = {task.bed for task in tasks}
+    return Block(tuple(bed for bed in beds if bed in used), tuple(tasks))
+
+
+def _beds(plan: Plan, topology: str, detector: Detector) -> Iterator[Bed]:
+    for mode in plan.modes or ("",):
+        for version in plan.openvpn:
+            yield Bed(topology, detector, "tunnel", mode, version)
+    if not detector.needs_openvpn:
+        for over in plan.baselines:
+            yield Bed(topology, detector, over)
+
+
+def expected_seconds(tasks: Sequence[Task]) -> float:
+    """How long tasks will take, by what such events are known to take: see `Event.expected_seconds`."""
+    return sum(task.event.expected_seconds(task.bed.detector) for task in tasks)
+
+
+def variants_of(task: Task, mode: str, topology: str) -> dict[tuple[str, Family], Variant]:
+    """What a task measures, by event (the event itself, and the recovery from it) and family."""
+    detector = str(task.bed.detector) if task.event.detected else ""
+    return {
+        (event, family): Variant(
+            event=event,
+            detector=detector,
+            family=family,
+            topology=topology,
+            over=task.bed.over,
+            mode=mode if task.bed.over == "tunnel" else "",
+            openvpn=task.bed.openvpn,
+        )
+        for event in task.event.measured
+        for family in task.families
+    }

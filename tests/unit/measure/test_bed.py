@@ -1,0 +1,53 @@
+"""The deployments that a plan is measured in: a detector set, a mode changed, a baseline in a tunnel's place."""
+
+import pytest
+
+from lab.measure.bed import build
+from lab.measure.detector import Detector
+from lab.measure.plan import Bed
+from lab.routing import plan_routers
+from lab.topology import Topology
+
+HOLD = Detector.parse("hold 9 s")
+
+
+def peers(topology: Topology) -> dict[str, list[tuple[str, str, str]]]:
+    return {
+        name: [(peer.node, str(peer.address), peer.interface) for peer in router.peers]
+        for name, router in plan_routers(topology).items()
+    }
+
+
+def test_a_tunnel_gets_the_detector() -> None:
+    topology = build(Bed("article", Detector.parse("ping-restart 6 s"), openvpn="2.7"), "bed")
+    (tunnel,) = topology.tunnels
+    assert (topology.name, tunnel.mode) == ("bed", "iroute")
+    assert (list(tunnel.options["keepalive"]), tunnel.options["persist-tun"]) == ([2, 6], False)
+    assert all(r.timers.hold == 180 for r in plan_routers(topology).values())
+    assert topology.nodes["hq"].image == "openvpn-routing-lab/node:2.7"
+
+
+def test_a_mode_takes_the_files_place_with_the_options_that_it_knows() -> None:
+    (tunnel,) = build(Bed("article", HOLD, mode="p2p-tls", openvpn="2.7"), "bed").tunnels
+    assert tunnel.mode == "p2p-tls"
+    assert "iroute" not in tunnel.options
+    assert list(tunnel.options["keepalive"]) == [60, 180]
+
+
+@pytest.mark.parametrize("over", ["wire", "vxlan"])
+def test_a_baseline_has_the_tunnels_addresses_and_peers(over: str) -> None:
+    tunnel = build(Bed("article", HOLD), "bed")
+    baseline = build(Bed("article", HOLD, over), "bed")  # type: ignore[arg-type]
+    assert baseline.tunnels == ()
+    assert {node: [p[:2] for p in found] for node, found in peers(baseline).items()} == {
+        node: [p[:2] for p in found] for node, found in peers(tunnel).items()
+    }
+    assert {p[2] for found in peers(baseline).values() for p in found} == {f"{over}0"}
+    assert all(r.timers.hold == 9 for r in plan_routers(baseline).values())
+
+
+def test_vxlan_runs_where_the_tunnel_ran() -> None:
+    link = build(Bed("article", HOLD, "vxlan"), "bed").links[-1]
+    assert link.intent.encapsulation is not None
+    assert [str(a) for a in link.intent.encapsulation.outer] == ["198.51.100.1", "198.51.100.5"]
+    assert (link.endpoints[0].node, link.endpoints[1].node, link.mtu) == ("hq", "branch", 1450)

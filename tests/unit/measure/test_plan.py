@@ -1,0 +1,145 @@
+"""What a plan's file says, what is wrong with it, and the order of its trials."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.errors import InputError
+from lab.measure.detector import Detector
+from lab.measure.events import EVENTS
+from lab.measure.plan import Plan, Task, blocks, expected_seconds, variants_of
+
+TWO_WAYS = {"article": False, "dual-homed": True}
+
+
+def plan(**keys: Any) -> Plan:
+    return Plan.parse({"name": "p", **keys}, "p.yml")
+
+
+@pytest.mark.parametrize("name", ["default", "quick"])
+def test_the_plans_that_come_with_the_lab_are_right(name: str) -> None:
+    read = Plan.read(name)
+    assert read.name == name
+    assert sum(len(block.tasks) for block in blocks(read, TWO_WAYS)) > 10
+
+
+def test_the_default_plan_is_everything() -> None:
+    read = Plan.read("default")
+    assert set(read.events) == set(EVENTS)
+    assert read.families == ("ipv4", "ipv6")
+    assert read.trials == 30
+
+
+WRONG = [
+    ({"trails": 3}, "p.yml: trails: unknown key; did you mean 'trials'?"),
+    ({"trials": 0}, "p.yml: trials: Input should be greater than or equal to 1"),
+    ({"events": ["anounce"]}, "p.yml: events: 'anounce' is none: did you mean 'announce'?"),
+    ({"modes": ["irout"]}, "'irout' is none: did you mean 'iroute'?"),
+    ({"openvpn": ["2.5"]}, "p.yml: openvpn: '2.5' is none: did you mean '2.7'?"),
+    ({"detectors": ["hold 3"]}, "p.yml: detectors: 'hold 3' is no detector: write `hold 3 s`"),
+    ({"detectors": ["hold 2 s"]}, "a hold time has 3 s at least"),
+    ({"detectors": ["bfd 1x5 ms"]}, "BFD takes a multiplier of 2 to 255"),
+    ({"detectors": ["hold 3 s", " hold 3 s"]}, "detectors has an entry twice"),
+    ({"families": []}, "p.yml: families:"),
+]
+
+
+@pytest.mark.parametrize(("keys", "what"), WRONG)
+def test_a_mistake_is_named_with_its_key(keys: dict[str, Any], what: str) -> None:
+    with pytest.raises(InputError) as caught:
+        plan(**keys)
+    assert what in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no plan 'defualt': give a file, or one of default, quick by name"):
+        Plan.read("defualt")
+    (tmp_path / "list.yml").write_text("- a")
+    with pytest.raises(InputError, match="a plan is a mapping"):
+        Plan.read(tmp_path / "list.yml")
+    (tmp_path / "bad.yml").write_text("a: [")
+    with pytest.raises(InputError, match=r"bad\.yml, line 1: this is no YAML"):
+        Plan.read(tmp_path / "bad.yml")
+
+
+@pytest.mark.parametrize("text", ["hold 3 s", "bfd 3x100 ms", "ping-restart 45 s", "interface"])
+def test_a_detector_reads_as_it_is_written(text: str) -> None:
+    assert str(Detector.parse(text)) == text
+
+
+def test_only_the_detector_that_is_meant_is_fast() -> None:
+    from lab.topology import RouterIntent
+
+    router = RouterIntent(asn=65001)
+    for text in ("bfd 3x100 ms", "ping-restart 45 s", "interface"):
+        assert Detector.parse(text).router(router).timers.hold == 180
+    assert Detector.parse("hold 9 s").router(router).timers.hold == 9
+    bfd = Detector.parse("bfd 3x100 ms").router(router).bfd
+    assert bfd is not None
+    assert (bfd.multiplier, bfd.interval) == (3, 100)
+    assert Detector.parse("hold 3 s").router(router).bfd is None
+    assert Detector.parse("hold 3 s").options["keepalive"][1] > 100
+    assert Detector.parse("ping-restart 6 s").options == {"keepalive": [2, 6], "persist-tun": False}
+
+
+def names(tasks: tuple[Task, ...]) -> set[tuple[str, str]]:
+    return {(task.event.name, task.bed.over) for task in tasks}
+
+
+def test_what_needs_nobody_to_notice_is_measured_with_the_first_detector_only() -> None:
+    first, second = blocks(plan(detectors=["hold 3 s", "bfd 3x100 ms"], topologies=["article"]), TWO_WAYS)
+    assert ("announce", "tunnel") in names(first.tasks)
+    assert ("announce", "tunnel") not in names(second.tasks)
+    assert ("blackhole", "wire") in names(second.tasks)
+
+
+def test_what_is_openvpns_happens_in_tunnels_only() -> None:
+    (block,) = blocks(plan(), TWO_WAYS)
+    over = {event: {o for e, o in names(block.tasks) if e == event} for event in ("sigusr1", "blackhole")}
+    assert over == {"sigusr1": {"tunnel"}, "blackhole": {"tunnel", "wire", "vxlan"}}
+    (block,) = blocks(plan(detectors=["ping-restart 6 s"]), TWO_WAYS)
+    assert {o for _, o in names(block.tasks)} == {"tunnel"}
+
+
+def test_another_path_is_needed_for_some() -> None:
+    one, two = blocks(plan(topologies=["article", "dual-homed"]), TWO_WAYS)
+    assert "worsen" not in {task.event.name for task in one.tasks}
+    assert "worsen" in {task.event.name for task in two.tasks}
+
+
+def test_every_variant_has_as_many_trials_as_asked_for_and_they_are_interleaved() -> None:
+    (block,) = blocks(plan(events=["announce", "blackhole"], trials=3, warm_up=1), TWO_WAYS)
+    counted: dict[tuple[object, ...], list[int]] = {}
+    for task in block.tasks:
+        counted.setdefault((task.bed, task.event, task.families), []).append(task.number)
+    assert {tuple(numbers) for numbers in counted.values()} == {(0, 1, 2, 3)}
+    # An announcement is one family's; a blackhole swallows both.
+    assert len(counted) == 3 * (2 + 1)
+    assert [task.number for task in block.tasks] == sorted(task.number for task in block.tasks)
+
+
+def test_the_seed_decides_the_order() -> None:
+    (one,), (again,), (other,) = (blocks(plan(seed=seed), TWO_WAYS) for seed in (1, 1, 2))
+    assert one == again
+    assert one.tasks != other.tasks
+    assert sorted(map(str, one.tasks)) == sorted(map(str, other.tasks))
+
+
+def test_what_is_known_beforehand_of_the_time_it_takes() -> None:
+    slow, fast = (
+        expected_seconds(blocks(plan(events=["blackhole"], detectors=[text], warm_up=0, trials=10), TWO_WAYS)[0].tasks)
+        for text in ("hold 9 s", "hold 3 s")
+    )
+    assert slow - fast == pytest.approx(3 * 10 * 6)
+
+
+def test_a_fault_is_written_down_with_its_recovery() -> None:
+    (block,) = blocks(plan(events=["blackhole"], baselines=[], trials=1, warm_up=0), TWO_WAYS)
+    (task,) = block.tasks
+    variants = variants_of(task, "iroute", "article")
+    assert set(variants) == {
+        (event, family) for event in ("blackhole", "blackhole recovery") for family in ("ipv4", "ipv6")
+    }
+    assert variants["blackhole", "ipv6"].detector == "hold 3 s"
