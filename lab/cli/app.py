@@ -17,6 +17,7 @@ from lab.cli import (
     inside,
     life,
     machine,
+    measure,
     modes,
     observe,
     report,
@@ -72,6 +73,7 @@ app.command(rich_help_panel=_FILES)(draw.validate)
 app.command(rich_help_panel=_FILES)(draw.graph)
 app.command(rich_help_panel=_FILES)(draw.render)
 app.command(rich_help_panel=_FILES)(advise.advise)
+app.command(rich_help_panel=_MEASURE)(measure.measure)
 app.command(rich_help_panel=_MEASURE)(report.report)
 app.command(rich_help_panel=_MEASURE)(scale.scale)
 app.command(rich_help_panel=_MACHINE)(machine.doctor)

@@ -1,6 +1,5 @@
 """The topologies that a plan's beds are: a detector set, a mode changed, a tunnel replaced by a wire or by VXLAN."""
 
-from collections import deque
 from collections.abc import Callable
 from ipaddress import IPv4Interface, IPv6Interface
 
@@ -9,10 +8,8 @@ from lab.errors import InputError
 from lab.measure.plan import Bed
 from lab.measure.record import Over
 from lab.topology import (
-    Address,
     Encapsulation,
     Endpoint,
-    Family,
     Link,
     LinkIntent,
     NodeIntent,
@@ -72,8 +69,7 @@ def _in_place_of(tunnel: Tunnel, topology: Topology, over: Over) -> Link:
     """A link with a tunnel's inner addresses, over which its two routers peer."""
     encapsulation = None
     if over == "vxlan":
-        outer = (tunnel.server_outer, _outer(topology, tunnel))
-        encapsulation = Encapsulation(kind="vxlan", outer=outer)
+        encapsulation = Encapsulation(kind="vxlan", outer=(tunnel.server_outer, tunnel.client_outer))
     number = topology.tunnels.index(tunnel)
 
     def end(node: str, ipv4: IPv4Interface, ipv6: IPv6Interface) -> Endpoint:
@@ -88,25 +84,3 @@ def _in_place_of(tunnel: Tunnel, topology: Topology, over: Over) -> Link:
         mtu=None if encapsulation else _WIRE_MTU,
         intent=LinkIntent(peering=True, encapsulation=encapsulation),
     )
-
-
-def _outer(topology: Topology, tunnel: Tunnel) -> Address:
-    """The address from which a tunnel's client dials: on its side of the shortest path to the server."""
-    reached: dict[str, Address | None] = {tunnel.server: None}
-    waiting = deque([tunnel.server])
-    while waiting:
-        here = waiting.popleft()
-        for link in topology.links:
-            for one, other in (link.endpoints, link.endpoints[::-1]) if len(link.endpoints) == 2 else ():
-                if one.node == here and other.node not in reached:
-                    reached[other.node] = _address(other, tunnel.outer)
-                    waiting.append(other.node)
-    found = reached.get(tunnel.client)
-    if found is None:
-        raise InputError(f"{topology.file}: {tunnel.client!r} has no {tunnel.outer} address towards {tunnel.server!r}")
-    return found
-
-
-def _address(end: Endpoint, family: Family) -> Address | None:
-    interface = end.ipv4 if family == "ipv4" else end.ipv6
-    return interface.ip if interface else None

@@ -36,11 +36,8 @@ class Event:
     """Somebody has to notice, so that detectors make a difference."""
     two_ways: bool = False
     """It needs an alternative path."""
-
-    @property
-    def for_all(self) -> bool:
-        """It befalls both families at once."""
-        return self.act == "fault"
+    everywhere: bool = False
+    """It befalls the far router itself, so that no alternative path helps."""
 
     @property
     def recovers(self) -> bool:
@@ -51,6 +48,17 @@ class Event:
     def measured(self) -> tuple[str, ...]:
         """The names under which trials are written down."""
         return (self.name, self.name + RECOVERY) if self.recovers else (self.name,)
+
+    def outcome(self, *, two_ways: bool) -> Effect:
+        """What becomes of the route at the observer."""
+        return "moves" if self.effect == "vanishes" and self._spared(two_ways) else self.effect
+
+    def outcome_of_recovery(self, *, two_ways: bool) -> Effect:
+        """And when the fault is undone."""
+        return "moves" if self._spared(two_ways) else "appears"
+
+    def _spared(self, two_ways: bool) -> bool:
+        return two_ways and self.act == "fault" and not self.everywhere
 
     def possible(self, over: Over, detector: Kind, *, two_ways: bool) -> bool:
         """Whether it can happen over this, and would be noticed."""
@@ -89,8 +97,8 @@ EVENTS: Mapping[str, Event] = {
         _fault("sigusr1", "OpenVPN's client restarts its connection", "openvpn-usr1", effect="returns"),
         _fault("blackhole", "packets vanish, and nothing goes down", "blackhole", "link-blackhole", detected=True),
         _fault("link-down", "the underlay's link goes down", "link-down", "link-down", detected=True),
-        _fault("daemon-killed", "the far router's daemon is killed", "daemon-killed", "daemon-killed"),
-        _fault("node-paused", "the far router freezes", "node-paused", "node-paused", detected=True),
+        _fault("daemon-killed", "the far router's daemon is killed", "daemon-killed", "daemon-killed", everywhere=True),
+        _fault("node-paused", "the far router freezes", "node-paused", "node-paused", detected=True, everywhere=True),
     )
 }
 """All events, in the order of what they break."""

@@ -124,11 +124,11 @@ class Bed:
 
 @dataclass(frozen=True)
 class Task:
-    """One event in one bed; both families see it, or each has one of its own."""
+    """One event in one bed, as a prefix of one family sees it."""
 
     bed: Bed
     event: Event
-    families: tuple[Family, ...]
+    family: Family
     number: int
     """0 for a warm-up."""
 
@@ -162,11 +162,11 @@ def _block(plan: Plan, topology: str, detector: Detector, shuffle: random.Random
     tasks: list[Task] = []
     for number in range(1 - plan.warm_up, plan.trials + 1):
         turn = [
-            Task(bed, event, families, max(0, number))
+            Task(bed, event, family, max(0, number))
             for bed in beds
             for event in events
             if event.possible(bed.over, detector.kind, two_ways=two_ways)
-            for families in ((plan.families,) if event.for_all else tuple((f,) for f in plan.families))
+            for family in plan.families
         ]
         shuffle.shuffle(turn)
         tasks += turn
@@ -188,19 +188,17 @@ def expected_seconds(tasks: Sequence[Task]) -> float:
     return sum(task.event.expected_seconds(task.bed.detector) for task in tasks)
 
 
-def variants_of(task: Task, mode: str, topology: str) -> dict[tuple[str, Family], Variant]:
-    """What a task measures, by event (the event itself, and the recovery from it) and family."""
-    detector = str(task.bed.detector) if task.event.detected else ""
-    return {
-        (event, family): Variant(
+def variants_of(task: Task, mode: str, topology: str) -> tuple[Variant, ...]:
+    """What a task measures: its event and, where it lasts, the recovery from it."""
+    return tuple(
+        Variant(
             event=event,
-            detector=detector,
-            family=family,
+            detector=str(task.bed.detector) if task.event.detected else "",
+            family=task.family,
             topology=topology,
             over=task.bed.over,
             mode=mode if task.bed.over == "tunnel" else "",
             openvpn=task.bed.openvpn,
         )
         for event in task.event.measured
-        for family in task.families
-    }
+    )

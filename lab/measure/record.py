@@ -170,6 +170,14 @@ class RunDirectory:
             file.flush()
             os.fsync(file.fileno())
 
+    def mend(self) -> None:
+        """Cut off what a crash left of a last line, so that the next trial has one of its own."""
+        path = self.path / TRIALS_FILE
+        if path.exists():
+            whole, _, rest = path.read_bytes().rpartition(b"\n")
+            if rest:
+                path.write_bytes(whole + b"\n" if whole else b"")
+
     def run(self) -> Run:
         """What was asked for; raises `InputError` where there is no run."""
         path = self.path / RUN_FILE

@@ -113,10 +113,9 @@ def test_every_variant_has_as_many_trials_as_asked_for_and_they_are_interleaved(
     (block,) = blocks(plan(events=["announce", "blackhole"], trials=3, warm_up=1), TWO_WAYS)
     counted: dict[tuple[object, ...], list[int]] = {}
     for task in block.tasks:
-        counted.setdefault((task.bed, task.event, task.families), []).append(task.number)
+        counted.setdefault((task.bed, task.event, task.family), []).append(task.number)
     assert {tuple(numbers) for numbers in counted.values()} == {(0, 1, 2, 3)}
-    # An announcement is one family's; a blackhole swallows both.
-    assert len(counted) == 3 * (2 + 1)
+    assert len(counted) == 3 * 2 * 2
     assert [task.number for task in block.tasks] == sorted(task.number for task in block.tasks)
 
 
@@ -132,14 +131,24 @@ def test_what_is_known_beforehand_of_the_time_it_takes() -> None:
         expected_seconds(blocks(plan(events=["blackhole"], detectors=[text], warm_up=0, trials=10), TWO_WAYS)[0].tasks)
         for text in ("hold 9 s", "hold 3 s")
     )
-    assert slow - fast == pytest.approx(3 * 10 * 6)
+    assert slow - fast == pytest.approx(3 * 2 * 10 * 6)
 
 
 def test_a_fault_is_written_down_with_its_recovery() -> None:
-    (block,) = blocks(plan(events=["blackhole"], baselines=[], trials=1, warm_up=0), TWO_WAYS)
+    (block,) = blocks(plan(events=["blackhole"], baselines=[], families=["ipv6"], trials=1, warm_up=0), TWO_WAYS)
     (task,) = block.tasks
-    variants = variants_of(task, "iroute", "article")
-    assert set(variants) == {
-        (event, family) for event in ("blackhole", "blackhole recovery") for family in ("ipv4", "ipv6")
-    }
-    assert variants["blackhole", "ipv6"].detector == "hold 3 s"
+    fault, recovery = variants_of(task, "iroute", "article")
+    assert (fault.event, recovery.event) == ("blackhole", "blackhole recovery")
+    assert {(v.family, v.detector, v.mode) for v in (fault, recovery)} == {("ipv6", "hold 3 s", "iroute")}
+
+
+def test_an_alternative_path_takes_over_unless_all_of_a_router_is_gone() -> None:
+    for name, with_one, with_two in (
+        ("blackhole", "vanishes", "moves"),
+        ("node-paused", "vanishes", "vanishes"),
+        ("withdraw", "vanishes", "vanishes"),
+        ("sigusr1", "returns", "returns"),
+    ):
+        assert EVENTS[name].outcome(two_ways=False) == with_one
+        assert EVENTS[name].outcome(two_ways=True) == with_two
+    assert EVENTS["blackhole"].outcome_of_recovery(two_ways=False) == "appears"

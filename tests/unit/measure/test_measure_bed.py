@@ -34,15 +34,15 @@ def test_a_mode_takes_the_files_place_with_the_options_that_it_knows() -> None:
     assert list(tunnel.options["keepalive"]) == [60, 180]
 
 
-@pytest.mark.parametrize("over", ["wire", "vxlan"])
-def test_a_baseline_has_the_tunnels_addresses_and_peers(over: str) -> None:
+@pytest.mark.parametrize("medium", ["wire", "vxlan"])
+def test_a_baseline_has_the_tunnels_addresses_and_peers(medium: str) -> None:
     tunnel = build(Bed("article", HOLD), "bed")
-    baseline = build(Bed("article", HOLD, over), "bed")  # type: ignore[arg-type]
+    baseline = build(Bed("article", HOLD, medium), "bed")  # type: ignore[arg-type]
     assert baseline.tunnels == ()
     assert {node: [p[:2] for p in found] for node, found in peers(baseline).items()} == {
         node: [p[:2] for p in found] for node, found in peers(tunnel).items()
     }
-    assert {p[2] for found in peers(baseline).values() for p in found} == {f"{over}0"}
+    assert {p[2] for found in peers(baseline).values() for p in found} == {f"{medium}0"}
     assert all(r.timers.hold == 9 for r in plan_routers(baseline).values())
 
 

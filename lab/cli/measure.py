@@ -1,0 +1,87 @@
+"""`lab measure`: convergence as a plan asks for it, trial by trial."""
+
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lab.cli.choose import AsJson
+from lab.cli.output import print_json, print_table, progress, span
+
+if TYPE_CHECKING:
+    from lab.measure.runner import Watch
+
+_RUNS = Path("measurements")
+_SAID_EVERY = 10
+"""Trials between two lines where there is no terminal."""
+
+
+def measure(
+    plan: Annotated[
+        str, typer.Argument(metavar="PLAN", help="A plan's file, or the name of one that comes with the lab.")
+    ] = "quick",
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where the run goes; by default below `measurements`.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the trials that are missing in --out.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be measured, and how long it would take.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure convergence: cause events in tunnels and beside them, and write down when what was noticed where.
+
+    Each trial is on the disk as it ends; after Ctrl-C or a crash --resume goes on. `lab report` makes a page of it.
+    """
+    from lab.errors import InputError
+    from lab.measure.plan import Plan
+    from lab.measure.runner import prepared, run, seconds_of
+
+    if resume and out is None:
+        raise InputError("--resume needs --out: the directory of the run that was broken off")
+    wanted = Plan.read(plan)
+    blocks = prepared(wanted)
+    count = sum(1 for block in blocks for task in block.tasks if task.number)
+    seconds = seconds_of(blocks)
+    if dry_run:
+        if as_json:
+            print_json({"plan": wanted.name, "events": count, "seconds": seconds})
+        else:
+            rows = [
+                (b.beds[0].topology, b.beds[0].detector, ", ".join(dict.fromkeys(t.event.name for t in b.tasks)))
+                for b in blocks
+            ]
+            print_table(
+                f"Plan {wanted.name}: {count} events, about {span(seconds)}", ["topology", "detector", "events"], rows
+            )
+        return
+    directory = out or _RUNS / f"{wanted.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    print(f"{count} events, about {span(seconds)}, into {directory}", file=sys.stderr)
+    try:
+        with progress() as say:
+            run(wanted, directory, resume=resume, say=say, watch=_told(say))
+    except KeyboardInterrupt:
+        print(f"broken off: `lab measure {plan} --out {directory} --resume` goes on", file=sys.stderr)
+        raise
+    if as_json:
+        print_json({"plan": wanted.name, "directory": str(directory), "events": count})
+    else:
+        print(f"{directory}: `lab report {directory}` makes a page of it")
+
+
+def _told(say: Callable[[str], None]) -> "Watch":
+    """Tell how far a run has come: each trial on a terminal, now and then elsewhere."""
+    from lab.measure.runner import Progress
+
+    last = -_SAID_EVERY
+
+    def watch(now: Progress) -> None:
+        nonlocal last
+        if sys.stderr.isatty() or now.done - last >= _SAID_EVERY:
+            last = now.done
+            say(f"{now.done} of {now.total}, {span(now.left)} left: {now.current}")
+
+    return watch

@@ -1,0 +1,296 @@
+"""Runs a plan: beds are deployed, events caused and watched, trials written down as they end."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lab.engine import Engine, open_engine
+from lab.errors import EnvironmentBroken, InputError, LabError
+from lab.graph import svg
+from lab.lab import Lab
+from lab.measure.bed import build
+from lab.measure.environment import ForeignLoad, environment
+from lab.measure.measurement import Measurement
+from lab.measure.plan import Bed, Block, Plan, Task, blocks, expected_seconds, variants_of
+from lab.measure.record import Run, RunDirectory, Trial, Variant
+from lab.measure.scene import Scene, roles
+from lab.owner import sweep, this_process
+from lab.topology import Topology
+
+Say = Callable[[str], None]
+
+DEPLOYED = 6.0
+"""Seconds that a bed takes to come up, and down again."""
+_TRIES = 3
+"""Trials in a row that may fail before anything was caused; then something is broken that no new deployment mends."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come."""
+
+    done: int
+    total: int
+    left: float
+    """Seconds, by what the trials so far have taken of what was expected."""
+    current: str
+
+
+Watch = Callable[[Progress], None]
+
+
+def prepared(plan: Plan) -> list[Block]:
+    """The plan's blocks. Raises `InputError` where one of its beds cannot be, before anything is deployed."""
+    two_ways: dict[str, bool] = {}
+    for block in blocks(plan, dict.fromkeys(plan.topologies, True)):
+        for bed in block.beds:
+            build(bed, "check")
+            two_ways[bed.topology] = roles(bed).two_ways
+    return blocks(plan, {topology: two_ways.get(topology, False) for topology in plan.topologies})
+
+
+def seconds_of(blocks: Sequence[Block]) -> float:
+    """How long a whole plan will take."""
+    return sum(expected_seconds(block.tasks) + DEPLOYED * len(block.beds) for block in blocks)
+
+
+def run(plan: Plan, directory: Path, *, resume: bool = False, say: Say = print, watch: Watch = lambda _: None) -> None:
+    """Measure what a plan asks for, into a directory; with `resume` what is missing there.
+
+    Raises `InputError` where the directory holds another plan's run, `EnvironmentBroken` where trials fail one after
+    the other. Whatever ends it, the labs are taken down and the trials so far stay.
+    """
+    runner = _Runner(plan, RunDirectory(directory), say, watch)
+    if resume:
+        runner.resume()
+    runner.look_ahead()
+    engine = open_engine()
+    sweep(engine)
+    for block in runner.blocks:
+        if runner.missing(block):
+            runner.measure(block, engine)
+
+
+class _Runner:
+    def __init__(self, plan: Plan, directory: RunDirectory, say: Say, watch: Watch) -> None:
+        self._plan, self._directory, self._say, self._watch = plan, directory, say, watch
+        self.blocks = prepared(plan)
+        self._done: set[tuple[Variant, int]] = set()
+        self._begun = False
+        self._spent = self._expected = 0.0
+        self._beds = 0
+        self._names: dict[Bed, tuple[str, str]] = {}
+        self._count = self._total = 0
+        self._ahead = 0.0
+
+    def resume(self) -> None:
+        """Take up a run that was broken off."""
+        earlier = self._directory.run()
+        if earlier.plan != self._as_data():
+            raise InputError(f"{self._directory.path} holds a run of another plan: choose another directory with --out")
+        self._directory.mend()
+        self._done = {(trial.variant, trial.number) for trial in self._directory.trials()}
+        self._begun = True
+
+    def look_ahead(self) -> None:
+        """Count what is to be done."""
+        left = [task for block in self.blocks for task in self.missing(block)]
+        self._ahead = expected_seconds(left)
+        self._total = sum(1 for block in self.blocks for task in block.tasks if task.number)
+        self._count = self._total - sum(1 for task in left if task.number)
+
+    def missing(self, block: Block) -> list[Task]:
+        """The tasks that are not written down; warm-ups only go with others."""
+        left = [task for task in block.tasks if task.number and not self._is_done(task)]
+        return [task for task in block.tasks if not task.number] + left if left else []
+
+    def measure(self, block: Block, engine: Engine) -> None:
+        """Deploy a block's beds side by side, and go through its tasks."""
+        tasks = self.missing(block)
+        beds = [bed for bed in block.beds if any(task.bed == bed for task in tasks)]
+        with ExitStack() as stack:
+            scenes = {bed: stack.enter_context(self._deployed(bed, engine)) for bed in beds}
+            if not self._begun:
+                self._begin(list(scenes.values()), engine)
+            load = ForeignLoad([scene.lab for scene in scenes.values()])
+            failures = 0
+            for task in tasks:
+                self._tell(task)
+                began = time.monotonic()
+                load()
+                try:
+                    trials = _Trial(scenes[task.bed], task, self._plan).run(load)
+                    failures = 0
+                except LabError as error:
+                    failures += 1
+                    trials = [_failed(variant, task, str(error)) for variant in self._variants(task)]
+                    if failures >= _TRIES:
+                        raise EnvironmentBroken(f"{failures} trials in a row could not even begin: {error}") from error
+                    self._say(f"{task.event.name}: {error}; its lab is deployed anew")
+                    scenes[task.bed].lab.destroy()
+                    scenes[task.bed] = stack.enter_context(self._deployed(task.bed, engine))
+                    load = ForeignLoad([scene.lab for scene in scenes.values()])
+                for trial in trials if task.number else ():
+                    if (trial.variant, trial.number) not in self._done:
+                        self._directory.append(trial)
+                        self._done.add((trial.variant, trial.number))
+                self._passed(task, time.monotonic() - began)
+
+    @contextmanager
+    def _deployed(self, bed: Bed, engine: Engine) -> Iterator[Scene]:
+        self._beds += 1
+        parts = roles(bed)
+        topology = build(bed, f"measure-{os.getpid()}-{self._beds}")
+        self._say(f"deploying {bed.topology} over {bed.mode or bed.over}, {bed.detector}")
+        lab = Lab.deploy(topology, engine=engine, owner=this_process())
+        try:
+            yield Scene(lab, bed, parts)
+        finally:
+            lab.destroy()
+
+    def _begin(self, scenes: Sequence[Scene], engine: Engine) -> None:
+        self._directory.create(
+            Run(
+                name=self._plan.name,
+                started=datetime.now(UTC),
+                plan=self._as_data(),
+                seed=self._plan.seed,
+                environment=environment([scene.lab for scene in scenes], engine),
+                topologies={
+                    name: svg(build(Bed(name, bed.detector), name))
+                    for name in self._plan.topologies
+                    for bed in (self.blocks[0].beds[0],)
+                },
+            )
+        )
+        self._begun = True
+
+    def _as_data(self) -> dict[str, object]:
+        return self._plan.model_dump(mode="json", by_alias=True)
+
+    def _variants(self, task: Task) -> tuple[Variant, ...]:
+        bed = task.bed
+        if bed not in self._names:
+            topology = build(bed, "variant")
+            self._names[bed] = (topology.tunnels[0].mode if topology.tunnels else "", _short(topology))
+        return variants_of(task, *self._names[bed])
+
+    def _is_done(self, task: Task) -> bool:
+        return all((variant, task.number) in self._done for variant in self._variants(task))
+
+    def _tell(self, task: Task) -> None:
+        pace = self._spent / self._expected if self._expected else 1.0
+        current = f"{task.event.name}, {task.bed.detector}, {task.family}, {task.bed.mode or task.bed.over}"
+        self._watch(Progress(self._count, self._total, pace * self._ahead, current))
+
+    def _passed(self, task: Task, seconds: float) -> None:
+        """Keep count, for the time that is left."""
+        expected = task.event.expected_seconds(task.bed.detector)
+        self._spent += seconds
+        self._expected += expected
+        self._ahead -= expected
+        self._count += bool(task.number)
+
+
+class _Trial:
+    """One task: set the scene, cause the event, watch, and put everything back."""
+
+    def __init__(self, scene: Scene, task: Task, plan: Plan) -> None:
+        self._scene, self._task, self._plan = scene, task, plan
+        self._prefix = scene.prefixes[task.family]
+        self._two_ways = scene.roles.two_ways
+
+    def run(self, load: ForeignLoad) -> list[Trial]:
+        """The trial of the event and, where it lasts, that of the recovery from it."""
+        scene, event = self._scene, self._task.event
+        variants = variants_of(self._task, scene.mode, _short(scene.lab.topology))
+        outcome = event.outcome(two_ways=self._two_ways)
+        trials: list[Trial] = []
+        with ExitStack() as undo:
+            undo.callback(self._clear)
+            if event.act != "announce":
+                self._stand()
+            measured = self._measurement(outcome)
+            started = datetime.now(UTC)
+            with measured:
+                broken = self._cause(undo)
+            trials.append(_written(variants[0], self._task, started, measured, load()))
+            if event.recovers:
+                measured = self._measurement(event.outcome_of_recovery(two_ways=self._two_ways))
+                started = datetime.now(UTC)
+                with measured:
+                    broken()
+                trials.append(_written(variants[1], self._task, started, measured, load()))
+        return trials
+
+    def _measurement(self, outcome: str) -> Measurement:
+        scene = self._scene
+        return scene.lab.measure(
+            scene.observer,
+            self._prefix,
+            probe_from=scene.asking,
+            probe_to=scene.answering,
+            rate=self._plan.rate,
+            until=outcome,  # type: ignore[arg-type]
+            within=self._plan.within,
+        )
+
+    def _cause(self, undo: ExitStack) -> Callable[[], object]:
+        """Cause the event; returns the way back, which is taken in any case."""
+        scene, event = self._scene, self._task.event
+        match event.act:
+            case "announce":
+                scene.origin.announce(self._prefix)
+            case "withdraw":
+                scene.origin.withdraw(self._prefix)
+            case "worsen":
+                scene.origin.announce(self._prefix, med=100, through=scene.first_way)
+                undo.callback(scene.origin.announce_plainly, self._prefix, through=scene.first_way)
+            case "fault":
+                kind = event.fault if scene.bed.over == "tunnel" else event.fault_over_link
+                force = scene.lab.fault(kind, **scene.where(event))
+                undo.callback(force.undo)
+                return force.undo
+        return lambda: None
+
+    def _stand(self) -> None:
+        """Have the prefix announced, and traffic to it flow."""
+        scene = self._scene
+        scene.origin.announce(self._prefix)
+        scene.observer.expect_route(self._prefix)
+        scene.asking.expect_reaches(scene.addresses[self._task.family])
+
+    def _clear(self) -> None:
+        """Have everything as it was: all sessions, and no prefix."""
+        scene = self._scene
+        scene.lab.wait_ready()
+        scene.origin.withdraw(self._prefix)
+        scene.observer.expect_no_route(self._prefix)
+
+
+def _written(variant: Variant, task: Task, started: datetime, measured: Measurement, load: float) -> Trial:
+    return Trial(
+        variant=variant,
+        number=task.number,
+        started=started,
+        status=measured.status,
+        reason=measured.reason,
+        stages=measured.stages,
+        data_plane=measured.data_plane,
+        timeline=measured.timeline,
+        flags=measured.flags,
+        foreign_load=load,
+    )
+
+
+def _failed(variant: Variant, task: Task, why: str) -> Trial:
+    return Trial(variant=variant, number=task.number, started=datetime.now(UTC), status="invalid", reason=why)
+
+
+def _short(topology: Topology) -> str:
+    """How a report calls a topology: as its file is called."""
+    return topology.file.name.removesuffix(".clab.yml")
