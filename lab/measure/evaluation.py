@@ -228,9 +228,10 @@ class Evaluation:
             if not self._flows and self._seen.history.returned(prefix, self._event):
                 yield f"{prefix}: the route came back meanwhile"
         if self._seen.trace is not None:
-            yield from self._flags_of_packets(self._seen.trace)
+            detected = any(stage.name == "detection" for stage in stages)
+            yield from self._flags_of_packets(self._seen.trace, detected=detected)
 
-    def _flags_of_packets(self, trace: Trace) -> Iterator[str]:
+    def _flags_of_packets(self, trace: Trace, *, detected: bool) -> Iterator[str]:
         prefixes = {str(prefix): prefix for prefix in self._prefixes}
         silent = [p for p in self._prefixes if self._armed.before[p] is not None and p not in self._armed.flowing]
         if silent:
@@ -245,7 +246,10 @@ class Evaluation:
             if change is None or window is None:
                 continue
             error = self._fib_error(change.time) + trace.sent.late(self._event) + self._seen.clock.error
-            if apart := disagreement(change.time, window, error):
+            apart = disagreement(change.time, window, error)
+            if apart < 0 and detected:  # what had to be noticed first had taken the packets already
+                continue
+            if apart:
                 yield (
                     f"{stream.prefix}: the packets changed {_ms(abs(apart))} {'after' if apart > 0 else 'before'} the "
                     f"FIB, beyond the error of {_ms(error)}"

@@ -14,9 +14,9 @@ and comes back by itself, or nothing should happen to it at all."""
 Act = Literal["announce", "withdraw", "worsen", "fault"]
 
 RECOVERY = " recovery"
-_OVERHEAD = 2.5
+_OVERHEAD = 1.5
 """Seconds of a trial besides its event: a prefix is set up, the probes run in, and the way back is waited for."""
-_RECONNECTED = 3.0
+_RECONNECTED = 2.0
 """Seconds in which a session comes back after what was broken is whole again."""
 
 

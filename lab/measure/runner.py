@@ -268,7 +268,8 @@ class _Trial:
         """Have everything as it was: all sessions, and no prefix."""
         scene = self._scene
         scene.lab.wait_ready()
-        scene.origin.withdraw(self._prefix)
+        if self._prefix in scene.origin.daemon.originated(scene.origin.running, self._task.family):
+            scene.origin.withdraw(self._prefix)
         scene.observer.expect_no_route(self._prefix)
 
 

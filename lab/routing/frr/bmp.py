@@ -34,6 +34,8 @@ _END_OF_RIB = {bytes.fromhex("00170200000000"), bytes.fromhex("001d0200000006800
 """The UPDATEs that end the first transfer of each family (RFC 4724, section 2), without the marker."""
 _MARKER = 16
 _SYNCHRONIZED_WITHIN = 30.0
+_QUIET = 1.0
+"""Seconds without a word after which the RIB is taken for complete: bgpd marks its end only while a session is up."""
 _CHUNK = 1 << 18
 
 
@@ -110,11 +112,14 @@ class Bmp:
 
     def _synchronize(self, session: socket.socket) -> None:
         """Take in the RIB as it is, to the end of both families."""
-        session.settimeout(_SYNCHRONIZED_WITHIN)
+        session.settimeout(_QUIET)
         ends: set[bytes] = set()
         until = time.monotonic() + _SYNCHRONIZED_WITHIN
         while ends != _END_OF_RIB:
-            data = session.recv(_CHUNK)
+            try:
+                data = session.recv(_CHUNK)
+            except TimeoutError:
+                return
             if not data or time.monotonic() > until:
                 raise TimeoutError
             whole, self._pending = _split(self._pending + data)

@@ -17,7 +17,7 @@ def plan(**keys: Any) -> Plan:
     return Plan.parse({"name": "p", **keys}, "p.yml")
 
 
-@pytest.mark.parametrize("name", ["default", "quick"])
+@pytest.mark.parametrize("name", ["default", "dual-homed", "quick"])
 def test_the_plans_that_come_with_the_lab_are_right(name: str) -> None:
     read = Plan.read(name)
     assert read.name == name
@@ -54,7 +54,9 @@ def test_a_mistake_is_named_with_its_key(keys: dict[str, Any], what: str) -> Non
 
 
 def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no plan 'defualt': give a file, or one of default, quick by name"):
+    with pytest.raises(
+        InputError, match="no plan 'defualt': give a file, or one of default, dual-homed, quick by name"
+    ):
         Plan.read("defualt")
     (tmp_path / "list.yml").write_text("- a")
     with pytest.raises(InputError, match="a plan is a mapping"):
