@@ -1,5 +1,6 @@
 """Topologies by name or path, read with the vocabulary of all that is installed."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,11 @@ def load(
     name: str | None = None,
     openvpn: str | None = None,
     tunnel: Mapping[str, Any] | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> Topology:
-    """Read a topology; `tunnel` is laid over every tunnel's intent. Raises `TopologyError` with all mistakes."""
-    return read(find_topology(topology), vocabulary(), name=name, openvpn=openvpn, tunnel=tunnel)
+    """Read a topology; `tunnel` is laid over every tunnel's intent, `variables` over the environment's.
+
+    Raises `TopologyError` with all mistakes.
+    """
+    environ = {**os.environ, **(variables or {})}
+    return read(find_topology(topology), vocabulary(), name=name, openvpn=openvpn, tunnel=tunnel, environ=environ)

@@ -27,7 +27,7 @@ _WIRE_MTU = 1500
 
 def build(bed: Bed, name: str) -> Topology:
     """The topology of a bed, under a name of its own. Raises `InputError` where it cannot be."""
-    whole = load(bed.topology, name=name, openvpn=bed.openvpn or None)
+    whole = load(bed.topology, name=name, openvpn=bed.openvpn or None, variables=dict(bed.variables))
     if not whole.tunnels:
         raise InputError(f"{whole.file}: there is no tunnel in it, so there is nothing to be measured")
     if bed.over == "tunnel":

@@ -35,6 +35,8 @@ class Plan(BaseModel):
     """Names of topologies, or files. The first tunnel's ends are the two routers between which it is measured."""
     modes: tuple[str, ...] = ()
     """Tunnel modes that take the place of the topology's own; empty for that alone."""
+    variables: Mapping[str, str] = {}
+    """Those that topology files ask for (`${PREFERENCE:=100}`), instead of the environment's."""
     openvpn: tuple[str, ...] = Field((VERSIONS[-1],), min_length=1)
     baselines: tuple[Literal["wire", "vxlan"], ...] = ("wire", "vxlan")
     """What takes the tunnel's place for comparison, in the same run."""
@@ -120,6 +122,7 @@ class Bed:
     mode: str = ""
     """Empty for the topology's own."""
     openvpn: str = ""
+    variables: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -175,12 +178,13 @@ def _block(plan: Plan, topology: str, detector: Detector, shuffle: random.Random
 
 
 def _beds(plan: Plan, topology: str, detector: Detector) -> Iterator[Bed]:
+    variables = tuple(plan.variables.items())
     for mode in plan.modes or ("",):
         for version in plan.openvpn:
-            yield Bed(topology, detector, "tunnel", mode, version)
+            yield Bed(topology, detector, "tunnel", mode, version, variables)
     if not detector.needs_openvpn:
         for over in plan.baselines:
-            yield Bed(topology, detector, over)
+            yield Bed(topology, detector, over, variables=variables)
 
 
 def expected_seconds(tasks: Sequence[Task]) -> float:

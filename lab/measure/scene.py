@@ -1,6 +1,6 @@
 """Who plays which part when a bed is measured: two routers, a host behind each, and what lies between."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lab.errors import InputError
@@ -50,7 +50,7 @@ class Roles:
 
 def roles(bed: Bed) -> Roles:
     """The parts in a bed, whatever it is over."""
-    return Roles.of(build(Bed(bed.topology, bed.detector, "tunnel", bed.mode, bed.openvpn), "roles"))
+    return Roles.of(build(replace(bed, over="tunnel"), "roles"))
 
 
 def _host(topology: Topology, router: str) -> str:

@@ -51,3 +51,8 @@ def test_vxlan_runs_where_the_tunnel_ran() -> None:
     assert link.intent.encapsulation is not None
     assert [str(a) for a in link.intent.encapsulation.outer] == ["198.51.100.1", "198.51.100.5"]
     assert (link.endpoints[0].node, link.endpoints[1].node, link.mtu) == ("hq", "branch", 1450)
+
+
+def test_a_plans_variables_are_the_files() -> None:
+    bed = Bed("dual-homed", HOLD, variables=(("PREFERENCE", "200"),))
+    assert [tunnel.preference for tunnel in build(bed, "bed").tunnels] == [200, 100]
