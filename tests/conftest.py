@@ -1,5 +1,6 @@
 """What all tests share: families, and how much of the matrix is run."""
 
+import signal
 from dataclasses import asdict
 
 import pytest
@@ -20,6 +21,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="of all combinations of modes, versions, underlays and daemons run those in which every two choices meet "
         "(the default), or each",
     )
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C again where a shell has started this in the background: children would ignore it as well."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)

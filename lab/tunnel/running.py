@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -411,11 +412,14 @@ def _with(tunnel: Tunnel, options: Mapping[str, Any]) -> Tunnel:
     return tunnel.model_copy(update={"options": {**tunnel.options, **changed}})
 
 
+_TRIED = count(1)
+
+
 def _require_kernel(node: RunningNode, mode: TunnelMode) -> None:
     """Raise `NotSupported` where kernel or OpenVPN cannot do the mode: OpenVPN would do it otherwise, silently."""
     kind = mode.traits.kernel
     assert kind is not None
-    name = f"try-{kind}"
+    name = f"try{next(_TRIED)}-{kind}"  # tunnels that share a server try it at the same time
     tried = node.exec("ip", "link", "add", "name", name, "type", kind)
     if tried.failed:
         raise NotSupported(kind, f"mode {mode.name} needs this kind of device: {tried.stderr.strip()}")
