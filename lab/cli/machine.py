@@ -59,10 +59,14 @@ def clean() -> None:
     from lab.host.docker_engine import connect
     from lab.image import remove_all
     from lab.lab import destroy, running_labs
+    from lab.vm.machine import forget_disks, sweep_machines
 
     engine = open_engine()
     with progress() as say:
         for name in running_labs(engine):
             say(f"taking lab {name} down")
             destroy(name, engine=engine)
+        for name in sweep_machines():
+            say(f"ended the machine {name}")
+        forget_disks()
         remove_all(connect(), say)

@@ -21,7 +21,8 @@ MARK = b"whoever reads this has got the packet"
 SWITCHED = {"mode": "dco"}
 
 
-@pytest.mark.topology("tap-hub", tunnel=SWITCHED, openvpn="2.7")
+@pytest.mark.needs_kernel("ovpn")
+@pytest.mark.topology("dco-hub", openvpn="2.7")
 def test_the_kernel_routes_for_all_spokes(lab: Lab) -> None:
     tunnel, other = lab.tunnel("spoke1", "hub"), lab.tunnel("spoke2", "hub")
     assert {t.channel for t in report(lab).tunnels} == {"kernel"}
@@ -32,7 +33,8 @@ def test_the_kernel_routes_for_all_spokes(lab: Lab) -> None:
     expect_prefixes_come_and_go(lab, spoke1, spoke2)
 
 
-@pytest.mark.topology("tap-hub", tunnel=SWITCHED, openvpn="2.7")
+@pytest.mark.needs_kernel("ovpn")
+@pytest.mark.topology("dco-hub", openvpn="2.7")
 def test_multicast_does_not_pass(lab: Lab) -> None:
     """Why OSPF, RIP and unnumbered BGP are refused: the kernel looks for the peer that a packet is for."""
     hub, spoke, tunnel = lab.node("hub"), lab.node("spoke1"), lab.tunnel("spoke1", "hub").tunnel
@@ -46,7 +48,9 @@ def test_multicast_does_not_pass(lab: Lab) -> None:
             for destination in (*groups, str(there)):
                 hub.send(header(src=str(here), dst=destination) / Raw(MARK), tunnel.server_device)
             arriving.expect("what is for its own address", lambda packet: MARK in packet.data)
-        assert [p.decode().dst for p in arriving.packets if MARK in p.data] == [str(there)]
+        # The spoke answers with an ICMP error that quotes it, so what it sends itself is left aside.
+        marked = [packet.decode() for packet in arriving.packets if MARK in packet.data]
+        assert [packet.dst for packet in marked if packet.src == str(here)] == [str(there)]
 
 
 def test_a_kernel_without_it_is_named_and_nothing_is_left() -> None:

@@ -1,0 +1,252 @@
+"""The pytest plugin's part for kernels: the marker `needs_kernel`, and `--lab-kernel host|vm|auto`.
+
+    @pytest.mark.needs_kernel("ovpn", "netem")
+    def test_something(lab): ...
+
+A test whose features the host's kernel has runs here like any other. Else it runs in the lab's own virtual machine, in
+the very same way, and is reported here: the machine boots once, for the first test that needs it.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+from lab.errors import LabError
+
+if TYPE_CHECKING:
+    from lab.vm.machine import Machine
+    from lab.vm.relay import Relay
+
+Where = Literal["host", "vm", "auto"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--lab-kernel`."""
+    group = parser.getgroup("openvpn-routing-lab")
+    group.addoption(
+        "--lab-kernel",
+        choices=("host", "vm", "auto"),
+        default="auto",
+        help="where tests run that need features of the kernel: on the host (skipped where it lacks one), in the lab's "
+        "own virtual machine, or in the machine only where the host lacks one (auto)",
+    )
+    group.addoption("--lab-serve", metavar="DIR", type=Path, default=None, help=argparse.SUPPRESS)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the markers, and serve where this is the machine's pytest."""
+    config.addinivalue_line(
+        "markers",
+        "needs_kernel(*features): features of the kernel, as `lab doctor` names them; the test is a `kernel` one",
+    )
+    config.addinivalue_line(
+        "markers", "kernel: needs what some kernels lack, and runs in the lab's own where the host's does"
+    )
+    directory: Path | None = config.getoption("--lab-serve")
+    if directory is not None:
+        config.pluginmanager.register(_Server(directory), "openvpn-routing-lab-server")
+    config.stash[_GUEST] = _Guest(config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the machine."""
+    config.stash[_GUEST].close()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs a kernel, skip what cannot run, and put what runs in the machine at the end, together."""
+    needing = [(item, marker) for item in items if (marker := item.get_closest_marker("needs_kernel"))]
+    if not needing:
+        return
+    from lab.host.kernel import features
+
+    known = features()
+    where: Where = config.getoption("--lab-kernel")
+    lacks: dict[str, str] | None = None
+    for item, marker in needing:
+        item.add_marker("kernel")
+        if unknown := set(marker.args) - known.keys():
+            raise pytest.UsageError(
+                f"{item.nodeid}: needs_kernel knows no {min(unknown)!r}; it knows {', '.join(known)}"
+            )
+        if config.option.collectonly or not set(marker.args):
+            continue
+        if where != "vm":
+            lacks = _lacks() if lacks is None else lacks
+            missing = [f"{name} ({lacks[name]})" for name in marker.args if name in lacks]
+            if not missing:
+                continue
+            if where == "host":
+                item.add_marker(pytest.mark.skip(f"this kernel lacks {', '.join(missing)}"))
+                continue
+        item.stash[_INSIDE] = True
+    items.sort(key=lambda item: item.stash.get(_INSIDE, False))
+
+
+def _lacks() -> dict[str, str]:
+    """What the host's kernel lacks, with the reasons."""
+    from lab.host.doctor import probe_kernel
+    from lab.host.kernel import features
+
+    found = probe_kernel()
+    if isinstance(found, str):
+        return dict.fromkeys(features(), found)
+    return {name: reason for name, reason in found.items() if reason is not None}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Have a test run in the machine, and report what it reports."""
+    if not item.stash.get(_INSIDE, False):
+        return None
+    hook = item.ihook
+    hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for report in item.config.stash[_GUEST].reports(item, nextitem):
+        hook.pytest_runtest_logreport(report=report)
+    hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+class _Guest:
+    """The machine of this test run, and the pytest in it."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._relay: Relay | None = None
+        self._own: Machine | None = None
+        self._failed = ""
+
+    def reports(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[pytest.TestReport]:
+        """Run a test; what goes wrong with the machine is reported as the test's error, in one sentence."""
+        from lab.vm.relay import Ended
+
+        then = nextitem.nodeid if nextitem is not None and nextitem.stash.get(_INSIDE, False) else None
+        try:
+            if self._failed:
+                raise Ended(self._failed)
+            relay = self._relay or self._start(item)
+            for data in relay.run(item.nodeid, then):
+                report = self._config.hook.pytest_report_from_serializable(config=self._config, data=data)
+                if isinstance(report.longrepr, list):  # why it was skipped: JSON knows no tuples
+                    report.longrepr = tuple(report.longrepr)
+                yield report
+            relay.fetch("artefacts", self._config.getoption("--lab-artefacts"))
+            relay.fetch("claims", self._config.getoption("--lab-claims"))
+        except LabError as error:
+            if isinstance(error, Ended) or self._relay is None:
+                self._failed = str(error)
+                self.close()
+            yield _error(item, str(error))
+
+    def close(self) -> None:
+        """End the machine."""
+        self._relay = None
+        own, self._own = self._own, None
+        if own is not None:
+            own.close()
+
+    def _start(self, item: pytest.Item) -> "Relay":
+        from lab.vm.relay import SHARE, Relay
+
+        project = self._config.rootpath
+        (project / ".lab").mkdir(exist_ok=True)
+        relay = Relay(self._machine(project), project)
+        passed = [a for a in self._config.invocation_params.args if a.startswith(("--lab-openvpn", "--lab-matrix"))]
+        inside = [i.nodeid for i in item.session.items if i.stash.get(_INSIDE, False)]
+        files = sorted({nodeid.partition("::")[0] for nodeid in inside})
+        claims = [f"--lab-claims={SHARE}/claims"] if self._config.getoption("--lab-claims") else []
+        relay.start(
+            [
+                *files,
+                "-p",
+                "no:cacheprovider",
+                "-p",
+                "no:xdist",
+                "--lab-kernel=host",
+                f"--lab-artefacts={SHARE}/artefacts",
+                *claims,
+                *passed,
+            ]
+        )
+        self._relay = relay
+        return relay
+
+    def _machine(self, project: Path) -> "Machine":
+        """One of our own, which ends with this process."""
+        from lab.owner import this_process
+        from lab.vm.machine import Machine, sweep_machines
+
+        sweep_machines()
+        self._own = Machine.boot(f"tests-{os.getpid()}", project, owner=this_process(), say=self._say)
+        return self._own
+
+    def _say(self, text: str) -> None:
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.ensure_newline()
+            reporter.write_line(text)
+
+
+def _error(item: pytest.Item, why: str) -> pytest.TestReport:
+    return pytest.TestReport(
+        nodeid=item.nodeid,
+        location=item.location,
+        keywords=dict.fromkeys(item.keywords, 1),
+        outcome="failed",
+        longrepr=why,
+        when="setup",
+    )
+
+
+class _Server:
+    """The other end: run what is asked for, and tell what pytest reports."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._config: pytest.Config | None = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Instead of running all that was collected, wait for what to run."""
+        from lab.expect import POLL
+        from lab.vm.relay import QUEUE, Lines
+
+        self._config = session.config
+        items = {item.nodeid: item for item in session.items}
+        self._tell({"ready": len(items)})
+        queue = Lines(self._directory / QUEUE)
+        while True:
+            for message in queue.new():
+                if message.get("end"):
+                    return True
+                self._run(message, items)
+            time.sleep(POLL)
+
+    def _run(self, message: dict[str, Any], items: dict[str, pytest.Item]) -> None:
+        item = items.get(message["run"])
+        if item is None:
+            self._tell({"unknown": message["run"]})
+            return
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=items.get(message["then"] or ""))
+        self._tell({"done": item.nodeid})
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Pass a report on."""
+        assert self._config is not None
+        data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
+        self._tell({"report": data})
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        from lab.vm.relay import REPORTS, append
+
+        append(self._directory / REPORTS, message)
+
+
+_INSIDE = pytest.StashKey[bool]()
+_GUEST = pytest.StashKey[_Guest]()

@@ -1,0 +1,351 @@
+"""The machine: one container in which QEMU runs Debian's cloud kernel, with a Docker engine and the host's programs.
+
+The container has no network, and no privilege but, where it works, `/dev/kvm`. The machine sees the host's programs,
+the project and its virtual environment, all read-only, and one directory for both: what is put there as `job` is run.
+Labels of the container are the only truth about which machines exist, as with labs.
+"""
+
+import fcntl
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import docker
+from docker.errors import APIError, DockerException, NotFound
+from docker.models.containers import Container
+from docker.types import Mount
+
+from lab.errors import EnvironmentBroken, InputError
+from lab.expect import Expectation, wait_for
+from lab.host import docker_engine
+from lab.image import VERSIONS, Recipe, ensure, ensure_image
+from lab.owner import is_alive, this_process
+
+Say = Callable[[str], None]
+
+RECIPE = Recipe("vm", "QEMU, Debian's newest cloud kernel and a Docker engine")
+LABEL = "openvpn-routing-lab.machine"
+"""On the containers of machines; the value is the machine's name."""
+_LABEL_OWNER = "openvpn-routing-lab.machine-owner"
+_LABEL_DIRECTORY = "openvpn-routing-lab.machine-directory"
+
+BOOT = 240.0
+"""Seconds that a machine has to boot: ten in pure emulation on two idle cores."""
+PREPARE = 900.0
+"""Seconds to take in the nodes' images: half a minute on idle cores."""
+_END = 30.0
+_TAIL = 6
+"""Lines of the console that an error shows."""
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
+_FILES = ("/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/ld.so.cache", "/etc/localtime")
+_CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "MKNOD", "SETFCAP", "SETGID", "SETPCAP", "SETUID"]
+"""Those that virtiofsd wants to restrict itself to: it opens files as whom the machine says."""
+_MEMORY = 4096
+"""MiB; two labs of ten nodes and the engine fit."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine that runs. Close it, or use it as a context."""
+
+    name: str
+    container: str
+    directory: Path
+    """Shared with the machine, which has it as `/run/share`."""
+
+    # --- life ------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def boot(cls, name: str, project: Path, *, owner: str = "", say: Say = lambda _: None) -> Self:
+        """Boot a machine that sees a project, and return when its engine answers.
+
+        `owner` is the process that it ends with; see `lab.owner`. Raises `InputError` where one of this name runs,
+        `EnvironmentBroken` with the console's last lines where it does not come up.
+        """
+        client = docker_engine.connect()
+        image = ensure_image(client, RECIPE, say)
+        disk = _prepared(client, image, say)
+        say(f"booting the machine {name} ({accelerator(client, image)})")
+        machine = cls._start(client, image, disk, name, "boot", project, owner)
+        try:
+            machine.wait_ready()
+        except BaseException:
+            machine.close()
+            raise
+        return machine
+
+    @classmethod
+    def _start(
+        cls, client: docker.DockerClient, image: str, disk: Path, name: str, what: str, project: Path | None, owner: str
+    ) -> Self:
+        directory = Path(tempfile.mkdtemp(prefix=f"openvpn-routing-lab-{name}-"))
+        chosen = accelerator(client, image)
+        paths = shown(project)
+        (directory / "shown").write_text("".join(f"{path}\n" for path in paths))
+        mounts = [
+            Mount("/share", str(directory), type="bind"),
+            Mount("/var/lib/machine", str(disk), type="bind", read_only=what == "boot"),
+            *(Mount(f"/host{path}", path, type="bind", read_only=True) for path in paths),
+        ]
+        try:
+            container = client.containers.run(
+                image,
+                [what],
+                name=f"openvpn-routing-lab-machine-{name}",
+                detach=True,
+                network_mode="none",
+                cap_drop=["ALL"],
+                cap_add=_CAPABILITIES,
+                security_opt=["no-new-privileges"],
+                devices=["/dev/kvm"] if chosen == "kvm" else [],
+                environment={"ACCELERATOR": chosen, "MEMORY": str(_MEMORY), "PROCESSORS": str(_processors())},
+                mounts=mounts,
+                labels={LABEL: name, _LABEL_OWNER: owner, _LABEL_DIRECTORY: str(directory)},
+            )
+        except APIError as error:
+            shutil.rmtree(directory, ignore_errors=True)
+            if error.status_code == 409:
+                raise InputError(f"a machine {name!r} runs already: `lab vm down` ends it") from error
+            raise EnvironmentBroken(f"the machine's container does not start: {error.explanation}") from error
+        except DockerException as error:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise EnvironmentBroken(f"the machine's container does not start: {error}") from error
+        return cls(name, str(container.id), directory)
+
+    def wait_ready(self, within: float = BOOT) -> None:
+        """Wait until its engine answers; raises `EnvironmentBroken` with the end of its console."""
+        self._wait("ready", "be ready", within)
+
+    def power_off(self, within: float = _END) -> None:
+        """Let it end in good order, with its disk written."""
+        (self.directory / "off").touch()
+        wait_for(
+            Expectation(
+                what="the machine to power off",
+                node=self.name,
+                look=lambda: self.running,
+                met=lambda running: not running,
+                seen=lambda _: self.last_words(),
+            ),
+            within=within,
+        )
+
+    def close(self) -> None:
+        """End it at once, and remove what it had."""
+        client = docker_engine.connect()
+        try:
+            client.containers.get(self.container).remove(force=True, v=False)
+        except NotFound:
+            pass
+        except DockerException as error:
+            raise EnvironmentBroken(f"the machine {self.name} cannot be removed: {error}") from error
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- work ------------------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        try:
+            return bool(docker_engine.connect().containers.get(self.container).status == "running")
+        except NotFound:
+            return False
+
+    def begin(self, script: str) -> None:
+        """Have a shell script run as root, in the machine's own root directory; one at a time."""
+        for name in ("exit", "output.log"):
+            (self.directory / name).unlink(missing_ok=True)
+        new = self.directory / "job.new"
+        new.write_text(script)
+        new.rename(self.directory / "job")
+
+    def ended(self) -> int | None:
+        """The exit code of the job; None while it runs."""
+        try:
+            return int((self.directory / "exit").read_text())
+        except OSError:
+            return None
+
+    def run(self, script: str, within: float) -> int:
+        """Run a script and wait for its end."""
+        self.begin(script)
+        self._wait("exit", "finish its job", within)
+        code = self.ended()
+        assert code is not None
+        return code
+
+    def console(self, lines: int = _TAIL) -> str:
+        """The last lines of its console."""
+        try:
+            text = (self.directory / "console.log").read_bytes().decode(errors="replace")
+        except OSError:
+            return ""
+        return "\n".join([line.rstrip() for line in text.splitlines() if line.strip()][-lines:])
+
+    def last_words(self) -> str:
+        """The end of the console, or else what QEMU said, as the end of a sentence."""
+        if said := self.console():
+            return "the console's last lines: " + said.replace("\n", " | ")
+        try:
+            output = docker_engine.connect().containers.get(self.container).logs(tail=_TAIL)
+        except DockerException:
+            output = b""
+        said = output.decode(errors="replace").strip().replace("\n", " | ")
+        return f"its console is empty, and QEMU said: {said}" if said else "its console is empty"
+
+    def _wait(self, file: str, what: str, within: float) -> None:
+        """Wait for a file that the machine makes, as long as it runs."""
+
+        def look() -> tuple[bool, bool]:
+            there = (self.directory / file).exists()
+            return there, there or self.running
+
+        there, _ = wait_for(
+            Expectation(
+                what=f"the machine to {what}",
+                node=self.name,
+                look=look,
+                met=lambda seen: seen[0] or not seen[1],
+                seen=lambda _: self.last_words(),
+            ),
+            within=within,
+            grace=0,
+        )
+        if not there:
+            raise EnvironmentBroken(f"the machine ended before it could {what}; {self.last_words()}")
+
+
+# --- machines there are ------------------------------------------------------------------------------------------
+
+
+def sweep_machines() -> list[str]:
+    """End the machines whose process is gone, however it ended; returns their names."""
+    swept = []
+    for container in _containers(docker_engine.connect()):
+        owner = container.labels.get(_LABEL_OWNER, "")
+        if owner and not is_alive(owner):
+            _machine(container).close()
+            swept.append(container.labels[LABEL])
+    return swept
+
+
+def _containers(client: docker.DockerClient) -> list[Container]:
+    try:
+        found = client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True)
+    except DockerException as error:
+        raise EnvironmentBroken(f"the Docker engine does not list its containers: {error}") from error
+    return list(found)
+
+
+def _machine(container: Container) -> Machine:
+    labels = container.labels
+    return Machine(labels[LABEL], str(container.id), Path(labels[_LABEL_DIRECTORY]))
+
+
+# --- what it is made of ------------------------------------------------------------------------------------------
+
+
+def shown(project: Path | None) -> list[str]:
+    """The directories and files of the host that a machine sees: programs, this interpreter, the project."""
+    wanted = [Path(path) for path in (*_SYSTEM, *_FILES)]
+    wanted += [Path(sys.base_prefix), Path(sys.prefix), Path(__file__).parents[2]]
+    if project is not None:
+        wanted.append(project)
+    there = sorted({path for path in wanted if path.exists()}, key=lambda path: len(path.parts))
+    chosen: list[Path] = []
+    for path in there:
+        if not any(path.is_relative_to(other) for other in chosen):
+            chosen.append(path)
+    return [str(path) for path in chosen]
+
+
+def accelerator(client: docker.DockerClient, image: str) -> str:
+    """`kvm` where it runs the machine's kernel, else `tcg`: the device may be there and not work."""
+    if "accelerator" not in _found:
+        _found["accelerator"] = "kvm" if Path("/dev/kvm").exists() and _kvm_works(client, image) else "tcg"
+    return _found["accelerator"]
+
+
+_found: dict[str, str] = {}
+
+
+def _kvm_works(client: docker.DockerClient, image: str) -> bool:
+    try:
+        client.containers.run(
+            image, ["try-kvm"], remove=True, network_mode="none", devices=["/dev/kvm"], cap_drop=["ALL"]
+        )
+    except DockerException:
+        return False
+    return True
+
+
+def _processors() -> int:
+    return min(4, len(os.sched_getaffinity(0)))
+
+
+# --- the disk ----------------------------------------------------------------------------------------------------
+
+
+def disks() -> Path:
+    """Where the disks are kept that have the nodes' images on them (XDG Base Directory Specification)."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "openvpn-routing-lab" / "machine"
+
+
+def forget_disks() -> None:
+    """Remove all disks; the next machine makes its own."""
+    shutil.rmtree(disks(), ignore_errors=True)
+
+
+def _prepared(client: docker.DockerClient, image: str, say: Say) -> Path:
+    """A directory with the disk on which the nodes' images are; made once for each set of them."""
+    nodes = [ensure(client, version, say) for version in VERSIONS]
+    directory = disks() / "-".join([image.rpartition(":")[2], *(node.rpartition("-")[2] for node in nodes)])
+    disks().mkdir(parents=True, exist_ok=True)
+    with _one_at_a_time():
+        if not (directory / "disk.qcow2").exists():
+            for old in disks().iterdir():
+                if old.is_dir():
+                    shutil.rmtree(old)
+            directory.mkdir()
+            say("preparing the machine's disk with the nodes' images, about a minute")
+            _prepare(client, image, directory, nodes)
+    return directory
+
+
+def _prepare(client: docker.DockerClient, image: str, directory: Path, nodes: Sequence[str]) -> None:
+    machine = Machine._start(client, image, directory, f"disk-{os.getpid()}", "prepare", None, this_process())
+    with machine:
+        for number, node in enumerate(nodes):
+            with (machine.directory / f"{number}.tar").open("wb") as file:
+                for chunk in client.images.get(node).save(named=node):
+                    file.write(chunk)
+        machine.wait_ready()
+        code = machine.run("set -e; for tar in /run/share/*.tar; do docker load --quiet --input $tar; done", PREPARE)
+        if code:
+            said = (machine.directory / "output.log").read_text(errors="replace").strip().splitlines()
+            raise EnvironmentBroken(f"the machine takes no image: {said[-1] if said else 'no reason given'}")
+        (machine.directory / "prepared").touch()
+        machine.power_off()
+    if not (directory / "disk.qcow2").exists():
+        raise EnvironmentBroken(f"the machine's disk was not kept in {directory}")
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Hold a lock; the kernel lets go of it however this process ends."""
+    with (disks() / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,53 @@
+"""`needs_kernel`: what runs here, what is skipped by name, and what goes to the machine; no machine is booted."""
+
+import pytest
+
+from lab.host.doctor import probe_kernel
+
+pytestmark = pytest.mark.docker
+
+
+def lacking() -> str:
+    """A feature that this kernel lacks."""
+    features = probe_kernel()
+    assert not isinstance(features, str), features
+    missing = [name for name, reason in features.items() if reason is not None]
+    if not missing:
+        pytest.skip("this kernel lacks nothing")
+    return missing[0]
+
+
+def test_what_the_kernel_has_runs_here_and_what_it_lacks_is_skipped_by_name(pytester: pytest.Pytester) -> None:
+    missing = lacking()
+    pytester.makepyfile(
+        f"""
+        import pytest
+
+        @pytest.mark.needs_kernel("{missing}")
+        def test_more(): ...
+
+        @pytest.mark.needs_kernel("veth")
+        def test_here(): ...
+
+        def test_anyway(): ...
+        """
+    )
+    result = pytester.runpytest_subprocess("-rs", "--lab-kernel=host")
+    result.assert_outcomes(passed=2, skipped=1)
+    result.stdout.fnmatch_lines([f"*this kernel lacks {missing} (*"])
+    result = pytester.runpytest_subprocess("-m", "kernel", "--lab-kernel=host")
+    result.assert_outcomes(passed=1, skipped=1, deselected=1)
+
+
+def test_an_unknown_feature_is_an_authors_mistake(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.needs_kernel("ovpm")
+        def test_more(): ...
+        """
+    )
+    result = pytester.runpytest_subprocess("--lab-kernel=host")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*needs_kernel knows no 'ovpm'*"])

@@ -1,0 +1,42 @@
+"""What passes between a machine and the tests that are reported here, without a machine."""
+
+import sys
+from pathlib import Path
+
+from lab.vm.machine import shown
+from lab.vm.relay import Lines, append, script
+
+
+def test_messages_arrive_once_and_whole(tmp_path: Path) -> None:
+    file = tmp_path / "reports"
+    lines = Lines(file)
+    assert list(lines.new()) == []
+    append(file, {"ready": 1})
+    with file.open("a") as stream:
+        stream.write('{"done": "a')
+    assert list(lines.new()) == [{"ready": 1}]
+    with file.open("a") as stream:
+        stream.write('b"}\n')
+    append(file, {"end": True})
+    assert list(lines.new()) == [{"done": "ab"}, {"end": True}]
+    assert list(lines.new()) == []
+
+
+def test_a_job_runs_this_interpreter_in_the_project(tmp_path: Path) -> None:
+    project = tmp_path / "a project"
+    text = script(project, ["-m", "pytest", "tests/a b.py"])
+    assert f"'{project}/.lab'" in text
+    assert "mount -t tmpfs" in text
+    last = text.splitlines()[-1]
+    assert sys.executable in last
+    assert "tests/a b.py" in last
+
+
+def test_a_machine_sees_programs_and_the_project_and_nothing_twice(tmp_path: Path) -> None:
+    paths = [Path(path) for path in shown(tmp_path)]
+    assert Path("/usr") in paths
+    assert tmp_path in paths
+    assert Path("/") not in paths
+    assert Path("/etc") not in paths
+    for path in paths:
+        assert not any(path != other and path.is_relative_to(other) for other in paths)
