@@ -17,6 +17,7 @@ _OSPF_NEIGHBOR, _RIP_NEIGHBOR, _BFD_SESSION = 1013, 1022, 1020
 _BGP_STATES: Mapping[str, SessionState] = {
     "Idle": SessionState.IDLE,
     "Down": SessionState.IDLE,
+    "Flush": SessionState.IDLE,  # BIRD 3, while its routes are being withdrawn
     "Connect": SessionState.CONNECT,
     "Active": SessionState.ACTIVE,
     "OpenSent": SessionState.OPEN_SENT,

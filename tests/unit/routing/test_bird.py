@@ -208,6 +208,13 @@ def test_a_session_that_is_down_says_why() -> None:
     assert neighbor.last_reset == "Socket: Connection refused"
 
 
+@pytest.mark.parametrize("word", ["Down", "Flush", "Close", "Idle"])
+def test_a_session_that_is_being_taken_down_is_idle(word: str) -> None:
+    lines = [Line(line.code, line.text.replace("Active", word)) for line in answer("protocols-down")]
+    (neighbor,) = answers.bgp_neighbors(lines)
+    assert neighbor.state is SessionState.IDLE
+
+
 def test_who_has_called_is_the_neighbour_of_its_interface() -> None:
     """The answers are those before and after a tunnel came back: the caller's old address is nobody's any more."""
     (neighbor,) = answers.bgp_neighbors(answer("unnumbered-waiting"))
