@@ -473,8 +473,11 @@ def _died(dead: list[Instance]) -> EnvironmentBroken:
 
 
 def _cause(error: BaseException, engine: Engine, name: str) -> BaseException:
-    """What a node's end has broken is told as that end; anything else as it is."""
-    if not isinstance(error, EnvironmentBroken | ExpectationFailed | CommandFailed):
+    """What a node's end has broken is told as that end; anything else as it is.
+
+    An `InputError` comes of that too: of who asks for a node that does not run any more.
+    """
+    if not isinstance(error, EnvironmentBroken | ExpectationFailed | CommandFailed | InputError):
         return error
     try:
         dead = _dead(engine, name)

@@ -110,9 +110,9 @@ def asked_of(
 
 def declared_imposed(scene: Scene) -> None:
     """Have all links do what the topology declares."""
-    for way, declared in ways_of(scene):
-        if declared is not None:
-            impose(way, declared)
+    for link, leaving, arriving in directions(scene.topology):
+        if (declared := link.impairment(leaving)) is not None:
+            impose(way_of(scene, leaving, arriving), declared)
 
 
 def _impose(ways: list[OneWay], wanted: Impairment) -> None:

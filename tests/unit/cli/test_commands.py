@@ -185,13 +185,22 @@ def test_setup_prepares_the_engine_and_then_the_images(lab: Program, monkeypatch
     assert done[3:] == ["engine", "2.7"]
 
 
-def test_clean_takes_labs_down_before_it_removes_images(lab: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clean_takes_labs_and_machines_down_before_it_removes_images(
+    lab: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
     left: list[int] = []
+    machines = ["kept"]
     monkeypatch.setattr("lab.host.docker_engine.connect", lambda: None)
-    monkeypatch.setattr("lab.image.remove_all", lambda client, say: left.append(len(lab.engine.instances)))
+    monkeypatch.setattr("lab.vm.machine.sweep_machines", lambda: [machines.pop()])
+    monkeypatch.setattr("lab.vm.machine.forget_disks", lambda: None)
+    monkeypatch.setattr(
+        "lab.image.remove_all", lambda client, say: left.append(len(lab.engine.instances) + len(machines))
+    )
     lab.lay_out("one")
     lab.lay_out("two")
-    assert lab("clean").exit_code == 0
+    said = lab("clean")
+    assert said.exit_code == 0
+    assert "ended the machine kept" in said.output
     assert left == [0]
     assert list(lab.directory.iterdir()) == []
 
