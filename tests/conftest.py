@@ -18,9 +18,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--lab-matrix",
         choices=("pairwise", "whole"),
         default="pairwise",
-        help="of all combinations of modes, versions, underlays and daemons run those in which every two choices meet "
-        "(the default), or each",
+        help="of all combinations of modes, versions, underlays and daemons run those in which every two choices meet, "
+        "without the tests marked `thorough` (the default), or each, with them",
     )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave tests marked `thorough` to `--lab-matrix=whole`, unless `-m` speaks of them or one is named itself.
+
+    A pytest in the lab's machine runs what it is told to.
+    """
+    chosen = config.getoption("--lab-matrix") == "whole" or "thorough" in config.getoption("markexpr")
+    if chosen or config.getoption("--lab-serve"):
+        return
+    named = {arg.partition("[")[0] for arg in config.invocation_params.args if "::" in arg}
+    left = [i for i in items if i.get_closest_marker("thorough") and i.nodeid.partition("[")[0] not in named]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
 
 
 def pytest_configure() -> None:

@@ -1,6 +1,9 @@
 """The matrix: what is left out of it must not be missed."""
 
 from itertools import combinations
+from pathlib import Path
+
+import pytest
 
 from lab.image import VERSIONS
 from lab.routing import daemons
@@ -55,3 +58,37 @@ def test_two_underlays_are_every_transport_and_every_family() -> None:
     assert {u.transport for u in few} == {"udp", "tcp"}
     assert {u.outer for u in few} == {"ipv4", "ipv6"}
     assert set(few) < set(matrix.underlays("whole"))
+
+
+THOROUGH = """
+    import pytest
+
+    @pytest.mark.thorough
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_long(number): pass
+
+    def test_short(): pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "passed"),
+    [
+        ((), 1),
+        (("test_it.py",), 1),
+        (("--lab-matrix=whole",), 3),
+        (("-m", "thorough"), 2),
+        (("test_it.py::test_long",), 2),
+        (("test_it.py::test_long[1]",), 1),
+    ],
+    ids=str,
+)
+def test_what_is_thorough_runs_when_it_is_asked_for(
+    pytester: pytest.Pytester, arguments: tuple[str, ...], passed: int
+) -> None:
+    """With the hooks of this suite's own conftest.py."""
+    pytester.makeini("[pytest]\nmarkers = thorough: takes long")
+    pytester.makeconftest((Path(__file__).parents[1] / "conftest.py").read_text())
+    pytester.makepyfile(test_it=THOROUGH)
+    result = pytester.runpytest_inprocess(*arguments)
+    result.assert_outcomes(passed=passed, deselected=3 - passed if "::" not in str(arguments) else 0)
