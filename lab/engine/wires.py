@@ -5,7 +5,6 @@ namespace. Addresses skip duplicate address detection: they are ours, and a daem
 """
 
 import errno
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -15,14 +14,14 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from lab.engine.encapsulation import encapsulated
 from lab.engine.namespace import Namespace
 from lab.errors import EnvironmentBroken, InputError, NotSupported
-from lab.topology import Address, Encapsulation, Endpoint, Interface, Link, Node, Prefix
+from lab.topology import Address, Endpoint, Interface, Link, Node, Prefix
 
 DEFAULT_MTU = 9500
 """containerlab's MTU of a link that names none."""
 _IFA_F_NODAD = 0x02
-_VXLAN_PORT = 4789
 _AF_INET = 2
 _AF_INET6 = 10
 
@@ -82,7 +81,8 @@ def remove_addresses(namespace: Namespace, interface: str, addresses: Sequence[I
 
 def _create(link: Link, mtu: int, namespaces: Mapping[str, Namespace]) -> None:
     if link.intent.encapsulation is not None:
-        _encapsulate(link, link.intent.encapsulation, mtu, namespaces)
+        for end, make in zip(link.endpoints, encapsulated(link, link.intent.encapsulation, mtu), strict=True):
+            _make(link, link.intent.encapsulation.kind, namespaces[end.node], make)
         return
     first, *others = link.endpoints
     request: dict[str, Any] = {"ifname": first.interface, "kind": link.kind, "mtu": mtu}
@@ -103,34 +103,6 @@ def _create(link: Link, mtu: int, namespaces: Mapping[str, Namespace]) -> None:
             ip.link("add", **request)
 
     _make(link, link.kind, namespaces[first.node], work)
-
-
-def _encapsulate(link: Link, encapsulation: Encapsulation, mtu: int, namespaces: Mapping[str, Namespace]) -> None:
-    """Make a kernel tunnel: at each end a device that sends to the other end's address (ip-link(8), vxlan)."""
-    for end, local, remote in zip(link.endpoints, encapsulation.outer, encapsulation.outer[::-1], strict=True):
-        sixth = "6" if local.version == 6 else ""
-        request: dict[str, Any] = {
-            "ifname": end.interface,
-            "kind": encapsulation.kind,
-            "mtu": mtu,
-            "vxlan_id": 1 + _number(link),
-            "vxlan_port": _VXLAN_PORT,
-            f"vxlan_local{sixth}": str(local),
-            f"vxlan_group{sixth}": str(remote),
-        }
-        if end.mac:
-            request["address"] = end.mac
-
-        def work(request: Mapping[str, Any] = request) -> None:
-            with IPRoute() as ip:
-                ip.link("add", **request)
-
-        _make(link, encapsulation.kind, namespaces[end.node], work)
-
-
-def _number(link: Link) -> int:
-    """The same number at both ends, and another for another pair of interfaces."""
-    return zlib.crc32(" ".join(f"{e.node}:{e.interface}" for e in link.endpoints).encode()) % (1 << 23)
 
 
 def _make(link: Link, kind: str, namespace: Namespace, work: Callable[[], None]) -> None:

@@ -27,6 +27,9 @@ LINKS: dict[str, dict[str, Any]] = {
     "vrf": {"vrf_table": 10},
     "gre": {"gre_local": "127.0.0.1", "gre_remote": "127.0.0.2"},
     "ipip": {"ipip_local": "127.0.0.1", "ipip_remote": "127.0.0.2"},
+    "ip6gre": {"ip6gre_local": "::1", "ip6gre_remote": "2001:db8::2"},
+    "ip6tnl": {"ip6tnl_local": "::1", "ip6tnl_remote": "2001:db8::2"},
+    "sit": {"sit_local": "127.0.0.1", "sit_remote": "127.0.0.2"},
     "wireguard": {},
     "ovpn": {},
 }

@@ -188,7 +188,12 @@ def _over_links(topology: Topology, name: str) -> list[Peer]:
             router = topology.nodes[there.node].intent.router
             if here.node == name and router is not None:
                 addresses = (there.ipv4.ip if there.ipv4 else None, there.ipv6.ip if there.ipv6 else None)
-                peers += _peers(there.node, router, here.interface, addresses)
+                encapsulation = link.intent.encapsulation
+                carried = encapsulation.carries if encapsulation else FAMILIES
+                peers += [
+                    replace(peer, families=tuple(family for family in peer.families if family in carried))
+                    for peer in _peers(there.node, router, here.interface, addresses)
+                ]
     return peers
 
 

@@ -1,7 +1,7 @@
 """Links: brief and extended, as far as one link can be judged alone."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface
@@ -19,7 +19,17 @@ from lab.topology.keys import (
     VETH_KEYS,
 )
 from lab.topology.mistakes import Findings, did_you_mean, one_of, quote
-from lab.topology.model import DEFAULT_MTU, Endpoint, EndpointIntent, Family, Interface, Link, LinkIntent
+from lab.topology.model import (
+    DEFAULT_MTU,
+    Address,
+    Encapsulation,
+    Endpoint,
+    EndpointIntent,
+    Family,
+    Interface,
+    Link,
+    LinkIntent,
+)
 from lab.topology.names import objection_to_interface
 from lab.topology.shape import Wrong, is_absent, is_null, refused, take
 from lab.topology.source import Items, Key, Scalar, Table, Tree
@@ -30,8 +40,7 @@ LEAST_MTU = 68
 LEAST_MTU_IPV6 = 1280
 """Octets that every link must carry in one piece (RFC 791, RFC 8200)."""
 LARGEST_MTU = 65535
-
-_UDP_VXLAN_ETHERNET = 8 + 8 + 14
+ETHERNET_MTU = 1500
 
 _MAC = re.compile(r"([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
 
@@ -302,26 +311,46 @@ class _Reader:
         elif len(outer) != 2 or outer[0].version != outer[1].version or outer[0] == outer[1]:
             what = "'outer' of an encapsulation are two addresses of one family, the first and the second node's"
             self.findings.add(at, what)
+        elif not encapsulation.carries:
+            self.findings.add(at, f"{encapsulation.kind} does not run over {_word(encapsulation.outer_family)}")
+        else:
+            self._check_carriage(encapsulation, wire.ends)
+
+    def _check_carriage(self, encapsulation: Encapsulation, ends: list[End]) -> None:
+        """Only what has a place inside may be there: addresses of its families, and MAC addresses in an Ethernet."""
+        for end in ends:
+            for family, (address, tree) in end.addresses.items():
+                if family not in encapsulation.carries:
+                    carried = " and ".join(_word(carried) for carried in encapsulation.carries)
+                    what = f"{address} does not pass: {encapsulation.kind} over {_word(encapsulation.outer_family)}"
+                    self.findings.add(tree, f"{what} carries {carried} alone")
+            if end.mac is not None and encapsulation.kind != "vxlan":
+                self.findings.add(_part(end, "mac"), f"an end of {encapsulation.kind} has no MAC address")
+
+
+def _word(family: Family) -> str:
+    return family.replace("ip", "IP")
 
 
 def _default_mtu(intent: LinkIntent) -> int:
-    """A wire has containerlab's default; a kernel tunnel what its headers leave of Ethernet's (RFC 7348)."""
+    """A wire has containerlab's default; a kernel tunnel what its headers leave of Ethernet's."""
     if intent.encapsulation is None:
         return DEFAULT_MTU
-    ipv6 = any(address.version == 6 for address in intent.encapsulation.outer)
-    return 1500 - (40 if ipv6 else 20) - _UDP_VXLAN_ETHERNET
+    return ETHERNET_MTU - intent.encapsulation.overhead
 
 
-def check_encapsulations(wires: Sequence[Wire], findings: Findings) -> None:
-    """Check that each kernel tunnel runs between addresses which its nodes have on links."""
+def check_encapsulations(wires: Sequence[Wire], inner: Iterable[tuple[str, Address]], findings: Findings) -> None:
+    """Check that each kernel tunnel runs between addresses which its nodes have on links, or `inner`: in tunnels."""
     addresses = {(end.node, a.ip) for wire in wires for end in wire.ends for a, _ in end.addresses.values()}
+    addresses.update(inner)
     for wire in wires:
         outers = wire.intent.encapsulation.outer if wire.intent.encapsulation else ()
         if len(outers) != len(wire.ends) or not isinstance(wire.tree, Table):
             continue
         for end, outer in zip(wire.ends, outers, strict=True):
             if (end.node, outer) not in addresses:
-                what = f"{quote(end.node)} has no link with the address {outer} that its end of the encapsulation names"
+                what = f"{quote(end.node)} has no link and no tunnel with the address {outer}"
+                what += ", which its end of the encapsulation names"
                 findings.add(wire.tree.entries["vars"], what)
 
 

@@ -185,12 +185,51 @@ class Node(Frozen):
 # --- links -------------------------------------------------------------------------------------------------
 
 
-class Encapsulation(Frozen):
-    """A kernel tunnel in the place of a wire: what an OpenVPN tunnel can be compared with."""
+EncapsulationKind = Literal["vxlan", "gre", "ipip", "sit", "wireguard"]
 
-    kind: Literal["vxlan"]
+
+class Carriage(NamedTuple):
+    """What a kind of kernel tunnel adds to a packet, and which packets it takes."""
+
+    overhead: int
+    """Bytes beside the outer IP header, those of an inner Ethernet header included."""
+    over_ipv4: tuple[Family, ...] = ("ipv4", "ipv6")
+    """The families that pass inside where the outer addresses are IPv4's."""
+    over_ipv6: tuple[Family, ...] = ("ipv4", "ipv6")
+
+
+CARRIAGES: Mapping[EncapsulationKind, Carriage] = {
+    "vxlan": Carriage(8 + 8 + 14),  # UDP, VXLAN, Ethernet (RFC 7348)
+    "gre": Carriage(4),  # without key, checksum and sequence numbers (RFC 2784, RFC 7676)
+    "ipip": Carriage(0, over_ipv4=("ipv4",)),  # RFC 2003; over IPv6 it is RFC 2473's, for both families
+    "sit": Carriage(0, over_ipv4=("ipv6",), over_ipv6=()),  # RFC 4213
+    "wireguard": Carriage(8 + 16 + 16),  # UDP, its header, the authentication tag
+}
+_OUTER_HEADER: Mapping[Family, int] = {"ipv4": 20, "ipv6": 40}
+
+
+class Encapsulation(Frozen):
+    """A kernel tunnel in the place of a wire: what an OpenVPN tunnel is compared with, and what runs inside one."""
+
+    kind: EncapsulationKind
     outer: tuple[Address, ...]
-    """The two nodes' addresses on other links, between which it runs; in the order of the endpoints."""
+    """The two nodes' addresses on other links or in a tunnel, between which it runs; in the order of the endpoints."""
+
+    @property
+    def outer_family(self) -> Family:
+        """The family of the packets that carry it."""
+        return "ipv6" if any(address.version == 6 for address in self.outer) else "ipv4"
+
+    @property
+    def carries(self) -> tuple[Family, ...]:
+        """The families that pass inside; none where the kind has no such outer addresses."""
+        carriage = CARRIAGES[self.kind]
+        return carriage.over_ipv4 if self.outer_family == "ipv4" else carriage.over_ipv6
+
+    @property
+    def overhead(self) -> int:
+        """Bytes by which a packet outside is larger than the one inside."""
+        return _OUTER_HEADER[self.outer_family] + CARRIAGES[self.kind].overhead
 
 
 class Impairment(Frozen):

@@ -52,6 +52,15 @@ class Request:
         """Whether this tunnel is the first, or the only one, of its server's process."""
         return self.share is None or self.share.members[0] is self
 
+    @property
+    def inner_addresses(self) -> list[tuple[str, Address]]:
+        """The addresses that its two nodes have inside, as far as they are settled."""
+        return [
+            (node, address.ip)
+            for ends in self.inner.values()
+            for node, address in ((self.client, ends.local), (self.server, ends.peer))
+        ]
+
 
 @dataclass
 class Share:

@@ -232,10 +232,10 @@ def _check_together(
     check_uses(uses, findings)
     check_routes(drafts, wires, findings)
     check_peerings(drafts, wires, findings)
-    check_encapsulations(wires, findings)
     check_neighbors(drafts, wires, tunnels, vocabulary, findings)
     check_router_ids(drafts, findings)
     plan.allot(tunnels, [use.interface.network for use in uses], _routed(drafts), findings)
+    check_encapsulations(wires, [address for tunnel in tunnels for address in tunnel.inner_addresses], findings)
     return tunnels
 
 

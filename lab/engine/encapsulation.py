@@ -1,0 +1,91 @@
+"""Kernel tunnels in the place of wires: at each end a device that sends to the other end's address (ip-link(8)).
+
+What has a time to live of its own gets the usual one: inherited from the packet inside, it would be 1 with eBGP, and
+nothing would come past the first router. The path's MTU is respected (DF outside), where the kind can do so.
+"""
+
+import zlib
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from pyroute2 import IPRoute, WireGuard
+
+from lab.topology import Address, Encapsulation, Link
+
+_VXLAN_PORT = 4789
+_WIREGUARD_PORTS = range(51820, 61820)
+_TTL = 64
+_NO_LIMIT = 0x1
+"""IP6_TNL_F_IGN_ENCAP_LIMIT: no option that counts the tunnels in tunnels (RFC 2473), which takes 8 bytes."""
+_EVERYTHING = ["0.0.0.0/0", "::/0"]
+
+
+def encapsulated(link: Link, encapsulation: Encapsulation, mtu: int) -> Sequence[Callable[[], None]]:
+    """What makes the two ends of a kernel tunnel, in the order of the link's endpoints, each in its node's namespace.
+
+    The outer addresses need not be there yet.
+    """
+    local, remote = encapsulation.outer
+    number = zlib.crc32(" ".join(f"{e.node}:{e.interface}" for e in link.endpoints).encode())
+    if encapsulation.kind == "wireguard":
+        return _wireguards(link, (local, remote), mtu, _WIREGUARD_PORTS[number % len(_WIREGUARD_PORTS)])
+    return [
+        _creation({"ifname": end.interface, "mtu": mtu, **_device(encapsulation, here, there, number)}, end.mac)
+        for end, here, there in zip(link.endpoints, (local, remote), (remote, local), strict=True)
+    ]
+
+
+def _device(encapsulation: Encapsulation, local: Address, remote: Address, number: int) -> Mapping[str, Any]:
+    """What tells a device of its kind from others, as pyroute2 asks for it."""
+    ends = {"local": str(local), "remote": str(remote), "ttl": _TTL}
+    match encapsulation.kind, local.version:
+        case "vxlan", version:
+            sixth = "6" if version == 6 else ""
+            return {
+                "kind": "vxlan",
+                "vxlan_id": 1 + number % (1 << 23),
+                "vxlan_port": _VXLAN_PORT,
+                f"vxlan_local{sixth}": str(local),
+                f"vxlan_group{sixth}": str(remote),
+            }
+        case "gre", 6:
+            return _named("ip6gre", {**ends, "flags": _NO_LIMIT})
+        case "ipip", 6:
+            return _named("ip6tnl", {**ends, "flags": _NO_LIMIT})
+        case kind, _:
+            return _named(kind, {**ends, "pmtudisc": 1})
+
+
+def _named(kind: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"kind": kind, **{f"{kind}_{key}": value for key, value in options.items()}}
+
+
+def _creation(request: Mapping[str, Any], mac: str | None = None) -> Callable[[], None]:
+    def work() -> None:
+        with IPRoute() as ip:
+            ip.link("add", **request, **({"address": mac} if mac else {}))
+
+    return work
+
+
+def _wireguards(link: Link, outer: tuple[Address, Address], mtu: int, port: int) -> Sequence[Callable[[], None]]:
+    """Two devices with fresh keys, each of which takes everything from the other (wg(8))."""
+    keys = [X25519PrivateKey.generate() for _ in outer]
+
+    def work(here: int) -> None:
+        there = 1 - here
+        interface = link.endpoints[here].interface
+        _creation({"ifname": interface, "kind": "wireguard", "mtu": mtu})()
+        peer = {
+            "public_key": b64encode(keys[there].public_key().public_bytes_raw()).decode(),
+            "endpoint_addr": str(outer[there]),
+            "endpoint_port": port,
+            "allowed_ips": _EVERYTHING,
+        }
+        with WireGuard() as wireguard:
+            private = b64encode(keys[here].private_bytes_raw()).decode()
+            wireguard.set(interface, private_key=private, listen_port=port, peer=peer)
+
+    return [lambda: work(0), lambda: work(1)]

@@ -1,0 +1,119 @@
+"""Datagrams of a given size between two nodes, and what the sender learns of the path's MTU (RFC 1191, RFC 8201)."""
+
+import errno
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from ipaddress import ip_interface
+from itertools import count
+
+from scapy.layers.inet import IP
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
+from scapy.layers.l2 import Ether
+
+from lab.engine.namespace import Namespace
+from lab.engine.wires import add_addresses, remove_addresses
+from lab.node import LabNode
+from lab.observe import CapturedPacket
+from lab.plan import endpoints_of
+from lab.topology import Family
+
+_PORT = 4242
+_A_MOMENT = 0.05
+"""Seconds that are waited for a packet before the next one is sent; it is counted whenever it comes."""
+_LEVEL = {"ipv4": socket.IPPROTO_IP, "ipv6": socket.IPPROTO_IPV6}
+_MTU_DISCOVER = {"ipv4": 10, "ipv6": 23}
+_MTU = {"ipv4": 14, "ipv6": 24}
+_DISCOVER, _FRAGMENT = 2, 0
+_HEADERS = {"ipv4": 20 + 8, "ipv6": 40 + 8}
+_marks = count()
+_fresh = count(0x100)
+"""Numbers of addresses that nothing was sent to yet: what is learnt of a path belongs to its destination."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What became of datagrams: neither arrived nor refused are those that are lost without a word."""
+
+    arrived: bool
+    refused: int | None = None
+    """Bytes that the sender has learnt to be the most, where it is too large."""
+
+
+class Datagrams:
+    """From one node to another."""
+
+    def __init__(self, sender: socket.socket, receiver: socket.socket, family: Family) -> None:
+        self._sender, self._receiver, self._family = sender, receiver, family
+
+    @property
+    def path_mtu(self) -> int:
+        """What the sender takes for the path's MTU."""
+        return self._sender.getsockopt(_LEVEL[self._family], _MTU[self._family])
+
+    def send_until(self, size: int, *, fragment: bool = False, tries: int = 300) -> Sent:
+        """Send packets of so many bytes until one has arrived, or the sender has learnt that they are too large.
+
+        They must not be fragmented, unless `fragment` allows it: then what the sender learns does not end it.
+        """
+        level, how = _LEVEL[self._family], _FRAGMENT if fragment else _DISCOVER
+        self._sender.setsockopt(level, _MTU_DISCOVER[self._family], how)
+        # Marked, so that a late one of an earlier call is not taken for one of these.
+        payload = next(_marks).to_bytes(8, "big").ljust(size - _HEADERS[self._family], b".")
+        for _ in range(tries):
+            try:
+                self._sender.send(payload)
+            except OSError as error:  # an ICMP error came back, or the kernel knows already
+                if error.errno != errno.EMSGSIZE:
+                    raise
+                if not fragment and self.path_mtu < size:
+                    return Sent(False, self.path_mtu)
+            if self._arrived(payload):
+                return Sent(True)
+        return Sent(False)
+
+    def _arrived(self, payload: bytes) -> bool:
+        self._receiver.settimeout(_A_MOMENT)
+        try:
+            while self._receiver.recv(65535) != payload:
+                pass
+        except TimeoutError:
+            return False
+        return True
+
+
+@contextmanager
+def datagrams(sender: LabNode, receiver: LabNode, family: Family) -> Iterator[Datagrams]:
+    """Have a socket at each end; the receiver's has an address that the sender knows nothing of yet."""
+    here, there = sender.running.namespace, receiver.running.namespace
+    (end,) = endpoints_of(receiver.topology, receiver.name)
+    network = (end.ipv4 if family == "ipv4" else end.ipv6).network  # type: ignore[union-attr]
+    address = ip_interface(f"{network[next(_fresh)]}/{network.prefixlen}")
+    add_addresses(there, end.interface, [address])
+    try:
+        with ExitStack() as stack:
+            receiving, sending = (stack.enter_context(_socket(n, family)) for n in (there, here))
+            receiving.bind((str(address.ip), _PORT))
+            sending.connect((str(address.ip), _PORT))
+            yield Datagrams(sending, receiving, family)
+    finally:
+        remove_addresses(there, end.interface, [address])
+
+
+def _socket(namespace: Namespace, family: Family) -> socket.socket:
+    version = socket.AF_INET if family == "ipv4" else socket.AF_INET6
+    return namespace.run(lambda: socket.socket(version, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC))
+
+
+def fragments(packets: Iterable[CapturedPacket]) -> list[CapturedPacket]:
+    """Those that are parts of larger packets, by their outermost header (RFC 791, RFC 8200)."""
+    return [packet for packet in packets if _is_part(packet)]
+
+
+def _is_part(packet: CapturedPacket) -> bool:
+    frame = packet.decode()
+    header = frame.payload if isinstance(frame, Ether) else frame
+    if isinstance(header, IP):
+        return bool(header.flags.MF) or header.frag > 0
+    return isinstance(header, IPv6) and isinstance(header.payload, IPv6ExtHdrFragment)

@@ -1,0 +1,115 @@
+"""Tunnels inside the tunnel: what passes in one piece, who cuts what is larger, and who is told."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+from pyroute2 import IPRoute
+
+from lab.claims import Claim
+from lab.lab import Lab
+from lab.topology.links import ETHERNET_MTU
+from tests.kernel.datagrams import Sent, datagrams, fragments
+from tests.kernel.nested import DEVICE, KINDS, WAYS, Kind, nested
+
+FEATURES = tuple(dict.fromkeys(kind.feature for kind in KINDS))
+NARROW = 1300
+FEW, MANY = 20, 300
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.needs_kernel("ovpn", *FEATURES),
+    pytest.mark.topology("nested.clab.yml", openvpn="2.7"),
+]
+each_kind = pytest.mark.parametrize("kind", KINDS, ids=[f"{k.kind}-over-{k.outer}" for k in KINDS])
+
+
+@pytest.mark.claims("secondary tunnels are easy: each kind passes inside as over a bare wire")
+def test_secondary_tunnels_are_as_over_a_bare_wire(lab: Lab, claim: Claim) -> None:
+    for kind in KINDS:
+        for way in WAYS:
+            with nested(lab, kind, way) as tunnel:
+                for family in tunnel.families:
+                    largest = tunnel.largest(family)
+                    claim.echo(f"{kind}, {way}: packets of {largest} bytes of {family} pass")
+                    assert largest == kind.mtu, (str(kind), way, family)
+    claim.holds()
+
+
+@each_kind
+def test_path_mtu_discovery_works_through_it(lab: Lab, kind: Kind) -> None:
+    """From where it begins, and back through it from beyond its end; what is learnt is honoured, and passes."""
+    h1, h2 = lab.node("h1"), lab.node("h2")
+    for way in WAYS:
+        with nested(lab, kind, way) as tunnel:
+            for family in tunnel.families:
+                with datagrams(h1, h2, family) as packets:
+                    assert packets.send_until(ETHERNET_MTU).refused == kind.mtu, (way, family)
+                    assert packets.send_until(kind.mtu).arrived, (way, family)
+                    with narrower(lab, NARROW):
+                        assert packets.send_until(kind.mtu).refused == NARROW, (way, family)
+                        assert packets.send_until(NARROW).arrived, (way, family)
+
+
+@each_kind
+def test_what_may_be_fragmented_is_fragmented_inside(lab: Lab, kind: Kind) -> None:
+    """IPv4 by the router at its beginning, IPv6 by the sender; what carries it is in one piece."""
+    h1, h2, r1 = lab.node("h1"), lab.node("h2"), lab.node("r1")
+    for way in WAYS:
+        with nested(lab, kind, way) as tunnel:
+            for family in tunnel.families:
+                before, inside, outside = (r1.capture(interface) for interface in ("eth2", DEVICE, tunnel.below))
+                with before, inside, outside, datagrams(h1, h2, family) as packets:
+                    assert packets.send_until(ETHERNET_MTU, fragment=True).arrived, (way, family)
+                assert fragments(inside.packets), (way, family)
+                assert bool(fragments(before.packets)) == (family == "ipv6"), (way, family)
+                assert not fragments(outside.packets), (way, family)
+
+
+@each_kind
+def test_a_device_that_takes_more_than_passes(lab: Lab, kind: Kind) -> None:
+    """With MTU 1500 at its ends: most kinds tell who sends too much; others cut what carries it, or lose it."""
+    h1, h2, r1 = lab.node("h1"), lab.node("h2"), lab.node("r1")
+    for way in WAYS:
+        with nested(lab, kind, way, mtu=ETHERNET_MTU) as tunnel:
+            for family in tunnel.families:
+                outside = r1.capture(tunnel.below)
+                with outside, datagrams(h1, h2, family) as packets:
+                    sent = packets.send_until(ETHERNET_MTU, tries=FEW if family in kind.lost else MANY)
+                    assert packets.send_until(kind.mtu).arrived, (way, family)
+                if family in kind.lost:
+                    assert sent == Sent(False), (way, family)
+                else:
+                    assert sent == {"told": Sent(False, kind.mtu), "cut": Sent(True)}[kind.too_large], (way, family)
+                assert bool(fragments(outside.packets)) == (kind.too_large == "cut"), (way, family)
+
+
+def test_why_vxlan_over_ipv6_loses_ipv4(lab: Lab) -> None:
+    """Its device knows what passes; but a router believes what was learnt of a path only where it is told to."""
+    h1, h2, r1 = lab.node("h1"), lab.node("h2"), lab.node("r1")
+    (kind,) = (kind for kind in KINDS if kind.lost)
+    for way in WAYS:
+        with nested(lab, kind, way, mtu=ETHERNET_MTU):
+            for believes, became in (("0", Sent(False)), ("1", Sent(False, kind.mtu)), ("0", Sent(False))):
+                r1.running.namespace.run(partial(Path("/proc/sys/net/ipv4/ip_forward_use_pmtu").write_text, believes))
+                with datagrams(h1, h2, "ipv4") as packets:
+                    assert packets.send_until(ETHERNET_MTU, tries=MANY if became.refused else FEW) == became, way
+
+
+@contextmanager
+def narrower(lab: Lab, mtu: int) -> Iterator[None]:
+    """The link from r2 to h2 takes less, for a while."""
+    r2 = lab.node("r2")
+    namespace, interface = r2.running.namespace, r2.interface_to("h2").interface
+    namespace.run(lambda: _set_mtu(interface, mtu))
+    try:
+        yield
+    finally:
+        namespace.run(lambda: _set_mtu(interface, ETHERNET_MTU))
+
+
+def _set_mtu(interface: str, mtu: int) -> None:
+    with IPRoute() as ip:
+        ip.link("set", index=ip.link_lookup(ifname=interface)[0], mtu=mtu)
