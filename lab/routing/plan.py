@@ -180,7 +180,10 @@ def _internal(topology: Topology, tunnel: Tunnel) -> bool:
 
 
 def _over_links(topology: Topology, name: str) -> list[Peer]:
-    peers = []
+    peers: list[Peer] = []
+    own = topology.nodes[name].intent.router
+    if own is None:
+        return peers
     for link in topology.links:
         if not link.intent.peering or len(link.endpoints) != 2:
             continue
@@ -191,7 +194,12 @@ def _over_links(topology: Topology, name: str) -> list[Peer]:
                 encapsulation = link.intent.encapsulation
                 carried = encapsulation.carries if encapsulation else FAMILIES
                 peers += [
-                    replace(peer, families=tuple(family for family in peer.families if family in carried))
+                    replace(
+                        peer,
+                        families=tuple(family for family in peer.families if family in carried),
+                        # It may lead through a tunnel of the same router, and around that one's filter.
+                        guarded=encapsulation is not None and bool(_outer(topology, name)) and own.recursion_filter,
+                    )
                     for peer in _peers(there.node, router, here.interface, addresses)
                 ]
     return peers

@@ -1,7 +1,7 @@
 """Who peers with whom."""
 
 from dataclasses import replace
-from ipaddress import IPv4Address, ip_address, ip_interface
+from ipaddress import IPv4Address, IPv4Interface, ip_address, ip_interface
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from lab.catalogue import load
 from lab.errors import InputError
 from lab.routing import AdjacencyState, Neighbor, Peer, plan_routers
-from lab.topology import Link, LinkIntent, RouterIntent, Topology
+from lab.topology import Encapsulation, Endpoint, Link, LinkIntent, RouterIntent, Topology
 
 
 def with_router(topology: Topology, node: str, **changes: Any) -> Topology:
@@ -135,3 +135,19 @@ def test_an_ospfv3_neighbour_on_a_switch_is_known_by_its_router_id() -> None:
     peer = Peer("spoke1", None, None, "tap0", ("ipv6",), router_id=IPv4Address("10.2.0.1"))
     assert peer.is_seen_as(heard("10.2.0.1"))
     assert not peer.is_seen_as(heard("10.3.0.1"))
+
+
+def test_over_a_kernel_tunnel_routers_speak_of_what_it_carries(article: Topology) -> None:
+    """Inside an OpenVPN tunnel its filter holds as well: it is another way through the same one."""
+    tunnel = article.tunnels[0]
+    ends = tuple(
+        Endpoint(node=node, interface="ipip0", ipv4=IPv4Interface(f"192.0.2.{number}/30"))
+        for number, node in enumerate(("hq", "branch"), start=1)
+    )
+    outer = (tunnel.server_ipv4.ip, tunnel.client_ipv4.ip)
+    intent = LinkIntent(peering=True, encapsulation=Encapsulation(kind="ipip", outer=outer))
+    link = Link(kind="veth", endpoints=ends, intent=intent)
+    _, peer = plan_routers(article.model_copy(update={"links": (*article.links, link)}))["hq"].peers
+    assert (peer.interface, peer.families, peer.guarded) == ("ipip0", ("ipv4",), True)
+    without = plan_routers(article.model_copy(update={"links": (*article.links, link), "tunnels": ()}))["hq"]
+    assert [peer.guarded for peer in without.peers] == [False]

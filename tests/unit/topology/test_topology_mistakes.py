@@ -161,11 +161,11 @@ LINK = [
     ("vars: {impair: {delay: 5, jitter: 6}}", "a jitter of 6 ms is more than the delay of 5 ms"),
     ("vars: {impair: {loss: 100.5}}", "'100.5' is not a number from 0 to 100"),
     ("vars: {impair: {rate: 1.5}}", "'1.5' is not a whole number from 8 to 100000000"),
-    ("vars: {encapsulation: {kind: vxlon, outer: []}}", "'vxlon' is not 'vxlan'"),
+    ("vars: {encapsulation: {kind: vxlon, outer: []}}", "'vxlon' is not one of 'vxlan', 'gre'"),
     ("vars: {encapsulation: {kind: vxlan, outer: [192.0.2.9]}}", "'outer' of an encapsulation are two addresses"),
     (
         "ipv4: [192.0.2.129/25, 192.0.2.130/25], vars: {encapsulation: {kind: vxlan, outer: [10.9.9.9, 192.0.2.130]}}",
-        "'a' has no link with the address 10.9.9.9 that its end of the encapsulation names",
+        "'a' has no link and no tunnel with the address 10.9.9.9, which its end of the encapsulation names",
     ),
     ("labels: {a: b}", "the lab does not support 'labels' here: it keeps no labels of links"),
     ("type: macvlan", "the lab does not support links of type 'macvlan': no wire leaves the lab"),
@@ -209,6 +209,22 @@ LINKS = [
     ('["a:eth2", "b:eth2"], ipv4: [192.0.2.1/24]', "the address 192.0.2.1 is that of 'a:eth1' already, see line 7"),
 ]
 
+OVER = "encapsulation: {kind: KIND, outer: [192.0.2.1, 192.0.2.2]}"
+LINKS += [
+    (
+        f'["a:t", "b:t"], ipv6: ["2001:db8::1/64"], vars: {{{OVER.replace("KIND", "ipip")}}}',
+        "2001:db8::1/64 does not pass: ipip over IPv4 carries IPv4 alone",
+    ),
+    (
+        f'["a:t", "b:t"], ipv4: ["", 10.0.0.2/24], vars: {{{OVER.replace("KIND", "sit")}}}',
+        "10.0.0.2/24 does not pass: sit over IPv4 carries IPv6 alone",
+    ),
+    (
+        '["a:t", "b:t"], vars: {encapsulation: {kind: gre, outer: [192.0.2.1, 10.255.0.1]}}',
+        "'b' has no link and no tunnel with the address 10.255.0.1, which its end of the encapsulation names",
+    ),
+]
+
 
 @pytest.mark.parametrize(("endpoints", "what"), LINKS)
 def test_second_link(refuse: Refuse, two: Two, endpoints: str, what: str) -> None:
@@ -230,6 +246,11 @@ EXTENDED = [
     (
         "{type: dummy, endpoint: {node: a, interface: d}, vars: {encapsulation: {kind: vxlan, outer: []}}}",
         "'encapsulation' needs a link with two",
+    ),
+    (
+        "{type: veth, endpoints: [{node: a, interface: t, mac: '02:00:00:00:00:01'}, {node: b, interface: t}],"
+        " vars: {encapsulation: {kind: gre, outer: [192.0.2.1, 192.0.2.2]}}}",
+        "an end of gre has no MAC address",
     ),
     ("{type: dummy}", "the key 'endpoint' is missing"),
     ("{type: veth, ipv4: [], endpoints: [{node: a, interface: e2}, {node: b, interface: e2}]}", "'ipv4' here"),

@@ -248,3 +248,19 @@ def test_a_tunnel_chooses_the_version_of_both_ends(load: Load) -> None:
 )
 def test_versions_that_cannot_be(refuse: Refuse, text: str, what: str) -> None:
     assert any(what in line for line in refuse(text))
+
+
+def test_a_link_may_run_inside_a_tunnel(load: Callable[..., Topology], two: Two) -> None:
+    """Also where the file leaves the tunnel's addresses to the lab; its MTU is what the headers leave."""
+    inside = "    - {endpoints: ['a:KIND', 'b:KIND'], vars: {encapsulation: {kind: KIND, outer: [ONE, OTHER]}}}\n"
+    kinds = {"gre": 1476, "ipip": 1480, "sit": 1480, "vxlan": 1450, "wireguard": 1440}
+    links = "".join(
+        inside.replace("KIND", kind).replace("ONE", "10.255.0.2").replace("OTHER", "10.255.0.1") for kind in kinds
+    )
+    _, *found = load(two(a="config: {vars: {tunnels: [{to: b}]}}", links=links)).links
+    assert [link.mtu for link in found] == list(kinds.values())
+    sixth = inside.replace("KIND", "ipip").replace("ONE", "'2001:db8:ff00::2'").replace("OTHER", "'2001:db8:ff00::1'")
+    _, link = load(two(a="config: {vars: {tunnels: [{to: b}]}}", links=sixth)).links
+    assert link.mtu == 1460
+    assert link.intent.encapsulation is not None
+    assert link.intent.encapsulation.carries == ("ipv4", "ipv6")
