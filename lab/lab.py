@@ -256,9 +256,9 @@ class Lab:
     def impair(self, link: str, *, only: Literal["both", "leaving"] = "both", **conditions: float) -> InForce:
         """Have a link, named by one of its ends, do something to its packets; undone on the way out.
 
-        `delay` and `jitter` in milliseconds, `loss` and `duplicate` in percent, `rate` in kbit/s, in the place of what
-        the topology declares; with `only="leaving"` to what leaves the named end. Raises `NotSupported` where this
-        kernel has no means for it.
+        `delay` and `jitter` in milliseconds, `loss`, `duplicate` and `reorder` in percent, `rate` in kbit/s, in the
+        place of what the topology declares; with `only="leaving"` to what leaves the named end. Raises `NotSupported`
+        where this kernel has no means for it.
         """
         return self.fault("impair", link=link, only=only, **conditions)
 

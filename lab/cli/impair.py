@@ -1,4 +1,4 @@
-"""`lab impair`: delay, jitter, loss, rate and duplicates on a link of a running lab."""
+"""`lab impair`: delay, jitter, loss, rate, duplicates and reordering on a link of a running lab."""
 
 import re
 from typing import Annotated
@@ -15,6 +15,7 @@ _UNITS = {
     "jitter": {"us": 0.001, "ms": 1.0, "s": 1000.0},
     "loss": {"%": 1.0},
     "duplicate": {"%": 1.0},
+    "reorder": {"%": 1.0},
     "rate": {"kbit": 1.0, "mbit": 1000.0, "gbit": 1_000_000.0},
 }
 
@@ -28,13 +29,14 @@ def impair(
     loss: Annotated[str | None, typer.Option(help="Share that does not arrive, e.g. 1%.")] = None,
     rate: Annotated[str | None, typer.Option(help="At most so much, e.g. 10mbit.")] = None,
     duplicate: Annotated[str | None, typer.Option(help="Share that arrives twice, e.g. 0.5%.")] = None,
+    reorder: Annotated[str | None, typer.Option(help="Share that is not delayed and overtakes, e.g. 5%.")] = None,
     leaving: Annotated[bool, typer.Option("--leaving", help="Only what leaves the named end.")] = False,
     clear: Annotated[bool, typer.Option("--clear", help="Give the link, or all, back what is declared.")] = False,
     show: Annotated[bool, typer.Option("--list", help="Show what links do to packets.")] = False,
     lab_name: LabName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Have a link delay, lose, double or slow down packets; shows what is asked and what is in force.
+    """Have a link delay, lose, double, reorder or slow down packets; shows what is asked and what is in force.
 
     It holds until `lab impair LINK --clear`, or `lab fault undo`. What was set on this link before is taken back.
     """
@@ -42,7 +44,14 @@ def impair(
     from lab.fault.impaired import Impaired
     from lab.status import link_reports
 
-    given = {"delay": delay, "jitter": jitter, "loss": loss, "rate": rate, "duplicate": duplicate}
+    given = {
+        "delay": delay,
+        "jitter": jitter,
+        "loss": loss,
+        "rate": rate,
+        "duplicate": duplicate,
+        "reorder": reorder,
+    }
     wanted = {key: _number(key, text) for key, text in given.items() if text is not None}
     if bool(wanted) + clear + show > 1 or (wanted and link is None):
         raise InputError("say a LINK with what it shall do, or --clear, or --list")

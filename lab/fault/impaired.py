@@ -18,7 +18,7 @@ class Impaired(OnLink):
     """A link does something to its packets; what was declared, or set before, comes back when it is undone."""
 
     kind = "impair"
-    summary = "a link delays, loses, doubles or slows down packets: in both directions, or what leaves the named end"
+    summary = "a link delays, loses, doubles, reorders or slows down packets: both ways, or what leaves the named end"
 
     only: Literal["both", "leaving"] = "both"
     delay: float = Field(default=0, ge=0, le=60_000)
@@ -26,6 +26,7 @@ class Impaired(OnLink):
     loss: float = Field(default=0, ge=0, le=100)
     rate: int | None = Field(default=None, ge=8, le=100_000_000)
     duplicate: float = Field(default=0, ge=0, le=100)
+    reorder: float = Field(default=0, ge=0, le=100)
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
@@ -38,9 +39,7 @@ class Impaired(OnLink):
 
     def wanted(self) -> Impairment:
         """What the link does."""
-        return Impairment(
-            delay=self.delay, jitter=self.jitter, loss=self.loss, rate=self.rate, duplicate=self.duplicate
-        )
+        return Impairment(**{name: getattr(self, name) for name in Impairment.model_fields})
 
     def concerns(self, way: OneWay) -> bool:
         """Whether this is about the packets that go this way."""

@@ -1,8 +1,8 @@
 """What a link does to packets in one direction: set by what the kernel has, and read back from it.
 
 `netem` does all of it where the kernel has it (tc-netem(8)). Elsewhere each condition has its own means: a relay in
-user space for delay, jitter and duplicates, tbf for the rate (tc-tbf(8)), nftables for loss. Loss is drawn where
-packets arrive: the sender of one that is dropped on its way out would be told, and would send it again at once.
+user space for delay, jitter, reordering and duplicates, tbf for the rate (tc-tbf(8)), nftables for loss. Loss is drawn
+where packets arrive: the sender of one that is dropped on its way out would be told, and would send it again at once.
 """
 
 import errno
@@ -135,6 +135,8 @@ def netem_options(wanted: Impairment) -> dict[str, Any]:
         options["loss"] = wanted.loss
     if wanted.duplicate:
         options["duplicate"] = wanted.duplicate
+    if wanted.reorder:
+        options["prob_reorder"] = wanted.reorder
     return options
 
 
@@ -200,11 +202,13 @@ def netem_tells(options: Any) -> Mechanism:
     """What netem's options in the kernel say."""
     ticks = _ticks_per_microsecond()
     whole = 2**32 - 1
+    reorder = dict(options["attrs"]).get("TCA_NETEM_REORDER", {"prob_reorder": 0})
     figures = {
         "delay": options["delay"] / ticks / 1000,
         "jitter": options["jitter"] / ticks / 1000,
         "loss": round(100 * options["loss"] / whole, 4),
         "duplicate": round(100 * options["duplicate"] / whole, 4),
+        "reorder": round(100 * reorder["prob_reorder"] / whole, 4),
     }
     return Mechanism("netem", str(Impairment(**figures)), figures)
 

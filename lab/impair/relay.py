@@ -67,6 +67,7 @@ class Relay:
         self._delay = wanted.delay / 1000
         self._jitter = wanted.jitter / 1000
         self._duplicate = wanted.duplicate / 100
+        self._reorder = wanted.reorder / 100
         self._waiting: list[tuple[float, int, float, bytes]] = []
         self._count = 0
         self.forwarded = 0
@@ -118,9 +119,14 @@ class Relay:
                     self.dropped += 1
                     continue
                 self._count += 1
-                wait = self._delay + (random.uniform(-self._jitter, self._jitter) if self._jitter else 0.0)  # noqa: S311
-                heapq.heappush(self._waiting, (now + wait, self._count, now, frame))
+                heapq.heappush(self._waiting, (now + self._wait(), self._count, now, frame))
         return True
+
+    def _wait(self) -> float:
+        """Seconds for which a frame is held back."""
+        if self._reorder and random.random() < self._reorder:  # noqa: S311 - no secret
+            return 0.0
+        return self._delay + (random.uniform(-self._jitter, self._jitter) if self._jitter else 0.0)  # noqa: S311
 
     def _send(self) -> None:
         while self._waiting and self._waiting[0][0] <= (now := time.monotonic()):

@@ -245,11 +245,15 @@ class Impairment(Frozen):
     """Kilobits per second at most; what is too much waits a tenth of a second at most, and is dropped."""
     duplicate: float = Field(default=0, ge=0, le=100)
     """Percent of the packets that arrive twice."""
+    reorder: float = Field(default=0, ge=0, le=100)
+    """Percent of the packets that are not delayed, and so overtake others."""
 
     @model_validator(mode="after")
-    def _jitter_is_part_of_the_delay(self) -> Self:
+    def _is_part_of_the_delay(self) -> Self:
         if self.jitter > self.delay:
             raise ValueError(f"a jitter of {self.jitter:g} ms is more than the delay of {self.delay:g} ms")
+        if self.reorder and not self.delay:
+            raise ValueError("without a delay no packet can overtake another: 'reorder' needs one")
         return self
 
     def __str__(self) -> str:
@@ -262,6 +266,8 @@ class Impairment(Frozen):
             told.append(f"rate {self.rate} kbit/s")
         if self.duplicate:
             told.append(f"duplicate {self.duplicate:g} %")
+        if self.reorder:
+            told.append(f"reorder {self.reorder:g} %")
         return ", ".join(told) or "nothing"
 
 

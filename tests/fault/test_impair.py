@@ -9,7 +9,6 @@ import pytest
 
 from lab.errors import InputError
 from lab.expect import Expectation, wait_for
-from lab.host.doctor import probe_kernel
 from lab.lab import Lab
 from lab.router import FAMILIES
 from lab.status import LinkReport, link_reports, report
@@ -151,16 +150,15 @@ def test_what_cannot_be_is_refused_and_changes_nothing(lab: Lab) -> None:
     assert set(links(lab)) == {"one:eth1", "two:eth1"}
 
 
+@pytest.mark.needs_kernel("netem")
 @impaired
 def test_netem_does_all_of_it_where_the_kernel_has_it(lab: Lab) -> None:
-    features = probe_kernel()
-    if isinstance(features, str) or features["netem"] is not None:
-        pytest.skip("this kernel has no netem")
-    with lab.impair("one:eth2", delay=50, jitter=10, loss=1, duplicate=1, rate=10_000):
+    with lab.impair("one:eth2", delay=50, jitter=10, loss=1, duplicate=1, reorder=5, rate=10_000):
         told = links(lab)["one:eth2"]
         assert [mechanism.name for mechanism in told.in_force] == ["netem", "tbf"]
         assert told.in_force[0].figures["delay"] == pytest.approx(50, rel=1e-3)
         assert told.in_force[0].figures["loss"] == pytest.approx(1, rel=1e-3)
+        assert told.in_force[0].figures["reorder"] == pytest.approx(5, rel=1e-3)
 
 
 @pytest.mark.topology("article", openvpn="2.7")

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from ipaddress import ip_interface
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,16 @@ def test_some_arrive_twice(boxes: dict[str, Sandbox], imposed: Callable[..., Non
     assert 0.2 * count - 180 < len(got) - count < 0.2 * count + 180  # a deviation of 17.9
 
 
+def test_some_overtake_the_others(boxes: dict[str, Sandbox], imposed: Callable[..., None]) -> None:
+    imposed(delay=200, reorder=20)
+    count = 2000
+    got = [int(data) for data in received(boxes, count)]
+    assert sorted(got) == list(range(count))
+    still_to_come = list(accumulate(got[:0:-1], min))[::-1]
+    ahead = sum(number > least for number, least in zip(got, still_to_come, strict=False))
+    assert 0.2 * count - 180 < ahead < 0.2 * count + 180  # a deviation of 17.9
+
+
 def test_a_rate_is_not_exceeded_and_what_goes_through_is_whole(
     boxes: dict[str, Sandbox], way: OneWay, imposed: Callable[..., None]
 ) -> None:
@@ -253,12 +264,13 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 def test_what_netem_and_tbf_are_asked_for() -> None:
     """Microseconds and percent; netem's own limit of packets is too small for a long delay."""
-    assert netem_options(Impairment(delay=30.5, jitter=2, loss=0.5, duplicate=1)) == {
+    assert netem_options(Impairment(delay=30.5, jitter=2, loss=0.5, duplicate=1, reorder=5)) == {
         "limit": 20_000,
         "delay": 30_500,
         "jitter": 2_000,
         "loss": 0.5,
         "duplicate": 1,
+        "prob_reorder": 5,
     }
     assert netem_options(Impairment(rate=100)) == {"limit": 20_000}
     assert tbf_options(1_000) == {"rate": "1000kbit", "burst": 16_000, "latency": "100ms"}
@@ -267,7 +279,7 @@ def test_what_netem_and_tbf_are_asked_for() -> None:
 
 def test_netem_tells_what_it_was_asked_for() -> None:
     """Ticks, and shares of all that 32 bits hold, there and back."""
-    asked = Impairment(delay=30.5, jitter=2, loss=0.5, duplicate=1)
+    asked = Impairment(delay=30.5, jitter=2, loss=0.5, duplicate=1, reorder=5)
     encoded = sched_netem.get_parameters(netem_options(asked))
     told = netem_tells(encoded)
     assert told.name == "netem"
@@ -277,9 +289,11 @@ def test_netem_tells_what_it_was_asked_for() -> None:
 
 
 def test_words_for_it() -> None:
-    assert str(Impairment(delay=30, jitter=5, loss=0.1, rate=1000, duplicate=2)) == (
-        "delay 30 ms ± 5 ms, loss 0.1 %, rate 1000 kbit/s, duplicate 2 %"
+    assert str(Impairment(delay=30, jitter=5, loss=0.1, rate=1000, duplicate=2, reorder=3)) == (
+        "delay 30 ms ± 5 ms, loss 0.1 %, rate 1000 kbit/s, duplicate 2 %, reorder 3 %"
     )
     assert str(Impairment()) == "nothing"
     with pytest.raises(ValueError, match="a jitter of 5 ms is more than the delay of 1 ms"):
         Impairment(delay=1, jitter=5)
+    with pytest.raises(ValueError, match="without a delay no packet can overtake another"):
+        Impairment(reorder=5)
