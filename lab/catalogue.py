@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lab.image import NODE_IMAGE, VERSIONS
+from lab.image import NODE_IMAGE, VERSIONS, beside, repository
 from lab.resources import find_topology
 from lab.routing import daemons
 from lab.topology import Passenger, Topology, TunnelIntent, Vocabulary, read
@@ -19,6 +19,7 @@ def vocabulary() -> Vocabulary:
         daemons={name: daemon.check for name, daemon in daemons().items()},
         openvpn=VERSIONS,
         node_image=NODE_IMAGE,
+        images=[repository(name) for name in beside()],
         many_clients=[name for name, mode in modes().items() if mode.traits.clients_per_process != 1],
         devices={name: mode.traits.device for name, mode in modes().items()},
         callers=[name for name, daemon in daemons().items() if daemon.calls_unnumbered],

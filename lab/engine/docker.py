@@ -30,7 +30,7 @@ from lab.engine.base import (
     NodeState,
 )
 from lab.errors import EnvironmentBroken, InputError
-from lab.image import NODE_IMAGE, ensure
+from lab.image import provide
 from lab.topology import Node
 
 _STATES = {
@@ -82,10 +82,7 @@ class DockerEngine:
 
     def provide(self, image: str, say: Callable[[str], None]) -> str:
         """Build the lab's own images; others are pulled when they are launched; see `Engine.provide`."""
-        family, _, version = image.partition(":")
-        if family != NODE_IMAGE:
-            return image
-        return ensure(self._client, version, say)
+        return provide(self._client, image, say)
 
     def launch(self, spec: NodeSpec) -> Instance:
         """Create and start a container without a network; see `Engine.launch`."""

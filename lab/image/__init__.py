@@ -1,9 +1,22 @@
 """The lab's images: a directory with a Dockerfile each, built when somebody needs one and when an input changed.
 
-Nodes have one image per OpenVPN version; the others are for what only some need.
+Nodes have one image per OpenVPN version; the others are for what only some need: a directory of its own is all that it
+takes to have one more for topologies.
 """
 
-from lab.image.build import ensure, ensure_image, remove_all
-from lab.image.recipe import NODE_IMAGE, VERSIONS, Recipe, tag
+from lab.image.build import ensure, ensure_image, provide, remove_all
+from lab.image.recipe import FAMILY, NODE_IMAGE, VERSIONS, Recipe, beside, repository, tag
 
-__all__ = ["NODE_IMAGE", "VERSIONS", "Recipe", "ensure", "ensure_image", "remove_all", "tag"]
+__all__ = [
+    "FAMILY",
+    "NODE_IMAGE",
+    "VERSIONS",
+    "Recipe",
+    "beside",
+    "ensure",
+    "ensure_image",
+    "provide",
+    "remove_all",
+    "repository",
+    "tag",
+]

@@ -30,6 +30,24 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 Say = Callable[[str], None]
 
 
+def provide(client: docker.DockerClient | None, image: str, say: Say) -> str:
+    """Have the image that a topology names, and return its full reference; one that is not the lab's stays as it is.
+
+    Raises `InputError` where the lab has none of this name, and as `ensure_image`.
+    """
+    name, _, version = image.removeprefix(recipe.FAMILY).partition(":")
+    if not image.startswith(recipe.FAMILY) or "@" in image:
+        return image
+    if name == "node":
+        return ensure(client, version, say)
+    if version not in ("", "latest"):
+        return image
+    client = client or docker_engine.connect()
+    reference = ensure_image(client, recipe.for_topologies(name), say)
+    _move(client, reference, recipe.repository(name), "latest")
+    return reference
+
+
 def ensure(client: docker.DockerClient | None, version: str, say: Say) -> str:
     """Have a node's image for an OpenVPN version, and return its full reference.
 
@@ -37,9 +55,7 @@ def ensure(client: docker.DockerClient | None, version: str, say: Say) -> str:
     """
     client = client or docker_engine.connect()
     reference = ensure_image(client, recipe.node(version), say)
-    image = client.images.get(reference)
-    if recipe.alias(version) not in image.tags:
-        image.tag(recipe.NODE_IMAGE, version)
+    _move(client, reference, recipe.NODE_IMAGE, version)
     return reference
 
 
@@ -93,6 +109,13 @@ def headline(line: str) -> str | None:
     if line.startswith(("Need to get ", "E: ")):
         return f"  {line}"
     return None
+
+
+def _move(client: docker.DockerClient, reference: str, repository: str, tag: str) -> None:
+    """Let the name that stays the same mean this image."""
+    image = client.images.get(reference)
+    if f"{repository}:{tag}" not in image.tags:
+        image.tag(repository, tag)
 
 
 def _build(client: docker.DockerClient, wanted: recipe.Recipe, reference: str, say: Say) -> None:

@@ -18,6 +18,9 @@ BASE_IMAGE = f"{FAMILY}base:trixie"
 VERSIONS: tuple[str, ...] = ("2.6", "2.7")
 """The OpenVPN versions there is an image for."""
 
+_NOT_FOR_NODES = {"node", "browser", "vm"}
+"""The node's own, which goes by OpenVPN's version, and what no topology uses."""
+
 IMAGE_LABEL = "openvpn-routing-lab.image"
 """On every image of the lab; the value says which: `base`, `node`, …"""
 
@@ -82,6 +85,20 @@ def node(version: str) -> Recipe:
     return Recipe("node", f"OpenVPN {version}, FRR, BIRD", {"OPENVPN": version}, variant=version)
 
 
+def beside() -> tuple[str, ...]:
+    """The names of the images that a topology may use beside the node's: each is a directory."""
+    there = {path.parent.name for path in images_dir().glob("*/Dockerfile")}
+    return tuple(sorted(there - _NOT_FOR_NODES))
+
+
+def for_topologies(name: str) -> Recipe:
+    """An image that a topology uses beside the node's; raises `InputError` for one there is none of."""
+    if name not in beside():
+        raise InputError(f"no image {FAMILY}{name}: one of {', '.join(('node', *beside()))} is wanted")
+    first = (images_dir() / name / "Dockerfile").read_text().partition("\n")[0]
+    return Recipe(name, first.removeprefix("#").partition(":")[0].strip())
+
+
 def base_digest() -> str:
     """Twelve hex digits that change with the way the base image is made."""
     return _digest([OFFICIAL_BASE, MMDEBSTRAP, DEBOOTSTRAP])
@@ -100,6 +117,11 @@ def digest_of(context: Path, build_args: Mapping[str, str]) -> str:
 def tag(version: str) -> str:
     """The full reference of a node's image for an OpenVPN version."""
     return node(version).reference
+
+
+def repository(name: str) -> str:
+    """What a topology calls an image, `openvpn-routing-lab/servers`; its tag `latest` moves to the newest build."""
+    return f"{FAMILY}{name}"
 
 
 def alias(version: str) -> str:

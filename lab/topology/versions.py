@@ -1,4 +1,4 @@
-"""OpenVPN's version on each node: the tag of an image of our family, or what a tunnel asks for."""
+"""Each node's image, and OpenVPN's version in it: the tag of an image of our family, or what a tunnel asks for."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -33,7 +33,10 @@ def settle_images(
                 findings.add(at, what, "a node has one version")
     for draft in drafts.values():
         image = draft.node.image
-        if image is None or draft.image is None or repository_of(image) != vocabulary.node_image:
+        if image is None or draft.image is None:
+            continue
+        if repository_of(image) != vocabulary.node_image:
+            _check_is_ours(image, draft.image, vocabulary, findings)
             continue
         version = override or wanted.get(draft.name)
         if version is None:
@@ -52,6 +55,13 @@ def known(version: str, versions: Collection[str], at: Located, findings: Findin
         return True
     findings.add(at, f"unknown OpenVPN version {quote(version)}", f"the lab has {one_of(versions)}")
     return False
+
+
+def _check_is_ours(image: str, at: Located, vocabulary: Vocabulary, findings: Findings) -> None:
+    ours = [vocabulary.node_image, *vocabulary.images]
+    name = repository_of(image)
+    if name.partition("/")[0] == vocabulary.node_image.partition("/")[0] and name not in ours:
+        findings.add(at, f"the lab has no image {quote(name)}", f"it has {one_of(ours)}")
 
 
 def _objection_to_choice(draft: Draft, vocabulary: Vocabulary) -> str | None:

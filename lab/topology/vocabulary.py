@@ -41,6 +41,8 @@ class Vocabulary:
     """OpenVPN's versions, as they stand in an image's tag, e.g. `("2.6", "2.7")`."""
     node_image: str
     """Our family of images, e.g. `openvpn-routing-lab/node`; the tag is OpenVPN's version."""
+    images: Collection[str] = ()
+    """Our other images, e.g. `openvpn-routing-lab/servers`: what begins like these and is none of them is a mistake."""
     many_clients: Collection[str] = ()
     """The modes in which one server process serves many clients: tunnels to the same node share it."""
     devices: Mapping[str, str] = field(default_factory=dict)

@@ -8,7 +8,7 @@ import docker
 import pytest
 from docker.errors import APIError, ImageNotFound
 
-from lab.errors import EnvironmentBroken
+from lab.errors import EnvironmentBroken, InputError
 from lab.image import build, recipe
 
 
@@ -74,6 +74,49 @@ def test_a_missing_image_is_built_once_and_named_twice(tmp_path: Path) -> None:
     assert engine.get(recipe.alias("2.6")) is engine.get(recipe.tag("2.6"))
     assert "Step 1/1 : FROM x" in said
     assert not list(tmp_path.glob("*.log")), "the output of a build that went well is not kept"
+
+
+@pytest.fixture
+def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> recipe.Recipe:
+    """A directory of images in which there is one for topologies, beside the node's and the browser's."""
+    for name in ("node", "browser", "servers"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        (tmp_path / "images" / name / "Dockerfile").write_text("# Servers for clients: DNS.\nFROM scratch\n")
+    monkeypatch.setattr(recipe, "images_dir", lambda: tmp_path / "images")
+    return recipe.for_topologies("servers")
+
+
+@pytest.mark.parametrize("tag", ["", ":latest"])
+def test_an_image_that_a_topology_names_is_built_from_its_directory(servers: recipe.Recipe, tag: str) -> None:
+    engine, said = FakeEngine(), list[str]()
+    for _ in range(2):
+        assert build.provide(engine.client(), f"openvpn-routing-lab/servers{tag}", said.append) == servers.reference
+    assert engine.builds == [servers.reference]
+    assert engine.get("openvpn-routing-lab/servers:latest") is engine.get(servers.reference)
+    assert "(Servers for clients)" in said[0]
+    assert recipe.beside() == ("servers",)
+
+
+def test_what_a_topology_calls_the_nodes_image_is_built_by_its_version() -> None:
+    engine = FakeEngine()
+    assert build.provide(engine.client(), recipe.alias("2.7"), print) == recipe.tag("2.7")
+    assert engine.builds == [recipe.tag("2.7")]
+
+
+@pytest.mark.parametrize(
+    "image", ["alpine:3", "openvpn-routing-lab/servers:0123456789ab", "openvpn-routing-lab/servers@sha256:0"]
+)
+def test_other_images_are_taken_as_they_are(servers: recipe.Recipe, image: str) -> None:
+    engine = FakeEngine()
+    assert build.provide(engine.client(), image, print) == image
+    assert not engine.builds
+
+
+@pytest.mark.usefixtures("servers")
+@pytest.mark.parametrize("name", ["browser", "sorcerers"])
+def test_an_image_that_the_lab_has_not_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=f"no image openvpn-routing-lab/{name}: one of node, servers is wanted"):
+        build.provide(FakeEngine().client(), f"openvpn-routing-lab/{name}", print)
 
 
 def test_an_image_that_exists_is_not_talked_about() -> None:

@@ -23,7 +23,8 @@ def object_to_iroute(intent: TunnelIntent) -> Sequence[Objection]:
 @pytest.fixture(scope="session")
 def vocabulary() -> Vocabulary:
     modes = {"iroute": object_to_iroute, "p2p": lambda intent: ()}
-    return Vocabulary(modes, {"frr": lambda intent: (), "bird": lambda intent: ()}, ("2.6", "2.7"), FAMILY)
+    daemons = {"frr": lambda intent: (), "bird": lambda intent: ()}
+    return Vocabulary(modes, daemons, ("2.6", "2.7"), FAMILY, images=["openvpn-routing-lab/servers"])
 
 
 @pytest.fixture(scope="session")

@@ -250,6 +250,16 @@ def test_versions_that_cannot_be(refuse: Refuse, text: str, what: str) -> None:
     assert any(what in line for line in refuse(text))
 
 
+def test_an_image_of_the_lab_that_there_is_not(refuse: Refuse, load: Load) -> None:
+    (line,) = refuse(ours("openvpn-routing-lab/sewers:1"))
+    assert line.endswith(
+        "image: the lab has no image 'openvpn-routing-lab/sewers'; "
+        "it has 'openvpn-routing-lab/node', 'openvpn-routing-lab/servers'"
+    )
+    for right in ("openvpn-routing-lab/servers", "openvpn-routing-lab/servers:latest", "elsewhere/sewers:1"):
+        assert load(ours(right)).nodes["a"].image == right
+
+
 def test_a_link_may_run_inside_a_tunnel(load: Callable[..., Topology], two: Two) -> None:
     """Also where the file leaves the tunnel's addresses to the lab; its MTU is what the headers leave."""
     inside = "    - {endpoints: ['a:KIND', 'b:KIND'], vars: {encapsulation: {kind: KIND, outer: [ONE, OTHER]}}}\n"
