@@ -3,14 +3,14 @@
 #   PYTHON          the interpreter that .venv is made with (python3)
 #   TOPOLOGY        the lab that lab-up deploys (topologies/article.clab.yml)
 #   ARGS            more options for pytest, for example ARGS="-k mtu"
-#   WORKERS         processes that run tests side by side (auto: one for each core, but no more than 4); 0 is none
+#   WORKERS         processes that run tests side by side (4: most of a test is waiting); 0 is none
 #   DOCKER_HOST     the Docker engine to use, if it is not the system's
 #   LAB_NO_INSTALL  1 forbids to install anything with apt
 
 PYTHON ?= python3
 TOPOLOGY ?= topologies/article.clab.yml
 ARGS ?=
-WORKERS ?= auto
+WORKERS ?= 4
 
 VENV := .venv
 INSTALLED := $(VENV)/installed
@@ -22,9 +22,8 @@ LAB := $(ROOT) $(VENV)/bin/lab
 PYTEST := $(ROOT) $(VENV)/bin/pytest --lab-artefacts=$(ARTEFACTS)
 # What the host's kernel lacks runs in the lab's own machine, by make test-kernel: in emulation that takes its time.
 HERE := --lab-kernel=host
-# The tests of a file share labs and so stay together. Each worker keeps up to three labs in memory: four workers are
-# enough.
-SIDE_BY_SIDE := -n $(WORKERS) --maxprocesses=4 --dist=loadfile
+# The tests of a file share labs and so stay together. Each worker keeps up to three labs in memory.
+SIDE_BY_SIDE := -n $(WORKERS) --dist=loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help lab-up lab-down lab-status test test-all test-kernel convergence modes bench lint clean may-be-root prepared

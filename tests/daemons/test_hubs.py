@@ -11,13 +11,19 @@ pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology(
 ONE_SWITCH = [
     # A designated router, as on every segment with more than two (RFC 2328, section 9.4).
     Trio("ospf-frr-bird", "protocol: ospf", "protocol: ospf, daemon: bird", "protocol: ospf"),
-    Trio("ospf-bird3-frr", "protocol: ospf, daemon: bird3", "protocol: ospf", "protocol: ospf, daemon: bird3"),
+    pytest.param(
+        Trio("ospf-bird3-frr", "protocol: ospf, daemon: bird3", "protocol: ospf", "protocol: ospf, daemon: bird3"),
+        marks=pytest.mark.thorough,
+    ),
     Trio("rip-frr-bird", "protocol: rip", "protocol: rip, daemon: bird", "protocol: rip"),
     # Internal neighbours tell each other nothing that they have from a third (RFC 4456): the hub reflects it.
     Trio("ibgp-frr-bird", "asn: 65000", "asn: 65000, daemon: bird", "asn: 65000, daemon: bird3"),
 ]
 ONE_TUNNEL_EACH = [
-    Trio("ibgp-bird-frr", "asn: 65000, daemon: bird", "asn: 65000", "asn: 65000, daemon: bird3"),
+    pytest.param(
+        Trio("ibgp-bird-frr", "asn: 65000, daemon: bird", "asn: 65000", "asn: 65000, daemon: bird3"),
+        marks=pytest.mark.thorough,
+    ),
     Trio(
         "unnumbered",
         "asn: 65000, sessions: unnumbered",

@@ -72,7 +72,13 @@ def test_a_route_that_covers_an_outer_address_is_not_taken(lab: Lab, pair: Pair,
     assert not tunnel.client.log_lines(RECURSIVE, since=size)
 
 
-@pytest.mark.parametrize("pair", UNFILTERED, ids=str, indirect=True)
+@pytest.mark.parametrize(
+    "pair",
+    # How a daemon has come by the route is nothing to OpenVPN.
+    [*UNFILTERED[1:2], *(pytest.param(pair, marks=pytest.mark.thorough) for pair in UNFILTERED[2:])],
+    ids=str,
+    indirect=True,
+)
 def test_without_the_filter_the_tunnel_is_led_into_itself(lab: Lab, pair: Pair, hq: Site, branch: Site) -> None:
     """With the route gone, all is well again."""
     tunnel = lab.tunnel("branch", "hq")

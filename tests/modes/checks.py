@@ -4,10 +4,12 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 
+from lab.expect import Expectation, wait_for
 from lab.lab import Lab
 from lab.router import FAMILIES
-from lab.routing import SessionState
+from lab.routing import Neighbor, SessionState
 from lab.topology import Address
 from lab.tunnel import RunningTunnel, TunnelStatus
 from tests.convergence.conftest import Site
@@ -36,11 +38,23 @@ def expect_one_session_for_both_families(tunnel: RunningTunnel, server: Site, cl
     """A single BGP session over the tunnel's inner addresses, which brings prefixes of both families."""
     inner = {server.router.name: tunnel.tunnel.server_ipv4.ip, client.router.name: tunnel.tunnel.client_ipv4.ip}
     for here, there in both_ways(server, client):
-        sessions = here.router.neighbors_at(there.router)
-        (session,) = (session for session in sessions if session.address == inner[there.router.name])
+        address = inner[there.router.name]
+        session = wait_for(
+            Expectation(
+                what=f"one session with {address} that has brought prefixes of both families",
+                node=here.router.name,
+                look=partial(sessions_with, here, there, address),
+                met=lambda found: [all(map(s.prefixes_received.get, FAMILIES)) for s in found] == [True],
+                logs=here.router.running.files,
+            ),
+            within=30,
+        )[0]
         assert session.state is SessionState.ESTABLISHED
         assert session.asn == there.router.plan.asn
-        assert all(session.prefixes_received[family] >= 1 for family in FAMILIES)
+
+
+def sessions_with(here: Site, there: Site, address: Address) -> list[Neighbor]:
+    return [session for session in here.router.neighbors_at(there.router) if session.address == address]
 
 
 def expect_lans_reach_each_other(one: Site, other: Site) -> None:

@@ -35,11 +35,8 @@ def knobs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("PREFERENCE", str(preference))
 
 
-def either(preference: int) -> pytest.MarkDecorator:
-    """Each test with either daemon."""
-    return pytest.mark.parametrize(
-        "knobs", [(daemon, preference) for daemon in ("frr", "bird")], ids=["frr", "bird"], indirect=True
-    )
+either = pytest.mark.parametrize("knobs", [("frr", 100), ("bird", 100)], ids=["frr", "bird"], indirect=True)
+"""Each test with either daemon."""
 
 
 def sites(lab: Lab, tunnel: str) -> tuple[Site, Site]:
@@ -110,7 +107,7 @@ def carried(here: Site, flows: Sequence[Address]) -> tuple[set[str], set[str]]:
         )
 
 
-@either(100)
+@either
 def test_two_equal_tunnels_share_the_traffic(lab: Lab) -> None:
     for name in ("first", "second"):
         expect_one_session_for_both_families(lab.tunnel(name), *sites(lab, name))
@@ -125,7 +122,7 @@ def test_two_equal_tunnels_share_the_traffic(lab: Lab) -> None:
             assert {ip_address(address).version for address in addresses} == {4, 6}, "a tunnel carries one family only"
 
 
-@either(100)
+@either
 def test_what_a_lost_tunnel_carried_takes_the_other(lab: Lab) -> None:
     lost, kept = lab.tunnel("first"), lab.tunnel("second")
     before = session_of(kept.status())
@@ -142,7 +139,11 @@ def test_what_a_lost_tunnel_carried_takes_the_other(lab: Lab) -> None:
     assert session_of(kept.status()) == before
 
 
-@either(200)
+@pytest.mark.parametrize(
+    "knobs",
+    [pytest.param(("frr", 200), id="frr"), pytest.param(("bird", 200), id="bird", marks=pytest.mark.thorough)],
+    indirect=True,
+)
 def test_the_preferred_tunnel_carries_all_while_it_is_up(lab: Lab) -> None:
     preferred, spare = lab.tunnel("first"), lab.tunnel("second")
     before = session_of(spare.status())

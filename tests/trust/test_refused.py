@@ -19,6 +19,7 @@ from scapy.packet import Packet
 
 from lab.cli.observe import show
 from lab.expect import Expectation, wait_for
+from lab.image import VERSIONS
 from lab.lab import Lab
 from lab.observe import Capture
 from lab.pki import Authority, Validity
@@ -122,8 +123,17 @@ def test_who_is_not_trusted_gets_nothing_through(
 
 
 def elsewhere(tunnel: dict[str, str], *cases: str) -> list[ParameterSet]:
-    mark = pytest.mark.topology("../daemons/pair.clab.yml", tunnel=tunnel)
-    return [pytest.param(CASES[case], id="-".join([*tunnel.values(), case]), marks=mark) for case in cases]
+    """With the newest OpenVPN; with the older ones in `make test-all`."""
+    marks = {
+        version: [pytest.mark.topology("../daemons/pair.clab.yml", tunnel=tunnel, openvpn=version)]
+        + [pytest.mark.thorough] * (version != VERSIONS[-1])
+        for version in VERSIONS
+    }
+    return [
+        pytest.param(CASES[case], id="-".join([version, *tunnel.values(), case]), marks=marks[version])
+        for case in cases
+        for version in VERSIONS
+    ]
 
 
 ELSEWHERE = [
