@@ -6,13 +6,13 @@ from pathlib import Path, PurePosixPath
 
 from lab.engine import Mount, NodeSpec
 from lab.engine.node import node_files
-from lab.image import NODE_IMAGE
+from lab.image import is_ours
 from lab.routing import daemons
 from lab.topology import Address, Endpoint, Node, Prefix, StaticRoute, Topology, substitute
 from lab.tunnel.mode import CONFIGURATION, LOGS
 
 _BASIC = ("NET_RAW",)
-"""What tcpdump and ping need; all that a host of our own image gets."""
+"""What tcpdump and ping need; all that a host of an image of ours gets, beside what its topology adds."""
 _NETWORKING = ("NET_ADMIN",)
 _TUN = "/dev/net/tun"
 _FORWARDING = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
@@ -77,7 +77,7 @@ def node_spec(topology: Topology, name: str, image: str, directory: Path, owner:
 
 def _capabilities(node: Node, needed: list[str]) -> tuple[str, ...] | None:
     """A foreign image gets the engine's default set, since nobody knows what it needs."""
-    if node.kind == "linux" and not (node.image or "").startswith(f"{NODE_IMAGE}:"):
+    if node.kind == "linux" and not is_ours(node.image or ""):
         return None
     return tuple(dict.fromkeys([*needed, *node.cap_add]))
 

@@ -5,7 +5,7 @@ takes to have one more for topologies.
 """
 
 from lab.image.build import ensure, ensure_image, provide, remove_all
-from lab.image.recipe import FAMILY, NODE_IMAGE, VERSIONS, Recipe, beside, repository, tag
+from lab.image.recipe import FAMILY, NODE_IMAGE, VERSIONS, Recipe, beside, is_ours, repository, tag
 
 __all__ = [
     "FAMILY",
@@ -15,6 +15,7 @@ __all__ = [
     "beside",
     "ensure",
     "ensure_image",
+    "is_ours",
     "provide",
     "remove_all",
     "repository",

@@ -99,6 +99,12 @@ def for_topologies(name: str) -> Recipe:
     return Recipe(name, first.removeprefix("#").partition(":")[0].strip())
 
 
+def is_ours(image: str) -> bool:
+    """Whether the image of a node, with or without a tag, is one that the lab builds."""
+    name = image.partition(":")[0]
+    return name == NODE_IMAGE or name in map(repository, beside())
+
+
 def base_digest() -> str:
     """Twelve hex digits that change with the way the base image is made."""
     return _digest([OFFICIAL_BASE, MMDEBSTRAP, DEBOOTSTRAP])

@@ -83,6 +83,10 @@ def test_a_foreign_image_keeps_the_engines_own_set(article: Topology, image: str
     assert spec(article, "hq-lan", image).capabilities is None
 
 
+def test_a_guests_image_has_what_its_part_needs_and_its_file_adds(article: Topology) -> None:
+    assert spec(article, "hq-lan", "openvpn-routing-lab/servers:0123456789ab").capabilities == ("NET_RAW",)
+
+
 def test_a_bridge_needs_no_more_than_a_host() -> None:
     assert spec(bridged(), "lan").capabilities == ("NET_RAW",)
 

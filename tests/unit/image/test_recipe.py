@@ -92,3 +92,19 @@ def test_changed_base_is_noticed(context: Path, monkeypatch: pytest.MonkeyPatch,
 def test_unknown_version_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"'2\.5'.*2\.6, 2\.7"):
         tag("2.5")
+
+
+@pytest.mark.parametrize("name", recipe.beside())
+def test_each_image_for_topologies_is_made_on_the_labs_base(name: str) -> None:
+    image = recipe.for_topologies(name)
+    dockerfile = (image.context / "Dockerfile").read_text()
+    assert "ARG BASE=openvpn-routing-lab/base:trixie\nFROM ${BASE}\n" in dockerfile
+    assert f"LABEL openvpn-routing-lab.image={name}\n" in dockerfile
+    assert recipe.is_ours(image.reference)
+    assert recipe.is_ours(recipe.repository(name))
+
+
+def test_what_only_begins_like_an_image_of_the_lab_is_none() -> None:
+    assert recipe.is_ours(recipe.alias("2.6"))
+    for other in ("alpine:3", "openvpn-routing-lab/nodes:2.6", "openvpn-routing-lab/vm:1"):
+        assert not recipe.is_ours(other)
