@@ -322,7 +322,8 @@ class Lab:
             router = self.router(name)
             for other in sorted({peer.node for peer in plan.peers}):
                 for device in plan.ways_to(other) or (None,):
-                    router.expect_in_fib(self._plans[other].networks, via=device, within=within, since=since)
+                    wanted = plan.accepted(self._plans[other].networks)
+                    router.expect_in_fib(wanted, via=device, within=within, since=since)
                 router.expect_session(other, within=within, since=since)
                 if plan.bfd is not None:
                     router.expect_bfd(other, within=within, since=since)

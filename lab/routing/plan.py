@@ -1,12 +1,12 @@
 """Who peers with whom: derived from tunnels and from links that are marked for peering."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from lab.errors import InputError
 from lab.routing.model import Neighbor
-from lab.topology import Address, Bfd, Family, Prefix, RouterIntent, RoutingProtocol, Timers, Topology, Tunnel
+from lab.topology import Accepted, Address, Bfd, Family, Prefix, RouterIntent, RoutingProtocol, Timers, Topology, Tunnel
 
 FAMILIES: tuple[Family, Family] = ("ipv4", "ipv6")
 
@@ -69,9 +69,19 @@ class RouterPlan:
     peers: tuple[Peer, ...]
     protocol: RoutingProtocol = "bgp"
     multipath: bool = False
+    accept: tuple[Accepted, ...] | None = None
+    """What is taken from neighbours; None for everything."""
     outer: tuple[Address, ...] = ()
     """The outer addresses of the other ends of this router's tunnels. A route from beyond a tunnel that covers one of
     them would lead tunnels into themselves or each other (recursive routing)."""
+
+    def accepted(self, prefixes: Iterable[Prefix]) -> tuple[Prefix, ...]:
+        """Those of some prefixes that are taken from neighbours."""
+        return tuple(p for p in prefixes if self.accept is None or any(entry.takes(p) for entry in self.accept))
+
+    def accepted_of(self, family: Family) -> tuple[Accepted, ...]:
+        """The entries of `accept` for one family."""
+        return tuple(e for e in self.accept or () if e.prefix.version == (4 if family == "ipv4" else 6))
 
     @property
     def guarded_interfaces(self) -> tuple[str, ...]:
@@ -132,6 +142,7 @@ def plan_routers(topology: Topology) -> Mapping[str, RouterPlan]:
             peers=(*_over_tunnels(topology, name), *_over_links(topology, name)),
             protocol=intent.protocol,
             multipath=intent.multipath,
+            accept=intent.accept,
             outer=_outer(topology, name) if intent.recursion_filter else (),
         )
     return plans

@@ -4,6 +4,7 @@ from lab.topology.dump import dump
 from lab.topology.magic import substitute
 from lab.topology.mistakes import Mistake, TopologyError
 from lab.topology.model import (
+    Accepted,
     Address,
     Bfd,
     Dns,
@@ -35,6 +36,7 @@ from lab.topology.reader import parse, read
 from lab.topology.vocabulary import Objection, Passenger, Vocabulary
 
 __all__ = [
+    "Accepted",
     "Address",
     "Bfd",
     "Dns",

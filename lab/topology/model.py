@@ -47,6 +47,35 @@ class Bfd(Frozen):
     interval: int = Field(default=300, ge=10, le=60000)
 
 
+class Accepted(Frozen):
+    """Prefixes that a router takes from its neighbours: an entry of a prefix list."""
+
+    prefix: Prefix
+    ge: int | None = Field(default=None, ge=0, le=128)
+    """The shortest length that counts, of prefixes inside this one; by default this one's."""
+    le: int | None = Field(default=None, ge=0, le=128)
+    """The longest length that counts; by default this one's, or where `ge` is given that of single addresses."""
+
+    @property
+    def lengths(self) -> tuple[int, int]:
+        """The shortest and the longest length that count."""
+        own, longest = self.prefix.prefixlen, self.prefix.max_prefixlen
+        return self.ge or own, self.le or (own if self.ge is None else longest)
+
+    @model_validator(mode="after")
+    def _counts_something(self) -> Self:
+        shortest, longest = self.lengths
+        if not self.prefix.prefixlen <= shortest <= longest <= self.prefix.max_prefixlen:
+            raise ValueError(f"no prefix inside {self.prefix} has a length from {shortest} to {longest}")
+        return self
+
+    def takes(self, prefix: Prefix) -> bool:
+        """Whether a prefix is one of these."""
+        shortest, longest = self.lengths
+        inside = prefix.version == self.prefix.version and prefix.subnet_of(self.prefix)  # type: ignore[arg-type]
+        return inside and shortest <= prefix.prefixlen <= longest
+
+
 RoutingProtocol = Literal["bgp", "ospf", "rip"]
 """What a routing daemon speaks; OSPF and RIP stand for both of their versions, one per family."""
 Sessions = Literal["shared", "per-family", "unnumbered"]
@@ -68,6 +97,8 @@ class RouterIntent(Frozen):
     router_id: IPv4Address | None = None
     networks: tuple[Prefix, ...] = ()
     """Prefixes of both families that the router originates from the start."""
+    accept: tuple[Accepted, ...] | None = None
+    """BGP's: take only these prefixes from neighbours, of either family; without it all."""
     timers: Timers = Timers()
     bfd: Bfd | None = None
 

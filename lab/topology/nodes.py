@@ -247,7 +247,7 @@ class NodeReader:
         if router.protocol == "bgp" and router.asn is None:
             self.findings.add(tree, "the key 'asn' is missing")
         elif router.protocol != "bgp":
-            for key in ("asn", "sessions", "bfd", "multipath"):
+            for key in ("asn", "sessions", "bfd", "multipath", "accept"):
                 if isinstance(tree, Table) and not is_absent(tree, key):
                     self.findings.add(below(tree, (key,)), f"{key!r} is for BGP, and the protocol is {router.protocol}")
         check = self.vocabulary.daemons.get(router.daemon)

@@ -14,7 +14,7 @@ from lab.errors import EnvironmentBroken
 from lab.routing import AdjacencyState, Attributes, BfdState, HearsayState, Peer, RouterPlan, SessionState, daemons
 from lab.routing.bird import BIRD2, BIRD3, answers, policy
 from lab.routing.bird.control import Control, Line
-from lab.topology import Bfd, RoutingProtocol, Timers
+from lab.topology import Accepted, Bfd, RoutingProtocol, Timers
 
 DATA = Path(__file__).parents[2] / "data" / "bird"
 """Answers of BIRD 2.17 at the `branch` of the topology frr-bird: with its session up, and after bgpd was killed."""
@@ -314,3 +314,11 @@ def test_neighbours_of_ospf_and_rip() -> None:
         (neighbor,) = answers.rip_neighbors(answer(f"rip-neighbors{version}"))
         assert (neighbor.address, neighbor.interface) == (ip_address(address), "tun0")
         assert neighbor.state is HearsayState.HEARD
+
+
+def test_only_what_is_on_the_list_is_taken() -> None:
+    accept = (Accepted(prefix=ip_network("10.20.30.0/24"), ge=32), Accepted(prefix=ip_network("192.168.100.0/24")))
+    lines = configuration(replace(PLAN, accept=accept))
+    assert lines.count("if net !~ [10.20.30.0/24{32,32}, 192.168.100.0/24{24,24}] then reject;") == 1  # one has IPv4
+    assert lines.count("reject;") == 2  # both have IPv6, of which nothing is named
+    assert not [line for line in configuration(PLAN) if "!~ [10" in line or line == "reject;"]

@@ -12,7 +12,7 @@ from lab.routing import Path as BgpPath
 from lab.routing import Peer, RouterPlan, SessionState, daemons
 from lab.routing.frr import Frr
 from lab.routing.frr.bgp import _neighbor, _path
-from lab.topology import Bfd, Family, Timers
+from lab.topology import Accepted, Bfd, Family, Timers
 
 DATA = Path(__file__).parents[2] / "data" / "frr"
 """Answers of FRR 10.3 at the article's `branch`: with its session up, and after `hq`'s daemons were killed."""
@@ -245,3 +245,34 @@ def test_a_path_of_ones_own_comes_from_nobody(file: str, prefix: str) -> None:
 def test_a_path_that_is_neither_valid_nor_best_says_so() -> None:
     path = _path(ip_network("10.1.0.0/24"), {"peerId": "10.255.0.1", "path": "65001 65003", "nexthops": []})
     assert (path.best, path.valid, path.next_hops, path.as_path) == (False, False, (), (65001, 65003))
+
+
+def test_only_what_is_on_the_list_is_taken() -> None:
+    office = Peer("office", ip_address("10.8.0.1"), 65001, "tun0", guarded=True)
+    wire = Peer("wire", ip_address("192.0.2.9"), 65003, "eth1")
+    accept = (
+        Accepted(prefix=ip_network("10.20.30.0/24"), ge=32),
+        Accepted(prefix=ip_network("192.168.100.0/24")),
+        Accepted(prefix=ip_network("10.64.0.0/10"), le=24),
+    )
+    plan = replace(PLAN, peers=(office, wire), accept=accept, outer=(ip_address("198.51.100.2"),))
+    found = blocks(plan)
+    listed = [
+        "ip prefix-list {} permit 10.20.30.0/24 ge 32 le 32",
+        "ip prefix-list {} permit 192.168.100.0/24",
+        "ip prefix-list {} permit 10.64.0.0/10 le 24",
+        "ip prefix-list {} deny any",
+    ]
+    lines = [line for block in found.values() for line in block]
+    for name in ("ACCEPTED", "BEYOND"):
+        (start,) = (number for number, line in enumerate(lines) if line == listed[0].format(name))
+        assert lines[start : start + 4] == [line.format(name) for line in listed]
+    assert "ip prefix-list BEYOND permit any" not in lines
+    assert lines.index("ip prefix-list BEYOND deny 0.0.0.0/0") < lines.index(listed[0].format("BEYOND"))
+    for family, ours in (("ipv4", "BEYOND"), ("ipv6", "ACCEPTED")):
+        block = found[f"{BGP}/address-family {family} unicast"]
+        assert f"neighbor 10.8.0.1 prefix-list {ours} in" in block
+        assert "neighbor 192.0.2.9 prefix-list ACCEPTED in" in block
+    assert "ipv6 prefix-list ACCEPTED deny any" in lines
+    assert not [line for line in lines if line.startswith("ipv6 prefix-list ACCEPTED permit")]
+    assert not [line for block in blocks(PLAN).values() for line in block if "ACCEPTED" in line]

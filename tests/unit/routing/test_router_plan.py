@@ -9,7 +9,7 @@ import pytest
 from lab.catalogue import load
 from lab.errors import InputError
 from lab.routing import AdjacencyState, Neighbor, Peer, plan_routers
-from lab.topology import Encapsulation, Endpoint, Link, LinkIntent, RouterIntent, Topology
+from lab.topology import Accepted, Encapsulation, Endpoint, Link, LinkIntent, RouterIntent, Topology
 
 
 def with_router(topology: Topology, node: str, **changes: Any) -> Topology:
@@ -151,3 +151,12 @@ def test_over_a_kernel_tunnel_routers_speak_of_what_it_carries(article: Topology
     assert (peer.interface, peer.families, peer.guarded) == ("ipip0", ("ipv4",), True)
     without = plan_routers(article.model_copy(update={"links": (*article.links, link), "tunnels": ()}))["hq"]
     assert [peer.guarded for peer in without.peers] == [False]
+
+
+def test_a_router_takes_what_its_list_names(article: Topology) -> None:
+    networks = plan_routers(article)["hq"].networks
+    assert plan_routers(article)["branch"].accepted(networks) == networks
+    listed = plan_routers(with_router(article, "branch", accept=(Accepted(prefix=networks[0]),)))["branch"]
+    assert listed.accepted(networks) == networks[:1]
+    assert ([e.prefix for e in listed.accepted_of("ipv4")], listed.accepted_of("ipv6")) == ([networks[0]], ())
+    assert plan_routers(with_router(article, "branch", accept=()))["branch"].accepted(networks) == ()
