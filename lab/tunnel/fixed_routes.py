@@ -2,14 +2,31 @@
 
 A baseline to compare with: `push "route …"` tells the client what lies behind the server, `route` and `iroute` tell
 the server what lies behind the client (openvpn(8)). What is not written down does not pass, whoever announces it.
+
+A client need not take what it is told: it can have its own routes instead (`--route-nopull`), or choose among those
+that are pushed (`--pull-filter`).
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from lab.topology import Family, Prefix
+from pydantic import Field
+
+from lab.topology import Address, Family, Prefix
+from lab.topology.model import Frozen
 from lab.tunnel.iroute import Iroute
 from lab.tunnel.iroute import Options as IrouteOptions
 from lab.tunnel.mode import Traits
+
+PullFilter = Annotated[str, Field(pattern=r'^(accept|ignore|reject) [^\s"\\][^"\\\n]*$')]
+"""`ACTION TEXT`; a text that ends with a blank names one option, and not all whose names begin so."""
+
+
+class OwnRoute(Frozen):
+    """A route of the client's own into the tunnel."""
+
+    to: Prefix
+    metric: int | None = Field(None, ge=0, le=4294967295)
+    """The kernel's; among routes to the same prefix the lowest counts."""
 
 
 class Options(IrouteOptions):
@@ -21,6 +38,16 @@ class Options(IrouteOptions):
     """Behind the server: pushed to the client as routes when it connects."""
     client_networks: tuple[Prefix, ...] = ()
     """Behind the client: routes on the server, and inner routes to the client."""
+    redirect_gateway: bool = False
+    """The server tells its client to send everything through the tunnel, in both families."""
+    dns: tuple[Address, ...] = ()
+    """Name servers that the server tells its client to use."""
+    route_nopull: bool = False
+    """The client takes no route from the server, and no name server."""
+    pull_filter: tuple[PullFilter, ...] = ()
+    """What the client does with pushed options that begin with a text; the first that fits counts."""
+    routes: tuple[OwnRoute, ...] = ()
+    """The client's own routes into the tunnel, whatever the server says."""
 
     @property
     def inner_networks(self) -> tuple[Prefix, ...]:
