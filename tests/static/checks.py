@@ -1,0 +1,303 @@
+"""What each way of sending only some traffic through a VPN is asked, in the same words.
+
+A packet's way is what captures on both sides say: inside, it leaves the user's tunnel device and arrives at the
+office's; outside, it leaves the user's wire in the clear and arrives at the provider's.
+"""
+
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address, ip_interface, ip_network
+from typing import Literal
+
+from scapy.layers.inet import IP
+from scapy.layers.inet6 import IPv6
+
+from lab.engine.wires import add_addresses, remove_addresses
+from lab.expect import Expectation, wait_for
+from lab.lab import Lab
+from lab.node import LabNode
+from lab.observe import Capture, CapturedPacket
+from lab.router import FAMILIES
+from lab.topology import Address, Family, Prefix
+
+SERVICE: Mapping[Family, Address] = {"ipv4": ip_address("10.20.30.40"), "ipv6": ip_address("2001:db8:20:30::40")}
+"""What must be reached through the VPN, on tcp/1433."""
+MOVED: Mapping[Family, Address] = {"ipv4": ip_address("10.20.30.41"), "ipv6": ip_address("2001:db8:20:30::41")}
+"""Where the service is when it has moved."""
+PORT = 1433
+NEIGHBOUR: Mapping[Family, Address] = {"ipv4": ip_address("10.20.30.1"), "ipv6": ip_address("2001:db8:20:30::1")}
+"""Another address of the service's network, which nobody named."""
+INTERNET: Mapping[Family, Address] = {"ipv4": ip_address("192.0.2.53"), "ipv6": ip_address("2001:db8:53::53")}
+"""The name server, and a web server."""
+USER: Mapping[Family, Address] = {"ipv4": ip_address("203.0.113.2"), "ipv6": ip_address("2001:db8:113::2")}
+"""Who comes to a server from outside the VPN."""
+OFFICE = ip_address("198.51.100.2")
+"""Who comes to a server through the VPN, in IPv4: the office translates."""
+OFFICE_NETWORK = ip_network("192.168.100.0/24")
+OFFICE_HOST = ip_address("192.168.100.10")
+NAME = "service.example.com"
+
+_PATIENCE = 10.0
+"""Seconds that a server has for its answer."""
+_SILENCE = 1.0
+"""Seconds after which a connection that nobody answers is given up."""
+
+Where = Literal["inside", "outside"]
+
+
+@dataclass(frozen=True)
+class Vpn:
+    """A VPN between user and office, by the interfaces of its two ends."""
+
+    lab: Lab
+    device: str = "tun0"
+    far: str = "tun0"
+
+    @property
+    def user(self) -> LabNode:
+        """The machine whose packets are looked at."""
+        return self.lab.node("user")
+
+    @property
+    def office(self) -> LabNode:
+        """Where the tunnel ends."""
+        return self.lab.node("office")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The first packet of a conversation, and the capture that has it."""
+
+    capture: Capture
+    packet: CapturedPacket
+
+
+def prefix_of(address: Address) -> Prefix:
+    """A route to one address: netmask 255.255.255.255."""
+    return ip_network(address)
+
+
+def talk(node: LabNode, address: Address, port: int = PORT, patience: float = _PATIENCE) -> Address:
+    """Open a TCP connection; returns who came, as the server saw it. Raises `OSError` where none can be had."""
+
+    def work() -> bytes:
+        with socket.create_connection((str(address), port), timeout=patience) as connection:
+            return connection.makefile("rb").readline()
+
+    seen = ip_address(node.running.namespace.run(work).decode().strip().strip("[]"))
+    return (seen.ipv4_mapped or seen) if isinstance(seen, IPv6Address) else seen
+
+
+def resolve(node: LabNode, name: str = NAME) -> str:
+    """Ask the node's own name servers."""
+    return node.exec("getent", "ahostsv4", name).raise_on_error().stdout
+
+
+@contextmanager
+def watched(vpn: Vpn, *, tunnel: bool = True) -> Iterator[Mapping[Where, list[Capture]]]:
+    """Capture on both sides of both ways; without `tunnel`, where there is none, outside only."""
+    with ExitStack() as stack:
+        outside = [
+            stack.enter_context(vpn.user.capture("eth1")),
+            stack.enter_context(vpn.lab.node("isp").capture("eth1")),
+        ]
+        inside = (
+            [stack.enter_context(vpn.user.capture(vpn.device)), stack.enter_context(vpn.office.capture(vpn.far))]
+            if tunnel
+            else []
+        )
+        yield {"inside": inside, "outside": outside}
+
+
+def expect_way(vpn: Vpn, address: Address, where: Where, act: Callable[[], object]) -> Seen:
+    """Whatever is said to or by an address while something is done, is seen on both sides of one way only."""
+    with watched(vpn) as captures:
+        act()
+    ways = {way: [_with(address, capture) for capture in found] for way, found in captures.items()}
+    counted = {
+        f"{capture.node} {capture.interface}": len(packets)
+        for way, found in captures.items()
+        for capture, packets in zip(found, ways[way], strict=True)
+    }
+    other: Where = "outside" if where == "inside" else "inside"
+    assert all(ways[where]), f"packets of {address} should be {where} and were seen at {counted}"
+    assert not any(ways[other]), f"packets of {address} should be {where} only and were seen at {counted}"
+    return Seen(captures[where][0], ways[where][0][0])
+
+
+def _with(address: Address, capture: Capture) -> list[CapturedPacket]:
+    """The captured packets that have an address as source or destination."""
+    layer, found = (IP if address.version == 4 else IPv6), []
+    for packet in capture.packets:
+        frame = packet.decode()
+        if layer in frame and str(address) in (frame[layer].src, frame[layer].dst):
+            found.append(packet)
+    return found
+
+
+def expect_named_inside(vpn: Vpn, families: tuple[Family, ...] = FAMILIES) -> Seen:
+    """The service hears from the office, and the office's host from the tunnel. Returns a packet to the service."""
+    for family in reversed(families):
+
+        def to_service(family: Family = family) -> None:
+            came = talk(vpn.user, SERVICE[family])
+            assert came == OFFICE or (family == "ipv6" and came != USER["ipv6"]), f"{came} came to the service"
+
+        seen = expect_way(vpn, SERVICE[family], "inside", to_service)
+    expect_way(vpn, OFFICE_HOST, "inside", lambda: talk(vpn.user, OFFICE_HOST))
+    return seen
+
+
+def expect_rest_outside(vpn: Vpn) -> Seen:
+    """All that was not named goes past the tunnel: neighbours of the service, the web, DNS. Returns a query."""
+    for family in FAMILIES:
+        expect_way(vpn, NEIGHBOUR[family], "outside", lambda at=NEIGHBOUR[family]: vpn.user.expect_reaches(at))  # type: ignore[misc]
+
+        def to_web(family: Family = family) -> None:
+            assert talk(vpn.user, INTERNET[family], 80) == USER[family]
+
+        expect_way(vpn, INTERNET[family], "outside", to_web)
+
+    def ask() -> None:
+        assert str(SERVICE["ipv4"]) in resolve(vpn.user)
+
+    return expect_way(vpn, INTERNET["ipv4"], "outside", ask)
+
+
+def expect_split(vpn: Vpn, families: tuple[Family, ...] = FAMILIES) -> Seen:
+    """Only the named addresses go inside. Returns a packet to the service."""
+    expect_rest_outside(vpn)
+    return expect_named_inside(vpn, families)
+
+
+def expect_all_inside(vpn: Vpn, family: Family = "ipv4") -> Seen:
+    """What a VPN does that nobody has restricted: the web server does not hear from the user's own address."""
+
+    def to_web() -> None:
+        assert talk(vpn.user, INTERNET[family], 80) != USER[family]
+
+    return expect_way(vpn, INTERNET[family], "inside", to_web)
+
+
+def named(families: tuple[Family, ...] = FAMILIES) -> list[Prefix]:
+    """The routes that belong to the tunnel."""
+    return [*(prefix_of(SERVICE[family]) for family in families), OFFICE_NETWORK]
+
+
+def expect_leak(vpn: Vpn, family: Family = "ipv4") -> Seen:
+    """Without tunnel and without a fence the service is still reached: from the user's own address, in the clear."""
+    with watched(vpn, tunnel=False) as captures:
+        assert talk(vpn.user, SERVICE[family]) == USER[family]
+    leaked = [_with(SERVICE[family], capture) for capture in captures["outside"]]
+    assert all(leaked)
+    return Seen(captures["outside"][0], leaked[0][0])
+
+
+def expect_no_leak(vpn: Vpn, families: tuple[Family, ...] = FAMILIES) -> None:
+    """The service is not reached, and no packet to it has left the machine; all else goes on."""
+    with watched(vpn, tunnel=False) as captures:
+        for family in families:
+            try:
+                came = talk(vpn.user, SERVICE[family], patience=_SILENCE)
+            except OSError:
+                continue
+            raise AssertionError(f"the service was reached, by {came}")
+        assert talk(vpn.user, INTERNET["ipv4"], 80) == USER["ipv4"]
+    for capture in captures["outside"]:
+        assert _with(INTERNET["ipv4"], capture)
+        for family in families:
+            assert not _with(SERVICE[family], capture), f"{capture.node} {capture.interface} has packets to the service"
+
+
+@contextmanager
+def unreachable(vpn: Vpn, families: tuple[Family, ...] = FAMILIES) -> Iterator[None]:
+    """A fence of routes: the same prefixes once more, unreachable, with a metric that loses against the tunnel's."""
+    routes = [str(prefix_of(SERVICE[family])) for family in families]
+    for route in routes:
+        vpn.user.exec("ip", "route", "add", "unreachable", route, "metric", "4278198272").raise_on_error()
+    try:
+        yield
+    finally:
+        for route in routes:
+            vpn.user.exec("ip", "route", "del", "unreachable", route, "metric", "4278198272").raise_on_error()
+
+
+@contextmanager
+def firewalled(vpn: Vpn, families: tuple[Family, ...] = FAMILIES) -> Iterator[None]:
+    """A fence of filters: nothing to the service leaves by the wire, whatever the routes say."""
+    rules = [f"{'ip' if f == 'ipv4' else 'ip6'} daddr {SERVICE[f]} oifname eth1 reject" for f in families]
+    chain = "add chain inet fence out { type filter hook output priority 0; }"
+    nft = "; ".join(["add table inet fence", chain, *(f"add rule inet fence out {rule}" for rule in rules)])
+    vpn.user.exec("nft", nft).raise_on_error()
+    try:
+        yield
+    finally:
+        vpn.user.exec("nft", "delete table inet fence").raise_on_error()
+
+
+def expect_fenced(vpn: Vpn, families: tuple[Family, ...] = FAMILIES) -> Seen:
+    """The tunnel is gone, and its routes with it: what leaks then, and what holds. Returns a packet that leaked."""
+    vpn.user.expect_not_in_fib(named(families))
+    for family in families:
+        leaked = expect_leak(vpn, family)
+    for fence in (unreachable, firewalled):
+        with fence(vpn, families):
+            expect_no_leak(vpn, families)
+        expect_leak(vpn, families[0])
+    return leaked
+
+
+def expect_no_device(vpn: Vpn) -> None:
+    """The tunnel's device is gone: neither vpnc nor NetworkManager wait for the process that they end."""
+    wait_for(
+        Expectation(
+            what=f"{vpn.device} to be gone",
+            node=vpn.user.name,
+            look=lambda: vpn.user.exec("ip", "link", "show", vpn.device).failed,
+            met=bool,
+        ),
+        within=30,
+    )
+
+
+def expect_name_server(vpn: Vpn, address: str) -> None:
+    """A name server is asked first; what tells resolvconf(8) of it does not wait until it is."""
+    wait_for(
+        Expectation(
+            what=f"{address} to be the first name server",
+            node=vpn.user.name,
+            look=lambda: vpn.user.exec("cat", "/etc/resolv.conf").raise_on_error().stdout,
+            met=lambda text: text.find(f"nameserver {address}") == text.find("nameserver "),
+        ),
+        within=30,
+    )
+
+
+@contextmanager
+def moved(vpn: Vpn) -> Iterator[None]:
+    """The service has other addresses for a while."""
+    namespace = vpn.lab.node("service").running.namespace
+    here = [ip_interface(f"{SERVICE['ipv4']}/24"), ip_interface(f"{SERVICE['ipv6']}/64")]
+    # Another length of the prefix: with the same one the kernel would take it away together with the first.
+    there = [ip_interface(f"{MOVED['ipv4']}/25"), ip_interface(f"{MOVED['ipv6']}/64")]
+    add_addresses(namespace, "eth1", there)
+    remove_addresses(namespace, "eth1", here)
+    try:
+        yield
+    finally:
+        add_addresses(namespace, "eth1", here)
+        remove_addresses(namespace, "eth1", there)
+
+
+def expect_not_followed(vpn: Vpn, families: tuple[Family, ...] = FAMILIES) -> Seen:
+    """The service moves, and is reached in the clear from then on. Returns a packet of that."""
+    with moved(vpn):
+        for family in reversed(families):
+
+            def to_service(family: Family = family) -> None:
+                assert talk(vpn.user, MOVED[family]) == USER[family]
+
+            seen = expect_way(vpn, MOVED[family], "outside", to_service)
+    return seen

@@ -1,0 +1,163 @@
+"""NetworkManager's OpenVPN: the fields of its dialogue, by nmcli."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from lab.claims import Claim
+from lab.lab import Lab
+from tests.static.checks import (
+    INTERNET,
+    NEIGHBOUR,
+    OFFICE_HOST,
+    OFFICE_NETWORK,
+    SERVICE,
+    Vpn,
+    expect_all_inside,
+    expect_fenced,
+    expect_name_server,
+    expect_named_inside,
+    expect_no_device,
+    expect_not_followed,
+    expect_split,
+    expect_way,
+    named,
+    prefix_of,
+    resolve,
+    talk,
+)
+from tests.static.nmcli import ONLY_ITS_NETWORK, OWN_DNS, OWN_ROUTES, ROUTES, connection, nmcli, up
+
+pytestmark = [pytest.mark.docker, pytest.mark.topology("road-warrior-networkmanager", openvpn="2.6")]
+
+FILES = "/etc/openvpn/client/user-office"
+OPENVPN = {
+    "connection-type": "tls",
+    "remote": "198.51.100.2:1194",
+    "ca": f"{FILES}/ca.crt",
+    "cert": f"{FILES}/client.crt",
+    "key": f"{FILES}/client.key",
+    "cert-pass-flags": "4",
+    "remote-cert-tls": "server",
+    "dev": "tun0",
+}
+SPLIT = {**ROUTES, **ONLY_ITS_NETWORK, **OWN_ROUTES, **OWN_DNS}
+
+
+@pytest.fixture
+def vpn(lab: Lab) -> Iterator[Vpn]:
+    """The office's server runs, and the client that the lab started does not."""
+    tunnel = lab.tunnel("user-office")
+    tunnel.client.stop()
+    yield Vpn(lab)
+    tunnel.start()
+
+
+@contextmanager
+def connected(vpn: Vpn, settings: Mapping[str, str]) -> Iterator[str]:
+    """The VPN is up, with settings of its connection; yields the connection's name."""
+    with connection(vpn, "openvpn", OPENVPN, settings) as name:
+        up(vpn, name)
+        yield name
+
+
+def routes(vpn: Vpn) -> dict[str, dict[str, Any]]:
+    """The kernel's IPv4 routes through the tunnel, by prefix."""
+    told = vpn.user.exec("ip", "-j", "route", "show", "dev", vpn.device).raise_on_error().stdout
+    return {route["dst"]: route for route in json.loads(told)}
+
+
+@pytest.mark.claims("in NetworkManager, routes with empty gateway and `never-default` send only these through OpenVPN")
+def test_networkmanager_with_routes_of_its_own(vpn: Vpn, claim: Claim) -> None:
+    wires = vpn.user.exec("ip", "addr", "show", "dev", "eth1").raise_on_error().stdout
+    with connected(vpn, {}):
+        expect_all_inside(vpn)
+    with connected(vpn, SPLIT):
+        seen = expect_split(vpn)
+        claim.packet(seen.capture, seen.packet)
+        there = routes(vpn)
+        assert there[str(OFFICE_NETWORK)]["metric"] == 1
+        assert not any("gateway" in route for route in there.values())
+        expect_not_followed(vpn)
+    assert "eth1:ethernet:unmanaged" in nmcli(vpn.user, "-t", "-f", "device,type,state", "device")
+    assert vpn.user.exec("ip", "addr", "show", "dev", "eth1").stdout == wires
+    claim.holds()
+
+
+@pytest.mark.thorough
+@pytest.mark.claims("without `never-default` a VPN of NetworkManager's takes everything, whatever routes it has")
+def test_networkmanager_without_never_default(vpn: Vpn, claim: Claim) -> None:
+    with connected(vpn, {**ROUTES, **OWN_DNS}):
+        expect_all_inside(vpn)
+    with connected(vpn, {**ROUTES, **OWN_DNS, **OWN_ROUTES}):
+        expect_split(vpn)
+    with connected(vpn, {**ROUTES, **OWN_DNS, **ONLY_ITS_NETWORK}):  # what the server pushes besides is taken
+        seen = expect_way(vpn, NEIGHBOUR["ipv4"], "inside", lambda: vpn.user.expect_reaches(NEIGHBOUR["ipv4"]))
+        claim.packet(seen.capture, seen.packet)
+        expect_way(vpn, INTERNET["ipv4"], "outside", lambda: talk(vpn.user, INTERNET["ipv4"], 80))
+    claim.holds_if("where the server's routes are taken; `ignore-auto-routes` leaves its default route as well")
+
+
+@pytest.mark.thorough
+@pytest.mark.claims("what is set under IPv4 in NetworkManager keeps IPv6 out of the VPN as well")
+def test_networkmanager_and_ipv6(vpn: Vpn, claim: Claim) -> None:
+    with connected(vpn, {key: value for key, value in SPLIT.items() if key.startswith("ipv4.")}):
+        expect_way(vpn, INTERNET["ipv4"], "outside", lambda: talk(vpn.user, INTERNET["ipv4"], 80))
+        seen = expect_all_inside(vpn, "ipv6")
+        claim.packet(seen.capture, seen.packet)
+    with connected(vpn, SPLIT):
+        expect_split(vpn)
+    claim.does_not_hold("each family has its own routes, `never-default` and `ignore-auto-routes`")
+
+
+@pytest.mark.thorough
+@pytest.mark.claims("with `never-default` names are still asked of the name servers that were used before")
+def test_networkmanager_and_the_pushed_name_server(vpn: Vpn, claim: Claim) -> None:
+    with connected(vpn, {**ROUTES, **ONLY_ITS_NETWORK, **OWN_ROUTES}):
+        expect_named_inside(vpn)
+        expect_name_server(vpn, str(OFFICE_HOST))
+        seen = expect_way(vpn, OFFICE_HOST, "inside", lambda: resolve(vpn.user))
+        claim.packet(seen.capture, seen.packet)
+    with connected(vpn, SPLIT):
+        expect_split(vpn)
+    claim.does_not_hold("the server's are, through the tunnel; `ignore-auto-dns` keeps one's own")
+
+
+@pytest.mark.thorough
+@pytest.mark.claims("the gateway of a route into a VPN may stay empty")
+def test_the_gateway_may_stay_empty(vpn: Vpn, claim: Claim) -> None:
+    for gateway in ("", " 10.8.0.1", " 203.0.113.1"):  # none, the tunnel's other end, and a router that is not there
+        own = {**SPLIT, "ipv4.routes": f"{SERVICE['ipv4']}/32{gateway}, {OFFICE_NETWORK}{gateway} 1"}
+        with connected(vpn, own):
+            seen = expect_named_inside(vpn, ("ipv4",))
+            claim.packet(seen.capture, seen.packet)
+    claim.holds()
+
+
+@pytest.mark.claims("when NetworkManager's VPN goes down, nothing that belongs into it goes past it")
+def test_nothing_leaks_when_networkmanager_disconnects(vpn: Vpn, claim: Claim) -> None:
+    with connected(vpn, SPLIT) as name:
+        vpn.user.expect_in_fib([prefix_of(SERVICE["ipv6"]), *named(("ipv4",))], via=vpn.device)
+        nmcli(vpn.user, "con", "down", name)
+        expect_no_device(vpn)
+        leaked = expect_fenced(vpn)
+        claim.packet(leaked.capture, leaked.packet)
+        up(vpn, name)
+        expect_split(vpn)
+    claim.does_not_hold(
+        "its routes go, and the service is reached in the clear; a fence of `unreachable` routes or a filter holds"
+    )
+
+
+@pytest.mark.thorough
+def test_nothing_is_left_when_networkmanagers_openvpn_is_killed(vpn: Vpn) -> None:
+    with connected(vpn, SPLIT) as name:
+        expect_split(vpn)
+        vpn.user.exec("pkill", "-KILL", "-x", "openvpn").raise_on_error()
+        expect_no_device(vpn)
+        expect_fenced(vpn)
+        up(vpn, name)
+        expect_split(vpn)

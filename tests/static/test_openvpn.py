@@ -1,0 +1,112 @@
+"""Plain OpenVPN, by hand: a client that takes no routes from its server, or chooses among them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from lab.claims import Claim
+from lab.lab import Lab
+from tests.convergence.checks import expect_log
+from tests.static.checks import (
+    Vpn,
+    expect_all_inside,
+    expect_fenced,
+    expect_leak,
+    expect_no_leak,
+    expect_not_followed,
+    expect_split,
+    named,
+)
+
+pytestmark = [pytest.mark.docker, pytest.mark.topology("road-warrior")]
+
+EXACT = ["accept route 10.20.30.40 ", "accept route 192.168.100.0 ", "accept route-ipv6 2001:db8:20:30::40/128 "]
+REST = ["ignore route ", "ignore route-ipv6 ", "ignore redirect-gateway", "ignore dhcp-option"]
+
+
+@pytest.fixture
+def vpn(lab: Lab) -> Vpn:
+    return Vpn(lab)
+
+
+@contextmanager
+def stopped(vpn: Vpn, signal: str = "TERM") -> Iterator[None]:
+    """The client is not there for a while."""
+    tunnel = vpn.lab.tunnel("user-office")
+    tunnel.client.stop(signal)
+    try:
+        yield
+    finally:
+        tunnel.start()
+        vpn.user.expect_in_fib(named(), via=vpn.device)
+
+
+@pytest.mark.claims(
+    "`route-nopull` and a `route` line for each address send these through the tunnel, and nothing else"
+)
+def test_route_nopull_and_own_routes(lab: Lab, vpn: Vpn, claim: Claim) -> None:
+    with lab.tunnel("user-office").configured(route_nopull=False):
+        expect_all_inside(vpn)
+    seen = expect_split(vpn)
+    claim.packet(seen.capture, seen.packet)
+    claim.holds()
+
+
+@pytest.mark.topology("road-warrior", openvpn="2.7")
+@pytest.mark.claims("with `pull-filter` a client takes only some of the routes that its server pushes")
+def test_pull_filter_chooses_among_pushed_routes(lab: Lab, vpn: Vpn, claim: Claim) -> None:
+    tunnel = lab.tunnel("user-office")
+    with tunnel.configured(route_nopull=False, routes=(), pull_filter=EXACT):
+        expect_all_inside(vpn)
+    with tunnel.configured(route_nopull=False, routes=(), pull_filter=[*EXACT, *REST]):
+        seen = expect_split(vpn)
+        claim.packet(seen.capture, seen.packet)
+    claim.holds()
+
+
+@pytest.mark.topology("road-warrior", openvpn="2.7")
+@pytest.mark.claims("when OpenVPN's client ends, nothing that belongs into the tunnel goes past it")
+def test_nothing_leaks_when_the_client_ends(vpn: Vpn, claim: Claim) -> None:
+    with stopped(vpn):
+        leaked = expect_fenced(vpn)
+        claim.packet(leaked.capture, leaked.packet)
+    with stopped(vpn, "KILL"):
+        vpn.user.expect_not_in_fib(named())
+        expect_leak(vpn)
+    expect_split(vpn)
+    claim.does_not_hold(
+        "its routes go with it, and the default route takes over: the service is reached in the clear. An "
+        "`unreachable` route to the same address with a worse metric holds, and so does a filter on the wire"
+    )
+
+
+@pytest.mark.topology("road-warrior", openvpn="2.7")
+@pytest.mark.claims("a route to an address follows the service when it moves")
+def test_routes_that_are_written_down_do_not_follow(vpn: Vpn, claim: Claim) -> None:
+    seen = expect_not_followed(vpn)
+    claim.packet(seen.capture, seen.packet)
+    expect_split(vpn)
+    claim.does_not_hold("it is reached in the clear from then on, until somebody changes the route; BGP's follow")
+
+
+@pytest.mark.thorough
+@pytest.mark.claims("when OpenVPN's server is gone, nothing that belongs into the tunnel goes past it")
+def test_nothing_leaks_while_the_server_is_gone(lab: Lab, vpn: Vpn, claim: Claim) -> None:
+    tunnel = lab.tunnel("user-office")
+    for persist_tun in (True, False):
+        with tunnel.configured(persist_tun=persist_tun):
+            size = tunnel.client.log_size()
+            tunnel.server.stop("KILL")
+            claim.log_line(tunnel.client, expect_log(tunnel.client, "Inactivity timeout", size))
+            if persist_tun:  # the device stays, its routes stay, and what they take is lost
+                expect_log(tunnel.client, "TCP/UDP: Preserving recently used remote address", size)
+                vpn.user.expect_in_fib(named(), via=vpn.device)
+                expect_no_leak(vpn)
+                vpn.user.expect_in_fib(named(), via=vpn.device)
+            else:
+                expect_fenced(vpn)
+            tunnel.start()
+            vpn.user.expect_in_fib(named(), via=vpn.device)
+            expect_split(vpn)
+    claim.holds_if("`persist-tun`; without it the client takes device and routes away while it calls for the server")

@@ -1,0 +1,144 @@
+"""vpnc and strongSwan: IKEv1 in aggressive mode, XAUTH, mode config, and Cisco's split networks. IPv4 only."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from lab.claims import Claim
+from lab.lab import Lab
+from lab.topology import Family
+from tests.static.checks import (
+    INTERNET,
+    OFFICE_HOST,
+    SERVICE,
+    USER,
+    Vpn,
+    expect_all_inside,
+    expect_fenced,
+    expect_name_server,
+    expect_named_inside,
+    expect_no_device,
+    expect_no_leak,
+    expect_not_followed,
+    expect_split,
+    expect_way,
+    named,
+    resolve,
+    talk,
+    unreachable,
+)
+from tests.static.nmcli import ONLY_ITS_NETWORK, OWN_DNS, OWN_ROUTES, ROUTES, connection, nmcli, up
+
+pytestmark = [pytest.mark.docker, pytest.mark.topology("road-warrior-vpnc", openvpn="2.6")]
+
+IPV4: tuple[Family, ...] = ("ipv4",)
+ONLY_THESE = "/etc/vpnc/only-these"
+"""vpnc's script with split-include variables of the user's own; it lies beside the topology."""
+STAFF = {
+    "IPSec gateway": "198.51.100.2",
+    "IPSec ID": "staff",
+    "IKE DH Group": "dh14",
+    "Perfect Forward Secrecy": "nopfs",
+    "NAT Traversal Mode": "natt",  # the plugin's own default is Cisco's UDP encapsulation of before RFC 3947
+    "Xauth username": "alice",
+    "IPSec secret-flags": "0",
+    "Xauth password-flags": "0",
+}
+SECRETS = {"IPSec secret": "of-the-staff", "Xauth password": "of-alice"}
+
+
+@pytest.fixture
+def vpn(lab: Lab) -> Vpn:
+    """vpnc's device at the user's end, and that of strongSwan's user-space IPsec at the office's."""
+    return Vpn(lab, "vpn0", "ipsec0")
+
+
+@contextmanager
+def connected(vpn: Vpn, group: str, script: str = "") -> Iterator[None]:
+    """vpnc is up, as a member of a group of users."""
+    vpn.user.exec("vpnc", group, *(("--script", script) if script else ())).raise_on_error()
+    try:
+        yield
+    finally:
+        vpn.user.exec("vpnc-disconnect")
+        expect_no_device(vpn)
+
+
+@pytest.mark.claims("the concentrator's split networks send only these through vpnc, and nothing else")
+def test_split_networks_of_the_concentrator(vpn: Vpn, claim: Claim) -> None:
+    with connected(vpn, "travellers"):
+        expect_all_inside(vpn)
+    with connected(vpn, "staff"):
+        seen = expect_named_inside(vpn, IPV4)
+        claim.packet(seen.capture, seen.packet)
+        expect_way(vpn, INTERNET["ipv4"], "outside", lambda: talk(vpn.user, INTERNET["ipv4"], 80))
+        expect_name_server(vpn, str(OFFICE_HOST))
+        expect_way(vpn, OFFICE_HOST, "inside", lambda: resolve(vpn.user))
+    expect_name_server(vpn, str(INTERNET["ipv4"]))
+    with connected(vpn, "staff", ONLY_THESE):
+        expect_split(vpn, IPV4)
+        expect_not_followed(vpn, IPV4)
+    claim.holds_if("but for DNS, where the concentrator names a server: the script has to be kept from using it")
+
+
+@pytest.mark.claims("`CISCO_SPLIT_INC` variables of one's own make vpnc's script split what the concentrator does not")
+def test_split_variables_of_ones_own(vpn: Vpn, claim: Claim) -> None:
+    with connected(vpn, "travellers"):
+        expect_all_inside(vpn)
+    with connected(vpn, "travellers", ONLY_THESE):
+        seen = expect_split(vpn, IPV4)
+        claim.packet(seen.capture, seen.packet)
+    claim.holds()
+
+
+@pytest.mark.claims("when vpnc ends, nothing that belongs into its tunnel goes past it")
+def test_nothing_leaks_when_vpnc_ends(vpn: Vpn, claim: Claim) -> None:
+    for end in (("vpnc-disconnect",), ("pkill", "-KILL", "-x", "vpnc")):
+        with connected(vpn, "travellers", ONLY_THESE):
+            vpn.user.expect_in_fib(named(IPV4), via=vpn.device)
+            vpn.user.exec(*end).raise_on_error()
+            expect_no_device(vpn)
+            leaked = expect_fenced(vpn, IPV4)
+            claim.packet(leaked.capture, leaked.packet)
+    with connected(vpn, "travellers", ONLY_THESE):
+        expect_split(vpn, IPV4)
+    claim.does_not_hold(
+        "its routes go, also when it is killed, and the service is reached in the clear; a fence of `unreachable` "
+        "routes or a filter holds"
+    )
+
+
+@pytest.mark.claims("a service with addresses of both families goes through vpnc in both")
+def test_vpnc_knows_no_ipv6(vpn: Vpn, claim: Claim) -> None:
+    with connected(vpn, "staff", ONLY_THESE):
+
+        def to_service() -> None:
+            assert talk(vpn.user, SERVICE["ipv6"]) == USER["ipv6"]
+
+        seen = expect_way(vpn, SERVICE["ipv6"], "outside", to_service)
+        claim.packet(seen.capture, seen.packet)
+        with unreachable(vpn, ("ipv6",)):
+            expect_no_leak(vpn, ("ipv6",))
+            expect_named_inside(vpn, IPV4)
+    claim.does_not_hold("IPv6 goes past it while the VPN is up, until an `unreachable` route stops it")
+
+
+@pytest.mark.parametrize("group", ["staff", pytest.param("travellers", marks=pytest.mark.thorough)])
+@pytest.mark.claims("in NetworkManager, `never-default` and routes with empty gateway send only these through vpnc")
+def test_networkmanager_with_vpnc(lab: Lab, group: str, claim: Claim) -> None:
+    vpn = Vpn(lab, "tun0", "ipsec0")
+    settings = {**OWN_DNS, **ONLY_ITS_NETWORK}  # the concentrator's split networks
+    if group == "travellers":  # which has none
+        settings |= {**ROUTES, **OWN_ROUTES}
+    secrets = {**SECRETS, "IPSec secret": f"of-the-{group}"}
+    with connection(vpn, "vpnc", {**STAFF, "IPSec ID": group}, settings, secrets) as name:
+        up(vpn, name)
+        seen = expect_split(vpn, IPV4)
+        claim.packet(seen.capture, seen.packet)
+        nmcli(vpn.user, "con", "down", name)
+        expect_no_device(vpn)
+        expect_fenced(vpn, IPV4)
+        up(vpn, name)
+        expect_split(vpn, IPV4)
+    claim.holds()
