@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from scapy.layers.inet import UDP
 
 from lab.claims import Claim
 from lab.lab import Lab
+from lab.observe import CapturedPacket
 from tests.static.checks import (
     INTERNET,
     NEIGHBOUR,
@@ -21,6 +23,7 @@ from tests.static.checks import (
     expect_name_server,
     expect_named_inside,
     expect_no_device,
+    expect_no_leak,
     expect_not_followed,
     expect_split,
     expect_way,
@@ -161,3 +164,26 @@ def test_nothing_is_left_when_networkmanagers_openvpn_is_killed(vpn: Vpn) -> Non
         expect_fenced(vpn)
         up(vpn, name)
         expect_split(vpn)
+
+
+@pytest.mark.thorough
+def test_while_the_server_is_gone_networkmanagers_routes_stay(vpn: Vpn) -> None:
+    """Its OpenVPN keeps the device through a restart (`persist-tun`), and what goes into it is lost."""
+    tunnel = vpn.lab.tunnel("user-office")
+    with connected(vpn, SPLIT) as name:
+        with vpn.user.capture("eth1") as wire:
+            tunnel.server.stop("KILL")
+            wire.expect("a call for the server", _is_call)
+        vpn.user.expect_in_fib([prefix_of(SERVICE["ipv6"]), *named(("ipv4",))], via=vpn.device)
+        expect_no_leak(vpn)
+        nmcli(vpn.user, "con", "down", name)
+        expect_no_device(vpn)
+        tunnel.server.start()
+        up(vpn, name)
+        expect_split(vpn)
+
+
+def _is_call(packet: CapturedPacket) -> bool:
+    """A client's first packet: P_CONTROL_HARD_RESET_CLIENT_V2, opcode 7 in the upper five bits."""
+    frame = packet.decode()
+    return packet.outgoing and UDP in frame and frame[UDP].dport == 1194 and bytes(frame[UDP].payload)[0] >> 3 == 7

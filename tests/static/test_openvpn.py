@@ -24,6 +24,9 @@ pytestmark = [pytest.mark.docker, pytest.mark.topology("road-warrior")]
 EXACT = ["accept route 10.20.30.40 ", "accept route 192.168.100.0 ", "accept route-ipv6 2001:db8:20:30::40/128 "]
 REST = ["ignore route ", "ignore route-ipv6 ", "ignore redirect-gateway", "ignore dhcp-option"]
 
+USES_DNS = "dns up command exited with status 0"
+"""In the log of OpenVPN 2.7, when its script `dns-updown` was told of a name server."""
+
 
 @pytest.fixture
 def vpn(lab: Lab) -> Vpn:
@@ -45,10 +48,16 @@ def stopped(vpn: Vpn, signal: str = "TERM") -> Iterator[None]:
 @pytest.mark.claims(
     "`route-nopull` and a `route` line for each address send these through the tunnel, and nothing else"
 )
-def test_route_nopull_and_own_routes(lab: Lab, vpn: Vpn, claim: Claim) -> None:
-    with lab.tunnel("user-office").configured(route_nopull=False):
+def test_route_nopull_and_own_routes(lab: Lab, lab_openvpn: str, vpn: Vpn, claim: Claim) -> None:
+    tunnel = lab.tunnel("user-office")
+    size = tunnel.client.log_size()
+    with tunnel.configured(route_nopull=False):
         expect_all_inside(vpn)
+        if lab_openvpn != "2.6":  # which leaves a pushed name server to scripts of the user's
+            expect_log(tunnel.client, USES_DNS, size)
+        size = tunnel.client.log_size()
     seen = expect_split(vpn)
+    assert not tunnel.client.log_lines(USES_DNS, since=size)
     claim.packet(seen.capture, seen.packet)
     claim.holds()
 
@@ -90,6 +99,7 @@ def test_routes_that_are_written_down_do_not_follow(vpn: Vpn, claim: Claim) -> N
     claim.does_not_hold("it is reached in the clear from then on, until somebody changes the route; BGP's follow")
 
 
+@pytest.mark.topology("road-warrior", openvpn="2.7")
 @pytest.mark.thorough
 @pytest.mark.claims("when OpenVPN's server is gone, nothing that belongs into the tunnel goes past it")
 def test_nothing_leaks_while_the_server_is_gone(lab: Lab, vpn: Vpn, claim: Claim) -> None:

@@ -55,9 +55,9 @@ def vpn(lab: Lab) -> Vpn:
 
 
 @contextmanager
-def connected(vpn: Vpn, group: str, script: str = "") -> Iterator[None]:
+def connected(vpn: Vpn, group: str, script: str = "", *options: str) -> Iterator[None]:
     """vpnc is up, as a member of a group of users."""
-    vpn.user.exec("vpnc", group, *(("--script", script) if script else ())).raise_on_error()
+    vpn.user.exec("vpnc", group, *(("--script", script) if script else ()), *options).raise_on_error()
     try:
         yield
     finally:
@@ -107,6 +107,22 @@ def test_nothing_leaks_when_vpnc_ends(vpn: Vpn, claim: Claim) -> None:
         "its routes go, also when it is killed, and the service is reached in the clear; a fence of `unreachable` "
         "routes or a filter holds"
     )
+
+
+@pytest.mark.thorough
+def test_vpnc_gives_up_a_concentrator_that_is_silent(vpn: Vpn) -> None:
+    """Until it does, its routes stay, and what they take is lost."""
+    with connected(vpn, "travellers", ONLY_THESE, "--dpd-idle", "10"):
+        vpn.office.exec("pkill", "-STOP", "-x", "charon").raise_on_error()
+        try:
+            expect_no_leak(vpn, IPV4)
+            vpn.user.expect_in_fib(named(IPV4), via=vpn.device)
+            expect_no_device(vpn)
+            expect_fenced(vpn, IPV4)
+        finally:
+            vpn.office.exec("pkill", "-CONT", "-x", "charon").raise_on_error()
+    with connected(vpn, "travellers", ONLY_THESE):
+        expect_split(vpn, IPV4)
 
 
 @pytest.mark.claims("a service with addresses of both families goes through vpnc in both")
