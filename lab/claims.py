@@ -6,7 +6,7 @@ that earn it. What it saw on the way it adds as evidence, with the file that kee
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -54,7 +54,10 @@ class Finding:
     openvpn: str
     verdict: Verdict
     condition: str = ""
+    """Under which it holds, or what is true instead."""
     evidence: tuple[Evidence, ...] = ()
+    article: str = ""
+    """What the article says of it; empty where it says nothing."""
 
 
 @dataclass
@@ -66,6 +69,8 @@ class Claim:
     openvpn: str
     directory: Path
     """Where the evidence is kept, a folder of this test and version."""
+    article: str = ""
+    """What the article says of it; empty where it says nothing."""
     _evidence: list[Evidence] = field(default_factory=list)
     _verdict: Verdict | None = None
     _condition: str = ""
@@ -114,7 +119,8 @@ class Claim:
             raise NoVerdict(f"{self.test}: the test of a claim has to end with holds(), holds_if() or does_not_hold()")
         verdict = self._verdict if passed and self._verdict else Verdict.NOT_SHOWN
         condition = self._condition if passed else ""
-        return Finding(self.test, self.sentence, self.openvpn, verdict, condition, tuple(self._evidence))
+        evidence = tuple(self._evidence)
+        return Finding(self.test, self.sentence, self.openvpn, verdict, condition, evidence, self.article)
 
     def _keep(self, kind: str, text: str, name: str, content: str) -> None:
         file = self._file(name)
@@ -151,12 +157,50 @@ def from_json(text: str) -> list[Finding]:
 
 def as_markdown(findings: Sequence[Finding]) -> str:
     """One table, a row per claim; versions that agree share it."""
-    lines = ["| claim | verdict | seen | test |", "| --- | --- | --- | --- |"]
-    for group in by_claim(findings):
-        first = group[0]
-        seen = "; ".join(f"{e.kind}: `{_cell(e.text)}`" for e in first.evidence[:2])
-        lines.append(f"| {_cell(first.sentence)} | {_cell(verdict_of(group))} | {seen} | `{first.test}` |")
+    columns = ("claim", "the article", "verdict", "condition, or what is true", "OpenVPN", "evidence", "test")
+    lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
+    for row in map(row_of, by_claim(findings)):
+        seen = "; ".join(f"{e.kind}: `{e.text}`" for e in row.evidence[:1])
+        cells = (row.sentence, row.article or "-", row.verdict, row.condition, row.openvpn, seen, f"`{row.test}`")
+        lines.append(f"| {' | '.join(map(_cell, cells))} |")
     return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A claim in a table: what its versions share is said once."""
+
+    test: str
+    sentence: str
+    article: str
+    verdict: str
+    condition: str
+    openvpn: str
+    evidence: tuple[Evidence, ...]
+    shown: bool
+    """Whether all versions have a verdict."""
+
+
+def row_of(group: Sequence[Finding]) -> Row:
+    """The findings of one claim; where versions differ, each is named with its own."""
+    first = group[0]
+    agreed = len({(finding.verdict, finding.condition) for finding in group}) == 1
+
+    def said(what: Callable[[Finding], str]) -> str:
+        if agreed:
+            return what(first)
+        return "; ".join(f"{finding.openvpn}: {what(finding)}" for finding in group if what(finding))
+
+    return Row(
+        test=first.test,
+        sentence=first.sentence,
+        article=first.article,
+        verdict=said(lambda finding: str(finding.verdict)),
+        condition=said(lambda finding: finding.condition),
+        openvpn=", ".join(finding.openvpn for finding in group),
+        evidence=first.evidence,
+        shown=all(finding.verdict is not Verdict.NOT_SHOWN for finding in group),
+    )
 
 
 def by_claim(findings: Sequence[Finding]) -> list[list[Finding]]:
@@ -165,18 +209,6 @@ def by_claim(findings: Sequence[Finding]) -> list[list[Finding]]:
     for finding in findings:
         groups.setdefault(finding.test, []).append(finding)
     return [sorted(group, key=lambda finding: finding.openvpn) for group in groups.values()]
-
-
-def verdict_of(group: Sequence[Finding]) -> str:
-    """The verdict of all versions where they agree, and otherwise each version's."""
-    said = {finding.openvpn: _said(finding) for finding in group}
-    if len(set(said.values())) == 1:
-        return next(iter(said.values()))
-    return "; ".join(f"OpenVPN {version}: {text}" for version, text in said.items())
-
-
-def _said(finding: Finding) -> str:
-    return f"{finding.verdict}: {finding.condition}" if finding.condition else str(finding.verdict)
 
 
 def _cell(text: str) -> str:

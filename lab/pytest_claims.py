@@ -1,7 +1,7 @@
 """The pytest plugin's part for claims: the marker `claims`, the fixture `claim`, and `--lab-claims DIR`.
 
     @pytest.mark.topology("article")
-    @pytest.mark.claims("an inner packet of 1500 bytes passes")
+    @pytest.mark.claims("an inner packet of 1500 bytes passes", article="says so")
     def test_mtu(lab, claim):
         claim.echo(lab.host("hq-lan").expect_reaches(address, packet_size=1500))
         claim.holds()
@@ -36,7 +36,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker and start to collect."""
-    config.addinivalue_line("markers", "claims(sentence): the test says whether a sentence holds; see `claim`")
+    config.addinivalue_line(
+        "markers",
+        "claims(sentence, article=''): the test says whether a sentence holds, and "
+        "`article` what the article says of it; see `claim`",
+    )
     directory: Path | None = config.getoption("--lab-claims")
     if directory is not None and not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Collector(directory), "openvpn-routing-lab-findings")
@@ -48,12 +52,15 @@ def claim(request: pytest.FixtureRequest, lab_openvpn: str | None, tmp_path: Pat
     from lab.claims import Claim
 
     marker = request.node.get_closest_marker("claims")
-    if marker is None or len(marker.args) != 1:
-        pytest.fail('the fixture `claim` needs a marker: @pytest.mark.claims("the sentence")', pytrace=False)
+    if marker is None or len(marker.args) != 1 or marker.kwargs.keys() - {"article"}:
+        pytest.fail(
+            'the fixture `claim` needs a marker: @pytest.mark.claims("the sentence"), with article="…" at most',
+            pytrace=False,
+        )
     root: Path = request.config.getoption("--lab-claims") or tmp_path
     test = request.node.originalname
     folder = re.sub(r"[^\w.=-]+", "_", f"{test}-{lab_openvpn}" if lab_openvpn else test)
-    claim = Claim(test, marker.args[0], lab_openvpn or "", root / folder)
+    claim = Claim(test, marker.args[0], lab_openvpn or "", root / folder, **marker.kwargs)
     request.node.stash[_CLAIM] = claim
     return claim
 

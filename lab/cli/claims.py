@@ -28,7 +28,7 @@ def claims(
 
     The exit code is 1 where a verdict could not be had.
     """
-    from lab.claims import Verdict, as_markdown, by_claim, from_json, verdict_of
+    from lab.claims import Verdict, as_markdown, by_claim, from_json, row_of
 
     if not tests.exists():
         raise InputError(f"there is no {tests}: run this in a checkout of the lab, or name your own tests")
@@ -47,13 +47,19 @@ def claims(
     elif markdown:
         print(as_markdown(findings), end="")
     else:
-        rows = []
-        for group in by_claim(findings):
-            good = all(finding.verdict is not Verdict.NOT_SHOWN for finding in group)
-            seen = "\n".join(f"{e.kind}: {e.text} [{e.file}]" for e in group[0].evidence[:2])
-            versions = ", ".join(finding.openvpn for finding in group)
-            rows.append((group[0].sentence, verdict(good, verdict_of(group)), versions, seen))
-        print_table("Claims", ["what is said", "verdict", "OpenVPN", "evidence"], rows)
+        rows = [
+            (
+                row.sentence,
+                row.article or "-",
+                verdict(row.shown, row.verdict),
+                row.condition,
+                row.openvpn,
+                "\n".join(f"{e.kind}: {e.text} [{e.file}]" for e in row.evidence[:2]),
+            )
+            for row in map(row_of, by_claim(findings))
+        ]
+        heading = ["what is said", "the article", "verdict", "condition, or what is true", "OpenVPN", "evidence"]
+        print_table("Claims", heading, rows)
     if run.returncode == _TESTS_FAILED or any(f.verdict is Verdict.NOT_SHOWN for f in findings):
         raise typer.Exit(FAILED)
 

@@ -13,7 +13,9 @@ from tests.convergence.conftest import Site
 pytestmark = [pytest.mark.docker, pytest.mark.topology("article")]
 
 
-@pytest.mark.claims("without an inner route BGP comes up and both sides have the routes, and traffic is dropped")
+@pytest.mark.claims(
+    "without an inner route BGP comes up and both sides have the routes, and traffic is dropped", article="says so"
+)
 def test_bgp_alone_does_not_reach_the_inner_table(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     with tunnel.configured(iroute=()):
@@ -30,13 +32,13 @@ def test_bgp_alone_does_not_reach_the_inner_table(lab: Lab, hq: Site, branch: Si
     claim.holds()
 
 
-@pytest.mark.claims("`iroute 0.0.0.0 0.0.0.0` makes routing over the tunnel dynamic")
+@pytest.mark.claims("`iroute 0.0.0.0 0.0.0.0` makes routing over the tunnel dynamic", article="says so")
 def test_iroute_for_everything_makes_routing_dynamic(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     expect_dynamic_routing(lab, hq, branch, claim)
     claim.holds()
 
 
-@pytest.mark.claims("both sides need the inner route, so the server pushes it to the client")
+@pytest.mark.claims("both sides need the inner route, so the server pushes it to the client", article="says so")
 def test_both_sides_need_the_inner_route(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     for family in FAMILIES:  # without the push, everything passes
         expect_passes(hq, branch, family)
@@ -52,7 +54,9 @@ def test_both_sides_need_the_inner_route(lab: Lab, hq: Site, branch: Site, claim
     claim.does_not_hold("the client has no inner table: it rejects the line and works all the same")
 
 
-@pytest.mark.claims("IPv6 goes through the same tunnel and the same BGP session")
+@pytest.mark.claims(
+    "IPv6 goes through the same tunnel and the same BGP session", article="says so, with the IPv4 line alone"
+)
 def test_ipv6_shares_tunnel_and_session(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     assert len(hq.router.neighbors()) == 1
     assert hq.router.neighbor("branch").prefixes_received == {"ipv4": 1, "ipv6": 1}
@@ -71,7 +75,9 @@ def test_ipv6_shares_tunnel_and_session(lab: Lab, hq: Site, branch: Site, claim:
     claim.holds_if("`iroute-ipv6 ::/0` beside the IPv4 line")
 
 
-@pytest.mark.claims("the inner route can be handed out by a `client-connect` script or by a `client-config-dir` file")
+@pytest.mark.claims(
+    "the inner route can be handed out by a `client-connect` script or by a `client-config-dir` file", article="says so"
+)
 def test_script_and_file_hand_out_the_inner_route(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     for hand_out in ("client-connect", "client-config-dir"):
@@ -85,7 +91,7 @@ def test_script_and_file_hand_out_the_inner_route(lab: Lab, hq: Site, branch: Si
     claim.holds()
 
 
-@pytest.mark.claims("the MTU inside is 1500")
+@pytest.mark.claims("the MTU inside is 1500", article="says so")
 def test_the_mtu_inside_is_1500(hq: Site, branch: Site, claim: Claim) -> None:
     for here, there in ((hq, branch), (branch, hq)):
         for family in FAMILIES:
@@ -94,7 +100,10 @@ def test_the_mtu_inside_is_1500(hq: Site, branch: Site, claim: Claim) -> None:
     claim.holds()
 
 
-@pytest.mark.claims("the network between sees one TCP connection and nothing else of the sites")
+@pytest.mark.claims(
+    "the network between sees one TCP connection and nothing else of the sites",
+    article="says so: it passes middleboxes",
+)
 def test_the_network_between_sees_one_tcp_connection(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     inner = [site.host.address(family).packed for site in (hq, branch) for family in FAMILIES]
     with lab.node("transit").capture("eth1") as wire:

@@ -70,7 +70,10 @@ def expect_another_session(tunnel: RunningTunnel, client_id: int | None) -> None
 
 
 @BASELINE
-@pytest.mark.claims('routes that are written down (`route`, `push "route …"`, `iroute`) work once the client connects')
+@pytest.mark.claims(
+    'routes that are written down (`route`, `push "route …"`, `iroute`) work once the client connects',
+    article="says so",
+)
 def test_what_was_written_down_works(lab: Lab, claim: Claim) -> None:
     for family in FAMILIES:
         for here, there in (("hq-lan", "branch-lan"), ("branch-lan", "hq-lan")):
@@ -79,7 +82,7 @@ def test_what_was_written_down_works(lab: Lab, claim: Claim) -> None:
 
 
 @BASELINE
-@pytest.mark.claims("a route added on the server reaches a connected client")
+@pytest.mark.claims("a route added on the server reaches a connected client", article="says that it does not")
 def test_a_route_added_later_reaches_the_client(lab: Lab, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     branch, host = lab.node("branch"), lab.host("branch-lan")
@@ -105,7 +108,7 @@ def test_a_route_added_later_reaches_the_client(lab: Lab, claim: Claim) -> None:
 
 
 @BASELINE
-@pytest.mark.claims("a route travels from the client to the server")
+@pytest.mark.claims("a route travels from the client to the server", article="says that it does not")
 def test_a_route_travels_from_client_to_server(lab: Lab, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     hq, host = lab.node("hq"), lab.host("hq-lan")
@@ -155,7 +158,9 @@ FIXED = {"mode": "fixed-routes", "options": {"client-networks": ["10.2.0.0/24", 
 
 
 @pytest.mark.topology("article", tunnel=FIXED)
-@pytest.mark.claims("with `iroute` for fixed prefixes, a routing daemon's other prefixes pass too")
+@pytest.mark.claims(
+    "with `iroute` for fixed prefixes, a routing daemon's other prefixes pass too", article="says that they do not"
+)
 def test_iroute_for_fixed_prefixes_lets_others_pass(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     expect_control_plane(lab, hq, branch)
     tunnel = lab.tunnel("branch", "hq")

@@ -14,7 +14,7 @@ STATIC_KEY_IS_INSECURE = "DEPRECATION: No tls-client or tls-server option in con
 
 
 @pytest.mark.topology("p2p-static-key")
-@pytest.mark.claims("preshared keys cannot be used")
+@pytest.mark.claims("preshared keys cannot be used", article="says so")
 def test_preshared_keys_cannot_be_used(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     # What the article's configuration would want of them: both are refused before anything is opened.
@@ -30,7 +30,7 @@ def test_preshared_keys_cannot_be_used(lab: Lab, hq: Site, branch: Site, claim: 
 
 
 @pytest.mark.topology("p2p-tls")
-@pytest.mark.claims("without `iroute` no routing daemon's routes pass through a tunnel")
+@pytest.mark.claims("without `iroute` no routing daemon's routes pass through a tunnel", article="says so")
 def test_without_iroute_nothing_passes(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     for process in (tunnel.server, tunnel.client):

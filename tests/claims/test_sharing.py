@@ -51,7 +51,9 @@ def expect_silence(lab: Lab, spoke: str) -> None:
 
 
 @pytest.mark.topology("tap-hub", tunnel={"mode": "shared-iroute", "transport": "tcp"})
-@pytest.mark.claims("one server process serves one client only: a second one takes the traffic of the first")
+@pytest.mark.claims(
+    "one server process serves one client only: a second one takes the traffic of the first", article="says so"
+)
 def test_a_second_client_takes_the_traffic(lab: Lab, claim: Claim) -> None:
     hub, spokes = lab.router("hub"), [lab.router("spoke1"), lab.router("spoke2")]
     first, second = lab.tunnel("spoke1", "hub"), lab.tunnel("spoke2", "hub")
@@ -102,7 +104,9 @@ def test_a_tap_server_serves_one_client_only(lab: Lab, claim: Claim) -> None:
 
 
 @pytest.mark.topology("hub-and-spokes")
-@pytest.mark.claims("with a server process for each client, another client disturbs nobody")
+@pytest.mark.claims(
+    "with a server process for each client, another client disturbs nobody", article="says so: it is its way out"
+)
 def test_a_process_for_each_client_disturbs_nobody(lab: Lab, claim: Claim) -> None:
     hub, spokes = lab.router("hub"), [lab.router("spoke1"), lab.router("spoke2")]
     reconnect(lab.tunnel("spoke2", "hub"))

@@ -26,7 +26,7 @@ pytestmark = [
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=[f"{k.kind}-over-{k.outer}" for k in KINDS])
 
 
-@pytest.mark.claims("secondary tunnels are easy: each kind passes inside as over a bare wire")
+@pytest.mark.claims("secondary tunnels are easy: each kind passes inside as over a bare wire", article="says so")
 def test_secondary_tunnels_are_as_over_a_bare_wire(lab: Lab, claim: Claim) -> None:
     for kind in KINDS:
         for way in WAYS:

@@ -7,7 +7,7 @@ import pytest
 _TESTS = """
 import pytest
 
-@pytest.mark.claims("water is wet")
+@pytest.mark.claims("water is wet", article="says so")
 def test_wet(claim):
     claim.echo("splash")
     claim.holds()
@@ -47,4 +47,4 @@ def test_verdicts_are_collected_also_from_workers(pytester: pytest.Pytester, wor
     ], "not in the order of the file"
     assert rows["test_wet"]["openvpn"] == "2.6"
     assert (pytester.path / "out" / rows["test_wet"]["evidence"][0]["file"]).read_text() == "splash\n"
-    assert "| water is wet | holds |" in (pytester.path / "out/claims.md").read_text()
+    assert "| water is wet | says so | holds |" in (pytester.path / "out/claims.md").read_text()

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from lab.claims import Claim, NoVerdict, Verdict, as_json, as_markdown, by_claim, from_json, verdict_of
+from lab.claims import Claim, NoVerdict, Verdict, as_json, as_markdown, by_claim, from_json, row_of
 
 
 def claim(tmp_path: Path, openvpn: str = "2.6") -> Claim:
-    return Claim("test_it", "it | works", openvpn, tmp_path / f"test_it-{openvpn}")
+    return Claim("test_it", "it | works", openvpn, tmp_path / f"test_it-{openvpn}", article="says so")
 
 
 def test_a_passed_test_without_a_verdict_is_its_authors_mistake(tmp_path: Path) -> None:
@@ -49,10 +49,12 @@ def test_versions_that_agree_share_a_row_and_others_are_told_apart(tmp_path: Pat
     agreed = [new.finding(passed=True), old.finding(passed=True)]
     (group,) = by_claim(agreed)
     assert [finding.openvpn for finding in group] == ["2.6", "2.7"]
-    assert verdict_of(group) == "holds"
+    assert row_of(group).verdict == "holds"
+    assert row_of(group).openvpn == "2.6, 2.7"
     new.does_not_hold("not any more")
     (group,) = by_claim([old.finding(passed=True), new.finding(passed=True)])
-    assert verdict_of(group) == "OpenVPN 2.6: holds; OpenVPN 2.7: does not hold: not any more"
+    assert row_of(group).verdict == "2.6: holds; 2.7: does not hold"
+    assert row_of(group).condition == "2.7: not any more"
 
 
 def test_the_table_has_a_row_per_claim_and_keeps_its_columns(tmp_path: Path) -> None:
@@ -60,4 +62,4 @@ def test_the_table_has_a_row_per_claim_and_keeps_its_columns(tmp_path: Path) -> 
     it.holds()
     header, rule, row = as_markdown([it.finding(passed=True)]).splitlines()
     assert header.count("|") == rule.count("|") == row.replace("\\|", "").count("|")
-    assert "it \\| works" in row
+    assert row.startswith("| it \\| works | says so | holds |  | 2.6 |")
