@@ -160,7 +160,7 @@ def as_markdown(findings: Sequence[Finding]) -> str:
     columns = ("claim", "the article", "verdict", "condition, or what is true", "OpenVPN", "evidence", "test")
     lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
     for row in map(row_of, by_claim(findings)):
-        seen = "; ".join(f"{e.kind}: `{e.text}`" for e in row.evidence[:1])
+        seen = "; ".join(f"{e.kind}: `{e.text}` ({e.file})" for e in row.evidence)
         cells = (row.sentence, row.article or "-", row.verdict, row.condition, row.openvpn, seen, f"`{row.test}`")
         lines.append(f"| {' | '.join(map(_cell, cells))} |")
     return "\n".join(lines) + "\n"
@@ -177,6 +177,7 @@ class Row:
     condition: str
     openvpn: str
     evidence: tuple[Evidence, ...]
+    """The first of each version that has a say of its own."""
     shown: bool
     """Whether all versions have a verdict."""
 
@@ -198,7 +199,7 @@ def row_of(group: Sequence[Finding]) -> Row:
         verdict=said(lambda finding: str(finding.verdict)),
         condition=said(lambda finding: finding.condition),
         openvpn=", ".join(finding.openvpn for finding in group),
-        evidence=first.evidence,
+        evidence=tuple(e for finding in (group[:1] if agreed else group) for e in finding.evidence[:1]),
         shown=all(finding.verdict is not Verdict.NOT_SHOWN for finding in group),
     )
 

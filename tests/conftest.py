@@ -27,9 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave tests marked `thorough` to `--lab-matrix=whole`, unless `-m` speaks of them or one is named itself.
 
+    `-m claims` speaks of all claims: their table is whole or it is none.
+
     A pytest in the lab's machine runs what it is told to.
     """
-    chosen = config.getoption("--lab-matrix") == "whole" or "thorough" in config.getoption("markexpr")
+    speaks_of = config.getoption("markexpr")
+    chosen = config.getoption("--lab-matrix") == "whole" or "thorough" in speaks_of or "claims" in speaks_of
     if chosen or config.getoption("--lab-serve"):
         return
     named = {arg.partition("[")[0] for arg in config.invocation_params.args if "::" in arg}

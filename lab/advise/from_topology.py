@@ -1,6 +1,7 @@
 """The ends of tunnels in a topology: the files that would be rendered, read as if the user had brought them."""
 
 import tempfile
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from lab.pki import Authority
 from lab.routing import daemons, plan_routers
 from lab.store import render
 from lab.topology import Prefix, Topology, Tunnel
+from lab.topology.model import DEFAULT_MTU
 from lab.tunnel import processes
 from lab.tunnel.mode import End
 
@@ -54,6 +56,7 @@ def _ends(topology: Topology, tunnel: Tunnel, roots: Mapping[str, Path]) -> list
                 no_frr=why,
                 peer_hold=far_router.timers.hold if far_router else None,
                 far=(tunnel.client_outer if end == "server" else tunnel.server_outer,),
+                path_mtu=_path_mtu(topology, tunnel),
                 fixed=_fixed(topology, node),
             )
         )
@@ -74,6 +77,26 @@ def _version(topology: Topology, node: str) -> str | None:
     """OpenVPN's version as an image's tag says it; another image says nothing."""
     tag = (topology.nodes[node].image or "").rpartition(":")[2]
     return tag if tag in ("2.6", "2.7") else None
+
+
+def _path_mtu(topology: Topology, tunnel: Tunnel) -> int | None:
+    """The smallest MTU of the links on a shortest path between a tunnel's ends."""
+    waiting: deque[tuple[str, int]] = deque([(tunnel.client, DEFAULT_MTU)])
+    seen: set[str] = set()
+    while waiting:
+        node, narrowest = waiting.popleft()
+        if node == tunnel.server:
+            return narrowest
+        if node in seen:
+            continue
+        seen.add(node)
+        for link in topology.links:
+            if link.intent.encapsulation is not None or node not in (ends := [e.node for e in link.endpoints]):
+                continue
+            for other in ends:
+                if node != tunnel.client or tunnel.via in (None, other):
+                    waiting.append((other, min(narrowest, link.mtu or DEFAULT_MTU)))
+    return None
 
 
 def _fixed(topology: Topology, node: str) -> frozenset[Prefix]:

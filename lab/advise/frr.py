@@ -4,10 +4,12 @@ Which section a line belongs to is told by the commands themselves, as vtysh tel
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address, ip_network
 from pathlib import PurePosixPath
+from typing import Literal
 
 from lab.advise.disk import Disk, Spot
 from lab.advise.numbers import is_number
@@ -100,9 +102,9 @@ class FrrConfiguration:
     statements: tuple[Statement, ...]
 
     @property
-    def other_protocols(self) -> list[Spot]:
-        """Where protocols other than BGP are configured; they have no policies that are read here."""
-        return [s.spot for s in self.statements if s.words[0] == "router" and s.words[1:2] != ("bgp",)]
+    def other_protocols(self) -> list[Statement]:
+        """Where protocols other than BGP are configured."""
+        return [s for s in self.statements if s.words[0] == "router" and s.words[1:2] != ("bgp",)]
 
     @property
     def first(self) -> Spot:
@@ -154,33 +156,61 @@ class FrrConfiguration:
             active = s.words[0] != "no"
         return active
 
-    def policies(self, neighbor: Neighbor) -> bool:
-        """True where the neighbour has a policy of some kind, in some direction and family."""
-        kinds = ("prefix-list", "route-map", "filter-list", "distribute-list")
-        families: tuple[Family, ...] = ("ipv4", "ipv6")
-        return any(self._said_of(neighbor.name, family, kind) for family in families for kind in kinds)
+    def policies(self, neighbor: Neighbor, family: Family, direction: Literal["in", "out"]) -> list[Statement]:
+        """The policies of what a neighbour announces to us, or we to it."""
+        return [
+            s
+            for kind in ("prefix-list", "route-map", "filter-list", "distribute-list")
+            for s in self._said_of(neighbor.name, family, kind)
+            if s.words[0] == "neighbor" and s.words[-1] == direction
+        ]
 
     def accepts(self, neighbor: Neighbor, address: Address, shortest: int = 0) -> Acceptance:
         """Whether a route that covers `address`, of a length from `shortest` on, passes the inbound policy."""
         family: Family = "ipv4" if address.version == 4 else "ipv6"
         if not self.active(neighbor, family):
             return Acceptance(None, "", (neighbor.spot,), f"its session carries no {_NAMES[family]}")
-        policies = [
-            s
-            for kind in ("prefix-list", "route-map", "filter-list", "distribute-list")
-            for s in self._said_of(neighbor.name, family, kind)
-            if s.words[0] == "neighbor" and s.words[-1] == "in"
-        ]
+        policies = self.policies(neighbor, family, "in")
         if not policies:
             if self.requires_policy and self.external(neighbor):
                 return Acceptance(None, "", (neighbor.spot,), "eBGP without a policy accepts nothing (RFC 8212)")
             if self.requires_policy and self.external(neighbor) is None:
                 return Acceptance(None, "its AS is not said", (neighbor.spot,), "")
         spots = tuple(s.spot for s in policies) or (neighbor.spot,)
+        return self._covering(address, shortest, [partial(self._passes, policy) for policy in policies], spots)
+
+    def uses(self, protocol: Statement, address: Address, device: str, shortest: int = 0) -> Acceptance:
+        """Whether zebra takes a route of a protocol other than BGP, out of a device, that covers `address`.
+
+        What OSPF and RIP hear they believe; `ip protocol ospf route-map NAME` decides what the kernel gets of it.
+        """
+        name = protocol.words[1] if len(protocol.words) > 1 else ""
+        ip = {"ospf": 4, "rip": 4, "ospf6": 6, "ripng": 6}.get(name)
+        if ip is None:
+            return Acceptance(None, f"{name} runs, which is not judged here", (protocol.spot,), "")
+        if ip != address.version:
+            return Acceptance(None, "", (protocol.spot,), f"{name} brings no IPv{address.version}")
+        start = ("ip" if ip == 4 else "ipv6", "protocol")
+        maps = [
+            s
+            for s in self.statements
+            if s.words[:2] == start and s.words[2:3] in ((name,), ("any",)) and s.words[3:4] == ("route-map",)
+        ]
+        passes = [partial(self._through_map, s.words[4], device=device) for s in maps if len(s.words) == 5]
+        return self._covering(address, shortest, passes, tuple(s.spot for s in maps) or (protocol.spot,))
+
+    def _covering(
+        self,
+        address: Address,
+        shortest: int,
+        policies: Sequence[Callable[[Prefix], bool | None]],
+        spots: tuple[Spot, ...],
+    ) -> Acceptance:
+        """Whether a prefix that covers an address, of a length from `shortest` on, passes all policies."""
         doubt = ""
         for length in range(shortest, address.max_prefixlen + 1):
             prefix = ip_network(f"{address}/{length}", strict=False)
-            outcomes = [self._passes(policy, prefix) for policy in policies]
+            outcomes = [passes(prefix) for passes in policies]
             if all(outcome is True for outcome in outcomes):
                 return Acceptance(prefix, "", spots, f"{prefix} passes" if policies else "no policy filters it")
             if all(outcome is not False for outcome in outcomes):
@@ -212,7 +242,7 @@ class FrrConfiguration:
             rules.append(rule)
         return sorted(rules, key=lambda rule: rule.sequence)
 
-    def _through_map(self, name: str, prefix: Prefix) -> bool | None:
+    def _through_map(self, name: str, prefix: Prefix, device: str | None = None) -> bool | None:
         entries: dict[tuple[int, bool], list[tuple[str, ...]]] = {}
         for s in self.statements:
             section = s.section.split()
@@ -226,7 +256,7 @@ class FrrConfiguration:
         for (_, permit), clauses in sorted(entries.items()):
             if any(c[0] in ("call", "continue", "on-match") for c in clauses):
                 return None
-            matches = [self._clause(c, prefix) for c in clauses if c[0] == "match"]
+            matches = [self._clause(c, prefix, device) for c in clauses if c[0] == "match"]
             if False in matches:
                 continue
             outcomes.add(permit)
@@ -236,7 +266,9 @@ class FrrConfiguration:
             outcomes.add(False)
         return outcomes.pop() if len(outcomes) == 1 else None
 
-    def _clause(self, clause: tuple[str, ...], prefix: Prefix) -> bool | None:
+    def _clause(self, clause: tuple[str, ...], prefix: Prefix, device: str | None) -> bool | None:
+        if clause[1:2] == ("interface",) and len(clause) == 3 and device is not None:
+            return clause[2] == device
         if clause[2:4] == ("address", "prefix-list") and len(clause) == 5 and clause[1] in ("ip", "ipv6"):
             if (clause[1] == "ip") != (prefix.version == 4):
                 return False

@@ -39,6 +39,8 @@ class Subject:
     """Outer addresses of the other end that are known besides those in the file."""
     common_name: str | None = None
     """The name in this end's certificate, where it is known."""
+    path_mtu: int | None = None
+    """The largest packet that the path between the ends takes; None where it is not known."""
     fixed: frozenset[Prefix] = frozenset()
     """Routes outside the tunnel that no routing daemon takes over."""
 

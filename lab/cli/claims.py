@@ -54,7 +54,7 @@ def claims(
                 verdict(row.shown, row.verdict),
                 row.condition,
                 row.openvpn,
-                "\n".join(f"{e.kind}: {e.text} [{e.file}]" for e in row.evidence[:2]),
+                "\n".join(f"{e.kind}: {e.text} [{e.file}]" for e in row.evidence),
             )
             for row in map(row_of, by_claim(findings))
         ]

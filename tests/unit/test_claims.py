@@ -44,6 +44,8 @@ def test_findings_survive_json(tmp_path: Path) -> None:
 
 def test_versions_that_agree_share_a_row_and_others_are_told_apart(tmp_path: Path) -> None:
     old, new = claim(tmp_path, "2.6"), claim(tmp_path, "2.7")
+    old.echo("answered")
+    new.echo("silent")
     old.holds()
     new.holds()
     agreed = [new.finding(passed=True), old.finding(passed=True)]
@@ -51,10 +53,12 @@ def test_versions_that_agree_share_a_row_and_others_are_told_apart(tmp_path: Pat
     assert [finding.openvpn for finding in group] == ["2.6", "2.7"]
     assert row_of(group).verdict == "holds"
     assert row_of(group).openvpn == "2.6, 2.7"
+    assert [e.file for e in row_of(group).evidence] == ["test_it-2.6/echo.txt"]
     new.does_not_hold("not any more")
     (group,) = by_claim([old.finding(passed=True), new.finding(passed=True)])
     assert row_of(group).verdict == "2.6: holds; 2.7: does not hold"
     assert row_of(group).condition == "2.7: not any more"
+    assert [e.text for e in row_of(group).evidence] == ["answered", "silent"]
 
 
 def test_the_table_has_a_row_per_claim_and_keeps_its_columns(tmp_path: Path) -> None:

@@ -41,6 +41,8 @@ def second_client(subject: Subject) -> Judgement:
         if subject.handed.gaps:
             return _gap(subject.handed.gaps[0])
         return safe("only the client of one name is handed it", *spots)
+    if not userspace_because(subject) and _may_be_in_the_kernel(subject):
+        return unknown("many clients may claim 0/0; with DCO it is the kernel's route (see iroute-dco)", *spots, do=do)
     return exposed("nothing limits this server to one client, and each takes 0/0 from the one before", *spots, do=do)
 
 
@@ -293,6 +295,7 @@ RULES = (
         ("mode server", "iroute", "max-clients", "duplicate-cn", "verify-x509-name"),
         "tried with OpenVPN 2.6 and 2.7; openvpn(8), --iroute, --max-clients, --duplicate-cn",
         second_client,
+        "test_a_second_client_takes_the_traffic",
     ),
     Rule(
         "no-iroute",
@@ -324,6 +327,7 @@ RULES = (
         ("route", "route-ipv6", "iroute", "iroute-ipv6"),
         "openvpn(8), --iroute",
         route_without_iroute,
+        "test_iroute_for_fixed_prefixes_lets_others_pass",
     ),
     Rule(
         "route-quota",

@@ -77,6 +77,7 @@ RULES = (
         ("persist-tun",),
         "openvpn(8), --persist-tun",
         device_closed,
+        "test_without_persist_tun_the_fib_comes_back_by_itself",
     ),
     Rule(
         "quick-reconnect",
@@ -84,6 +85,7 @@ RULES = (
         ("max-clients", "duplicate-cn", "keepalive"),
         "openvpn(8), --max-clients, --duplicate-cn; multi_create_instance in multi.c of OpenVPN",
         quick_reconnect,
+        "test_max_clients_refuses_the_same_client_over_udp",
     ),
     Rule(
         "no-goodbye",

@@ -1,6 +1,7 @@
 """What goes wrong between OpenVPN and the routing daemon."""
 
 from ipaddress import ip_address
+from typing import Literal
 
 from lab.advise.across import neighbors_across
 from lab.advise.disk import Spot
@@ -8,8 +9,10 @@ from lab.advise.frr import FrrConfiguration, Neighbor
 from lab.advise.openvpn import Configuration
 from lab.advise.rule import Judgement, Rule, exposed, safe, unknown
 from lab.advise.subject import Subject
-from lab.topology import Address
+from lab.topology import Address, Family
 
+_WITHOUT: dict[Literal["in", "out"], str] = {"out": "is announced", "in": "accepted"}
+"""What an eBGP session lacks that has no policy of a direction."""
 _GIVE_FRR = "add this end's frr.conf with another --config"
 
 
@@ -21,10 +24,10 @@ def recursive_routing(subject: Subject) -> Judgement:
         return unknown(subject.no_frr, do=_GIVE_FRR)
     neighbors = neighbors_across(subject.frr, subject.end, subject.peer)
     others = subject.frr.other_protocols
-    if not neighbors:
+    if not neighbors and not others:
         return _none_across(subject.frr)
     far, unsaid = _far(subject)
-    open_to: list[tuple[Address, Neighbor, str, tuple[Spot, ...]]] = []
+    open_to: list[tuple[Address, str, str, tuple[Spot, ...]]] = []
     doubts: list[str] = [unsaid] if unsaid else []
     filters: list[Spot] = []
     for address in far:
@@ -32,17 +35,22 @@ def recursive_routing(subject: Subject) -> Judgement:
             continue
         # Of two routes the longer one counts, and of two of a length the one that is not BGP's.
         around = [p for p in subject.fixed | subject.frr.fixed if p.version == address.version and address in p]
-        for neighbor in neighbors:
-            verdict = subject.frr.accepts(neighbor, address, max((p.prefixlen for p in around), default=-1) + 1)
+        longer = max((p.prefixlen for p in around), default=-1) + 1
+        device = subject.end.last("dev")
+        told = [(n.name, subject.frr.accepts(n, address, longer)) for n in neighbors]
+        told += [
+            (" ".join(o.words), subject.frr.uses(o, address, (device and device.argument(0)) or "", longer))
+            for o in others
+        ]
+        for who, verdict in told:
             filters += verdict.spots
             if verdict.accepted is not None:
-                open_to.append((address, neighbor, verdict.why, verdict.spots))
+                open_to.append((address, who, verdict.why, verdict.spots))
             elif verdict.unknown:
                 doubts.append(verdict.unknown)
-    sure = {
-        address for address in far if {n.name for a, n, *_ in open_to if a == address} == {n.name for n in neighbors}
-    }
-    if sure:
+    # Of several neighbours one that has a policy may stand for the tunnel's.
+    sure = {a for a in far if {who for at, who, *_ in open_to if at == a} >= {n.name for n in neighbors}}
+    if open_to and sure:
         spots = [spot for *_, found in open_to for spot in found]
         return exposed(
             f"a route that covers the other end's outer address {open_to[0][0]} is accepted: {open_to[0][2]}",
@@ -51,8 +59,6 @@ def recursive_routing(subject: Subject) -> Judgement:
         )
     if doubts:
         return unknown(doubts[0], *filters, do="give an address, or a policy of prefix-lists, or try it")
-    if others:
-        return unknown("BGP lets none in; what other protocols bring is not known", *others, do="filter them as well")
     return safe("no such route is let in, or a host route holds it off", *filters)
 
 
@@ -63,14 +69,29 @@ def without_policy(subject: Subject) -> Judgement:
     if subject.frr is None:
         return unknown(subject.no_frr, do=_GIVE_FRR)
     frr = subject.frr
-    bare = [n for n in frr.neighbors if frr.requires_policy and frr.external(n) and not frr.policies(n)]
+    if not frr.requires_policy:
+        return safe("no policy is required", frr.first)
+    families: tuple[Family, ...] = ("ipv4", "ipv6")
+    bare: list[tuple[Neighbor, str]] = []
+    for neighbor in filter(frr.external, frr.neighbors):
+        lacks = [
+            f"{'IPv4' if family == 'ipv4' else 'IPv6'} {what}"
+            for family in families
+            if frr.active(neighbor, family)
+            for direction, what in _WITHOUT.items()
+            if not frr.policies(neighbor, family, direction)
+        ]
+        bare += [(neighbor, " and ".join(lacks))] if lacks else []
     if bare:
+        first, what = bare[0]
         return exposed(
-            f"neighbour {bare[0].name} is eBGP and has no policy: nothing is announced, nothing accepted (RFC 8212)",
-            *[n.spot for n in bare],
-            do="`no bgp ebgp-requires-policy`, or a route-map in and out",
+            f"neighbour {first.name} is eBGP and has no policy for that: no {what} (RFC 8212)",
+            *[neighbor.spot for neighbor, _ in bare],
+            do="`no bgp ebgp-requires-policy`, or a route-map in and out, for each family",
         )
-    return safe("every eBGP neighbour has a policy, or none is required", subject.frr.first)
+    if unsaid := [n for n in frr.neighbors if frr.external(n) is None]:
+        return unknown(f"whether {unsaid[0].name} is eBGP is not said", unsaid[0].spot, do="give it a remote-as")
+    return safe("every eBGP neighbour has its policies", frr.first)
 
 
 def hold_time(subject: Subject) -> Judgement:
@@ -110,8 +131,8 @@ def hold_time(subject: Subject) -> Judgement:
 
 
 def _none_across(frr: FrrConfiguration) -> Judgement:
-    if frr.other_protocols:
-        return unknown("another protocol than BGP runs, which is not judged here", *frr.other_protocols, do="try it")
+    if others := [other.spot for other in frr.other_protocols]:
+        return unknown("another protocol than BGP runs, which is not judged here", *others, do="try it")
     if not frr.neighbors:
         return safe("frr.conf has no BGP neighbour", frr.first)
     return unknown(
@@ -149,6 +170,7 @@ RULES = (
         ("remote", "frr.conf: neighbor, route-map, prefix-list"),
         "openvpn(8), --allow-recursive-routing; drop_if_recursive_routing in forward.c of OpenVPN",
         recursive_routing,
+        "test_openvpn_detects_recursive_routing",
     ),
     Rule(
         "ebgp-policy",

@@ -41,6 +41,7 @@ def subject(
     openvpn: str | None = None,
     routes: bool | None = None,
     peer_hold: int | None = None,
+    path_mtu: int | None = None,
 ) -> Subject:
     """An end of a tunnel, from texts."""
     end = configuration(text, directory)
@@ -56,6 +57,7 @@ def subject(
         True if router and neighbors_across(router, end, other) else routes,
         router,
         peer_hold=peer_hold,
+        path_mtu=path_mtu,
     )
 
 

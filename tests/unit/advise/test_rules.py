@@ -10,6 +10,13 @@ from lab.advise.subject import Subject
 from tests.unit.advise.samples import CANNOT_TELL, CLIENT, EXPOSED, NOT_EXPOSED, SERVER, judge, subject
 
 BGP = "frr defaults datacenter\nrouter bgp 65001\n neighbor 10.0.0.2 remote-as 65002\n"
+POLICY = BGP.replace("datacenter", "traditional")
+IN_AND_OUT = "  neighbor 10.0.0.2 prefix-list P in\n  neighbor 10.0.0.2 route-map M out\n"
+ACTIVE_V6 = " address-family ipv6 unicast\n  neighbor 10.0.0.2 activate\n"
+USED = (
+    "ip prefix-list NEAR permit 10.0.0.0/8 le 32\nroute-map USED permit 10\n match interface tun\n"
+    " match ip address prefix-list NEAR\nroute-map USED deny 20\n match interface tun\nroute-map USED permit 30\n"
+)
 SCRIPT = "script-security 2\nclient-connect hand-out\n"
 BOTH = "iroute 0.0.0.0 0.0.0.0\niroute-ipv6 ::/0\n"
 
@@ -42,10 +49,11 @@ GONE = "client-config-dir gone\n"
 V6 = "ifconfig-ipv6 2001:db8::1/64 2001:db8::2\n"
 CASES = [
     # a second client
-    ("second-client", SERVER + SCRIPT, EXPOSED, {}),
+    ("second-client", SERVER + SCRIPT + "disable-dco\n", EXPOSED, {}),
+    ("second-client", SERVER + SCRIPT, CANNOT_TELL, {}),  # with DCO it is the kernel's table
     ("second-client", SERVER + SCRIPT + "max-clients 1\n", NOT_EXPOSED, {}),
     ("second-client", SERVER + SCRIPT + "verify-x509-name branch name\n", NOT_EXPOSED, {}),
-    ("second-client", SERVER + SCRIPT + "verify-x509-name bra name-prefix\n", EXPOSED, {}),
+    ("second-client", SERVER + SCRIPT + "disable-dco\nverify-x509-name bra name-prefix\n", EXPOSED, {}),
     ("second-client", SERVER + SCRIPT + "verify-x509-name branch name\nduplicate-cn\n", EXPOSED, {}),
     ("second-client", SERVER + SCRIPT + "tls-verify check\n", CANNOT_TELL, {}),
     ("second-client", SERVER + ONE, NOT_EXPOSED, {}),
@@ -122,7 +130,12 @@ CASES = [
     ("recursive-routing", CLIENT, CANNOT_TELL, {"frr": BGP + " neighbor 10.0.0.2 route-map GONE in\n"}),
     ("recursive-routing", CLIENT.replace("198.51.100.1", "vpn.example"), CANNOT_TELL, {"frr": BGP}),
     ("recursive-routing", SERVER, CANNOT_TELL, {"frr": BGP}),
-    ("recursive-routing", CLIENT, CANNOT_TELL, {"frr": "router ospf\n"}),
+    ("recursive-routing", CLIENT, EXPOSED, {"frr": "router ospf\n"}),
+    ("recursive-routing", CLIENT, NOT_EXPOSED, {"frr": "router ospf\nip protocol ospf route-map USED\n" + USED}),
+    ("recursive-routing", CLIENT, EXPOSED, {"frr": "router rip\nip protocol ospf route-map USED\n" + USED}),
+    ("recursive-routing", CLIENT, CANNOT_TELL, {"frr": "router ospf\nip protocol ospf route-map GONE\n"}),
+    ("recursive-routing", CLIENT, NOT_EXPOSED, {"frr": "router ospf6\n"}),  # the other end has an IPv4 address
+    ("recursive-routing", CLIENT, CANNOT_TELL, {"frr": "router isis 1\n"}),
     # neighbours elsewhere say nothing of this tunnel
     ("recursive-routing", CLIENT, CANNOT_TELL, {"frr": BGP.replace("10.0.0.2", "192.0.2.9")}),
     ("recursive-routing", CLIENT, EXPOSED, {"frr": BGP.replace("10.0.0.2", "tun interface")}),
@@ -135,6 +148,12 @@ CASES = [
     ("ebgp-policy", CLIENT, EXPOSED, {"frr": BGP.replace("datacenter", "traditional")}),
     ("ebgp-policy", CLIENT, NOT_EXPOSED, {"frr": BGP}),
     ("ebgp-policy", CLIENT, CANNOT_TELL, {}),
+    ("ebgp-policy", CLIENT, EXPOSED, {"frr": POLICY + " neighbor 10.0.0.2 prefix-list P in\n"}),
+    ("ebgp-policy", CLIENT, EXPOSED, {"frr": POLICY + " neighbor 10.0.0.2 route-map M out\n"}),
+    ("ebgp-policy", CLIENT, NOT_EXPOSED, {"frr": POLICY + IN_AND_OUT}),
+    ("ebgp-policy", CLIENT, EXPOSED, {"frr": POLICY + IN_AND_OUT + ACTIVE_V6}),
+    ("ebgp-policy", CLIENT, NOT_EXPOSED, {"frr": POLICY + IN_AND_OUT + ACTIVE_V6 + IN_AND_OUT}),
+    ("ebgp-policy", CLIENT, CANNOT_TELL, {"frr": POLICY.replace(" remote-as 65002", " description x")}),
     # hold time
     ("hold-time", SERVER + "keepalive 10 60\n", EXPOSED, {"frr": BGP}),
     ("hold-time", SERVER, EXPOSED, {"frr": BGP}),
@@ -186,8 +205,23 @@ CASES = [
     ),
     # sizes
     ("mtu-mismatch", CLIENT, CANNOT_TELL, {}),
-    ("mtu-mismatch", CLIENT, NOT_EXPOSED, {"peer": SERVER + "tun-mtu 1500\n"}),
-    ("mtu-mismatch", CLIENT, NOT_EXPOSED, {"peer": SERVER + 'tun-mtu 1400\npush "tun-mtu 1400"\n'}),
+    ("mtu-mismatch", CLIENT, NOT_EXPOSED, {"peer": SERVER + "tun-mtu 1500\n", "path_mtu": 1500}),
+    ("mtu-mismatch", CLIENT, CANNOT_TELL, {"peer": SERVER + "tun-mtu 1500\n"}),
+    ("mtu-mismatch", CLIENT, EXPOSED, {"peer": SERVER, "path_mtu": 1400}),
+    ("mtu-mismatch", CLIENT, NOT_EXPOSED, {"peer": SERVER + "mssfix 1300\n", "path_mtu": 1400}),
+    ("mtu-mismatch", CLIENT, NOT_EXPOSED, {"peer": SERVER + "mssfix 1400 mtu\n", "path_mtu": 1400}),
+    ("mtu-mismatch", CLIENT, EXPOSED, {"peer": SERVER + "mssfix 1400\n", "path_mtu": 1400}),
+    ("mtu-mismatch", CLIENT + "mssfix 0\n", CANNOT_TELL, {"peer": SERVER + "mssfix 0\n", "path_mtu": 1500}),
+    ("mtu-mismatch", CLIENT + "mssfix 0\n", NOT_EXPOSED, {"peer": SERVER, "path_mtu": 1500}),
+    ("mtu-mismatch", CLIENT + "proto tcp\n", NOT_EXPOSED, {"peer": SERVER, "path_mtu": 1500}),
+    ("mtu-mismatch", CLIENT + "proto tcp\n", CANNOT_TELL, {"peer": SERVER, "path_mtu": 1400}),
+    ("mtu-mismatch", CLIENT + "proto tcp\n", CANNOT_TELL, {"peer": SERVER}),
+    (
+        "mtu-mismatch",
+        CLIENT,
+        NOT_EXPOSED,
+        {"peer": SERVER + 'tun-mtu 1400\npush "tun-mtu 1400"\n', "path_mtu": 1500},
+    ),
     ("mtu-mismatch", CLIENT, EXPOSED, {"peer": SERVER + "tun-mtu 1400\n"}),
     ("mtu-mismatch", CLIENT, EXPOSED, {"peer": SERVER + "fragment 1300\n"}),
     # topology

@@ -24,7 +24,7 @@ def test_the_articles_two_ends_and_a_router() -> None:
     assert server["hold-time"] == (EXPOSED, [14, 7])
     assert client["hold-time"] == (EXPOSED, [14, 14])
     assert client["recursive-routing"][0] == NOT_EXPOSED
-    assert server["mtu-mismatch"] == (NOT_EXPOSED, [10])
+    assert server["mtu-mismatch"][0] == CANNOT_TELL  # nobody knows the path
     assert client["ebgp-policy"][0] == NOT_EXPOSED
 
 
