@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from lab.plan import endpoints_of
 from lab.topology import Link, Node, Topology, Tunnel
+from lab.tunnel import shown
 
 
 def mermaid(topology: Topology) -> str:
@@ -66,7 +67,7 @@ def _end_texts(interface: str, addresses: Iterable[object]) -> list[str]:
 
 
 def _tunnel_text(tunnel: Tunnel) -> str:
-    return f"{tunnel.name}: {tunnel.mode} over {tunnel.transport.upper()} port {tunnel.port}"
+    return f"{tunnel.name}: {shown(tunnel.mode)} over {tunnel.transport.upper()} port {tunnel.port}"
 
 
 def _mermaid_text(lines: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from lab.pki import Authority
 from lab.routing import RoutingDaemon, daemons
 from lab.store import render
 from lab.topology import Node, RouterIntent, Topology, Tunnel, dump
-from lab.tunnel.mode import Process, processes
+from lab.tunnel.mode import Process, processes, shown
 
 GUIDE = "HOWTO.md"
 RESOLVED = "topology.clab.yml"
@@ -121,7 +121,7 @@ def _start(daemon: RoutingDaemon, router: RouterIntent) -> list[str]:
 def _what(file: PurePosixPath, ends: list[tuple[Tunnel, Process]], daemon: RoutingDaemon | None) -> str:
     for tunnel, process in ends:
         peer = tunnel.client if process.end == "server" else tunnel.server
-        of = f"the tunnel {tunnel.name} ({process.end}, to {peer})"
+        of = f"the tunnel {tunnel.name} ({process.end}, to {peer}; mode {shown(tunnel.mode)})"
         if file == process.configuration:
             return f"configuration of {of}"
         if process.files in file.parents:

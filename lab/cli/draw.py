@@ -48,6 +48,7 @@ def validate(
 ) -> None:
     """Check topology files, and tell all mistakes with their places."""
     from lab.topology import TopologyError
+    from lab.tunnel import modes
 
     code = 0
     results = []
@@ -69,6 +70,9 @@ def validate(
         else:
             if not as_json:
                 print(f"{file}: OK ({len(topology.nodes)} nodes, {len(topology.tunnels)} tunnels)")
+                for tunnel in topology.tunnels:
+                    if why := modes()[tunnel.mode].traits.deprecated:
+                        print(f"{file}: {tunnel.name} is of a deprecated mode, {tunnel.mode}: {why}")
         results.append({"file": file, "ok": not mistakes, "mistakes": mistakes})
     if as_json:
         print_json(results)

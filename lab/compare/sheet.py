@@ -6,6 +6,7 @@ from statistics import median
 
 from lab.compare.facts import Disagreement, told
 from lab.compare.survey import Declared, Measured, MeasuredHub, Survey
+from lab.tunnel import shown
 
 _MIB = 1 << 20
 _GIGA = 1e9
@@ -161,7 +162,7 @@ def _why(row: Measured | MeasuredHub) -> str:
 
 
 def _named(mode: Declared) -> str:
-    return f"{mode.mode} (deprecated)" if mode.deprecated else mode.mode
+    return shown(mode.mode)
 
 
 def _clients(mode: Declared) -> str:

@@ -1,7 +1,7 @@
 """OpenVPN: tunnel modes, their configurations, and the processes that run them."""
 
 from lab.tunnel.management import Management, ManagementError
-from lab.tunnel.mode import Identity, Process, TunnelMode, modes, processes
+from lab.tunnel.mode import Identity, Process, TunnelMode, modes, processes, shown
 from lab.tunnel.running import (
     OpenVpn,
     RunningTunnel,
@@ -25,4 +25,5 @@ __all__ = [
     "render_tunnel",
     "rendered_tunnel",
     "running_tunnels",
+    "shown",
 ]

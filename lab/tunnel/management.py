@@ -196,12 +196,13 @@ class Management:
         """Throw a client out of a server; it connects again by itself."""
         self._command(f"client-kill {client_id}")
 
-    def push_update(self, options: str) -> None:
-        """Push options to all connected clients, e.g. `route 10.9.0.0 255.255.255.0`; from OpenVPN 2.7 on.
+    def push_update(self, options: str, client_id: int | None = None) -> None:
+        """Push options to a connected client, or to all, e.g. `route 10.9.0.0 255.255.255.0`; from OpenVPN 2.7 on.
 
         Raises `ManagementError` where the version does not know it or no client took it.
         """
-        self._command(f'push-update-broad "{options}"')
+        whom = "push-update-broad" if client_id is None else f"push-update-cid {client_id}"
+        self._command(f'{whom} "{options}"')
 
     def signal(self, name: str) -> None:
         """Send the process SIGHUP, SIGTERM, SIGUSR1 or SIGUSR2."""

@@ -158,6 +158,12 @@ class TunnelMode(Protocol):
         """The files of both ends; the secret ones with mode 0600."""
 
 
+def shown(mode: str) -> str:
+    """A mode's name for a reader: one that should not be chosen any more says so."""
+    known = modes().get(mode)
+    return f"{mode} (deprecated)" if known is not None and known.traits.deprecated else mode
+
+
 @cache
 def modes() -> Mapping[str, TunnelMode]:
     """All modes that are installed, by name."""

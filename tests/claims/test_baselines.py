@@ -130,8 +130,8 @@ def test_push_update_reaches_a_connected_client(lab: Lab, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     before = tunnel.status()
     branch, host = lab.node("branch"), lab.host("branch-lan")
-    for family in FAMILIES:
-        prefix = lab.free_prefix(family)
+    pushed = [lab.free_prefix(family) for family in FAMILIES]
+    for prefix in pushed:
         with grown(lab, "hq", prefix) as address:
             assert host.echo(address, count=3).silent
             with tunnel.server.management() as server:
@@ -149,9 +149,33 @@ def test_push_update_reaches_a_connected_client(lab: Lab, claim: Claim) -> None:
         server.push_update("iroute 10.99.0.0 255.255.255.0")
     claim.log_line(tunnel.client, expect_log(tunnel.client, "Pushed option is not updatable: 'iroute", size))
     expect_another_session(tunnel, after.client_id)
+    branch.expect_not_in_fib(pushed)
     claim.holds_if(
         "for routes from server to client; an `iroute` has the client restart, and a client can push nothing"
     )
+
+
+@pytest.mark.topology("tap-hub", openvpn="2.7", tunnel={"mode": "shared-iroute", "transport": "udp"})
+@pytest.mark.claims("OpenVPN 2.7 pushes a route to one of its connected clients (`push-update-cid`)")
+def test_push_update_reaches_one_client_of_two(lab: Lab, claim: Claim) -> None:
+    tunnels = {name: lab.tunnel(name, "hub") for name in ("spoke1", "spoke2")}
+    before = {name: tunnel.status() for name, tunnel in tunnels.items()}
+    gateway = tunnels["spoke1"].tunnel.server_ipv4.ip  # a subnet's members are told no default one
+    for name, other in (("spoke1", "spoke2"), ("spoke2", "spoke1")):
+        mine, everybodys = lab.free_prefix("ipv4"), lab.free_prefix("ipv4")
+        with tunnels[name].server.management() as server:
+            server.push_update(f"{route_option(mine)} {gateway}", before[name].client_id)
+            server.push_update(f"{route_option(everybodys)} {gateway}")
+        lab.node(name).expect_in_fib([mine, everybodys], via="tun0")
+        lab.node(other).expect_in_fib(everybodys, via="tun0")  # pushed after the other one, so that has been heard
+        lab.node(other).expect_not_in_fib(mine)
+        claim.log_line(tunnels[name].client, tunnels[name].client.log_lines(str(mine.network_address))[0])
+    for name, tunnel in tunnels.items():
+        after = tunnel.status()
+        assert (after.client_id, after.connected_since) == (before[name].client_id, before[name].connected_since)
+    with tunnels["spoke1"].server.management() as server, pytest.raises(ManagementError):
+        server.push_update("route 10.98.0.0 255.255.255.0", 4711)  # there is no such client
+    claim.holds()
 
 
 FIXED = {"mode": "fixed-routes", "options": {"client-networks": ["10.2.0.0/24", "2001:db8:2::/64"], "iroute": []}}

@@ -3,11 +3,12 @@
 from ipaddress import IPv6Address
 
 import pytest
-from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
+from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6ND_NS, IPv6
 
 from lab.claims import Claim
 from lab.expect import Expectation, wait_for
 from lab.lab import Lab
+from lab.observe import Capture
 from lab.router import FAMILIES
 from tests.convergence.checks import expect_control_plane, expect_log, expect_passes
 from tests.convergence.conftest import Site
@@ -52,11 +53,31 @@ def test_more_than_256_hosts_behind_a_client(lab: Lab, hq: Site, branch: Site, c
             send_from(HOSTS)
             claim.log_line(tunnel.server, expect_log(tunnel.server, QUOTA, size))
             expect_sources(HOSTS)  # past the quota nothing is cached, and everything passes all the same
+        with branch.host.capture(branch.host.interface_to(branch.router).interface, keep=2 * HOSTS) as returned:
+            for number in range(HOSTS):
+                target = str(IPv6Address(start + number))
+                hq.host.send(IPv6(src=str(destination), dst=target) / ICMPv6EchoRequest(id=8, seq=number))
+            wait_for(
+                Expectation(
+                    what="their router to look for each of them, since what is for them has crossed the tunnel",
+                    node="branch-lan",
+                    look=lambda: solicited(returned, start),
+                    met=lambda hosts: hosts == set(range(HOSTS)),
+                    seen=lambda hosts: f"it looks for {len(hosts)}",
+                ),
+                within=60,
+            )
             claim.echo(f"echo requests of {HOSTS} hosts arrived at hq-lan")
     expect_control_plane(lab, hq, branch)
     for family in FAMILIES:
         expect_passes(hq, branch, family)
     claim.does_not_hold("the quota is exceeded and each packet logged, but the packets pass")
+
+
+def solicited(capture: Capture, start: int) -> set[int]:
+    """Which of the addresses from `start` on a router on the link looks for (RFC 4861, 7.2.2)."""
+    frames = [packet.decode() for packet in capture.packets if not packet.outgoing]
+    return {int(IPv6Address(f[ICMPv6ND_NS].tgt)) - start for f in frames if ICMPv6ND_NS in f} & set(range(HOSTS))
 
 
 @pytest.mark.claims("`stale-routes-check` deletes the inner route for everything when it was idle")

@@ -15,8 +15,10 @@ STATIC_KEY_IS_INSECURE = "DEPRECATION: No tls-client or tls-server option in con
 
 @pytest.mark.topology("p2p-static-key")
 @pytest.mark.claims("preshared keys cannot be used", article="says so")
-def test_preshared_keys_cannot_be_used(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+def test_preshared_keys_cannot_be_used(lab: Lab, lab_openvpn: str, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
+    if lab_openvpn != "2.6":  # which only warns
+        expect_refusal_without(tunnel.server, "allow-deprecated-insecure-static-crypto", claim)
     # What the article's configuration would want of them: both are refused before anything is opened.
     for process, option, refusal in (
         (tunnel.server, "--mode server", "--mode server requires --tls-server"),
@@ -42,6 +44,15 @@ def test_without_iroute_nothing_passes(lab: Lab, hq: Site, branch: Site, claim: 
         assert not process.log_lines("MULTI")  # the inner table speaks under this name
     expect_dynamic_routing(lab, hq, branch, claim)
     claim.does_not_hold("only `mode server` has an inner table; point to point over TLS everything passes")
+
+
+def expect_refusal_without(process: OpenVpn, option: str, claim: Claim) -> None:
+    """An end of the tunnel does not even start without one of its options, and names it."""
+    size, at = process.log_size(), process.process
+    without = f"grep -v {option} {at.configuration} > /tmp/without.conf"
+    result = process.node.exec("sh", "-c", f"{without}; exec timeout 30 {' '.join(at.argv[:-1])} /tmp/without.conf")
+    assert result.exit_code == 1, result
+    claim.log_line(process, process.log_lines(option, since=size)[0])
 
 
 def expect_refusal(process: OpenVpn, options: str, refusal: str, claim: Claim) -> None:

@@ -24,11 +24,32 @@ def expect_prefixes_cross_the_tunnel(case: Case, lab: Lab) -> None:
         there.router.expect_session(here.router)
         there.router.expect_route(here.router.plan.networks, via=there.device)
         assert originated(here.router) >= set(here.router.plan.networks)
+        if case.speakers.kind in ("tcp", "link-local"):
+            expect_sessions(case, there.router, here.router)
     expect_lans_reach_each_other(hq, branch)
     expect_prefixes_come_and_go(lab, hq, branch)
     for site in (hq, branch):
         assert originated(site.router) >= set(site.router.plan.networks)
     assert session_of(tunnel.status()) == before
+
+
+def expect_sessions(case: Case, router: Router, other: Router) -> None:
+    """As many BGP sessions as were asked for, each over addresses of the right kind and with its families."""
+    sessions = router.neighbors()
+    brought = [
+        (n.address is not None and n.address.version, {f for f in FAMILIES if n.prefixes_received.get(f)})
+        for n in sessions
+    ]
+    if "per-family" in case.speakers.name:
+        assert sorted(brought) == [(4, {"ipv4"}), (6, {"ipv6"})]
+    elif case.speakers.kind == "link-local":
+        assert brought == [(6, {"ipv4", "ipv6"})]
+        assert all(n.address is not None and n.address.is_link_local for n in sessions)
+    else:
+        assert brought == [(4, {"ipv4", "ipv6"})]
+    internal = router.plan.asn == other.plan.asn
+    assert internal == ("ibgp" in case.speakers.name)
+    assert {n.asn for n in sessions} == {other.plan.asn}
 
 
 def originated(router: Router) -> set[Prefix]:

@@ -37,11 +37,18 @@ FILTERED = [
     Pair("ospf", "daemon: bird, protocol: ospf", "daemon: frr, protocol: ospf"),
     Pair("rip", "daemon: frr, protocol: rip", "daemon: bird, protocol: rip"),
 ]
+ALL = {"ipv4": ip_network("0.0.0.0/0"), "ipv6": ip_network("::/0")}
+over_ipv6 = pytest.mark.topology("pair.clab.yml", openvpn="2.7", tunnel={"outer": "ipv6"})
+# With an IPv6 underlay, and the daemons at the other ends.
+FILTERED_IPV6 = [
+    pytest.param(Pair(f"{pair.name}-over-ipv6", *swapped), marks=over_ipv6)
+    for pair in FILTERED
+    for swapped in [(pair.branch.replace("65002", "65001"), pair.hq.replace("65001", "65002"))]
+]
 UNFILTERED = [
     Pair(pair.name, f"{pair.hq}, recursion-filter: false", f"{pair.branch}, recursion-filter: false")
     for pair in FILTERED
 ]
-ALL = ip_network("0.0.0.0/0")
 
 
 def outer(lab: Lab) -> tuple[Prefix, Prefix]:
@@ -51,21 +58,23 @@ def outer(lab: Lab) -> tuple[Prefix, Prefix]:
     """
     tunnel = lab.tunnel("branch", "hq").tunnel
     server, client = (
-        ip_network(f"{address}/31", strict=False) for address in (tunnel.server_outer, tunnel.client_outer)
+        ip_network(f"{address}/{address.max_prefixlen - 1}", strict=False)
+        for address in (tunnel.server_outer, tunnel.client_outer)
     )
     return server, client
 
 
-@pytest.mark.parametrize("pair", FILTERED, ids=str, indirect=True)
+@pytest.mark.parametrize("pair", [*FILTERED, *FILTERED_IPV6], ids=str, indirect=True)
 def test_a_route_that_covers_an_outer_address_is_not_taken(lab: Lab, pair: Pair, hq: Site, branch: Site) -> None:
     tunnel = lab.tunnel("branch", "hq")
+    family = tunnel.tunnel.outer
     before, size = tunnel.status(), tunnel.client.log_size()
     for (here, there), covering in zip(((hq, branch), (branch, hq)), outer(lab), strict=True):
-        other = lab.free_prefix("ipv4")
-        with here.router.announced([covering, ALL, other]):
+        other = lab.free_prefix(family)
+        with here.router.announced([covering, ALL[family], other]):
             there.router.expect_route(other, via=there.device)  # announced with them, so that they have been heard
-            there.router.expect_not_in_fib([covering, ALL])
-            there.host.expect_reaches(here.host.address("ipv4"))
+            there.router.expect_not_in_fib([covering, ALL[family]])
+            there.host.expect_reaches(here.host.address(family))
         there.router.expect_no_route(other)
     after = tunnel.status()
     assert (after.client_id, after.connected_since) == (before.client_id, before.connected_since)

@@ -31,8 +31,9 @@ shared = pytest.mark.topology("tap-hub", tunnel={"mode": "shared-iroute", "trans
 
 FULL = "MULTI: new incoming connection would exceed maximum number of clients (1)"
 GIVEN_UP = "[branch] Inactivity timeout (--ping-restart), restarting"
-SHORT = (1, 2)
-"""A keepalive with which a client gives up after two seconds, and a server after four."""
+SHORT = (1, 4)
+"""A keepalive with which a client gives up after four seconds, and a server after eight. OpenVPN counts whole seconds,
+so its pings are up to two apart."""
 
 
 @shared
@@ -62,7 +63,9 @@ def test_max_clients_keeps_a_second_client_out(lab: Lab, claim: Claim) -> None:
 
 @over_udp
 @pytest.mark.claims("with `max-clients 1` over UDP, a client that comes back too early is let in")
-def test_max_clients_refuses_the_same_client_over_udp(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+def test_with_max_clients_who_comes_back_early_is_let_in_over_udp(
+    lab: Lab, hq: Site, branch: Site, claim: Claim
+) -> None:
     tunnel = lab.tunnel("branch", "hq")
     with tunnel.configured(max_clients=1, keepalive=SHORT):
         expect_all_back(lab, hq, branch)
@@ -77,7 +80,7 @@ def test_max_clients_refuses_the_same_client_over_udp(lab: Lab, hq: Site, branch
 
 @over_tcp
 @pytest.mark.claims("with `max-clients 1` over TCP, a client that comes back too early is let in")
-def test_max_clients_refuses_the_same_client_over_tcp(
+def test_with_max_clients_who_comes_back_early_is_let_in_over_tcp(
     lab: Lab, hq: Site, branch: Site, underlay: Underlay, claim: Claim
 ) -> None:
     tunnel = lab.tunnel("branch", "hq")
@@ -104,7 +107,9 @@ def test_max_clients_refuses_the_same_client_over_tcp(
 
 @over_udp
 @pytest.mark.claims("with `duplicate-cn` a client that comes back too early has its traffic at once")
-def test_with_duplicate_cn_the_old_session_stays_beside(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+def test_with_duplicate_cn_who_comes_back_early_has_traffic_at_once(
+    lab: Lab, hq: Site, branch: Site, claim: Claim
+) -> None:
     tunnel = lab.tunnel("branch", "hq")
     with tunnel.configured(duplicate_cn=True, keepalive=SHORT):
         expect_all_back(lab, hq, branch)
@@ -151,7 +156,7 @@ def test_one_certificate_twice_throws_each_other_out(lab: Lab, claim: Claim) -> 
             within=60,
         )
         claim.log_line(first.server, first.server.log_lines(TAKES_OVER, since=size)[0])
-        assert len(first.client.log_lines("SIGUSR1[soft,", since=noticed)) >= 1
+        assert first.client.log_lines("SIGUSR1[soft,connection-reset]", since=noticed)
         assert len(named_clients(first)) <= 1
     expect_hub(hub, [lab.router("spoke1"), lab.router("spoke2")])
     claim.holds()

@@ -85,7 +85,7 @@ RULES = (
         ("max-clients", "duplicate-cn", "keepalive"),
         "openvpn(8), --max-clients, --duplicate-cn; multi_create_instance in multi.c of OpenVPN",
         quick_reconnect,
-        "test_max_clients_refuses_the_same_client_over_udp",
+        "test_with_max_clients_who_comes_back_early_is_let_in_over_udp",
     ),
     Rule(
         "no-goodbye",

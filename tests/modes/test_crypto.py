@@ -1,0 +1,64 @@
+"""Options of cryptography and transport that a packet shows: a digest that differs, the server's choice, a port."""
+
+import pytest
+from scapy.layers.inet import TCP
+
+from lab.expect import Expectation, wait_for
+from lab.lab import Lab
+from lab.observe import CapturedPacket
+from tests.convergence.checks import expect_log, expect_passes
+from tests.modes.checks import ends
+
+pytestmark = [pytest.mark.docker, pytest.mark.convergence]
+
+NOT_AUTHENTIC = "Authenticate/Decrypt packet error: packet HMAC authentication failed"
+
+
+@pytest.mark.topology("p2p-static-key", tunnel={"options": {"auth": "SHA256"}})
+def test_another_digest_at_one_end_authenticates_nothing(lab: Lab) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    hq, branch = ends(lab, tunnel)
+    size = tunnel.server.log_size()
+    with tunnel.at_odds(server={"auth": "SHA256"}, client={"auth": "SHA512"}):
+        expect_log(tunnel.server, NOT_AUTHENTIC, size)
+        assert hq.host.echo(branch.host.address("ipv4"), count=3, wait=0.5).silent
+    size = tunnel.server.log_size()
+    expect_passes(hq, branch, "ipv4")
+    assert not tunnel.server.log_lines(NOT_AUTHENTIC, since=size)
+
+
+@pytest.mark.topology("article")
+def test_of_two_lists_the_servers_first_that_the_client_has_is_used(lab: Lab) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    hq, branch = ends(lab, tunnel)
+    chacha, aes = "CHACHA20-POLY1305", "AES-128-GCM"
+
+    def cipher() -> str | None:
+        return tunnel.status().cipher
+
+    for server, client, chosen in (
+        ([chacha, aes], [aes], aes),
+        ([aes, chacha], [chacha, aes], aes),
+        ([chacha, aes], [aes, chacha], chacha),
+    ):
+        with tunnel.at_odds(server={"data_ciphers": server}, client={"data_ciphers": client}):
+            wait_for(
+                Expectation(
+                    what=f"{chosen} to be used", node="hq", look=cipher, met=chosen.__eq__, logs=tunnel.server.log
+                ),
+                within=30,
+            )
+            expect_passes(hq, branch, "ipv4")
+
+
+@pytest.mark.topology("article", tunnel={"port": 4443})
+def test_the_port_is_the_one_on_the_wire(lab: Lab) -> None:
+    hq, branch = ends(lab, lab.tunnel("branch", "hq"))
+
+    def to_the_port(packet: CapturedPacket) -> bool:
+        frame = packet.decode()
+        return TCP in frame and frame[TCP].dport == 4443
+
+    with lab.node("transit").capture("eth1") as wire:
+        expect_passes(hq, branch, "ipv4")
+        wire.expect("a segment to port 4443", to_the_port)

@@ -1,0 +1,19 @@
+"""The topologies to start from with OSPF and RIP: routes and traffic of both families over the article's tunnel."""
+
+import pytest
+
+from lab.lab import Lab
+from tests.modes.checks import ends, expect_lans_reach_each_other, expect_prefixes_come_and_go
+
+pytestmark = [pytest.mark.docker, pytest.mark.convergence]
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [pytest.param(name, marks=pytest.mark.topology(name, openvpn="2.7")) for name in ("ospf", "rip")],
+)
+def test_prefixes_of_both_families_come_and_go(lab: Lab, protocol: str) -> None:
+    hq, branch = ends(lab, lab.tunnel("branch", "hq"))
+    assert {hq.router.plan.protocol, branch.router.plan.protocol} == {protocol}
+    expect_lans_reach_each_other(hq, branch)
+    expect_prefixes_come_and_go(lab, hq, branch)
