@@ -31,6 +31,7 @@ topology:
     - {endpoints: ["s1:eth2", "s2:eth2"], ipv4: [10.5.0.1/30, 10.5.0.2/30]}
     - {type: dummy, endpoint: {node: hub, interface: dum0, ipv4: 10.77.0.1/24}}
 """
+from lab.tunnel import shown
 
 
 def hub() -> Topology:
@@ -51,7 +52,7 @@ def test_both_show_every_node_interface_address_and_tunnel(topology: Topology) -
                 assert end.interface in text
                 assert all(str(address) in text for address in end.addresses)
         for tunnel in topology.tunnels:
-            assert f"{tunnel.name}: {tunnel.mode} over {tunnel.transport.upper()}" in text
+            assert f"{tunnel.name}: {shown(tunnel.mode)} over {tunnel.transport.upper()}" in text
 
 
 @pytest.mark.parametrize("topology", topologies(), ids=lambda t: t.name)

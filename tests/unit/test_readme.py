@@ -3,34 +3,33 @@
 import ast
 from pathlib import Path
 
+from lab.claims import Verdict, as_markdown, from_json
 from lab.compare.survey import Declared
 from lab.tunnel import modes
 
 ROOT = Path(__file__).parents[2]
 
 
-def claimed() -> dict[str, str]:
-    """The sentence of each test that is marked `claims`, by the test's name."""
-    found: dict[str, str] = {}
+def claimed() -> dict[str, tuple[str, str]]:
+    """Sentence, and what the article says of it, of each test that is marked `claims`, by the test's name."""
+    found: dict[str, tuple[str, str]] = {}
     for file in (ROOT / "tests").rglob("test_*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.FunctionDef):
                 for mark in node.decorator_list:
                     if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.claims":
-                        (sentence,) = mark.args
-                        assert isinstance(sentence, ast.Constant), f"{node.name}: write the sentence out"
-                        found[node.name] = str(sentence.value)
+                        (sentence,) = map(ast.literal_eval, mark.args)
+                        said = {word.arg: ast.literal_eval(word.value) for word in mark.keywords}
+                        found[node.name] = (sentence, said.get("article", ""))
     return found
 
 
-def test_every_claim_stands_in_the_readme_with_its_test() -> None:
+def test_the_table_of_claims_is_what_lab_claims_printed() -> None:
+    kept = from_json((ROOT / "docs" / "claims.json").read_text())
     readme = (ROOT / "README.md").read_text()
-    rows = {line.split(" | ")[-1].strip("` |"): line for line in readme.splitlines() if line.startswith("| ")}
-    for test, sentence in claimed().items():
-        assert test in rows, f"{test} is not in the README's table: take it from `lab claims --markdown`"
-        assert sentence.replace("|", "\\|") in rows[test]
-    named = {test for test in rows if test.startswith("test_")}
-    assert named == claimed().keys()
+    assert as_markdown(kept) in readme, "write it anew: `lab claims --json > docs/claims.json`, and `--markdown` here"
+    assert {f.test: (f.sentence, f.article) for f in kept} == claimed(), "other claims than the tests': as above"
+    assert not [finding.test for finding in kept if finding.verdict is Verdict.NOT_SHOWN]
 
 
 def test_every_topology_stands_in_the_readme() -> None:
