@@ -11,6 +11,7 @@ from lab.catalogue import load, vocabulary
 from lab.graph import mermaid, svg
 from lab.resources import topology_names
 from lab.topology import Topology, parse
+from lab.tunnel import shown
 
 HUB = """
 name: hub
@@ -31,7 +32,6 @@ topology:
     - {endpoints: ["s1:eth2", "s2:eth2"], ipv4: [10.5.0.1/30, 10.5.0.2/30]}
     - {type: dummy, endpoint: {node: hub, interface: dum0, ipv4: 10.77.0.1/24}}
 """
-from lab.tunnel import shown
 
 
 def hub() -> Topology:
