@@ -55,7 +55,7 @@ convergence: prepared ## Run the experiment alone: do routes and traffic converg
 modes: prepared ## Compare the tunnel modes, measured on this machine
 	@$(LAB) modes
 
-bench: prepared ## Measure what the lab itself costs, beside bare containers
+bench: prepared ## Measure what the lab costs, how exact its instrument is, and the tunnel beside the bare wire
 	@$(LAB) bench
 
 lint: $(INSTALLED) ## Check style, format and types

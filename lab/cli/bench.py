@@ -1,4 +1,4 @@
-"""`lab bench`: what the lab itself costs, beside bare containers."""
+"""`lab bench`: what the lab itself costs, and what its instrument and the tunnel reach."""
 
 from typing import Annotated
 
@@ -11,13 +11,20 @@ from lab.cli.output import print_json, print_table, progress
 def bench(
     topology: Annotated[str, typer.Argument(help="A topology's name or file.")] = "article",
     trials: Annotated[int, typer.Option(min=1, max=100, help="Counted trials, after one to warm up.")] = 5,
+    prefixes: Annotated[
+        int, typer.Option(min=0, max=1_000_000, help="Size of the large table; 0 leaves it out, and saves minutes.")
+    ] = 1_000_000,
     as_json: AsJson = False,
 ) -> None:
-    """Measure what the lab itself costs, and its ratio to a bare `docker run` of the same containers."""
+    """Measure what the lab costs beside bare containers, how exact its instrument is, and tunnel beside wire."""
     from lab.bench import measure
+    from lab.measure.aims import convergence, instrument, scale
 
     with progress() as say:
         figures = measure(topology, trials=trials, say=say)
+        figures += instrument(trials=trials, say=say)
+        figures += convergence(trials=trials, say=say)
+        figures += scale(prefixes, say=say) if prefixes else []
     if as_json:
         print_json([figure.as_dict() for figure in figures])
         return

@@ -38,7 +38,8 @@ def measure(
     """
     from lab.errors import InputError
     from lab.measure.plan import Plan
-    from lab.measure.runner import prepared, run, seconds_of
+    from lab.measure.record import RUN_FILE
+    from lab.measure.runner import left_of, prepared, run, seconds_of
 
     if resume and out is None:
         raise InputError("--resume needs --out: the directory of the run that was broken off")
@@ -58,13 +59,18 @@ def measure(
                 f"Plan {wanted.name}: {count} events, about {span(seconds)}", ["topology", "detector", "events"], rows
             )
         return
+    if resume and out is not None:
+        count, seconds = left_of(wanted, out)
     directory = out or _RUNS / f"{wanted.name}-{datetime.now():%Y%m%d-%H%M%S}"
     print(f"{count} events, about {span(seconds)}, into {directory}", file=sys.stderr)
     try:
         with progress() as say:
             run(wanted, directory, resume=resume, say=say, watch=_told(say))
     except KeyboardInterrupt:
-        print(f"broken off: `lab measure {plan} --out {directory} --resume` goes on", file=sys.stderr)
+        if (directory / RUN_FILE).exists():
+            print(f"broken off: `lab measure {plan} --out {directory} --resume` goes on", file=sys.stderr)
+        else:
+            print("broken off before anything was measured", file=sys.stderr)
         raise
     if as_json:
         print_json({"plan": wanted.name, "directory": str(directory), "events": count})

@@ -82,5 +82,5 @@ def _in_place_of(tunnel: Tunnel, topology: Topology, over: Over) -> Link:
             end(tunnel.client, tunnel.client_ipv4, tunnel.client_ipv6),
         ),
         mtu=None if encapsulation else _WIRE_MTU,
-        intent=LinkIntent(peering=True, encapsulation=encapsulation),
+        intent=LinkIntent(peering=True, preference=tunnel.preference, encapsulation=encapsulation),
     )

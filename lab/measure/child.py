@@ -36,6 +36,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is for the parent, which ends it when it has what it needs
             )
         self._name = module.rpartition(".")[2]
 

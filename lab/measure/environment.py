@@ -11,7 +11,7 @@ from lab.lab import Lab
 from lab.measure.record import Environment
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_PROGRAMS = ("openvpn", "frr", "bird2")
+_PROGRAMS = ("openvpn", "frr", "bird2", "bird3")
 
 
 def environment(labs: Sequence[Lab], engine: Engine) -> Environment:

@@ -220,6 +220,8 @@ class Evaluation:
         monitor = self._armed.monitor
         if monitor is not None and monitor.socket is not None and self._seen.recorded.ended[-1]:
             yield "the routing daemon ended: its RIB was not told of any more"
+        if any(self._seen.recorded.lost[1:]):
+            yield "the kernel dropped what was captured: an UPDATE may be missing, or be told too late"
         at = {stage.name: stage for stage in stages}
         for one, other in pairwise(at[name] for name in STAGES if name in at and name != "detection"):
             if other.at + other.error < one.at - one.error:
@@ -238,8 +240,6 @@ class Evaluation:
             yield f"no probe packet arrived at {named(silent)} before the event, although there was a route"
         if (background := self._background(trace)) > _LOSSY:
             yield f"the path loses {background:.1%} of the packets when nothing happens"
-        if trace.sent.refused:
-            yield f"the sender's kernel refused {trace.sent.refused} packets"
         for stream in trace.streams:
             change = self._changed.get(prefixes[stream.prefix])
             window = stream.changed(self._event, flows=self._flows)
@@ -266,6 +266,8 @@ class Evaluation:
             return ""
         if trace.lost_by_receiver:
             return "the kernel dropped probe packets at the receiver: its buffer was full"
+        if trace.sent.refused:
+            return f"the sender's kernel refused {trace.sent.refused} packets, which look like lost ones"
         if behind := trace.sent.fell_behind(self._event):
             return behind
         if (lossy := self._background(trace)) > _TOO_LOSSY:

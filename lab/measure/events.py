@@ -11,7 +11,7 @@ Effect = Literal["appears", "vanishes", "moves", "returns", "nothing"]
 """What becomes of the route: it comes, it goes (or moves, where there is another way), it moves on purpose, it may go
 and comes back by itself, or nothing should happen to it at all."""
 
-Act = Literal["announce", "withdraw", "worsen", "fault"]
+Act = Literal["announce", "withdraw", "worsen", "next-hop", "fault"]
 
 RECOVERY = " recovery"
 _OVERHEAD = 1.5
@@ -34,6 +34,10 @@ class Event:
     """The kind over a wire or a kernel tunnel; empty where it is a fault of OpenVPN."""
     detected: bool = False
     """Somebody has to notice, so that detectors make a difference."""
+    told_by: str = ""
+    """Who notices whatever the detector is; empty where nobody has to."""
+    told_by_tcp: bool = False
+    """Over a tunnel in TCP the other end's kernel tells of it, so that OpenVPN need not notice."""
     two_ways: bool = False
     """It needs an alternative path."""
     everywhere: bool = False
@@ -42,7 +46,7 @@ class Event:
     @property
     def recovers(self) -> bool:
         """It lasts until it is undone, and the way back is measured too."""
-        return self.act == "fault" and self.effect == "vanishes"
+        return self.effect == ("vanishes" if self.act == "fault" else "moves")
 
     @property
     def measured(self) -> tuple[str, ...]:
@@ -55,19 +59,25 @@ class Event:
 
     def outcome_of_recovery(self, *, two_ways: bool) -> Effect:
         """And when the fault is undone."""
-        return "moves" if self._spared(two_ways) else "appears"
+        return "moves" if self.effect == "moves" or self._spared(two_ways) else "appears"
 
     def _spared(self, two_ways: bool) -> bool:
         return two_ways and self.act == "fault" and not self.everywhere
 
-    def possible(self, over: Over, detector: Kind, *, two_ways: bool) -> bool:
-        """Whether it can happen over this, and would be noticed."""
+    def possible(self, over: Over, detector: Kind, *, two_ways: bool, tcp: bool = False) -> bool:
+        """Whether it can happen over this, and whether this detector is the one that would notice."""
         if self.two_ways and not two_ways:
             return False
         if self.act == "fault" and over != "tunnel" and not self.fault_over_link:
             return False
+        if not self.detected:
+            return True
+        if over == "wire" and self.name == "link-down":  # the carrier goes, and eBGP with it (RFC 4271, section 8.1.4)
+            return detector == "interface"
+        if detector == "ping-restart" and self.told_by_tcp and tcp:
+            return False
         # A tunnel's device stays up whatever becomes of its packets, and so does VXLAN's.
-        return detector != "interface" or not self.detected or (over == "wire" and self.name == "link-down")
+        return detector != "interface"
 
     def expected_seconds(self, detector: Detector) -> float:
         """About how long a trial takes."""
@@ -85,15 +95,16 @@ EVENTS: Mapping[str, Event] = {
     for event in (
         Event("announce", "the far router announces a prefix", "announce", "appears"),
         Event("withdraw", "the far router withdraws a prefix", "withdraw", "vanishes"),
-        Event("worsen", "the preferred path's MED rises above the other's", "worsen", "moves", two_ways=True),
+        Event("worsen", "the MED of one of two equal paths rises", "worsen", "moves", two_ways=True),
+        Event("next-hop", "one of two equal paths names the other's next hop", "next-hop", "moves", two_ways=True),
         _fault(
             "soft-reset", "routes are refreshed, sessions stay", "bgp-soft-reset", "bgp-soft-reset", effect="nothing"
         ),
         _fault(
             "hard-reset", "the BGP session is torn down and built again", "bgp-reset", "bgp-reset", effect="returns"
         ),
-        _fault("client-killed", "OpenVPN's client is killed", "openvpn-killed"),
-        _fault("server-killed", "OpenVPN's server is killed", "openvpn-killed", detected=True),
+        _fault("client-killed", "OpenVPN's client is killed", "openvpn-killed", told_by="interface"),
+        _fault("server-killed", "OpenVPN's server is killed", "openvpn-killed", detected=True, told_by_tcp=True),
         _fault("sigusr1", "OpenVPN's client restarts its connection", "openvpn-usr1", effect="returns"),
         _fault("blackhole", "packets vanish, and nothing goes down", "blackhole", "link-blackhole", detected=True),
         _fault("link-down", "the underlay's link goes down", "link-down", "link-down", detected=True),

@@ -50,10 +50,14 @@ class Plan(BaseModel):
     """Trials at the beginning of each deployment that are not written down."""
     seed: int = 1
     """Of the order of trials."""
-    rate: int = Field(1000, ge=10, le=50_000)
+    rate: int = Field(1000, ge=1000, le=50_000)
     """Probe packets per second and prefix."""
+    prefixes: int = Field(1, ge=1, le=100)
+    """How many prefixes change at once, each with a probe stream of its own."""
     within: float = Field(120.0, gt=0, le=3600)
     """Seconds after which an event's effect is given up."""
+    also: tuple[dict[str, Any], ...] = ()
+    """More to be measured in the same run: each is this plan with some keys otherwise."""
 
     @field_validator("modes", "openvpn", "events")
     @classmethod
@@ -72,6 +76,15 @@ class Plan(BaseModel):
             return tuple(str(Detector.parse(value)) for value in values)
         except InputError as error:
             raise ValueError(str(error)) from None
+
+    @model_validator(mode="after")
+    def _has_parts_that_are_plans(self) -> Self:
+        for number in range(len(self.also)):
+            try:
+                self.part(number)
+            except InputError as error:
+                raise ValueError(str(error)) from None
+        return self
 
     @model_validator(mode="after")
     def _says_nothing_twice(self) -> Self:
@@ -96,6 +109,19 @@ class Plan(BaseModel):
         if not isinstance(data, dict):
             raise InputError(f"{path}: a plan is a mapping, for example `events: [announce, withdraw]`")
         return cls.parse({"name": path.name.split(".")[0], **data}, str(path))
+
+    def part(self, number: int) -> Self:
+        """One of what is measured besides; raises `InputError` where it is no plan."""
+        own = self.model_dump(mode="json", by_alias=True, exclude={"also"})
+        fixed = {"name", "seed", "also"} & self.also[number].keys()
+        if fixed:
+            raise InputError(f"also.{number}: {min(fixed)} is the whole plan's")
+        return self.parse({**own, **self.also[number]}, f"also.{number}")
+
+    @property
+    def parts(self) -> "tuple[Plan, ...]":
+        """The plan itself, and what is measured besides."""
+        return (self, *(self.part(number) for number in range(len(self.also))))
 
     @classmethod
     def parse(cls, data: dict[str, Any], where: str) -> Self:
@@ -140,25 +166,38 @@ class Task:
 class Block:
     """The beds that run side by side, and their trials, interleaved: machines are shared and drift."""
 
+    plan: Plan
+    """The part of the plan that asks for it."""
     beds: tuple[Bed, ...]
     tasks: tuple[Task, ...]
 
 
-def blocks(plan: Plan, two_ways: Mapping[str, bool]) -> list[Block]:
-    """The whole plan in order; `two_ways` says which topologies have an alternative path.
+@dataclass(frozen=True)
+class Facts:
+    """What the events that make sense in a topology depend on."""
+
+    two_ways: bool
+    """It has an alternative path."""
+    tcp: bool
+    """Its tunnels run over TCP."""
+
+
+def blocks(plan: Plan, facts: Mapping[str, Facts]) -> list[Block]:
+    """The whole plan in order, with what is to be known of each topology.
 
     The same plan and seed give the same order.
     """
     shuffle = random.Random(plan.seed)  # noqa: S311 - an order, not a secret
     return [
         block
-        for topology in plan.topologies
-        for detector in map(Detector.parse, plan.detectors)
-        if (block := _block(plan, topology, detector, shuffle, two_ways[topology])).tasks
+        for part in plan.parts
+        for topology in part.topologies
+        for detector in map(Detector.parse, part.detectors)
+        if (block := _block(part, topology, detector, shuffle, facts[topology])).tasks
     ]
 
 
-def _block(plan: Plan, topology: str, detector: Detector, shuffle: random.Random, two_ways: bool) -> Block:
+def _block(plan: Plan, topology: str, detector: Detector, shuffle: random.Random, facts: Facts) -> Block:
     first = str(detector) == plan.detectors[0]
     events = [event for name in plan.events if (event := EVENTS[name]).detected or first]
     beds = list(_beds(plan, topology, detector))
@@ -168,13 +207,13 @@ def _block(plan: Plan, topology: str, detector: Detector, shuffle: random.Random
             Task(bed, event, family, max(0, number))
             for bed in beds
             for event in events
-            if event.possible(bed.over, detector.kind, two_ways=two_ways)
+            if event.possible(bed.over, detector.kind, two_ways=facts.two_ways, tcp=facts.tcp)
             for family in plan.families
         ]
         shuffle.shuffle(turn)
         tasks += turn
     used = {task.bed for task in tasks}
-    return Block(tuple(bed for bed in beds if bed in used), tuple(tasks))
+    return Block(plan, tuple(bed for bed in beds if bed in used), tuple(tasks))
 
 
 def _beds(plan: Plan, topology: str, detector: Detector) -> Iterator[Bed]:
@@ -197,7 +236,7 @@ def variants_of(task: Task, mode: str, topology: str) -> tuple[Variant, ...]:
     return tuple(
         Variant(
             event=event,
-            detector=str(task.bed.detector) if task.event.detected else "",
+            detector=str(task.bed.detector) if task.event.detected else task.event.told_by,
             family=task.family,
             topology=topology,
             over=task.bed.over,

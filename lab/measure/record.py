@@ -146,6 +146,8 @@ class Run(Record):
     """The plan as it was read, defaults filled in."""
     seed: int
     environment: Environment
+    expected: float | None = None
+    """Seconds that the whole plan was said to take, before it began."""
     topologies: dict[str, str] = Field(default_factory=dict)
     """Name to a drawing of it, as SVG."""
 

@@ -4,8 +4,9 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from lab.engine import Engine, open_engine
@@ -15,7 +16,7 @@ from lab.lab import Lab
 from lab.measure.bed import build
 from lab.measure.environment import ForeignLoad, environment
 from lab.measure.measurement import Measurement
-from lab.measure.plan import Bed, Block, Plan, Task, blocks, expected_seconds, variants_of
+from lab.measure.plan import Bed, Block, Facts, Plan, Task, blocks, expected_seconds, variants_of
 from lab.measure.record import Run, RunDirectory, Trial, Variant
 from lab.measure.scene import Scene, roles
 from lab.owner import sweep, this_process
@@ -36,7 +37,7 @@ class Progress:
     done: int
     total: int
     left: float
-    """Seconds, by what the trials so far have taken of what was expected."""
+    """Seconds, by what the trials so far have taken of what was expected, deployments included."""
     current: str
 
 
@@ -45,17 +46,40 @@ Watch = Callable[[Progress], None]
 
 def prepared(plan: Plan) -> list[Block]:
     """The plan's blocks. Raises `InputError` where one of its beds cannot be, before anything is deployed."""
-    two_ways: dict[str, bool] = {}
-    for block in blocks(plan, dict.fromkeys(plan.topologies, True)):
+    everything = Facts(two_ways=True, tcp=False)
+    names = [topology for part in plan.parts for topology in part.topologies]
+    facts: dict[str, Facts] = dict.fromkeys(names, everything)
+    for block in blocks(plan, dict(facts)):
         for bed in block.beds:
             build(bed, "check")
-            two_ways[bed.topology] = roles(bed).two_ways
-    return blocks(plan, {topology: two_ways.get(topology, False) for topology in plan.topologies})
+            parts = roles(bed)
+            facts[bed.topology] = Facts(parts.two_ways, parts.tcp)
+    found = blocks(plan, facts)
+    measured = [(block.plan, task.event.name) for block in found for task in block.tasks]
+    for part in plan.parts:
+        asked = part.events if "events" in part.model_fields_set else ()
+        if never := [event for event in asked if (part, event) not in measured]:
+            where = f"{', '.join(part.topologies)} with {', '.join(part.detectors)}"
+            raise InputError(f"{plan.name}: events: {never[0]!r} makes no sense in {where}: leave it out")
+    return found
 
 
 def seconds_of(blocks: Sequence[Block]) -> float:
     """How long a whole plan will take."""
-    return sum(expected_seconds(block.tasks) + DEPLOYED * len(block.beds) for block in blocks)
+    return sum(seconds_of_tasks(block.tasks) for block in blocks)
+
+
+def seconds_of_tasks(tasks: Sequence[Task]) -> float:
+    """How long tasks of one block will take, with what they are deployed in."""
+    return expected_seconds(tasks) + DEPLOYED * len({task.bed for task in tasks})
+
+
+def left_of(plan: Plan, directory: Path) -> tuple[int, float]:
+    """How many events of a run that was broken off are missing, and about how many seconds they will take."""
+    runner = _Runner(plan, RunDirectory(directory), print, lambda _: None)
+    runner.resume()
+    missing = [runner.missing(block) for block in runner.blocks]
+    return sum(1 for tasks in missing for task in tasks if task.number), sum(map(seconds_of_tasks, missing))
 
 
 def run(plan: Plan, directory: Path, *, resume: bool = False, say: Say = print, watch: Watch = lambda _: None) -> None:
@@ -98,8 +122,9 @@ class _Runner:
 
     def look_ahead(self) -> None:
         """Count what is to be done."""
-        left = [task for block in self.blocks for task in self.missing(block)]
-        self._ahead = expected_seconds(left)
+        by_block = [self.missing(block) for block in self.blocks]
+        left = [task for tasks in by_block for task in tasks]
+        self._ahead = sum(map(seconds_of_tasks, by_block))
         self._total = sum(1 for block in self.blocks for task in block.tasks if task.number)
         self._count = self._total - sum(1 for task in left if task.number)
 
@@ -113,7 +138,10 @@ class _Runner:
         tasks = self.missing(block)
         beds = [bed for bed in block.beds if any(task.bed == bed for task in tasks)]
         with ExitStack() as stack:
-            scenes = {bed: stack.enter_context(self._deployed(bed, engine)) for bed in beds}
+            began = time.monotonic()
+            count = block.plan.prefixes
+            scenes = {bed: stack.enter_context(self._deployed(bed, engine, count)) for bed in beds}
+            self._took(DEPLOYED * len(beds), time.monotonic() - began)
             if not self._begun:
                 self._begin(list(scenes.values()), engine)
             load = ForeignLoad([scene.lab for scene in scenes.values()])
@@ -123,32 +151,34 @@ class _Runner:
                 began = time.monotonic()
                 load()
                 try:
-                    trials = _Trial(scenes[task.bed], task, self._plan).run(load)
+                    trials = _Trial(scenes[task.bed], task, block.plan).run(load)
                     failures = 0
                 except LabError as error:
+                    _raise_if_interrupted(error)
                     failures += 1
                     trials = [_failed(variant, task, str(error)) for variant in self._variants(task)]
                     if failures >= _TRIES:
                         raise EnvironmentBroken(f"{failures} trials in a row could not even begin: {error}") from error
                     self._say(f"{task.event.name}: {error}; its lab is deployed anew")
                     scenes[task.bed].lab.destroy()
-                    scenes[task.bed] = stack.enter_context(self._deployed(task.bed, engine))
+                    scenes[task.bed] = stack.enter_context(self._deployed(task.bed, engine, count))
                     load = ForeignLoad([scene.lab for scene in scenes.values()])
                 for trial in trials if task.number else ():
                     if (trial.variant, trial.number) not in self._done:
                         self._directory.append(trial)
                         self._done.add((trial.variant, trial.number))
-                self._passed(task, time.monotonic() - began)
+                self._took(task.event.expected_seconds(task.bed.detector), time.monotonic() - began)
+                self._count += bool(task.number)
 
     @contextmanager
-    def _deployed(self, bed: Bed, engine: Engine) -> Iterator[Scene]:
+    def _deployed(self, bed: Bed, engine: Engine, prefixes: int) -> Iterator[Scene]:
         self._beds += 1
         parts = roles(bed)
         topology = build(bed, f"measure-{os.getpid()}-{self._beds}")
         self._say(f"deploying {bed.topology} over {bed.mode or bed.over}, {bed.detector}")
         lab = Lab.deploy(topology, engine=engine, owner=this_process())
         try:
-            yield Scene(lab, bed, parts)
+            yield Scene(lab, bed, parts, prefixes)
         finally:
             lab.destroy()
 
@@ -160,14 +190,17 @@ class _Runner:
                 plan=self._as_data(),
                 seed=self._plan.seed,
                 environment=environment([scene.lab for scene in scenes], engine),
-                topologies={
-                    name: svg(build(Bed(name, bed.detector), name))
-                    for name in self._plan.topologies
-                    for bed in (self.blocks[0].beds[0],)
-                },
+                topologies={_short(drawn): svg(drawn) for drawn in self._drawn()},
+                expected=seconds_of(self.blocks),
             )
         )
         self._begun = True
+
+    def _drawn(self) -> Iterator[Topology]:
+        """Each topology once, as the first bed in it is deployed."""
+        beds = {bed.topology: bed for block in reversed(self.blocks) for bed in reversed(block.beds)}
+        for bed in beds.values():
+            yield build(replace(bed, over="tunnel"), "drawing")
 
     def _as_data(self) -> dict[str, object]:
         return self._plan.model_dump(mode="json", by_alias=True)
@@ -187,13 +220,11 @@ class _Runner:
         current = f"{task.event.name}, {task.bed.detector}, {task.family}, {task.bed.mode or task.bed.over}"
         self._watch(Progress(self._count, self._total, pace * self._ahead, current))
 
-    def _passed(self, task: Task, seconds: float) -> None:
+    def _took(self, expected: float, seconds: float) -> None:
         """Keep count, for the time that is left."""
-        expected = task.event.expected_seconds(task.bed.detector)
         self._spent += seconds
         self._expected += expected
         self._ahead -= expected
-        self._count += bool(task.number)
 
 
 class _Trial:
@@ -201,7 +232,7 @@ class _Trial:
 
     def __init__(self, scene: Scene, task: Task, plan: Plan) -> None:
         self._scene, self._task, self._plan = scene, task, plan
-        self._prefix = scene.prefixes[task.family]
+        self._prefixes = scene.prefixes[task.family]
         self._two_ways = scene.roles.two_ways
 
     def run(self, load: ForeignLoad) -> list[Trial]:
@@ -211,7 +242,6 @@ class _Trial:
         outcome = event.outcome(two_ways=self._two_ways)
         trials: list[Trial] = []
         with ExitStack() as undo:
-            undo.callback(self._clear)
             if event.act != "announce":
                 self._stand()
             measured = self._measurement(outcome)
@@ -225,13 +255,14 @@ class _Trial:
                 with measured:
                     broken()
                 trials.append(_written(variants[1], self._task, started, measured, load()))
+        self._clear()  # not where something went wrong: that lab is not used again
         return trials
 
     def _measurement(self, outcome: str) -> Measurement:
         scene = self._scene
         return scene.lab.measure(
             scene.observer,
-            self._prefix,
+            self._prefixes,
             probe_from=scene.asking,
             probe_to=scene.answering,
             rate=self._plan.rate,
@@ -244,12 +275,17 @@ class _Trial:
         scene, event = self._scene, self._task.event
         match event.act:
             case "announce":
-                scene.origin.announce(self._prefix)
+                scene.origin.announce(self._prefixes)
             case "withdraw":
-                scene.origin.withdraw(self._prefix)
-            case "worsen":
-                scene.origin.announce(self._prefix, med=100, through=scene.first_way)
-                undo.callback(scene.origin.announce_plainly, self._prefix, through=scene.first_way)
+                scene.origin.withdraw(self._prefixes)
+            case "worsen" | "next-hop":
+                med, hop = (
+                    (100, None) if event.act == "worsen" else (None, scene.roles.other_next_hop[self._task.family])
+                )
+                scene.origin.announce(self._prefixes, med=med, next_hop=hop, through=scene.first_way)
+                back = partial(scene.origin.announce_plainly, self._prefixes, through=scene.first_way)
+                undo.callback(back)
+                return back
             case "fault":
                 kind = event.fault if scene.bed.over == "tunnel" else event.fault_over_link
                 force = scene.lab.fault(kind, **scene.where(event))
@@ -260,17 +296,28 @@ class _Trial:
     def _stand(self) -> None:
         """Have the prefix announced, and traffic to it flow."""
         scene = self._scene
-        scene.origin.announce(self._prefix)
-        scene.observer.expect_route(self._prefix)
-        scene.asking.expect_reaches(scene.addresses[self._task.family])
+        scene.origin.announce(self._prefixes)
+        scene.observer.expect_route(self._prefixes)
+        for address in scene.addresses[self._task.family]:
+            scene.asking.expect_reaches(address)
 
     def _clear(self) -> None:
         """Have everything as it was: all sessions, and no prefix."""
         scene = self._scene
         scene.lab.wait_ready()
-        if self._prefix in scene.origin.daemon.originated(scene.origin.running, self._task.family):
-            scene.origin.withdraw(self._prefix)
-        scene.observer.expect_no_route(self._prefix)
+        originated = scene.origin.daemon.originated(scene.origin.running, self._task.family)
+        if left := [prefix for prefix in self._prefixes if prefix in originated]:
+            scene.origin.withdraw(left)
+        scene.observer.expect_no_route(self._prefixes)
+
+
+def _raise_if_interrupted(error: BaseException) -> None:
+    """Ctrl-C makes other things fail on its way out; it is what counts."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, KeyboardInterrupt):
+            raise cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def _written(variant: Variant, task: Task, started: datetime, measured: Measurement, load: float) -> Trial:

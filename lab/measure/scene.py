@@ -1,5 +1,6 @@
 """Who plays which part when a bed is measured: two routers, a host behind each, and what lies between."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +28,10 @@ class Roles:
     """The host behind the origin, which lives in the prefixes."""
     ways: int
     """Tunnels between the two."""
+    tcp: bool
+    """The first tunnel runs over TCP."""
+    other_next_hop: Mapping[Family, Address]
+    """The origin's own addresses on the second way; empty where there is one way only."""
 
     @classmethod
     def of(cls, topology: Topology) -> "Roles":
@@ -34,12 +39,15 @@ class Roles:
         if not topology.tunnels:
             raise InputError(f"{topology.file}: there is no tunnel in it, so there is nothing to be measured")
         first = topology.tunnels[0]
+        between = [t for t in topology.tunnels if {t.client, t.server} == {first.client, first.server}]
         return cls(
             observer=first.client,
             origin=first.server,
             asking=_host(topology, first.client),
             answering=_host(topology, first.server),
-            ways=sum({t.client, t.server} == {first.client, first.server} for t in topology.tunnels),
+            ways=len(between),
+            tcp=first.transport == "tcp",
+            other_next_hop=_at_end(between[1], first.server) if len(between) > 1 else {},
         )
 
     @property
@@ -60,19 +68,27 @@ def _host(topology: Topology, router: str) -> str:
     raise InputError(f"{topology.file}: no host has its default route via {router!r}, so nobody can send probe packets")
 
 
-class Scene:
-    """A bed that runs, with a prefix of each family in which the answering host lives."""
+def _at_end(tunnel: Tunnel, node: str) -> Mapping[Family, Address]:
+    """The inner addresses of one end of a tunnel."""
+    if node == tunnel.server:
+        return {"ipv4": tunnel.server_ipv4.ip, "ipv6": tunnel.server_ipv6.ip}
+    return {"ipv4": tunnel.client_ipv4.ip, "ipv6": tunnel.client_ipv6.ip}
 
-    def __init__(self, lab: Lab, bed: Bed, roles: Roles) -> None:
+
+class Scene:
+    """A bed that runs, with prefixes of each family in which the answering host lives."""
+
+    def __init__(self, lab: Lab, bed: Bed, roles: Roles, count: int = 1) -> None:
         self.lab, self.bed, self.roles = lab, bed, roles
         self.observer: Router = lab.router(roles.observer)
         self.origin: Router = lab.router(roles.origin)
         self.asking: LabNode = lab.host(roles.asking)
         self.answering: LabNode = lab.host(roles.answering)
         families: tuple[Family, ...] = ("ipv4", "ipv6")
-        self.prefixes: dict[Family, Prefix] = {family: lab.free_prefix(family) for family in families}
-        self.addresses: dict[Family, Address] = {
-            family: self.origin.serve(prefix, self.answering) for family, prefix in self.prefixes.items()
+        self.prefixes: dict[Family, list[Prefix]] = {family: lab.free_prefixes(family, count) for family in families}
+        self.addresses: dict[Family, list[Address]] = {
+            family: [self.origin.serve(prefix, self.answering) for prefix in prefixes]
+            for family, prefixes in self.prefixes.items()
         }
 
     @property

@@ -6,7 +6,7 @@ from typing import Literal
 
 from lab.measure.record import STAGES, DataPlane, StageName, Trial
 
-Unit = Literal["s", "packets"]
+Unit = Literal["s", "packets", "packets/s"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ QUANTITIES: tuple[Quantity, ...] = (
     _data_plane("rate-derived", "rate-derived", lambda seen: seen.rate_derived),
     _data_plane("slowest-prefix", "slowest prefix", _slowest),
     _data_plane("lost", "packets lost", lambda seen: float(seen.lost), "packets"),
+    _data_plane("rate", "probe packets sent per second and prefix", lambda seen: seen.achieved, "packets/s"),
 )
 """In the order of the tables: the control plane, then what the packets saw (RFC 6412)."""
 
@@ -76,7 +77,7 @@ def written(value: float | None, unit: Unit, *, like: float | None = None) -> st
     """A value with its unit; all values of a row are written like one of them."""
     if value is None:
         return ""
-    if unit == "packets":
+    if unit != "s":
         return f"{value:.0f}" if value == round(value) else f"{value:.1f}"
     size = abs(value if like is None else like)
     if size >= 1:

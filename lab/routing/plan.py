@@ -208,6 +208,7 @@ def _over_links(topology: Topology, name: str) -> list[Peer]:
                     replace(
                         peer,
                         families=tuple(family for family in peer.families if family in carried),
+                        preference=link.intent.preference,
                         # It may lead through a tunnel of the same router, and around that one's filter.
                         guarded=encapsulation is not None and bool(_outer(topology, name)) and own.recursion_filter,
                     )

@@ -307,6 +307,8 @@ class LinkIntent(Frozen):
 
     peering: bool = False
     """Routers at both ends peer over the link's own addresses, as over a tunnel's."""
+    preference: int | None = Field(default=None, ge=0, le=4294967295)
+    """The local preference of what BGP learns over the link, at both ends; see a tunnel's."""
     impair: Impairment | None = None
     """In both directions, unless an end says otherwise of what leaves it."""
     encapsulation: Encapsulation | None = None

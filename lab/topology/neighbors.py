@@ -23,6 +23,9 @@ def check_neighbors(
             one, other = (drafts.get(end.node) for end in wire.ends)
             if one is not None and other is not None:
                 _check_language(one, other, vocabulary, findings)
+                speaks = {d.node.intent.router.protocol for d in (one, other) if d.node.intent.router is not None}
+                if wire.intent.preference is not None and speaks - {"bgp"}:
+                    findings.add(wire.tree, f"'preference' is for BGP, and the protocol is {min(speaks - {'bgp'})}")
     for tunnel in tunnels:
         client, server = drafts[tunnel.client], drafts[tunnel.server]
         if not _check_language(client, server, vocabulary, findings) or client.node.intent.router is None:

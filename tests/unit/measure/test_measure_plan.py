@@ -8,9 +8,9 @@ import pytest
 from lab.errors import InputError
 from lab.measure.detector import Detector
 from lab.measure.events import EVENTS
-from lab.measure.plan import Plan, Task, blocks, expected_seconds, variants_of
+from lab.measure.plan import Facts, Plan, Task, blocks, expected_seconds, variants_of
 
-TWO_WAYS = {"article": False, "dual-homed": True}
+TWO_WAYS = {"article": Facts(two_ways=False, tcp=True), "dual-homed": Facts(two_ways=True, tcp=False)}
 
 
 def plan(**keys: Any) -> Plan:
@@ -26,7 +26,8 @@ def test_the_plans_that_come_with_the_lab_are_right(name: str) -> None:
 
 def test_the_default_plan_is_everything() -> None:
     read = Plan.read("default")
-    assert set(read.events) == set(EVENTS)
+    measured = {task.event.name for block in blocks(read, TWO_WAYS) for task in block.tasks}
+    assert measured == set(EVENTS)
     assert read.families == ("ipv4", "ipv6")
     assert read.trials == 30
 
@@ -42,6 +43,10 @@ WRONG = [
     ({"detectors": ["bfd 1x5 ms"]}, "BFD takes a multiplier of 2 to 255"),
     ({"detectors": ["hold 3 s", " hold 3 s"]}, "detectors has an entry twice"),
     ({"families": []}, "p.yml: families:"),
+    ({"rate": 999}, "p.yml: rate: Input should be greater than or equal to 1000"),
+    ({"prefixes": 101}, "p.yml: prefixes: Input should be less than or equal to 100"),
+    ({"also": [{"evnts": []}]}, "also.0: evnts: unknown key"),
+    ({"also": [{"seed": 2}]}, "also.0: seed is the whole plan's"),
 ]
 
 
@@ -103,6 +108,31 @@ def test_what_is_openvpns_happens_in_tunnels_only() -> None:
     assert over == {"sigusr1": {"tunnel"}, "blackhole": {"tunnel", "wire", "vxlan"}}
     (block,) = blocks(plan(detectors=["ping-restart 6 s"]), TWO_WAYS)
     assert {o for _, o in names(block.tasks)} == {"tunnel"}
+
+
+def test_who_notices_is_who_is_named() -> None:
+    """A carrier that goes takes eBGP along, and over TCP the other end's kernel says that OpenVPN is gone."""
+    detectors = ["hold 3 s", "ping-restart 6 s", "interface"]
+    by_detector = {
+        str(block.beds[0].detector): names(block.tasks)
+        for block in blocks(plan(detectors=detectors, events=["link-down", "server-killed"]), TWO_WAYS)
+    }
+    assert ("link-down", "wire") not in by_detector["hold 3 s"]
+    assert by_detector["interface"] == {("link-down", "wire")}
+    assert by_detector["ping-restart 6 s"] == {("link-down", "tunnel")}
+    udp = blocks(plan(detectors=detectors[1:2], events=["server-killed"], topologies=["dual-homed"]), TWO_WAYS)
+    assert names(udp[0].tasks) == {("server-killed", "tunnel")}
+    (block,) = blocks(plan(events=["client-killed"], baselines=[], trials=1, warm_up=0), TWO_WAYS)
+    assert variants_of(block.tasks[0], "iroute", "article")[0].detector == "interface"
+
+
+def test_what_is_measured_besides_is_the_plan_with_some_keys_otherwise() -> None:
+    whole = plan(events=["announce"], trials=2, also=[{"topologies": ["dual-homed"], "events": ["worsen"]}])
+    own, besides = blocks(whole, TWO_WAYS)
+    assert {(t.event.name, t.bed.topology) for t in own.tasks} == {("announce", "article")}
+    assert {(t.event.name, t.bed.topology) for t in besides.tasks} == {("worsen", "dual-homed")}
+    assert besides.plan.trials == 2
+    assert Plan.parse(whole.model_dump(mode="json", by_alias=True), "again") == whole
 
 
 def test_another_path_is_needed_for_some() -> None:
