@@ -4,15 +4,20 @@ The instrument is held against events whose time is known: a route that is set b
 a while. All else is a plan like any other, and what its records say.
 """
 
+import socket
+import struct
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from statistics import median
+from typing import Self
 
 from lab.bench import Figure
 from lab.catalogue import load
 from lab.engine import open_engine
+from lab.errors import EnvironmentBroken
 from lab.lab import Lab
 from lab.measure.plan import Plan
 from lab.measure.record import RunDirectory, Trial
@@ -49,47 +54,76 @@ def instrument(*, trials: int, say: Say) -> list[Figure]:
 
 
 def _route_error(lab: Lab, family: Family) -> float:
-    """A route is set by netlink; its time is known to lie between the call and its return."""
+    """A route is set by one netlink message, which the kernel carries out before the call returns."""
     branch, prefix = lab.node("branch"), lab.free_prefix(family)
-    with lab.measure(branch, prefix, rib=False, until="appears") as measured:
-        before = time.monotonic()
-        _set_route(branch, prefix)
-        after = time.monotonic()
-        measured.caused(before)
+    with _Routes(branch, "eth2") as routes:
+        setting = routes.message(_NEW_ROUTE, prefix, _UNICAST)
+        with lab.measure(branch, prefix, rib=False, until="appears") as measured:
+            before, after = routes.send(setting)
+            measured.caused(before)
+        routes.send(routes.message(_DELETE_ROUTE, prefix, _UNICAST))
     seen = before + measured.at("fib")
     return max(abs(seen - before), abs(after - seen)) * _MS
 
 
-def _set_route(node: LabNode, prefix: Prefix) -> None:
-    from pyroute2 import IPRoute
-
-    def work() -> None:
-        with IPRoute() as ip:
-            (index,) = ip.link_lookup(ifname="eth2")
-            ip.route("add", dst=str(prefix), oif=index, family=2 if prefix.version == 4 else 10)
-
-    node.running.namespace.run(work)
-
-
 def _packets_error(lab: Lab, family: Family) -> float:
-    """Packets are dropped on the last wire for a while; both ends of it are known to within a netlink call."""
+    """The first router drops all packets to a host for a while, by one netlink message, and no more by another.
+
+    The first one, since what is on its way behind it is held up now more and now less by who carries it.
+    """
     hq, host = lab.router("hq"), lab.host("hq-lan")
     prefix = lab.free_prefix(family)
-    with hq.serving(prefix, host), hq.announced(prefix):
+    with hq.serving(prefix, host) as address, hq.announced(prefix), _Routes(lab.node("branch"), "eth2") as routes:
         lab.router("branch").expect_route(prefix)
-        lab.host("branch-lan").expect_reaches(host.address(family))
+        lab.host("branch-lan").expect_reaches(address)
+        drop, pass_on = (routes.message(kind, ip_network(address), _BLACKHOLE) for kind in (_NEW_ROUTE, _DELETE_ROUTE))
         with lab.measure("branch", prefix, probe_from="branch-lan", until="returns") as measured:
-            with lab.fault("link-blackhole", link="hq:eth2") as fault:
-                time.sleep(_OUTAGE)
-                ending = time.monotonic()
-            ended = time.monotonic()
-            # The undoing tells its time as well, which is no event of its own here.
-            measured.caused(fault.began.since, fault.began.until - fault.began.since)
-    assert measured.data_plane is not None
-    assert measured.data_plane.loss_derived is not None, measured.reason or measured.flags
+            began = routes.send(drop)
+            time.sleep(_OUTAGE)
+            ended = routes.send(pass_on)
+            measured.caused(began[0], began[1] - began[0])
+    if measured.data_plane is None or measured.data_plane.loss_derived is None:
+        raise EnvironmentBroken(f"the instrument saw no outage: {measured.reason or '; '.join(measured.flags)}")
     lasted = measured.data_plane.loss_derived
-    shortest, longest = ending - fault.began.until, ended - fault.began.since
-    return max(lasted - shortest, longest - lasted, 0.0) * _MS
+    return max(lasted - (ended[0] - began[1]), ended[1] - began[0] - lasted, 0.0) * _MS
+
+
+_NEW_ROUTE, _DELETE_ROUTE = 24, 25
+_UNICAST, _BLACKHOLE = 1, 6
+
+
+class _Routes:
+    """A node's kernel routes, each set by a message that was made before (rtnetlink(7))."""
+
+    def __init__(self, node: LabNode, interface: str) -> None:
+        self._socket = node.running.namespace.run(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0))
+        self._index = node.running.namespace.run(lambda: socket.if_nametoindex(interface))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def message(self, kind: int, prefix: Prefix, to: int) -> bytes:
+        """A route to a prefix, out of the interface or into nothing."""
+        family = socket.AF_INET if prefix.version == 4 else socket.AF_INET6
+        main, boot, universe, link = 254, 3, 0, 253
+        scope = link if to == _UNICAST and prefix.version == 4 else universe
+        body = struct.pack("=BBBBBBBBI", family, prefix.prefixlen, 0, 0, main, boot, scope, to, 0)
+        destination = prefix.network_address.packed
+        body += struct.pack("=HH", 4 + len(destination), 1) + destination
+        if to == _UNICAST:
+            body += struct.pack("=HHI", 8, 4, self._index)
+        request, create, exclusive = 1, 0x400, 0x200
+        flags = request | (create | exclusive if kind == _NEW_ROUTE else 0)
+        return struct.pack("=IHHII", 16 + len(body), kind, flags, 1, 0) + body
+
+    def send(self, message: bytes) -> tuple[float, float]:
+        """Have it done; returns the times just before and just after (CLOCK_MONOTONIC)."""
+        before = time.monotonic()
+        self._socket.send(message)
+        return before, time.monotonic()
 
 
 def convergence(*, trials: int, say: Say) -> list[Figure]:
