@@ -5,7 +5,6 @@ a while. All else is a plan like any other, and what its records say.
 """
 
 import socket
-import struct
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -26,9 +25,10 @@ from lab.measure.scale import Plan as ScalePlan
 from lab.measure.scale import lines
 from lab.measure.scale import run as run_scale
 from lab.node import LabNode
+from lab.observe.rtnetlink import route_message
 from lab.owner import this_process
 from lab.router import FAMILIES
-from lab.topology import Family, Prefix
+from lab.topology import Family
 
 Say = Callable[[str], None]
 
@@ -57,11 +57,11 @@ def _route_error(lab: Lab, family: Family) -> float:
     """A route is set by one netlink message, which the kernel carries out before the call returns."""
     branch, prefix = lab.node("branch"), lab.free_prefix(family)
     with _Routes(branch, "eth2") as routes:
-        setting = routes.message(_NEW_ROUTE, prefix, _UNICAST)
+        setting = route_message(prefix, routes.index, new=True)
         with lab.measure(branch, prefix, rib=False, until="appears") as measured:
             before, after = routes.send(setting)
             measured.caused(before)
-        routes.send(routes.message(_DELETE_ROUTE, prefix, _UNICAST))
+        routes.send(route_message(prefix, routes.index, new=False))
     seen = before + measured.at("fib")
     return max(abs(seen - before), abs(after - seen)) * _MS
 
@@ -76,7 +76,7 @@ def _packets_error(lab: Lab, family: Family) -> float:
     with hq.serving(prefix, host) as address, hq.announced(prefix), _Routes(lab.node("branch"), "eth2") as routes:
         lab.router("branch").expect_route(prefix)
         lab.host("branch-lan").expect_reaches(address)
-        drop, pass_on = (routes.message(kind, ip_network(address), _BLACKHOLE) for kind in (_NEW_ROUTE, _DELETE_ROUTE))
+        drop, pass_on = (route_message(ip_network(address), None, new=new) for new in (True, False))
         with lab.measure("branch", prefix, probe_from="branch-lan", until="returns") as measured:
             began = routes.send(drop)
             time.sleep(_OUTAGE)
@@ -88,36 +88,18 @@ def _packets_error(lab: Lab, family: Family) -> float:
     return max(lasted - (ended[0] - began[1]), ended[1] - began[0] - lasted, 0.0) * _MS
 
 
-_NEW_ROUTE, _DELETE_ROUTE = 24, 25
-_UNICAST, _BLACKHOLE = 1, 6
-
-
 class _Routes:
     """A node's kernel routes, each set by a message that was made before (rtnetlink(7))."""
 
     def __init__(self, node: LabNode, interface: str) -> None:
         self._socket = node.running.namespace.run(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0))
-        self._index = node.running.namespace.run(lambda: socket.if_nametoindex(interface))
+        self.index = node.running.namespace.run(lambda: socket.if_nametoindex(interface))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
-
-    def message(self, kind: int, prefix: Prefix, to: int) -> bytes:
-        """A route to a prefix, out of the interface or into nothing."""
-        family = socket.AF_INET if prefix.version == 4 else socket.AF_INET6
-        main, boot, universe, link = 254, 3, 0, 253
-        scope = link if to == _UNICAST and prefix.version == 4 else universe
-        body = struct.pack("=BBBBBBBBI", family, prefix.prefixlen, 0, 0, main, boot, scope, to, 0)
-        destination = prefix.network_address.packed
-        body += struct.pack("=HH", 4 + len(destination), 1) + destination
-        if to == _UNICAST:
-            body += struct.pack("=HHI", 8, 4, self._index)
-        request, create, exclusive = 1, 0x400, 0x200
-        flags = request | (create | exclusive if kind == _NEW_ROUTE else 0)
-        return struct.pack("=IHHII", 16 + len(body), kind, flags, 1, 0) + body
 
     def send(self, message: bytes) -> tuple[float, float]:
         """Have it done; returns the times just before and just after (CLOCK_MONOTONIC)."""

@@ -74,7 +74,7 @@ def follow(
                 if message.prefix in history.last:
                     look([message.prefix], time)
             elif isinstance(message, LinkMessage):
-                interface = name_of(message.index)
+                interface = message.name or name_of(message.index)
                 if not message.up:
                     before.without(interface)
                     look(wanted, time)

@@ -37,7 +37,8 @@ class Event:
     told_by: str = ""
     """Who notices whatever the detector is; empty where nobody has to."""
     told_by_tcp: bool = False
-    """Over a tunnel in TCP the other end's kernel tells of it, so that OpenVPN need not notice."""
+    """Over a tunnel in TCP the other end's kernel tells OpenVPN of it. Over UDP nobody does, and until OpenVPN notices
+    by itself the tunnel does not come back."""
     two_ways: bool = False
     """It needs an alternative path."""
     everywhere: bool = False
@@ -74,8 +75,8 @@ class Event:
             return True
         if over == "wire" and self.name == "link-down":  # the carrier goes, and eBGP with it (RFC 4271, section 8.1.4)
             return detector == "interface"
-        if detector == "ping-restart" and self.told_by_tcp and tcp:
-            return False
+        if self.told_by_tcp and over == "tunnel":
+            return detector == "ping-restart" if not tcp else detector in ("hold", "bfd")
         # A tunnel's device stays up whatever becomes of its packets, and so does VXLAN's.
         return detector != "interface"
 

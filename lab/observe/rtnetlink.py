@@ -23,10 +23,13 @@ _U32 = struct.Struct("=I")
 
 _NEWLINK, _DELLINK, _DELADDR, _NEWROUTE, _DELROUTE = 16, 17, 21, 24, 25
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 1, 4, 5, 6, 9, 15, 18
+_IFLA_IFNAME = 3
 _TYPE = 0x3FFF
 """Without the flags for nesting and byte order."""
 _AF_INET, _AF_INET6 = 2, 10
 _IFF_UP = 0x1
+_BLACKHOLE, _BOOT, _ANYWHERE, _ON_LINK = 6, 3, 0, 253
+_REQUEST, _CREATE, _EXCLUSIVE = 0x1, 0x400, 0x200
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class LinkMessage:
 
     index: int
     up: bool
+    name: str = ""
+    """As the message has it: of one that is gone nobody else knows it any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +79,31 @@ def messages(data: bytes) -> Iterator[Message]:
                 yield _route(data, body, end, new=kind == _NEWROUTE)
         elif kind in (_NEWLINK, _DELLINK):
             _, _, index, flags, _ = _LINK.unpack_from(data, body)
-            yield LinkMessage(index, kind == _NEWLINK and bool(flags & _IFF_UP))
+            named = (
+                value for attribute, value in _attributes(data, body + _LINK.size, end) if attribute == _IFLA_IFNAME
+            )
+            name = next(named, b"").rstrip(b"\0").decode(errors="replace")
+            yield LinkMessage(index, kind == _NEWLINK and bool(flags & _IFF_UP), name)
         elif kind == _DELADDR:
             yield AddressGone()
         offset += _aligned(length)
+
+
+def route_message(prefix: Prefix, interface: int | None, *, new: bool) -> bytes:
+    """The request that sets or deletes a route of the main table: out of an interface, or into nothing (a blackhole).
+
+    The kernel carries it out before send(2) returns.
+    """
+    version, family = prefix.version, _AF_INET if prefix.version == 4 else _AF_INET6
+    kind = _BLACKHOLE if interface is None else UNICAST
+    scope = _ON_LINK if version == 4 and interface is not None else _ANYWHERE
+    body = _ROUTE.pack(family, prefix.prefixlen, 0, 0, MAIN_TABLE, _BOOT, scope, kind, 0)
+    destination = prefix.network_address.packed
+    body += _ATTRIBUTE.pack(4 + len(destination), _RTA_DST) + destination
+    if interface is not None:
+        body += _ATTRIBUTE.pack(8, _RTA_OIF) + _U32.pack(interface)
+    flags = _REQUEST | (_CREATE | _EXCLUSIVE if new else 0)
+    return _HEADER.pack(_HEADER.size + len(body), _NEWROUTE if new else _DELROUTE, flags, 1, 0) + body
 
 
 def _route(data: bytes, start: int, end: int, *, new: bool) -> RouteMessage:

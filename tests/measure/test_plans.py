@@ -1,6 +1,13 @@
 """`lab measure`: a plan becomes trials on the disk, goes on where it was broken off, and is reported on."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -8,6 +15,7 @@ from typer.testing import CliRunner
 
 from lab.cli.app import app
 from lab.engine import open_engine
+from lab.expect import Expectation, wait_for
 from lab.measure.record import RunDirectory, Trial
 
 pytestmark = [pytest.mark.docker, pytest.mark.convergence]
@@ -17,7 +25,7 @@ events: [announce, blackhole]
 detectors: [bfd 3x100 ms]
 baselines: [vxlan]
 families: [ipv6]
-trials: 1
+trials: 3
 warm-up: 0
 """
 
@@ -32,12 +40,12 @@ def by_variant(trials: list[Trial]) -> dict[tuple[str, str], Trial]:
 
 def test_a_plan_is_measured_goes_on_and_is_reported(tmp_path: Path) -> None:
     plan, out = tmp_path / "small.plan.yml", tmp_path / "run"
-    plan.write_text(PLAN)
-    runner, before = CliRunner(), ours()
+    plan.write_text(PLAN.replace("trials: 3", "trials: 1") + "prefixes: 5\n")
+    runner = CliRunner()
     done = runner.invoke(app, ["measure", str(plan), "--out", str(out), "--json"])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["events"] == 4
-    assert ours() == before
+    assert not labs_of(os.getpid())
     directory = RunDirectory(out)
     found = by_variant(directory.trials())
     assert set(found) == {
@@ -52,6 +60,9 @@ def test_a_plan_is_measured_goes_on_and_is_reported(tmp_path: Path) -> None:
         assert gone is not None
         assert detection <= gone < 180
         assert found["blackhole recovery", over].at("fib") is not None
+        announced = found["announce", over].data_plane
+        assert announced is not None
+        assert len(announced.route_specific) == 5
     assert directory.run().environment.versions["frr"]
     assert "<svg" in directory.run().topologies["article"]
 
@@ -75,3 +86,66 @@ def test_another_plan_does_not_go_on(tmp_path: Path) -> None:
     missing = CliRunner().invoke(app, ["measure", str(plan), "--out", str(out), "--resume"])
     assert missing.exit_code == 2
     assert "no directory of `lab measure`" in str(missing.exception) + missing.output
+    with started(plan, out) as run:
+        expect_trials(out, 1)
+        run.send_signal(signal.SIGINT)
+        run.wait(60)
+    plan.write_text(PLAN.replace("trials: 3", "trials: 4"))
+    other = CliRunner().invoke(app, ["measure", str(plan), "--out", str(out), "--resume"])
+    assert other.exit_code == 2
+    assert "holds a run of another plan" in str(other.exception) + other.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill"])
+def test_a_run_that_is_broken_off_goes_on(number: signal.Signals, tmp_path: Path) -> None:
+    """Ctrl-C goes to all of the terminal's processes, the instrument's own among them; `kill -9` to the run alone."""
+    plan, out = tmp_path / "small.plan.yml", tmp_path / "run"
+    plan.write_text(PLAN)
+    with started(plan, out) as run:
+        expect_trials(out, 2)
+        if number is signal.SIGINT:
+            os.killpg(run.pid, number)
+        else:
+            run.kill()
+        _, errors = run.communicate(timeout=90)
+    if number is signal.SIGINT:
+        assert run.returncode == 130, errors
+        assert errors.rstrip().endswith("lab: interrupted")
+        assert f"--out {out} --resume` goes on" in errors
+        assert not labs_of(run.pid)
+    directory = RunDirectory(out)
+    before = directory.trials()
+    assert all(trial.status != "invalid" or "signal" not in trial.reason for trial in before)
+    again = CliRunner().invoke(app, ["measure", str(plan), "--out", str(out), "--resume", "--json"])
+    assert again.exit_code == 0, again.output
+    assert not labs_of(run.pid)  # also what the killed one left
+    found = directory.trials()
+    assert found[: len(before)] == before
+    assert Counter((trial.variant, trial.number) for trial in found).most_common(1)[0][1] == 1
+    assert len({(trial.variant, trial.number) for trial in found}) == 3 * 2 * 3
+
+
+@contextmanager
+def started(plan: Path, out: Path) -> Iterator[subprocess.Popen[str]]:
+    """The real program, as the leader of a process group."""
+    argv = [sys.executable, "-m", "lab.cli", "measure", str(plan), "--out", str(out)]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, process_group=0) as run:
+        try:
+            yield run
+        finally:
+            run.kill()
+
+
+def expect_trials(out: Path, count: int) -> None:
+    def written() -> int:
+        file = out / "trials.jsonl"
+        return file.read_text().count("\n") if file.exists() else 0
+
+    wait_for(
+        Expectation(what=f"{count} trials on the disk", node="the run", look=written, met=lambda n: n >= count),
+        within=90,
+    )
+
+
+def labs_of(pid: int) -> list[str]:
+    return [name for name in ours() if name.startswith(f"measure-{pid}-")]

@@ -10,7 +10,7 @@ from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from lab.expect import Expectation, wait_for
 from lab.lab import Lab
 from lab.observe import CapturedPacket
-from lab.topology import Address, Prefix
+from lab.topology import Address, Family, Prefix
 from tests.convergence.conftest import Site
 from tests.modes.checks import (
     both_ways,
@@ -163,3 +163,23 @@ def test_the_preferred_tunnel_carries_all_while_it_is_up(lab: Lab) -> None:
         expect_ways(lab, "first")  # without any help it comes back
         expect_lans_reach_each_other(*sites(lab, "first"))
     assert session_of(spare.status()) == before
+
+
+@pytest.mark.parametrize("knobs", [("frr", 200), ("bird", 200)], ids=["frr", "bird"], indirect=True)
+def test_nothing_is_lost_when_the_way_is_changed_on_purpose(lab: Lab, family: Family) -> None:
+    """Both tunnels stand, and one after the other is preferred: the kernel replaces a route in one step."""
+    hq, branch = lab.router("hq"), lab.router("branch")
+    first, second = (lab.tunnel(name).device("branch") for name in ("first", "second"))
+    prefix = lab.free_prefix(family)
+    with hq.serving(prefix, lab.host("hq-lan")) as address, hq.announced(prefix):
+        branch.expect_in_fib(prefix, via=first, alone=True)
+        lab.host("branch-lan").expect_reaches(address)
+        for preference, way in ((300, second), (None, first)):
+            with lab.measure("branch", prefix, probe_from="branch-lan", until="moves") as measured:
+                branch.prefer(prefix, local_pref=preference, through=second)
+            assert measured.status != "timed-out", measured.reason
+            branch.expect_in_fib(prefix, via=way, alone=True)
+            packets = measured.data_plane
+            assert packets is not None
+            assert packets.sent > 0
+            assert packets.lost == 0, f"{packets.lost} of {packets.sent} are lost; {measured.reason or measured.flags}"

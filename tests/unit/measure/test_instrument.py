@@ -99,6 +99,26 @@ def test_ipv4_routes_go_with_their_interface_without_a_word(ends: tuple[Sandbox,
     assert [(interface, up) for _, interface, up in history.links if interface == "w"][:1] == [("w", False)]
 
 
+def test_they_go_with_an_interface_that_is_deleted(ends: tuple[Sandbox, Sandbox]) -> None:
+    """Nobody can be asked for its name any more."""
+    here, _ = ends
+    prefix = ip_network(PREFIX["ipv4"])
+    here.ip(("route", "add", {"dst": PREFIX["ipv4"], "gateway": THERE["ipv4"]}))
+    with here.namespace.run(subscribe) as events, Tape([events]) as tape, FibWatch(here.namespace) as watch:
+        tape.wait_ready()
+        before = watch.copy()
+        here.ip(("link", "del", {"ifname": "w"}))
+        wait_for(
+            Expectation(
+                what="no route any more", node="here", look=lambda: watch.route(prefix), met=lambda found: found is None
+            ),
+            within=10,
+        )
+        history = follow(tape.stop().readings[0], before, [prefix], watch.interface)
+    assert [change.entry for change in history.changes] == [None]
+    assert ("w", False) in [(interface, up) for _, interface, up in history.links]
+
+
 def test_what_comes_too_fast_is_known_to_be_lost(ends: tuple[Sandbox, Sandbox]) -> None:
     here, _ = ends
     with here.namespace.run(subscribe) as events:
@@ -193,9 +213,9 @@ def flowing(probes: Probes) -> None:
 
 
 def test_every_packet_is_accounted_for(ends: tuple[Sandbox, Sandbox]) -> None:
-    trace = probed(ends, 60, flowing)
-    assert len(trace.streams) == 60
-    assert trace.sent.groups == 4, "thirty prefixes of each family take two groups each"
+    trace = probed(ends, 100, flowing)
+    assert len(trace.streams) == 100
+    assert trace.sent.groups == 4, "fifty prefixes of each family take two groups each"
     assert not trace.lost_by_receiver
     for stream in trace.streams:
         counts = stream.counts(0.0)

@@ -122,6 +122,7 @@ def test_who_notices_is_who_is_named() -> None:
     assert by_detector["ping-restart 6 s"] == {("link-down", "tunnel")}
     udp = blocks(plan(detectors=detectors[1:2], events=["server-killed"], topologies=["dual-homed"]), TWO_WAYS)
     assert names(udp[0].tasks) == {("server-killed", "tunnel")}
+    assert not blocks(plan(events=["server-killed"], topologies=["dual-homed"]), TWO_WAYS), "it would not come back"
     (block,) = blocks(plan(events=["client-killed"], baselines=[], trials=1, warm_up=0), TWO_WAYS)
     assert variants_of(block.tasks[0], "iroute", "article")[0].detector == "interface"
 

@@ -76,7 +76,8 @@ def theirs(data: bytes) -> list[Message]:
                 )
             )
         elif kind in ("RTM_NEWLINK", "RTM_DELLINK"):
-            found.append(LinkMessage(message["index"], kind == "RTM_NEWLINK" and bool(message["flags"] & 1)))
+            up, name = kind == "RTM_NEWLINK" and bool(message["flags"] & 1), message.get_attr("IFLA_IFNAME")
+            found.append(LinkMessage(message["index"], up, name))
         elif kind == "RTM_DELADDR":
             found.append(AddressGone())
     return found

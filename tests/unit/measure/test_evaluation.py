@@ -1,0 +1,137 @@
+"""Stages, errors and remarks, worked out of a trace that is made by hand."""
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, ip_network
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from lab.measure.armed import Outcome, Seen
+from lab.measure.changes import Change, History
+from lab.measure.clock import Clock, Offset
+from lab.measure.convergence import Stream
+from lab.measure.evaluation import Evaluation, Event, Findings
+from lab.measure.probe import Sent, Trace
+from lab.measure.tape import READING_ERROR, Recorded
+from lab.measure.updates import Crossing
+from lab.observe import FibEntry
+from lab.routing import RibEvent
+from lab.routing.update import Update
+
+PREFIX = ip_network("10.9.0.0/24")
+assert isinstance(PREFIX, IPv4Network)
+EVENT = 100.0
+RATE = 1000.0
+ENTRY = cast(FibEntry, SimpleNamespace(interfaces=("tun0",)))
+
+
+@dataclass
+class Made:
+    """A prefix that is announced: 5 ms to the UPDATE, 8 to the RIB, 10 to the FIB, and packets from then on."""
+
+    update: float = 0.005
+    rib: float = 0.008
+    fib: float = 0.010
+    packets: float = 0.010
+    """Seconds after the event from which packets arrive."""
+    refused: int = 0
+    late: float = 0.0
+    lost: list[bool] = field(default_factory=lambda: [False, False])
+    drift: int = 0
+    down: float | None = None
+
+    def findings(self, outcome: Outcome = "appears", late: str = "") -> Findings:
+        sent = [EVENT - 0.05 + n / RATE for n in range(400)]
+        arrivals = [(time + 0.0002, n) for n, time in enumerate(sent) if time >= EVENT + self.packets]
+        log = [(int((t + self.late) * 1e9), int((t + self.late) * 1e9) + 1000, 0) for t in sent]
+        log[-1] = (*log[-1][:2], self.refused)
+        trace = Trace(
+            [Stream(str(PREFIX), sent, arrivals, 0.1)], Sent(RATE, int(sent[0] * 1e9), 1, log), lost_by_receiver=False
+        )
+        told = [RibEvent(EVENT + self.rib, "best", PREFIX, None)]
+        if self.down is not None:
+            told.insert(0, RibEvent(EVENT + self.down, "down", None, None))
+        offset = Offset(0, 1e-6, 0)
+        seen = Seen(
+            clock=Clock(offset, Offset(self.drift, 1e-6, 10**9)),
+            recorded=Recorded([[], []], self.lost, [False, False], []),
+            history=History([Change(EVENT + self.fib, PREFIX, ENTRY)], [], {PREFIX: ENTRY}),
+            crossings=[Crossing(EVENT + self.update, Update(frozenset({PREFIX}), frozenset()))],
+            rib=told,
+            trace=trace,
+        )
+        armed = SimpleNamespace(
+            observer=SimpleNamespace(name="branch"),
+            prefixes=[PREFIX],
+            before={PREFIX: None},
+            flowing=set(),
+            monitor=SimpleNamespace(source="bmp", error=0.0005, socket=None),
+            unmonitored="",
+        )
+        return Evaluation(cast(Any, armed), seen, Event(EVENT, 0.0, outcome, late)).findings()
+
+
+def test_each_stage_is_where_it_was_put() -> None:
+    found = Made().findings()
+    assert (found.status, found.reason, found.flags) == ("valid", "", ())
+    at = {stage.name: stage.at for stage in found.stages}
+    assert at == pytest.approx(
+        {"event": 0.0, "update": 0.005, "rib": 0.008, "fib": 0.010, "first-packet": 0.0102}, abs=1e-6
+    )
+    errors = {stage.name: stage.error for stage in found.stages}
+    assert errors["fib"] == READING_ERROR
+    assert all(error > 0 for name, error in errors.items() if name != "event")
+    assert {stage.node for stage in found.stages} == {"branch"}
+
+
+def test_what_the_packets_say_stands_beside() -> None:
+    """Packets 50 to 59 were sent in the ten milliseconds: ten are lost, at a thousand a second."""
+    plane = Made().findings().data_plane
+    assert plane is not None
+    assert (plane.sent, plane.received, plane.lost) == (350, 340, 10)
+    assert plane.loss_derived == pytest.approx(0.010)
+    assert plane.route_specific == {str(PREFIX): pytest.approx(0.010)}
+    assert plane.achieved == pytest.approx(RATE, rel=1e-6)
+
+
+@pytest.mark.parametrize(("packets", "said"), [(0.030, "after"), (0.003, "before")])
+def test_planes_that_disagree_beyond_their_error_are_flagged(packets: float, said: str) -> None:
+    (flag,) = [flag for flag in Made(packets=packets).findings().flags if "the packets changed" in flag]
+    assert f"{said} the FIB" in flag
+
+
+def test_stages_in_an_order_that_cannot_be_are_flagged() -> None:
+    assert any("fib came" in flag and "before rib" in flag for flag in Made(rib=0.02, fib=0.010).findings().flags)
+
+
+def test_a_neighbour_that_is_given_up_is_the_detection() -> None:
+    (stage,) = [stage for stage in Made(down=0.002).findings().stages if stage.name == "detection"]
+    assert stage.at == pytest.approx(0.002)
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (Made(refused=3), "refused 3 packets"),
+        (Made(late=0.5), "fell behind"),
+        (Made(lost=[True, False]), "dropped route events"),
+        (Made(drift=5_000_000), "the clock was set"),
+    ],
+    ids=["refused", "late", "lost", "clock"],
+)
+def test_what_makes_figures_worthless_is_named(made: Made, why: str) -> None:
+    found = made.findings()
+    assert found.status == "invalid"
+    assert why in found.reason
+
+
+def test_captured_packets_that_were_dropped_are_a_remark() -> None:
+    found = Made(lost=[False, True]).findings()
+    assert found.status == "valid"
+    assert any("an UPDATE may be missing" in flag for flag in found.flags)
+
+
+def test_what_did_not_come_in_time_is_no_figure() -> None:
+    found = Made().findings(late="it did not come")
+    assert (found.status, found.reason) == ("timed-out", "it did not come")
