@@ -16,6 +16,8 @@ Act = Literal["announce", "withdraw", "worsen", "next-hop", "fault"]
 RECOVERY = " recovery"
 _OVERHEAD = 1.5
 """Seconds of a trial besides its event: a prefix is set up, the probes run in, and the way back is waited for."""
+_WATCHED = 5.0
+"""Seconds in which it is looked whether nothing happens."""
 _RECONNECTED = 2.0
 """Seconds in which a session comes back after what was broken is whole again."""
 
@@ -84,7 +86,8 @@ class Event:
         """About how long a trial takes."""
         noticed = detector.seconds if self.detected else 0.0
         back = _RECONNECTED if self.act == "fault" and self.effect != "nothing" else 0.0
-        return _OVERHEAD + noticed + back
+        watched = _WATCHED if self.effect == "nothing" else 0.0
+        return _OVERHEAD + noticed + back + watched
 
 
 def _fault(name: str, summary: str, kind: str, over_link: str = "", **more: Any) -> Event:
