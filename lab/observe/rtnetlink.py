@@ -79,10 +79,8 @@ def messages(data: bytes) -> Iterator[Message]:
                 yield _route(data, body, end, new=kind == _NEWROUTE)
         elif kind in (_NEWLINK, _DELLINK):
             _, _, index, flags, _ = _LINK.unpack_from(data, body)
-            named = (
-                value for attribute, value in _attributes(data, body + _LINK.size, end) if attribute == _IFLA_IFNAME
-            )
-            name = next(named, b"").rstrip(b"\0").decode(errors="replace")
+            attributes = dict(_attributes(data, body + _LINK.size, end))
+            name = attributes.get(_IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace")
             yield LinkMessage(index, kind == _NEWLINK and bool(flags & _IFF_UP), name)
         elif kind == _DELADDR:
             yield AddressGone()

@@ -4,10 +4,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import settings
 
 from lab.catalogue import load
 from lab.topology import Topology
 from tests.unit.sandbox import Sandbox
+
+settings.register_profile("shared-machine", deadline=None)
+settings.load_profile("shared-machine")  # how long an example takes is nobody's promise
 
 
 @pytest.fixture
