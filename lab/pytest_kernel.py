@@ -64,22 +64,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     needing = [(item, marker) for item in items if (marker := item.get_closest_marker("needs_kernel"))]
     if not needing:
         return
-    from lab.host.kernel import features
+    from lab.host.kernel import MODULES, features
 
     known = features()
     where: Where = config.getoption("--lab-kernel")
     lacks: dict[str, str] | None = None
     for item, marker in needing:
         item.add_marker("kernel")
-        if unknown := set(marker.args) - known.keys():
+        wanted = [MODULES.get(name, name) for name in marker.args]
+        if unknown := set(wanted) - known.keys():
             raise pytest.UsageError(
                 f"{item.nodeid}: needs_kernel knows no {min(unknown)!r}; it knows {', '.join(known)}"
             )
-        if config.option.collectonly or not set(marker.args):
+        if config.option.collectonly or not wanted:
             continue
         if where != "vm":
             lacks = _lacks() if lacks is None else lacks
-            missing = [f"{name} ({lacks[name]})" for name in marker.args if name in lacks]
+            missing = [f"{name} ({lacks[name]})" for name in wanted if name in lacks]
             if not missing:
                 continue
             if where == "host":
@@ -141,15 +142,25 @@ class _Guest:
         except LabError as error:
             if isinstance(error, Ended) or self._relay is None:
                 self._failed = str(error)
+                self._save()
                 self.close()
             yield _error(item, str(error))
 
+    def _save(self) -> None:
+        """What tells why the machine has ended, and what the test that it ended in has left."""
+        artefacts: Path | None = self._config.getoption("--lab-artefacts")
+        if self._relay is not None and artefacts is not None:
+            self._relay.machine.keep(artefacts / "machine")
+            self._relay.fetch("artefacts", artefacts)
+
     def close(self) -> None:
-        """End the machine."""
-        self._relay = None
+        """End the machine; one that was there before goes on, and only its tests end."""
+        relay, self._relay = self._relay, None
         own, self._own = self._own, None
         if own is not None:
             own.close()
+        elif relay is not None and not self._failed:
+            relay.end()
 
     def _start(self, item: pytest.Item) -> "Relay":
         from lab.vm.relay import SHARE, Relay
@@ -157,7 +168,8 @@ class _Guest:
         project = self._config.rootpath
         (project / ".lab").mkdir(exist_ok=True)
         relay = Relay(self._machine(project), project)
-        passed = [a for a in self._config.invocation_params.args if a.startswith(("--lab-openvpn", "--lab-matrix"))]
+        versions: tuple[str, ...] | None = self._config.getoption("--lab-openvpn")
+        passed = [f"--lab-openvpn={','.join(versions)}"] if versions else []
         inside = [i.nodeid for i in item.session.items if i.stash.get(_INSIDE, False)]
         files = sorted({nodeid.partition("::")[0] for nodeid in inside})
         claims = [f"--lab-claims={SHARE}/claims"] if self._config.getoption("--lab-claims") else []
@@ -178,11 +190,14 @@ class _Guest:
         return relay
 
     def _machine(self, project: Path) -> "Machine":
-        """One of our own, which ends with this process."""
+        """The one that somebody keeps to work with, or one of our own, which ends with this process."""
         from lab.owner import this_process
-        from lab.vm.machine import Machine, sweep_machines
+        from lab.vm.machine import Machine, kept, sweep_machines
 
         sweep_machines()
+        if (there := kept(project)) is not None and not there.busy:
+            self._say(f"using the machine {there.name} (`lab vm down` ends it)")
+            return there
         self._own = Machine.boot(f"tests-{os.getpid()}", project, owner=this_process(), say=self._say)
         return self._own
 

@@ -22,6 +22,7 @@ from lab.cli import (
     observe,
     report,
     scale,
+    vm,
     watch,
 )
 from lab.cli.errors import Commands
@@ -80,3 +81,4 @@ app.command(rich_help_panel=_MACHINE)(machine.doctor)
 app.command(rich_help_panel=_MACHINE)(machine.setup)
 app.command(rich_help_panel=_MACHINE)(bench.bench)
 app.command(rich_help_panel=_MACHINE)(machine.clean)
+app.add_typer(vm.app, name="vm", rich_help_panel=_MACHINE)

@@ -150,7 +150,7 @@ def _kernel_finding(name: str, reason: str | None) -> Finding:
     remedy = (
         "use a kernel that has it, as Debian's own"
         if required
-        else "only the tests that need it are skipped; Debian's own kernel has it"
+        else "the tests that need it run in the lab's own machine (`make test-kernel`), and are skipped by `make test`"
     )
     return Finding(f"kernel: {name}", "missing", reason, remedy, required)
 

@@ -34,6 +34,16 @@ LINKS: dict[str, dict[str, Any]] = {
     "ovpn": {},
 }
 
+MODULES = {
+    "sch_netem": "netem",
+    "sch_tbf": "tbf",
+    "ip_gre": "gre",
+    "ip6_gre": "ip6gre",
+    "ip6_tunnel": "ip6tnl",
+    "nf_tables": "nftables",
+}
+"""Features by the names of their modules, where these differ."""
+
 _NETLINK_NETFILTER = 12
 _NFNL_SUBSYS_NFTABLES = 10
 _NFT_MSG_GETGEN = 16

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 import docker
+import requests
 from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 from docker.types import Mount
@@ -34,6 +35,9 @@ LABEL = "openvpn-routing-lab.machine"
 """On the containers of machines; the value is the machine's name."""
 _LABEL_OWNER = "openvpn-routing-lab.machine-owner"
 _LABEL_DIRECTORY = "openvpn-routing-lab.machine-directory"
+_LABEL_PROJECT = "openvpn-routing-lab.machine-project"
+KEPT = "kept"
+"""The name of the machine that `lab vm up` boots, and that tests use where it runs."""
 
 BOOT = 240.0
 """Seconds that a machine has to boot: ten in pure emulation on two idle cores."""
@@ -58,6 +62,10 @@ class Machine:
     container: str
     directory: Path
     """Shared with the machine, which has it as `/run/share`."""
+    project: Path | None = None
+    """What it sees of the host's besides programs."""
+    lock: IO[bytes] | None = None
+    """Held as long as its owner lives: the container ends itself when the kernel lets go of it (flock(2))."""
 
     # --- life ------------------------------------------------------------------------------------------------
 
@@ -69,6 +77,9 @@ class Machine:
         `EnvironmentBroken` with the console's last lines where it does not come up.
         """
         client = docker_engine.connect()
+        if _containers(client, name):
+            raise InputError(f"a machine {name!r} runs already: `lab vm down` ends it")
+        _check_memory()
         image = ensure_image(client, RECIPE, say)
         disk = _prepared(client, image, say)
         say(f"booting the machine {name} ({accelerator(client, image)})")
@@ -88,6 +99,10 @@ class Machine:
         chosen = accelerator(client, image)
         paths = shown(project)
         (directory / "shown").write_text("".join(f"{path}\n" for path in paths))
+        lock = None
+        if owner:
+            lock = (directory / "owner").open("wb")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         mounts = [
             Mount("/share", str(directory), type="bind"),
             Mount("/var/lib/machine", str(disk), type="bind", read_only=what == "boot"),
@@ -106,7 +121,12 @@ class Machine:
                 devices=["/dev/kvm"] if chosen == "kvm" else [],
                 environment={"ACCELERATOR": chosen, "MEMORY": str(_MEMORY), "PROCESSORS": str(_processors())},
                 mounts=mounts,
-                labels={LABEL: name, _LABEL_OWNER: owner, _LABEL_DIRECTORY: str(directory)},
+                labels={
+                    LABEL: name,
+                    _LABEL_OWNER: owner,
+                    _LABEL_DIRECTORY: str(directory),
+                    _LABEL_PROJECT: str(project or ""),
+                },
             )
         except APIError as error:
             shutil.rmtree(directory, ignore_errors=True)
@@ -116,7 +136,7 @@ class Machine:
         except DockerException as error:
             shutil.rmtree(directory, ignore_errors=True)
             raise EnvironmentBroken(f"the machine's container does not start: {error}") from error
-        return cls(name, str(container.id), directory)
+        return cls(name, str(container.id), directory, project, lock)
 
     def wait_ready(self, within: float = BOOT) -> None:
         """Wait until its engine answers; raises `EnvironmentBroken` with the end of its console."""
@@ -146,6 +166,8 @@ class Machine:
         except DockerException as error:
             raise EnvironmentBroken(f"the machine {self.name} cannot be removed: {error}") from error
         shutil.rmtree(self.directory, ignore_errors=True)
+        if self.lock is not None:
+            self.lock.close()
 
     def __enter__(self) -> Self:
         return self
@@ -162,6 +184,8 @@ class Machine:
             return bool(docker_engine.connect().containers.get(self.container).status == "running")
         except NotFound:
             return False
+        except DockerException as error:
+            raise EnvironmentBroken(f"the Docker engine does not tell of the machine {self.name}: {error}") from error
 
     def begin(self, script: str) -> None:
         """Have a shell script run as root, in the machine's own root directory; one at a time."""
@@ -185,6 +209,18 @@ class Machine:
         code = self.ended()
         assert code is not None
         return code
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs."""
+        return any((self.directory / name).exists() for name in ("job", "running"))
+
+    def keep(self, into: Path) -> None:
+        """Copy what tells of a machine that has ended badly: its console, its engine's log, its job's output."""
+        into.mkdir(parents=True, exist_ok=True)
+        for name in ("console.log", "dockerd.log", "output.log"):
+            if (self.directory / name).exists():
+                shutil.copy(self.directory / name, into / name)
 
     def console(self, lines: int = _TAIL) -> str:
         """The last lines of its console."""
@@ -241,9 +277,29 @@ def sweep_machines() -> list[str]:
     return swept
 
 
-def _containers(client: docker.DockerClient) -> list[Container]:
+def machines() -> list[Machine]:
+    """All machines that there are, whoever booted them."""
+    return [_machine(container) for container in _containers(docker_engine.connect())]
+
+
+def kept(project: Path) -> Machine | None:
+    """The machine that somebody has booted to work with, if it sees this project."""
+    found = (m for m in machines() if m.name == KEPT and m.project == project and m.running)
+    return next(found, None)
+
+
+def _check_memory() -> None:
+    """Raise `EnvironmentBroken` where the machine's memory is not to be had."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+    available = int(lines["MemAvailable"].split()[0]) // 1024
+    if available < _MEMORY:
+        raise EnvironmentBroken(f"the machine takes {_MEMORY} MiB, and {available} are free: stop what else runs")
+
+
+def _containers(client: docker.DockerClient, name: str = "") -> list[Container]:
+    label = f"{LABEL}={name}" if name else LABEL
     try:
-        found = client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True)
+        found = client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
     except DockerException as error:
         raise EnvironmentBroken(f"the Docker engine does not list its containers: {error}") from error
     return list(found)
@@ -251,7 +307,8 @@ def _containers(client: docker.DockerClient) -> list[Container]:
 
 def _machine(container: Container) -> Machine:
     labels = container.labels
-    return Machine(labels[LABEL], str(container.id), Path(labels[_LABEL_DIRECTORY]))
+    project = labels.get(_LABEL_PROJECT, "")
+    return Machine(labels[LABEL], str(container.id), Path(labels[_LABEL_DIRECTORY]), Path(project) if project else None)
 
 
 # --- what it is made of ------------------------------------------------------------------------------------------
@@ -312,7 +369,12 @@ def forget_disks() -> None:
 def _prepared(client: docker.DockerClient, image: str, say: Say) -> Path:
     """A directory with the disk on which the nodes' images are; made once for each set of them."""
     nodes = [ensure(client, version, say) for version in VERSIONS]
-    directory = disks() / "-".join([image.rpartition(":")[2], *(node.rpartition("-")[2] for node in nodes)])
+    try:
+        # What it lies over is the image's own disk: the same recipe, built again, makes another one.
+        base = str(client.images.get(image).id).rpartition(":")[2][:12]
+    except DockerException as error:
+        raise EnvironmentBroken(f"the Docker engine does not tell of {image}: {error}") from error
+    directory = disks() / "-".join([base, *(node.rpartition("-")[2] for node in nodes)])
     disks().mkdir(parents=True, exist_ok=True)
     with _one_at_a_time():
         if not (directory / "disk.qcow2").exists():
@@ -330,8 +392,11 @@ def _prepare(client: docker.DockerClient, image: str, directory: Path, nodes: Se
     with machine:
         for number, node in enumerate(nodes):
             with (machine.directory / f"{number}.tar").open("wb") as file:
-                for chunk in client.images.get(node).save(named=node):
-                    file.write(chunk)
+                try:
+                    for chunk in client.images.get(node).save(named=node):
+                        file.write(chunk)
+                except (DockerException, requests.RequestException) as error:
+                    raise EnvironmentBroken(f"the Docker engine does not hand out {node}: {error}") from error
         machine.wait_ready()
         code = machine.run("set -e; for tar in /run/share/*.tar; do docker load --quiet --input $tar; done", PREPARE)
         if code:

@@ -22,7 +22,7 @@ QUEUE = "queue"
 REPORTS = "reports"
 SHARE = Path("/run/share")
 """The shared directory as the machine's programs see it."""
-SILENCE = 900.0
+SILENCE = 420.0
 """Seconds without a report after which a test in the machine is given up; emulation is ten times slower."""
 _LOOK = 1.0
 """Seconds between two looks whether a silent machine still runs."""
@@ -73,7 +73,8 @@ class Relay:
             (self.machine.directory / name).unlink(missing_ok=True)
         (self.machine.directory / QUEUE).touch()
         self._reports = Lines(self.machine.directory / REPORTS)
-        self.machine.begin(script(self.project, ["-m", "pytest", *arguments, f"--lab-serve={SHARE}"]))
+        pytest = [sys.executable, "-m", "pytest", *arguments, f"--lab-serve={SHARE}"]
+        self.machine.begin(script(self.project, pytest))
         message = next(self._messages("collect its tests"))
         if "ready" not in message:
             raise Ended(f"the machine's pytest began with {message}")
@@ -88,6 +89,12 @@ class Relay:
                 raise EnvironmentBroken(f"the machine's pytest does not collect {nodeid}; {self._said()}")
             yield message["report"]
 
+    def end(self) -> None:
+        """Have pytest end, where the machine goes on."""
+        append(self.machine.directory / QUEUE, {"end": True})
+        for _ in self._messages("end its tests", until_ended=True):
+            pass
+
     def fetch(self, name: str, into: Path | None) -> None:
         """Take over what tests have left in a directory of the share."""
         there = self.machine.directory / name
@@ -96,7 +103,7 @@ class Relay:
                 shutil.copytree(there, into, dirs_exist_ok=True)
             shutil.rmtree(there, ignore_errors=True)
 
-    def _messages(self, what: str) -> Iterator[dict[str, Any]]:
+    def _messages(self, what: str, *, until_ended: bool = False) -> Iterator[dict[str, Any]]:
         heard = looked = time.monotonic()
         while True:
             for message in self._reports.new():
@@ -110,6 +117,8 @@ class Relay:
                 if not self.machine.running:
                     raise Ended(f"the machine ended before it could {what}; {self.machine.last_words()}")
                 code = self.machine.ended()
+                if code is not None and until_ended:
+                    return
                 if code is not None:
                     raise Ended(f"the machine's pytest ended with {code} before it could {what}; {self._said()}")
             time.sleep(POLL)
@@ -123,14 +132,14 @@ class Relay:
         return f"it said: {' | '.join(lines[-3:])}" if lines else "it said nothing"
 
 
-def script(project: Path, python: Sequence[str]) -> str:
-    """A job that runs this interpreter in the project, seen at its own place by programs and by the engine alike.
+def script(project: Path, argv: Sequence[str]) -> str:
+    """A job that runs a program in the project, seen at its own place by programs and by the engine alike.
 
     Only the directory of labs can be written to there; a file in it keeps the last lab from removing it.
     """
     here = shlex.quote(str(project))
     labs = shlex.quote(str(project / ".lab"))
-    command = shlex.join([sys.executable, *python])
+    command = shlex.join(argv)
     inside = shlex.quote(f"cd {here} && exec {command}")
     return f"""\
 set -e

@@ -24,7 +24,7 @@ def test_messages_arrive_once_and_whole(tmp_path: Path) -> None:
 
 def test_a_job_runs_this_interpreter_in_the_project(tmp_path: Path) -> None:
     project = tmp_path / "a project"
-    text = script(project, ["-m", "pytest", "tests/a b.py"])
+    text = script(project, [sys.executable, "-m", "pytest", "tests/a b.py"])
     assert f"'{project}/.lab'" in text
     assert "mount -t tmpfs" in text
     last = text.splitlines()[-1]
