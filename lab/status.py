@@ -62,7 +62,8 @@ class TunnelReport:
     mtu: int | None = None
     """Of the client's device."""
     channel: str | None = None
-    """Who moves the packets: `userspace`, or `kernel` where OpenVPN has offloaded them (DCO)."""
+    """Who moves the packets: `userspace`, or `kernel` where OpenVPN has offloaded them (DCO); as the kernel has the
+    devices. Where the two ends differ both are named, as in `kernel at hub, userspace at spoke1`."""
     connected_since: datetime | None = None
     uptime: float | None = None
     """Seconds."""
@@ -266,6 +267,7 @@ def _tunnel(tunnel: RunningTunnel, down: Mapping[str, NodeState]) -> TunnelRepor
     try:
         status = tunnel.status()
         mtu, kind = _device(tunnel.client.node.namespace, tunnel.device(declared.client))
+        _, at_server = _device(tunnel.server.node.namespace, tunnel.device(declared.server))
     except LabError as error:
         return down_because(str(error).removeprefix(f"{tunnel} is "))
     return TunnelReport(
@@ -279,13 +281,21 @@ def _tunnel(tunnel: RunningTunnel, down: Mapping[str, NodeState]) -> TunnelRepor
         real_address=status.real_address,
         cipher=status.cipher,
         mtu=mtu,
-        channel="kernel" if kind.startswith("ovpn") else "userspace",
+        channel=_channel({declared.server: at_server, declared.client: kind}),
         connected_since=status.connected_since,
         uptime=(datetime.now(UTC) - status.connected_since).total_seconds(),
         bytes_to_server=status.bytes_to_server,
         bytes_to_client=status.bytes_to_client,
         deprecated=deprecated,
     )
+
+
+def _channel(kinds: Mapping[str, str]) -> str:
+    """Who moves the packets, by the kinds of both ends' devices."""
+    movers = {node: "kernel" if kind.startswith("ovpn") else "userspace" for node, kind in kinds.items()}
+    if len(set(movers.values())) == 1:
+        return next(iter(movers.values()))
+    return ", ".join(f"{mover} at {node}" for node, mover in movers.items())
 
 
 def _device(namespace: Namespace, name: str) -> tuple[int | None, str]:

@@ -61,11 +61,12 @@ def _print(report: "LabReport") -> None:
     if report.tunnels:
         print_table(
             "Tunnels",
-            ["tunnel", "mode", "peer", "cipher", "#MTU", "#uptime", "state"],
+            ["tunnel", "mode", "data by", "peer", "cipher", "#MTU", "#uptime", "state"],
             [
                 (
                     t.name,
                     f"{t.mode}, {t.transport}" + (", deprecated" if t.deprecated else ""),
+                    t.channel or "",
                     t.real_address or "",
                     t.cipher or "",
                     t.mtu or "",
@@ -126,7 +127,7 @@ def print_links(links: "Sequence[LinkReport]") -> None:
 def _state(tunnel: "TunnelReport") -> str:
     if not tunnel.up:
         return f"down: {tunnel.reason.removeprefix('down: ')}"
-    return "up" if tunnel.channel == "userspace" else f"up, data channel in the {tunnel.channel}"
+    return "up"
 
 
 def routes(

@@ -361,6 +361,27 @@ class RunningTunnel:
             yield
 
     @contextmanager
+    def extended(self, *, server: Sequence[str] = (), client: Sequence[str] = ()) -> Iterator[None]:
+        """Run the tunnel for a while with more lines in its configurations, then with its own alone again.
+
+        For what no option of its mode says, as what users find in their own files. Both processes are started anew on
+        the way in and on the way out. On the way in nobody waits for the client to be connected.
+        """
+        more: dict[End, Sequence[str]] = {"server": server, "client": client}
+        ends = processes(self.tunnel)
+        files = {
+            end: [
+                replace(file, content=file.content + "\n".join(["", *more[end], ""]))
+                if file.path == ends[end].configuration
+                else file
+                for file in rendered
+            ]
+            for end, rendered in rendered_tunnel(self.tunnel, self.authority).items()
+        }
+        with self._launched(files):
+            yield
+
+    @contextmanager
     def _launched(self, files: Mapping[End, Sequence[RenderedFile]]) -> Iterator[None]:
         self._stop_all()
         _write(files, self.tunnel, self._roots)

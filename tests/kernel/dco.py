@@ -1,0 +1,17 @@
+"""What tests of the kernel's data channel share."""
+
+from lab.lab import Lab
+from lab.status import report
+from tests.convergence.conftest import Site
+from tests.modes.checks import site
+
+
+def expect_kernel(lab: Lab) -> None:
+    """All data is carried by the kernel, as the devices of both ends say."""
+    assert {tunnel.name: tunnel.channel for tunnel in report(lab).tunnels} == dict.fromkeys(lab.tunnels, "kernel")
+
+
+def spokes(lab: Lab) -> tuple[Site, Site]:
+    """Both spokes of the topology `dco-hub`."""
+    one, other = (site(lab, lab.tunnel(name, "hub"), name) for name in ("spoke1", "spoke2"))
+    return one, other

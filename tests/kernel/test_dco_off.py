@@ -1,0 +1,74 @@
+"""What switches the kernel's data channel (DCO) off, silently but for the log: `lab status` says who carries data."""
+
+import pytest
+
+from lab.expect import Expectation, wait_for
+from lab.lab import Lab
+from lab.status import TunnelReport, report
+from tests.convergence.checks import expect_log
+from tests.kernel.dco import expect_kernel
+from tests.modes.checks import ends, expect_lans_reach_each_other
+
+pytestmark = [pytest.mark.docker, pytest.mark.needs_kernel("ovpn")]
+
+PAIR = pytest.mark.topology("p2p-tls", openvpn="2.7", tunnel={"mode": "dco"})
+CBC = "data-ciphers AES-256-CBC"
+
+
+def channel(lab: Lab) -> str | None:
+    """As soon as the tunnel is up."""
+
+    def look() -> TunnelReport:
+        (found,) = report(lab).tunnels
+        return found
+
+    seen = wait_for(
+        Expectation(what="the tunnel to be up", node="branch", look=look, met=lambda t: t.up, seen=lambda t: t.reason),
+        within=60,
+    )
+    return seen.channel
+
+
+@PAIR
+@pytest.mark.parametrize(
+    ("server", "client", "expected"),
+    [
+        (["disable-dco"], ["disable-dco"], "userspace"),
+        (["disable-dco"], [], "userspace at hq, kernel at branch"),
+        ([], ["disable-dco"], "kernel at hq, userspace at branch"),
+        (["fragment 1300"], ["fragment 1300"], "userspace"),
+        (["compress lz4-v2", "allow-compression asym"], ["compress lz4-v2", "allow-compression asym"], "userspace"),
+        ([CBC], [CBC], "userspace"),
+    ],
+    ids=["both", "server", "client", "fragment", "compress", "cbc"],
+)
+def test_an_option_that_switches_it_off_is_seen_in_the_devices(
+    lab: Lab, server: list[str], client: list[str], expected: str
+) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    with tunnel.extended(server=server, client=client):
+        assert channel(lab) == expected
+    expect_kernel(lab)
+    expect_lans_reach_each_other(*ends(lab, tunnel))
+
+
+@PAIR
+@pytest.mark.parametrize("line", ["http-proxy 198.51.100.9 3128", "socks-proxy 198.51.100.9 1080"])
+def test_a_client_behind_a_proxy_says_that_it_does_without(lab: Lab, line: str) -> None:
+    """There is no such proxy here, so that it gets no further than to say so."""
+    tunnel = lab.tunnel("branch", "hq")
+    size = tunnel.client.log_size()
+    with tunnel.extended(client=[line, *(["proto tcp4-client"] if "http" in line else [])]):
+        assert "disabl" in expect_log(tunnel.client, "data channel offload", size)
+
+
+@pytest.mark.topology("p2p-tls", openvpn="2.7", tunnel={"mode": "tap"})
+def test_a_tap_device_is_not_the_kernels(lab: Lab) -> None:
+    assert channel(lab) == "userspace"
+
+
+@pytest.mark.topology("article", openvpn="2.7")
+def test_nor_is_the_articles_tunnel_with_its_net30(lab: Lab) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    assert channel(lab) == "userspace"
+    assert "disable-dco" not in (tunnel.server.node.files / "etc/openvpn/server/branch-hq.conf").read_text()

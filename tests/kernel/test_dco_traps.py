@@ -1,0 +1,191 @@
+"""What goes wrong silently where the kernel carries the data (DCO), each with its mend."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from ipaddress import ip_interface, ip_network
+from pathlib import Path
+
+import pytest
+
+from lab.claims import Claim
+from lab.engine.wires import add_addresses, remove_addresses
+from lab.expect import Expectation, wait_for
+from lab.lab import Lab
+from lab.router import FAMILIES, Router
+from lab.routing.frr.vty import Vty
+from lab.topology import Prefix
+from tests.convergence.conftest import Site
+from tests.kernel.dco import expect_kernel, spokes
+from tests.modes.checks import site
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.needs_kernel("ovpn"),
+    pytest.mark.topology("dco-hub", openvpn="2.7"),
+]
+
+
+@pytest.fixture
+def hub(lab: Lab) -> Site:
+    expect_kernel(lab)
+    return site(lab, lab.tunnel("spoke1", "hub"), "hub")
+
+
+@contextmanager
+def link_local_next_hops(router: Router) -> Iterator[None]:
+    """FRR's default for a while: of two IPv6 next hops the link-local one is used."""
+
+    def configure(line: str) -> None:
+        with Vty(router.running.root, "bgpd") as bgpd:
+            bgpd.configure(["route-map FROM-PEERS permit 10", line])
+        router.reset()
+
+    configure("no set ipv6 next-hop prefer-global")
+    try:
+        yield
+    finally:
+        configure("set ipv6 next-hop prefer-global")
+
+
+@pytest.mark.claims("over DCO IPv6 passes with FRR's default next hop, as IPv4 does")
+def test_ipv6_passes_with_frrs_default_next_hop(lab: Lab, hub: Site, claim: Claim) -> None:
+    one, _ = spokes(lab)
+    networks = one.router.plan.networks
+    (six,) = (prefix for prefix in networks if prefix.version == 6)
+
+    def link_local() -> bool:
+        entry = hub.router.fib.route(six)
+        return entry is not None and all(hop.is_link_local for hop in entry.next_hops)
+
+    with link_local_next_hops(hub.router):
+        hub.router.expect_session("spoke1")
+        hub.router.expect_route(networks, via=hub.device)
+        wait_for(Expectation(what=f"{six} via a link-local address", node="hub", look=link_local, met=bool), within=30)
+        claim.rib_entry(hub.router, six)
+        hub.host.expect_reaches(one.host.address("ipv4"))
+        lost = hub.host.echo(one.host.address("ipv6"), count=3)
+        assert lost.silent, f"{lost}: the kernel knows no peer of a link-local address"
+        claim.echo(lost)
+    hub.router.expect_session("spoke1")
+    hub.router.expect_route(networks, via=hub.device)
+    for family in FAMILIES:
+        hub.host.expect_reaches(one.host.address(family))
+    claim.does_not_hold(
+        "sessions are up, routes are in the FIB, and every IPv6 packet is lost: the kernel knows no peer of a "
+        "link-local address. `set ipv6 next-hop prefer-global` in an inbound route-map mends it"
+    )
+
+
+@contextmanager
+def living_in(node: Site, prefix: Prefix) -> Iterator[str]:
+    """The host of a site has an address more, of which no router knows; yields it."""
+    interface, address = node.host.interface_to(node.router).interface, ip_interface(f"{prefix[1]}/32")
+    namespace = node.host.running.namespace
+    add_addresses(namespace, interface, [address])
+    try:
+        yield str(address.ip)
+    finally:
+        remove_addresses(namespace, interface, [address])
+
+
+@contextmanager
+def routed(router: Router, *route: str) -> Iterator[None]:
+    router.exec("ip", "route", "add", *route).raise_on_error()
+    try:
+        yield
+    finally:
+        router.exec("ip", "route", "del", *route).raise_on_error()
+
+
+@contextmanager
+def rp_filter(router: Router, value: str) -> Iterator[None]:
+    """What the kernel itself has against sources that are not routed back (RFC 3704), on all interfaces."""
+    files = [Path(f"/proc/sys/net/ipv4/conf/{name}/rp_filter") for name in ("all", "default", "tun0")]
+    namespace = router.running.namespace
+    before = [namespace.run(file.read_text) for file in files]
+    for file in files:
+        namespace.run(partial(file.write_text, value))
+    try:
+        yield
+    finally:
+        for file, old in zip(files, before, strict=True):
+            namespace.run(partial(file.write_text, old))
+
+
+@pytest.mark.claims("a packet from a spoke reaches the hub over DCO, wherever its source is routed")
+def test_sources_that_are_routed_elsewhere(lab: Lab, hub: Site, claim: Claim) -> None:
+    one, other = spokes(lab)
+    prefix = ip_network("10.77.0.0/24")
+    mine, wrong = (lab.tunnel(name, "hub").tunnel.client_ipv4.ip for name in ("spoke1", "spoke2"))
+
+    def arrives() -> bool:
+        """Whether echo requests from that source come out of the hub's device; its answer is another matter."""
+        with hub.router.capture(hub.device) as inside:
+            from_host = one.host.exec(
+                "ping", "-c", "3", "-i", "0.3", "-W", "1", "-I", source, str(hub.host.address("ipv4"))
+            )
+            # What is routed back passes, so that what came before it has come.
+            one.host.expect_reaches(hub.host.address("ipv4"))
+        came = [
+            packet for packet in inside.packets if not packet.outgoing and ip_network(source)[0].packed in packet.data
+        ]
+        assert (not from_host.failed) <= bool(came)
+        return bool(came)
+
+    with living_in(one, prefix) as source, routed(one.router, str(prefix), "dev", "eth2"):
+        for value in ("0", "2"):
+            with rp_filter(hub.router, value):
+                assert not arrives(), "nobody has a route back"
+                with routed(hub.router, str(prefix), "via", str(wrong), "dev", hub.device):
+                    assert not arrives(), "the route back leads to another peer"
+                with routed(hub.router, str(prefix), "via", str(mine), "dev", hub.device):
+                    assert arrives(), "the route back leads to the peer it came from"
+        claim.echo(
+            f"from {source} behind spoke1: lost without a route back and with one to spoke2, passes with one back"
+        )
+    for family in FAMILIES:
+        one.host.expect_reaches(hub.host.address(family))
+    claim.does_not_hold(
+        "the kernel drops what is not routed back to the peer it came from, whatever `rp_filter` says: asymmetric "
+        "routing, and sources that nobody announces"
+    )
+
+
+@pytest.mark.claims("over DCO a route through the device needs no next hop")
+def test_a_route_without_a_next_hop(lab: Lab, hub: Site, claim: Claim) -> None:
+    one, _ = spokes(lab)
+    prefix = lab.free_prefix("ipv4")
+    peer = str(lab.tunnel("spoke1", "hub").tunnel.client_ipv4.ip)
+    with one.router.serving(prefix, one.host) as address:
+        with routed(hub.router, str(prefix), "dev", hub.device):
+            lost = hub.host.echo(address, count=3)
+            assert lost.silent, f"{lost}, although the route names no peer"
+            claim.echo(lost)
+        with routed(hub.router, str(prefix), "via", peer, "dev", hub.device):
+            claim.echo(hub.host.expect_reaches(address))
+    claim.does_not_hold("its next hop names the peer: without `via` the packet reaches nobody")
+
+
+@pytest.mark.claims("the article's `iroute 0.0.0.0 0.0.0.0` does no harm over DCO")
+def test_iroute_for_everything_over_dco(lab: Lab, hub: Site, claim: Claim) -> None:
+    tunnel = lab.tunnel("spoke1", "hub")
+    everything = ip_network("0.0.0.0/0")
+    file = hub.router.running.files / tunnel.server.process.files.relative_to("/") / "clients" / "spoke1"
+    before = file.read_text()
+    hub.router.expect_not_in_fib(everything)
+    size = tunnel.server.log_size()
+    try:
+        file.write_text(before + "iroute 0.0.0.0 0.0.0.0\n")
+        tunnel.client.stop()
+        tunnel.client.start()
+        found = hub.router.expect_in_fib(everything, via=hub.device)
+        assert list(found[everything].next_hops) == [tunnel.tunnel.client_ipv4.ip]
+        claim.log_line(tunnel.server, tunnel.server.log_lines("0.0.0.0", since=size)[0])
+    finally:
+        file.write_text(before)
+        tunnel.client.stop()
+        tunnel.client.start()
+    hub.router.expect_not_in_fib(everything)
+    lab.wait_ready()
+    claim.does_not_hold("it becomes a default route of the server's own, to that client")
