@@ -55,6 +55,8 @@ class OpenVpn:
         self.process = process
         self.node = node
         self._start = Lock()
+        self.outlives: str | None = None
+        """A device of the kernel's own, which stays when the process is killed, and keeps a new one from starting."""
         self._runs: Callable[[], bool] | None = None
         """Set where this very object has started the process."""
 
@@ -86,6 +88,8 @@ class OpenVpn:
                 self._launch()
 
     def _launch(self) -> None:
+        if self.outlives is not None:
+            self.node.exec("ip", "link", "delete", self.outlives)  # fails where there is none
         self._runs = self.node.spawn(self.process.argv)
         wait_for(
             Expectation(
@@ -214,6 +218,8 @@ class RunningTunnel:
         self.server: OpenVpn = sharing[0].server if sharing else OpenVpn(ends["server"], nodes[tunnel.server])
         sharing.append(self)
         self.client = OpenVpn(ends["client"], nodes[tunnel.client])
+        if self.mode.traits.kernel is not None:
+            self.server.outlives, self.client.outlives = tunnel.server_device, tunnel.device
         self._roots = roots
         self.authority = authority
         """The lab's: it issues what the two ends trust."""

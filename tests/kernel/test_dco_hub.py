@@ -127,14 +127,14 @@ def test_of_two_spokes_with_one_prefix_the_other_takes_over(lab: Lab, hub: Site,
         before = hub.router.fib.route(prefix)
         hub.host.expect_reaches(address)
         with lab.measure("hub", prefix, probe_from="hub-lan", until="moves") as moved:
-            gone = lab.fault("openvpn-killed", tunnel="spoke1-hub")
+            gone = lab.fault("blackhole", tunnel="spoke1-hub")
         try:
             after = hub.router.fib.route(prefix)
             assert before is not None
             assert after is not None
             assert before.next_hops != after.next_hops
             assert moved.data_plane is not None
-            assert moved.data_plane.lost > 0, "nobody knew before that spoke 1 was gone"
+            assert moved.data_plane.lost > 0, "nobody knew that spoke 1 was gone"
             hub.host.expect_reaches(address)
         finally:
             gone.undo()
