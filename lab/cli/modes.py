@@ -14,7 +14,8 @@ _ALL = "all"
 
 def modes(
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="MODE", help="This mode, not all of them. Repeatable.")
+        list[str] | None,
+        typer.Option("--only", metavar="MODE", help="This mode, or kind of kernel tunnel; repeatable."),
     ] = None,
     openvpn: Annotated[str, typer.Option(metavar="VERSION[,VERSION]", help="OpenVPN's versions, or all.")] = _ALL,
     transport: Annotated[str, typer.Option(metavar="tcp|udp|all", help="What the tunnels run over.")] = _ALL,
@@ -27,29 +28,36 @@ def modes(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare the tunnel modes: what each needs, what passes, how fast, in how much memory.
+    """Compare the tunnel modes, and kernel tunnels beside them: what passes, how fast, in how much memory.
 
     Everything is measured in labs of its own, one after another. The exit code is 1 where a mode is not what it
     declares, or could not be measured although nothing is missing.
     """
     from lab.compare.sheet import markdown as as_markdown
     from lab.compare.sheet import sheets
-    from lab.compare.survey import TRANSPORTS, Declared, Effort, Machine, Survey, survey
+    from lab.compare.survey import ALTERNATIVES, TRANSPORTS, Declared, Effort, Machine, Survey, declared_of, survey
     from lab.engine import open_engine
     from lab.image import VERSIONS
     from lab.tunnel import modes as installed
 
-    names = _some("--only", only or [], tuple(installed()))
+    names = _some("--only", only or [], (*installed(), *ALTERNATIVES))
     versions = _some("--openvpn", openvpn.split(","), VERSIONS)
     transports = _some("--transport", transport.split(","), TRANSPORTS)
     effort = Effort(seconds, rounds, _numbers(clients))
-    chosen = [installed()[name] for name in names]
+    chosen = [installed()[name] for name in names if name in installed()]
+    beside = [kind for kind in ALTERNATIVES if kind in names]
     if quick:
-        found = Survey(Machine.here(), None, tuple(map(Declared.of, chosen)))
+        found = Survey(Machine.here(), None, (*map(Declared.of, chosen), *map(declared_of, beside)))
     else:
         with progress() as tell:
             found = survey(
-                chosen, engine=open_engine(), openvpn=versions, transports=transports, effort=effort, say=tell
+                chosen,
+                engine=open_engine(),
+                openvpn=versions,
+                transports=transports,
+                alternatives=beside,
+                effort=effort,
+                say=tell,
             )
     if as_json:
         print_json(found)

@@ -8,11 +8,13 @@ from typing import Any, Final
 
 from lab.catalogue import vocabulary
 from lab.image import NODE_IMAGE
-from lab.topology import Topology, parse
+from lab.topology import Encapsulation, EncapsulationKind, Family, Topology, parse
 
 SERVER: Final = "server"
 CLIENT: Final = "client"
 WIRE: Final = "eth1"
+INNER: Final = "inner0"
+"""The device of a kernel tunnel that stands where OpenVPN's would."""
 MOST_CLIENTS: Final = 200
 """Of a hub: their addresses are of one /24."""
 
@@ -37,13 +39,34 @@ def pair(mode: str, *, openvpn: str, transport: str, name: str) -> Topology:
         SERVER: _node(router=routers[SERVER]),
         CLIENT: _node(router=routers[CLIENT], tunnels=[tunnel]),
     }
-    wire = {
+    return _topology(name, openvpn, nodes, [_wire()])
+
+
+def _wire() -> dict[str, Any]:
+    return {
         "endpoints": [f"{SERVER}:{WIRE}", f"{CLIENT}:{WIRE}"],
         "mtu": 1500,
         "ipv4": ["198.51.100.1/30", "198.51.100.2/30"],
         "ipv6": ["2001:db8:f00::1/64", "2001:db8:f00::2/64"],
     }
-    return _topology(name, openvpn, nodes, [wire])
+
+
+def beside(kind: EncapsulationKind, *, openvpn: str, name: str) -> Topology:
+    """The same two routers and wire, and a kernel tunnel instead of OpenVPN's, over which they peer."""
+    encapsulation = {"kind": kind, "outer": ["198.51.100.1", "198.51.100.2"]}
+    carried = Encapsulation.model_validate(encapsulation).carries
+    inner: dict[Family, list[str]] = {
+        "ipv4": ["10.255.0.1/30", "10.255.0.2/30"],
+        "ipv6": ["2001:db8:ff::1/64", "2001:db8:ff::2/64"],
+    }
+    tunnel: dict[str, Any] = {
+        "endpoints": [f"{SERVER}:{INNER}", f"{CLIENT}:{INNER}"],
+        "vars": {"peering": True, "encapsulation": encapsulation},
+        **{family: inner[family] for family in carried},
+    }
+    routers = {node: {"daemon": "frr", "asn": _ASN[node], "networks": _SITES[node]} for node in (SERVER, CLIENT)}
+    nodes = {node: _node(router=router) for node, router in routers.items()}
+    return _topology(name, openvpn, nodes, [_wire(), tunnel])
 
 
 def hub(mode: str, clients: int, *, openvpn: str, name: str) -> Topology:

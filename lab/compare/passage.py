@@ -9,6 +9,7 @@ from ipaddress import ip_interface
 
 from lab.compare.facts import Facts, Mtu
 from lab.compare.labs import CLIENT, SERVER
+from lab.compare.way import Way
 from lab.engine.namespace import Namespace
 from lab.engine.wires import add_addresses
 from lab.errors import ExpectationFailed
@@ -31,20 +32,21 @@ _PROBES = 3
 
 
 def facts(lab: Lab) -> Facts:
-    """Measure a lab of `labs.pair` that runs. Afterwards its tunnel may lack its inner routes: take the lab down."""
+    """Measure a lab of two routers that runs. Afterwards its tunnel may lack its inner routes: take the lab down."""
+    way = Way(lab)
     server, client = lab.router(SERVER), lab.router(CLIENT)
     for router in (server, client):
         _live_in(router, router.plan.networks)
-    families = tuple(family for family in FAMILIES if _announced_passes(lab, family))
-    multicast = tuple(family for family in FAMILIES if _group_is_heard(lab, family))
-    mtu = Mtu(**{family: _largest(lab, family) for family in FAMILIES})
-    return Facts(_needs_iroute(lab), families, multicast, mtu)
+    families = tuple(family for family in way.families if _announced_passes(way, family))
+    multicast = tuple(family for family in way.families if _group_is_heard(way, family))
+    mtu = Mtu(**{family: _largest(way, family) if family in way.families else 0 for family in FAMILIES})
+    return Facts(_needs_iroute(way), families, multicast, mtu)
 
 
-def _announced_passes(lab: Lab, family: Family) -> bool:
+def _announced_passes(way: Way, family: Family) -> bool:
     """Whether both ends reach what the other one announces only now."""
+    lab, device = way.lab, way.device
     server, client = lab.router(SERVER), lab.router(CLIENT)
-    device = lab.tunnel(SERVER, CLIENT).device
     passed = []
     for here, there in ((server, client), (client, server)):
         prefix = lab.free_prefix(family)
@@ -61,10 +63,10 @@ def _answers(here: Router, prefix: Prefix) -> bool:
     return here.echo(_first(prefix).ip, count=_PROBES, wait=_SILENCE).received > 0
 
 
-def _needs_iroute(lab: Lab) -> bool:
+def _needs_iroute(way: Way) -> bool:
     """Whether without `iroute` in any of the server's files nothing passes that lies behind the client."""
-    tunnel, server, client = lab.tunnel(SERVER, CLIENT), lab.router(SERVER), lab.router(CLIENT)
-    if not _without_iroute(tunnel.server):
+    tunnel, server, client = way.tunnel, way.lab.router(SERVER), way.lab.router(CLIENT)
+    if tunnel is None or not _without_iroute(tunnel.server):
         return False
     tunnel.stop()
     tunnel.start()
@@ -87,14 +89,14 @@ def _without_iroute(process: OpenVpn) -> bool:
     return found
 
 
-def _group_is_heard(lab: Lab, family: Family) -> bool:
+def _group_is_heard(way: Way, family: Family) -> bool:
     """Whether a packet to a link-local group arrives, in both directions."""
-    server, client = lab.router(SERVER), lab.router(CLIENT)
-    return all(_hears(lab, here, there, family) for here, there in ((server, client), (client, server)))
+    server, client = way.lab.router(SERVER), way.lab.router(CLIENT)
+    return all(_hears(way, here, there, family) for here, there in ((server, client), (client, server)))
 
 
-def _hears(lab: Lab, here: Router, there: Router, family: Family) -> bool:
-    device = lab.tunnel(SERVER, CLIENT).device
+def _hears(way: Way, here: Router, there: Router, family: Family) -> bool:
+    device = way.device
     mark = os.urandom(16)
     with there.capture(device(there.name)) as capture:
 
@@ -121,10 +123,9 @@ def _send_to_group(namespace: Namespace, device: str, family: Family, mark: byte
     namespace.run(work)
 
 
-def _largest(lab: Lab, family: Family) -> int:
+def _largest(way: Way, family: Family) -> int:
     """Bytes of the largest IP packet that the client may send into the tunnel, with DF, and hears the answer to."""
-    client, tunnel = lab.router(CLIENT), lab.tunnel(SERVER, CLIENT).tunnel
-    destination = (tunnel.server_ipv4 if family == "ipv4" else tunnel.server_ipv6).ip
+    client, destination = way.lab.router(CLIENT), way.server(family)
 
     def passes(size: int) -> bool:
         return client.echo(destination, count=_PROBES, packet_size=size, wait=_SILENCE).received > 0

@@ -9,8 +9,8 @@ from itertools import count
 from statistics import median
 
 from lab.compare import passage
-from lab.compare.facts import Disagreement, Facts, declared, disagreements
-from lab.compare.labs import hub, pair
+from lab.compare.facts import Disagreement, Facts, Mtu, declared, disagreements
+from lab.compare.labs import beside, hub, pair
 from lab.compare.memory import Hub, measure_hub
 from lab.compare.start import seconds_to_routes
 from lab.compare.throughput import Direction, Throughput, throughput
@@ -18,8 +18,10 @@ from lab.engine import Engine
 from lab.errors import LabError, NotSupported
 from lab.lab import Lab
 from lab.owner import this_process
-from lab.topology import Topology
+from lab.topology import Encapsulation, EncapsulationKind, Topology
+from lab.topology.links import ETHERNET_MTU
 from lab.tunnel import TunnelMode
+from lab.tunnel.mode import FAMILIES
 
 Say = Callable[[str], None]
 TRANSPORTS = ("tcp", "udp")
@@ -90,6 +92,23 @@ class Declared:
         )
 
 
+ALTERNATIVES: Mapping[EncapsulationKind, str] = {
+    "wireguard": "the kernel's own VPN, without a daemon: a key for each peer, UDP",
+    "gre": "packets of both families in IP, in the clear",
+    "ipip": "IPv4 in IPv4, in the clear",
+    "vxlan": "an Ethernet in UDP, in the clear",
+}
+"""What stands beside OpenVPN: kernel tunnels between the same two routers."""
+
+
+def declared_of(kind: EncapsulationKind) -> Declared:
+    """What a kernel tunnel carries: what its headers leave, of the families that have a place in it."""
+    inside = Encapsulation.model_validate({"kind": kind, "outer": ["198.51.100.1", "198.51.100.2"]})
+    size = {family: ETHERNET_MTU - inside.overhead if family in inside.carries else 0 for family in FAMILIES}
+    facts = Facts(False, inside.carries, inside.carries, Mtu(**size))
+    return Declared(kind, f"no OpenVPN: {ALTERNATIVES[kind]}", None, (), kind, 1, None, facts)
+
+
 @dataclass(frozen=True)
 class Measured:
     """A tunnel between two routers, as it was measured."""
@@ -156,7 +175,7 @@ class Survey:
     def troubles(self) -> list[str]:
         """What is not as it was declared, or could not be measured for another reason than this machine's lacks."""
         return [
-            f"{row.mode}, OpenVPN {row.openvpn}, {row.where}: {word}"
+            f"{row.mode}{f', OpenVPN {row.openvpn}, {row.where}' if row.openvpn else ''}: {word}"
             for row in self.rows
             for word in (*row.disagreements, *([row.failure] if row.failure else []))
         ]
@@ -168,6 +187,7 @@ def survey(
     engine: Engine,
     openvpn: Sequence[str],
     transports: Sequence[str],
+    alternatives: Sequence[EncapsulationKind] = (),
     effort: Effort,
     say: Say,
 ) -> Survey:
@@ -176,14 +196,19 @@ def survey(
     pairs = [(mode, version, transport) for mode in chosen for version in openvpn for transport in transports]
     hubs = [(mode, version, clients) for mode in chosen for version in openvpn for clients in effort.clients]
     steps = count(1)
-    total = len(pairs) + len(hubs)
+    total = len(pairs) + len(alternatives) + len(hubs)
 
     def head(mode: TunnelMode, version: str, what: str) -> str:
         return f"{next(steps)} of {total}: {mode.name}, OpenVPN {version}, {what}"
 
     tunnels = [_tunnel(m, v, t, engine, effort, _prefixed(say, head(m, v, t))) for m, v, t in pairs]
+    tunnels += [
+        _alternative(kind, openvpn[-1], engine, effort, _prefixed(say, f"{next(steps)} of {total}: {kind}"))
+        for kind in alternatives
+    ]
     served = [_hub(m, v, n, engine, _prefixed(say, head(m, v, f"clients: {n}"))) for m, v, n in hubs]
-    return Survey(machine, effort, tuple(map(Declared.of, chosen)), tuple(tunnels), tuple(served))
+    said = (*map(Declared.of, chosen), *map(declared_of, alternatives))
+    return Survey(machine, effort, said, tuple(tunnels), tuple(served))
 
 
 def _prefixed(say: Say, head: str) -> Say:
@@ -194,8 +219,18 @@ def _tunnel(mode: TunnelMode, version: str, transport: str, engine: Engine, effo
     row = Measured(mode.name, version, transport)
     if missing := _unable(mode, version):
         return replace(row, missing=missing)
+    topology = pair(mode.name, openvpn=version, transport=transport, name=_name())
+    return _measured(row, topology, declared(mode), engine, effort, say)
+
+
+def _alternative(kind: EncapsulationKind, image: str, engine: Engine, effort: Effort, say: Say) -> Measured:
+    topology = beside(kind, openvpn=image, name=_name())
+    return _measured(Measured(kind, "", ""), topology, declared_of(kind).facts, engine, effort, say)
+
+
+def _measured(row: Measured, topology: Topology, said: Facts, engine: Engine, effort: Effort, say: Say) -> Measured:
     try:
-        with _running(pair(mode.name, openvpn=version, transport=transport, name=_name()), engine, say) as lab:
+        with _running(topology, engine, say) as lab:
             say("throughput beside the bare wire")
             rates = throughput(lab, seconds=effort.seconds, rounds=effort.rounds)
             say("from start to routes")
@@ -209,7 +244,7 @@ def _tunnel(mode: TunnelMode, version: str, transport: str, engine: Engine, effo
     return replace(
         row,
         facts=facts,
-        disagreements=disagreements(declared(mode), facts),
+        disagreements=disagreements(said, facts),
         throughput=rates,
         seconds_to_routes=seconds,
     )

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any, Literal
 
 from lab.compare.labs import CLIENT, SERVER
+from lab.compare.way import Way
 from lab.engine import ExecResult
 from lab.errors import EnvironmentBroken
 from lab.expect import Expectation, wait_for
@@ -45,7 +46,7 @@ def throughput(lab: Lab, *, seconds: int, rounds: int) -> Mapping[Direction, Thr
     server, client = lab.node(SERVER), lab.node(CLIENT)
     ways: dict[str, Address] = {
         "wire": server.address("ipv4"),
-        "tunnel": lab.tunnel(SERVER, CLIENT).tunnel.server_ipv4.ip,
+        "tunnel": Way(lab).server("ipv4"),
     }
     seen: dict[tuple[str, Direction], list[float]] = {(way, to): [] for way in ways for to in DIRECTIONS}
     for _ in range(rounds):

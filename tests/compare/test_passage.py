@@ -8,13 +8,13 @@ import pytest
 
 from lab.compare import passage
 from lab.compare.facts import Facts, Mtu, declared, disagreements
-from lab.compare.labs import CLIENT, SERVER, hub, pair
+from lab.compare.labs import CLIENT, SERVER, beside, hub, pair
 from lab.compare.memory import measure_hub
-from lab.compare.survey import hub_disagreements
+from lab.compare.survey import ALTERNATIVES, declared_of, hub_disagreements
 from lab.errors import NotSupported
 from lab.lab import Lab
 from lab.owner import this_process
-from lab.topology import Topology
+from lab.topology import EncapsulationKind, Topology
 from lab.tunnel import modes
 
 pytestmark = pytest.mark.docker
@@ -38,7 +38,10 @@ def name() -> str:
     return f"compare-{os.getpid()}"
 
 
-@pytest.mark.parametrize("mode", sorted(modes().keys() - {"iroute"}))
+DCO = pytest.param("dco", marks=pytest.mark.needs_kernel("ovpn"))
+
+
+@pytest.mark.parametrize("mode", [*sorted(modes().keys() - {"iroute", "dco"}), DCO])
 def test_what_passes_is_what_the_mode_declares(mode: str) -> None:
     with running(pair(mode, openvpn=OPENVPN, transport="udp", name=name())) as lab:
         assert disagreements(declared(modes()[mode]), passage.facts(lab)) == ()
@@ -56,7 +59,16 @@ def test_what_does_not_pass_is_seen_and_with_its_options_the_mode_is_what_it_dec
         assert disagreements(said, passage.facts(lab)) == ()
 
 
-@pytest.mark.parametrize("mode", ["iroute", "shared-iroute", "tap"])
+@pytest.mark.parametrize(
+    "kind",
+    [kind if kind == "vxlan" else pytest.param(kind, marks=pytest.mark.needs_kernel(kind)) for kind in ALTERNATIVES],
+)
+def test_a_kernel_tunnel_is_what_is_said_of_it(kind: EncapsulationKind) -> None:
+    with running(beside(kind, openvpn=OPENVPN, name=name())) as lab:
+        assert disagreements(declared_of(kind).facts, passage.facts(lab)) == ()
+
+
+@pytest.mark.parametrize("mode", ["iroute", "shared-iroute", "tap", DCO])
 def test_a_hub_routes_for_as_many_clients_as_its_mode_declares(mode: str) -> None:
     with running(hub(mode, 3, openvpn=OPENVPN, name=name())) as lab:
         seen = measure_hub(lab)
