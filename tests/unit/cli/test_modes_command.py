@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lab.compare.facts import Disagreement
-from lab.compare.survey import Declared, Effort, Machine, Measured, Survey
+from lab.compare.survey import ALTERNATIVES, Declared, Effort, Machine, Measured, Survey
 from lab.tunnel import modes
 from tests.unit.cli.paper import Program
 
@@ -23,7 +23,7 @@ def test_quick_as_json(lab: Program) -> None:
     found = json.loads(lab("modes", "--quick", "--json").stdout)
     assert set(found) == {"machine", "effort", "declared", "tunnels", "hubs"}
     assert (found["effort"], found["tunnels"], found["hubs"]) == (None, [], [])
-    assert {mode["mode"] for mode in found["declared"]} == set(modes())
+    assert {mode["mode"] for mode in found["declared"]} == {*modes(), *ALTERNATIVES}
     (dco,) = (mode for mode in found["declared"] if mode["mode"] == "dco")
     assert (dco["kernel"], dco["openvpn"], dco["deprecated"]) == ("ovpn", ["2.7"], None)
     assert dco["facts"] == {
