@@ -166,7 +166,6 @@ class _Guest:
         from lab.vm.relay import SHARE, Relay
 
         project = self._config.rootpath
-        (project / ".lab").mkdir(exist_ok=True)
         relay = Relay(self._machine(project), project)
         versions: tuple[str, ...] | None = self._config.getoption("--lab-openvpn")
         passed = [f"--lab-openvpn={','.join(versions)}"] if versions else []

@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
@@ -83,6 +83,9 @@ class Machine:
         image = ensure_image(client, RECIPE, say)
         disk = _prepared(client, image, say)
         say(f"booting the machine {name} ({accelerator(client, image)})")
+        hold = _hold(project, name)
+        hold.parent.mkdir(exist_ok=True)
+        hold.touch()
         machine = cls._start(client, image, disk, name, "boot", project, owner)
         try:
             machine.wait_ready()
@@ -166,6 +169,11 @@ class Machine:
         except DockerException as error:
             raise EnvironmentBroken(f"the machine {self.name} cannot be removed: {error}") from error
         shutil.rmtree(self.directory, ignore_errors=True)
+        if self.project is not None:
+            hold = _hold(self.project, self.name)
+            hold.unlink(missing_ok=True)
+            with suppress(OSError):  # others' labs are there
+                hold.parent.rmdir()
         if self.lock is not None:
             self.lock.close()
 
@@ -261,6 +269,11 @@ class Machine:
         )
         if not there:
             raise EnvironmentBroken(f"the machine ended before it could {what}; {self.last_words()}")
+
+
+def _hold(project: Path, name: str) -> Path:
+    """A file that keeps the project's directory of labs, over which the machine lays its own, from being removed."""
+    return project / ".lab" / f".machine-{name}"
 
 
 # --- machines there are ------------------------------------------------------------------------------------------
