@@ -26,7 +26,7 @@ HERE := --lab-kernel=host
 SIDE_BY_SIDE := -n $(WORKERS) --dist=loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help lab-up lab-down lab-status test test-all test-kernel convergence modes bench lint clean may-be-root prepared
+.PHONY: help lab-up lab-down lab-status test test-all test-kernel test-dco convergence modes bench lint clean may-be-root prepared
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ test-all: prepared ## The same, with every combination of modes, versions, under
 
 test-kernel: prepared ## Run the tests that need more than this kernel has, in the lab's own virtual machine
 	@$(PYTEST) -m kernel --lab-kernel=auto --junitxml=$(ARTEFACTS)/kernel.xml $(ARGS)
+
+test-dco: prepared ## Run the hub whose kernel carries the data (DCO), in the lab's own virtual machine: the module's verdict
+	@$(PYTEST) tests/kernel/test_dco_hub.py -k one_process --lab-kernel=auto --lab-openvpn=2.7 \
+	  --junitxml=$(ARTEFACTS)/dco.xml $(ARGS)
 
 convergence: prepared ## Run the experiment alone: do routes and traffic converge over the tunnel?
 	@$(PYTEST) -m convergence $(HERE) --junitxml=$(ARTEFACTS)/convergence.xml $(ARGS)
