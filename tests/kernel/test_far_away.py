@@ -1,4 +1,4 @@
-"""Convergence over a path with 50 ms and 1% loss, for TCP and UDP, with the data in userspace and in the kernel (DCO)."""
+"""Convergence over a path with 50 ms and 1% loss, for TCP and UDP, the data in userspace and in the kernel (DCO)."""
 
 from collections.abc import Iterator
 
