@@ -14,6 +14,10 @@ Render = Callable[[str], str]
 """Renders a template of this package, with the same names as the configuration: tunnel, options, process, identity."""
 
 
+_ONLY_OVER: Mapping[str, str] = {"http-proxy": "tcp", "port-share": "tcp", "fragment": "udp"}
+"""Options that one transport has."""
+
+
 class Mode:
     """A mode whose configurations are the templates `NAME.server.conf.j2` and `NAME.client.conf.j2`."""
 
@@ -25,6 +29,9 @@ class Mode:
     def check(self, intent: TunnelIntent) -> Sequence[Objection]:
         """Unknown or malformed options, and a version of OpenVPN that cannot run the mode."""
         found = list(objections(self.name, self.options, intent.options))
+        for option, transport in _ONLY_OVER.items():
+            if intent.options.get(option) is not None and intent.transport != transport:
+                found.append(Objection(("options", option), f"OpenVPN does that over {transport.upper()} only"))
         if intent.openvpn is not None and intent.openvpn not in self.traits.openvpn:
             able = " or ".join(self.traits.openvpn)
             what = f"OpenVPN {intent.openvpn} cannot run the mode {self.name}"
@@ -61,12 +68,19 @@ class Mode:
         return []
 
     def _keys(self, process: Process, options: Options, identity: Identity) -> Sequence[RenderedFile]:
-        """What the template parts `trust` and `static-key` name."""
-        if not self.traits.certificates:
-            return [_secret(process, "static.key", static_key(identity.secret, "static"))]
+        """What the template parts `trust`, `static-key` and `dial` name."""
         end = process.end
+        proxy = options.http_proxy
+        password = (
+            [_secret(process, "proxy.txt", f"{proxy.user}\n{proxy.password}\n")]
+            if end == "client" and proxy is not None and proxy.user is not None
+            else []
+        )
+        if not self.traits.certificates:
+            return [_secret(process, "static.key", static_key(identity.secret, "static")), *password]
         own = identity.server if end == "server" else identity.client
         files = [
+            *password,
             RenderedFile(process.files / "ca.crt", identity.authority),
             RenderedFile(process.files / "crl.pem", identity.revoked),
             RenderedFile(process.files / f"{end}.crt", own.certificate),

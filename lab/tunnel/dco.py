@@ -6,10 +6,12 @@ and falls back to userspace, silently but for the log, at options that the kerne
 these (openvpn(8), "Data Channel Offload").
 """
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
 
+from lab.topology import Objection, TunnelIntent
 from lab.tunnel.base import ManyClients
 from lab.tunnel.mode import Traits
 from lab.tunnel.options import ServerOptions
@@ -24,6 +26,10 @@ class Options(ServerOptions):
     """The kernel does only ciphers that authenticate."""
 
 
+_USERSPACE = ("fragment", "http-proxy", "socks-proxy", "port-share")
+"""Options with which OpenVPN carries the data itself, and says so in its log only."""
+
+
 class Dco(ManyClients):
     """See the module."""
 
@@ -31,6 +37,12 @@ class Dco(ManyClients):
     summary = "the kernel's ovpn device in server mode: one process for many clients, no iroute, no multicast"
     traits = Traits(clients_per_process=None, multicast=(), openvpn=("2.7",), kernel="ovpn")
     options = Options
+
+    def check(self, intent: TunnelIntent) -> Sequence[Objection]:
+        """What every mode checks, and options that would silently switch the kernel's data channel off."""
+        off = [name for name in _USERSPACE if intent.options.get(name) is not None]
+        said = [Objection(("options", name), "that switches the kernel's data channel off, silently") for name in off]
+        return [*super().check(intent), *said]
 
 
 MODE = Dco()

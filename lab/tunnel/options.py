@@ -4,7 +4,7 @@ A mode's own options are a class below these; the template parts in `templates/p
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -17,6 +17,38 @@ Cipher = Annotated[str, Field(pattern=r"^\??[A-Za-z0-9-]+$")]
 Digest = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")]
 
 
+class Remote(Frozen):
+    """Where the client dials: a `remote` line."""
+
+    host: str = Field(pattern=r"^[A-Za-z0-9.:_-]+$")
+    """A name or an address."""
+    port: int | None = Field(None, ge=1, le=65535)
+    """By default the tunnel's."""
+
+
+class HttpProxy(Frozen):
+    """A proxy that the client asks to connect it (CONNECT, RFC 9110, section 9.3.6); over TCP only."""
+
+    server: str = Field(pattern=r"^[A-Za-z0-9.:_-]+$")
+    port: int = Field(3128, ge=1, le=65535)
+    user: str | None = None
+    """With a password, for basic authentication (RFC 7617)."""
+    password: str | None = None
+
+    @model_validator(mode="after")
+    def _has_both_or_none(self) -> Self:
+        if (self.user is None) != (self.password is None):
+            raise ValueError("user and password go together")
+        return self
+
+
+class SocksProxy(Frozen):
+    """A SOCKS 5 proxy (RFC 1928), without authentication."""
+
+    server: str = Field(pattern=r"^[A-Za-z0-9.:_-]+$")
+    port: int = Field(1080, ge=1, le=65535)
+
+
 class Options(Frozen):
     """What every mode understands."""
 
@@ -27,6 +59,20 @@ class Options(Frozen):
     """The largest UDP packet that TCP inside may fill: its MSS is lowered; 0 leaves TCP alone, the default is 1492."""
     auth: Digest | None = None
     """The digest of what is authenticated apart from its encryption; OpenVPN's default is SHA1, as a HMAC."""
+    remotes: tuple[Remote, ...] = ()
+    """Where the client dials, one after the other, instead of the server's outer address: a name that is looked up
+    anew each time, or several addresses."""
+    connect_timeout: Seconds | None = None
+    """Seconds that each of them has for an answer; OpenVPN's default is 120."""
+    listen: Literal["address", "any"] = "address"
+    """Where the server listens: at its outer address as the topology has it, or at any that it may get."""
+    float_: bool = Field(False, alias="float")
+    """Take an authentic packet from another address than before for the peer's new one (openvpn(8), --float). Between
+    equal ends only: a server of many knows its clients by a number in each packet."""
+    http_proxy: HttpProxy | None = None
+    socks_proxy: SocksProxy | None = None
+    fragment: int | None = Field(None, ge=68, le=65535)
+    """Bytes of the largest UDP packet: what is larger goes in several, each with a header of its own; over UDP only."""
     persist_tun: bool = True
     """Keep the device through a restart of the connection."""
     verb: int = Field(4, ge=0, le=11)
@@ -62,6 +108,8 @@ class ServerOptions(TlsOptions):
 
     max_clients: int | None = Field(None, ge=1, le=65535)
     """A client beyond that number is not let in; a session that its client left behind is counted until it ends."""
+    port_share: Remote | None = None
+    """A web server: whoever comes to the port and does not speak OpenVPN is passed on to it; over TCP only."""
     duplicate_cn: bool = False
     """A second client with the certificate of one that is connected stands beside it, and does not take its place."""
 

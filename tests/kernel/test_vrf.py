@@ -66,9 +66,8 @@ def in_two_vrfs(lab: Lab) -> Iterator[None]:
         gateway = {"hq": "198.51.100.2", "branch": "198.51.100.6"}[name]
         node.exec("ip", "route", "add", "198.51.100.0/24", "via", gateway, "table", str(OUTER[1])).raise_on_error()
         enslave(node, INSIDE, "eth2")
-        node.exec(
-            "ip", "-6", "addr", "add", {"hq": "2001:db8:1::1/64", "branch": "2001:db8:2::1/64"}[name], "dev", "eth2"
-        )
+        lan = {"hq": "2001:db8:1::1/64", "branch": "2001:db8:2::1/64"}[name]
+        node.exec("ip", "-6", "addr", "add", lan, "dev", "eth2")  # it leaves with the change of tables
     with tunnel.extended(server=[f"bind-dev {OUTER[0]}"], client=[f"bind-dev {OUTER[0]}"]):
         tunnel.wait_connected()
         for name in SITES:

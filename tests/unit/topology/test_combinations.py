@@ -81,7 +81,7 @@ ONE_PER_INTERFACE = Reason(
 )
 NO_MULTICAST = Reason(
     "mode dco has no way for packets to a multicast group",
-    "modes/test_dco.py::test_multicast_does_not_pass",
+    "kernel/test_dco_hub.py::test_multicast_does_not_pass",
 )
 BIRD_WAITS = Reason(
     "BIRD calls no neighbour whose address is not written down",
