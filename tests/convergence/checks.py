@@ -9,7 +9,7 @@ from tests.convergence.conftest import Site
 DROPPED = "bad source address from client"
 
 
-def expect_log(process: OpenVpn, text: str, since: int) -> str:
+def expect_log(process: OpenVpn, text: str, since: int, within: float = 30) -> str:
     """Wait for a line in an OpenVPN log, and return it."""
     lines = wait_for(
         Expectation(
@@ -20,7 +20,7 @@ def expect_log(process: OpenVpn, text: str, since: int) -> str:
             seen=lambda _: process.last_words(),
             logs=process.log,
         ),
-        within=30,
+        within=within,
     )
     return lines[0]
 

@@ -1,0 +1,202 @@
+"""Through address translation: a site's own, its provider's, and what becomes of a mapping that is forgotten."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scapy.layers.inet import IP
+
+from lab.claims import Claim
+from lab.expect import Expectation, wait_for
+from lab.lab import Lab
+from lab.observe import CapturedPacket
+from tests.convergence.checks import expect_log
+from tests.convergence.conftest import Site
+from tests.modes.checks import expect_lans_reach_each_other, expect_prefixes_come_and_go, session_of
+
+pytestmark = pytest.mark.docker
+
+PUBLIC = "203.0.113.1"
+PRIVATE = ("192.168.1.2", "100.64.0.2")
+COUNT = Path("/proc/sys/net/netfilter/nf_conntrack_count")
+RARE, FREQUENT = (60, 180), (2, 10)
+"""Keepalives beyond what the provider's translator remembers, and within."""
+
+
+def through(mode: str, transport: str, **options: Any) -> pytest.MarkDecorator:
+    tunnel = {"mode": mode, "transport": transport, "options": {"keepalive": [5, 15], **options}}
+    return pytest.mark.topology("behind-nat", openvpn="2.7", tunnel=tunnel)
+
+
+WAYS = [
+    pytest.param(mode, id=f"{mode}-{transport}", marks=through(mode, transport))
+    for mode, transport in (("iroute", "udp"), ("p2p-tls", "tcp"), ("iroute", "tcp"), ("p2p-tls", "udp"))
+]
+
+
+@pytest.fixture
+def slow_bgp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """BGP that says nothing for a minute; set before the lab is asked for."""
+    for name, value in (("BGP_KEEPALIVE", "60"), ("BGP_HOLD", "180"), ("TIMEOUT", "5")):
+        monkeypatch.setenv(name, value)
+
+
+@contextmanager
+def untranslated(lab: Lab, node: str) -> Iterator[None]:
+    """A translator passes addresses on as they are, for a while; what it knew of connections it forgets."""
+    rule = "add rule ip nat out oifname eth2 masquerade fully-random"
+    chain = "add chain ip nat out { type nat hook postrouting priority srcnat; }"
+    lab.node(node).exec("nft", "delete table ip nat").raise_on_error()
+    try:
+        yield
+    finally:
+        lab.node(node).exec("nft", f"add table ip nat; {chain}; {rule}").raise_on_error()
+
+
+def comes_from(*addresses: str) -> Any:
+    def check(packet: CapturedPacket) -> bool:
+        frame = packet.decode()
+        return IP in frame and frame[IP].src in addresses
+
+    return check
+
+
+@pytest.mark.convergence
+@pytest.mark.parametrize("mode", WAYS)
+def test_behind_two_translators(lab: Lab, mode: str, hq: Site, branch: Site) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    before = tunnel.status()
+    assert before.real_address.rpartition(":")[0].endswith(PUBLIC)
+    with lab.node("transit").capture("eth2") as wire:
+        expect_lans_reach_each_other(hq, branch)
+        wire.expect("the site's packets under the provider's address", comes_from(PUBLIC))
+    assert not [packet for packet in wire.packets if comes_from(*PRIVATE)(packet)]
+    expect_prefixes_come_and_go(lab, hq, branch)
+    assert session_of(tunnel.status()) == session_of(before)
+
+
+@pytest.mark.claims(
+    "a site behind address translation opens the tunnel, and routes both ways pass through it",
+    article="says so: it passes middleboxes",
+)
+@through("iroute", "udp")
+def test_translation_is_passed_by_the_one_who_calls(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    with untranslated(lab, "home"):  # the provider's alone
+        tunnel.stop()
+        tunnel.start()
+        lab.wait_ready()
+        expect_prefixes_come_and_go(lab, hq, branch)
+    tunnel.stop()
+    with untranslated(lab, "carrier"):  # the control: who comes from 100.64.0.2 gets no answer
+        with lab.node("transit").capture("eth2") as wire:
+            tunnel.server.start()
+            tunnel.client.start()
+            claim.packet(wire, wire.expect("an untranslated packet", comes_from(PRIVATE[1])))
+            assert branch.host.echo(hq.host.address("ipv4"), count=3, wait=0.5).silent
+        tunnel.stop()
+    tunnel.start()
+    lab.wait_ready()
+    with lab.node("transit").capture("eth2") as wire:
+        expect_prefixes_come_and_go(lab, hq, branch)
+        claim.packet(wire, wire.expect("a translated packet", comes_from(PUBLIC)))
+    claim.holds()
+
+
+def expect_forgotten(lab: Lab) -> None:
+    """The provider's translator has no mapping left."""
+    carrier = lab.node("carrier")
+    wait_for(
+        Expectation(
+            what="the mapping to be forgotten",
+            node="carrier",
+            look=lambda: int(carrier.running.namespace.run(COUNT.read_text)),
+            met=lambda count: count == 0,
+            seen=lambda count: f"{count} connections are known",
+        ),
+        within=90,
+    )
+
+
+@through("iroute", "udp")
+@pytest.mark.claims("behind a translator that soon forgets, an idle tunnel is there when the server speaks")
+def test_an_idle_tunnel_behind_a_translator_that_forgets(
+    slow_bgp: None, lab: Lab, hq: Site, branch: Site, claim: Claim
+) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    prefix = lab.free_prefix("ipv4")
+    with tunnel.configured(keepalive=RARE):
+        lab.wait_ready()
+        before = tunnel.status()
+        size = tunnel.server.log_size()
+        expect_forgotten(lab)
+        with hq.router.announced(prefix):
+            assert hq.host.echo(branch.host.address("ipv4"), count=3, wait=1.0).silent
+            assert prefix not in branch.router.fib.routes()
+            # The client speaks, which makes a new mapping, with another port; the server follows.
+            branch.host.expect_reaches(hq.host.address("ipv4"))
+            branch.router.expect_route(prefix, via=branch.device, within=60)
+            claim.log_line(tunnel.server, expect_log(tunnel.server, "floated", size))
+        after = tunnel.status()
+        assert after.real_address != before.real_address
+        assert (after.client_id, after.connected_since) == (before.client_id, before.connected_since)
+    with tunnel.configured(keepalive=FREQUENT):
+        lab.wait_ready()
+        before = tunnel.status()
+        for _ in range(3):  # three times as long as it remembers
+            quiet = lab.node("carrier").exec("sleep", "5")
+            assert not quiet.failed
+            assert int(lab.node("carrier").running.namespace.run(COUNT.read_text)) > 0
+        claim.echo(hq.host.expect_reaches(branch.host.address("ipv4")))
+        assert tunnel.status().real_address == before.real_address
+    lab.wait_ready()
+    claim.holds_if(
+        "a `keepalive` more frequent than the translator's memory; else what it says is lost until the client speaks"
+    )
+
+
+@through("p2p-tls", "udp")
+@pytest.mark.claims("a tunnel over UDP goes on when its client comes from another port")
+def test_another_port_in_the_middle(slow_bgp: None, lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    with tunnel.configured(keepalive=RARE):
+        lab.wait_ready()
+        size = tunnel.server.log_size()
+        expect_forgotten(lab)
+        assert branch.host.echo(hq.host.address("ipv4"), count=3, wait=1.0).silent
+        claim.log_line(tunnel.server, expect_log(tunnel.server, "local/remote TLS keys are out of sync", size))
+    with tunnel.configured(keepalive=RARE, float=True):
+        lab.wait_ready()
+        expect_forgotten(lab)
+        claim.echo(branch.host.expect_reaches(hq.host.address("ipv4")))
+        hq.host.expect_reaches(branch.host.address("ipv4"))
+    lab.wait_ready()
+    claim.holds_if("`float` between equal ends; a server in `mode server` knows its clients by a number in each packet")
+
+
+@through("iroute", "tcp")
+@pytest.mark.thorough
+@pytest.mark.claims("a tunnel over TCP behind a translator that forgets comes back by itself")
+def test_over_tcp_a_forgotten_mapping_is_a_lost_connection(
+    slow_bgp: None, lab: Lab, hq: Site, branch: Site, claim: Claim
+) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    with tunnel.configured(keepalive=(15, 30)):  # the client notices after thirty seconds that it hears nothing
+        lab.wait_ready()
+        before, size = tunnel.status(), tunnel.client.log_size()
+        expect_forgotten(lab)
+        assert hq.host.echo(branch.host.address("ipv4"), count=3, wait=1.0).silent
+        line = expect_log(tunnel.client, "Inactivity timeout (--ping-restart)", size, within=90)
+        claim.log_line(tunnel.client, line)
+        branch.host.expect_reaches(hq.host.address("ipv4"), within=60)
+        assert tunnel.status().client_id != before.client_id
+    with tunnel.configured(keepalive=FREQUENT):
+        lab.wait_ready()
+        before = tunnel.status()
+        assert not lab.node("carrier").exec("sleep", "15").failed
+        claim.echo(hq.host.expect_reaches(branch.host.address("ipv4")))
+        assert session_of(tunnel.status()) == session_of(before)
+    lab.wait_ready()
+    claim.holds_if("its `ping-restart` is over; with a `keepalive` more frequent than the translator's memory it stays")
