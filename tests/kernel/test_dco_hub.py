@@ -126,7 +126,7 @@ def test_of_two_spokes_with_one_prefix_the_other_takes_over(lab: Lab, hub: Site,
         other.router.announce(prefix)
         before = hub.router.fib.route(prefix)
         hub.host.expect_reaches(address)
-        with lab.measure("hub", prefix, probe_from="hub-lan", until="moves") as moved:
+        with lab.measure("hub", prefix, probe_from="hub-lan", probe_to="spoke2-lan", until="moves") as moved:
             gone = lab.fault("blackhole", tunnel="spoke1-hub")
         try:
             after = hub.router.fib.route(prefix)

@@ -1,0 +1,130 @@
+"""A firewall that lets only HTTPS out, or only a proxy: real ones, with a password or without, and one that refuses."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from scapy.layers.inet import IP, TCP
+
+from lab.claims import Claim
+from lab.lab import Lab
+from lab.observe import CapturedPacket
+from lab.tunnel import RunningTunnel
+from tests.convergence.checks import expect_log
+from tests.convergence.conftest import Site
+from tests.modes.checks import expect_lans_reach_each_other, expect_prefixes_come_and_go
+
+pytestmark = pytest.mark.docker
+
+PROXY = "192.168.2.2"
+PASSWORD = {"user": "branch", "password": "let me out"}
+SQUID, CLOSED, TINYPROXY, SOCKS = 3128, 3129, 8888, 1080
+
+
+def over(mode: str, transport: str = "tcp", **tunnel: Any) -> pytest.MarkDecorator:
+    options = {"keepalive": [5, 15], **tunnel.pop("options", {})}
+    wanted = {"mode": mode, "transport": transport, "options": options, **tunnel}
+    return pytest.mark.topology("behind-firewall", openvpn="2.7", tunnel=wanted)
+
+
+@contextmanager
+def closed(lab: Lab) -> Iterator[None]:
+    """Nobody gets out but the proxy, for a while."""
+    firewall = lab.node("firewall")
+    firewall.exec("nft", "flush chain ip filter https").raise_on_error()
+    try:
+        yield
+    finally:
+        firewall.exec("nft", "add rule ip filter https tcp dport 443 accept").raise_on_error()
+
+
+def expect_silence(lab: Lab, tunnel: RunningTunnel, hq: Site, branch: Site, claim: Claim) -> None:
+    """The client calls, what it says does not come out of the firewall, and nothing passes."""
+    with lab.node("firewall").capture("eth1") as inside, lab.node("firewall").capture("eth3") as outside:
+        call = inside.expect("the client's call", lambda packet: to_server(packet, tunnel))
+        claim.packet(inside, call)
+        assert branch.host.echo(hq.host.address("ipv4"), count=3, wait=0.5).silent
+    assert not [packet for packet in outside.packets if to_server(packet, tunnel)]
+
+
+def to_server(packet: CapturedPacket, tunnel: RunningTunnel) -> bool:
+    frame = packet.decode()
+    return IP in frame and frame[IP].dst == str(tunnel.tunnel.server_outer) and not packet.outgoing
+
+
+@pytest.mark.parametrize("mode", [pytest.param(m, marks=over(m)) for m in ("iroute", "p2p-tls")])
+@pytest.mark.convergence
+def test_port_443_passes(lab: Lab, mode: str, hq: Site, branch: Site) -> None:
+    expect_lans_reach_each_other(hq, branch)
+    expect_prefixes_come_and_go(lab, hq, branch)
+
+
+@over("iroute")
+@pytest.mark.claims("a firewall that lets only HTTPS out lets the tunnel out", article="says so")
+def test_a_firewall_that_lets_only_https_out(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    expect_prefixes_come_and_go(lab, hq, branch)
+    # Another port is dropped, and so is UDP to the same one.
+    elsewhere = {"remotes": [{"host": str(tunnel.tunnel.server_outer), "port": 1194}]}
+    with tunnel.at_odds(server={}, client=elsewhere):
+        expect_silence(lab, tunnel, hq, branch, claim)
+    with tunnel.extended(client=["proto udp4"]):
+        expect_silence(lab, tunnel, hq, branch, claim)
+    lab.wait_ready()
+    expect_prefixes_come_and_go(lab, hq, branch)
+    claim.holds_if("over TCP, to port 443, where the firewall looks at ports and not into the packets")
+
+
+PROXIES = {
+    "squid": ("iroute", {"http_proxy": {"server": PROXY, "port": SQUID}}),
+    "squid-with-a-password": ("p2p-tls", {"http_proxy": {"server": PROXY, "port": CLOSED, **PASSWORD}}),
+    "tinyproxy": ("iroute", {"http_proxy": {"server": PROXY, "port": TINYPROXY}}),
+    "microsocks": ("p2p-tls", {"socks_proxy": {"server": PROXY, "port": SOCKS}}),
+}
+
+
+@pytest.mark.parametrize("proxy", [pytest.param(name, marks=over(mode)) for name, (mode, _) in PROXIES.items()])
+@pytest.mark.convergence
+def test_through_a_proxy(lab: Lab, proxy: str, hq: Site, branch: Site) -> None:
+    """And the control: who does not ask it does not get out."""
+    tunnel, (_, options) = lab.tunnel("branch", "hq"), PROXIES[proxy]
+    with closed(lab):
+        tunnel.client.stop()
+        tunnel.client.start()
+        assert branch.host.echo(hq.host.address("ipv4"), count=3, wait=0.5).silent
+    with tunnel.configured(**options), closed(lab):
+        tunnel.client.stop()
+        with lab.node("firewall").capture("eth1") as inside:
+            tunnel.client.start()
+            lab.wait_ready()
+            expect_lans_reach_each_other(hq, branch)
+            expect_prefixes_come_and_go(lab, hq, branch)
+        asked = [packet for packet in inside.packets if not packet.outgoing and TCP in packet.decode()]
+        assert {packet.decode()[IP].dst for packet in asked} == {PROXY}
+        assert "203.0.113.1" in tunnel.status().real_address
+    lab.wait_ready()
+
+
+@over("iroute")
+@pytest.mark.claims("a proxy that lets browsers out lets the tunnel out")
+def test_a_proxy_lets_the_tunnel_out(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    server = str(tunnel.tunnel.server_outer)
+    refusals: dict[str, dict[str, Any]] = {
+        "403": {"remotes": [{"host": server, "port": 1194}], "http_proxy": {"server": PROXY, "port": SQUID}},
+        "407": {"http_proxy": {"server": PROXY, "port": CLOSED}},
+    }
+    for status, options in refusals.items():
+        size = tunnel.client.log_size()
+        with tunnel.at_odds(server={}, client=options):
+            line = expect_log(tunnel.client, f"HTTP/1.1 {status}", size)
+            claim.log_line(tunnel.client, line)
+            assert branch.host.echo(hq.host.address("ipv4"), count=3, wait=0.5).silent
+    with tunnel.configured(http_proxy={"server": PROXY, "port": CLOSED, **PASSWORD}):
+        lab.wait_ready()
+        expect_prefixes_come_and_go(lab, hq, branch)
+        secret = branch.router.running.files / tunnel.client.process.files.relative_to("/") / "proxy.txt"
+        assert secret.stat().st_mode & 0o777 == 0o600
+    lab.wait_ready()
+    claim.holds_if("over TCP, to a port that the proxy connects to (443), with the password that it asks for")

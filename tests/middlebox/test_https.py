@@ -1,0 +1,163 @@
+"""Does it look like HTTPS? A web site behind the same port; and what the first bytes tell who only looks."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from scapy.layers.inet import IP, TCP
+from scapy.layers.tls.handshake import TLSClientHello
+from scapy.layers.tls.record import TLS
+
+from lab.claims import Claim
+from lab.expect import Expectation, wait_for
+from lab.lab import Lab
+from lab.observe import Capture
+from tests.convergence.conftest import Site
+from tests.modes.checks import expect_lans_reach_each_other, expect_prefixes_come_and_go
+
+pytestmark = pytest.mark.docker
+
+PORT = 443
+SITE = "www.example.com"
+HARD_RESET = {7: "P_CONTROL_HARD_RESET_CLIENT_V2", 10: "P_CONTROL_HARD_RESET_CLIENT_V3"}
+"""OpenVPN's first opcodes, in the upper five bits of a packet's first byte (ssl_pkt.h)."""
+SHARED: dict[str, Any] = {"port-share": {"host": "10.3.0.20", "port": PORT}}
+WRAPPED = [{"host": "192.168.2.2", "port": PORT}]
+
+
+def https(mode: str = "iroute", **options: Any) -> pytest.MarkDecorator:
+    tunnel: dict[str, Any] = {"mode": mode, "options": {"keepalive": [5, 15], **options}}
+    return pytest.mark.topology("looks-like-https", openvpn="2.7", tunnel=tunnel)
+
+
+def browse(lab: Lab) -> str:
+    """A browser's request, which checks the certificate; to the address and port of the tunnel's server."""
+    authority = lab.node("web").exec("cat", "/run/site/ca.crt").raise_on_error().stdout
+    server = str(lab.tunnel("branch", "hq").tunnel.server_outer)
+    asked = f"curl -sS --max-time 20 --cacert /tmp/ca.crt --resolve {SITE}:{PORT}:{server} https://{SITE}/"
+    script = f"cat > /tmp/ca.crt <<'END'\n{authority}END\n{asked}"
+    return lab.node("visitor").exec("sh", "-c", script).raise_on_error().stdout
+
+
+def expect_site(lab: Lab) -> None:
+    wait_for(
+        Expectation(what="the site", node="visitor", look=lambda: browse(lab), met=lambda text: text == "the site\n"),
+        within=30,
+    )
+
+
+@https("iroute", **SHARED)
+@pytest.mark.claims("one address and port serve a web site and the tunnel (`port-share`)")
+def test_one_port_for_site_and_tunnel(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+    expect_site(lab)
+    expect_lans_reach_each_other(hq, branch)
+    expect_prefixes_come_and_go(lab, hq, branch)
+    with lab.node("web").capture("eth1") as at_the_site:
+        expect_site(lab)
+        passed_on = at_the_site.expect("the browser's request, from hq", lambda p: TCP in p.decode() and not p.outgoing)
+        claim.packet(at_the_site, passed_on)
+    # The control: without it, who does not speak OpenVPN is thrown out.
+    tunnel = lab.tunnel("branch", "hq")
+    with tunnel.configured(port_share=None):
+        lab.wait_ready()
+        with pytest.raises(Exception, match="curl"):
+            browse(lab)
+    lab.wait_ready()
+    expect_site(lab)
+    claim.holds_if("over TCP, in `mode server`; between equal ends OpenVPN has no such option")
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a passive observer makes of the first bytes of a connection."""
+
+    tls: bool
+    """They are a TLS record with a ClientHello."""
+    opcode: str
+    """OpenVPN's first message, by its opcode behind a length of two bytes; empty where they are none."""
+    hello_inside: bool
+    """A ClientHello stands in the clear behind OpenVPN's own header."""
+    alpn: bool
+    """The ClientHello names the protocols to come (RFC 7301), as every browser's does."""
+
+
+def look_at(data: bytes) -> Look:
+    """Classify what a client says first."""
+    tls = data[:2] == b"\x16\x03" and data[5:6] == b"\x01"
+    length, first = int.from_bytes(data[:2], "big"), data[2] >> 3 if len(data) > 2 else 0
+    opcode = HARD_RESET.get(first, "") if not tls and 14 <= length <= 1600 else ""
+    alpn = False
+    if tls:
+        hello = TLS(data)
+        found = [layer for layer in getattr(hello, "msg", []) if isinstance(layer, TLSClientHello)]
+        alpn = any(getattr(e, "type", None) == 16 for layer in found for e in (layer.ext or []))
+    return Look(tls, opcode, not tls and b"\x16\x03\x01" in data, alpn)
+
+
+def said_first(capture: Capture, source: str) -> bytes:
+    """The first bytes of the newest connection from an address, in the order of their numbers."""
+    segments: dict[int, bytes] = {}
+    start = None
+    for packet in capture.packets:
+        frame = packet.decode()
+        if IP not in frame or TCP not in frame or frame[IP].src != source or frame[TCP].dport != PORT:
+            continue
+        if frame[TCP].flags.S:
+            start, segments = frame[TCP].seq + 1, {}
+        elif bytes(frame[TCP].payload) and start is not None:
+            segments.setdefault((frame[TCP].seq - start) % (1 << 32), bytes(frame[TCP].payload))
+    said = b""
+    for offset in sorted(segments):
+        if offset <= len(said):
+            said += segments[offset][len(said) - offset :]
+    return said
+
+
+def first_bytes(lab: Lab, claim: Claim, name: str, interface: str, source: str, **options: Any) -> bytes:
+    tunnel = lab.tunnel("branch", "hq")
+    with lab.node("transit").capture(interface, keep=4000) as seen, tunnel.configured(port_share=None, **options):
+        lab.wait_ready()
+        said = said_first(seen, source)
+        assert len(said) > 60, f"{name}: only {len(said)} bytes were seen"
+        claim.echo(f"{name}: {said[:24].hex(' ')}")
+    return said
+
+
+@https()
+@pytest.mark.claims("the tunnel can pass for HTTPS", article="says so")
+def test_it_can_pass_for_https(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+    mine, wrapper = "203.0.113.2", "203.0.113.10"
+    plain = look_at(first_bytes(lab, claim, "plain", "eth1", mine))
+    crypt = look_at(first_bytes(lab, claim, "tls-crypt", "eth1", mine, tls_crypt=True))
+    crypt2 = look_at(first_bytes(lab, claim, "tls-crypt-v2", "eth1", mine, tls_crypt_v2=True))
+    wrapped = look_at(first_bytes(lab, claim, "stunnel", "eth5", wrapper, remotes=WRAPPED, listen="any"))
+    with (
+        lab.node("transit").capture("eth1", keep=4000) as seen,
+        lab.tunnel("branch", "hq").configured(port_share={"host": "10.3.0.20", "port": PORT}),
+    ):
+        expect_site(lab)
+        browser = look_at(said_first(seen, "203.0.113.6"))
+    lab.wait_ready()
+    assert plain == Look(tls=False, opcode=HARD_RESET[7], hello_inside=True, alpn=False)
+    assert crypt == Look(tls=False, opcode=HARD_RESET[7], hello_inside=False, alpn=False)
+    assert crypt2 == Look(tls=False, opcode=HARD_RESET[10], hello_inside=False, alpn=False)
+    assert wrapped == Look(tls=True, opcode="", hello_inside=False, alpn=False)
+    assert browser == Look(tls=True, opcode="", hello_inside=False, alpn=True)
+    expect_lans_reach_each_other(hq, branch)
+    claim.does_not_hold(
+        "its first bytes are a length and an opcode and no TLS record, and `tls-crypt` and `tls-crypt-v2` hide what "
+        "follows but not these; inside real TLS (stunnel) it begins like a browser, whose ClientHello still says more "
+        "(ALPN)"
+    )
+
+
+@https()
+@pytest.mark.convergence
+def test_routes_come_and_go_inside_real_tls(lab: Lab, hq: Site, branch: Site) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    with tunnel.configured(port_share=None, remotes=WRAPPED, listen="any"):
+        lab.wait_ready()
+        assert "192.168.3.2" in tunnel.status().real_address  # who has taken the TLS off
+        expect_lans_reach_each_other(hq, branch)
+        expect_prefixes_come_and_go(lab, hq, branch)
+    lab.wait_ready()
