@@ -1,0 +1,149 @@
+"""Ends whose addresses change: a name that is looked up anew, several `remote` lines, and a client that moves."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import IPv4Interface
+from typing import Any
+
+import pytest
+
+from lab.claims import Claim
+from lab.engine.wires import add_addresses, remove_addresses
+from lab.expect import Expectation, wait_for
+from lab.lab import Lab
+from lab.node import LabNode
+from lab.tunnel import TunnelStatus
+from tests.convergence.conftest import Site
+from tests.modes.checks import expect_prefixes_come_and_go, session_of
+
+pytestmark = pytest.mark.docker
+
+OLD, NEW = IPv4Interface("198.51.100.1/24"), IPv4Interface("198.51.100.77/24")
+HERE, ELSEWHERE = IPv4Interface("203.0.113.2/24"), IPv4Interface("203.0.113.99/24")
+GATEWAYS = {"hq": ("203.0.113.0/24", "198.51.100.254"), "branch": ("198.51.100.0/24", "203.0.113.254")}
+REMOTES = [{"host": str(OLD.ip)}, {"host": str(NEW.ip)}]
+
+
+def moving(mode: str, transport: str, **options: Any) -> pytest.MarkDecorator:
+    tunnel = {"mode": mode, "transport": transport, "options": {"keepalive": [2, 6], **options}}
+    return pytest.mark.topology("moving-server", openvpn="2.7", tunnel=tunnel)
+
+
+@contextmanager
+def moved(node: LabNode, here: IPv4Interface, there: IPv4Interface) -> Iterator[None]:
+    """A node has another address on its wire for a while, and its way out through that."""
+
+    def change(before: IPv4Interface, after: IPv4Interface) -> None:
+        namespace = node.running.namespace
+        remove_addresses(namespace, "eth1", [before])
+        add_addresses(namespace, "eth1", [after])
+        prefix, gateway = GATEWAYS[node.name]
+        node.exec("ip", "route", "replace", prefix, "via", gateway).raise_on_error()
+        if node.name == "branch":
+            node.exec("ip", "route", "replace", "192.0.2.0/24", "via", gateway).raise_on_error()
+
+    change(here, there)
+    try:
+        yield
+    finally:
+        change(there, here)
+
+
+def call_it(lab: Lab, address: IPv4Interface) -> None:
+    """Let the name mean another address."""
+    script = f"echo {address.ip} vpn.example.com > /run/names; pkill -HUP dnsmasq"
+    lab.node("names").exec("sh", "-c", script).raise_on_error()
+
+
+def expect_back(lab: Lab, hq: Site, branch: Site, before: TunnelStatus, since: float) -> float:
+    """Another OpenVPN session than before, and over it BGP and both sites' routes; returns the seconds that it took."""
+    tunnel = lab.tunnel("branch", "hq")
+    wait_for(
+        Expectation(
+            what="another session of OpenVPN's",
+            node="branch",
+            look=tunnel.status,
+            met=lambda now: session_of(now) != session_of(before),
+            logs=tunnel.client.log,
+        ),
+        within=90,
+        since=since,
+    )
+    for here, there in ((hq, branch), (branch, hq)):
+        here.router.expect_session(there.router, within=90, since=since)
+        here.router.expect_route(there.router.plan.networks, via=here.device, within=90, since=since)
+    took = time.monotonic() - since
+    branch.host.expect_reaches(hq.host.address("ipv4"))
+    return took
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        pytest.param(m, id=f"{m}-{t}", marks=moving(m, t, remotes=[{"host": "vpn.example.com"}], listen="any"))
+        for m, t in (("p2p-tls", "udp"), ("iroute", "tcp"))
+    ],
+)
+@pytest.mark.convergence
+def test_a_name_that_means_another_address(lab: Lab, mode: str, hq: Site, branch: Site) -> None:
+    before = lab.tunnel("branch", "hq").status()
+    with moved(hq.router, OLD, NEW):
+        since = time.monotonic()
+        call_it(lab, NEW)
+        try:
+            expect_back(lab, hq, branch, before, since)
+            expect_prefixes_come_and_go(lab, hq, branch)
+            before = lab.tunnel("branch", "hq").status()
+        finally:
+            call_it(lab, OLD)
+    expect_back(lab, hq, branch, before, time.monotonic())
+
+
+@moving("iroute", "udp", remotes=[{"host": "vpn.example.com"}], listen="any")
+@pytest.mark.claims("when the server's address changes, the tunnel and BGP come back by themselves")
+def test_a_server_that_moves_is_found(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    before = tunnel.status()
+    with moved(hq.router, OLD, NEW):
+        since = time.monotonic()
+        call_it(lab, NEW)
+        try:
+            claim.echo(f"by its name: BGP was back after {expect_back(lab, hq, branch, before, since):.1f} s")
+            before = tunnel.status()
+        finally:
+            call_it(lab, OLD)
+    expect_back(lab, hq, branch, before, time.monotonic())
+    with tunnel.configured(remotes=REMOTES, connect_timeout=5):
+        lab.wait_ready()
+        before = tunnel.status()
+        with moved(hq.router, OLD, NEW):
+            took = expect_back(lab, hq, branch, before, time.monotonic())
+            claim.echo(f"by the second of two `remote` lines: BGP was back after {took:.1f} s")
+            before = tunnel.status()
+        expect_back(lab, hq, branch, before, time.monotonic())
+    with tunnel.configured(remotes=REMOTES[:1]):  # the control: one address, and it is gone
+        lab.wait_ready()
+        before, size = tunnel.status(), tunnel.client.log_size()
+        with moved(hq.router, OLD, NEW):
+            branch.router.expect_no_route(hq.router.plan.networks)
+            assert branch.host.echo(hq.host.address("ipv4"), count=8, wait=0.5).silent
+        assert not tunnel.client.log_lines(str(NEW.ip), since=size)
+        expect_back(lab, hq, branch, before, time.monotonic())
+    lab.wait_ready()
+    claim.holds_if("the client knows a name, or its other address, and the server listens at any; after `ping-restart`")
+
+
+@moving("iroute", "udp", remotes=[{"host": "vpn.example.com"}], listen="any")
+@pytest.mark.claims("when the client's address changes, the tunnel goes on")
+def test_a_client_that_moves(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    before = tunnel.status()
+    with moved(branch.router, HERE, ELSEWHERE):
+        claim.echo(branch.host.expect_reaches(hq.host.address("ipv4")))
+        after = tunnel.status()
+        assert str(ELSEWHERE.ip) in after.real_address
+        assert session_of(after) == session_of(before)
+        expect_prefixes_come_and_go(lab, hq, branch)
+    branch.host.expect_reaches(hq.host.address("ipv4"))
+    claim.holds_if("over UDP, with a server in `mode server`, or `float` between equal ends; TCP has to connect anew")

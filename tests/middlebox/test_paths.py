@@ -1,0 +1,112 @@
+"""A path narrower than its ends believe, with ICMP filtered: does an inner packet of 1500 bytes still pass?"""
+
+from typing import Any
+
+import pytest
+
+from lab.claims import Claim
+from lab.lab import Lab
+from lab.router import FAMILIES
+from tests.convergence.conftest import Site
+from tests.modes.checks import expect_lans_reach_each_other, expect_prefixes_come_and_go
+
+pytestmark = pytest.mark.docker
+
+FULL = 1500
+HEADERS = 100
+"""Bytes that are left of the path for OpenVPN's own headers and those outside."""
+
+
+def narrow(mode: str, mtu: int, transport: str, outer: str) -> Any:
+    tunnel = {"mode": mode, "transport": transport, "outer": outer, "options": {"keepalive": [5, 15]}}
+    marks = [pytest.mark.topology("narrow-path", openvpn="2.7", tunnel=tunnel)]
+    marks += [pytest.mark.thorough] if mtu == 1280 else []
+    return pytest.param(mtu, id=f"{mtu}-{mode}-{outer}", marks=marks)
+
+
+def both_widths(transport: str) -> list[Any]:
+    return [
+        narrow("iroute" if (outer == "ipv4") == (mtu == 1492) else "p2p-tls", mtu, transport, outer)
+        for mtu in (1492, 1280)
+        for outer in ("ipv4", "ipv6")
+    ]
+
+
+@pytest.fixture
+def path(monkeypatch: pytest.MonkeyPatch, mtu: int, clamp: str) -> None:
+    """What the topology leaves open; set before the lab is asked for."""
+    monkeypatch.setenv("PATH_MTU", str(mtu))
+    monkeypatch.setenv("CLAMP", clamp)
+
+
+def expect_full_size(hq: Site, branch: Site) -> None:
+    for here, there in ((hq, branch), (branch, hq)):
+        for family in FAMILIES:
+            here.host.expect_reaches(there.host.address(family), packet_size=FULL)
+
+
+def expect_no_full_size(hq: Site, branch: Site) -> None:
+    """What is short passes, what is long is lost without a word."""
+    for here, there in ((hq, branch), (branch, hq)):
+        for family in FAMILIES:
+            result = here.host.echo(there.host.address(family), count=2, packet_size=FULL, wait=1.0)
+            assert result.silent, result
+
+
+@pytest.mark.parametrize("mtu", both_widths("udp"))
+@pytest.mark.parametrize("clamp", ["no"])
+def test_over_udp_fragments_pass_ipv4_and_openvpns_own_pass_everything(
+    path: None, lab: Lab, mtu: int, hq: Site, branch: Site
+) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    expect_lans_reach_each_other(hq, branch)
+    if tunnel.tunnel.outer == "ipv4":  # routers on the way cut what is too long
+        expect_full_size(hq, branch)
+    else:  # IPv6's do not (RFC 8200, section 5), and the word that would tell is filtered
+        expect_no_full_size(hq, branch)
+    with tunnel.configured(fragment=mtu - HEADERS):
+        lab.wait_ready()
+        expect_full_size(hq, branch)
+        expect_prefixes_come_and_go(lab, hq, branch)
+    lab.wait_ready()
+
+
+@pytest.mark.parametrize("mtu", both_widths("tcp"))
+@pytest.mark.parametrize("clamp", ["yes"])
+def test_over_tcp_everything_passes_where_the_mss_is_lowered(
+    path: None, lab: Lab, mtu: int, hq: Site, branch: Site
+) -> None:
+    expect_full_size(hq, branch)
+    expect_prefixes_come_and_go(lab, hq, branch)
+
+
+@pytest.mark.topology("narrow-path", openvpn="2.7", tunnel={"transport": "tcp", "options": {"keepalive": [5, 15]}})
+@pytest.mark.parametrize(("mtu", "clamp"), [(1492, "no")])
+@pytest.mark.claims(
+    "a packet of 1500 bytes passes inside, also where the path takes 1492 and tells nobody", article="says so"
+)
+def test_a_full_size_packet_over_a_narrow_path(
+    path: None, lab: Lab, mtu: int, clamp: str, hq: Site, branch: Site, claim: Claim
+) -> None:
+    expect_lans_reach_each_other(hq, branch)
+    expect_no_full_size(hq, branch)
+    claim.echo(branch.host.echo(hq.host.address("ipv4"), count=2, packet_size=FULL, wait=1.0))
+    lowered = "add chain inet silent clamp { type filter hook forward priority 0; }"
+    rule = "add rule inet silent clamp tcp flags syn tcp option maxseg size set rt mtu"
+    dsl, tunnel = lab.node("dsl"), lab.tunnel("branch", "hq")
+    dsl.exec("nft", f"{lowered}; {rule}").raise_on_error()
+    try:
+        tunnel.stop("KILL")  # what waits behind a segment that is too long does not end in good order
+        tunnel.start()
+        lab.wait_ready()
+        expect_full_size(hq, branch)
+        claim.echo(branch.host.expect_reaches(hq.host.address("ipv4"), packet_size=FULL))
+    finally:
+        dsl.exec("nft", "delete chain inet silent clamp").raise_on_error()
+        tunnel.stop("KILL")
+        tunnel.start()
+    lab.wait_ready()
+    claim.holds_if(
+        "over UDP on IPv4, where its fragments pass; over TCP the router at the narrow link has to lower the MSS, and "
+        "over UDP on IPv6 OpenVPN's own `fragment` is needed"
+    )
