@@ -70,10 +70,10 @@ class Machine:
     # --- life ------------------------------------------------------------------------------------------------
 
     @classmethod
-    def boot(cls, name: str, project: Path, *, owner: str = "", say: Say = lambda _: None) -> Self:
+    def boot(cls, name: str, project: Path, *, owner: str = "", append: str = "", say: Say = lambda _: None) -> Self:
         """Boot a machine that sees a project, and return when its engine answers.
 
-        `owner` is the process that it ends with; see `lab.owner`. Raises `InputError` where one of this name runs,
+        `owner` is the process that it ends with; see `lab.owner`. `append` goes to the kernel's command line. Raises `InputError` where one of this name runs,
         `EnvironmentBroken` with the console's last lines where it does not come up.
         """
         client = docker_engine.connect()
@@ -86,7 +86,7 @@ class Machine:
         hold = _hold(project, name)
         hold.parent.mkdir(exist_ok=True)
         hold.touch()
-        machine = cls._start(client, image, disk, name, "boot", project, owner)
+        machine = cls._start(client, image, disk, name, "boot", project, owner, append)
         try:
             machine.wait_ready()
         except BaseException:
@@ -96,7 +96,15 @@ class Machine:
 
     @classmethod
     def _start(
-        cls, client: docker.DockerClient, image: str, disk: Path, name: str, what: str, project: Path | None, owner: str
+        cls,
+        client: docker.DockerClient,
+        image: str,
+        disk: Path,
+        name: str,
+        what: str,
+        project: Path | None,
+        owner: str,
+        append: str = "",
     ) -> Self:
         directory = Path(tempfile.mkdtemp(prefix=f"openvpn-routing-lab-{name}-"))
         chosen = accelerator(client, image)
@@ -122,7 +130,12 @@ class Machine:
                 cap_add=_CAPABILITIES,
                 security_opt=["no-new-privileges"],
                 devices=["/dev/kvm"] if chosen == "kvm" else [],
-                environment={"ACCELERATOR": chosen, "MEMORY": str(_MEMORY), "PROCESSORS": str(_processors())},
+                environment={
+                    "ACCELERATOR": chosen,
+                    "MEMORY": str(_MEMORY),
+                    "PROCESSORS": str(_processors()),
+                    "APPEND": append,
+                },
                 mounts=mounts,
                 labels={
                     LABEL: name,

@@ -1,0 +1,33 @@
+"""Every daemon that speaks BGP over DCO: prefixes of both families come and go, and packets of both pass."""
+
+import pytest
+
+from lab.lab import Lab
+from tests.daemons.conftest import Pair, pair
+from tests.kernel.dco import expect_kernel
+from tests.modes.checks import ends, expect_lans_reach_each_other, expect_prefixes_come_and_go
+
+__all__ = ["pair"]
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.convergence,
+    pytest.mark.needs_kernel("ovpn"),
+    pytest.mark.topology("../daemons/pair.clab.yml", openvpn="2.7", tunnel={"mode": "dco"}),
+]
+
+PAIRS = [
+    Pair("bird", "daemon: bird, asn: 65001", "daemon: bird, asn: 65002"),
+    Pair("bird3", "daemon: bird3, asn: 65001", "daemon: bird3, asn: 65002"),
+    Pair("frr-bird", "daemon: frr, asn: 65001", "daemon: bird, asn: 65002"),
+    Pair("ibgp", "daemon: frr, asn: 65001", "daemon: frr, asn: 65001"),
+    Pair("per-family", *(f"daemon: frr, asn: {n}, sessions: per-family" for n in (65001, 65002))),
+]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=str, indirect=True)
+def test_prefixes_cross_the_kernels_tunnel(lab: Lab, pair: Pair) -> None:
+    expect_kernel(lab)
+    hq, branch = ends(lab, lab.tunnel("branch", "hq"))
+    expect_lans_reach_each_other(hq, branch)
+    expect_prefixes_come_and_go(lab, hq, branch)

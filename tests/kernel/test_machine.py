@@ -1,0 +1,78 @@
+"""The lab's own machine: what becomes of one that does not boot, and of one whose owner is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab.errors import EnvironmentBroken
+from lab.expect import Expectation, wait_for
+from lab.owner import this_process
+from lab.vm import Machine, sweep_machines
+from lab.vm.machine import machines
+
+pytestmark = [pytest.mark.docker, pytest.mark.kernel]
+
+OWNER = """
+import sys, time
+from pathlib import Path
+from lab.owner import this_process
+from lab.vm import Machine
+machine = Machine.boot(sys.argv[1], Path.cwd(), owner=this_process())
+print(machine.directory, flush=True)
+time.sleep(3600)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _where_machines_are_wanted(request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--lab-kernel") == "host":
+        pytest.skip("machines are booted by `make test-kernel`")
+
+
+def names() -> set[str]:
+    return {machine.name for machine in machines()}
+
+
+def test_a_machine_that_does_not_boot_ends_in_one_sentence() -> None:
+    name = f"no-root-{os.getpid()}"
+    with pytest.raises(EnvironmentBroken) as failure:
+        Machine.boot(name, Path.cwd(), owner=this_process(), append="root=/dev/nowhere rootwait=1")
+    assert "\n" not in str(failure.value)
+    assert "ended before it could be ready; the console's last lines: " in str(failure.value)
+    assert "panic" in str(failure.value)
+    assert name not in names()
+
+
+def test_a_machine_runs_jobs_and_says_how_they_ended() -> None:
+    with Machine.boot(f"jobs-{os.getpid()}", Path.cwd(), owner=this_process()) as machine:
+        assert machine.run("echo heard; exit 3", 60) == 3
+        assert (machine.directory / "output.log").read_text() == "heard\n"
+        assert not machine.busy
+        (machine.directory / "off").touch()
+        with pytest.raises(EnvironmentBroken, match="ended before it could finish its job"):
+            machine.run("sleep 600", 60)
+    assert machine.name not in names()
+
+
+def test_a_killed_owner_leaves_neither_qemu_nor_a_socket(tmp_path: Path) -> None:
+    name = f"orphan-{os.getpid()}"
+    argv = [sys.executable, "-c", OWNER, name]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        directory = Path(owner.stdout.readline().strip())
+        assert (directory / "shell.sock").exists()
+        owner.send_signal(signal.SIGKILL)
+    (orphan,) = (machine for machine in machines() if machine.name == name)
+    wait_for(
+        Expectation(
+            what="the machine to end by itself", node=name, look=lambda: orphan.running, met=lambda running: not running
+        ),
+        within=30,
+    )
+    assert not list(directory.iterdir())
+    assert name in sweep_machines()
+    assert not directory.exists()
