@@ -73,8 +73,9 @@ class Machine:
     def boot(cls, name: str, project: Path, *, owner: str = "", append: str = "", say: Say = lambda _: None) -> Self:
         """Boot a machine that sees a project, and return when its engine answers.
 
-        `owner` is the process that it ends with; see `lab.owner`. `append` goes to the kernel's command line. Raises `InputError` where one of this name runs,
-        `EnvironmentBroken` with the console's last lines where it does not come up.
+        `owner` is the process that it ends with; see `lab.owner`. `append` goes to the kernel's command line. Raises
+        `InputError` where one of this name runs, `EnvironmentBroken` with the console's last lines where it does not
+        come up.
         """
         client = docker_engine.connect()
         if _containers(client, name):
