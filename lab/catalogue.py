@@ -1,21 +1,23 @@
 """Topologies by name or path, read with the vocabulary of all that is installed."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lab.image import NODE_IMAGE, VERSIONS, beside, repository
 from lab.resources import find_topology
 from lab.routing import daemons
-from lab.topology import Passenger, Topology, TunnelIntent, Vocabulary, read
-from lab.tunnel import modes
+from lab.topology import Objection, Passenger, Topology, TunnelIntent, Vocabulary, read
+from lab.tunnel import TunnelMode, modes
+from lab.tunnel.profile import objections_of_profile
 
 
 def vocabulary() -> Vocabulary:
     """The tunnel modes, routing daemons and images that the reader shall know."""
     return Vocabulary(
-        modes={name: mode.check for name, mode in modes().items()},
+        modes={name: partial(_check, mode) for name, mode in modes().items()},
         daemons={name: daemon.check for name, daemon in daemons().items()},
         openvpn=VERSIONS,
         node_image=NODE_IMAGE,
@@ -26,6 +28,10 @@ def vocabulary() -> Vocabulary:
         impassable=_impassable,
         room=_room,
     )
+
+
+def _check(mode: TunnelMode, tunnel: TunnelIntent) -> Sequence[Objection]:
+    return [*mode.check(tunnel), *objections_of_profile(tunnel)]
 
 
 def _room(tunnel: TunnelIntent) -> int | None:

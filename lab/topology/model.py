@@ -136,6 +136,8 @@ class TunnelIntent(Frozen):
     ipv6: TunnelEnds | None = None
     openvpn: str | None = None
     """OpenVPN's version at both ends; by default that of each node's image."""
+    profile: str | None = None
+    """The implementation at the client's end, to whose abilities the tunnel is confined, as `routeros-7`."""
     options: Mapping[str, Any] = {}
     """What only the mode understands; the mode checks it."""
 
@@ -391,6 +393,8 @@ class Tunnel(Frozen):
     """The tunnel's interface name at the server."""
     via: str | None = None
     """The client's neighbour through which it dials, where the file says so."""
+    profile: str | None = None
+    """The implementation at the client's end that it is confined to, where it is not OpenVPN's own."""
     preference: int | None = None
     """The local preference of what BGP learns through the tunnel, where the file gives one."""
     shared: str | None = None

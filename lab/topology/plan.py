@@ -419,6 +419,7 @@ def finished(wanted: Sequence[Request]) -> tuple[Tunnel, ...]:
                 "options": request.intent.options,
                 "via": request.intent.via,
                 "preference": request.intent.preference,
+                "profile": request.intent.profile,
                 "shared": request.share.name if request.share else None,
             }
         )

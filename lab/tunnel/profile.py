@@ -1,0 +1,117 @@
+"""What another implementation of OpenVPN speaks at the client's end: a tunnel with such a profile is confined to it.
+
+RouterOS: MikroTik's manual, https://manual.mikrotik.com/docs/virtual-private-networks/openvpn and its CLI reference
+(interface/ovpn-client, interface/ovpn-server); of version 6 the wiki's Manual:Interface/OVPN and its changelog. UDP
+came with version 7, GCM and the names below with 7.8 or 7.9. The lab has no RouterOS: what is tested is an OpenVPN of
+OpenVPN's own that is confined to the same options.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lab.topology import Objection, TunnelIntent
+from lab.topology.mistakes import did_you_mean
+
+_CBC = ("AES-128-CBC", "AES-192-CBC", "AES-256-CBC", "BF-CBC")
+_GCM = ("AES-128-GCM", "AES-192-GCM", "AES-256-GCM")
+_WITHOUT: Mapping[str, str] = {
+    "tls-crypt": "no command sets it",
+    "tls-crypt-v2": "no command sets it",
+    "fragment": "it has no such option",
+    "http-proxy": "it has no such option",
+    "socks-proxy": "it has no such option",
+}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One implementation, in one version."""
+
+    name: str
+    who: str
+    transports: tuple[str, ...]
+    modes: tuple[str, ...]
+    """Those in which the server hands out the client's addresses: it always asks for them (`pull`)."""
+    ciphers: tuple[str, ...]
+    digests: tuple[str, ...]
+    without: Mapping[str, str]
+    """Options that it lacks, each with why."""
+
+    def check(self, intent: TunnelIntent) -> Sequence[Objection]:
+        """What it cannot do of a tunnel as declared, each by its name."""
+        return [*self._way(intent), *self._crypto(intent.options), *self._lacks(intent.options)]
+
+    def _way(self, intent: TunnelIntent) -> list[Objection]:
+        found = []
+        if intent.transport not in self.transports:
+            found.append(Objection(("transport",), f"{self.who} speaks {' or '.join(self.transports)} only"))
+        if intent.mode not in self.modes:
+            what = f"{self.who} always asks for its addresses, and mode {intent.mode} hands out none"
+            found.append(Objection(("mode",), what, f"{' or '.join(self.modes)} can"))
+        elif intent.mode != "tap" and intent.options.get("topology") != "subnet":
+            what = f"{self.who} takes the peer's address of net30 for a netmask"
+            found.append(Objection(("options", "topology"), what, "say 'topology: subnet'"))
+        return found
+
+    def _crypto(self, options: Mapping[str, Any]) -> list[Objection]:
+        found = []
+        ciphers = options.get("data-ciphers")
+        if not isinstance(ciphers, (list, tuple)) or len(ciphers) != 1:
+            what = f"{self.who} does not negotiate its cipher: exactly one has to be named"
+            found.append(Objection(("options", "data-ciphers"), what, f"for example [{self.ciphers[2]}]"))
+        elif str(ciphers[0]).upper() not in self.ciphers:
+            what = f"{self.who} does not know {ciphers[0]}"
+            found.append(Objection(("options", "data-ciphers", 0), what, f"it knows {', '.join(self.ciphers)}"))
+        digest = options.get("auth")
+        if digest is not None and str(digest).upper() not in self.digests:
+            what = f"{self.who} does not know {digest}"
+            found.append(Objection(("options", "auth"), what, f"it knows {', '.join(self.digests)}"))
+        return found
+
+    def _lacks(self, options: Mapping[str, Any]) -> list[Objection]:
+        found = [
+            Objection(("options", option), f"{self.who} cannot do that: {why}")
+            for option, why in self.without.items()
+            if options.get(option) not in (None, False)
+        ]
+        remotes = options.get("remotes")
+        if isinstance(remotes, (list, tuple)) and len(remotes) > 1:
+            found.append(Objection(("options", "remotes"), f"{self.who} knows one server"))
+        return found
+
+
+PROFILES: Mapping[str, Profile] = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            "routeros-6",
+            "RouterOS 6",
+            transports=("tcp",),
+            modes=("iroute", "fixed-routes", "tap"),
+            ciphers=_CBC,
+            digests=("SHA1", "MD5"),
+            without=_WITHOUT,
+        ),
+        Profile(
+            "routeros-7",
+            "RouterOS 7",
+            transports=("tcp", "udp"),
+            modes=("iroute", "fixed-routes", "tap"),
+            ciphers=(*_CBC[:3], *_GCM, _CBC[3]),
+            digests=("SHA1", "MD5", "SHA256", "SHA512"),
+            without=_WITHOUT,
+        ),
+    )
+}
+
+
+def objections_of_profile(intent: TunnelIntent) -> Sequence[Objection]:
+    """What a tunnel's profile has against it; nothing where it has none."""
+    if intent.profile is None:
+        return []
+    profile = PROFILES.get(intent.profile)
+    if profile is None:
+        hint = did_you_mean(intent.profile, PROFILES) or f"there are {', '.join(PROFILES)}"
+        return [Objection(("profile",), f"unknown profile {intent.profile!r}", hint)]
+    return profile.check(intent)

@@ -1,0 +1,50 @@
+"""A tunnel to RouterOS is confined to what its manual says, and the rest is refused by name."""
+
+from typing import Any
+
+import pytest
+
+from lab.catalogue import load
+from lab.topology import TopologyError
+
+FITS: dict[str, Any] = {
+    "profile": "routeros-7",
+    "transport": "udp",
+    "options": {"topology": "subnet", "data-ciphers": ["AES-256-GCM"], "auth": "SHA256"},
+}
+
+
+def laid(**changes: Any) -> dict[str, Any]:
+    options = {**FITS["options"], **changes.pop("options", {})}
+    return {**FITS, **changes, "options": options}
+
+
+def test_what_fits_is_taken_and_told_to_openvpn() -> None:
+    (tunnel,) = load("article", tunnel=FITS).tunnels
+    assert tunnel.profile == "routeros-7"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"profile": "routeros-6"}, "RouterOS 6 speaks tcp only"),
+        ({"profile": "routeros-6", "transport": "tcp"}, "RouterOS 6 does not know AES-256-GCM"),
+        (
+            {"profile": "routeros-6", "transport": "tcp", "options": {"data-ciphers": ["AES-256-CBC"]}},
+            "RouterOS 6 does not know SHA256",
+        ),
+        ({"profile": "routeros7"}, "unknown profile 'routeros7'"),
+        ({"mode": "p2p-tls", "options": {"topology": None}}, "mode p2p-tls hands out none"),
+        ({"options": {"topology": "net30"}}, "takes the peer's address of net30 for a netmask"),
+        ({"options": {"data-ciphers": ["AES-256-GCM", "AES-128-GCM"]}}, "exactly one has to be named"),
+        ({"options": {"data-ciphers": ["CHACHA20-POLY1305"]}}, "does not know CHACHA20-POLY1305"),
+        ({"options": {"auth": "SHA384"}}, "does not know SHA384"),
+        ({"options": {"tls-crypt": True}}, "cannot do that: no command sets it"),
+        ({"options": {"fragment": 1300}}, "cannot do that: it has no such option"),
+        ({"options": {"remotes": [{"host": "a"}, {"host": "b"}]}}, "knows one server"),
+    ],
+)
+def test_what_it_cannot_do_is_refused_by_name(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(TopologyError) as refusal:
+        load("article", tunnel=laid(**changes))
+    assert words in str(refusal.value)
