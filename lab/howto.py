@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from lab.errors import EnvironmentBroken, InputError
 from lab.files import RenderedFile
 from lab.pki import Authority
+from lab.routeros import commands
 from lab.routing import RoutingDaemon, daemons
 from lab.store import render
 from lab.topology import Node, RouterIntent, Topology, Tunnel, dump
@@ -14,13 +15,18 @@ from lab.tunnel.mode import Process, processes, shown
 
 GUIDE = "HOWTO.md"
 RESOLVED = "topology.clab.yml"
+COMMANDS = "routeros.rsc"
+"""RouterOS reads such a file by `/import`."""
 _AUTHORITY = "authority"
 
 
-def export(topology: Topology, out: Path, *, force: bool = False, resolved: bool = False) -> list[Path]:
+def export(
+    topology: Topology, out: Path, *, force: bool = False, resolved: bool = False, routeros: bool = False
+) -> list[Path]:
     """Write the files of all nodes below `out`, one directory each, and return where all files are.
 
-    `force` takes away what an earlier export wrote there; `resolved` adds the topology with everything filled in.
+    `force` takes away what an earlier export wrote there; `resolved` adds the topology with everything filled in, and
+    `routeros` the commands for a RouterOS in the place of each node with a tunnel whose profile says so.
     Raises `InputError` where the directory is not empty, `EnvironmentBroken` where it cannot be written.
     """
     try:
@@ -30,12 +36,23 @@ def export(topology: Topology, out: Path, *, force: bool = False, resolved: bool
         secret = RenderedFile(PurePosixPath("/") / _AUTHORITY / "ca.key", authority.key, mode=0o600)
         secret.write_below(out)
         (out / _AUTHORITY).chmod(0o700)
+        if routeros:
+            _write_commands(topology, out)
         if resolved:
             (out / RESOLVED).write_text(dump(topology))
         (out / GUIDE).write_text(guide(topology, out))
     except OSError as error:
         raise EnvironmentBroken(f"{error.filename or out}: {error.strerror}: nothing more was written") from error
     return sorted(path for path in out.rglob("*") if path.is_file())
+
+
+def _write_commands(topology: Topology, out: Path) -> None:
+    written = {name: commands(topology, name) for name in topology.nodes}
+    if not any(written.values()):
+        raise InputError(f"{topology.file}: no tunnel has a profile of RouterOS: give one `profile: routeros-7`")
+    for name, text in written.items():
+        if text:
+            (out / name / COMMANDS).write_text(text)
 
 
 def guide(topology: Topology, out: Path) -> str:

@@ -33,6 +33,12 @@ class Format(StrEnum):
     SVG = "svg"
 
 
+class Other(StrEnum):
+    """Systems whose commands can be written."""
+
+    ROUTEROS = "routeros"
+
+
 def validate(
     files: Annotated[
         list[str],
@@ -118,12 +124,15 @@ def render(
     resolved: Annotated[
         bool, typer.Option("--resolved", help="Also write the topology with everything filled in.")
     ] = False,
+    other: Annotated[
+        Other | None, typer.Option("--for", help="Also write the commands of another system for tunnels to one.")
+    ] = None,
 ) -> None:
     """Write all configurations, keys and scripts for hosts of your own, and start nothing."""
     from lab.howto import GUIDE, export
 
     wanted = loaded(topology, name=name, openvpn=openvpn, settings=settings)
-    files = export(wanted, out, force=force, resolved=resolved)
+    files = export(wanted, out, force=force, resolved=resolved, routeros=other is Other.ROUTEROS)
     print(f"{len(files)} files are in {out}: begin with {out / GUIDE}", file=sys.stderr)
 
 

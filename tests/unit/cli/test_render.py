@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.routeros import check
 from tests.unit.cli.paper import Program
 
 
@@ -63,3 +64,15 @@ def test_resolved_topology_is_a_topology(lab: Program) -> None:
 def test_options_are_heard(lab: Program, hand_out: str) -> None:
     lab("render", "article", "--out", "out", "--set", f"tunnel.options.hand-out={hand_out}")
     assert hand_out in Path("out/hq/etc/openvpn/server/branch-hq.conf").read_text()
+
+
+def test_lab_render_writes_them_beside_the_certificates(lab: Program, tmp_path: Path) -> None:
+    options = ["profile=routeros-7", "options.topology=subnet", "options.data-ciphers=[AES-256-CBC]"]
+    out = tmp_path / "out"
+    written = lab("render", "article", "--out", str(out), "--for", "routeros", *(f"--set=tunnel.{o}" for o in options))
+    assert written.exit_code == 0, written.stderr
+    assert check((out / "branch" / "routeros.rsc").read_text()) == []
+    assert (out / "branch/etc/openvpn/client/branch-hq/client.key").stat().st_mode & 0o777 == 0o600
+    refused = lab("render", "article", "--out", str(tmp_path / "other"), "--for", "routeros")
+    assert refused.exit_code == 2
+    assert "no tunnel has a profile of RouterOS" in refused.stderr
