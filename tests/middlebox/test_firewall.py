@@ -15,7 +15,7 @@ from tests.convergence.checks import expect_log
 from tests.convergence.conftest import Site
 from tests.modes.checks import expect_lans_reach_each_other, expect_prefixes_come_and_go
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.topology("behind-firewall", openvpn="2.7")]
 
 PROXY = "192.168.2.2"
 PASSWORD = {"user": "branch", "password": "let me out"}

@@ -15,7 +15,7 @@ from lab.observe import Capture
 from tests.convergence.conftest import Site
 from tests.modes.checks import expect_lans_reach_each_other, expect_prefixes_come_and_go
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.topology("looks-like-https", openvpn="2.7")]
 
 PORT = 443
 SITE = "www.example.com"

@@ -17,7 +17,7 @@ from lab.tunnel import TunnelStatus
 from tests.convergence.conftest import Site
 from tests.modes.checks import expect_prefixes_come_and_go, session_of
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.topology("moving-server", openvpn="2.7")]
 
 OLD, NEW = IPv4Interface("198.51.100.1/24"), IPv4Interface("198.51.100.77/24")
 HERE, ELSEWHERE = IPv4Interface("203.0.113.2/24"), IPv4Interface("203.0.113.99/24")
@@ -86,6 +86,7 @@ def expect_back(lab: Lab, hq: Site, branch: Site, before: TunnelStatus, since: f
     ],
 )
 @pytest.mark.convergence
+@pytest.mark.thorough
 def test_a_name_that_means_another_address(lab: Lab, mode: str, hq: Site, branch: Site) -> None:
     before = lab.tunnel("branch", "hq").status()
     with moved(hq.router, OLD, NEW):

@@ -16,7 +16,7 @@ from tests.convergence.checks import expect_log
 from tests.convergence.conftest import Site
 from tests.modes.checks import expect_lans_reach_each_other, expect_prefixes_come_and_go, session_of
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.topology("behind-nat", openvpn="2.7")]
 
 PUBLIC = "203.0.113.1"
 PRIVATE = ("192.168.1.2", "100.64.0.2")

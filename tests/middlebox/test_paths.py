@@ -10,7 +10,7 @@ from lab.router import FAMILIES
 from tests.convergence.conftest import Site
 from tests.modes.checks import expect_lans_reach_each_other, expect_prefixes_come_and_go
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.topology("narrow-path", openvpn="2.7")]
 
 FULL = 1500
 HEADERS = 100
