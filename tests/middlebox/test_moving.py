@@ -146,4 +146,4 @@ def test_a_client_that_moves(lab: Lab, hq: Site, branch: Site, claim: Claim) -> 
         assert session_of(after) == session_of(before)
         expect_prefixes_come_and_go(lab, hq, branch)
     branch.host.expect_reaches(hq.host.address("ipv4"))
-    claim.holds_if("over UDP, with a server in `mode server`, or `float` between equal ends; TCP has to connect anew")
+    claim.holds_if("over UDP, with a server in `mode server`; over TCP, and between equal ends, after `ping-restart`")
