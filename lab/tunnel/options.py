@@ -67,8 +67,8 @@ class Options(Frozen):
     listen: Literal["address", "any"] = "address"
     """Where the server listens: at its outer address as the topology has it, or at any that it may get."""
     float_: bool = Field(False, alias="float")
-    """Let in packets from another address than the peer's (openvpn(8), --float), between equal ends. Over TLS that is not
-    enough: the keys are looked for by the address. A server of many knows its clients by a number in each packet."""
+    """Let in packets from another address than the peer's (openvpn(8), --float), between equal ends. Over TLS that is
+    not enough: the keys are looked for by the address. A server of many knows clients by a number in each packet."""
     http_proxy: HttpProxy | None = None
     socks_proxy: SocksProxy | None = None
     fragment: int | None = Field(None, ge=68, le=65535)

@@ -183,32 +183,6 @@ def test_another_port_in_the_middle(slow_bgp: None, lab: Lab, hq: Site, branch: 
         claim.echo(branch.host.expect_reaches(hq.host.address("ipv4")))
     lab.wait_ready()
     claim.holds_if(
-        "a server in `mode server`, which knows its clients by a number in each packet; between equal ends over TLS not "
-        "even `float` helps: the keys are looked for by the address"
+        "a server in `mode server`, which knows its clients by a number in each packet; between equal ends over TLS "
+        "not even `float` helps: the keys are looked for by the address"
     )
-
-
-@through("iroute", "tcp")
-@pytest.mark.thorough
-@pytest.mark.claims("a tunnel over TCP behind a translator that forgets comes back by itself")
-def test_over_tcp_a_forgotten_mapping_is_a_lost_connection(
-    slow_bgp: None, lab: Lab, hq: Site, branch: Site, claim: Claim
-) -> None:
-    tunnel = lab.tunnel("branch", "hq")
-    with tunnel.configured(keepalive=(15, 30)):  # the client notices after thirty seconds that it hears nothing
-        lab.wait_ready()
-        before, size = tunnel.status(), tunnel.client.log_size()
-        expect_forgotten(lab)
-        assert hq.host.echo(branch.host.address("ipv4"), count=3, wait=1.0).silent
-        line = expect_log(tunnel.client, "Inactivity timeout (--ping-restart)", size, within=90)
-        claim.log_line(tunnel.client, line)
-        branch.host.expect_reaches(hq.host.address("ipv4"), within=60)
-        assert tunnel.status().client_id != before.client_id
-    with tunnel.configured(keepalive=FREQUENT):
-        lab.wait_ready()
-        before = tunnel.status()
-        assert not lab.node("carrier").exec("sleep", "15").failed
-        claim.echo(hq.host.expect_reaches(branch.host.address("ipv4")))
-        assert session_of(tunnel.status()) == session_of(before)
-    lab.wait_ready()
-    claim.holds_if("its `ping-restart` is over; with a `keepalive` more frequent than the translator's memory it stays")
