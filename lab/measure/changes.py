@@ -54,7 +54,7 @@ def follow(
     """Go through what was read, from the FIB `before` on.
 
     The kernel does not tell of IPv4 routes that go with their interface: they go when it says that the interface is
-    down, which it does in the same breath.
+    down or without a carrier, which it does in the same breath.
     """
     history = History(last={prefix: before.used(prefix) for prefix in wanted})
 
@@ -75,8 +75,8 @@ def follow(
                     look([message.prefix], time)
             elif isinstance(message, LinkMessage):
                 interface = message.name or name_of(message.index)
-                if not message.up:
-                    before.without(interface)
+                if not message.up or not message.carrier:
+                    before.without(interface, objects_only=message.up)
                     look(wanted, time)
                 if up.get(interface) != message.up:
                     history.links.append((time, interface, message.up))

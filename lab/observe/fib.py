@@ -1,8 +1,9 @@
 """The kernel's FIB of a node, kept by route events (rtnetlink(7)) and never by polling.
 
 The socket is opened in the node's namespace before the table is read, so no change can fall between the two. The
-kernel says nothing of the IPv4 routes that go with an interface or an address, so after such an event the table is
-read again. Netlink carries no time: an event has the time at which it was read, and reading goes before parsing.
+kernel says nothing of the IPv4 routes that go with an interface, its carrier or an address, so after such an event
+the table is read again. Netlink carries no time: an event has the time at which it was read, and reading goes before
+parsing.
 """
 
 import os
@@ -54,6 +55,8 @@ class FibEntry:
     protocol: str
     """Who set it: `bgp`, `kernel`, `static`, … or a number."""
     metric: int
+    by_object: bool = False
+    """Its next hop is an object of its own (ip-nexthop(8)), as FRR's are; BIRD's are not."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +87,15 @@ class Fib:
         """All routes."""
         return chain.from_iterable(by_metric.values() for by_metric in self.routes.values())
 
-    def without(self, interface: str) -> None:
-        """Forget the IPv4 routes through an interface: the kernel takes them along with it, and says nothing."""
-        for entry in [e for e in self.entries() if e.prefix.version == 4 and set(e.interfaces) == {interface}]:
-            self._remove(entry.prefix, entry.metric)
+    def without(self, interface: str, *, objects_only: bool = False) -> None:
+        """Forget the IPv4 routes through an interface: the kernel takes them along with it, and says nothing.
+
+        With the carrier alone go the next hops that are objects, and the routes that have one.
+        """
+        for entry in list(self.entries()):
+            gone = entry.by_object or not objects_only
+            if gone and entry.prefix.version == 4 and set(entry.interfaces) == {interface}:
+                self._remove(entry.prefix, entry.metric)
 
     def apply(self, message: RouteMessage, when: float) -> RouteEvent | None:
         """Take in a change; returns the event that it is, or None where the main table stays as it was."""
@@ -132,6 +140,7 @@ class Fib:
             interfaces=tuple(self._name_of(index) for _, index in message.hops if index),
             protocol=_PROTOCOLS.get(message.protocol, str(message.protocol)),
             metric=message.metric,
+            by_object=message.by_object,
         )
 
     def _remove(self, prefix: Prefix, metric: int) -> None:
@@ -266,7 +275,8 @@ class FibWatch:
                     if event is not None:
                         self._events.append(event)
                 else:
-                    complete = complete and isinstance(message, LinkMessage) and message.up
+                    told = isinstance(message, LinkMessage) and message.up and message.carrier
+                    complete = complete and told
             self._version += 1
             self._changed.notify_all()
         return complete

@@ -23,11 +23,14 @@ _U32 = struct.Struct("=I")
 
 _NEWLINK, _DELLINK, _DELADDR, _NEWROUTE, _DELROUTE = 16, 17, 21, 24, 25
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 1, 4, 5, 6, 9, 15, 18
+_RTA_NH_ID = 30
 _IFLA_IFNAME = 3
 _TYPE = 0x3FFF
 """Without the flags for nesting and byte order."""
 _AF_INET, _AF_INET6 = 2, 10
 _IFF_UP = 0x1
+_IFF_CARRIER = 0x40 | 0x10000
+"""IFF_RUNNING and IFF_LOWER_UP: without both, the kernel deletes the next hops through the interface."""
 _BLACKHOLE, _BOOT, _ANYWHERE, _ON_LINK = 6, 3, 0, 253
 _REQUEST, _CREATE, _EXCLUSIVE = 0x1, 0x400, 0x200
 
@@ -45,6 +48,8 @@ class RouteMessage:
     """`UNICAST`, blackhole, local, …"""
     protocol: int
     metric: int
+    by_object: bool = False
+    """Its next hop is an object of its own (ip-nexthop(8)), as FRR's are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,8 @@ class LinkMessage:
     up: bool
     name: str = ""
     """As the message has it: of one that is gone nobody else knows it any more."""
+    carrier: bool = True
+    """Something is at its other end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +88,7 @@ def messages(data: bytes) -> Iterator[Message]:
             _, _, index, flags, _ = _LINK.unpack_from(data, body)
             attributes = dict(_attributes(data, body + _LINK.size, end))
             name = attributes.get(_IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace")
-            yield LinkMessage(index, kind == _NEWLINK and bool(flags & _IFF_UP), name)
+            yield LinkMessage(index, kind == _NEWLINK and bool(flags & _IFF_UP), name, bool(flags & _IFF_CARRIER))
         elif kind == _DELADDR:
             yield AddressGone()
         offset += _aligned(length)
@@ -109,6 +116,7 @@ def _route(data: bytes, start: int, end: int, *, new: bool) -> RouteMessage:
     destination = b""
     gateway: Address | None = None
     interface = metric = 0
+    by_object = False
     several: list[tuple[Address | None, int]] = []
     for attribute, value in _attributes(data, start + _ROUTE.size, end):
         if attribute == _RTA_DST:
@@ -121,6 +129,8 @@ def _route(data: bytes, start: int, end: int, *, new: bool) -> RouteMessage:
             (metric,) = _U32.unpack(value)
         elif attribute == _RTA_TABLE:
             (table,) = _U32.unpack(value)
+        elif attribute == _RTA_NH_ID:
+            by_object = True
         elif attribute == _RTA_MULTIPATH:
             several = list(_hops(value))
     prefix: Prefix
@@ -129,7 +139,7 @@ def _route(data: bytes, start: int, end: int, *, new: bool) -> RouteMessage:
     else:
         prefix = IPv6Network((int.from_bytes(destination, "big"), length))
     one = ((gateway, interface),) if interface or gateway is not None else ()
-    return RouteMessage(new, prefix, (*one, *several), table, kind, protocol, metric)
+    return RouteMessage(new, prefix, (*one, *several), table, kind, protocol, metric, by_object)
 
 
 def _hops(value: bytes) -> Iterator[tuple[Address | None, int]]:

@@ -1,16 +1,23 @@
 """The FIB by events: what appears, what disappears, what the kernel does not tell, and nobody who waits in vain."""
 
+import os
+import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from ipaddress import ip_address, ip_network
+from contextlib import suppress
+from ipaddress import IPv4Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lab.expect import Expectation, wait_for
+from lab.measure.changes import follow
+from lab.measure.tape import Reading
 from lab.observe import FibWatch, RouteEvent
+from lab.observe.fib import subscribe
 from lab.topology import Family, Prefix
 from tests.unit.sandbox import Sandbox, threads
 
@@ -188,6 +195,53 @@ def test_routes_that_go_with_their_interface_go_though_the_kernel_does_not_say_s
     eventually(watch, "no connected route", lambda fib: ip_network("192.0.2.0/24") not in fib.routes())
     assert kept in watch.routes()
     assert actions(watch.events(), str(routed)) == ["add", "delete"]
+
+
+def nexthop_object(number: int, interface: int, gateway: str) -> bytes:
+    """The request for a next hop of its own (RTM_NEWNEXTHOP, ip-nexthop(8)), which pyroute2 has no word for."""
+    attributes = struct.pack("=HHI", 8, 1, number) + struct.pack("=HHI", 8, 5, interface)
+    attributes += struct.pack("=HH", 8, 6) + ip_address(gateway).packed
+    return message(104, struct.pack("=BBBBI", socket.AF_INET, 0, 3, 0, 0) + attributes)
+
+
+def route_by_object(prefix: IPv4Network, number: int) -> bytes:
+    """The request for a route whose next hop is such an object, as FRR's are."""
+    attributes = struct.pack("=HH", 8, 1) + prefix.network_address.packed + struct.pack("=HHI", 8, 30, number)
+    return message(
+        24, struct.pack("=BBBBBBBBI", socket.AF_INET, prefix.prefixlen, 0, 0, 254, 186, 0, 1, 0) + attributes
+    )
+
+
+def message(kind: int, body: bytes) -> bytes:
+    """NLM_F_REQUEST, NLM_F_ACK, NLM_F_CREATE."""
+    return struct.pack("=IHHII", 16 + len(body), kind, 0x405, 1, 0) + body
+
+
+def test_routes_whose_next_hop_is_an_object_go_with_the_carrier(box: Sandbox, watch: FibWatch) -> None:
+    by_object, plain = IPv4Network("10.7.0.0/24"), ip_network("10.8.0.0/24")
+    index = box.links()["w1"]["index"]
+
+    def make() -> None:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
+            for request in (nexthop_object(7, index, HOP["ipv4"]), route_by_object(by_object, 7)):
+                kernel.send(request)
+                (error,) = struct.unpack_from("=i", kernel.recv(4096), 16)
+                assert error == 0, f"the kernel refused it: {os.strerror(-error)}"
+
+    box.namespace.run(make)
+    box.ip(route("add", str(plain), gateway=HOP["ipv4"]))
+    eventually(watch, "both routes", lambda fib: {by_object, plain} <= fib.routes().keys())
+    with box.namespace.run(subscribe) as events:
+        before = watch.copy()
+        box.ip(("link", "set", {"dev": "p1", "state": "down"}))
+        eventually(watch, "one route gone", lambda fib: by_object not in fib.routes())
+        told = []
+        with suppress(BlockingIOError):
+            while True:
+                told.append(Reading(time.monotonic_ns(), 0, 0, events.recv(1 << 18, socket.MSG_DONTWAIT)))
+    assert plain in watch.routes(), "without an object it stays, as a route of a dead link"
+    history = follow(told, before, [by_object, plain], watch.interface)
+    assert [(c.prefix, c.entry) for c in history.changes] == [(by_object, None)]
 
 
 def test_a_route_is_told_gone_once(box: Sandbox, watch: FibWatch) -> None:

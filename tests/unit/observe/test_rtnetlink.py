@@ -77,7 +77,7 @@ def theirs(data: bytes) -> list[Message]:
             )
         elif kind in ("RTM_NEWLINK", "RTM_DELLINK"):
             up, name = kind == "RTM_NEWLINK" and bool(message["flags"] & 1), message.get_attr("IFLA_IFNAME")
-            found.append(LinkMessage(message["index"], up, name))
+            found.append(LinkMessage(message["index"], up, name, bool(message["flags"] & 0x10040)))
         elif kind == "RTM_DELADDR":
             found.append(AddressGone())
     return found
