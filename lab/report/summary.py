@@ -133,7 +133,7 @@ def summary_of(run: Run, trials: Iterable[Trial]) -> RunSummary:
 def baseline_of(group: Group, over: Over, groups: Iterable[Group]) -> Group | None:
     """What a variant over a tunnel is compared with: the same event, detector and family over something else.
 
-    A baseline of the same topology is preferred; a single one of another topology will do.
+    A single one of another topology will do where the variant's own has none, over whatever: else nobody meant it.
     """
     mine = group.variant
     if mine.baseline:
@@ -141,12 +141,12 @@ def baseline_of(group: Group, over: Over, groups: Iterable[Group]) -> Group | No
     found = [
         other
         for other in groups
-        if other.variant.over == over
+        if other.variant.baseline
         and (other.variant.event, other.variant.detector, other.variant.family)
         == (mine.event, mine.detector, mine.family)
     ]
     same = [other for other in found if other.variant.topology == mine.topology]
-    candidates = same or found
+    candidates = [other for other in same or found if other.variant.over == over]
     return candidates[0] if len(candidates) == 1 else None
 
 

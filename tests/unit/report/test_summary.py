@@ -67,6 +67,7 @@ def test_a_baseline_of_the_same_topology_is_preferred_and_a_doubtful_one_not_tak
     assert baseline(same, pair) == same
     assert baseline(pair) == pair
     assert baseline(pair, other) is None
+    assert baseline(pair, variant("vxlan")) is None, "here it is compared with VXLAN, and there with a wire"
     assert baseline(variant("wire", family="ipv6")) is None
     assert baseline(variant("wire", detector="hold 3 s")) is None
 
