@@ -286,6 +286,8 @@ def _without(entry: FibEntry | None, gone: FibEntry) -> FibEntry | None:
     """What is left of a route: IPv6 gives up the next hops of a multipath route one by one."""
     if entry is None or entry.prefix.version == 4 or len(entry.next_hops) != len(entry.interfaces):
         return None
+    if len(entry.next_hops) < 2:  # whatever the interface is called: it may have lost its name already
+        return None
     lost = set(zip(gone.next_hops, gone.interfaces, strict=False))
     left = [hop for hop in zip(entry.next_hops, entry.interfaces, strict=True) if hop not in lost]
     if not lost or not left:

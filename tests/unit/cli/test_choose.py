@@ -60,5 +60,5 @@ def test_topologies_complete_by_name_and_by_file(lab: Program) -> None:
     (lab.directory / "my.clab.yml").touch()
     (lab.directory / "other.txt").touch()
     assert complete_topology("ar") == ["article"]
-    assert complete_topology("m") == ["my.clab.yml"]
+    assert complete_topology("my") == ["my.clab.yml"]
     assert complete_topology("ot") == []
