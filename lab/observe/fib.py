@@ -233,7 +233,7 @@ class FibWatch:
         names, table = self._namespace.run(lambda: (_names(), _dump()))
         now = time.monotonic()
         with self._changed:
-            self._names = names
+            self._names.update(names)  # none is forgotten: routes go after their interface, and indexes are not reused
             events = self._fib.replace(messages(table), now)
             self._events.extend(() if first else events)
             self._version += 1
@@ -285,8 +285,6 @@ class FibWatch:
 def _without(entry: FibEntry | None, gone: FibEntry) -> FibEntry | None:
     """What is left of a route: IPv6 gives up the next hops of a multipath route one by one."""
     if entry is None or entry.prefix.version == 4 or len(entry.next_hops) != len(entry.interfaces):
-        return None
-    if len(entry.next_hops) < 2:  # whatever the interface is called: it may have lost its name already
         return None
     lost = set(zip(gone.next_hops, gone.interfaces, strict=False))
     left = [hop for hop in zip(entry.next_hops, entry.interfaces, strict=True) if hop not in lost]
