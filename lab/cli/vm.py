@@ -38,15 +38,15 @@ def up() -> None:
 
 @app.command()
 def down() -> None:
-    """End the machine, and those that ended processes have left."""
+    """End this directory's machine, and those that ended processes have left."""
     from lab.vm.machine import KEPT, machines, sweep_machines
 
     swept = sweep_machines()
-    ours = [machine for machine in machines() if machine.name == KEPT]
+    ours = [machine for machine in machines() if machine.name == KEPT and machine.project == Path.cwd()]
     for machine in ours:
         machine.close()
     if not swept and not ours:
-        print("no machine is running")
+        print("no machine runs that sees this directory")
     for name in [*swept, *(machine.name for machine in ours)]:
         print(f"the machine {name} is down")
 

@@ -78,8 +78,9 @@ class Machine:
         come up.
         """
         client = docker_engine.connect()
-        if _containers(client, name):
-            raise InputError(f"a machine {name!r} runs already: `lab vm down` ends it")
+        if there := _containers(client, name):
+            where = there[0].labels.get(_LABEL_PROJECT) or "its directory"
+            raise InputError(f"a machine {name!r} runs already: `lab vm down` in {where} ends it")
         _check_memory()
         image = ensure_image(client, RECIPE, say)
         disk = _prepared(client, image, say)
