@@ -19,7 +19,7 @@ def laid(**changes: Any) -> dict[str, Any]:
     return {**FITS, **changes, "options": options}
 
 
-def test_what_fits_is_taken_and_told_to_openvpn() -> None:
+def test_what_fits_is_taken() -> None:
     (tunnel,) = load("article", tunnel=FITS).tunnels
     assert tunnel.profile == "routeros-7"
 
