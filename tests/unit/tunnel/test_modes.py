@@ -112,6 +112,16 @@ def test_common_options_reach_both_ends(authority: Authority, mode: str) -> None
         assert end["persist-tun"] == [[]]
 
 
+def test_who_hands_out_a_route_for_everything_keeps_the_data_from_the_kernel(authority: Authority, mode: str) -> None:
+    """With DCO it would be the server's own default route. OpenVPN gives DCO up at `topology net30` by itself."""
+    for options in ({"topology": "net30"}, {"topology": "subnet"}) if mode == "iroute" else ({},):
+        tunnel = first(mode, options=options)
+        files = rendered(authority, tunnel)["server"].values()
+        everything = any("iroute 0.0.0.0 0.0.0.0" in file.content.splitlines() for file in files)
+        server, _ = configured(authority, tunnel)
+        assert ("disable-dco" in server) == (everything and server["topology"] != [["net30"]])
+
+
 def test_keepalive_is_the_servers_to_say_or_both_ends(authority: Authority, mode: str) -> None:
     server, client = configured(authority, first(mode, options={"keepalive": [2, 6]}))
     assert server["keepalive"] == [["2", "6"]]

@@ -1,4 +1,4 @@
-"""Options for what lies between the two ends: where the client dials, where the server listens, what a packet may be."""
+"""Options for what lies between two ends: where the client dials, where the server listens, how large packets are."""
 
 from typing import Any
 
@@ -17,13 +17,13 @@ def authority() -> Authority:
     return Authority.new("unit lab")
 
 
-def laid(mode: str = "iroute", transport: str = "tcp", **options: Any) -> Tunnel:
+def laid(options: dict[str, Any] | None = None, mode: str = "iroute", transport: str = "tcp") -> Tunnel:
     topology = "article" if mode == "iroute" else mode
-    return load(topology, tunnel={"mode": mode, "transport": transport, "options": options}).tunnels[0]
+    return load(topology, tunnel={"mode": mode, "transport": transport, "options": options or {}}).tunnels[0]
 
 
 def test_remotes_stand_in_the_servers_place_and_in_order(authority: Authority) -> None:
-    tunnel = laid(remotes=[{"host": "vpn.example.com"}, {"host": "192.0.2.7", "port": 443}], **{"connect-timeout": 5})
+    tunnel = laid({"remotes": [{"host": "vpn.example.com"}, {"host": "192.0.2.7", "port": 443}], "connect-timeout": 5})
     _, client = configured(authority, tunnel)
     assert client["remote"] == [["vpn.example.com", str(tunnel.port)], ["192.0.2.7", "443"]]
     assert client["connect-timeout"] == [["5"]]
@@ -37,13 +37,13 @@ def test_a_server_listens_at_its_address_or_at_any(authority: Authority, transpo
     server, _ = configured(authority, laid(transport=transport))
     assert server["local"] == [[str(laid().server_outer)]]
     assert "multihome" not in server
-    server, _ = configured(authority, laid(transport=transport, listen="any"))
+    server, _ = configured(authority, laid({"listen": "any"}, transport=transport))
     assert "local" not in server
     assert ("multihome" in server) == (transport == "udp"), "TCP answers from where it was called"
 
 
 def test_a_proxys_password_lies_in_a_file_of_its_own(authority: Authority) -> None:
-    tunnel = laid(**{"http-proxy": {**PROXY, "user": "branch", "password": "hush, hush"}})
+    tunnel = laid({"http-proxy": {**PROXY, "user": "branch", "password": "hush, hush"}})
     _, client = configured(authority, tunnel)
     ((server, port, file, method),) = client["http-proxy"]
     assert (server, port, method) == ("proxy.example.com", "8080", "basic")
@@ -51,32 +51,32 @@ def test_a_proxys_password_lies_in_a_file_of_its_own(authority: Authority) -> No
     assert (kept.content, kept.mode) == ("branch\nhush, hush\n", 0o600)
     for files in rendered(authority, tunnel).values():
         assert [f.path for f in files.values() if "hush, hush" in f.content] in ([], [kept.path])
-    _, client = configured(authority, laid(**{"http-proxy": PROXY}))
+    _, client = configured(authority, laid({"http-proxy": PROXY}))
     assert client["http-proxy"] == [["proxy.example.com", "8080"]]
-    assert "proxy.txt" not in str(rendered(authority, laid(**{"http-proxy": PROXY}))["client"].keys())
+    assert "proxy.txt" not in str(rendered(authority, laid({"http-proxy": PROXY}))["client"].keys())
 
 
 def test_a_socks_proxy_takes_either_transport(authority: Authority) -> None:
     for transport in ("tcp", "udp"):
-        _, client = configured(authority, laid(transport=transport, **{"socks-proxy": {"server": "192.0.2.8"}}))
+        _, client = configured(authority, laid({"socks-proxy": {"server": "192.0.2.8"}}, transport=transport))
         assert client["socks-proxy"] == [["192.0.2.8", "1080"]]
 
 
 def test_a_port_is_shared_with_a_web_server(authority: Authority) -> None:
-    server, client = configured(authority, laid(**{"port-share": {"host": "127.0.0.1"}}))
+    server, client = configured(authority, laid({"port-share": {"host": "127.0.0.1"}}))
     assert server["port-share"] == [["127.0.0.1", "443"]]
     assert "port-share" not in client
 
 
 def test_both_ends_fragment(authority: Authority) -> None:
-    for end in configured(authority, laid(transport="udp", fragment=1300)):
+    for end in configured(authority, laid({"fragment": 1300}, transport="udp")):
         assert end["fragment"] == [["1300"]]
 
 
 def test_equal_ends_float_where_they_are_told_to(authority: Authority) -> None:
-    for end in configured(authority, laid("p2p-tls", "udp", float=True)):
+    for end in configured(authority, laid({"float": True}, "p2p-tls", "udp")):
         assert end["float"] == [[]]
-    for end in configured(authority, laid("p2p-tls", "udp")):
+    for end in configured(authority, laid(None, "p2p-tls", "udp")):
         assert "float" not in end
 
 
@@ -100,7 +100,7 @@ def test_who_does_not_negotiate_is_met_half_way(authority: Authority) -> None:
 )
 def test_what_one_transport_lacks_is_refused(transport: str, option: str, value: Any, other: str) -> None:
     with pytest.raises(TopologyError, match=f"options.{option}: OpenVPN does that over {other} only"):
-        laid(transport=transport, **{option: value})
+        laid({option: value}, transport=transport)
 
 
 @pytest.mark.parametrize(
@@ -119,4 +119,4 @@ def test_what_would_take_the_data_from_the_kernel_is_refused(transport: str, opt
 
 def test_a_password_without_a_user_is_refused() -> None:
     with pytest.raises(TopologyError, match="user and password go together"):
-        laid(**{"http-proxy": {**PROXY, "password": "alone"}})
+        laid({"http-proxy": {**PROXY, "password": "alone"}})
