@@ -132,6 +132,12 @@ CASES = [
     ("recursive-routing", SERVER, CANNOT_TELL, {"frr": BGP}),
     ("recursive-routing", CLIENT, EXPOSED, {"frr": "router ospf\n"}),
     ("recursive-routing", CLIENT, NOT_EXPOSED, {"frr": "router ospf\nip protocol ospf route-map USED\n" + USED}),
+    (
+        "recursive-routing",
+        CLIENT,
+        EXPOSED,  # the filter is of another device
+        {"frr": "router ospf\nip protocol ospf route-map USED\n" + USED.replace("interface tun", "interface eth0")},
+    ),
     ("recursive-routing", CLIENT, EXPOSED, {"frr": "router rip\nip protocol ospf route-map USED\n" + USED}),
     ("recursive-routing", CLIENT, CANNOT_TELL, {"frr": "router ospf\nip protocol ospf route-map GONE\n"}),
     ("recursive-routing", CLIENT, NOT_EXPOSED, {"frr": "router ospf6\n"}),  # the other end has an IPv4 address
