@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from types import TracebackType
 from typing import Literal, Self
 
 from lab.engine.namespace import Namespace
@@ -80,8 +81,10 @@ class Armed:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.stack.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stack.__exit__(kind, error, trace)
 
     @classmethod
     def arm(cls, observer: LabNode, prefixes: Sequence[Prefix], probe: ProbePath | None, *, rib: bool) -> Self:

@@ -39,6 +39,7 @@ class Child:
                 start_new_session=True,  # Ctrl-C is for the parent, which ends it when it has what it needs
             )
         self._name = module.rpartition(".")[2]
+        self._words = "it left no word"
 
     @property
     def pid(self) -> int:
@@ -49,11 +50,18 @@ class Child:
         """Wait until it reads or sends; raises `EnvironmentBroken` where it ended instead."""
         ready, _, _ = select.select([self._line], [], [], _READY_WITHIN)
         if not ready or self._line.recv(1) != b"!":
-            self.close()
-            raise EnvironmentBroken(f"the instrument's {self._name} did not start: {self._why()}")
+            self.stop()
+            raise EnvironmentBroken(f"the instrument's {self._name} did not start: {self._words}")
+
+    def stop(self) -> None:
+        """End it when it has done its work; raises `EnvironmentBroken` where it had ended badly by itself."""
+        self.close()
+        if self._process.returncode:
+            code = self._process.returncode
+            raise EnvironmentBroken(f"the instrument's {self._name} ended with {code}: {self._words}")
 
     def close(self) -> None:
-        """End it and wait for its end; raises `EnvironmentBroken` where it had ended badly by itself."""
+        """End it, wherever it is, and wait for its end. One that was not ready yet may complain; nobody asked it to."""
         if self._line.fileno() < 0:
             return
         self._line.close()
@@ -62,13 +70,7 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        words = self._why()
-        if self._process.returncode:
-            raise EnvironmentBroken(f"the instrument's {self._name} ended with {self._process.returncode}: {words}")
-
-    def _why(self) -> str:
-        if self._process.stderr is None or self._process.stderr.closed:
-            return "it left no word"
+        assert self._process.stderr is not None
         with self._process.stderr as errors:
             lines = errors.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it left no word"
+        self._words = lines[-1] if lines else "it left no word"

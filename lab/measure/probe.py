@@ -183,7 +183,7 @@ class Probes:
     def stop_sending(self) -> None:
         """Send no more; what is on its way may still arrive."""
         if self._sender is not None:
-            self._sender.close()
+            self._sender.stop()
 
     def stop(self, clock: Clock) -> Trace:
         """Everything, once `stop_sending` was called and what was on its way had its time."""

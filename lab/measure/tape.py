@@ -98,7 +98,7 @@ class Tape:
 
     def stop(self) -> Recorded:
         """Take in what the kernel still holds, end, and return everything."""
-        self._child.close()
+        self._child.stop()
         recorded = self.more()
         for place, (each, before) in enumerate(zip(self._sockets, self._drops, strict=True)):
             recorded.lost[place] = recorded.lost[place] or _drops(each) != before

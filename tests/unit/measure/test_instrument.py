@@ -164,6 +164,22 @@ def test_a_process_that_cannot_start_says_why() -> None:
             child.wait_ready()
 
 
+def test_an_instrument_that_is_given_up_before_it_stands_hides_nothing() -> None:
+    """Ctrl-C while the recorder starts: the recorder, whose line is cut, complains, and that is not the news."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, pytest.raises(KeyboardInterrupt), Tape([ours]):
+        raise KeyboardInterrupt
+
+
+def test_a_recorder_that_dies_is_no_recorder() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, Tape([ours]) as tape:
+        tape.wait_ready()
+        os.kill(tape.pid, signal.SIGKILL)
+        with pytest.raises(EnvironmentBroken, match="recorder ended with -9: it left no word"):
+            tape.stop()
+
+
 # --- probe packets -----------------------------------------------------------------------------------------------
 
 
