@@ -59,7 +59,8 @@ def _about(node: Node) -> list[str]:
     if router is None:
         return ["bridge"] if node.kind == "bridge" else []
     speaks = f"AS {router.asn}" if router.asn is not None else router.protocol.upper()
-    return [f"{router.daemon}, {speaks}", *map(str, router.networks)]
+    daemon = "RouterOS" if node.external else router.daemon
+    return [f"{daemon}, {speaks}", *map(str, router.networks)]
 
 
 def _end_texts(interface: str, addresses: Iterable[object]) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from lab.errors import EnvironmentBroken, InputError
 from lab.files import RenderedFile
 from lab.pki import Authority
-from lab.routeros import commands
+from lab.routeros import COMMANDS, commands
 from lab.routing import RoutingDaemon, daemons
 from lab.store import render
 from lab.topology import Node, RouterIntent, Topology, Tunnel, dump
@@ -15,8 +15,6 @@ from lab.tunnel.mode import Process, processes, shown
 
 GUIDE = "HOWTO.md"
 RESOLVED = "topology.clab.yml"
-COMMANDS = "routeros.rsc"
-"""RouterOS reads such a file by `/import`."""
 _AUTHORITY = "authority"
 
 
@@ -103,6 +101,10 @@ def _host(topology: Topology, node: Node, files: list[PurePosixPath]) -> Iterato
     for file in files:
         yield f"| `{node.name}{file}` | `{file}` | {_what(file, ends, daemon)} |"
     yield ""
+    if node.external:
+        yield f"1. Upload the certificates, the key and `{COMMANDS}`, without their directories."
+        yield f"2. `/import {COMMANDS}`"
+        return
     steps = [f"Copy the files: `cp -a {node.name}/. /` as root, on the host."]
     if forwarding := sorted(k for k, v in node.sysctls.items() if "forward" in k and v == "1"):
         lines = "; ".join(f"{key} = 1" for key in forwarding)
@@ -136,6 +138,8 @@ def _start(daemon: RoutingDaemon, router: RouterIntent) -> list[str]:
 
 
 def _what(file: PurePosixPath, ends: list[tuple[Tunnel, Process]], daemon: RoutingDaemon | None) -> str:
+    if file.name == COMMANDS:
+        return "the commands that set up a RouterOS"
     for tunnel, process in ends:
         peer = tunnel.client if process.end == "server" else tunnel.server
         of = f"the tunnel {tunnel.name} ({process.end}, to {peer}; mode {shown(tunnel.mode)})"

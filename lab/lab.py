@@ -30,6 +30,7 @@ from lab.pki import Authority
 from lab.plan import node_spec, static_routes
 from lab.prefixes import free_prefixes, prefix_set
 from lab.router import FAMILIES, Router
+from lab.routeros import COMMANDS
 from lab.routing import daemon_of, plan_routers
 from lab.store import LabDirectory, locked
 from lab.topology import Family, Prefix, Topology, substitute
@@ -73,7 +74,8 @@ class Lab:
         self._watches: dict[str, FibWatch] = {}
         self._plans = plan_routers(topology)
         roots = {name: node_files(directory, name) for name in topology.nodes}
-        self.tunnels = running_tunnels(topology.tunnels, self._running, roots, authority)
+        self._external = frozenset(name for name, node in topology.nodes.items() if node.external)
+        self.tunnels = running_tunnels(topology.tunnels, self._running, roots, authority, external=self._external)
         self._free: dict[Family, Iterator[Prefix]] = {
             family: free_prefixes(family, _taken(topology)) for family in FAMILIES
         }
@@ -202,6 +204,8 @@ class Lab:
         """A node that runs a routing daemon."""
         running = self.running(name)
         plan = self._plans.get(name)
+        if name in self._external:
+            raise InputError(f"node {name!r} is external: the lab runs no routing daemon in it")
         if plan is None:
             raise InputError(
                 f"node {name!r} is no router: it has no `config.vars.router`; there are {_list(self._plans)}"
@@ -314,13 +318,16 @@ class Lab:
     # --- is it up? -----------------------------------------------------------------------------------------
 
     def wait_ready(self, within: float = READY_WITHIN) -> None:
-        """Wait until all tunnels are up, all sessions established, and all declared prefixes in all FIBs."""
+        """Wait until all tunnels are up, all sessions established, and all declared prefixes in all FIBs.
+
+        Of an external node nobody knows when somebody sets it up: what takes it is not waited for.
+        """
         since = time.monotonic()
         for tunnel in self.tunnels.values():
             tunnel.wait_connected()
         for name, plan in self._plans.items():
             router = self.router(name)
-            for other in sorted({peer.node for peer in plan.peers}):
+            for other in sorted({peer.node for peer in plan.peers} - self._external):
                 for device in plan.ways_to(other) or (None,):
                     wanted = plan.accepted(self._plans[other].networks)
                     router.expect_in_fib(wanted, via=device, within=within, since=since)
@@ -382,6 +389,8 @@ class Lab:
         tunnels = [tunnel.start for tunnel in self.tunnels.values()]
         routers = [partial(daemon_of(plan).start, self._running[name], plan) for name, plan in self._plans.items()]
         _all(lambda start: start(), [*tunnels, *routers])
+        for name in sorted(self._external):
+            say(f"{name} is external: what has to be set in it is in {node_files(self.directory, name) / COMMANDS}")
 
 
 def running_labs(engine: Engine) -> list[str]:

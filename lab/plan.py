@@ -15,6 +15,8 @@ _BASIC = ("NET_RAW",)
 """What tcpdump and ping need; all that a host of an image of ours gets, beside what its topology adds."""
 _NETWORKING = ("NET_ADMIN",)
 _TUN = "/dev/net/tun"
+FILES_INSIDE = PurePosixPath("/ftpboot")
+"""Where an external node finds its commands, certificates and keys."""
 _FORWARDING = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
 """What makes a node a router; a topology may say otherwise."""
 
@@ -46,6 +48,8 @@ def node_spec(topology: Topology, name: str, image: str, directory: Path, owner:
     node = substitute(topology.nodes[name].model_copy(update={"image": image}), node_dir=files, lab_dir=directory)
     ends_tunnel = any(name in (t.server, t.client) for t in topology.tunnels)
     router = node.intent.router
+    if node.external:
+        return _external(topology, node, directory, owner)
     needed = list(_BASIC)
     mounts: list[Mount] = []
 
@@ -72,6 +76,24 @@ def node_spec(topology: Topology, name: str, image: str, directory: Path, owner:
         devices=(_TUN,) if ends_tunnel else (),
         mounts=tuple(mounts),
         sysctls=_FORWARDING if router else {},
+    )
+
+
+def _external(topology: Topology, node: Node, directory: Path, owner: str) -> NodeSpec:
+    """As containerlab starts an image that vrnetlab has made of a RouterOS; its disk of files is for who has to set it.
+
+    The program in it waits for as many interfaces as it is told of.
+    """
+    arguments = f"--username admin --password admin --hostname {node.name} --connection-mode tc --trace"
+    env = {"CLAB_INTFS": str(len(endpoints_of(topology, node.name))), "CONNECTION_MODE": "tc", **node.env}
+    return NodeSpec(
+        lab=topology.name,
+        node=node.model_copy(update={"cmd": node.cmd or arguments, "env": env}),
+        container=topology.container_name(node.name),
+        directory=directory,
+        owner=owner,
+        capabilities=None,
+        mounts=(Mount(node_files(directory, node.name), FILES_INSIDE, read_only=True),),
     )
 
 

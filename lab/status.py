@@ -237,7 +237,7 @@ def _node(node: Node, instance: Instance | None) -> NodeStatus:
         state=instance.state if instance else NodeState.ABSENT,
         image=instance.image if instance else node.image,
         role=_role(node),
-        daemon=router.daemon if router else None,
+        daemon=router.daemon if router and not node.external else None,
         asn=router.asn if router else None,
     )
 
@@ -245,6 +245,8 @@ def _node(node: Node, instance: Instance | None) -> NodeStatus:
 def _role(node: Node) -> str:
     if node.kind == "bridge":
         return "bridge"
+    if node.external:
+        return "external"
     if node.intent.router:
         return "router"
     forwards = any(node.sysctls.get(key) == "1" for key in _FORWARDING)
@@ -266,8 +268,8 @@ def _tunnel(tunnel: RunningTunnel, down: Mapping[str, NodeState]) -> TunnelRepor
         return down_because(", ".join(ends))
     try:
         status = tunnel.status()
-        mtu, kind = _device(tunnel.client.node.namespace, tunnel.device(declared.client))
-        _, at_server = _device(tunnel.server.node.namespace, tunnel.device(declared.server))
+        ours = [tunnel.server] if tunnel.external else [tunnel.server, tunnel.client]
+        devices = {end.node.name: _device(end.node.namespace, tunnel.device(end.node.name)) for end in ours}
     except LabError as error:
         return down_because(str(error).removeprefix(f"{tunnel} is "))
     return TunnelReport(
@@ -280,8 +282,8 @@ def _tunnel(tunnel: RunningTunnel, down: Mapping[str, NodeState]) -> TunnelRepor
         reason="",
         real_address=status.real_address,
         cipher=status.cipher,
-        mtu=mtu,
-        channel=_channel({declared.server: at_server, declared.client: kind}),
+        mtu=list(devices.values())[-1][0],
+        channel=_channel({node: kind for node, (_, kind) in devices.items()}),
         connected_since=status.connected_since,
         uptime=(datetime.now(UTC) - status.connected_since).total_seconds(),
         bytes_to_server=status.bytes_to_server,

@@ -12,6 +12,7 @@ from lab.engine.node import node_files
 from lab.errors import EnvironmentBroken, InputError
 from lab.files import write_all
 from lab.pki import Authority
+from lab.routeros import COMMANDS, commands
 from lab.routing import daemon_of, plan_routers
 from lab.topology import Topology
 from lab.tunnel import render_tunnel
@@ -126,11 +127,15 @@ class LabDirectory:
 
 
 def render(topology: Topology, authority: Authority, roots: Mapping[str, Path]) -> None:
-    """Write the configurations, keys and scripts of all nodes below their directories."""
+    """Write the configurations, keys and scripts of all nodes below their directories; for external ones commands."""
     for plan in plan_routers(topology).values():
         write_all(daemon_of(plan).render(plan), roots[plan.node])
     for tunnel in topology.tunnels:
         render_tunnel(tunnel, authority, roots)
+    for name, node in topology.nodes.items():
+        if node.external:
+            roots[name].mkdir(parents=True, exist_ok=True)
+            (roots[name] / COMMANDS).write_text(commands(topology, name))
 
 
 @contextmanager

@@ -37,6 +37,8 @@ def _ends(topology: Topology, tunnel: Tunnel, roots: Mapping[str, Path]) -> list
     subjects = []
     nodes: dict[End, str] = {"server": tunnel.server, "client": tunnel.client}
     for end, node in nodes.items():
+        if topology.nodes[node].external:  # which has no such files
+            continue
         other = others[end]
         there = nodes[other]
         far_router = topology.nodes[there].intent.router

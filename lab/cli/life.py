@@ -126,7 +126,7 @@ def next_steps(lab: "Lab") -> list[str]:
     program = _program()
     which = "" if running_labs(lab.engine) == [lab.name] else f" --lab {lab.name}"
     topology = lab.topology
-    routers = [name for name, node in topology.nodes.items() if node.intent.router]
+    routers = [name for name, node in topology.nodes.items() if node.intent.router and not node.external]
     hosts = [
         name
         for name, node in topology.nodes.items()
@@ -138,7 +138,10 @@ def next_steps(lab: "Lab") -> list[str]:
         steps.insert(0, f"{program} exec{which} {hosts[-1]} -- ping -c 3 {target}")
     if topology.tunnels:
         tunnel = topology.tunnels[0]
-        steps.insert(0, f"{program} capture{which} {tunnel.client} {tunnel.device} --count 10")
+        end = (tunnel.client, tunnel.device)
+        if topology.nodes[tunnel.client].external:
+            end = (tunnel.server, tunnel.server_device)
+        steps.insert(0, f"{program} capture{which} {end[0]} {end[1]} --count 10")
     if routers:
         steps.insert(0, f"{program} announce{which} {routers[0]} {lab.free_prefix('ipv4')}")
     return steps[:3]

@@ -47,7 +47,7 @@ def wire(
         namespaces[name].run(partial(_set_up, node, ends[name]))
     # Routes come last: their next hops have to be on link, which takes both ends of a wire.
     for name, entries in routes.items():
-        if entries:
+        if entries and not nodes[name].external:
             namespaces[name].run(partial(_route, name, entries))
 
 
@@ -124,7 +124,7 @@ def _set_up(node: Node, ends: Sequence[tuple[Endpoint, int]]) -> None:
             ip.link("set", index=bridge, state="up")
         for endpoint, _ in ends:
             index = _index(ip, endpoint.interface)
-            for address in endpoint.addresses:
+            for address in endpoint.addresses if not node.external else ():
                 _add_address(ip, index, address)
             if bridge is not None:
                 ip.link("set", index=index, master=bridge)

@@ -1,10 +1,15 @@
-"""The commands for a RouterOS at one end of a tunnel whose profile says so: certificates, OpenVPN, BGP of version 7."""
+"""The commands for a RouterOS at one end of a tunnel whose profile says so: certificates, OpenVPN, BGP of version 7.
 
-from collections.abc import Iterator, Mapping
+For one that is an external node of the topology its addresses and routes as well.
+"""
 
+from collections.abc import Iterator, Mapping, Sequence
+
+from lab.plan import endpoints_of, static_routes
 from lab.routeros.syntax import quoted
-from lab.routing import Peer, RouterPlan, plan_routers
+from lab.routing import Peer, RouterPlan, plan_router
 from lab.topology import Prefix, Topology, Tunnel
+from lab.topology.external import PROFILE, port_shown
 
 _CIPHERS: Mapping[str, str] = {"BF-CBC": "blowfish128"}
 _NETWORKS = "of-the-lab"
@@ -13,16 +18,21 @@ _INSTANCE = "lab"
 
 def commands(topology: Topology, node: str) -> str:
     """What to paste into a terminal of the RouterOS that a node is; empty where none of its tunnels is for one."""
-    tunnels = [t for t in topology.tunnels if (t.profile or "").startswith("routeros") and node in (t.client, t.server)]
-    if not tunnels:
+    external = topology.nodes[node].external
+    tunnels = [t for t in topology.tunnels if (t.profile or "").startswith(PROFILE) and node in (t.client, t.server)]
+    if not tunnels and not external:
         return ""
-    lines = [f"# {node}, at its end of {', '.join(tunnel.name for tunnel in tunnels)}; written from MikroTik's manual,"]
-    lines += ["# and tried on no RouterOS. The files are to be uploaded first; addresses of LANs and wires are yours."]
+    at = f", at its end of {', '.join(tunnel.name for tunnel in tunnels)}" if tunnels else ""
+    lines = [f"# {node}{at}; written from MikroTik's manual, and tried on no RouterOS."]
+    lines += [f"# The files have to be uploaded first.{'' if external else ' Addresses of LANs and wires are yours.'}"]
+    if external:
+        lines += ["", *_wires(topology, node)]
     for tunnel in tunnels:
         lines += ["", *(_client(tunnel) if node == tunnel.client else _server(tunnel))]
-    plan = plan_routers(topology).get(node)
-    if plan is not None and plan.protocol == "bgp" and tunnels[0].profile == "routeros-7":
-        lines += ["", *_bgp(plan, {t.device if node == t.client else t.server_device for t in tunnels})]
+    plan = plan_router(topology, node)
+    if plan is not None and plan.protocol == "bgp" and {tunnel.profile for tunnel in tunnels} <= {"routeros-7"}:
+        theirs = {t.device if node == t.client else t.server_device for t in tunnels}
+        lines += ["", *_bgp(plan, [p for p in plan.peers if external or p.interface in theirs])]
     elif plan is not None:
         lines += ["", "# BGP is written for RouterOS 7 only."]
     return "\n".join(lines) + "\n"
@@ -33,6 +43,18 @@ def _command(path: str, verb: str, **properties: object) -> str:
     names = {name: name.replace("__", ".").replace("_", "-") for name in properties}
     said = [f"{names[name]}={quoted(str(value))}" for name, value in properties.items() if value is not None]
     return " ".join([path, verb, *said])
+
+
+def _wires(topology: Topology, node: str) -> Iterator[str]:
+    for end in endpoints_of(topology, node):
+        port = port_shown(end.interface)
+        if end.ipv4 is not None:
+            yield _command("/ip address", "add", address=end.ipv4, interface=port)
+        if end.ipv6 is not None:
+            yield _command("/ipv6 address", "add", address=end.ipv6, interface=port, advertise="no")
+    for prefix, hop in static_routes(topology)[node]:
+        family = "ip" if prefix.version == 4 else "ipv6"
+        yield _command(f"/{family} route", "add", dst_address=prefix, gateway=hop)
 
 
 def _certificates(tunnel: Tunnel, end: str) -> Iterator[str]:
@@ -109,14 +131,14 @@ def _server(tunnel: Tunnel) -> Iterator[str]:
     yield _command("/ipv6 address", "add", address=tunnel.server_ipv6, interface=tunnel.name, advertise="no")
 
 
-def _bgp(plan: RouterPlan, devices: set[str]) -> Iterator[str]:
+def _bgp(plan: RouterPlan, peers: Sequence[Peer]) -> Iterator[str]:
     yield "# RouterOS 7.20 or later: before, the connection had the `router-id`, and `address-families` for `afi`."
     for prefix in plan.networks:
         family = "ip" if prefix.version == 4 else "ipv6"
         yield _command(f"/{family} firewall address-list", "add", list=_NETWORKS, address=prefix)
     yield _command("/routing bgp instance", "add", name=_INSTANCE, **{"as": plan.asn, "router-id": plan.router_id})
-    for peer in plan.peers:
-        if peer.interface in devices and peer.address is not None:
+    for peer in peers:
+        if peer.address is not None:
             yield _connection(plan, peer, plan.networks)
 
 

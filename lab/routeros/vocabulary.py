@@ -1,7 +1,8 @@
 """The properties of the RouterOS commands that the lab writes, with what they may be.
 
 From MikroTik's manual (https://manual.mikrotik.com/docs/cli-reference/: interface/ovpn-client, interface/ovpn-server,
-ppp, routing/bgp) and the routers' own completions (https://tikoci.github.io/restraml/), version 7.20 and later for BGP.
+ip/address, ip/route, ppp, routing/bgp) and the routers' own completions (https://tikoci.github.io/restraml/), version
+7.20 and later for BGP.
 """
 
 import re
@@ -67,6 +68,7 @@ _TUNNEL: Mapping[str, Form | None] = {
     "protocol": _one_of("tcp", "udp"),
     "tls-version": _one_of("any", "only-1.2"),
 }
+_ROUTE: Mapping[str, Form | None] = {"distance": _NUMBER, "dst-address": _NETWORK, "gateway": None}
 KNOWN: Mapping[tuple[str, str], Known] = {
     ("/certificate", "import"): Known(
         {"file-name": None, "name": None, "passphrase": None, "trusted": _YES}, frozenset({"file-name"})
@@ -119,6 +121,9 @@ KNOWN: Mapping[tuple[str, str], Known] = {
         },
         frozenset({"name"}),
     ),
+    ("/ip address", "add"): Known({"address": _INTERFACE, "interface": None}, frozenset({"address", "interface"})),
+    ("/ip route", "add"): Known(_ROUTE, frozenset({"gateway"})),
+    ("/ipv6 route", "add"): Known(_ROUTE, frozenset({"gateway"})),
     ("/ipv6 address", "add"): Known(
         {"address": _INTERFACE, "interface": None, "advertise": _YES}, frozenset({"address", "interface"})
     ),

@@ -15,7 +15,7 @@ from lab.routing.model import (
     SessionState,
     State,
 )
-from lab.routing.plan import Peer, RouterPlan, plan_routers
+from lab.routing.plan import Peer, RouterPlan, plan_router, plan_routers
 
 __all__ = [
     "DOWN",
@@ -36,5 +36,6 @@ __all__ = [
     "State",
     "daemon_of",
     "daemons",
+    "plan_router",
     "plan_routers",
 ]

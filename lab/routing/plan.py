@@ -122,30 +122,33 @@ class RouterPlan:
 
 
 def plan_routers(topology: Topology) -> Mapping[str, RouterPlan]:
-    """The routers of a topology by node.
+    """The routers of a topology by node, but for those in external nodes, which the lab does not run."""
+    planned = {name: plan_router(topology, name) for name, node in topology.nodes.items() if not node.external}
+    return {name: plan for name, plan in planned.items() if plan is not None}
 
-    A router's id, where the file gives none, is the lowest of its IPv4 addresses on links.
+
+def plan_router(topology: Topology, name: str) -> RouterPlan | None:
+    """The router on a node; None where there is none.
+
+    Its id, where the file gives none, is the lowest of its IPv4 addresses on links.
     """
-    plans: dict[str, RouterPlan] = {}
-    for name, node in topology.nodes.items():
-        intent = node.intent.router
-        if intent is None:
-            continue
-        plans[name] = RouterPlan(
-            node=name,
-            daemon=intent.daemon,
-            asn=intent.asn,
-            router_id=intent.router_id or _lowest_address(topology, name),
-            networks=intent.networks,
-            timers=intent.timers,
-            bfd=intent.bfd,
-            peers=(*_over_tunnels(topology, name), *_over_links(topology, name)),
-            protocol=intent.protocol,
-            multipath=intent.multipath,
-            accept=intent.accept,
-            outer=_outer(topology, name) if intent.recursion_filter else (),
-        )
-    return plans
+    intent = topology.nodes[name].intent.router
+    if intent is None:
+        return None
+    return RouterPlan(
+        node=name,
+        daemon=intent.daemon,
+        asn=intent.asn,
+        router_id=intent.router_id or _lowest_address(topology, name),
+        networks=intent.networks,
+        timers=intent.timers,
+        bfd=intent.bfd,
+        peers=(*_over_tunnels(topology, name), *_over_links(topology, name)),
+        protocol=intent.protocol,
+        multipath=intent.multipath,
+        accept=intent.accept,
+        outer=_outer(topology, name) if intent.recursion_filter else (),
+    )
 
 
 def _outer(topology: Topology, name: str) -> tuple[Address, ...]:

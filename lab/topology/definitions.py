@@ -5,7 +5,7 @@ from typing import get_origin
 
 from lab.topology.inherit import Definition, Definitions
 from lab.topology.keys import BRIDGE_KEYS, KINDS, NODE_KEYS, NODE_REFUSED
-from lab.topology.mistakes import Findings, Located, did_you_mean, quote
+from lab.topology.mistakes import Findings, Located, did_you_mean, one_of, quote
 from lab.topology.model import Node, NodeIntent
 from lab.topology.shape import Wrong, check_keys, is_null, issubclass_of, refused, take
 from lab.topology.source import Key, Scalar, Table, Tree
@@ -88,7 +88,7 @@ def refuse_kind(kind: str, at: Located, findings: Findings) -> bool:
     if kind.lower() in KINDS:
         return False
     hint = did_you_mean(kind, KINDS)
-    findings.add(at, f"the lab does not support the kind {quote(kind)}: it builds 'linux' and 'bridge'", hint)
+    findings.add(at, f"the lab does not support the kind {quote(kind)}: it builds {one_of(KINDS)}", hint)
     return True
 
 

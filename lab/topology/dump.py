@@ -37,7 +37,7 @@ def _node(node: Node) -> dict[str, Any]:
     data = {"kind": node.kind, **_written(node, "name", "kind", "intent", "tmpfs")}
     if node.tmpfs:
         data["tmpfs"] = {path: how for path, _, how in (item.partition(":") for item in node.tmpfs)}
-    if node.kind == "linux":
+    if node.kind != "bridge":
         data["network-mode"] = "none"
         data["privileged"] = False
     if intent := _written(node.intent):

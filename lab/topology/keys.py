@@ -18,7 +18,7 @@ TOP_REFUSED: Final = {
 
 TOPOLOGY_KEYS: Final = ("defaults", "kinds", "groups", "nodes", "links")
 
-KINDS: Final = ("linux", "bridge")
+KINDS: Final = ("linux", "bridge", "mikrotik_ros")
 
 _NOT_FROM_FILE = ("name", "intent")
 
@@ -38,7 +38,7 @@ NODE_KEYS: Final[Mapping[str, Any]] = {
 BRIDGE_KEYS: Final = ("kind", "group", "labels")
 """What has a meaning for a bridge, which is no container. Other keys may reach it by inheritance only."""
 
-_FOR_OTHER_KINDS = "no node of the kinds 'linux' and 'bridge' reads it"
+_FOR_OTHER_KINDS = "no node of the kinds that it builds reads it"
 _NO_LOGIN = "nobody logs in to its nodes"
 _NO_MANAGEMENT = TOP_REFUSED["mgmt"]
 

@@ -183,7 +183,7 @@ class Node(Frozen):
     """A node after inheritance and substitution."""
 
     name: str
-    kind: Literal["linux", "bridge"]
+    kind: Literal["linux", "bridge", "mikrotik_ros"]
     image: str | None = None
     """None for a bridge only."""
     image_pull_policy: Literal["IfNotPresent", "Never", "Always"] = "IfNotPresent"
@@ -213,6 +213,12 @@ class Node(Frozen):
     dns: Dns | None = None
     healthcheck: Healthcheck | None = None
     intent: NodeIntent = NodeIntent()
+
+    @property
+    def external(self) -> bool:
+        """Whether somebody else's system runs inside: the lab starts its container, lays its wires, and says what has
+        to be set in it."""
+        return self.kind == "mikrotik_ros"
 
 
 # --- links -------------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ class NodeReader:
         inherited = self.definitions.inherit(own)
         if kind == "bridge":
             return self._bridge(name, key, tree, inherited)
-        return self._container(name, key, inherited)
+        return self._container(name, kind, key, inherited)
 
     def _check_name(self, name: str, key: Key) -> None:
         if objection := objection_to_name(name, shortest=self.shortest_name):
@@ -86,9 +86,9 @@ class NodeReader:
         values = self._values({k: v for k, v in inherited.items() if k in BRIDGE_KEYS})
         return Draft(name, key, Node.model_construct(**{**values, "name": name, "kind": "bridge"}))
 
-    def _container(self, name: str, key: Key, inherited: dict[str, Tree]) -> Draft:
+    def _container(self, name: str, kind: str, key: Key, inherited: dict[str, Tree]) -> Draft:
         values = self._values(inherited)
-        values.update(name=name, kind="linux")
+        values.update(name=name, kind=kind or "linux")
         mode = values.pop("network_mode", "")
         values.pop("privileged", None)  # false, which is so in any case; containerlab's own default is true
         if "image" not in values:

@@ -11,6 +11,7 @@ from lab.topology import plan
 from lab.topology.addresses import Use, check_uses
 from lab.topology.definitions import read_definitions
 from lab.topology.envsubst import Expanded, SubstitutionError, expand, verbatim
+from lab.topology.external import check_external, name_ports
 from lab.topology.keys import TOP_KEYS, TOP_REFUSED, TOPOLOGY_KEYS
 from lab.topology.links import FAMILIES, Wire, check_encapsulations, check_ends, read_links
 from lab.topology.mistakes import Findings, did_you_mean, nearest, quote
@@ -218,6 +219,7 @@ def _check_together(
 ) -> list[plan.Request]:
     """Check what concerns several nodes and links; return the tunnels, settled as far as possible."""
     kinds = {name: draft.node.kind for name, draft in drafts.items()}
+    name_ports(wires, drafts, findings)
     check_ends(wires, kinds, findings)
     _check_eth0(wires, drafts, findings)
     for wire in wires:
@@ -226,6 +228,7 @@ def _check_together(
                 # The rest is judged as if the name were right: one misspelt name is one mistake.
                 end.node = nearest(end.node, drafts) or end.node
     tunnels = plan.requests(drafts, vocabulary, findings)
+    check_external(drafts, wires, tunnels, findings)
     settle_images(drafts, tunnels, vocabulary, openvpn, findings)
     uses = _uses(wires, kinds, findings)
     uses += plan.settle(tunnels, wires, kinds, vocabulary, findings)

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -43,7 +43,8 @@ class TunnelStatus:
     client_id: int | None
     """Counted by the server; another one means another session. None where it keeps no list of clients."""
     server_pid: int
-    client_pid: int
+    client_pid: int | None
+    """None where the client is an external node's."""
     bytes_to_server: int
     bytes_to_client: int
 
@@ -206,10 +207,13 @@ class RunningTunnel:
         roots: Mapping[str, Path],
         authority: Authority,
         sharing: list["RunningTunnel"],
+        *,
+        external: bool = False,
     ) -> None:
         """`roots` are the host's directories below which each node's files are rendered.
 
-        `sharing` are the tunnels of the same server process, which this one joins.
+        `sharing` are the tunnels of the same server process, which this one joins; `external` says that the client
+        is somebody else's, which the lab can neither start nor ask.
         """
         self.tunnel = tunnel
         self.sharing = sharing
@@ -220,6 +224,8 @@ class RunningTunnel:
         self.client = OpenVpn(ends["client"], nodes[tunnel.client])
         if self.mode.traits.kernel is not None:
             self.server.outlives, self.client.outlives = tunnel.server_device, tunnel.device
+        self.external = external
+        """Whether the client is an external node's: the lab knows of it what the server says."""
         self._roots = roots
         self.authority = authority
         """The lab's: it issues what the two ends trust."""
@@ -242,32 +248,36 @@ class RunningTunnel:
         return self.tunnel.server_device if node == self.tunnel.server else self.tunnel.device
 
     def start(self) -> None:
-        """Start the server, then the client, and wait until they are connected."""
+        """Start the server, then the client, and wait until they are connected; nobody waits for an external one."""
         self._launch()
         self.wait_connected()
 
     def wait_connected(self) -> None:
         """Wait until both ends say so: a server without `mode server` does when it has its client."""
         self.server.wait_connected()
-        self.client.wait_connected()
+        if not self.external:
+            self.client.wait_connected()
 
     def stop(self, signal: str = "TERM") -> None:
         """Stop the client, then the server, unless it serves another tunnel."""
-        self.client.stop(signal)
+        if not self.external:
+            self.client.stop(signal)
         if not any(tunnel.client.running for tunnel in self.sharing):
             self.server.stop(signal)
 
     def status(self) -> TunnelStatus:
         """Ask both ends; raises `EnvironmentBroken`, with OpenVPN's own reason, where the tunnel is down."""
+        client_pid = None
         try:
-            with self.client.management() as client:
-                state, client_pid = client.state(), client.pid()
+            if not self.external:
+                with self.client.management() as client:
+                    state, client_pid = client.state(), client.pid()
             with self.server.management() as server:
                 session, server_pid = self._session(server), server.pid()
         except ManagementError as error:
-            dead = self.server if self.client.running else self.client
+            dead = self.server if self.external or self.client.running else self.client
             raise EnvironmentBroken(f"{self} is down: {dead} does not run: {why_ended(dead.log_lines())}") from error
-        if not state.connected:
+        if not self.external and not state.connected:
             raise EnvironmentBroken(f"{self} is {state.name}: {self._reason(self.client)}")
         if session is None:
             raise EnvironmentBroken(f"{self} is down: the server has no client: {self._reason(self.server)}")
@@ -406,7 +416,8 @@ class RunningTunnel:
         self.server.start()
         if self.mode.traits.mode_server:
             self.server.wait_connected()
-        self.client.start()
+        if not self.external:
+            self.client.start()
 
     def _stop_all(self) -> None:
         for other in self.sharing:
@@ -425,13 +436,20 @@ def running_tunnels(
     nodes: Mapping[str, RunningNode],
     roots: Mapping[str, Path],
     authority: Authority,
+    *,
+    external: Collection[str] = (),
 ) -> dict[str, RunningTunnel]:
-    """The tunnels of a running lab by name; those that share a server process know of each other."""
+    """The tunnels of a running lab by name; those that share a server process know of each other.
+
+    `external` are the nodes whose clients are somebody else's.
+    """
     servers: dict[Process, list[RunningTunnel]] = {}
-    return {
-        t.name: RunningTunnel(t, nodes, roots, authority, servers.setdefault(processes(t)["server"], []))
-        for t in tunnels
-    }
+
+    def running(tunnel: Tunnel) -> RunningTunnel:
+        sharing = servers.setdefault(processes(tunnel)["server"], [])
+        return RunningTunnel(tunnel, nodes, roots, authority, sharing, external=tunnel.client in external)
+
+    return {tunnel.name: running(tunnel) for tunnel in tunnels}
 
 
 def _with(tunnel: Tunnel, options: Mapping[str, Any]) -> Tunnel:

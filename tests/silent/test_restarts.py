@@ -109,6 +109,7 @@ def restart(tunnel: RunningTunnel, process: OpenVpn, claim: Claim) -> float:
     size = process.log_size()
     since = time.monotonic()
     pid = before.server_pid if process is tunnel.server else before.client_pid
+    assert pid is not None
     process.node.signal(pid, "USR1")
     claim.log_line(process, expect_log(process, "SIGUSR1[hard,] received, process restarting", size))
     after = expect_new_session(tunnel, before)

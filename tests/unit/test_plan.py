@@ -43,6 +43,17 @@ def test_routers_with_tunnels_get_what_openvpn_and_frr_need(article: Topology, n
     assert planned.devices == ("/dev/net/tun",)
 
 
+def test_an_external_node_is_started_as_containerlab_starts_it_and_cannot_change_its_files() -> None:
+    planned = spec(load("routeros"), "ros", "vrnetlab/mikrotik_routeros:7.20")
+    assert planned.capabilities is None
+    assert (planned.node.cap_add, planned.node.devices) == (("NET_ADMIN",), ("/dev/kvm", "/dev/net/tun"))
+    assert planned.node.cmd == "--username admin --password admin --hostname ros --connection-mode tc --trace"
+    assert planned.node.env["CLAB_INTFS"] == "2"
+    (mount,) = planned.mounts
+    assert (mount.source, str(mount.target), mount.read_only) == (LAB / "nodes" / "ros", "/ftpboot", True)
+    assert planned.sysctls == {}
+
+
 @pytest.mark.parametrize("node", ROUTERS)
 def test_configurations_are_read_only_and_logs_are_not(article: Topology, node: str) -> None:
     mounts = {str(m.target): m for m in spec(article, node).mounts}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.catalogue import load
 from lab.errors import EnvironmentBroken, InputError
 from lab.store import LabDirectory, locked
 from lab.topology import Topology
@@ -27,6 +28,17 @@ def test_what_was_created_is_what_is_loaded(store: LabDirectory, article: Topolo
     topology, kept = store.load()
     assert topology == article
     assert (kept.certificate, kept.key) == (authority.certificate, authority.key)
+
+
+def test_an_external_node_gets_commands_and_no_daemons_files(store: LabDirectory) -> None:
+    topology = load("routeros")
+    store.create(topology)
+    root = store.roots(topology)["ros"]
+    files = {path.name: path for path in root.rglob("*") if path.is_file()}
+    assert files["routeros.rsc"].parent == root
+    assert {"ca.crt", "client.crt", "client.key"} <= set(files)
+    assert "frr.conf" not in files
+    assert rights(files["client.key"]) == 0o600
 
 
 def test_every_node_has_its_files_and_hosts_have_none(store: LabDirectory, article: Topology) -> None:

@@ -51,6 +51,16 @@ def test_a_pair_stands_under_its_final_names_and_nowhere_else(two: dict[str, San
     assert {name for _, name in socket.if_nameindex()} == {name for _, name in before}
 
 
+def test_inside_an_external_node_nothing_is_set(two: dict[str, Sandbox]) -> None:
+    nodes = {"a": Node(name="a", kind="linux", image="x"), "b": Node(name="b", kind="mikrotik_ros", image="x")}
+    routes = {name: [(ip_network("10.9.0.0/24"), ip_address("192.0.2.2"))] for name in nodes}
+    namespaces = {name: box.namespace for name, box in two.items()}
+    wire(nodes, namespaces, [pair(end("a", "eth1", *A), end("b", "eth1", *B))], routes)
+    assert set(A) <= set(two["a"].addresses("eth1"))
+    assert not set(B) & set(two["b"].addresses("eth1"))
+    assert two["b"].links()["eth1"]
+
+
 def test_addresses_of_both_families_can_be_used_at_once(two: dict[str, Sandbox]) -> None:
     build(two, pair(end("a", "eth1", *A), end("b", "eth1", *B)))
     flags = two["a"].addresses("eth1")

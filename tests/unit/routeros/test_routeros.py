@@ -54,6 +54,25 @@ def test_old_names_and_no_digest_beside_gcm() -> None:
     assert (new.properties["cipher"], new.properties["auth"]) == ("aes256-gcm", "null")
 
 
+def test_an_external_node_is_told_everything() -> None:
+    """The addresses of its wires, its routes, and all its neighbours: nothing of it is the reader's own."""
+    topology = load("routeros")
+    text = commands(topology, "ros")
+    assert check(text) == []
+    found, _ = parse(text)
+    addresses = {c.properties["address"]: c.properties["interface"] for c in found if c.path.endswith(" address")}
+    assert addresses == {
+        "203.0.113.1/30": "ether2",
+        "10.2.0.1/24": "ether3",
+        "2001:db8:2::1/64": "ether3",
+        str(topology.tunnels[0].client_ipv6): "ros-hq",
+    }
+    (route,) = (c.properties for c in found if c.path == "/ip route")
+    assert route == {"dst-address": "198.51.100.0/30", "gateway": "203.0.113.2"}
+    (peer,) = (c.properties for c in found if c.path == "/routing bgp connection")
+    assert peer["remote.address"] == str(topology.tunnels[0].server_ipv4.ip)
+
+
 def test_without_a_profile_there_is_nothing_to_write() -> None:
     assert commands(load("article"), "branch") == ""
 

@@ -267,11 +267,12 @@ def test_extended_link(refuse: Refuse, two: Two, link: str, what: str) -> None:
 def test_one_wrong_line_that_all_inherit_is_one_mistake(refuse: Refuse) -> None:
     text = "name: x\ntopology:\n  defaults: {kind: srl, image: x, cap_add: [A]}\n  nodes: {a: , b: , c: }\n"
     assert refuse(text) == [
-        "lab.yml:3:20: topology.defaults.kind: the lab does not support the kind 'srl': it builds 'linux' and 'bridge'",
+        "lab.yml:3:20: topology.defaults.kind: the lab does not support the kind 'srl': it builds 'linux', 'bridge', "
+        "'mikrotik_ros'",
         "lab.yml:3:35: topology.defaults.cap_add: unknown key 'cap_add'; did you mean 'cap-add'?",
-        "lab.yml:4:11: topology.nodes.a: the node has no kind; choose one of 'linux', 'bridge'",
-        "lab.yml:4:16: topology.nodes.b: the node has no kind; choose one of 'linux', 'bridge'",
-        "lab.yml:4:21: topology.nodes.c: the node has no kind; choose one of 'linux', 'bridge'",
+        "lab.yml:4:11: topology.nodes.a: the node has no kind; choose one of 'linux', 'bridge', 'mikrotik_ros'",
+        "lab.yml:4:16: topology.nodes.b: the node has no kind; choose one of 'linux', 'bridge', 'mikrotik_ros'",
+        "lab.yml:4:21: topology.nodes.c: the node has no kind; choose one of 'linux', 'bridge', 'mikrotik_ros'",
     ]
 
 

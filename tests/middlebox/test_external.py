@@ -1,0 +1,88 @@
+"""RouterOS as an external node: wired and started by the lab, set up by somebody else, and seen from the other end."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.catalogue import vocabulary
+from lab.errors import EnvironmentBroken, InputError
+from lab.expect import Expectation, wait_for
+from lab.image import NODE_IMAGE
+from lab.lab import Lab
+from lab.node import LabNode
+from lab.owner import this_process
+from lab.resources import find_topology
+from lab.router import FAMILIES
+from lab.status import report
+from lab.topology import Prefix, parse
+from tests.middlebox.stand_in import StandIn
+
+pytestmark = [pytest.mark.docker, pytest.mark.convergence]
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """The topology that comes with the lab, with a container of Debian's in the place of RouterOS's image."""
+    file = find_topology("routeros")
+    text = file.read_text()
+    for real, stand_in in (
+        ("image: vrnetlab/mikrotik_routeros:${ROUTEROS:=7.20}", f"image: {NODE_IMAGE}:2.7\n      cmd: sleep infinity"),
+        ("devices: [/dev/kvm, /dev/net/tun]", "devices: [/dev/net/tun]"),
+    ):
+        assert real in text
+        text = text.replace(real, stand_in)
+    topology = parse(text, file, vocabulary(), name="external", openvpn="2.7")
+    with Lab.deploy(topology, directory=Path.cwd() / ".lab" / "external", owner=this_process()) as lab:
+        yield lab
+    lab.destroy()
+
+
+def test_before_it_is_set_up_it_is_wired_and_nobody_waits_for_it(lab: Lab) -> None:
+    ros = lab.node("ros")
+    assert "eth1" in ros.exec("ip", "-brief", "link").stdout
+    assert "203.0.113.1" not in ros.exec("ip", "-brief", "address").stdout
+    lab.wait_ready()
+    with pytest.raises(EnvironmentBroken, match="tunnel ros-hq is down: the server has no client"):
+        lab.tunnel("ros-hq").status()
+    assert [(t.name, t.up) for t in report(lab).tunnels] == [("ros-hq", False)]
+    assert {n.name: n.role for n in report(lab).nodes}["ros"] == "external"
+    with pytest.raises(InputError, match="node 'ros' is external: the lab runs no routing daemon in it"):
+        lab.router("ros")
+
+
+def test_set_up_by_the_commands_it_takes_part(lab: Lab) -> None:
+    """Tunnel, session and routes of both families, traffic between the LANs, and prefixes that come and go."""
+    hq, hosts = lab.router("hq"), (lab.host("hq-lan"), lab.host("ros-lan"))
+    since = time.monotonic()
+    StandIn(lab, lab.node("ros")).import_commands()
+    hq.expect_session("ros", within=60, since=since)
+    router = lab.topology.nodes["ros"].intent.router
+    assert router is not None
+    hq.expect_in_fib(router.networks, via="tun0", within=60, since=since)
+    status = lab.tunnel("ros-hq").status()
+    assert (status.cipher, status.client_pid) == ("AES-256-GCM", None)
+    assert all(t.up for t in report(lab).tunnels)
+    for here, there in (hosts, hosts[::-1]):
+        for family in FAMILIES:
+            here.expect_reaches(there.address(family))
+    for family in FAMILIES:
+        prefix = lab.free_prefix(family)
+        with hq.announced(prefix):
+            expect_route(lab.node("ros"), prefix, there=True)
+        expect_route(lab.node("ros"), prefix, there=False)
+
+
+def expect_route(node: LabNode, prefix: Prefix, *, there: bool) -> None:
+    """In the kernel of a node whose daemon the lab cannot ask."""
+    wait_for(
+        Expectation(
+            what=f"{'a' if there else 'no'} route to {prefix}",
+            node=node.name,
+            look=lambda: prefix in node.fib.routes(),
+            met=lambda found: found is there,
+            changed=node.fib.waiter(),
+        ),
+        within=30,
+    )
