@@ -4,6 +4,7 @@ Nothing here changes the machine: kernel features are tried in a network namespa
 goes away with it.
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -36,6 +37,10 @@ DISK = 2 * GIB
 PROBE_PATIENCE = 30
 """Seconds that the kernel has to try all its features, modules that it loads included."""
 
+_KVM = Path("/dev/kvm")
+_KVM_CREATE_VM, _KVM_CREATE_VCPU = 0xAE01, 0xAE41
+"""Requests of linux/kvm.h."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -59,6 +64,7 @@ def examine() -> list[Finding]:
         *docker_findings(),
         _tun_device(),
         *kernel_findings(probe_kernel()),
+        kvm_finding(),
         *_resources(),
     ]
 
@@ -84,6 +90,23 @@ def kernel_findings(probe: Mapping[str, str | None] | str) -> list[Finding]:
     if isinstance(probe, str):
         return [Finding("kernel features", "unknown", probe, "run it as root to have them tried", required=False)]
     return [_kernel_finding(name, reason) for name, reason in probe.items()]
+
+
+def kvm_finding(device: Path = _KVM) -> Finding:
+    """Judge whether the kernel gives a virtual machine a processor: the device may be there, and refuse."""
+    slow = "nothing has to be done: `make test-kernel` emulates a processor instead, which takes longer"
+    fds: list[int] = []
+    try:
+        fds.append(os.open(device, os.O_RDWR | os.O_CLOEXEC))
+        fds.append(fcntl.ioctl(fds[-1], _KVM_CREATE_VM, 0))
+        fds.append(fcntl.ioctl(fds[-1], _KVM_CREATE_VCPU, 0))
+    except OSError as error:
+        where = "" if fds else f"{device}: "
+        return Finding("KVM", "missing", f"{where}{error.strerror}", slow, required=False)
+    finally:
+        for fd in reversed(fds):
+            os.close(fd)
+    return Finding("KVM", "ok", "tried", required=False)
 
 
 def amount_finding(name: str, available: int | None, wanted: int, remedy: str) -> Finding:

@@ -1,12 +1,13 @@
 """The doctor's judgement, of made-up machines: no test here depends on the one that it runs on."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from lab.errors import EnvironmentBroken
 from lab.host import docker_engine, doctor
-from lab.host.doctor import GIB
+from lab.host.doctor import GIB, kvm_finding
 
 
 @pytest.mark.parametrize(("version", "status"), [((3, 10, 9), "missing"), ((3, 11, 0), "ok"), ((3, 14, 1), "ok")])
@@ -32,6 +33,15 @@ def test_features_that_could_not_be_tried_are_unknown_not_missing() -> None:
     (finding,) = doctor.kernel_findings("not tried: unshare failed")
     assert finding.status == "unknown"
     assert finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("device", "why"),
+    [("/dev/nowhere", "/dev/nowhere: No such file or directory"), ("/dev/null", "Inappropriate ioctl for device")],
+)
+def test_kvm_that_is_not_there_or_does_not_work(device: str, why: str) -> None:
+    finding = kvm_finding(Path(device))
+    assert (finding.status, finding.detail, finding.required) == ("missing", why, False)
 
 
 @pytest.mark.parametrize(("available", "status"), [(None, "unknown"), (GIB // 2, "missing"), (3 * GIB, "ok")])
