@@ -11,7 +11,7 @@ from lab.fault.base import Fault, Kind
 from lab.fault.blackhole import Blackhole, LinkBlackhole
 from lab.fault.impaired import Impaired
 from lab.fault.link import LinkDown
-from lab.fault.nodes import BgpReset, BgpSoftReset, DaemonKilled, NodePaused
+from lab.fault.nodes import BgpReset, BgpSoftReset, ConnectionsForgotten, DaemonKilled, NodePaused
 from lab.fault.openvpn import HardRestart, Killed, SoftRestart, Terminated
 from lab.topology.mistakes import did_you_mean
 
@@ -26,6 +26,7 @@ _ALL: tuple[type[Kind], ...] = (
     Impaired,
     DaemonKilled,
     NodePaused,
+    ConnectionsForgotten,
     BgpReset,
     BgpSoftReset,
 )

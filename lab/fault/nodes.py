@@ -2,12 +2,15 @@
 
 import os
 import signal
+import socket
 from collections.abc import Mapping
 from ipaddress import ip_network
 from typing import Any
 
+from pyroute2 import NetlinkError, NFCTSocket
+
 from lab.engine import NodeState
-from lab.errors import InputError
+from lab.errors import InputError, NotSupported
 from lab.fault.base import Act, Kind, Scene
 from lab.router import FAMILIES
 
@@ -84,6 +87,26 @@ class DaemonKilled(Kind):
         return Act(do, then)
 
 
+class ConnectionsForgotten(Kind):
+    """A translator or a stateful firewall loses its memory, as one does that restarts or has too much to remember."""
+
+    kind = "connections-forgotten"
+    summary = "a node's kernel forgets all connections it tracks, so their translations and permits; it makes new ones"
+    lasting = False
+
+    node: str
+
+    def __str__(self) -> str:
+        return f"connections that {self.node} tracks forgotten"
+
+    def prepare(self, scene: Scene) -> Act:
+        """It has to track some."""
+        namespace = scene.running(self.node).namespace
+        if not namespace.run(_tracked):
+            raise InputError(f"node {self.node!r} tracks no connection: there is nothing to forget")
+        return Act(lambda: namespace.run(_forget))
+
+
 class BgpReset(Kind):
     """The sessions with a neighbour are torn down (RFC 4271, section 8.1.2: AutomaticStop) and built again."""
 
@@ -117,3 +140,17 @@ class BgpSoftReset(BgpReset):
         """The router has to know the neighbour."""
         router = scene.router(self.node)
         return Act(router.resetting(self.neighbor, soft=True))
+
+
+def _tracked() -> int:
+    """How many connections the kernel tracks in this namespace (ctnetlink)."""
+    try:
+        with NFCTSocket(nfgen_family=socket.AF_UNSPEC) as tracker:
+            return sum(1 for _ in tracker.dump())
+    except (OSError, NetlinkError) as error:
+        raise NotSupported("nf_conntrack_netlink", str(error)) from error
+
+
+def _forget() -> None:
+    with NFCTSocket() as tracker:
+        tracker.flush()

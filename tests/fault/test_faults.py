@@ -308,3 +308,9 @@ def test_bird_is_reset_and_killed_as_frr_is(lab: Lab) -> None:
         frr.expect_route(prefix)
     frr.expect_no_route(prefix)
     lab.wait_ready()
+
+
+@once
+def test_a_node_that_tracks_no_connection_has_none_to_forget(lab: Lab) -> None:
+    with pytest.raises(InputError, match="node 'hq' tracks no connection: there is nothing to forget"):
+        lab.fault("connections-forgotten", node="hq")

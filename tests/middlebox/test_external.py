@@ -28,7 +28,10 @@ def lab() -> Iterator[Lab]:
     file = find_topology("routeros")
     text = file.read_text()
     for real, stand_in in (
-        ("image: vrnetlab/mikrotik_routeros:${ROUTEROS:=7.20}", f"image: {NODE_IMAGE}:2.7\n      cmd: sleep infinity"),
+        (
+            "image: vrnetlab/mikrotik_routeros:${ROUTEROS:=7.20}",
+            f"image: {NODE_IMAGE}:2.7\n      cmd: sleep infinity\n      group: router",
+        ),
         ("devices: [/dev/kvm, /dev/net/tun]", "devices: [/dev/net/tun]"),
     ):
         assert real in text

@@ -45,6 +45,12 @@ def slow_bgp(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
+@pytest.fixture
+def patient_bgp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """BGP that bears a short silence, also on a machine that is busy; set before the lab is asked for."""
+    monkeypatch.setenv("BGP_HOLD", "30")
+
+
 @contextmanager
 def untranslated(lab: Lab, node: str) -> Iterator[None]:
     """A translator passes addresses on as they are, for a while; what it knew of connections it forgets."""
@@ -162,6 +168,43 @@ def test_an_idle_tunnel_behind_a_translator_that_forgets(
     claim.holds_if(
         "a `keepalive` more frequent than the translator's memory; else what it says is lost until the client speaks"
     )
+
+
+@through("iroute", "tcp")
+@pytest.mark.claims("a tunnel over TCP is back by itself when a translator has forgotten its connection")
+def test_a_forgotten_connection(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+    tunnel = lab.tunnel("branch", "hq")
+    lab.wait_ready()
+    before, size = tunnel.status(), tunnel.client.log_size()
+    prefix = lab.free_prefix("ipv4")
+    with hq.router.announced(prefix):
+        branch.router.expect_route(prefix, via=branch.device)
+        forgotten = lab.fault("connections-forgotten", node="carrier").began.since
+        branch.router.expect_no_route(prefix, since=forgotten)
+        claim.log_line(tunnel.client, expect_log(tunnel.client, "Inactivity timeout (--ping-restart)", size))
+        branch.router.expect_route(prefix, via=branch.device, since=forgotten, within=90)
+    lab.wait_ready()
+    after = tunnel.status()
+    assert after.client_id != before.client_id
+    assert after.real_address != before.real_address
+    claim.echo(branch.host.expect_reaches(hq.host.address("ipv4")))
+    claim.holds_if("`ping-restart` at the client: nobody tells it, and until then the routes are gone")
+
+
+@through("iroute", "udp")
+def test_over_udp_a_forgotten_mapping_is_made_again(patient_bgp: None, lab: Lab, hq: Site, branch: Site) -> None:
+    """By the next packet from inside, and the server follows: the session goes on, and so do the routes."""
+    tunnel = lab.tunnel("branch", "hq")
+    lab.wait_ready()
+    before, size = tunnel.status(), tunnel.server.log_size()
+    since = lab.fault("connections-forgotten", node="carrier").began.since
+    expect_log(tunnel.server, "floated", size)
+    hq.host.expect_reaches(branch.host.address("ipv4"))
+    assert not branch.router.fib.events(since)
+    assert not hq.router.fib.events(since)
+    after = tunnel.status()
+    assert after.real_address != before.real_address
+    assert (after.client_id, after.connected_since) == (before.client_id, before.connected_since)
 
 
 @through("p2p-tls", "udp")
