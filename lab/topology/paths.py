@@ -16,6 +16,17 @@ class Meeting:
     theirs: End
 
 
+def underlay(wires: Sequence[Wire]) -> list[Wire]:
+    """Return the links that a tunnel can run over: not the kernel tunnels that run inside one themselves."""
+    outside = {address.ip for wire in wires for end in wire.ends for address, _ in end.addresses.values()}
+
+    def runs_inside(wire: Wire) -> bool:
+        encapsulation = wire.intent.encapsulation
+        return encapsulation is not None and not outside.issuperset(encapsulation.outer)
+
+    return [wire for wire in wires if not runs_inside(wire)]
+
+
 def domains(wires: Sequence[Wire], kinds: Mapping[str, str]) -> list[str]:
     """Return each link's broadcast domain: links that meet at a bridge share one, bridges in a row too."""
     leader: dict[str, str] = {}

@@ -12,7 +12,7 @@ from lab.topology.mistakes import Findings, did_you_mean, one_of, quote
 from lab.topology.model import Address, Family, Interface, Prefix, Tunnel, TunnelEnds, TunnelIntent
 from lab.topology.names import objection_to_name
 from lab.topology.nodes import Draft, below
-from lab.topology.paths import arrival
+from lab.topology.paths import arrival, underlay
 from lab.topology.source import Tree
 from lab.topology.vocabulary import Vocabulary
 
@@ -111,8 +111,9 @@ def settle(
     _number_ports(wanted, findings)
     _name_devices(wanted, wires, vocabulary, findings)
     uses: list[Use] = []
+    ground = underlay(wires)
     for request in wanted:
-        _find_path(request, wires, kinds, findings)
+        _find_path(request, ground, kinds, findings)
         uses += _declared(request, findings)
     return uses
 
