@@ -68,7 +68,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     known = features()
     where: Where = config.getoption("--lab-kernel")
-    lacks: dict[str, str] | None = None
+    lacks: dict[str, str] | str | None = None
     for item, marker in needing:
         item.add_marker("kernel")
         wanted = [MODULES.get(name, name) for name in marker.args]
@@ -80,6 +80,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             continue
         if where != "vm":
             lacks = _lacks() if lacks is None else lacks
+            if isinstance(lacks, str):
+                item.stash[_UNTRIED] = lacks
+                continue
             missing = [f"{name} ({lacks[name]})" for name in wanted if name in lacks]
             if not missing:
                 continue
@@ -90,15 +93,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: item.stash.get(_INSIDE, False))
 
 
-def _lacks() -> dict[str, str]:
-    """What the host's kernel lacks, with the reasons."""
+def _lacks() -> dict[str, str] | str:
+    """What the host's kernel lacks, with the reasons; a text where that could not be tried."""
     from lab.host.doctor import probe_kernel
-    from lab.host.kernel import features
 
     found = probe_kernel()
     if isinstance(found, str):
-        return dict.fromkeys(features(), found)
+        return found
     return {name: reason for name, reason in found.items() if reason is not None}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fail where nobody knows whether the kernel has what the test needs: that it lacks it is another thing."""
+    if why := item.stash.get(_UNTRIED, ""):
+        pytest.fail(f"what this kernel has was {why}: run the tests as root", pytrace=False)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -263,4 +272,6 @@ class _Server:
 
 
 _INSIDE = pytest.StashKey[bool]()
+_UNTRIED = pytest.StashKey[str]()
+"""Why the kernel could not be tried."""
 _GUEST = pytest.StashKey[_Guest]()

@@ -39,6 +39,23 @@ def test_what_the_kernel_has_runs_here_and_what_it_lacks_is_skipped_by_name(pyte
     result.assert_outcomes(passed=1, skipped=1, deselected=1)
 
 
+def test_what_could_not_be_tried_is_no_lack(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("import lab.host.doctor; lab.host.doctor.probe_kernel = lambda: 'not tried: nobody may'")
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.needs_kernel("veth")
+        def test_more(): ...
+
+        def test_anyway(): ...
+        """
+    )
+    result = pytester.runpytest_subprocess("--lab-kernel=host")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*what this kernel has was not tried: nobody may: run the tests as root*"])
+
+
 def test_an_unknown_feature_is_an_authors_mistake(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
