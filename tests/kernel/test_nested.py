@@ -98,6 +98,20 @@ def test_why_vxlan_over_ipv6_loses_ipv4(lab: Lab) -> None:
                     assert packets.send_until(ETHERNET_MTU, tries=MANY if became.refused else FEW) == became, way
 
 
+def test_what_openvpn_cuts_it_cuts_below(lab: Lab) -> None:
+    """A full packet inside is too large outside: over UDP in fragments of IP, over TCP in segments; nobody is told."""
+    h1, h2, r1 = lab.node("h1"), lab.node("h2"), lab.node("r1")
+    kind = KINDS[0]
+    for way in WAYS:
+        with nested(lab, kind, way) as tunnel:
+            for family in tunnel.families:
+                inside, outside = r1.capture(tunnel.below), r1.capture("eth1")
+                with inside, outside, datagrams(h1, h2, family) as packets:
+                    assert packets.send_until(kind.mtu).arrived, (way, family)
+                assert not fragments(inside.packets), (way, family)
+                assert bool(fragments(outside.packets)) == (way in ("udp", "dco")), (way, family)
+
+
 @contextmanager
 def narrower(lab: Lab, mtu: int) -> Iterator[None]:
     """The link from r2 to h2 takes less, for a while."""

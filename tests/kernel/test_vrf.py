@@ -9,11 +9,12 @@ import pytest
 from pyroute2 import IPRoute
 
 from lab.catalogue import load
+from lab.engine import ExecResult
 from lab.expect import Expectation, wait_for
 from lab.lab import Lab
 from lab.node import LabNode
 from lab.owner import this_process
-from lab.router import FAMILIES
+from lab.router import FAMILIES, Router
 from lab.routing.frr.vty import Vty
 from tests.modes.checks import ends, expect_lans_reach_each_other
 
@@ -23,6 +24,10 @@ pytestmark = [
     pytest.mark.needs_kernel("vrf"),
 ]
 OUTER, INSIDE = ("outer", 10), ("inside", 20)
+PROVIDER = "198.51.100.0/24"
+GATEWAYS = {"hq": "198.51.100.2", "branch": "198.51.100.6"}
+LANS = {"hq": "2001:db8:1::1/64", "branch": "2001:db8:2::1/64"}
+USERSPACE = "disable-dco"
 SITES = {"hq": ("10.255.0.2", 65001, 65002, "10.1.0.0/24", "2001:db8:1::/64"),
          "branch": ("10.255.0.1", 65002, 65001, "10.2.0.0/24", "2001:db8:2::/64")}  # fmt: skip
 
@@ -56,26 +61,33 @@ def routes(node: LabNode, table: str) -> str:
 
 
 @contextmanager
-def in_two_vrfs(lab: Lab) -> Iterator[None]:
-    """The wires to the provider in one VRF, the tunnel and the LANs in another."""
+def in_two_vrfs(lab: Lab, *lines: str) -> Iterator[None]:
+    """The wires to the provider in one VRF, the tunnel and the LANs in another; `lines` are OpenVPN's, at both ends."""
     tunnel = lab.tunnel("branch", "hq")
     tunnel.stop()
     for name in SITES:
         node = lab.node(name)
         enslave(node, OUTER, "eth1")
-        gateway = {"hq": "198.51.100.2", "branch": "198.51.100.6"}[name]
-        node.exec("ip", "route", "add", "198.51.100.0/24", "via", gateway, "table", str(OUTER[1])).raise_on_error()
+        node.exec("ip", "route", "add", PROVIDER, "via", GATEWAYS[name], "table", str(OUTER[1])).raise_on_error()
         enslave(node, INSIDE, "eth2")
-        lan = {"hq": "2001:db8:1::1/64", "branch": "2001:db8:2::1/64"}[name]
-        node.exec("ip", "-6", "addr", "add", lan, "dev", "eth2")  # it leaves with the change of tables
-    with tunnel.extended(server=[f"bind-dev {OUTER[0]}"], client=[f"bind-dev {OUTER[0]}"]):
+        node.exec("ip", "-6", "addr", "add", LANS[name], "dev", "eth2")  # it leaves with the change of tables
+    wanted = [f"bind-dev {OUTER[0]}", *lines]
+    with tunnel.extended(server=wanted, client=wanted):
         tunnel.wait_connected()
         for name in SITES:
             node, device = lab.node(name), tunnel.device(name)
             address = tunnel.tunnel.server_ipv6 if name == "hq" else tunnel.tunnel.client_ipv6
             enslave(node, INSIDE, device)
             node.exec("ip", "-6", "addr", "add", str(address), "dev", device)  # leaves with the change of tables
-        yield
+        try:
+            yield
+        finally:
+            for name in SITES:
+                node = lab.node(name)
+                for vrf, _ in (OUTER, INSIDE):
+                    node.exec("ip", "link", "delete", vrf).raise_on_error()
+                node.exec("ip", "route", "replace", PROVIDER, "via", GATEWAYS[name]).raise_on_error()
+                node.exec("ip", "-6", "addr", "replace", LANS[name], "dev", "eth2").raise_on_error()
 
 
 def speak_bgp(lab: Lab, name: str) -> None:
@@ -100,9 +112,9 @@ def speak_bgp(lab: Lab, name: str) -> None:
         )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    """A lab of this test's own, since nothing puts its interfaces back."""
+    """A lab of these tests' own: nobody else should find what they leave in its daemons."""
     deployed = Lab.deploy(load("p2p-tls", name=f"vrf-{os.getpid()}", openvpn="2.7"), owner=this_process())
     try:
         yield deployed
@@ -110,10 +122,29 @@ def lab() -> Iterator[Lab]:
         deployed.destroy()
 
 
+@pytest.mark.needs_kernel("ovpn")
+def test_the_kernels_data_channel_looks_for_no_vrf(lab: Lab) -> None:
+    """Its packets are routed by the main table, whatever `bind-dev` says: the handshake passes, and no packet does."""
+    hq, branch = lab.router("hq"), lab.router("branch")
+    with in_two_vrfs(lab):
+        assert crosses(hq).failed
+        assert crosses(branch).failed
+    lab.wait_ready()
+    with in_two_vrfs(lab, USERSPACE):
+        assert not crosses(hq).failed
+        assert not crosses(branch).failed
+    lab.wait_ready()
+
+
+def crosses(router: Router) -> ExecResult:
+    """Ask the tunnel's other end, from the VRF that it is in."""
+    return router.exec("ping", "-c", "5", "-W", "2", "-I", INSIDE[0], SITES[router.name][0])
+
+
 def test_outer_and_inner_side_are_in_vrfs_of_their_own(lab: Lab) -> None:
     hq, branch = ends(lab, lab.tunnel("branch", "hq"))
     expect_lans_reach_each_other(hq, branch)
-    with in_two_vrfs(lab):
+    with in_two_vrfs(lab, USERSPACE):
         for name in SITES:
             speak_bgp(lab, name)
         for here, there in ((hq, branch), (branch, hq)):
