@@ -224,7 +224,7 @@ def flowing(probes: Probes) -> None:
             met=lambda found: len(found) == len(probes.targets),
             seen=lambda found: f"{len(found)}",
         ),
-        within=20,
+        within=60,
     )
 
 
