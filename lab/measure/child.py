@@ -18,7 +18,7 @@ sys.path.append(sys.argv[1])
 importlib.import_module(sys.argv[2]).main(sys.argv[3:])
 """
 _ROOT = Path(lab.__file__).parents[1]
-_READY_WITHIN = 20.0
+_READY_WITHIN = 60.0
 _ENDED_WITHIN = 20.0
 
 
@@ -49,7 +49,10 @@ class Child:
     def wait_ready(self) -> None:
         """Wait until it reads or sends; raises `EnvironmentBroken` where it ended instead."""
         ready, _, _ = select.select([self._line], [], [], _READY_WITHIN)
-        if not ready or self._line.recv(1) != b"!":
+        if not ready:
+            self.close()
+            raise EnvironmentBroken(f"the instrument's {self._name} did not start within {_READY_WITHIN:.0f} s")
+        if self._line.recv(1) != b"!":
             self.stop()
             raise EnvironmentBroken(f"the instrument's {self._name} did not start: {self._words}")
 
