@@ -167,9 +167,9 @@ def test_a_process_that_cannot_start_says_why() -> None:
 def test_a_process_that_is_too_slow_to_start_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lab.measure.child._READY_WITHIN", 0.0)
     ours, theirs = socket.socketpair()
-    with ours, theirs, Tape([ours]) as tape:
-        with pytest.raises(EnvironmentBroken, match=r"recorder did not start within 0 s"):
-            tape.wait_ready()
+    slow = pytest.raises(EnvironmentBroken, match=r"recorder did not start within 0 s")
+    with ours, theirs, Tape([ours]) as tape, slow:
+        tape.wait_ready()
 
 
 def test_an_instrument_that_is_given_up_before_it_stands_hides_nothing() -> None:
