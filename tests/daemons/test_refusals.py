@@ -115,7 +115,7 @@ def test_openvpn_detects_recursive_routing(lab: Lab, pair: Pair, hq: Site, branc
     with hq.router.capture(hq.device) as inside, branch.router.announced(client):
         claim.packet(inside, inside.expect("the server's own packet", lambda packet: is_own(packet, lab)))
         # What is in there is the packet before: it goes round until it is too long.
-        inside.expect("it in itself", lambda packet: is_own(packet, lab) and len(packet.data) > 1200)
+        inside.expect("it in itself", lambda packet: len(packet.data) > 1200 and is_own(packet, lab))
     expect_recovery(branch, hq, client)
     assert not tunnel.server.log_lines(RECURSIVE, since=size)
     claim.holds_if("at a client; a process in `mode server` encrypts them again, and again, and says nothing")

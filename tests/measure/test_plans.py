@@ -56,7 +56,7 @@ def test_a_plan_is_measured_goes_on_and_is_reported(tmp_path: Path) -> None:
         # Somebody noticed before the route went, and long before the hold time of 180 s.
         blackhole = found["blackhole", over]
         detection, gone = blackhole.at("detection"), blackhole.at("fib")
-        assert detection is not None
+        assert detection is not None, blackhole.reason
         assert gone is not None
         assert detection <= gone < 180
         assert found["blackhole recovery", over].at("fib") is not None

@@ -23,6 +23,8 @@ from tests.modes.checks import (
 
 pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology("dual-homed")]
 
+ROUNDS = 5
+"""Changes there and back until one of each could be judged: on a busy machine the path loses packets of itself."""
 FLOWS = 64
 """Destinations: the kernel draws a path for each, so all of them take the same once in 2 ** 63 runs."""
 
@@ -174,12 +176,20 @@ def test_nothing_is_lost_when_the_way_is_changed_on_purpose(lab: Lab, family: Fa
     with hq.serving(prefix, lab.host("hq-lan")) as address, hq.announced(prefix):
         branch.expect_in_fib(prefix, via=first, alone=True)
         lab.host("branch-lan").expect_reaches(address)
-        for preference, way in ((300, second), (None, first)):
-            with lab.measure("branch", prefix, probe_from="branch-lan", until="moves") as measured:
-                branch.prefer(prefix, local_pref=preference, through=second)
-            assert measured.status != "timed-out", measured.reason
-            branch.expect_in_fib(prefix, via=way, alone=True)
-            packets = measured.data_plane
-            assert packets is not None
-            assert packets.sent > 0
-            assert packets.lost == 0, f"{packets.lost} of {packets.sent} are lost; {measured.reason or measured.flags}"
+        seen: set[str] = set()
+        for _ in range(ROUNDS):
+            for preference, way in ((300, second), (None, first)):
+                with lab.measure("branch", prefix, probe_from="branch-lan", until="moves") as measured:
+                    branch.prefer(prefix, local_pref=preference, through=second)
+                assert measured.status != "timed-out", measured.reason
+                branch.expect_in_fib(prefix, via=way, alone=True)
+                packets = measured.data_plane
+                if not measured.valid:  # a machine that loses packets when nothing happens shows nothing
+                    continue
+                assert packets is not None
+                assert packets.sent > 0
+                assert packets.lost == 0, f"{packets.lost} of {packets.sent} are lost; {measured.flags}"
+                seen.add(way)
+            if seen == {first, second}:
+                break
+        assert seen == {first, second}, measured.reason
