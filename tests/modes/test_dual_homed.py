@@ -183,6 +183,9 @@ def test_nothing_is_lost_when_the_way_is_changed_on_purpose(lab: Lab, family: Fa
                     branch.prefer(prefix, local_pref=preference, through=second)
                 assert measured.status != "timed-out", measured.reason
                 branch.expect_in_fib(prefix, via=way, alone=True)
+                events = [e for e in branch.fib.events(measured.event) if e.entry.prefix == prefix]
+                assert events
+                assert not [e for e in events if e.action == "delete"], "there was a moment without a route"
                 packets = measured.data_plane
                 if not measured.valid:  # a machine that loses packets when nothing happens shows nothing
                     continue

@@ -20,14 +20,13 @@ from lab.topology import Family, Objection, Prefix, RouterIntent, RoutingProtoco
 
 # Either each daemon reads frr.conf itself, as far as it is its own, or vtysh hands each its part, as on a host.
 # bgpd gets its BMP module, for whoever wants to be told of its RIB; it is silent until it is asked.
-# zebra replaces a route of IPv6's in one step, as it does IPv4's: else it deletes it first, and packets are lost.
 # zebra and mgmtd have to listen before the others look for them: a client that misses them waits ten seconds.
 _START = """
 exec </dev/null >>/var/log/frr/start.log 2>&1
 vtysh -C -f /etc/frr/frr.conf || exit
 file=$1; shift
 /usr/lib/frr/mgmtd -d -A 127.0.0.1 -P 0 &
-/usr/lib/frr/zebra -d -A 127.0.0.1 -P 0 --v6-rr-semantics $file &
+/usr/lib/frr/zebra -d -A 127.0.0.1 -P 0 $file &
 wait
 for daemon in "$@"; do
   module=
