@@ -55,6 +55,8 @@ def test_a_plan_is_measured_goes_on_and_is_reported(tmp_path: Path) -> None:
     for over in ("tunnel", "vxlan"):
         # Somebody noticed before the route went, and long before the hold time of 180 s.
         blackhole = found["blackhole", over]
+        if blackhole.status == "invalid":  # the record says why: a machine too busy to measure on
+            continue
         detection, gone = blackhole.at("detection"), blackhole.at("fib")
         assert detection is not None, blackhole.reason
         assert gone is not None
