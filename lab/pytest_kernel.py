@@ -107,7 +107,7 @@ def _lacks() -> dict[str, str] | str:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Fail where nobody knows whether the kernel has what the test needs: that it lacks it is another thing."""
     if why := item.stash.get(_UNTRIED, ""):
-        pytest.fail(f"what this kernel has was {why}: run the tests as root", pytrace=False)
+        pytest.fail(f"what this kernel has was {why}; `lab doctor`, as root, tries the same", pytrace=False)
 
 
 @pytest.hookimpl(tryfirst=True)

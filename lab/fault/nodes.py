@@ -152,5 +152,5 @@ def _tracked() -> int:
 
 
 def _forget() -> None:
-    with NFCTSocket() as tracker:
+    with NFCTSocket(nfgen_family=socket.AF_UNSPEC) as tracker:
         tracker.flush()

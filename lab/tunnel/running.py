@@ -185,6 +185,31 @@ class OpenVpn:
             raise EnvironmentBroken(f"{self.node.name}: {self} ended: {why_ended(self.log_lines())}")
 
 
+class ExternalEnd(OpenVpn):
+    """The end of a tunnel in an external node: somebody else runs it, and the lab can neither start nor ask it."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} (external)"
+
+    @property
+    def running(self) -> bool:
+        """True: nobody here can say otherwise."""
+        return True
+
+    def management(self) -> Management:
+        """There is none."""
+        raise ManagementError(f"{self} cannot be asked")
+
+    def start(self) -> None:
+        """Whoever runs it starts it."""
+
+    def wait_connected(self) -> None:
+        """Nobody knows when it will be."""
+
+    def stop(self, signal: str = "TERM") -> None:
+        """Whoever runs it stops it."""
+
+
 @dataclass(frozen=True)
 class _Session:
     """A client as its server sees it."""
@@ -221,7 +246,7 @@ class RunningTunnel:
         ends = processes(tunnel)
         self.server: OpenVpn = sharing[0].server if sharing else OpenVpn(ends["server"], nodes[tunnel.server])
         sharing.append(self)
-        self.client = OpenVpn(ends["client"], nodes[tunnel.client])
+        self.client = (ExternalEnd if external else OpenVpn)(ends["client"], nodes[tunnel.client])
         if self.mode.traits.kernel is not None:
             self.server.outlives, self.client.outlives = tunnel.server_device, tunnel.device
         self.external = external
@@ -248,26 +273,24 @@ class RunningTunnel:
         return self.tunnel.server_device if node == self.tunnel.server else self.tunnel.device
 
     def start(self) -> None:
-        """Start the server, then the client, and wait until they are connected; nobody waits for an external one."""
+        """Start the server, then the client, and wait until they are connected."""
         self._launch()
         self.wait_connected()
 
     def wait_connected(self) -> None:
         """Wait until both ends say so: a server without `mode server` does when it has its client."""
         self.server.wait_connected()
-        if not self.external:
-            self.client.wait_connected()
+        self.client.wait_connected()
 
     def stop(self, signal: str = "TERM") -> None:
         """Stop the client, then the server, unless it serves another tunnel."""
-        if not self.external:
-            self.client.stop(signal)
-        if not any(tunnel.client.running for tunnel in self.sharing):
+        self.client.stop(signal)
+        if not any(other.client.running for other in self.sharing if other is not self):
             self.server.stop(signal)
 
     def status(self) -> TunnelStatus:
         """Ask both ends; raises `EnvironmentBroken`, with OpenVPN's own reason, where the tunnel is down."""
-        client_pid = None
+        state = client_pid = None
         try:
             if not self.external:
                 with self.client.management() as client:
@@ -275,9 +298,9 @@ class RunningTunnel:
             with self.server.management() as server:
                 session, server_pid = self._session(server), server.pid()
         except ManagementError as error:
-            dead = self.server if self.external or self.client.running else self.client
+            dead = self.server if self.client.running else self.client
             raise EnvironmentBroken(f"{self} is down: {dead} does not run: {why_ended(dead.log_lines())}") from error
-        if not self.external and not state.connected:
+        if state is not None and not state.connected:
             raise EnvironmentBroken(f"{self} is {state.name}: {self._reason(self.client)}")
         if session is None:
             raise EnvironmentBroken(f"{self} is down: the server has no client: {self._reason(self.server)}")
@@ -416,12 +439,12 @@ class RunningTunnel:
         self.server.start()
         if self.mode.traits.mode_server:
             self.server.wait_connected()
-        if not self.external:
-            self.client.start()
+        self.client.start()
 
     def _stop_all(self) -> None:
         for other in self.sharing:
-            other.stop()
+            other.client.stop()
+        self.server.stop()
 
     def _restart(self, options: Mapping[str, Any]) -> None:
         self._stop_all()

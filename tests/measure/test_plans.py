@@ -52,11 +52,12 @@ def test_a_plan_is_measured_goes_on_and_is_reported(tmp_path: Path) -> None:
         (event, over) for event in ("announce", "blackhole", "blackhole recovery") for over in ("tunnel", "vxlan")
     }
     assert {trial.status for trial in found.values()} <= {"valid", "invalid"}, [t.reason for t in found.values()]
-    for over in ("tunnel", "vxlan"):
+    # A machine can be so busy that a trial does not even begin; its record says why.
+    begun = [over for over in ("tunnel", "vxlan") if found["blackhole", over].stages]
+    assert begun, [trial.reason for trial in found.values()]
+    for over in begun:
         # Somebody noticed before the route went, and long before the hold time of 180 s.
         blackhole = found["blackhole", over]
-        if blackhole.status == "invalid":  # the record says why: a machine too busy to measure on
-            continue
         detection, gone = blackhole.at("detection"), blackhole.at("fib")
         assert detection is not None, blackhole.reason
         assert gone is not None

@@ -1,12 +1,11 @@
 """RouterOS as an external node: wired and started by the lab, set up by somebody else, and seen from the other end."""
 
+import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from lab.catalogue import vocabulary
 from lab.errors import EnvironmentBroken, InputError
 from lab.expect import Expectation, wait_for
 from lab.image import NODE_IMAGE
@@ -16,7 +15,8 @@ from lab.owner import this_process
 from lab.resources import find_topology
 from lab.router import FAMILIES
 from lab.status import report
-from lab.topology import Prefix, parse
+from lab.topology import Prefix
+from tests.edited import edited
 from tests.middlebox.stand_in import StandIn
 
 pytestmark = [pytest.mark.docker, pytest.mark.convergence]
@@ -25,19 +25,17 @@ pytestmark = [pytest.mark.docker, pytest.mark.convergence]
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     """The topology that comes with the lab, with a container of Debian's in the place of RouterOS's image."""
-    file = find_topology("routeros")
-    text = file.read_text()
-    for real, stand_in in (
+    topology = edited(
+        find_topology("routeros"),
         (
             "image: vrnetlab/mikrotik_routeros:${ROUTEROS:=7.20}",
             f"image: {NODE_IMAGE}:2.7\n      cmd: sleep infinity\n      group: router",
         ),
         ("devices: [/dev/kvm, /dev/net/tun]", "devices: [/dev/net/tun]"),
-    ):
-        assert real in text
-        text = text.replace(real, stand_in)
-    topology = parse(text, file, vocabulary(), name="external", openvpn="2.7")
-    with Lab.deploy(topology, directory=Path.cwd() / ".lab" / "external", owner=this_process()) as lab:
+        name=f"external-{os.getpid()}",
+        openvpn="2.7",
+    )
+    with Lab.deploy(topology, owner=this_process()) as lab:
         yield lab
     lab.destroy()
 
@@ -75,6 +73,15 @@ def test_set_up_by_the_commands_it_takes_part(lab: Lab) -> None:
         with hq.announced(prefix):
             expect_route(lab.node("ros"), prefix, there=True)
         expect_route(lab.node("ros"), prefix, there=False)
+    # Our end can be stopped and started, and the other one comes back by itself.
+    tunnel = lab.tunnel("ros-hq")
+    tunnel.stop()
+    assert not tunnel.server.running
+    since = time.monotonic()
+    tunnel.start()
+    hq.expect_session("ros", within=60, since=since)
+    with pytest.raises(InputError, match=r"OpenVPN client of ros-hq \(external\) does not run"):
+        lab.fault("openvpn-killed", tunnel="ros-hq")
 
 
 def expect_route(node: LabNode, prefix: Prefix, *, there: bool) -> None:

@@ -53,7 +53,7 @@ def test_what_could_not_be_tried_is_no_lack(pytester: pytest.Pytester) -> None:
     )
     result = pytester.runpytest_subprocess("--lab-kernel=host")
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*what this kernel has was not tried: nobody may: run the tests as root*"])
+    result.stdout.fnmatch_lines(["*what this kernel has was not tried: nobody may; `lab doctor`, as root, tries*"])
 
 
 def test_an_unknown_feature_is_an_authors_mistake(pytester: pytest.Pytester) -> None:

@@ -1,13 +1,13 @@
 """Topologies are judged by the files that they render to."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lab.advise import RULES, Verdict, advise, subjects_of_topology
 from lab.catalogue import load
-from lab.resources import topologies_dir, topology_names
+from lab.resources import find_topology, topology_names
+from tests.edited import edited
 
 
 def exposed(topology: str = "article", **arguments: Any) -> dict[str, set[str]]:
@@ -59,14 +59,9 @@ def test_a_keepalive_within_the_hold_time_is_well() -> None:
         (1400, "tcp", Verdict.CANNOT_TELL),
     ],
 )
-def test_the_narrowest_link_between_the_ends_counts(
-    narrowest: int, transport: str, verdict: Verdict, tmp_path: Path
-) -> None:
-    text = (topologies_dir() / "narrow-path.clab.yml").read_text()
-    assert "mtu: 1492" in text
-    file = tmp_path / "narrow.clab.yml"
-    file.write_text(text.replace("mtu: 1492", f"mtu: {narrowest}"))
-    wanted = load(file, tunnel={"transport": transport})
+def test_the_narrowest_link_between_the_ends_counts(narrowest: int, transport: str, verdict: Verdict) -> None:
+    narrow = ("mtu: 1492", f"mtu: {narrowest}")
+    wanted = edited(find_topology("narrow-path"), narrow, tunnel={"transport": transport})
     found = [f for f in advise(subjects_of_topology(wanted)) if f.rule == "mtu-mismatch"]
     assert {f.verdict for f in found} == {verdict}
     assert verdict is Verdict.NOT_EXPOSED or all(str(narrowest) in f.why for f in found)

@@ -7,16 +7,13 @@ import pytest
 from lab.catalogue import load, vocabulary
 from lab.resources import find_topology
 from lab.topology import Topology, TopologyError, dump, parse
+from tests.edited import edited
 
 FILE = find_topology("routeros")
 
 
 def changed(*changes: tuple[str, str]) -> Topology:
-    text = FILE.read_text()
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
-    return parse(text, FILE, vocabulary(), environ={})
+    return edited(FILE, *changes)
 
 
 def test_it_is_read_as_containerlab_has_it() -> None:

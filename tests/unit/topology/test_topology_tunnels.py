@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.catalogue import vocabulary
-from lab.topology import Topology, parse
+from lab.topology import Topology
+from tests.edited import edited
 
 Load = Callable[..., Topology]
 Refuse = Callable[..., list[str]]
@@ -282,20 +282,12 @@ def test_a_link_may_run_inside_a_tunnel(load: Callable[..., Topology], two: Two)
 # --- kernel tunnels in the way -----------------------------------------------------------------------------------
 
 
-def over_gre(*changes: tuple[str, str]) -> Topology:
-    text = GRE.read_text()
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
-    return parse(text, GRE, vocabulary(), environ={})
-
-
 def test_a_tunnel_is_not_dialled_through_what_runs_inside_it() -> None:
     """GRE between the tunnel's own inner addresses is the shortest way to the other end, and no way for OpenVPN."""
-    (tunnel,) = over_gre().tunnels
+    (tunnel,) = edited(GRE).tunnels
     assert (str(tunnel.server_outer), str(tunnel.client_outer)) == ("198.51.100.1", "198.51.100.5")
 
 
 def test_a_tunnel_may_run_over_a_kernel_tunnel_between_wires() -> None:
-    (tunnel,) = over_gre(("outer: [10.255.0.1, 10.255.0.2]", "outer: [198.51.100.1, 198.51.100.5]")).tunnels
+    (tunnel,) = edited(GRE, ("outer: [10.255.0.1, 10.255.0.2]", "outer: [198.51.100.1, 198.51.100.5]")).tunnels
     assert (str(tunnel.server_outer), str(tunnel.client_outer)) == ("10.254.0.1", "10.254.0.2")
