@@ -398,6 +398,11 @@ def running_labs(engine: Engine) -> list[str]:
     return sorted({instance.lab for instance in engine.find()})
 
 
+def runs(name: str, *, engine: Engine) -> bool:
+    """Whether any node of a lab runs: a restart of the machine leaves nodes that all have ended, and no wire."""
+    return any(i.state in (NodeState.RUNNING, NodeState.PAUSED) for i in engine.find(name))
+
+
 def destroy(name: str, *, engine: Engine | None = None) -> bool:
     """Take down all that carries a lab's label, in whatever state it is, and the lab's directory.
 

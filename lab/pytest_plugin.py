@@ -269,10 +269,10 @@ class Pool:
         return running
 
     def _reused(self, wanted: Wanted, engine: "Engine", item: pytest.Item) -> Running | None:
-        from lab.lab import Lab, running_labs
+        from lab.lab import Lab, runs
 
         name = wanted.topology.name
-        if wanted.fresh or name not in running_labs(engine):
+        if wanted.fresh or not runs(name, engine=engine):
             return None
         lab = Lab.attach(name, engine=engine)
         if wanted.is_met_by(lab.topology):

@@ -32,7 +32,12 @@ def up(
     openvpn: OpenVpnVersion = None,
     settings: Settings = None,
     reuse: Annotated[
-        bool, typer.Option("--reuse", help="Be content with a lab of this name that is running already.")
+        bool,
+        typer.Option(
+            "--reuse",
+            help="Be content with a lab of this name that is running already; one whose nodes have all ended is "
+            "deployed anew.",
+        ),
     ] = False,
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Wait until tunnels, sessions and routes stand.")
@@ -45,11 +50,16 @@ def up(
     """Deploy a topology, and show what runs."""
     with progress() as say:
         from lab.engine import open_engine
-        from lab.lab import Lab
+        from lab.lab import Lab, destroy, runs
 
         wanted = loaded(topology, name=name, openvpn=openvpn, settings=settings)
         engine = open_engine()
-        running = reuse and bool(engine.find(wanted.name))
+        running = reuse and runs(wanted.name, engine=engine)
+        if reuse and not running and engine.find(wanted.name):
+            say(
+                f"all nodes of lab {wanted.name} have ended, as a restart of the machine leaves them: deploying it anew"
+            )
+            destroy(wanted.name, engine=engine)
         if running:
             lab = Lab.attach(wanted.name, engine=engine)
         else:
@@ -133,6 +143,8 @@ def next_steps(lab: "Lab") -> list[str]:
         if node.kind == "linux" and not node.intent.router and not node.sysctls
     ]
     steps = [f"{program} status{which}", f"{program} list", f"{program} logs{which} {next(iter(topology.nodes))}"]
+    nodes = lab.nodes
+    hosts = [name for name in hosts if name in nodes and nodes[name].state == "running"]
     if len(hosts) > 1:
         target = lab.node(hosts[0]).address("ipv4")
         steps.insert(0, f"{program} exec{which} {hosts[-1]} -- ping -c 3 {target}")

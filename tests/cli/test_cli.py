@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from lab.host.docker_engine import connect
 from tests.cli.conftest import PATIENCE, Program
 
 pytestmark = pytest.mark.docker
@@ -273,7 +274,8 @@ class Screen:
         return bool(data)
 
 
-def test_status_of_a_dead_daemon_is_a_failed_check(lab: Program) -> None:
+def test_status_of_a_dead_daemon_is_a_failed_check_and_dead_nodes_are_deployed_anew(lab: Program) -> None:
+    """After a restart of the machine `make lab-up` has to do its work as ever."""
     name = f"cli-dead-{os.getpid()}"
     assert lab("up", "article", "--name", name).returncode == 0
     try:
@@ -287,6 +289,17 @@ def test_status_of_a_dead_daemon_is_a_failed_check(lab: Program) -> None:
         (hq,) = (session for session in found["sessions"] if session["node"] == "hq")
         assert hq["state"] is None
         assert "bgpd" in hq["reason"]
+
+        nodes = connect().containers
+        nodes.get(f"clab-{name}-hq-lan").kill()
+        partly = lab("up", "article", "--name", name, "--reuse")
+        assert (partly.returncode, "nothing was changed" in partly.stderr) == (0, True), partly.stderr
+        for container in set(containers(name)) - {f"clab-{name}-hq-lan"}:
+            nodes.get(container).kill()
+        anew = lab("up", "article", "--name", name, "--reuse")
+        assert anew.returncode == 0, anew.stderr
+        assert f"all nodes of lab {name} have ended" in anew.stderr
+        assert json.loads(lab("status", "--lab", name, "--json").stdout)["up"]
     finally:
         assert lab("down", name).returncode == 0
 

@@ -104,6 +104,15 @@ def test_up_of_what_is_running(lab: Program) -> None:
     assert json.loads(reused.stdout)["lab"] == "article"
 
 
+def test_what_to_try_next_asks_nothing_of_a_node_that_has_ended(lab: Program) -> None:
+    lab.lay_out("article", {"hq-lan": NodeState.STOPPED})
+    shown = lab("up", "article", "--reuse")
+    assert shown.exit_code == 0, shown.stderr
+    _, _, steps = shown.stdout.partition("Try next:\n")
+    assert len(steps.splitlines()) == 3
+    assert "ping" not in steps
+
+
 @pytest.mark.parametrize("command", [["exec", "NODE", "--", "true"], ["shell", "NODE"]])
 @pytest.mark.parametrize("state", [NodeState.STOPPED, NodeState.PAUSED, NodeState.ABSENT])
 def test_nothing_runs_in_a_node_that_does_not(lab: Program, command: list[str], state: NodeState) -> None:
