@@ -8,7 +8,7 @@ from lab.engine import ExecResult
 from lab.engine.node import RunningNode
 from lab.errors import InputError
 from lab.expect import Expectation, wait_for
-from lab.observe import Capture, Echo, FibEntry, FibWatch, echo, send
+from lab.observe import Capture, Echo, FibEntry, FibWatch, echo, send, without_route
 from lab.plan import endpoints_of, neighbors_of
 from lab.prefixes import named, prefix_set
 from lab.topology import Address, Endpoint, Family, Node, Prefix, Topology
@@ -57,6 +57,10 @@ class LabNode:
             if interface is not None:
                 return interface.ip
         raise InputError(f"{self.name} has no {family} address on a link")
+
+    def without_route(self, family: Family) -> int:
+        """Packets that came in since the node was started, were to be passed on and had no route."""
+        return without_route(self.running.namespace, family)
 
     def capture(self, interface: str, **options: Any) -> Capture:
         """Start to capture on an interface; see `Capture`."""

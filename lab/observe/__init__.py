@@ -1,7 +1,8 @@
 """Watch a node from outside: its kernel's routes, its packets, whom it reaches. Nothing here changes a node."""
 
 from lab.observe.capture import Capture, CapturedPacket
+from lab.observe.counters import without_route
 from lab.observe.fib import FibEntry, FibWatch, RouteEvent
 from lab.observe.probe import Echo, echo, send
 
-__all__ = ["Capture", "CapturedPacket", "Echo", "FibEntry", "FibWatch", "RouteEvent", "echo", "send"]
+__all__ = ["Capture", "CapturedPacket", "Echo", "FibEntry", "FibWatch", "RouteEvent", "echo", "send", "without_route"]

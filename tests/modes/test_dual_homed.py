@@ -23,8 +23,8 @@ from tests.modes.checks import (
 
 pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology("dual-homed")]
 
-ROUNDS = 5
-"""Changes there and back until one of each could be judged: on a busy machine the path loses packets of itself."""
+ROUNDS = 2
+"""Changes there and back, with a thousand packets a second on their way."""
 FLOWS = 64
 """Destinations: the kernel draws a path for each, so all of them take the same once in 2 ** 63 runs."""
 
@@ -168,17 +168,20 @@ def test_the_preferred_tunnel_carries_all_while_it_is_up(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("knobs", [("frr", 200), ("bird", 200)], ids=["frr", "bird"], indirect=True)
-def test_nothing_is_lost_when_the_way_is_changed_on_purpose(lab: Lab, family: Family) -> None:
-    """Both tunnels stand, and one after the other is preferred: the kernel replaces a route in one step."""
+def test_no_packet_is_without_a_route_when_the_way_is_changed_on_purpose(lab: Lab, family: Family) -> None:
+    """Both tunnels stand, and one after the other is preferred: the kernel replaces a route in one step.
+
+    The router itself counts what it could not pass on: a busy machine loses packets of its own beside that.
+    """
     hq, branch = lab.router("hq"), lab.router("branch")
     first, second = (lab.tunnel(name).device("branch") for name in ("first", "second"))
     prefix = lab.free_prefix(family)
-    with hq.serving(prefix, lab.host("hq-lan")) as address, hq.announced(prefix):
-        branch.expect_in_fib(prefix, via=first, alone=True)
-        lab.host("branch-lan").expect_reaches(address)
-        seen: set[str] = set()
-        for _ in range(ROUNDS):
-            for preference, way in ((300, second), (None, first)):
+    with hq.serving(prefix, lab.host("hq-lan")) as address:
+        with hq.announced(prefix):
+            branch.expect_in_fib(prefix, via=first, alone=True)
+            lab.host("branch-lan").expect_reaches(address)
+            before = branch.without_route(family)
+            for preference, way in ((300, second), (None, first)) * ROUNDS:
                 with lab.measure("branch", prefix, probe_from="branch-lan", until="moves") as measured:
                     branch.prefer(prefix, local_pref=preference, through=second)
                 assert measured.status != "timed-out", measured.reason
@@ -186,13 +189,10 @@ def test_nothing_is_lost_when_the_way_is_changed_on_purpose(lab: Lab, family: Fa
                 events = [e for e in branch.fib.events(measured.event) if e.entry.prefix == prefix]
                 assert events
                 assert not [e for e in events if e.action == "delete"], "there was a moment without a route"
-                packets = measured.data_plane
-                if not measured.valid:  # a machine that loses packets when nothing happens shows nothing
-                    continue
-                assert packets is not None
-                assert packets.sent > 0
-                assert packets.lost == 0, f"{packets.lost} of {packets.sent} are lost; {measured.flags}"
-                seen.add(way)
-            if seen == {first, second}:
-                break
-        assert seen == {first, second}, measured.reason
+                assert measured.data_plane is not None
+                assert measured.data_plane.received > 0
+                assert branch.without_route(family) == before, "packets came that had no route"
+
+        branch.expect_not_in_fib(prefix)
+        assert lab.host("branch-lan").echo(address, count=3).silent
+        assert branch.without_route(family) >= before + 3, "the counter does not count"
