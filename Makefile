@@ -22,8 +22,11 @@ LAB := $(ROOT) $(VENV)/bin/lab
 PYTEST := $(ROOT) $(VENV)/bin/pytest --lab-artefacts=$(ARTEFACTS)
 # What the host's kernel lacks runs in the lab's own machine, by make test-kernel: in emulation that takes its time.
 HERE := --lab-kernel=host
-# The tests of a file share labs and so stay together. Each worker keeps up to three labs in memory.
-SIDE_BY_SIDE := -n $(WORKERS) --dist=loadfile
+# The tests of a file share labs and so stay together, and the shortest, tests/unit, come last: at the end no worker
+# waits for another. Each worker keeps up to three labs in memory.
+SIDE_BY_SIDE := -n $(WORKERS) --dist=loadfile --no-loadscope-reorder
+# Tests start the program hundreds of times: Python compiles it once, whatever the caller's shell says.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help lab-up lab-down lab-status test test-all test-kernel test-dco convergence modes bench lint clean may-be-root prepared

@@ -19,15 +19,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=("pairwise", "whole"),
         default="pairwise",
         help="of all combinations of modes, versions, underlays and daemons run those in which every two choices meet, "
-        "without the tests marked `thorough` (the default), or each, with them",
+        "without the tests marked `thorough` and of those marked `usually` only that version (the default), or each, "
+        "with them",
     )
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave tests marked `thorough` to `--lab-matrix=whole`, unless `-m` speaks of them or one is named itself.
+    """Leave to `--lab-matrix=whole` what shows at length what is shown already.
 
-    `-m claims` speaks of all claims: their table is whole or it is none.
+    That is tests marked `thorough`, and tests marked `usually` with other versions than that one. They run where `-m`
+    speaks of them or one is named itself. `-m claims` speaks of all claims: their table is whole or it is none.
 
     A pytest in the lab's machine runs what it is told to.
     """
@@ -35,11 +37,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     chosen = config.getoption("--lab-matrix") == "whole" or "thorough" in speaks_of or "claims" in speaks_of
     if chosen or config.getoption("--lab-serve"):
         return
+    several = len(config.getoption("--lab-openvpn")) > 1
     named = {arg.partition("[")[0] for arg in config.invocation_params.args if "::" in arg}
-    left = [i for i in items if i.get_closest_marker("thorough") and i.nodeid.partition("[")[0] not in named]
+    left = [i for i in items if is_left_out(i, several=several) and i.nodeid.partition("[")[0] not in named]
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = [item for item in items if item not in left]
+
+
+def is_left_out(item: pytest.Item, *, several: bool) -> bool:
+    """Whether another test shows the same; `several` versions of OpenVPN are to be had where none is asked for."""
+    if item.get_closest_marker("thorough"):
+        return True
+    usually = item.get_closest_marker("usually")
+    version = item.callspec.params.get("lab_openvpn") if isinstance(item, pytest.Function) and usually else None
+    return several and usually is not None and version not in (None, *usually.args)
 
 
 def pytest_configure() -> None:

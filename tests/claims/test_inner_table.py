@@ -13,7 +13,7 @@ from lab.router import FAMILIES
 from tests.convergence.checks import expect_control_plane, expect_log, expect_passes
 from tests.convergence.conftest import Site
 
-pytestmark = [pytest.mark.docker, pytest.mark.topology("article")]
+pytestmark = [pytest.mark.docker, pytest.mark.usually("2.6"), pytest.mark.topology("article")]
 
 QUOTA = "route quota (256) exceeded"
 HOSTS = 300

@@ -9,7 +9,7 @@ from lab.observe import Echo
 from lab.router import FAMILIES, Router
 from lab.tunnel import RunningTunnel
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.usually("2.7")]
 
 
 def reconnect(tunnel: RunningTunnel) -> None:

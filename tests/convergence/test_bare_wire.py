@@ -10,7 +10,12 @@ from lab.expect import Expectation, wait_for
 from lab.lab import Lab
 from lab.topology import Family
 
-pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology("bare-wire.clab.yml")]
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.usually("2.7"),
+    pytest.mark.convergence,
+    pytest.mark.topology("bare-wire.clab.yml"),
+]
 
 
 @pytest.mark.topology("vxlan.clab.yml")

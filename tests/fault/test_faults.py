@@ -15,7 +15,7 @@ from tests.convergence.conftest import Site
 from tests.convergence.test_restarts import networks
 from tests.fault.conftest import elsewhere
 
-pytestmark = [pytest.mark.docker, pytest.mark.faults]
+pytestmark = [pytest.mark.docker, pytest.mark.usually("2.7"), pytest.mark.faults]
 
 either = pytest.mark.topology("article")
 once = pytest.mark.topology("article", openvpn="2.7")

@@ -13,7 +13,7 @@ from lab.measure.measurement import Measurement
 from lab.measure.record import StageName
 from lab.topology import Family
 
-pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology("article")]
+pytestmark = [pytest.mark.docker, pytest.mark.usually("2.7"), pytest.mark.convergence, pytest.mark.topology("article")]
 
 ORDER: tuple[StageName, ...] = ("event", "update", "rib", "fib", "first-packet")
 

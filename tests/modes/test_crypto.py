@@ -9,7 +9,7 @@ from lab.observe import CapturedPacket
 from tests.convergence.checks import expect_log, expect_passes
 from tests.modes.checks import ends
 
-pytestmark = [pytest.mark.docker, pytest.mark.convergence]
+pytestmark = [pytest.mark.docker, pytest.mark.usually("2.6"), pytest.mark.convergence]
 
 NOT_AUTHENTIC = "Authenticate/Decrypt packet error: packet HMAC authentication failed"
 

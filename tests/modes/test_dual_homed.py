@@ -21,7 +21,12 @@ from tests.modes.checks import (
     site,
 )
 
-pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology("dual-homed")]
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.usually("2.6"),
+    pytest.mark.convergence,
+    pytest.mark.topology("dual-homed"),
+]
 
 ROUNDS = 2
 """Changes there and back, with a thousand packets a second on their way."""

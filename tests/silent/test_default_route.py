@@ -16,7 +16,11 @@ from lab.topology import Prefix
 from tests.convergence.checks import expect_control_plane, expect_log
 from tests.convergence.conftest import Site
 
-pytestmark = [pytest.mark.docker, pytest.mark.topology("narrow.clab.yml", tunnel={"transport": "udp"})]
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.usually("2.6"),
+    pytest.mark.topology("narrow.clab.yml", tunnel={"transport": "udp"}),
+]
 
 ALL = ip_network("0.0.0.0/0")
 RECURSIVE = "Recursive routing detected"

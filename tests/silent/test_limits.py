@@ -23,7 +23,7 @@ from tests.convergence.conftest import Site
 from tests.silent.sessions import TAKES_OVER, expect_all_back, expect_new_session, named_clients
 from tests.silent.underlay import Underlay
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.usually("2.6")]
 
 over_udp = pytest.mark.topology("narrow.clab.yml", tunnel={"transport": "udp"})
 over_tcp = pytest.mark.topology("narrow.clab.yml", tunnel={"transport": "tcp"})

@@ -21,7 +21,7 @@ from tests.convergence.checks import expect_control_plane, expect_log
 from tests.convergence.conftest import Site
 from tests.silent.underlay import Underlay
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.usually("2.7")]
 
 over_udp = pytest.mark.topology("narrow.clab.yml", tunnel={"transport": "udp"})
 over_tcp = pytest.mark.topology("narrow.clab.yml", tunnel={"transport": "tcp"})

@@ -115,7 +115,13 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=name, marks=pytest.mark.usually(VERSIONS[number % len(VERSIONS)]))
+        for number, (name, case) in enumerate(CASES.items())
+    ],
+)
 def test_who_is_not_trusted_gets_nothing_through(
     lab: Lab, hq: Site, branch: Site, case: Case, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -183,6 +189,7 @@ def expect_refused(lab: Lab, hq: Site, branch: Site, case: Case, capsys: pytest.
     assert show(lab, as_json=True)
 
 
+@pytest.mark.usually("2.6")
 def test_who_has_the_tls_crypt_key_as_well_is_let_in(lab: Lab, hq: Site, branch: Site) -> None:
     with lab.tunnel("branch", "hq").configured(tls_crypt=True):
         expect_control_plane(lab, hq, branch)
@@ -191,6 +198,7 @@ def test_who_has_the_tls_crypt_key_as_well_is_let_in(lab: Lab, hq: Site, branch:
     expect_control_plane(lab, hq, branch)
 
 
+@pytest.mark.usually("2.7")
 def test_the_fresh_certificate_of_a_revoked_client_is_trusted(lab: Lab, hq: Site, branch: Site) -> None:
     """A list of revocations refuses what it names, and not whoever has the same name."""
     tunnel = lab.tunnel("branch", "hq")

@@ -63,6 +63,10 @@ def test_two_underlays_are_every_transport_and_every_family() -> None:
 THOROUGH = """
     import pytest
 
+    @pytest.mark.topology("article")
+    @pytest.mark.usually("2.7")
+    def test_either(lab_openvpn): pass
+
     @pytest.mark.thorough
     @pytest.mark.parametrize("number", [1, 2])
     def test_long(number): pass
@@ -74,12 +78,14 @@ THOROUGH = """
 @pytest.mark.parametrize(
     ("arguments", "passed"),
     [
-        ((), 1),
-        (("test_it.py",), 1),
-        (("--lab-matrix=whole",), 3),
+        ((), 2),
+        (("test_it.py",), 2),
+        (("--lab-openvpn=2.6",), 2),
+        (("--lab-matrix=whole",), 5),
         (("-m", "thorough"), 2),
         (("test_it.py::test_long",), 2),
         (("test_it.py::test_long[1]",), 1),
+        (("test_it.py::test_either",), 2),
     ],
     ids=str,
 )
@@ -87,8 +93,13 @@ def test_what_is_thorough_runs_when_it_is_asked_for(
     pytester: pytest.Pytester, arguments: tuple[str, ...], passed: int
 ) -> None:
     """With the hooks of this suite's own conftest.py."""
-    pytester.makeini("[pytest]\nmarkers = thorough: takes long")
+    pytester.makeini(
+        "[pytest]\naddopts = --lab-openvpn=all\nmarkers =\n  thorough: takes long\n  usually(version): is the same"
+    )
     pytester.makeconftest((Path(__file__).parents[1] / "conftest.py").read_text())
     pytester.makepyfile(test_it=THOROUGH)
     result = pytester.runpytest_inprocess(*arguments)
-    result.assert_outcomes(passed=passed, deselected=3 - passed if "::" not in str(arguments) else 0)
+    result.assert_outcomes(
+        passed=passed,
+        deselected=(4 if "--lab-openvpn=2.6" in arguments else 5) - passed if "::" not in str(arguments) else 0,
+    )

@@ -236,10 +236,17 @@ def flowing(probes: Probes) -> None:
     )
 
 
-def test_every_packet_is_accounted_for(ends: tuple[Sandbox, Sandbox]) -> None:
-    trace = probed(ends, 100, flowing)
-    assert len(trace.streams) == 100
-    assert trace.sent.groups == 4, "fifty prefixes of each family take two groups each"
+@pytest.mark.parametrize(
+    ("prefixes", "groups"),
+    [
+        pytest.param(20, 2, id="a-group-of-each-family"),
+        pytest.param(100, 4, id="two-groups-of-each-family", marks=pytest.mark.thorough),
+    ],
+)
+def test_every_packet_is_accounted_for(ends: tuple[Sandbox, Sandbox], prefixes: int, groups: int) -> None:
+    trace = probed(ends, prefixes, flowing)
+    assert len(trace.streams) == prefixes
+    assert trace.sent.groups == groups
     assert not trace.lost_by_receiver
     for stream in trace.streams:
         counts = stream.counts(0.0)
