@@ -53,7 +53,7 @@ test-kernel: prepared ## Run the tests that need more than this kernel has, in t
 	@$(PYTEST) -m kernel --lab-kernel=auto --junitxml=$(ARTEFACTS)/kernel.xml $(ARGS)
 
 test-dco: prepared ## Run the hub whose kernel carries the data (DCO), in the lab's own virtual machine: the module's verdict
-	@$(PYTEST) tests/kernel/test_dco_hub.py -k one_process --lab-kernel=auto --lab-openvpn=2.7 \
+	@$(PYTEST) tests/kernel/test_dco_hub.py -k one_process_serves_all --lab-kernel=auto --lab-openvpn=2.7 \
 	  --junitxml=$(ARTEFACTS)/dco.xml $(ARGS)
 
 convergence: prepared ## Run the experiment alone: do routes and traffic converge over the tunnel?

@@ -175,11 +175,11 @@ class _Guest:
         from lab.vm.relay import SHARE, Relay
 
         project = self._config.rootpath
-        relay = Relay(self._machine(project), project)
+        inside = [i for i in item.session.items if i.stash.get(_INSIDE, False)]
+        relay = Relay(self._machine(project, inside), project)
         versions: tuple[str, ...] | None = self._config.getoption("--lab-openvpn")
         passed = [f"--lab-openvpn={','.join(versions)}"] if versions else []
-        inside = [i.nodeid for i in item.session.items if i.stash.get(_INSIDE, False)]
-        files = sorted({nodeid.partition("::")[0] for nodeid in inside})
+        files = sorted({i.nodeid.partition("::")[0] for i in inside})
         claims = [f"--lab-claims={SHARE}/claims"] if self._config.getoption("--lab-claims") else []
         relay.start(
             [
@@ -188,6 +188,8 @@ class _Guest:
                 "no:cacheprovider",
                 "-p",
                 "no:xdist",
+                "-p",
+                "no:hypothesispytest",
                 "--lab-kernel=host",
                 f"--lab-artefacts={SHARE}/artefacts",
                 *claims,
@@ -197,7 +199,7 @@ class _Guest:
         self._relay = relay
         return relay
 
-    def _machine(self, project: Path) -> "Machine":
+    def _machine(self, project: Path, items: list[pytest.Item]) -> "Machine":
         """The one that somebody keeps to work with, or one of our own, which ends with this process."""
         from lab.owner import this_process
         from lab.vm.machine import Machine, kept, sweep_machines
@@ -206,7 +208,8 @@ class _Guest:
         if (there := kept(project)) is not None and not there.busy:
             self._say(f"using the machine {there.name} (`lab vm down` ends it)")
             return there
-        self._own = Machine.boot(f"tests-{os.getpid()}", project, owner=this_process(), say=self._say)
+        name, versions = f"tests-{os.getpid()}", _versions(items)
+        self._own = Machine.boot(name, project, owner=this_process(), versions=versions, say=self._say)
         return self._own
 
     def _say(self, text: str) -> None:
@@ -214,6 +217,22 @@ class _Guest:
         if reporter is not None:
             reporter.ensure_newline()
             reporter.write_line(text)
+
+
+def _versions(items: list[pytest.Item]) -> tuple[str, ...]:
+    """The versions of OpenVPN that these tests have in their labs; all, where one does not say."""
+    from lab.image import VERSIONS
+
+    wanted = set()
+    for item in items:
+        topology = item.get_closest_marker("topology")
+        version = topology.kwargs.get("openvpn") if topology else None
+        if version is None and isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+            version = item.callspec.params.get("lab_openvpn")
+        if version is None:
+            return VERSIONS
+        wanted.add(version)
+    return tuple(version for version in VERSIONS if version in wanted)
 
 
 def _error(item: pytest.Item, why: str) -> pytest.TestReport:

@@ -70,10 +70,21 @@ class Machine:
     # --- life ------------------------------------------------------------------------------------------------
 
     @classmethod
-    def boot(cls, name: str, project: Path, *, owner: str = "", append: str = "", say: Say = lambda _: None) -> Self:
+    def boot(
+        cls,
+        name: str,
+        project: Path,
+        *,
+        owner: str = "",
+        versions: Sequence[str] = VERSIONS,
+        append: str = "",
+        say: Say = lambda _: None,
+    ) -> Self:
         """Boot a machine that sees a project, and return when its engine answers.
 
-        `owner` is the process that it ends with; see `lab.owner`. `append` goes to the kernel's command line. Raises
+        `owner` is the process that it ends with; see `lab.owner`. The nodes of its labs can have the `versions` of
+        OpenVPN, and no others: in emulation each takes a minute to get there, once. `append` goes to the kernel's
+        command line. Raises
         `InputError` where one of this name runs, `EnvironmentBroken` with the console's last lines where it does not
         come up.
         """
@@ -83,7 +94,7 @@ class Machine:
             raise InputError(f"a machine {name!r} runs already: `lab vm down` in {where} ends it")
         _check_memory()
         image = ensure_image(client, RECIPE, say)
-        disk = _prepared(client, image, say)
+        disk = _prepared(client, image, versions, say)
         say(f"booting the machine {name} ({accelerator(client, image)})")
         hold = _hold(project, name)
         hold.parent.mkdir(exist_ok=True)
@@ -394,24 +405,29 @@ def forget_disks() -> None:
     shutil.rmtree(disks(), ignore_errors=True)
 
 
-def _prepared(client: docker.DockerClient, image: str, say: Say) -> Path:
-    """A directory with the disk on which the nodes' images are; made once for each set of them."""
-    nodes = [ensure(client, version, say) for version in VERSIONS]
+def _prepared(client: docker.DockerClient, image: str, versions: Sequence[str], say: Say) -> Path:
+    """A directory with a disk on which the nodes' images are; made once for each set of them."""
+    nodes = [ensure(client, version, say) for version in versions]
     try:
         # What it lies over is the image's own disk: the same recipe, built again, makes another one.
         base = str(client.images.get(image).id).rpartition(":")[2][:12]
     except DockerException as error:
         raise EnvironmentBroken(f"the Docker engine does not tell of {image}: {error}") from error
-    directory = disks() / "-".join([base, *(node.rpartition("-")[2] for node in nodes)])
     disks().mkdir(parents=True, exist_ok=True)
     with _one_at_a_time():
-        if not (directory / "disk.qcow2").exists():
-            for old in disks().iterdir():
-                if old.is_dir():
-                    shutil.rmtree(old)
-            directory.mkdir()
-            say("preparing the machine's disk with the nodes' images, about a minute")
-            _prepare(client, image, directory, nodes)
+        wanted = [node.rpartition("-")[2] for node in nodes]
+        there = [directory for directory in disks().iterdir() if directory.is_dir()]
+        for directory in there:
+            holds = directory.name.split("-")
+            if holds[0] == base and set(wanted) <= set(holds) and (directory / "disk.qcow2").exists():
+                return directory
+        for old in there:  # what it lay over is gone, or the new one has all that it has
+            if not old.name.startswith(f"{base}-") or set(old.name.split("-")) <= {base, *wanted}:
+                shutil.rmtree(old)
+        directory = disks() / "-".join([base, *wanted])
+        directory.mkdir()
+        say(f"preparing the machine's disk with the nodes' images (OpenVPN {', '.join(versions)}), some minutes")
+        _prepare(client, image, directory, nodes)
     return directory
 
 

@@ -73,7 +73,8 @@ class Relay:
             (self.machine.directory / name).unlink(missing_ok=True)
         (self.machine.directory / QUEUE).touch()
         self._reports = Lines(self.machine.directory / REPORTS)
-        pytest = [sys.executable, "-m", "pytest", *arguments, f"--lab-serve={SHARE}"]
+        # With the project's directory on the path (no -P) pytest would take the lab itself for tests, and rewrite it.
+        pytest = [sys.executable, "-P", "-m", "pytest", *arguments, f"--lab-serve={SHARE}"]
         self.machine.begin(script(self.project, pytest))
         message = next(self._messages("collect its tests"))
         if "ready" not in message:
