@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -37,8 +38,12 @@ def write_all(files: Iterable[RenderedFile], root: Path) -> list[Path]:
     return [file.write_below(root) for file in files]
 
 
+@cache
 def templates(package: str) -> Environment:
-    """Jinja2 templates in the folder `templates` of a package; a name that is not defined is an error."""
+    """Jinja2 templates in the folder `templates` of a package; a name that is not defined is an error.
+
+    A template is compiled once for all the files that are rendered from it, unless it has changed.
+    """
     return Environment(
         loader=PackageLoader(package),
         undefined=StrictUndefined,

@@ -17,7 +17,7 @@ from tests.convergence.checks import DROPPED, expect_control_plane, expect_log, 
 from tests.convergence.conftest import Site
 from tests.convergence.test_packets import echo_request
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.usually("2.6")]
 BASELINE = pytest.mark.topology("fixed-routes")
 
 

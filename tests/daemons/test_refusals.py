@@ -41,7 +41,10 @@ ALL = {"ipv4": ip_network("0.0.0.0/0"), "ipv6": ip_network("::/0")}
 over_ipv6 = pytest.mark.topology("pair.clab.yml", openvpn="2.7", tunnel={"outer": "ipv6"})
 # With an IPv6 underlay, and the daemons at the other ends.
 FILTERED_IPV6 = [
-    pytest.param(Pair(f"{pair.name}-over-ipv6", *swapped), marks=over_ipv6)
+    pytest.param(
+        Pair(f"{pair.name}-over-ipv6", *swapped),
+        marks=[over_ipv6] + [pytest.mark.thorough] * (not pair.name.startswith("bgp")),
+    )
     for pair in FILTERED
     for swapped in [(pair.branch.replace("65002", "65001"), pair.hq.replace("65001", "65002"))]
 ]
@@ -270,7 +273,7 @@ BIRDS = [
 ]
 
 
-@pytest.mark.parametrize("pair", BIRDS, ids=str, indirect=True)
+@pytest.mark.parametrize("pair", [BIRDS[0], pytest.param(BIRDS[1], marks=pytest.mark.thorough)], ids=str, indirect=True)
 def test_two_birds_that_know_no_address_wait_for_each_other(lab: Lab, pair: Pair, hq: Site, branch: Site) -> None:
     """Why unnumbered BGP between two BIRDs is refused; told the other's address of the hour, one of them calls."""
     sites = (hq, branch)

@@ -127,10 +127,10 @@ def while_it_waits_for_routes(deploying: Deploying, engine: Engine) -> None:
     "moment",
     [
         when_the_directory_exists,
-        when_a_container_exists,
-        while_wiring,
+        pytest.param(when_a_container_exists, marks=pytest.mark.thorough),
+        pytest.param(while_wiring, marks=pytest.mark.thorough),
         when_wired,
-        while_daemons_start,
+        pytest.param(while_daemons_start, marks=pytest.mark.thorough),
         while_it_waits_for_routes,
     ],
 )

@@ -60,7 +60,9 @@ class Project:
 
     def run(self, *options: str | os.PathLike[str]) -> pytest.RunResult:
         """Run the tests."""
-        return self.pytester.runpytest_subprocess("-p", "no:cacheprovider", *options, timeout=120)
+        return self.pytester.runpytest_subprocess(
+            "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *options, timeout=120
+        )
 
     def said(self, file: str = "ready.txt") -> list[str]:
         """The lines that a hook or a test has written to a file."""

@@ -10,7 +10,7 @@ from lab.advise import advise, subjects_of_files
 from lab.errors import InputError
 from tests.unit.advise.samples import SAMPLES
 
-quick = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=75, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 ANY = "0.0.0.0"  # noqa: S104 - a network, and not a socket's
 WORDS = [

@@ -23,7 +23,7 @@ VOCABULARY = Vocabulary(
     {"iroute": no_objection}, {"frr": lambda intent: ()}, ("2.6", "2.7"), "openvpn-routing-lab/node"
 )
 
-quick = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=75, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
 def outcome(text: str, environ: dict[str, str] | None = None, **arguments: Any) -> Topology | None:
@@ -155,7 +155,7 @@ def mutated(tree: Any, path: tuple[Any, ...], how: str, value: Any) -> Any:
 mutations = st.tuples(st.sampled_from(PLACES), st.sampled_from(["drop", "rename", "replace"]), trees)
 
 
-@settings(quick, max_examples=300)
+@settings(quick, max_examples=150)
 @given(st.lists(mutations, min_size=1, max_size=3))
 def test_the_article_mutated(changes: list[tuple[Any, ...]]) -> None:
     tree = TREE
