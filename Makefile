@@ -29,7 +29,7 @@ SIDE_BY_SIDE := -n $(WORKERS) --dist=loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help lab-up lab-down lab-status test test-all test-kernel test-dco convergence modes bench lint clean may-be-root prepared
+.PHONY: help lab-up lab-down lab-status test test-all test-kernel test-dco convergence modes bench lint clean machine may-be-root prepared
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ clean: may-be-root ## Remove the labs, their images, the virtual environment and
 	@if $(ROOT) $(VENV)/bin/python -c 'from lab.host.docker_engine import connect; connect()' 2>/dev/null; then \
 	  $(LAB) clean; fi
 	@$(ROOT) rm -rf $(VENV) $(ARTEFACTS) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+machine: may-be-root $(INSTALLED) ## Build the image of the lab's own virtual machine, see test-kernel
+	@$(LAB) setup --machine
 
 # The machine's part: a Docker engine that answers, and the node's images.
 prepared: may-be-root $(INSTALLED)

@@ -73,17 +73,20 @@ class Case:
         }
 
     @property
-    def pairs(self) -> Pairs:
-        """Every two choices that meet here; of the routers a mode only meets the kind."""
-        choices = (
+    def tunnels_own(self) -> tuple[str, ...]:
+        """The choices that are the tunnel's."""
+        return (
             f"shape {self.shape.name}",
             f"openvpn {self.openvpn}",
             f"transport {self.underlay.transport}",
             f"outer {self.underlay.outer}",
-            f"speakers {self.speakers.name}",
         )
-        met = {pair for pair in combinations(choices, 2) if pair != (choices[0], choices[-1])}
-        return frozenset(met | {(choices[0], f"kind {self.speakers.kind}")})
+
+    @property
+    def pairs(self) -> Pairs:
+        """Every two choices that meet here; of the routers a tunnel meets the kind, and each pair of them is there."""
+        kind = f"kind {self.speakers.kind}"
+        return frozenset({*combinations((*self.tunnels_own, kind), 2), (kind, f"speakers {self.speakers.name}")})
 
 
 SHAPES = (
@@ -140,13 +143,13 @@ def whole() -> tuple[Case, ...]:
 
 @cache
 def pairwise() -> tuple[Case, ...]:
-    """Few of them, in which every two choices meet: the one is next that has most to add, of the rarest shape."""
+    """Few of them, in which every two choices meet: the one is next that has most to add, of the rarest choices."""
     left = {case: case.pairs for case in whole()}
     chosen: list[Case] = []
     taken = Counter[str]()
     while left:
-        best = max(left, key=lambda case: (len(left[case]), -taken[case.shape.name]))
-        taken[best.shape.name] += 1
+        best = max(left, key=lambda case: (len(left[case]), -sum(taken[choice] for choice in case.tunnels_own)))
+        taken.update(best.tunnels_own)
         added = left[best]
         chosen.append(best)
         left = {case: rest for case, pairs in left.items() if (rest := pairs - added)}

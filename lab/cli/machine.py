@@ -42,15 +42,22 @@ def setup(
         list[str] | None,
         typer.Option("--openvpn", metavar="VERSION", help="Only the image for this version. Repeatable."),
     ] = None,
+    machine: Annotated[
+        bool, typer.Option("--machine", help="Also the image of the lab's own virtual machine, see `lab vm`.")
+    ] = False,
 ) -> None:
     """Have a Docker engine that answers, and the images of the nodes."""
     from lab.host.docker_engine import prepare
-    from lab.image import VERSIONS, ensure
+    from lab.image import VERSIONS, ensure, ensure_image
 
     with progress() as say:
         prepare(say)
         for version in openvpn or VERSIONS:
             say(f"{ensure(None, version, say)} is there")
+        if machine:
+            from lab.vm.machine import RECIPE
+
+            say(f"{ensure_image(None, RECIPE, say)} is there")
 
 
 def clean() -> None:

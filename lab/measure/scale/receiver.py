@@ -82,11 +82,13 @@ class Receiver:
             if ready:
                 received = self._session.recv(_CHUNK)
                 last = time.monotonic()
-                first = first or last
                 if not received:
                     raise ExpectationFailed("the sender ended the session with the discarding receiver")
                 chunks.append(received)
                 size += len(received)
+                if not first:  # what comes before the first prefix, such as an End-of-RIB, is none of it
+                    begun, _ = tally(self._pending + b"".join(chunks))
+                    first = last if begun.announced or begun.withdrawn else 0.0
                 continue
             more, used = tally(self._pending + b"".join(chunks))
             self._pending = (self._pending + b"".join(chunks))[used:]

@@ -192,6 +192,9 @@ def test_setup_prepares_the_engine_and_then_the_images(lab: Program, monkeypatch
     assert done == ["engine", "2.6", "2.7"]
     assert lab("setup", "--openvpn", "2.7").exit_code == 0
     assert done[3:] == ["engine", "2.7"]
+    monkeypatch.setattr("lab.image.ensure_image", lambda _, recipe, __: done.append(recipe.name))
+    assert lab("setup", "--machine").exit_code == 0
+    assert done[5:] == ["engine", "2.6", "2.7", "vm"]
 
 
 def test_clean_takes_labs_and_machines_down_before_it_removes_images(

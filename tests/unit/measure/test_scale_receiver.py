@@ -1,0 +1,36 @@
+"""The receiver that keeps nothing: what it takes for the first prefix."""
+
+import os
+import socket
+import threading
+import time
+from ipaddress import ip_address
+
+from scapy.contrib.bgp import BGPNLRI_IPv4, BGPUpdate
+
+from lab.engine import Namespace
+from lab.measure.scale.receiver import Receiver
+from lab.measure.scale.updates import KEEPALIVE, UPDATE, message
+
+END_OF_RIB = message(UPDATE, bytes(4))
+"""RFC 4724, section 2: an UPDATE that carries nothing."""
+ROUTE = message(UPDATE, bytes(BGPUpdate(nlri=[BGPNLRI_IPv4(prefix="10.1.0.0/17")])))
+
+
+def test_what_comes_before_the_first_prefix_is_none_of_it() -> None:
+    ours, theirs = socket.socketpair()
+    with Receiver(Namespace(os.getpid()), ip_address("127.0.0.1"), 65003) as receiver, theirs:
+        receiver._session = ours
+        theirs.sendall(message(KEEPALIVE) + END_OF_RIB)
+        caused: list[float] = []
+
+        def announce() -> None:
+            caused.append(time.monotonic())
+            theirs.sendall(ROUTE)
+
+        later = threading.Timer(0.2, announce)  # the receiver has read by then what was there before
+        later.start()
+        delivery = receiver.take(announced=1, stalled=30)
+        later.join()
+    assert 0 < caused[0] <= delivery.first <= delivery.last
+    assert delivery.carried.announced == 1
