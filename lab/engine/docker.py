@@ -60,6 +60,9 @@ _SYSCTLS = {
 _SAME = {"net.ipv4.conf.all.forwarding": "net.ipv4.ip_forward"}
 """Two names of one setting: the order in which both are written is nobody's."""
 
+_FREEZES = 10
+"""Times that a container is asked to freeze; one time takes runc up to a second."""
+
 
 class DockerEngine:
     """Containers of one Docker engine. Safe to use from several threads."""
@@ -147,9 +150,16 @@ class DockerEngine:
         return ["nsenter", "--target", str(instance.pid), "--all", "--", *argv]
 
     def pause(self, instance: Instance) -> None:
-        """Freeze a container."""
+        """Freeze a container; runc gives up on a busy one, which it thaws again, and succeeds when asked again."""
         with _translated(instance.node):
-            self._api.pause(instance.container)
+            for left in reversed(range(_FREEZES)):
+                try:
+                    self._api.pause(instance.container)
+                except APIError as error:
+                    if not left or "unable to freeze" not in str(error.explanation):
+                        raise
+                else:
+                    return
 
     def resume(self, instance: Instance) -> None:
         """Thaw a container."""

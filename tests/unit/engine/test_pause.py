@@ -1,0 +1,45 @@
+"""What Docker is asked again, and what not."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from docker.errors import APIError
+
+from lab.engine import Instance, NodeState
+from lab.engine.docker import DockerEngine
+from lab.errors import LabError
+
+NODE = Instance("some", "hq", "clab-some-hq", "image", NodeState.RUNNING, Path("/nowhere"))
+
+
+class Api:
+    """Refuses so often."""
+
+    def __init__(self, times: int, why: str) -> None:
+        self.left, self.why, self.asked = times, why, 0
+
+    def pause(self, container: str) -> None:
+        self.asked += 1
+        if self.asked <= self.left:
+            raise APIError("500 Server Error", explanation=f"{container}: {self.why}")
+
+
+def engine(api: Api) -> DockerEngine:
+    client: Any = SimpleNamespace(api=api)
+    return DockerEngine(client)
+
+
+def test_a_busy_node_is_asked_again() -> None:
+    api = Api(3, "OCI runtime pause failed: unable to freeze: unknown")
+    engine(api).pause(NODE)
+    assert api.asked == 4
+
+
+@pytest.mark.parametrize(("why", "asked"), [("unable to freeze", 10), ("is already paused", 1)])
+def test_but_not_for_ever_and_not_for_another_reason(why: str, asked: int) -> None:
+    api = Api(100, why)
+    with pytest.raises(LabError, match=why):
+        engine(api).pause(NODE)
+    assert api.asked == asked
