@@ -137,14 +137,13 @@ def next_steps(lab: "Lab") -> list[str]:
     which = "" if running_labs(lab.engine) == [lab.name] else f" --lab {lab.name}"
     topology = lab.topology
     routers = [name for name, node in topology.nodes.items() if node.intent.router and not node.external]
+    running = {name for name, instance in lab.nodes.items() if instance.state == "running"}
     hosts = [
         name
         for name, node in topology.nodes.items()
-        if node.kind == "linux" and not node.intent.router and not node.sysctls
+        if node.kind == "linux" and not node.intent.router and not node.sysctls and name in running
     ]
     steps = [f"{program} status{which}", f"{program} list", f"{program} logs{which} {next(iter(topology.nodes))}"]
-    nodes = lab.nodes
-    hosts = [name for name in hosts if name in nodes and nodes[name].state == "running"]
     if len(hosts) > 1:
         target = lab.node(hosts[0]).address("ipv4")
         steps.insert(0, f"{program} exec{which} {hosts[-1]} -- ping -c 3 {target}")

@@ -61,7 +61,7 @@ _SAME = {"net.ipv4.conf.all.forwarding": "net.ipv4.ip_forward"}
 """Two names of one setting: the order in which both are written is nobody's."""
 
 _FREEZES = 10
-"""Times that a container is asked to freeze; one time takes runc up to a second."""
+"""Times that a container is asked to freeze."""
 
 
 class DockerEngine:
@@ -150,7 +150,7 @@ class DockerEngine:
         return ["nsenter", "--target", str(instance.pid), "--all", "--", *argv]
 
     def pause(self, instance: Instance) -> None:
-        """Freeze a container; runc gives up on a busy one, which it thaws again, and succeeds when asked again."""
+        """Freeze a container; runc can give up on a busy one, and succeeds when it is asked again."""
         with _translated(instance.node):
             for left in reversed(range(_FREEZES)):
                 try:

@@ -83,10 +83,9 @@ class Machine:
         """Boot a machine that sees a project, and return when its engine answers.
 
         `owner` is the process that it ends with; see `lab.owner`. The nodes of its labs can have the `versions` of
-        OpenVPN, and no others: in emulation each takes a minute to get there, once. `append` goes to the kernel's
-        command line. Raises
-        `InputError` where one of this name runs, `EnvironmentBroken` with the console's last lines where it does not
-        come up.
+        OpenVPN, and no others: in emulation each takes minutes to get there, once. `append` goes to the kernel's
+        command line. Raises `InputError` where one of this name runs, `EnvironmentBroken` with the console's last
+        lines where it does not come up.
         """
         client = docker_engine.connect()
         if there := _containers(client, name):
