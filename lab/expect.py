@@ -15,7 +15,9 @@ from lab.errors import ExpectationFailed, LabError
 T = TypeVar("T")
 
 POLL = 0.05
-"""Seconds between two looks at what gives no notice of a change."""
+"""Seconds between two looks at what gives no notice of a change; as long as a look took, where that is longer."""
+LONGEST_PAUSE = 1.0
+"""Seconds between two looks however long one takes."""
 GRACE = 10.0
 """Seconds that a wait goes on after its deadline at most, to tell late from never; never longer than the deadline."""
 
@@ -79,6 +81,7 @@ def wait_for(
     end = deadline + (min(within, GRACE) if grace is None else grace)
     last = "nothing"
     while True:
+        began = clock.now()
         try:
             value = expectation.look()
         except LabError as error:
@@ -90,13 +93,15 @@ def wait_for(
                 if now <= deadline:
                     return value
                 raise ExpectationFailed(_late(expectation, now - start, within))
-        left = end - clock.now()
+        now = clock.now()
+        left = end - now
         if left <= 0:
             raise ExpectationFailed(_never(expectation, last, within, end - start))
         if expectation.changed is not None:
             expectation.changed(left)
         else:
-            clock.sleep(min(POLL, left))
+            # Looking never takes more than half of the time: a slow machine has to get on with what is waited for.
+            clock.sleep(min(max(POLL, min(now - began, LONGEST_PAUSE)), left))
 
 
 def _late(expectation: Expectation[T], took: float, within: float) -> str:

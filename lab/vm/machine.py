@@ -10,7 +10,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from docker.models.containers import Container
 from docker.types import Mount
 
 from lab.errors import EnvironmentBroken, InputError
-from lab.expect import Expectation, wait_for
+from lab.expect import LONGEST_PAUSE, POLL, Expectation, wait_for
 from lab.host import docker_engine
 from lab.image import VERSIONS, Recipe, ensure, ensure_image
 from lab.owner import is_alive, this_process
@@ -120,8 +121,8 @@ class Machine:
     ) -> Self:
         directory = Path(tempfile.mkdtemp(prefix=f"openvpn-routing-lab-{name}-"))
         chosen = accelerator(client, image)
-        paths = shown(project)
-        (directory / "shown").write_text("".join(f"{path}\n" for path in paths))
+        seen = shown(project)
+        (directory / "shown").write_text("".join(f"{share} {path}\n" for share, path in seen))
         lock = None
         if owner:
             lock = (directory / "owner").open("wb")
@@ -129,7 +130,7 @@ class Machine:
         mounts = [
             Mount("/share", str(directory), type="bind"),
             Mount("/var/lib/machine", str(disk), type="bind", read_only=what == "boot"),
-            *(Mount(f"/host{path}", path, type="bind", read_only=True) for path in paths),
+            *(Mount(f"/host{p}", str(p), type="bind", read_only=True) for p in _outermost(path for _, path in seen)),
         ]
         try:
             container = client.containers.run(
@@ -281,6 +282,12 @@ class Machine:
             there = (self.directory / file).exists()
             return there, there or self.running
 
+        def changed(left: float) -> None:
+            """The file costs nothing to look at, the engine's answer does."""
+            until = time.monotonic() + min(left, LONGEST_PAUSE)
+            while not (self.directory / file).exists() and time.monotonic() < until:
+                time.sleep(POLL)
+
         there, _ = wait_for(
             Expectation(
                 what=f"the machine to {what}",
@@ -288,6 +295,7 @@ class Machine:
                 look=look,
                 met=lambda seen: seen[0] or not seen[1],
                 seen=lambda _: self.last_words(),
+                changed=changed,
             ),
             within=within,
             grace=0,
@@ -352,18 +360,28 @@ def _machine(container: Container) -> Machine:
 # --- what it is made of ------------------------------------------------------------------------------------------
 
 
-def shown(project: Path | None) -> list[str]:
-    """The directories and files of the host that a machine sees: programs, this interpreter, the project."""
-    wanted = [Path(path) for path in (*_SYSTEM, *_FILES)]
-    wanted += [Path(sys.base_prefix), Path(sys.prefix), Path(__file__).parents[2]]
+def shown(project: Path | None) -> list[tuple[str, str]]:
+    """What a machine sees of the host: a share, and a directory or file of it; what lies in another comes after it.
+
+    The share `programs` has this interpreter and what it uses, and what is read of it is kept while the machine runs;
+    the share `project` is looked at again, since somebody works there.
+    """
+    wanted = {"programs": [*_SYSTEM, *_FILES, sys.base_prefix, sys.prefix], "project": [Path(__file__).parents[2]]}
     if project is not None:
-        wanted.append(project)
-    there = sorted({path for path in wanted if path.exists()}, key=lambda path: len(path.parts))
+        wanted["project"].append(project)
+    return sorted(
+        ((share, str(path)) for share, paths in wanted.items() for path in _outermost(paths)),
+        key=lambda one: len(Path(one[1]).parts),
+    )
+
+
+def _outermost(paths: Iterable[str | Path]) -> list[Path]:
+    """Those that exist and lie in no other."""
     chosen: list[Path] = []
-    for path in there:
-        if not any(path.is_relative_to(other) for other in chosen):
+    for path in sorted({Path(path) for path in paths}, key=lambda path: len(path.parts)):
+        if path.exists() and not any(path.is_relative_to(other) for other in chosen):
             chosen.append(path)
-    return [str(path) for path in chosen]
+    return chosen
 
 
 def accelerator(client: docker.DockerClient, image: str) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import EnvironmentBroken
-from lab.expect import POLL
+from lab.expect import LONGEST_PAUSE, POLL
 from lab.vm.machine import Machine
 
 QUEUE = "queue"
@@ -24,8 +24,6 @@ SHARE = Path("/run/share")
 """The shared directory as the machine's programs see it."""
 SILENCE = 420.0
 """Seconds without a report after which a test in the machine is given up; emulation is ten times slower."""
-_LOOK = 1.0
-"""Seconds between two looks whether a silent machine still runs."""
 
 
 class Ended(EnvironmentBroken):
@@ -113,7 +111,7 @@ class Relay:
             now = time.monotonic()
             if now - heard > SILENCE:
                 raise Ended(f"the machine did not {what} within {SILENCE:.0f} s; {self.machine.last_words()}")
-            if now - looked > _LOOK:
+            if now - looked > LONGEST_PAUSE:
                 looked = now
                 if not self.machine.running:
                     raise Ended(f"the machine ended before it could {what}; {self.machine.last_words()}")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lab.errors import EnvironmentBroken, ExpectationFailed
-from lab.expect import Expectation, wait_for
+from lab.expect import LONGEST_PAUSE, Expectation, wait_for
 
 
 class FakeClock:
@@ -51,6 +51,30 @@ def test_what_is_so_already_is_seen_even_with_no_time_at_all(clock: FakeClock) -
 def test_what_becomes_so_is_noticed_when_it_does(clock: FakeClock) -> None:
     assert wait_for(expectation(from_time(clock, 103)), within=5, clock=clock) == "up"
     assert 103 <= clock.now() < 103.2
+
+
+def test_looking_takes_no_more_than_half_of_the_time(clock: FakeClock) -> None:
+    looks = []
+
+    def look() -> str:
+        looks.append(clock.now())
+        clock.sleep(0.4)
+        return "down"
+
+    with pytest.raises(ExpectationFailed):
+        wait_for(expectation(look), within=8, grace=0, clock=clock)
+    assert len(looks) == 11  # at 100.0, 100.8, ... and 108.0: the last pause ends with the deadline
+
+
+def test_a_look_that_takes_long_is_not_waited_for_as_long(clock: FakeClock) -> None:
+    came = clock.now() + 31
+
+    def look() -> str:
+        clock.sleep(30)
+        return "up" if clock.now() >= came else "down"
+
+    wait_for(expectation(look), within=90, clock=clock)
+    assert clock.now() == pytest.approx(100 + 30 + LONGEST_PAUSE + 30)
 
 
 def test_a_deadline_counts_from_the_act_and_not_from_the_wait(clock: FakeClock) -> None:

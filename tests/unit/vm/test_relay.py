@@ -33,10 +33,19 @@ def test_a_job_runs_this_interpreter_in_the_project(tmp_path: Path) -> None:
 
 
 def test_a_machine_sees_programs_and_the_project_and_nothing_twice(tmp_path: Path) -> None:
-    paths = [Path(path) for path in shown(tmp_path)]
-    assert Path("/usr") in paths
-    assert tmp_path in paths
-    assert Path("/") not in paths
-    assert Path("/etc") not in paths
-    for path in paths:
-        assert not any(path != other and path.is_relative_to(other) for other in paths)
+    seen = shown(tmp_path)
+    assert ("programs", "/usr") in seen
+    assert ("project", str(tmp_path)) in seen
+    for share in ("programs", "project"):
+        paths = [Path(path) for of, path in seen if of == share]
+        assert not {Path("/"), Path("/etc")} & set(paths)
+        for path in paths:
+            assert not any(path != other and path.is_relative_to(other) for other in paths)
+
+
+def test_the_interpreter_in_a_project_lies_over_it(tmp_path: Path) -> None:
+    project = Path(sys.prefix).parent
+    paths = [path for _, path in shown(project)]
+    assert ("project", str(project)) in shown(project)
+    assert ("programs", sys.prefix) in shown(project)
+    assert paths.index(str(project)) < paths.index(sys.prefix)
