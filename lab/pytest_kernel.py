@@ -160,8 +160,11 @@ class _Guest:
     def _save(self) -> None:
         """What tells why the machine has ended, and what the test that it ended in has left."""
         artefacts: Path | None = self._config.getoption("--lab-artefacts")
-        if self._relay is not None and artefacts is not None:
-            self._relay.machine.keep(artefacts / "machine")
+        machine = self._own or (self._relay.machine if self._relay is not None else None)
+        if artefacts is None or machine is None:
+            return
+        machine.keep(artefacts / "machine")
+        if self._relay is not None:
             self._relay.fetch("artefacts", artefacts)
 
     def close(self) -> None:
@@ -198,6 +201,7 @@ class _Guest:
                 *passed,
             ]
         )
+        relay.machine.wait_ready()
         self._relay = relay
         return relay
 
@@ -211,7 +215,8 @@ class _Guest:
             self._say(f"using the machine {there.name} (`lab vm down` ends it)")
             return there
         name, versions = f"tests-{os.getpid()}", _versions(items)
-        self._own = Machine.boot(name, project, owner=this_process(), versions=versions, say=self._say)
+        # Its engine starts while pytest there collects.
+        self._own = Machine.boot(name, project, owner=this_process(), versions=versions, wait=False, say=self._say)
         return self._own
 
     def _say(self, text: str) -> None:

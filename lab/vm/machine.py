@@ -79,9 +79,10 @@ class Machine:
         owner: str = "",
         versions: Sequence[str] = VERSIONS,
         append: str = "",
+        wait: bool = True,
         say: Say = lambda _: None,
     ) -> Self:
-        """Boot a machine that sees a project, and return when its engine answers.
+        """Boot a machine that sees a project, and return when its engine answers; without `wait`, at once.
 
         `owner` is the process that it ends with; see `lab.owner`. The nodes of its labs can have the `versions` of
         OpenVPN, and no others: in emulation each takes minutes to get there, once. `append` goes to the kernel's
@@ -100,11 +101,12 @@ class Machine:
         hold.parent.mkdir(exist_ok=True)
         hold.touch()
         machine = cls._start(client, image, disk, name, "boot", project, owner, append)
-        try:
-            machine.wait_ready()
-        except BaseException:
-            machine.close()
-            raise
+        if wait:
+            try:
+                machine.wait_ready()
+            except BaseException:
+                machine.close()
+                raise
         return machine
 
     @classmethod
@@ -366,11 +368,10 @@ def shown(project: Path | None) -> list[tuple[str, str]]:
     The share `programs` has this interpreter and what it uses, and what is read of it is kept while the machine runs;
     the share `project` is looked at again, since somebody works there.
     """
-    wanted = {"programs": [*_SYSTEM, *_FILES, sys.base_prefix, sys.prefix], "project": [Path(__file__).parents[2]]}
-    if project is not None:
-        wanted["project"].append(project)
+    programs = _outermost([*_SYSTEM, *_FILES, sys.base_prefix, sys.prefix])
+    projects = _outermost([Path(__file__).parents[2], *([project] if project is not None else [])])
     return sorted(
-        ((share, str(path)) for share, paths in wanted.items() for path in _outermost(paths)),
+        [*(("programs", str(path)) for path in programs), *(("project", str(path)) for path in projects)],
         key=lambda one: len(Path(one[1]).parts),
     )
 

@@ -84,9 +84,11 @@ class Nested:
         """Whether a packet of so many bytes, that must not be fragmented, is answered by r2."""
         return self.r1.echo(_INNER[family][1].ip, packet_size=size, wait=_PROBE_WAIT)
 
-    def largest(self, family: Family) -> int:
-        """Bytes of the largest packet that passes in one piece."""
+    def largest(self, family: Family, likely: int) -> int:
+        """Bytes of the largest packet that passes in one piece; it is found soonest where it is the `likely` one."""
         self.r1.expect_reaches(_INNER[family][1].ip)
+        if self.echo(family, likely).answered and not self.echo(family, likely + 1).answered:
+            return likely
         low, high = _LEAST, ETHERNET_MTU + 1
         assert self.echo(family, low).answered
         while high - low > 1:

@@ -16,16 +16,17 @@ pytestmark = [
     pytest.mark.topology("../daemons/pair.clab.yml", openvpn="2.7", tunnel={"mode": "dco"}),
 ]
 
+USUALLY = Pair("frr-bird", "daemon: frr, asn: 65001", "daemon: bird, asn: 65002")
 PAIRS = [
     Pair("bird", "daemon: bird, asn: 65001", "daemon: bird, asn: 65002"),
     Pair("bird3", "daemon: bird3, asn: 65001", "daemon: bird3, asn: 65002"),
-    Pair("frr-bird", "daemon: frr, asn: 65001", "daemon: bird, asn: 65002"),
     Pair("ibgp", "daemon: frr, asn: 65001", "daemon: frr, asn: 65001"),
     Pair("per-family", *(f"daemon: frr, asn: {n}, sessions: per-family" for n in (65001, 65002))),
 ]
+CASES = [USUALLY, *(pytest.param(pair, marks=pytest.mark.thorough) for pair in PAIRS)]
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids=str, indirect=True)
+@pytest.mark.parametrize("pair", CASES, ids=str, indirect=True)
 def test_prefixes_cross_the_kernels_tunnel(lab: Lab, pair: Pair) -> None:
     expect_kernel(lab)
     hq, branch = ends(lab, lab.tunnel("branch", "hq"))

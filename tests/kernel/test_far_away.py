@@ -5,11 +5,18 @@ from collections.abc import Iterator
 import pytest
 
 from lab.lab import Lab
+from lab.router import FAMILIES
 from lab.status import link_reports
 from lab.topology import Family
+from tests.kernel.dco import expect_kernel
 from tests.modes.checks import ends, expect_lans_reach_each_other
 
-pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.needs_kernel("netem", "ovpn")]
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.convergence,
+    pytest.mark.needs_kernel("netem", "ovpn"),
+    pytest.mark.topology("p2p-tls", openvpn="2.7"),  # with what each case says of its tunnel
+]
 
 ONE_WAY = 0.050
 CASES = [
@@ -32,8 +39,11 @@ def far(lab: Lab) -> Iterator[Lab]:
     lab.wait_ready()
 
 
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("kernel", CASES)
 def test_a_prefix_takes_as_long_as_the_path_and_is_there(far: Lab, kernel: bool, family: Family) -> None:
+    if kernel:
+        expect_kernel(far)
     hq, branch = ends(far, far.tunnel("branch", "hq"))
     prefix = far.free_prefix(family)
     with hq.router.serving(prefix, hq.host):

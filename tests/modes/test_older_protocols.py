@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.usually("2.7"), pytest.mark.conver
 
 @pytest.mark.parametrize(
     "protocol",
-    [pytest.param(name, marks=pytest.mark.topology(name, openvpn="2.7")) for name in ("ospf", "rip")],
+    [pytest.param(name, marks=pytest.mark.topology(name)) for name in ("ospf", "rip")],
 )
 def test_prefixes_of_both_families_come_and_go(lab: Lab, protocol: str) -> None:
     hq, branch = ends(lab, lab.tunnel("branch", "hq"))
