@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Any, Self
 
 import docker
 import requests
@@ -23,7 +23,7 @@ from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 from docker.types import Mount
 
-from lab.errors import EnvironmentBroken, InputError
+from lab.errors import EnvironmentBroken, ExpectationFailed, InputError
 from lab.expect import LONGEST_PAUSE, POLL, Expectation, wait_for
 from lab.host import docker_engine
 from lab.image import VERSIONS, Recipe, ensure, ensure_image
@@ -40,8 +40,12 @@ _LABEL_PROJECT = "openvpn-routing-lab.machine-project"
 KEPT = "kept"
 """The name of the machine that `lab vm up` boots, and that tests use where it runs."""
 
-BOOT = 240.0
-"""Seconds that a machine has to boot: ten in pure emulation on two idle cores."""
+BOOT = 90.0
+"""Seconds until its first process runs: five in pure emulation on two idle cores."""
+BOOTS = 2
+"""How often a machine is booted that hangs before that, which was seen once in emulation, and never again."""
+READY = 240.0
+"""Seconds until its engine answers: ten in pure emulation on two idle cores."""
 PREPARE = 900.0
 """Seconds to take in the nodes' images: half a minute on idle cores."""
 _END = 30.0
@@ -82,7 +86,7 @@ class Machine:
         wait: bool = True,
         say: Say = lambda _: None,
     ) -> Self:
-        """Boot a machine that sees a project, and return when its engine answers; without `wait`, at once.
+        """Boot a machine that sees a project, and return when its engine answers; without `wait`, as soon as it works.
 
         `owner` is the process that it ends with; see `lab.owner`. The nodes of its labs can have the `versions` of
         OpenVPN, and no others: in emulation each takes minutes to get there, once. `append` goes to the kernel's
@@ -97,16 +101,29 @@ class Machine:
         image = ensure_image(client, RECIPE, say)
         disk = _prepared(client, image, versions, say)
         say(f"booting the machine {name} ({accelerator(client, image)})")
-        hold = _hold(project, name)
-        hold.parent.mkdir(exist_ok=True)
-        hold.touch()
-        machine = cls._start(client, image, disk, name, "boot", project, owner, append)
+        machine = cls._booted(say, client, image, disk, name, "boot", project, owner, append)
         if wait:
             try:
                 machine.wait_ready()
             except BaseException:
                 machine.close()
                 raise
+        return machine
+
+    @classmethod
+    def _booted(cls, say: Say, client: docker.DockerClient, *what: Any) -> Self:
+        """Start one, and return when its first process runs."""
+        for number in range(1, BOOTS + 1):
+            machine = cls._start(client, *what)
+            try:
+                machine._wait("booted", "boot", BOOT)
+            except BaseException as error:
+                machine.close()
+                if number == BOOTS or not isinstance(error, ExpectationFailed):
+                    raise
+                say(f"{error}: booting it once more")
+            else:
+                break
         return machine
 
     @classmethod
@@ -121,6 +138,10 @@ class Machine:
         owner: str,
         append: str = "",
     ) -> Self:
+        if project is not None:
+            hold = _hold(project, name)
+            hold.parent.mkdir(exist_ok=True)
+            hold.touch()
         directory = Path(tempfile.mkdtemp(prefix=f"openvpn-routing-lab-{name}-"))
         chosen = accelerator(client, image)
         seen = shown(project)
@@ -169,7 +190,7 @@ class Machine:
             raise EnvironmentBroken(f"the machine's container does not start: {error}") from error
         return cls(name, str(container.id), directory, project, lock)
 
-    def wait_ready(self, within: float = BOOT) -> None:
+    def wait_ready(self, within: float = READY) -> None:
         """Wait until its engine answers; raises `EnvironmentBroken` with the end of its console."""
         self._wait("ready", "be ready", within)
 
@@ -445,13 +466,13 @@ def _prepared(client: docker.DockerClient, image: str, versions: Sequence[str], 
         directory = disks() / "-".join([base, *wanted])
         directory.mkdir()
         say(f"preparing the machine's disk with the nodes' images (OpenVPN {', '.join(versions)}), some minutes")
-        _prepare(client, image, directory, nodes)
+        _prepare(client, image, directory, nodes, say)
     return directory
 
 
-def _prepare(client: docker.DockerClient, image: str, directory: Path, nodes: Sequence[str]) -> None:
-    machine = Machine._start(client, image, directory, f"disk-{os.getpid()}", "prepare", None, this_process())
-    with machine:
+def _prepare(client: docker.DockerClient, image: str, directory: Path, nodes: Sequence[str], say: Say) -> None:
+    name = f"disk-{os.getpid()}"
+    with Machine._booted(say, client, image, directory, name, "prepare", None, this_process()) as machine:
         for number, node in enumerate(nodes):
             with (machine.directory / f"{number}.tar").open("wb") as file:
                 try:

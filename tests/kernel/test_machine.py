@@ -42,7 +42,7 @@ def test_a_machine_that_does_not_boot_ends_in_one_sentence() -> None:
     with pytest.raises(EnvironmentBroken) as failure:
         Machine.boot(name, Path.cwd(), owner=this_process(), append="root=/dev/nowhere rootwait=1")
     assert "\n" not in str(failure.value)
-    assert "ended before it could be ready; the console's last lines: " in str(failure.value)
+    assert "ended before it could boot; the console's last lines: " in str(failure.value)
     assert "panic" in str(failure.value)
     assert name not in names()
 

@@ -24,7 +24,7 @@ class Shelf:
         client: Any = SimpleNamespace(images=images)
         return machine._prepared(client, "vm", versions, lambda _: None)
 
-    def prepare(self, _: object, __: str, directory: Path, ___: object) -> None:
+    def prepare(self, _: object, __: str, directory: Path, *___: object) -> None:
         self.made += 1
         (directory / "disk.qcow2").touch()
 
