@@ -3,6 +3,7 @@
 import pytest
 
 from lab.host.doctor import probe_kernel
+from lab.vm.relay import QUEUE, REPORTS, Lines, append
 
 pytestmark = pytest.mark.docker
 
@@ -68,3 +69,26 @@ def test_an_unknown_feature_is_an_authors_mistake(pytester: pytest.Pytester) -> 
     result = pytester.runpytest_subprocess("--lab-kernel=host")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*needs_kernel knows no 'ovpm'*"])
+
+
+def test_in_the_machine_nobody_asks_again_what_its_kernel_has(pytester: pytest.Pytester) -> None:
+    """It was booted for that, and asking takes long in emulation."""
+    pytester.makeconftest("import lab.host.doctor; lab.host.doctor.probe_kernel = lambda: 'not tried: it takes long'")
+    pytester.makepyfile(
+        test_machine="""
+        import pytest
+
+        @pytest.mark.needs_kernel("veth")
+        def test_more(): ...
+        """
+    )
+    share = pytester.mkdir("share")
+    append(share / QUEUE, {"run": "test_machine.py::test_more", "then": None})
+    append(share / QUEUE, {"end": True})
+    pytester.runpytest_subprocess("--lab-kernel=host", f"--lab-serve={share}").assert_outcomes(passed=1)
+    told = list(Lines(share / REPORTS).new())
+    assert told[0] == {"ready": 1}
+    assert [message["report"]["outcome"] for message in told if "report" in message] == ["passed"] * 3
+    assert told[-1] == {"done": "test_machine.py::test_more"}
+    # The control: here the same test fails, since nobody could tell.
+    pytester.runpytest_subprocess("--lab-kernel=host").assert_outcomes(errors=1)
