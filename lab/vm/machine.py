@@ -280,12 +280,14 @@ class Machine:
                 shutil.copy(self.directory / name, into / name)
 
     def console(self, lines: int = _TAIL) -> str:
-        """The last lines of its console."""
+        """The last lines of its console; where its kernel panicked those that say why, not the state that follows."""
         try:
             text = (self.directory / "console.log").read_bytes().decode(errors="replace")
         except OSError:
             return ""
-        return "\n".join([line.rstrip() for line in text.splitlines() if line.strip()][-lines:])
+        said = [line.rstrip() for line in text.splitlines() if line.strip()]
+        panic = next((number for number, line in enumerate(said) if "Kernel panic" in line), None)
+        return "\n".join(said[-lines:] if panic is None else said[max(0, panic - 1) :][:lines])
 
     def last_words(self) -> str:
         """The end of the console, or else what QEMU said, as the end of a sentence."""

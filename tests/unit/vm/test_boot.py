@@ -58,3 +58,13 @@ def test_one_that_hangs_again_or_ends_is_an_error_and_nothing_is_left(fates: tup
     with pytest.raises(type(fates[-1])):
         boot(*fates)
     assert len(Machines.closed) == booted
+
+
+def test_a_console_ends_with_what_tells(tmp_path: Path) -> None:
+    machine = Machine("talks", "container", tmp_path)
+    assert machine.console(2) == ""
+    console = tmp_path / "console.log"
+    console.write_text("one\n\ntwo\r\nthree\n")
+    assert machine.console(2) == "two\nthree"
+    console.write_text("one\nno root\nKernel panic - not syncing\nCPU: 1\nCall Trace:\n <TASK>\n")
+    assert machine.console(3) == "no root\nKernel panic - not syncing\nCPU: 1"
