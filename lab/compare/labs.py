@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,7 +52,10 @@ def _wire() -> dict[str, Any]:
 
 
 def beside(kind: EncapsulationKind, *, openvpn: str, name: str) -> Topology:
-    """The same two routers and wire, and a kernel tunnel instead of OpenVPN's, over which they peer."""
+    """The same two routers and wire, and a kernel tunnel instead of OpenVPN's, over which they peer.
+
+    They announce prefixes of the families that it carries: of others no route could be used.
+    """
     encapsulation = {"kind": kind, "outer": ["198.51.100.1", "198.51.100.2"]}
     carried = Encapsulation.model_validate(encapsulation).carries
     inner: dict[Family, list[str]] = {
@@ -64,7 +67,8 @@ def beside(kind: EncapsulationKind, *, openvpn: str, name: str) -> Topology:
         "vars": {"peering": True, "encapsulation": encapsulation},
         **{family: inner[family] for family in carried},
     }
-    routers = {node: {"daemon": "frr", "asn": _ASN[node], "networks": _SITES[node]} for node in (SERVER, CLIENT)}
+    networks = {node: [n for n in _SITES[node] if f"ipv{ip_network(n).version}" in carried] for node in _SITES}
+    routers = {node: {"daemon": "frr", "asn": _ASN[node], "networks": networks[node]} for node in (SERVER, CLIENT)}
     nodes = {node: _node(router=router) for node, router in routers.items()}
     return _topology(name, openvpn, nodes, [_wire(), tunnel])
 

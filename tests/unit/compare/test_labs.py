@@ -2,10 +2,12 @@
 
 import pytest
 
-from lab.compare.labs import CLIENT, MOST_CLIENTS, SERVER, behind, hub, pair
+from lab.compare.labs import CLIENT, MOST_CLIENTS, SERVER, behind, beside, hub, pair
+from lab.compare.survey import ALTERNATIVES, declared_of
 from lab.image import NODE_IMAGE, VERSIONS
 from lab.pki import Authority
 from lab.routing import plan_routers
+from lab.topology import EncapsulationKind
 from lab.tunnel import modes, processes, rendered_tunnel
 
 RUNNABLE = [(mode.name, version) for mode in modes().values() for version in VERSIONS if version in mode.traits.openvpn]
@@ -46,3 +48,10 @@ def test_the_largest_hub_has_room_for_all() -> None:
     topology = hub("tap", MOST_CLIENTS, openvpn="2.6", name="hub")
     assert len({tunnel.client_ipv4 for tunnel in topology.tunnels}) == MOST_CLIENTS
     assert len({behind(number) for number in range(MOST_CLIENTS)}) == MOST_CLIENTS
+
+
+@pytest.mark.parametrize("kind", ALTERNATIVES)
+def test_beside_a_kernel_tunnel_what_it_carries_is_announced_and_nothing_else(kind: EncapsulationKind) -> None:
+    carried = declared_of(kind).facts.families
+    for router in plan_routers(beside(kind, openvpn="2.7", name="beside")).values():
+        assert {f"ipv{network.version}" for network in router.networks} == set(carried)
