@@ -439,11 +439,12 @@ def _destroy_late(engine: Engine, name: str, missing: set[str]) -> None:
 
 
 def _launch(topology: Topology, engine: Engine, directory: Path, owner: str, say: Say) -> dict[str, Instance]:
-    images = {name: engine.provide(_image(topology, name), say) for name in topology.nodes}
+    wanted = {name: _image(topology, name) for name in topology.nodes}
+    provided = {image: engine.provide(image, say) for image in dict.fromkeys(wanted.values())}
     say(f"starting {len(topology.nodes)} nodes: {_list(topology.nodes)}")
 
     def launch(name: str) -> Instance:
-        spec = node_spec(topology, name, images[name], directory, owner)
+        spec = node_spec(topology, name, provided[wanted[name]], directory, owner)
         if spec.node.startup_delay:
             time.sleep(spec.node.startup_delay)  # asked for in the topology, by containerlab's own key
         return engine.launch(spec)
