@@ -58,6 +58,13 @@ def test_a_machine_runs_jobs_and_says_how_they_ended() -> None:
     assert machine.name not in names()
 
 
+def test_an_engine_that_ends_before_it_answers_is_started_again() -> None:
+    with Machine.boot(f"engine-{os.getpid()}", Path.cwd(), owner=this_process(), wait=False) as machine:
+        assert machine.run("until pkill -KILL -x dockerd; do sleep 0.1; done; test ! -e /run/share/ready", 60) == 0
+        machine.wait_ready()
+        assert machine.run("docker version", 60) == 0
+
+
 def test_a_killed_owner_leaves_neither_qemu_nor_a_socket(tmp_path: Path) -> None:
     name = f"orphan-{os.getpid()}"
     argv = [sys.executable, "-c", OWNER, name]
