@@ -101,7 +101,8 @@ def wait_for(
             expectation.changed(left)
         else:
             # Looking never takes more than half of the time: a slow machine has to get on with what is waited for.
-            clock.sleep(min(max(POLL, min(now - began, LONGEST_PAUSE)), left))
+            pause = max(POLL, min(now - began, LONGEST_PAUSE))
+            clock.sleep(min(pause, left))
 
 
 def _late(expectation: Expectation[T], took: float, within: float) -> str:

@@ -5,12 +5,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from lab.engine.node import node_files
 from lab.errors import EnvironmentBroken, InputError
 from lab.files import write_all
+from lab.home import HOME, entering, left
 from lab.pki import Authority
 from lab.routeros import COMMANDS, commands
 from lab.routing import daemon_of, plan_routers
@@ -18,8 +19,6 @@ from lab.topology import Topology
 from lab.tunnel import render_tunnel
 from lab.tunnel.mode import LOGS
 
-HOME = Path(".lab")
-"""Where labs have their directories, seen from where the user stands."""
 _TOPOLOGY = "topology.json"
 _CERTIFICATE = "pki/ca.crt"
 _KEY = "pki/ca.key"
@@ -95,22 +94,13 @@ class LabDirectory:
         if not self.is_ours:
             return
         shutil.rmtree(self.path)
-        home = self.path.parent
-        if home.name != HOME.name:
-            return
-        with _alone_in(home.parent):
-            if home.exists() and all(entry.name == ".gitignore" for entry in home.iterdir()):
-                shutil.rmtree(home)
+        if self.path.parent.name == HOME.name:
+            left(self.path.parent)
 
     def _make(self) -> None:
         home = self.path.parent
-        if home.name != HOME.name:
+        with entering(home) if home.name == HOME.name else nullcontext():
             self.path.mkdir(parents=True, exist_ok=True)
-            return
-        home.parent.mkdir(parents=True, exist_ok=True)
-        with _alone_in(home.parent):
-            self.path.mkdir(parents=True, exist_ok=True)
-            (home / ".gitignore").write_text("*\n")
 
     def _log_directories(self, topology: Topology) -> None:
         for root in self.roots(topology).values():
@@ -144,17 +134,6 @@ def locked(name: str) -> Iterator[None]:
     directory = Path(tempfile.gettempdir()) / "openvpn-routing-lab"
     directory.mkdir(mode=0o1777, exist_ok=True)
     fd = os.open(directory / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
-
-
-@contextmanager
-def _alone_in(directory: Path) -> Iterator[None]:
-    """Keep other processes from making or removing `.lab` here meanwhile."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
@@ -24,7 +24,8 @@ from docker.models.containers import Container
 from docker.types import Mount
 
 from lab.errors import EnvironmentBroken, ExpectationFailed, InputError
-from lab.expect import LONGEST_PAUSE, POLL, Expectation, wait_for
+from lab.expect import POLL, Expectation, wait_for
+from lab.home import HOME, entering, left
 from lab.host import docker_engine
 from lab.image import VERSIONS, Recipe, ensure, ensure_image
 from lab.owner import is_alive, this_process
@@ -48,6 +49,8 @@ READY = 240.0
 """Seconds until its engine answers: ten in pure emulation on two idle cores."""
 PREPARE = 900.0
 """Seconds to take in the nodes' images: half a minute on idle cores."""
+ASKED = 1.0
+"""Seconds between two looks whether a silent machine still runs: a file costs nothing to look at, the engine does."""
 _END = 30.0
 _TAIL = 6
 """Lines of the console that an error shows."""
@@ -139,9 +142,8 @@ class Machine:
         append: str = "",
     ) -> Self:
         if project is not None:
-            hold = _hold(project, name)
-            hold.parent.mkdir(exist_ok=True)
-            hold.touch()
+            with entering(project / HOME):
+                _hold(project, name).touch()
         directory = Path(tempfile.mkdtemp(prefix=f"openvpn-routing-lab-{name}-"))
         chosen = accelerator(client, image)
         seen = shown(project)
@@ -219,10 +221,8 @@ class Machine:
             raise EnvironmentBroken(f"the machine {self.name} cannot be removed: {error}") from error
         shutil.rmtree(self.directory, ignore_errors=True)
         if self.project is not None:
-            hold = _hold(self.project, self.name)
-            hold.unlink(missing_ok=True)
-            with suppress(OSError):  # others' labs are there
-                hold.parent.rmdir()
+            _hold(self.project, self.name).unlink(missing_ok=True)
+            left(self.project / HOME)
         if self.lock is not None:
             self.lock.close()
 
@@ -307,9 +307,8 @@ class Machine:
             there = (self.directory / file).exists()
             return there, there or self.running
 
-        def changed(left: float) -> None:
-            """The file costs nothing to look at, the engine's answer does."""
-            until = time.monotonic() + min(left, LONGEST_PAUSE)
+        def changed(seconds: float) -> None:
+            until = time.monotonic() + min(seconds, ASKED)
             while not (self.directory / file).exists() and time.monotonic() < until:
                 time.sleep(POLL)
 
@@ -331,7 +330,7 @@ class Machine:
 
 def _hold(project: Path, name: str) -> Path:
     """A file that keeps the project's directory of labs, over which the machine lays its own, from being removed."""
-    return project / ".lab" / f".machine-{name}"
+    return project / HOME / f".machine-{name}"
 
 
 # --- machines there are ------------------------------------------------------------------------------------------

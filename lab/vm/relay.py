@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import EnvironmentBroken
-from lab.expect import LONGEST_PAUSE, POLL
-from lab.vm.machine import Machine
+from lab.expect import POLL
+from lab.home import HOME
+from lab.vm.machine import ASKED, Machine
 
 QUEUE = "queue"
 REPORTS = "reports"
@@ -111,7 +112,7 @@ class Relay:
             now = time.monotonic()
             if now - heard > SILENCE:
                 raise Ended(f"the machine did not {what} within {SILENCE:.0f} s; {self.machine.last_words()}")
-            if now - looked > LONGEST_PAUSE:
+            if now - looked > ASKED:
                 looked = now
                 if not self.machine.running:
                     raise Ended(f"the machine ended before it could {what}; {self.machine.last_words()}")
@@ -137,7 +138,7 @@ def script(project: Path, argv: Sequence[str]) -> str:
     Only the directory of labs can be written to there; a file in it keeps the last lab from removing it.
     """
     here = shlex.quote(str(project))
-    labs = shlex.quote(str(project / ".lab"))
+    labs = shlex.quote(str(project / HOME))
     command = shlex.join(argv)
     inside = shlex.quote(f"cd {here} && exec {command}")
     return f"""\

@@ -25,7 +25,7 @@ pytestmark = [
 ]
 
 
-def usually(question: int) -> pytest.MarkDecorator:
+def each_kind(question: int) -> pytest.MarkDecorator:
     """Each kind inside each way; usually only one way each, another one for each question."""
     cases = [
         pytest.param(kind, way, id=f"{kind.kind}-over-{kind.outer}-{way}", marks=marks)
@@ -48,7 +48,7 @@ def test_secondary_tunnels_are_as_over_a_bare_wire(lab: Lab, claim: Claim) -> No
     claim.holds()
 
 
-@usually(0)
+@each_kind(0)
 def test_path_mtu_discovery_works_through_it(lab: Lab, kind: Kind, way: str) -> None:
     """From where it begins, and back through it from beyond its end; what is learnt is honoured, and passes."""
     h1, h2 = lab.node("h1"), lab.node("h2")
@@ -62,7 +62,7 @@ def test_path_mtu_discovery_works_through_it(lab: Lab, kind: Kind, way: str) -> 
                     assert packets.send_until(NARROW).arrived, family
 
 
-@usually(1)
+@each_kind(1)
 def test_what_may_be_fragmented_is_fragmented_inside(lab: Lab, kind: Kind, way: str) -> None:
     """IPv4 by the router at its beginning, IPv6 by the sender; what carries it is in one piece."""
     h1, h2, r1 = lab.node("h1"), lab.node("h2"), lab.node("r1")
@@ -76,7 +76,7 @@ def test_what_may_be_fragmented_is_fragmented_inside(lab: Lab, kind: Kind, way: 
             assert not fragments(outside.packets), family
 
 
-@usually(2)
+@each_kind(2)
 def test_a_device_that_takes_more_than_passes(lab: Lab, kind: Kind, way: str) -> None:
     """With MTU 1500 at its ends: most kinds tell who sends too much; others cut what carries it, or lose it."""
     h1, h2, r1 = lab.node("h1"), lab.node("h2"), lab.node("r1")
