@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from ipaddress import ip_address
+from itertools import count
 from typing import Any
 
 from pyroute2 import IPRoute
@@ -24,6 +25,7 @@ DEFAULT_MTU = 9500
 _IFA_F_NODAD = 0x02
 _AF_INET = 2
 _AF_INET6 = 10
+_TRIED = count(1)
 
 
 def wire(
@@ -77,6 +79,33 @@ def remove_addresses(namespace: Namespace, interface: str, addresses: Sequence[I
                         raise
 
     namespace.run(work)
+
+
+def remove_device(namespace: Namespace, device: str) -> None:
+    """Remove a device of the kernel's own; one that is not there is no error."""
+
+    def work() -> None:
+        with IPRoute() as ip:
+            for index in ip.link_lookup(ifname=device):
+                ip.link("del", index=index)
+
+    namespace.run(work)
+
+
+def why_no_device(namespace: Namespace, kind: str) -> str | None:
+    """Make a device of a kind and remove it again: None where that went well, else what the kernel says."""
+    name = f"try{next(_TRIED)}-{kind}"[:15]  # several ask at the same time
+
+    def work() -> None:
+        with IPRoute() as ip:
+            ip.link("add", ifname=name, kind=kind)
+
+    try:
+        namespace.run(work)
+    except NetlinkError as error:
+        return str(error)
+    remove_device(namespace, name)
+    return None
 
 
 def _create(link: Link, mtu: int, namespaces: Mapping[str, Namespace]) -> None:

@@ -31,6 +31,9 @@ GROUP = 25
 """Packets that are sent in one go."""
 _LEAD = 20_000_000
 """ns from the start to the first packet."""
+_LOST = 1_000_000_000
+"""ns behind its schedule after which a sender gives up: where the rate is too high for the machine, it would never
+sleep, before everything else, and nothing else would ever run."""
 _STOP_EVERY = 8
 """Periods between two looks whether to stop."""
 
@@ -59,7 +62,7 @@ class Sender:
             self.groups += [_group(fd, mine[start : start + GROUP]) for start in range(0, len(mine), GROUP)]
 
     def run(self, log: int, stop: socket.socket) -> None:
-        """Send until all periods are over or the other end of `stop` is closed."""
+        """Send until all periods are over, the other end of `stop` is closed, or no catching up is in sight."""
         period = 1e9 / self.rate
         turn = period / max(1, len(self.groups))
         base = time.monotonic_ns() + _LEAD
@@ -72,6 +75,8 @@ class Sender:
                 left = due - time.monotonic_ns()
                 if left > 0:
                     time.sleep(left / 1e9)
+                elif left < -_LOST:
+                    return
                 before = time.monotonic_ns()
                 for buffer in group.buffers:
                     _STAMP.pack_into(buffer, _STAMP_AT, number, before)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import count
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from lab.engine.node import RunningNode
+from lab.engine.wires import remove_device, why_no_device
 from lab.errors import EnvironmentBroken, NotSupported
 from lab.expect import Expectation, wait_for
 from lab.files import RenderedFile, write_all
@@ -60,6 +60,9 @@ class OpenVpn:
         """A device of the kernel's own, which stays when the process is killed, and keeps a new one from starting."""
         self._runs: Callable[[], bool] | None = None
         """Set where this very object has started the process."""
+        self._asked = Lock()
+        self._able: set[str] = set()
+        """The names of the modes that the node's kernel and OpenVPN were asked for, and can do."""
 
     def __str__(self) -> str:
         return f"OpenVPN {self.process.end} of {self.process.tunnel}"
@@ -82,6 +85,25 @@ class OpenVpn:
         except ManagementError:
             return False
 
+    def require(self, mode: TunnelMode) -> None:
+        """Raise `NotSupported` where the node's kernel or OpenVPN cannot do a mode: it would do it otherwise, silently.
+
+        Asked once: tunnels that share a server ask at the same time.
+        """
+        kind = mode.traits.kernel
+        with self._asked:
+            if kind is None or mode.name in self._able:
+                return
+            if why := why_no_device(self.node.namespace, kind):
+                raise NotSupported(kind, f"mode {mode.name} needs this kind of device: {why}")
+            said = self.node.exec(
+                "openvpn", "--version"
+            ).stdout  # `OpenVPN 2.7.8 …`; its exit code is 1 in old versions
+            if not any(said.startswith(f"OpenVPN {version}.") for version in mode.traits.openvpn):
+                able, there = " or ".join(mode.traits.openvpn), said.split(" [")[0]
+                raise NotSupported(kind, f"mode {mode.name} needs OpenVPN {able}, and {self.node.name} has {there}")
+            self._able.add(mode.name)
+
     def start(self) -> None:
         """Start the process, unless it runs, and wait until its management interface answers."""
         with self._start:  # tunnels that share a server start at the same time
@@ -90,7 +112,7 @@ class OpenVpn:
 
     def _launch(self) -> None:
         if self.outlives is not None:
-            self.node.exec("ip", "link", "delete", self.outlives)  # fails where there is none
+            remove_device(self.node.namespace, self.outlives)
         self._runs = self.node.spawn(self.process.argv)
         wait_for(
             Expectation(
@@ -199,6 +221,9 @@ class ExternalEnd(OpenVpn):
     def management(self) -> Management:
         """There is none."""
         raise ManagementError(f"{self} cannot be asked")
+
+    def require(self, mode: TunnelMode) -> None:
+        """Whoever runs it knows what it can do."""
 
     def start(self) -> None:
         """Whoever runs it starts it."""
@@ -433,9 +458,8 @@ class RunningTunnel:
 
     def _launch(self) -> None:
         """Start both processes; a server that does not need its client for it is ready first."""
-        if self.mode.traits.kernel is not None:
-            for process in (self.server, self.client):
-                _require_kernel(process.node, self.mode)
+        for process in (self.server, self.client):
+            process.require(self.mode)
         self.server.start()
         if self.mode.traits.mode_server:
             self.server.wait_connected()
@@ -478,24 +502,6 @@ def running_tunnels(
 def _with(tunnel: Tunnel, options: Mapping[str, Any]) -> Tunnel:
     changed = {key.replace("_", "-"): value for key, value in options.items()}
     return tunnel.model_copy(update={"options": {**tunnel.options, **changed}})
-
-
-_TRIED = count(1)
-
-
-def _require_kernel(node: RunningNode, mode: TunnelMode) -> None:
-    """Raise `NotSupported` where kernel or OpenVPN cannot do the mode: OpenVPN would do it otherwise, silently."""
-    kind = mode.traits.kernel
-    assert kind is not None
-    name = f"try{next(_TRIED)}-{kind}"  # tunnels that share a server try it at the same time
-    tried = node.exec("ip", "link", "add", "name", name, "type", kind)
-    if tried.failed:
-        raise NotSupported(kind, f"mode {mode.name} needs this kind of device: {tried.stderr.strip()}")
-    node.exec("ip", "link", "delete", name).raise_on_error()
-    said = node.exec("openvpn", "--version").stdout  # `OpenVPN 2.7.8 …`; its exit code is 1 in old versions
-    if not any(said.startswith(f"OpenVPN {version}.") for version in mode.traits.openvpn):
-        able = " or ".join(mode.traits.openvpn)
-        raise NotSupported(kind, f"mode {mode.name} needs OpenVPN {able}, and {node.name} has {said.split(' [')[0]}")
 
 
 def log_of(node: RunningNode, process: Process) -> Path:

@@ -5,6 +5,9 @@ from lab.status import report
 from tests.convergence.conftest import Site
 from tests.modes.checks import site
 
+RATE = 100
+"""Packets per second to each prefix: what an emulated processor passes on through hub, tunnel and spoke."""
+
 
 def expect_kernel(lab: Lab) -> None:
     """All data is carried by the kernel, as the devices of both ends say."""

@@ -10,7 +10,7 @@ from lab.lab import Lab
 from lab.router import FAMILIES
 from lab.topology import Family
 from tests.convergence.conftest import Site
-from tests.kernel.dco import expect_kernel, spokes
+from tests.kernel.dco import RATE, expect_kernel, spokes
 from tests.modes.checks import expect_lans_reach_each_other, expect_prefixes_come_and_go, session_of, site
 
 pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.needs_kernel("ovpn")]
@@ -100,7 +100,7 @@ def test_a_moved_prefix_follows_bgp(lab: Lab, hub: Site, family: Family) -> None
         hub.router.expect_route(prefix, via=hub.device)
         hub.host.expect_reaches(address)
         before = hub.router.fib.route(prefix)
-        with lab.measure("hub", prefix, probe_from="hub-lan", probe_to="spoke2-lan", until="moves") as moved:
+        with lab.measure("hub", prefix, probe_from="hub-lan", probe_to="spoke2-lan", until="moves", rate=RATE) as moved:
             then.router.announce(prefix)
             first.router.withdraw(prefix)
         try:
@@ -126,7 +126,7 @@ def test_of_two_spokes_with_one_prefix_the_other_takes_over(lab: Lab, hub: Site,
         other.router.announce(prefix)
         before = hub.router.fib.route(prefix)
         hub.host.expect_reaches(address)
-        with lab.measure("hub", prefix, probe_from="hub-lan", probe_to="spoke2-lan", until="moves") as moved:
+        with lab.measure("hub", prefix, probe_from="hub-lan", probe_to="spoke2-lan", until="moves", rate=RATE) as moved:
             gone = lab.fault("blackhole", tunnel="spoke1-hub")
         try:
             after = hub.router.fib.route(prefix)

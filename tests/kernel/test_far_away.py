@@ -8,7 +8,7 @@ from lab.lab import Lab
 from lab.router import FAMILIES
 from lab.status import link_reports
 from lab.topology import Family
-from tests.kernel.dco import expect_kernel
+from tests.kernel.dco import RATE, expect_kernel
 from tests.modes.checks import ends, expect_lans_reach_each_other
 
 pytestmark = [
@@ -47,7 +47,7 @@ def test_a_prefix_takes_as_long_as_the_path_and_is_there(far: Lab, kernel: bool,
     hq, branch = ends(far, far.tunnel("branch", "hq"))
     prefix = far.free_prefix(family)
     with hq.router.serving(prefix, hq.host):
-        with far.measure("branch", prefix, probe_from="branch-lan") as measured:
+        with far.measure("branch", prefix, probe_from="branch-lan", rate=RATE) as measured:
             hq.router.announce(prefix)
         hq.router.withdraw(prefix)
         branch.router.expect_no_route(prefix)

@@ -273,6 +273,30 @@ def test_a_sender_that_is_held_up_says_so(ends: tuple[Sandbox, Sandbox]) -> None
     assert trace.sent.fell_behind(trace.streams[0].sent[-1] + 1) != "", "nothing at all was sent in time"
 
 
+def test_a_sender_with_no_hope_to_catch_up_gives_up(ends: tuple[Sandbox, Sandbox]) -> None:
+    """Scheduled before everything else, it would otherwise leave the processor to nobody for as long as it may send."""
+
+    def state(probes: Probes) -> str:
+        return Path(f"/proc/{probes.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+    def starve(probes: Probes) -> None:
+        flowing(probes)
+        os.kill(probes.pid, signal.SIGSTOP)
+        time.sleep(1.2)  # it is this long that it is held up
+        os.kill(probes.pid, signal.SIGCONT)
+        wait_for(
+            Expectation(
+                what="the sender to end", node="here", look=lambda: state(probes), met=lambda letter: letter == "Z"
+            ),
+            within=30,
+        )
+
+    trace = probed(ends, 2, starve)
+    *_, before, after = (sent for sent, _, _ in trace.sent.log)
+    assert after - before > 1e9, "it went on after it was held up"
+    assert "fell behind" in trace.sent.fell_behind(0.0)
+
+
 def test_the_senders_log_is_read_by_hand() -> None:
     """A thousand a second, two groups half a millisecond apart, the base at 1 s; the third packet is 4 ms late."""
     due = [1_000_000_000 + n * 1_000_000 for n in range(5)]
