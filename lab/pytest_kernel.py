@@ -4,7 +4,8 @@
     def test_something(lab): ...
 
 A test whose features the host's kernel has runs here like any other. Else it runs in the lab's own virtual machine, in
-the very same way, and is reported here: the machine boots once, for the first test that needs it.
+the very same way, and is reported here: the machine boots once, for the first test that needs it, and anew
+where it ended or hung in a test.
 """
 
 import argparse
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from lab.vm.relay import Relay
 
 Where = Literal["host", "vm", "auto"]
+_MACHINES = 3
+"""Machines that a test run boots at most: a test in which one ends or hangs takes no other test with it."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -132,6 +135,7 @@ class _Guest:
         self._config = config
         self._relay: Relay | None = None
         self._own: Machine | None = None
+        self._left = _MACHINES
         self._failed = ""
 
     def reports(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[pytest.TestReport]:
@@ -152,9 +156,10 @@ class _Guest:
             relay.fetch("claims", self._config.getoption("--lab-claims"))
         except LabError as error:
             if isinstance(error, Ended) or self._relay is None:
-                self._failed = str(error)
+                if self._relay is None or not self._left:
+                    self._failed = str(error)
                 self._save()
-                self.close()
+                self._drop()
             yield _error(item, str(error))
 
     def _save(self) -> None:
@@ -169,17 +174,21 @@ class _Guest:
 
     def close(self) -> None:
         """End the machine; one that was there before goes on, and only its tests end."""
-        relay, self._relay = self._relay, None
-        own, self._own = self._own, None
+        if self._relay is not None and self._own is None:
+            self._relay.end()
+        self._drop()
+
+    def _drop(self) -> None:
+        """Have nothing to do any more with a machine; one of our own ends."""
+        own, self._own, self._relay = self._own, None, None
         if own is not None:
             own.close()
-        elif relay is not None and not self._failed:
-            relay.end()
 
     def _start(self, item: pytest.Item) -> "Relay":
         from lab.vm.relay import SHARE, Relay
 
         project = self._config.rootpath
+        self._left -= 1
         inside = [i for i in item.session.items if i.stash.get(_INSIDE, False)]
         relay = Relay(self._machine(project, inside), project)
         versions: tuple[str, ...] | None = self._config.getoption("--lab-openvpn")

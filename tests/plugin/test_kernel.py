@@ -92,3 +92,58 @@ def test_in_the_machine_nobody_asks_again_what_its_kernel_has(pytester: pytest.P
     assert told[-1] == {"done": "test_machine.py::test_more"}
     # The control: here the same test fails, since nobody could tell.
     pytester.runpytest_subprocess("--lab-kernel=host").assert_outcomes(errors=1)
+
+
+FAKES = """
+    import pytest
+    import lab.vm.machine, lab.vm.relay
+
+    class Machine:
+        def wait_ready(self): ...
+        def keep(self, into): ...
+        def close(self): print("a machine ends")
+
+    class Relay:
+        def __init__(self, machine, project): self.machine = machine
+        def start(self, arguments): ...
+        def fetch(self, name, into): ...
+        def run(self, nodeid, then):
+            if "hang" in nodeid.partition("::")[2]:
+                raise lab.vm.relay.Ended(f"the machine did not run {nodeid}")
+            for when in ("setup", "call", "teardown"):
+                report = pytest.TestReport(nodeid, (nodeid, 1, nodeid), {}, "passed", None, when)
+                yield {"$report_type": "TestReport", **report._to_json()}
+
+    def boot(name, project, **_):
+        print("a machine boots")
+        return Machine()
+
+    lab.vm.machine.Machine.boot = boot
+    lab.vm.machine.sweep_machines = lambda: None
+    lab.vm.machine.kept = lambda project: None
+    lab.vm.relay.Relay = Relay
+"""
+
+
+def test_a_machine_that_hangs_in_a_test_is_no_end_of_the_others(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(FAKES)
+    pytester.makepyfile(
+        """
+        import pytest
+
+        pytestmark = pytest.mark.needs_kernel("veth")
+
+        def test_before(): ...
+        def test_hangs(): ...
+        def test_after(): ...
+        def test_hangs_as_well(): ...
+        def test_later(): ...
+        def test_hangs_again(): ...
+        def test_that_has_no_machine_left(): ...
+        """
+    )
+    result = pytester.runpytest_subprocess("-s", "--lab-kernel=vm")
+    result.assert_outcomes(passed=3, errors=4)
+    text = result.stdout.str()
+    assert text.count("a machine boots") == text.count("a machine ends") == 3
+    assert text.count("the machine did not run test_a_machine_that_hangs_in_a_test_is_no_end_of_the_others.py") >= 3
