@@ -15,6 +15,8 @@ _BASIC = ("NET_RAW",)
 """What tcpdump and ping need; all that a host of an image of ours gets, beside what its topology adds."""
 _NETWORKING = ("NET_ADMIN",)
 _TUN = "/dev/net/tun"
+HOSTS = PurePosixPath("/etc/hosts")
+"""The names that a node knows (hosts(5)); where it brings no such file the engine makes one, and a resolv.conf."""
 FILES_INSIDE = PurePosixPath("/ftpboot")
 """Where an external node finds its commands, certificates and keys."""
 _FORWARDING = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
@@ -56,6 +58,8 @@ def node_spec(topology: Topology, name: str, image: str, directory: Path, owner:
     def mount(target: PurePosixPath, *, read_only: bool) -> None:
         mounts.append(Mount(files / target.relative_to("/"), target, read_only))
 
+    if brings_hosts(node):
+        mount(HOSTS, read_only=False)
     if ends_tunnel or router:
         needed += _NETWORKING
     if ends_tunnel:
@@ -77,6 +81,12 @@ def node_spec(topology: Topology, name: str, image: str, directory: Path, owner:
         mounts=tuple(mounts),
         sysctls=_FORWARDING if router else {},
     )
+
+
+def brings_hosts(node: Node) -> bool:
+    """Whether a node's file of names is the lab's: one with name servers leaves it, and all of this, to the engine."""
+    own = any(bind.split(":")[1:2] == [str(HOSTS)] for bind in node.binds)
+    return not (own or node.dns or node.external)
 
 
 def _external(topology: Topology, node: Node, directory: Path, owner: str) -> NodeSpec:

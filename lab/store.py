@@ -13,6 +13,7 @@ from lab.errors import EnvironmentBroken, InputError
 from lab.files import write_all
 from lab.home import HOME, entering, left
 from lab.pki import Authority
+from lab.plan import HOSTS, brings_hosts
 from lab.routeros import COMMANDS, commands
 from lab.routing import daemon_of, plan_routers
 from lab.topology import Topology
@@ -22,6 +23,7 @@ from lab.tunnel.mode import LOGS
 _TOPOLOGY = "topology.json"
 _CERTIFICATE = "pki/ca.crt"
 _KEY = "pki/ca.key"
+_HOSTS = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
 
 
 class LabDirectory:
@@ -64,6 +66,7 @@ class LabDirectory:
             _write(self.path / _CERTIFICATE, authority.certificate, 0o644)
             _write(self.path / _KEY, authority.key, 0o600)
             render(topology, authority, self.roots(topology))
+            self._hosts(topology)
             self._log_directories(topology)
         except OSError as error:
             raise EnvironmentBroken(f"{self.path}: {error.strerror}: the lab needs to write its files there") from error
@@ -101,6 +104,11 @@ class LabDirectory:
         home = self.path.parent
         with entering(home) if home.name == HOME.name else nullcontext():
             self.path.mkdir(parents=True, exist_ok=True)
+
+    def _hosts(self, topology: Topology) -> None:
+        for name, node in topology.nodes.items():
+            if brings_hosts(node):
+                _write(node_files(self.path, name) / HOSTS.relative_to("/"), _HOSTS, 0o644)
 
     def _log_directories(self, topology: Topology) -> None:
         for root in self.roots(topology).values():

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import docker
@@ -47,7 +47,7 @@ _SECOND = 1_000_000_000
 _SYSCTLS = {
     # Anybody in the node may ping without a capability (icmp(7)).
     "net.ipv4.ping_group_range": "0 2147483647",
-    # Docker switches IPv6 off in a container without a network.
+    # Docker switches IPv6 off in a sandbox without a network.
     "net.ipv6.conf.all.disable_ipv6": "0",
     "net.ipv6.conf.default.disable_ipv6": "0",
     # A link-local address that is still being checked for duplicates cannot ask for neighbours.
@@ -60,6 +60,7 @@ _SYSCTLS = {
 _SAME = {"net.ipv4.conf.all.forwarding": "net.ipv4.ip_forward"}
 """Two names of one setting: the order in which both are written is nobody's."""
 
+_HOSTS = PurePosixPath("/etc/hosts")
 _FREEZES = 10
 """Times that a container is asked to freeze."""
 
@@ -278,6 +279,9 @@ def _settings(api: Any, spec: NodeSpec) -> dict[str, Any]:
         "image": node.image,
         "name": spec.container,
         "hostname": node.hostname or node.name,
+        # Without a network Docker still makes a sandbox for one, for its own hosts and resolv.conf; that takes as long
+        # as all the rest together.
+        "network_disabled": any(mount.target == _HOSTS for mount in spec.mounts),
         "command": shlex.split(node.cmd) if node.cmd else None,
         "entrypoint": shlex.split(node.entrypoint) if node.entrypoint else None,
         "environment": dict(node.env),

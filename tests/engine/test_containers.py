@@ -51,7 +51,8 @@ def test_containers_are_named_as_containerlab_names_them(article: Lab, facts: di
 def test_no_container_has_a_docker_network_or_a_published_port(facts: dict[str, Facts]) -> None:
     for node, f in facts.items():
         assert f["HostConfig"]["NetworkMode"] == "none", node
-        assert list(f["NetworkSettings"]["Networks"]) == ["none"], node
+        assert set(f["NetworkSettings"]["Networks"]) <= {"none"}, node
+        assert f["Config"]["NetworkDisabled"], node
         assert not f["HostConfig"]["PortBindings"], node
         assert not f["NetworkSettings"]["Ports"], node
         assert not f["HostConfig"]["PublishAllPorts"], node
@@ -111,13 +112,13 @@ def test_configurations_cannot_be_changed_from_inside(article: Lab, facts: dict[
     for node in ROUTERS:
         writable = {m["Destination"] for m in facts[node]["Mounts"] if m["RW"]}
         read_only = {m["Destination"] for m in facts[node]["Mounts"] if not m["RW"]}
-        assert writable == {"/var/log/openvpn", "/var/log/frr"}
+        assert writable == {"/etc/hosts", "/var/log/openvpn", "/var/log/frr"}
         assert read_only == {"/etc/openvpn", "/etc/frr"}
         result = article.node(node).exec("touch", "/etc/openvpn/mine")
         assert result.failed
         assert "Read-only file system" in result.stderr
     for node in (*HOSTS, "transit"):
-        assert facts[node]["Mounts"] == [], node
+        assert [m["Destination"] for m in facts[node]["Mounts"]] == ["/etc/hosts"], node
 
 
 def test_private_keys_are_for_root_alone(article: Lab) -> None:

@@ -129,6 +129,21 @@ def test_resolver(lab: Lab, facts: dict[str, Any]) -> None:
     assert facts["all"]["HostConfig"]["Dns"] == ["192.0.2.53"]
     assert facts["all"]["HostConfig"]["DnsSearch"] == ["lab.example"]
     assert facts["all"]["HostConfig"]["DnsOptions"] == ["ndots:1"]
+    assert "nameserver 192.0.2.53" in told(lab, "all", "cat", "/etc/resolv.conf")
+
+
+@pytest.mark.parametrize("node", ["all", "plain"])
+def test_a_node_knows_itself(lab: Lab, node: str) -> None:
+    """Whether the file of names is the engine's or the lab's; who uses the node can add to it."""
+    known = [line.split()[:2] for line in told(lab, node, "cat", "/etc/hosts").splitlines()]
+    assert ["127.0.0.1", "localhost"] in known
+    assert ["::1", "localhost"] in known
+    told(lab, node, "sh", "-c", "echo 192.0.2.80 web >> /etc/hosts")
+    assert told(lab, node, "getent", "hosts", "web").startswith("192.0.2.80 ")
+
+
+def test_a_node_does_not_ask_the_hosts_name_servers(lab: Lab) -> None:
+    assert "nameserver" not in told(lab, "plain", "cat", "/etc/resolv.conf")
 
 
 def test_health_check(facts: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from lab.engine import NodeSpec
 from lab.image import NODE_IMAGE
 from lab.plan import endpoints_of, neighbors_of, node_spec, static_routes
 from lab.routing import daemons
-from lab.topology import Endpoint, Link, Node, NodeIntent, RouterIntent, StaticRoute, Topology
+from lab.topology import Dns, Endpoint, Link, Node, NodeIntent, RouterIntent, StaticRoute, Topology
 
 OURS = f"{NODE_IMAGE}:2.6-0123456789ab"
 LAB = Path("/labs/article")
@@ -31,7 +31,7 @@ def test_hosts_and_transit_can_capture_and_ping_and_nothing_else(article: Topolo
     planned = spec(article, node)
     assert planned.capabilities == ("NET_RAW",)
     assert planned.devices == ()
-    assert planned.mounts == ()
+    assert {str(m.target) for m in planned.mounts} == {"/etc/hosts"}
 
 
 @pytest.mark.parametrize("node", ROUTERS)
@@ -62,9 +62,18 @@ def test_configurations_are_read_only_and_logs_are_not(article: Topology, node: 
         "/var/log/openvpn": False,
         "/etc/frr": True,
         "/var/log/frr": False,
+        "/etc/hosts": False,
     }
     for target, mount in mounts.items():
         assert mount.source == LAB / "nodes" / node / PurePosixPath(target).relative_to("/")
+
+
+@pytest.mark.parametrize(
+    "said", [{"dns": Dns(servers=("192.0.2.53",))}, {"binds": ("/srv/hosts:/etc/hosts:ro",)}], ids=["dns", "own"]
+)
+def test_a_node_that_says_what_it_knows_gets_no_names_from_the_lab(article: Topology, said: dict[str, Any]) -> None:
+    node = article.nodes["hq-lan"].model_copy(update=said)
+    assert spec(article.model_copy(update={"nodes": {**article.nodes, "hq-lan": node}}), "hq-lan").mounts == ()
 
 
 def test_a_router_without_a_tunnel_gets_no_tun_device(article: Topology) -> None:
@@ -80,7 +89,7 @@ def test_the_end_of_a_tunnel_that_is_no_router_gets_no_daemons_rights(article: T
     planned = spec(article.model_copy(update={"nodes": {**article.nodes, "hq": hq}}), "hq")
     assert planned.capabilities == ("NET_RAW", "NET_ADMIN")
     assert planned.devices == ("/dev/net/tun",)
-    assert {str(m.target) for m in planned.mounts} == {"/etc/openvpn", "/var/log/openvpn"}
+    assert {str(m.target) for m in planned.mounts} == {"/etc/hosts", "/etc/openvpn", "/var/log/openvpn"}
 
 
 def test_a_node_gets_the_capabilities_that_its_file_adds_once(article: Topology) -> None:
@@ -207,7 +216,7 @@ def test_a_route_through_an_address_takes_it_as_it_is() -> None:
 def test_a_router_intent_alone_asks_for_no_tunnel(article: Topology) -> None:
     lonely = Node(name="x", kind="linux", image="y:1", intent=NodeIntent(router=RouterIntent(asn=65000)))
     planned = spec(article.model_copy(update={"nodes": {"x": lonely}, "links": (), "tunnels": ()}), "x")
-    assert {str(m.target) for m in planned.mounts} == {"/etc/frr", "/var/log/frr"}
+    assert {str(m.target) for m in planned.mounts} == {"/etc/hosts", "/etc/frr", "/var/log/frr"}
 
 
 def test_a_router_forwards_unless_its_topology_says_otherwise(tmp_path: Path) -> None:

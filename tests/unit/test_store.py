@@ -41,7 +41,7 @@ def test_an_external_node_gets_commands_and_no_daemons_files(store: LabDirectory
     assert rights(files["client.key"]) == 0o600
 
 
-def test_every_node_has_its_files_and_hosts_have_none(store: LabDirectory, article: Topology) -> None:
+def test_every_node_has_its_files_and_hosts_have_names_alone(store: LabDirectory, article: Topology) -> None:
     store.create(article)
     files = {
         name: {str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()}
@@ -49,7 +49,7 @@ def test_every_node_has_its_files_and_hosts_have_none(store: LabDirectory, artic
     }
     assert {"etc/openvpn/server/branch-hq.conf", "etc/frr/frr.conf"} <= files["hq"]
     assert {"etc/openvpn/client/branch-hq.conf", "etc/frr/frr.conf"} <= files["branch"]
-    assert files["transit"] == files["hq-lan"] == files["branch-lan"] == set()
+    assert files["transit"] == files["hq-lan"] == files["branch-lan"] == {"etc/hosts"}
     for name in ("hq", "branch"):
         root = store.roots(article)[name]
         assert (root / "var/log/openvpn").is_dir()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 from typing import Any
@@ -196,6 +197,14 @@ def test_mounts_devices_and_the_rest_of_the_file(engine: DockerEngine, api: Fake
     assert settings["command"] == ["sh", "-c", "echo $A"]
     assert settings["entrypoint"] == ["/sbin/tini", "--"]
     assert (settings["user"], settings["hostname"], settings["name"]) == ("nobody", "head", "clab-x-hq")
+
+
+@pytest.mark.parametrize("brings", [True, False])
+def test_who_brings_names_needs_no_sandbox_of_a_networks(engine: DockerEngine, api: FakeApi, brings: bool) -> None:
+    """For others Docker makes its files there, such as resolv.conf with the name servers that the topology says."""
+    names = Mount(Path("/labs/x/hosts"), PurePosixPath("/etc/hosts"), read_only=False)
+    settings, _ = created(engine, api, replace(node_spec(), mounts=(names,) if brings else ()))
+    assert settings["network_disabled"] is brings
 
 
 def test_a_node_is_called_by_its_own_name(engine: DockerEngine, api: FakeApi) -> None:
