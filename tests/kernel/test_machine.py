@@ -21,7 +21,7 @@ import sys, time
 from pathlib import Path
 from lab.owner import this_process
 from lab.vm import Machine
-machine = Machine.boot(sys.argv[1], Path.cwd(), owner=this_process())
+machine = Machine.boot(sys.argv[1], Path.cwd(), owner=this_process(), wait=False)
 print(machine.directory, flush=True)
 time.sleep(3600)
 """
@@ -48,7 +48,7 @@ def test_a_machine_that_does_not_boot_ends_in_one_sentence() -> None:
 
 
 def test_a_machine_runs_jobs_and_says_how_they_ended() -> None:
-    with Machine.boot(f"jobs-{os.getpid()}", Path.cwd(), owner=this_process()) as machine:
+    with Machine.boot(f"jobs-{os.getpid()}", Path.cwd(), owner=this_process(), wait=False) as machine:
         assert machine.run("echo heard; exit 3", 60) == 3
         assert (machine.directory / "output.log").read_text() == "heard\n"
         assert not machine.busy
