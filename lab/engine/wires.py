@@ -5,6 +5,7 @@ namespace. Addresses skip duplicate address detection: they are ours, and a daem
 """
 
 import errno
+import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -103,7 +104,7 @@ def why_no_device(namespace: Namespace, kind: str) -> str | None:
     try:
         namespace.run(work)
     except NetlinkError as error:
-        return str(error)
+        return os.strerror(error.code)
     remove_device(namespace, name)
     return None
 

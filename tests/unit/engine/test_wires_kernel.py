@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pyroute2 import IPRoute
 
-from lab.engine.wires import add_addresses, remove_addresses, wire
+from lab.engine.wires import add_addresses, remove_addresses, remove_device, why_no_device, wire
 from lab.errors import EnvironmentBroken, InputError, NotSupported
 from lab.observe import echo
 from lab.topology import Endpoint, Link, Node
@@ -103,6 +103,22 @@ def test_a_kind_of_link_that_the_kernel_lacks_is_a_named_feature(two: dict[str, 
     with pytest.raises(NotSupported, match="a:x") as caught:
         build(two, link)
     assert caught.value.feature == "nosuchkind"
+
+
+def test_whether_the_kernel_makes_a_kind_of_device_is_tried_and_leaves_nothing(sandbox: Make) -> None:
+    box = sandbox()
+    before = set(box.links())
+    assert why_no_device(box.namespace, "bridge") is None
+    assert why_no_device(box.namespace, "nosuchkind") == "Operation not supported"
+    assert set(box.links()) == before
+
+
+def test_a_device_is_removed_and_one_that_is_not_there_is_no_error(two: dict[str, Sandbox]) -> None:
+    build(two, pair(end("a", "tun0", *A), end("b", "tun1", *B)))
+    remove_device(two["a"].namespace, "tun1")
+    assert "tun0" in two["a"].links()
+    remove_device(two["a"].namespace, "tun0")
+    assert "tun0" not in two["a"].links()
 
 
 def test_a_bridge_joins_its_ports(sandbox: Make) -> None:
