@@ -36,6 +36,8 @@ _ARGUMENTS = ("openvpn", "tunnel", "fresh")
 """What the marker takes besides the topology."""
 _ALIVE = 3
 """Labs that are kept running at most; the one that was used longest ago goes first."""
+_ALIVE_IN_MACHINE = 1
+"""In the machine, where even a lab that nobody uses takes its part of what little there is."""
 
 
 # --- options -----------------------------------------------------------------------------------------------------
@@ -206,13 +208,14 @@ class Pool:
         self._config = config
         self._shared: OrderedDict[str, Running] = OrderedDict()
         self._count = 0
+        self._alive = _ALIVE if config.getoption("--lab-serve") is None else _ALIVE_IN_MACHINE
 
     def take(self, wanted: Wanted, item: pytest.Item) -> Running:
         """The lab for a test; brought up where there is none yet."""
         if wanted.fresh:
             return self._bring_up(wanted, item)
         if wanted.key not in self._shared:
-            while len(self._shared) >= _ALIVE:
+            while len(self._shared) >= self._alive:
                 self.give_up(next(iter(self._shared.values())))
             self._shared[wanted.key] = self._bring_up(wanted, item)
         self._shared.move_to_end(wanted.key)

@@ -96,9 +96,7 @@ class OpenVpn:
                 return
             if why := why_no_device(self.node.namespace, kind):
                 raise NotSupported(kind, f"mode {mode.name} needs this kind of device: {why}")
-            said = self.node.exec(
-                "openvpn", "--version"
-            ).stdout  # `OpenVPN 2.7.8 …`; its exit code is 1 in old versions
+            said = _version(self.node)
             if not any(said.startswith(f"OpenVPN {version}.") for version in mode.traits.openvpn):
                 able, there = " or ".join(mode.traits.openvpn), said.split(" [")[0]
                 raise NotSupported(kind, f"mode {mode.name} needs OpenVPN {able}, and {self.node.name} has {there}")
@@ -502,6 +500,20 @@ def running_tunnels(
 def _with(tunnel: Tunnel, options: Mapping[str, Any]) -> Tunnel:
     changed = {key.replace("_", "-"): value for key, value in options.items()}
     return tunnel.model_copy(update={"options": {**tunnel.options, **changed}})
+
+
+_asking = Lock()
+_versions: dict[str, str] = {}
+"""By the digest of the image."""
+
+
+def _version(node: RunningNode) -> str:
+    """What OpenVPN says of itself, as in `OpenVPN 2.7.8 …`; of nodes with one image the first is asked."""
+    with _asking:
+        image = node.engine.digest(node.instance.image)
+        if image not in _versions:
+            _versions[image] = node.exec("openvpn", "--version").stdout  # its exit code is 1 in old versions
+        return _versions[image]
 
 
 def log_of(node: RunningNode, process: Process) -> Path:

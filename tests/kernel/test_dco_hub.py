@@ -24,24 +24,6 @@ def hub(lab: Lab) -> Site:
     return site(lab, lab.tunnel("spoke1", "hub"), "hub")
 
 
-@hub_of_two
-@pytest.mark.claims("one server process serves many clients, without `iroute`, where the kernel carries the data (DCO)")
-def test_one_process_serves_all_without_iroute(lab: Lab, hub: Site, claim: Claim) -> None:
-    expect_kernel(lab)
-    one, other = spokes(lab)
-    servers = {tunnel.status().server_pid for tunnel in lab.tunnels.values()}
-    assert len(servers) == 1
-    etc = hub.router.running.files / "etc/openvpn"
-    lines = [line for path in etc.rglob("*") if path.is_file() for line in path.read_text().splitlines()]
-    assert not [line for line in lines if line.startswith("iroute")]
-    for here, there in ((hub, one), (hub, other), (one, other)):
-        expect_lans_reach_each_other(here, there)
-        expect_prefixes_come_and_go(lab, here, there)
-    claim.rib_entry(hub.router, one.router.plan.networks[0])
-    claim.echo(one.host.expect_reaches(other.host.address("ipv6")))
-    claim.holds()
-
-
 @pytest.mark.topology("dco-hub", openvpn="2.7", tunnel={"transport": "tcp"})
 def test_over_tcp_as_well(lab: Lab, hub: Site) -> None:
     expect_kernel(lab)
@@ -68,6 +50,24 @@ def test_eight_clients_of_one_process(lab: Lab) -> None:
             address = lan.ipv4 if family == "ipv4" else lan.ipv6
             assert address is not None
             spoke.expect_reaches(address.ip)
+
+
+@hub_of_two
+@pytest.mark.claims("one server process serves many clients, without `iroute`, where the kernel carries the data (DCO)")
+def test_one_process_serves_all_without_iroute(lab: Lab, hub: Site, claim: Claim) -> None:
+    expect_kernel(lab)
+    one, other = spokes(lab)
+    servers = {tunnel.status().server_pid for tunnel in lab.tunnels.values()}
+    assert len(servers) == 1
+    etc = hub.router.running.files / "etc/openvpn"
+    lines = [line for path in etc.rglob("*") if path.is_file() for line in path.read_text().splitlines()]
+    assert not [line for line in lines if line.startswith("iroute")]
+    for here, there in ((hub, one), (hub, other), (one, other)):
+        expect_lans_reach_each_other(here, there)
+        expect_prefixes_come_and_go(lab, here, there)
+    claim.rib_entry(hub.router, one.router.plan.networks[0])
+    claim.echo(one.host.expect_reaches(other.host.address("ipv6")))
+    claim.holds()
 
 
 @hub_of_two

@@ -5,31 +5,37 @@ import pytest
 from lab.expect import Expectation, wait_for
 from lab.lab import Lab
 from lab.status import TunnelReport, report
+from lab.tunnel import RunningTunnel
 from tests.convergence.checks import expect_log
-from tests.kernel.dco import expect_kernel
-from tests.modes.checks import ends, expect_lans_reach_each_other
 
-pytestmark = [pytest.mark.docker, pytest.mark.needs_kernel("ovpn")]
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.needs_kernel("ovpn"),
+    pytest.mark.topology("dco-off.clab.yml", openvpn="2.7"),
+]
 
-PAIR = pytest.mark.topology("p2p-tls", openvpn="2.7", tunnel={"mode": "dco"})
 CBC = "data-ciphers AES-256-CBC"
 
 
-def channel(lab: Lab) -> str | None:
+def channel(lab: Lab, name: str) -> str | None:
     """As soon as the tunnel is up."""
 
     def look() -> TunnelReport:
-        (found,) = report(lab).tunnels
+        (found,) = (tunnel for tunnel in report(lab).tunnels if tunnel.name == name)
         return found
 
     seen = wait_for(
-        Expectation(what="the tunnel to be up", node="branch", look=look, met=lambda t: t.up, seen=lambda t: t.reason),
+        Expectation(what=f"{name} to be up", node="branch", look=look, met=lambda t: t.up, seen=lambda t: t.reason),
         within=60,
     )
     return seen.channel
 
 
-@PAIR
+def expect_both_families_pass(lab: Lab, tunnel: RunningTunnel) -> None:
+    for address in (tunnel.tunnel.client_ipv4, tunnel.tunnel.client_ipv6):
+        lab.node("hq").expect_reaches(address.ip)
+
+
 @pytest.mark.parametrize(
     ("server", "client", "expected"),
     [
@@ -45,31 +51,30 @@ def channel(lab: Lab) -> str | None:
 def test_an_option_that_switches_it_off_is_seen_in_the_devices(
     lab: Lab, server: list[str], client: list[str], expected: str
 ) -> None:
-    tunnel = lab.tunnel("branch", "hq")
+    tunnel = lab.tunnel("dco")
     with tunnel.extended(server=server, client=client):
-        assert channel(lab) == expected
-    expect_kernel(lab)
-    expect_lans_reach_each_other(*ends(lab, tunnel))
+        assert channel(lab, "dco") == expected
+    assert channel(lab, "dco") == "kernel"
+    expect_both_families_pass(lab, tunnel)
 
 
-@PAIR
 @pytest.mark.parametrize("line", ["http-proxy 198.51.100.9 3128", "socks-proxy 198.51.100.9 1080"])
 def test_a_client_behind_a_proxy_says_that_it_does_without(lab: Lab, line: str) -> None:
     """There is no such proxy here, so that it gets no further than to say so."""
-    tunnel = lab.tunnel("branch", "hq")
+    tunnel = lab.tunnel("dco")
     size = tunnel.client.log_size()
     with tunnel.extended(client=[line, *(["proto tcp4-client"] if "http" in line else [])]):
         assert "disabl" in expect_log(tunnel.client, "data channel offload", size)
 
 
-@pytest.mark.topology("p2p-tls", openvpn="2.7", tunnel={"mode": "tap"})
 def test_a_tap_device_is_not_the_kernels(lab: Lab) -> None:
-    assert channel(lab) == "userspace"
+    assert channel(lab, "tap") == "userspace"
+    expect_both_families_pass(lab, lab.tunnel("tap"))
 
 
-@pytest.mark.topology("article", openvpn="2.7")
 def test_the_articles_net30_keeps_its_server_in_userspace(lab: Lab) -> None:
     """The client does not mind the topology: each end decides for itself."""
-    tunnel = lab.tunnel("branch", "hq")
-    assert channel(lab) == "userspace at hq, kernel at branch"
-    assert "disable-dco" not in (tunnel.server.node.files / "etc/openvpn/server/branch-hq.conf").read_text()
+    tunnel = lab.tunnel("net30")
+    assert channel(lab, "net30") == "userspace at hq, kernel at branch"
+    assert "disable-dco" not in (tunnel.server.node.files / "etc/openvpn/server/net30.conf").read_text()
+    expect_both_families_pass(lab, tunnel)

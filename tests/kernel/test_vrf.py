@@ -1,8 +1,11 @@
 """A tunnel whose outer side is in one VRF and whose inside is in another: BGP and traffic in the second alone."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from ipaddress import IPv6Interface
+from socket import AF_INET, AF_INET6
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ from pyroute2 import IPRoute
 
 from lab.catalogue import load
 from lab.engine import ExecResult
+from lab.engine.wires import add_addresses
 from lab.expect import Expectation, wait_for
 from lab.lab import Lab
 from lab.node import LabNode
@@ -24,9 +28,10 @@ pytestmark = [
     pytest.mark.needs_kernel("vrf"),
 ]
 OUTER, INSIDE = ("outer", 10), ("inside", 20)
+MAIN = 254
 PROVIDER = "198.51.100.0/24"
 GATEWAYS = {"hq": "198.51.100.2", "branch": "198.51.100.6"}
-LANS = {"hq": "2001:db8:1::1/64", "branch": "2001:db8:2::1/64"}
+LANS = {"hq": IPv6Interface("2001:db8:1::1/64"), "branch": IPv6Interface("2001:db8:2::1/64")}
 USERSPACE = "disable-dco"
 SITES = {"hq": ("10.255.0.2", 65001, 65002, "10.1.0.0/24", "2001:db8:1::/64"),
          "branch": ("10.255.0.1", 65002, 65001, "10.2.0.0/24", "2001:db8:2::/64")}  # fmt: skip
@@ -40,54 +45,70 @@ def in_namespace(node: LabNode, work: Callable[[IPRoute], Any]) -> Any:
     return node.running.namespace.run(entered)
 
 
-def enslave(node: LabNode, vrf: tuple[str, int], interface: str) -> None:
-    """Put an interface into a VRF, which is made where it is not there; IPv6 addresses stay (keep_addr_on_down)."""
+def enslave(ip: IPRoute, vrf: tuple[str, int], interface: str) -> None:
+    """Put an interface into a VRF, which is made where it is not there; its IPv6 addresses go with the tables."""
     name, table = vrf
-
-    def work(ip: IPRoute) -> None:
-        if not ip.link_lookup(ifname=name):
-            ip.link("add", ifname=name, kind="vrf", vrf_table=table)
-        (master,) = ip.link_lookup(ifname=name)
-        ip.link("set", index=master, state="up")
-        (index,) = ip.link_lookup(ifname=interface)
-        ip.link("set", index=index, master=master)
-
-    in_namespace(node, work)
+    if not ip.link_lookup(ifname=name):
+        ip.link("add", ifname=name, kind="vrf", vrf_table=table)
+    (master,) = ip.link_lookup(ifname=name)
+    ip.link("set", index=master, state="up")
+    ip.link("set", index=ip.link_lookup(ifname=interface)[0], master=master)
 
 
-def routes(node: LabNode, table: str) -> str:
-    four, six = (node.exec("ip", f, "route", "show", "table", table).stdout for f in ("-4", "-6"))
-    return four + six
+def routes(node: LabNode, table: int) -> dict[str, str]:
+    """The routes in one of the kernel's tables, with the devices that they lead through."""
+
+    def work(ip: IPRoute) -> dict[str, str]:
+        names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in ip.get_links()}
+        return {
+            f"{route.get_attr('RTA_DST')}/{route['dst_len']}": names.get(route.get_attr("RTA_OIF"), "")
+            for family in (AF_INET, AF_INET6)
+            for route in ip.get_routes(family=family, table=table)
+        }
+
+    found: dict[str, str] = in_namespace(node, work)
+    return found
 
 
 @contextmanager
 def in_two_vrfs(lab: Lab, *lines: str) -> Iterator[None]:
     """The wires to the provider in one VRF, the tunnel and the LANs in another; `lines` are OpenVPN's, at both ends."""
     tunnel = lab.tunnel("branch", "hq")
+
+    def separate(name: str, ip: IPRoute) -> None:
+        enslave(ip, OUTER, "eth1")
+        ip.route("add", dst=PROVIDER, gateway=GATEWAYS[name], table=OUTER[1])
+        enslave(ip, INSIDE, "eth2")
+
+    def join(name: str, ip: IPRoute) -> None:
+        enslave(ip, INSIDE, tunnel.device(name))
+
+    def reunite(name: str, ip: IPRoute) -> None:
+        for vrf, _ in (OUTER, INSIDE):
+            ip.link("del", index=ip.link_lookup(ifname=vrf)[0])
+        ip.route("replace", dst=PROVIDER, gateway=GATEWAYS[name])
+
+    def on_both(work: Callable[[str, IPRoute], None], addresses: Mapping[str, tuple[str, IPv6Interface]]) -> None:
+        for name, (interface, address) in addresses.items():
+            node = lab.node(name)
+            in_namespace(node, partial(work, name))
+            add_addresses(node.running.namespace, interface, [address])
+
+    lans = {name: ("eth2", address) for name, address in LANS.items()}
+    inner = {
+        "hq": (tunnel.device("hq"), tunnel.tunnel.server_ipv6),
+        "branch": (tunnel.device("branch"), tunnel.tunnel.client_ipv6),
+    }
     tunnel.stop()
-    for name in SITES:
-        node = lab.node(name)
-        enslave(node, OUTER, "eth1")
-        node.exec("ip", "route", "add", PROVIDER, "via", GATEWAYS[name], "table", str(OUTER[1])).raise_on_error()
-        enslave(node, INSIDE, "eth2")
-        node.exec("ip", "-6", "addr", "add", LANS[name], "dev", "eth2")  # it leaves with the change of tables
+    on_both(separate, lans)
     wanted = [f"bind-dev {OUTER[0]}", *lines]
     with tunnel.extended(server=wanted, client=wanted):
         tunnel.wait_connected()
-        for name in SITES:
-            node, device = lab.node(name), tunnel.device(name)
-            address = tunnel.tunnel.server_ipv6 if name == "hq" else tunnel.tunnel.client_ipv6
-            enslave(node, INSIDE, device)
-            node.exec("ip", "-6", "addr", "add", str(address), "dev", device)  # leaves with the change of tables
+        on_both(join, inner)
         try:
             yield
         finally:
-            for name in SITES:
-                node = lab.node(name)
-                for vrf, _ in (OUTER, INSIDE):
-                    node.exec("ip", "link", "delete", vrf).raise_on_error()
-                node.exec("ip", "route", "replace", PROVIDER, "via", GATEWAYS[name]).raise_on_error()
-                node.exec("ip", "-6", "addr", "replace", LANS[name], "dev", "eth2").raise_on_error()
+            on_both(reunite, lans)
 
 
 def speak_bgp(lab: Lab, name: str) -> None:
@@ -138,7 +159,7 @@ def test_the_kernels_data_channel_looks_for_no_vrf(lab: Lab) -> None:
 
 def crosses(router: Router) -> ExecResult:
     """Ask the tunnel's other end, from the VRF that it is in."""
-    return router.exec("ping", "-c", "5", "-W", "2", "-I", INSIDE[0], SITES[router.name][0])
+    return router.exec("ping", "-c", "5", "-i", "0.3", "-W", "2", "-I", INSIDE[0], SITES[router.name][0])
 
 
 def test_outer_and_inner_side_are_in_vrfs_of_their_own(lab: Lab) -> None:
@@ -148,22 +169,19 @@ def test_outer_and_inner_side_are_in_vrfs_of_their_own(lab: Lab) -> None:
         for name in SITES:
             speak_bgp(lab, name)
         for here, there in ((hq, branch), (branch, hq)):
-            wanted = [str(prefix) for prefix in there.router.plan.networks]
+            wanted = {str(prefix): here.device for prefix in there.router.plan.networks}
             wait_for(
                 Expectation(
                     what=f"{', '.join(wanted)} in the VRF's table, through the tunnel",
                     node=here.router.name,
-                    look=lambda node=here.router: routes(node, str(INSIDE[1])),  # type: ignore[misc]
-                    met=lambda text, wanted=wanted, device=here.device: all(  # type: ignore[misc]
-                        any(line.startswith(prefix) and f"dev {device}" in line for line in text.splitlines())
-                        for prefix in wanted
-                    ),
+                    look=partial(routes, here.router, INSIDE[1]),
+                    met=lambda found, wanted=wanted: wanted.items() <= found.items(),  # type: ignore[misc]
                     logs=here.router.running.files,
                 ),
                 within=60,
             )
             # Neither the main table nor the outer VRF's knows anything of the other site.
-            for table in ("main", str(OUTER[1])):
-                assert not [prefix for prefix in wanted if prefix in routes(here.router, table)]
+            for table in (MAIN, OUTER[1]):
+                assert not wanted.keys() & routes(here.router, table).keys()
         for family in FAMILIES:
             hq.host.expect_reaches(branch.host.address(family))
