@@ -7,6 +7,7 @@ a while after its deadline, because "late" and "never" are different findings; b
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -79,15 +80,15 @@ def wait_for(
     start = clock.now() if since is None else since
     deadline = start + within
     end = deadline + (min(within, GRACE) if grace is None else grace)
-    last = "nothing"
+    last: Callable[[], str] = partial(str, "nothing")  # told when the wait has failed: to tell can take long
     while True:
         began = clock.now()
         try:
             value = expectation.look()
         except LabError as error:
-            last = str(error)
+            last = partial(str, error)
         else:
-            last = expectation.seen(value)
+            last = partial(expectation.seen, value)
             if expectation.met(value):
                 now = clock.now()
                 if now <= deadline:
@@ -96,7 +97,7 @@ def wait_for(
         now = clock.now()
         left = end - now
         if left <= 0:
-            raise ExpectationFailed(_never(expectation, last, within, end - start))
+            raise ExpectationFailed(_never(expectation, last(), within, end - start))
         if expectation.changed is not None:
             expectation.changed(left)
         else:

@@ -55,6 +55,7 @@ def connect() -> docker.DockerClient:
         # The SDK hides the reason of a failed connection in a text; the socket itself says it plainly.
         _knock(host)
         client = docker.from_env(timeout=ANSWER_PATIENCE)
+        client.api.trust_env = False  # neither proxies nor .netrc are looked for at each request: it is this machine
         kernel = str(client.info().get("KernelVersion", ""))
     except (OSError, DockerException, requests.RequestException) as error:
         raise translate(host, error) from error

@@ -23,6 +23,8 @@ from lab.tunnel.reason import last_words, why_ended, why_refused
 
 _STARTED_WITHIN = 30.0
 _CONNECTED_WITHIN = 60.0
+_ASKED = 0.2
+"""Seconds between two questions to the engine whether a process that does not answer yet has ended."""
 _ENDED = "ENDED"
 """Said of a process that is gone; OpenVPN has no such state."""
 _CIPHER = re.compile(r"Data Channel: cipher '([^']+)'")
@@ -112,23 +114,35 @@ class OpenVpn:
         if self.outlives is not None:
             remove_device(self.node.namespace, self.outlives)
         self._runs = self.node.spawn(self.process.argv)
-        wait_for(
+        asked = time.monotonic()
+
+        def look() -> str:
+            nonlocal asked
+            if self.running:
+                return "running"
+            if time.monotonic() - asked < _ASKED:
+                return ""
+            asked = time.monotonic()
+            return _ENDED if self._ended() else ""
+
+        state = wait_for(
             Expectation(
                 what=f"{self} to start",
                 node=self.node.name,
-                look=lambda: self.running or self._ended(),
+                look=look,
                 met=bool,
                 seen=lambda _: self.last_words(),
                 logs=self.log,
             ),
             within=_STARTED_WITHIN,
         )
-        self._raise_if_ended()
+        if state == _ENDED:
+            raise self._has_ended()
 
     def wait_connected(self) -> None:
         """Wait until the process reports CONNECTED: ready for clients, or connected to its server."""
         deadline = time.monotonic() + _CONNECTED_WITHIN
-        wait_for(
+        state = wait_for(
             Expectation(
                 what=f"{self} to be CONNECTED",
                 node=self.node.name,
@@ -139,7 +153,8 @@ class OpenVpn:
             ),
             within=_CONNECTED_WITHIN,
         )
-        self._raise_if_ended()
+        if state == _ENDED:
+            raise self._has_ended()
 
     def stop(self, signal: str = "TERM") -> None:
         """Signal the process and wait until it is gone; TERM lets it say good-bye, KILL does not."""
@@ -200,9 +215,8 @@ class OpenVpn:
     def _ended(self) -> bool:
         return self._runs is not None and not self._runs()
 
-    def _raise_if_ended(self) -> None:
-        if self._ended():
-            raise EnvironmentBroken(f"{self.node.name}: {self} ended: {why_ended(self.log_lines())}")
+    def _has_ended(self) -> EnvironmentBroken:
+        return EnvironmentBroken(f"{self.node.name}: {self} ended: {why_ended(self.log_lines())}")
 
 
 class ExternalEnd(OpenVpn):
@@ -504,13 +518,13 @@ def _with(tunnel: Tunnel, options: Mapping[str, Any]) -> Tunnel:
 
 _asking = Lock()
 _versions: dict[str, str] = {}
-"""By the digest of the image."""
+"""By the image."""
 
 
 def _version(node: RunningNode) -> str:
     """What OpenVPN says of itself, as in `OpenVPN 2.7.8 …`; of nodes with one image the first is asked."""
     with _asking:
-        image = node.engine.digest(node.instance.image)
+        image = node.instance.image
         if image not in _versions:
             _versions[image] = node.exec("openvpn", "--version").stdout  # its exit code is 1 in old versions
         return _versions[image]
