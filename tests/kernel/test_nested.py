@@ -93,16 +93,16 @@ def test_a_device_that_takes_more_than_passes(lab: Lab, kind: Kind, way: str) ->
             assert bool(fragments(outside.packets)) == (kind.too_large == "cut"), family
 
 
-def test_why_vxlan_over_ipv6_loses_ipv4(lab: Lab) -> None:
+@pytest.mark.parametrize("way", ["dco", *(pytest.param(way, marks=pytest.mark.thorough) for way in WAYS if way != "dco")])
+def test_why_vxlan_over_ipv6_loses_ipv4(lab: Lab, way: str) -> None:
     """Its device knows what passes; but a router believes what was learnt of a path only where it is told to."""
     h1, h2, r1 = lab.node("h1"), lab.node("h2"), lab.node("r1")
     (kind,) = (kind for kind in KINDS if kind.lost)
-    for way in WAYS:
-        with nested(lab, kind, way, mtu=ETHERNET_MTU):
-            for believes, became in (("0", Sent(False)), ("1", Sent(False, kind.mtu)), ("0", Sent(False))):
-                r1.running.namespace.run(partial(Path("/proc/sys/net/ipv4/ip_forward_use_pmtu").write_text, believes))
-                with datagrams(h1, h2, "ipv4") as packets:
-                    assert packets.send_until(ETHERNET_MTU, tries=MANY if became.refused else FEW) == became, way
+    with nested(lab, kind, way, mtu=ETHERNET_MTU):
+        for believes, became in (("0", Sent(False)), ("1", Sent(False, kind.mtu)), ("0", Sent(False))):
+            r1.running.namespace.run(partial(Path("/proc/sys/net/ipv4/ip_forward_use_pmtu").write_text, believes))
+            with datagrams(h1, h2, "ipv4") as packets:
+                assert packets.send_until(ETHERNET_MTU, tries=MANY if became.refused else FEW) == became
 
 
 def test_what_openvpn_cuts_it_cuts_below(lab: Lab) -> None:
