@@ -93,7 +93,9 @@ def test_a_device_that_takes_more_than_passes(lab: Lab, kind: Kind, way: str) ->
             assert bool(fragments(outside.packets)) == (kind.too_large == "cut"), family
 
 
-@pytest.mark.parametrize("way", ["dco", *(pytest.param(way, marks=pytest.mark.thorough) for way in WAYS if way != "dco")])
+@pytest.mark.parametrize(
+    "way", ["dco", *(pytest.param(way, marks=pytest.mark.thorough) for way in WAYS if way != "dco")]
+)
 def test_why_vxlan_over_ipv6_loses_ipv4(lab: Lab, way: str) -> None:
     """Its device knows what passes; but a router believes what was learnt of a path only where it is told to."""
     h1, h2, r1 = lab.node("h1"), lab.node("h2"), lab.node("r1")
