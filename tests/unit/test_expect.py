@@ -107,6 +107,21 @@ def test_never_names_node_expected_seen_and_logs(clock: FakeClock) -> None:
     assert clock.now() == pytest.approx(107)
 
 
+def test_what_was_seen_is_told_once_and_only_of_a_wait_that_failed(clock: FakeClock) -> None:
+    """To tell can mean to read a log."""
+    told: list[str] = []
+
+    def tell(value: str) -> str:
+        told.append(value)
+        return value
+
+    wait_for(expectation(from_time(clock, 103.0), seen=tell), within=5, clock=clock)
+    assert told == []
+    with pytest.raises(ExpectationFailed, match="last seen: down"):
+        wait_for(expectation(lambda: "down", seen=tell), within=5, clock=clock)
+    assert told == ["down"]
+
+
 def test_without_logs_none_are_named(clock: FakeClock) -> None:
     with pytest.raises(ExpectationFailed) as caught:
         wait_for(expectation(lambda: "down"), within=1, clock=clock)
