@@ -68,7 +68,10 @@ def test_a_kernel_tunnel_is_what_is_said_of_it(kind: EncapsulationKind) -> None:
         assert disagreements(declared_of(kind).facts, passage.facts(lab)) == ()
 
 
-@pytest.mark.parametrize("mode", ["iroute", "shared-iroute", "tap", DCO])
+# That the kernel's hub routes for all its clients tests/kernel/test_dco_hub.py shows at length.
+@pytest.mark.parametrize(
+    "mode", ["iroute", "shared-iroute", "tap", pytest.param(*DCO.values, marks=[*DCO.marks, pytest.mark.thorough])]
+)
 def test_a_hub_routes_for_as_many_clients_as_its_mode_declares(mode: str) -> None:
     with running(hub(mode, 3, openvpn=OPENVPN, name=name())) as lab:
         seen = measure_hub(lab)

@@ -24,8 +24,10 @@ def hub(lab: Lab) -> Site:
     return site(lab, lab.tunnel("spoke1", "hub"), "hub")
 
 
+@pytest.mark.thorough
 @pytest.mark.topology("dco-hub", openvpn="2.7", tunnel={"transport": "tcp"})
 def test_over_tcp_as_well(lab: Lab, hub: Site) -> None:
+    """A pair of routers shows it usually, see test_far_away."""
     expect_kernel(lab)
     one, other = spokes(lab)
     for here, there in ((hub, one), (one, other)):
