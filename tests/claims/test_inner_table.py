@@ -94,16 +94,16 @@ def test_stale_routes_check_deletes_the_route_for_everything(
     lab: Lab, lab_openvpn: str, hq: Site, branch: Site, claim: Claim
 ) -> None:
     tunnel = lab.tunnel("branch", "hq")
-    # At verbosity 7 each check is logged, and what it deletes.
-    with tunnel.configured(stale_routes_check=2, verb=7):
+    # At verbosity 7 each check is logged, and what it deletes. Even BGP was seen idle for two seconds, on a busy machine.
+    with tunnel.configured(stale_routes_check=5, verb=7):
         expect_control_plane(lab, hq, branch)
         size = tunnel.server.log_size()
         wait_for(
             Expectation(
-                what="five checks for stale routes",
+                what="three checks for stale routes",
                 node="hq",
                 look=lambda: tunnel.server.log_lines("Checking stale routes", since=size),
-                met=lambda lines: len(lines) >= 5,
+                met=lambda lines: len(lines) >= 3,
                 seen=lambda lines: f"{len(lines)} checks",
             ),
             within=60,
