@@ -94,7 +94,7 @@ def test_stale_routes_check_deletes_the_route_for_everything(
     lab: Lab, lab_openvpn: str, hq: Site, branch: Site, claim: Claim
 ) -> None:
     tunnel = lab.tunnel("branch", "hq")
-    # At verbosity 7 each check is logged, and what it deletes. Even BGP was seen idle for two seconds, on a busy machine.
+    # At verbosity 7 each check is logged, and what it deletes. Busy machines have even BGP idle for two seconds.
     with tunnel.configured(stale_routes_check=5, verb=7):
         expect_control_plane(lab, hq, branch)
         size = tunnel.server.log_size()
