@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network, ip_address, ip_network
 from pathlib import Path, PurePosixPath
 
-from lab.engine import Mount, NodeSpec
+from lab.engine import HOSTS, Mount, NodeSpec
 from lab.engine.node import node_files
 from lab.image import is_ours
 from lab.routing import daemons
@@ -15,8 +15,6 @@ _BASIC = ("NET_RAW",)
 """What tcpdump and ping need; all that a host of an image of ours gets, beside what its topology adds."""
 _NETWORKING = ("NET_ADMIN",)
 _TUN = "/dev/net/tun"
-HOSTS = PurePosixPath("/etc/hosts")
-"""The names that a node knows (hosts(5)); where it brings no such file the engine makes one, and a resolv.conf."""
 FILES_INSIDE = PurePosixPath("/ftpboot")
 """Where an external node finds its commands, certificates and keys."""
 _FORWARDING = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}

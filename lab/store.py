@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+from lab.engine import HOSTS
 from lab.engine.node import node_files
 from lab.errors import EnvironmentBroken, InputError
 from lab.files import write_all
 from lab.home import HOME, entering, left
 from lab.pki import Authority
-from lab.plan import HOSTS, brings_hosts
+from lab.plan import brings_hosts
 from lab.routeros import COMMANDS, commands
 from lab.routing import daemon_of, plan_routers
 from lab.topology import Topology

@@ -1,9 +1,9 @@
 """Containers and wires behind one interface."""
 
-from lab.engine.base import Engine, ExecResult, Instance, Mount, NodeSpec, NodeState
+from lab.engine.base import HOSTS, Engine, ExecResult, Instance, Mount, NodeSpec, NodeState
 from lab.engine.namespace import Namespace
 
-__all__ = ["Engine", "ExecResult", "Instance", "Mount", "Namespace", "NodeSpec", "NodeState", "open_engine"]
+__all__ = ["HOSTS", "Engine", "ExecResult", "Instance", "Mount", "Namespace", "NodeSpec", "NodeState", "open_engine"]
 
 
 def open_engine() -> Engine:

@@ -23,6 +23,8 @@ LABEL_OWNER = f"{LABEL}.owner"
 """The process that the lab belongs to, as `lab.owner` names it; absent where it belongs to the user."""
 LABEL_DIRECTORY = f"{LABEL}.directory"
 """The lab's directory on the host: rendered files, keys and logs."""
+HOSTS = PurePosixPath("/etc/hosts")
+"""The names that a node knows (hosts(5)); without a mount there the engine makes them, and a resolv.conf."""
 
 
 class NodeState(StrEnum):

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -20,6 +20,7 @@ from docker.types import Healthcheck
 from docker.utils import parse_bytes
 
 from lab.engine.base import (
+    HOSTS,
     LABEL_DIRECTORY,
     LABEL_LAB,
     LABEL_NODE,
@@ -60,7 +61,6 @@ _SYSCTLS = {
 _SAME = {"net.ipv4.conf.all.forwarding": "net.ipv4.ip_forward"}
 """Two names of one setting: the order in which both are written is nobody's."""
 
-_HOSTS = PurePosixPath("/etc/hosts")
 _FREEZES = 10
 """Times that a container is asked to freeze."""
 
@@ -281,7 +281,7 @@ def _settings(api: Any, spec: NodeSpec) -> dict[str, Any]:
         "hostname": node.hostname or node.name,
         # Without a network Docker still makes a sandbox for one, for its own hosts and resolv.conf; that takes as long
         # as all the rest together.
-        "network_disabled": any(mount.target == _HOSTS for mount in spec.mounts),
+        "network_disabled": any(mount.target == HOSTS for mount in spec.mounts),
         "command": shlex.split(node.cmd) if node.cmd else None,
         "entrypoint": shlex.split(node.entrypoint) if node.entrypoint else None,
         "environment": dict(node.env),

@@ -62,9 +62,6 @@ class OpenVpn:
         """A device of the kernel's own, which stays when the process is killed, and keeps a new one from starting."""
         self._runs: Callable[[], bool] | None = None
         """Set where this very object has started the process."""
-        self._asked = Lock()
-        self._able: set[str] = set()
-        """The names of the modes that the node's kernel and OpenVPN were asked for, and can do."""
 
     def __str__(self) -> str:
         return f"OpenVPN {self.process.end} of {self.process.tunnel}"
@@ -88,21 +85,16 @@ class OpenVpn:
             return False
 
     def require(self, mode: TunnelMode) -> None:
-        """Raise `NotSupported` where the node's kernel or OpenVPN cannot do a mode: it would do it otherwise, silently.
-
-        Asked once: tunnels that share a server ask at the same time.
-        """
+        """Raise `NotSupported` where the kernel or OpenVPN cannot do a mode, and would do it otherwise, silently."""
         kind = mode.traits.kernel
-        with self._asked:
-            if kind is None or mode.name in self._able:
-                return
-            if why := why_no_device(self.node.namespace, kind):
-                raise NotSupported(kind, f"mode {mode.name} needs this kind of device: {why}")
-            said = _version(self.node)
-            if not any(said.startswith(f"OpenVPN {version}.") for version in mode.traits.openvpn):
-                able, there = " or ".join(mode.traits.openvpn), said.split(" [")[0]
-                raise NotSupported(kind, f"mode {mode.name} needs OpenVPN {able}, and {self.node.name} has {there}")
-            self._able.add(mode.name)
+        if kind is None:
+            return
+        if why := why_no_device(self.node.namespace, kind):
+            raise NotSupported(kind, f"mode {mode.name} needs this kind of device: {why}")
+        said = _version(self.node)
+        if not any(said.startswith(f"OpenVPN {version}.") for version in mode.traits.openvpn):
+            able, there = " or ".join(mode.traits.openvpn), said.split(" [")[0]
+            raise NotSupported(kind, f"mode {mode.name} needs OpenVPN {able}, and {self.node.name} has {there}")
 
     def start(self) -> None:
         """Start the process, unless it runs, and wait until its management interface answers."""

@@ -3,13 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any, Literal, NamedTuple
 
-from pyroute2 import IPRoute
-
-from lab.engine.wires import wire
+from lab.engine.wires import remove_device, wire
 from lab.lab import Lab
 from lab.node import LabNode
 from lab.observe import Echo
@@ -119,7 +116,7 @@ def nested(lab: Lab, kind: Kind, way: str, mtu: int | None = None) -> Iterator[N
         yield Nested(lab, encapsulation, "eth1" if way == WIRE else lab.tunnel(way).device("r1"))
     finally:
         for namespace in namespaces.values():
-            namespace.run(partial(_remove, DEVICE))
+            remove_device(namespace, DEVICE)
 
 
 def _outer(lab: Lab, way: str, family: Family) -> tuple[Address, Address]:
@@ -146,9 +143,3 @@ def _network(host: LabNode, family: Family) -> Any:
     address = end.ipv4 if family == "ipv4" else end.ipv6
     assert address is not None
     return address.network
-
-
-def _remove(interface: str) -> None:
-    with IPRoute() as ip:
-        for index in ip.link_lookup(ifname=interface):
-            ip.link("del", index=index)

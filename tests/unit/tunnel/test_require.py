@@ -1,0 +1,72 @@
+"""What a mode of the kernel's requires, asked of a kernel and of an OpenVPN before it is started."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lab.engine import Namespace
+from lab.errors import NotSupported
+from lab.tunnel.running import OpenVpn
+from tests.unit.sandbox import Sandbox
+
+IMAGES = count(1)
+
+
+@dataclass
+class Node:
+    """A node with a kernel and an OpenVPN of some version."""
+
+    namespace: Namespace
+    version: str
+    name: str = "hq"
+    instance: Any = field(default_factory=lambda: SimpleNamespace(image=f"some/image:{next(IMAGES)}"))
+    asked: int = 0
+
+    def exec(self, *argv: str) -> Any:
+        assert argv == ("openvpn", "--version")
+        self.asked += 1
+        return SimpleNamespace(stdout=f"OpenVPN {self.version} x86_64-pc-linux-gnu [SSL (OpenSSL)] [DCO]\n")
+
+
+@pytest.fixture
+def namespace() -> Iterator[Namespace]:
+    with Sandbox() as box:
+        yield box.namespace
+
+
+def require(node: Any, kind: str | None) -> None:
+    mode: Any = SimpleNamespace(name="fast", traits=SimpleNamespace(kernel=kind, openvpn=("2.7",)))
+    OpenVpn(None, node).require(mode)  # type: ignore[arg-type]
+
+
+def test_what_is_there_is_enough(namespace: Namespace) -> None:
+    require(Node(namespace, "2.7.8"), "bridge")
+
+
+def test_a_kernel_without_the_device_is_a_missing_feature(namespace: Namespace) -> None:
+    with pytest.raises(NotSupported, match="mode fast needs this kind of device: Operation not supported") as caught:
+        require(Node(namespace, "2.7.8"), "nosuchkind")
+    assert caught.value.feature == "nosuchkind"
+
+
+def test_an_openvpn_that_would_do_it_otherwise_is_refused(namespace: Namespace) -> None:
+    with pytest.raises(NotSupported, match=r"mode fast needs OpenVPN 2\.7, and hq has OpenVPN 2\.6\.14 x86_64"):
+        require(Node(namespace, "2.6.14"), "bridge")
+
+
+def test_a_mode_of_userspace_asks_nobody(namespace: Namespace) -> None:
+    node = Node(namespace, "2.6.14")
+    require(node, None)
+    assert node.asked == 0
+
+
+def test_of_one_image_one_node_is_asked(namespace: Namespace) -> None:
+    one, other, another = (Node(namespace, "2.7.8") for _ in range(3))
+    other.instance = one.instance
+    for node in (one, other, another):
+        require(node, "bridge")
+    assert [node.asked for node in (one, other, another)] == [1, 0, 1]
