@@ -43,8 +43,8 @@ Say = Callable[[str], None]
 _WORKERS = 8
 _SETTLED_AFTER = 2.0
 """Seconds in which the engine makes a container at the latest; it takes a tenth of one."""
-_NOTICED_WITHIN = 10.0
-"""Seconds that the engine has to notice that a container has ended."""
+_STARTED_WITHIN = 60.0
+"""Seconds that nodes have to run their programs, and the engine to notice that one has ended."""
 READY_WITHIN = 45.0
 """Seconds from the start of the last daemon until sessions and routes stand; it takes two or three."""
 
@@ -464,16 +464,23 @@ def _image(topology: Topology, name: str) -> str:
 
 
 def _dead(engine: Engine, name: str) -> list[Instance]:
-    """The nodes of a lab whose first process has ended; the engine notices a moment later than the kernel."""
+    """The nodes of a lab whose first process has ended.
+
+    Each has its program's start behind it, and the engine notices an end a moment later than the kernel.
+    """
+
+    def settled(instance: Instance) -> bool:
+        return instance.state is not NodeState.RUNNING or (instance.namespace.exists and not instance.starting)
+
     instances = wait_for(
         Expectation(
-            what="the engine to notice that a node has ended",
+            what="every node to run its program, and the engine to notice those that have ended",
             node=name,
             look=lambda: engine.find(name),
-            met=lambda found: all(i.namespace.exists for i in found if i.state is NodeState.RUNNING),
-            seen=lambda _: "it says that all run",
+            met=lambda found: all(map(settled, found)),
+            seen=lambda found: f"not so for {', '.join(i.node for i in found if not settled(i))}",
         ),
-        within=_NOTICED_WITHIN,
+        within=_STARTED_WITHIN,
     )
     return [i for i in instances if i.state is NodeState.STOPPED]
 

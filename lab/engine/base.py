@@ -26,6 +26,11 @@ LABEL_DIRECTORY = f"{LABEL}.directory"
 HOSTS = PurePosixPath("/etc/hosts")
 """The names that a node knows (hosts(5)); without a mount there the engine makes them, and a resolv.conf."""
 
+_RUNTIMES = frozenset({"runc", "crun"})
+"""Who a node's first process is until it becomes the image's program."""
+_INITS = frozenset({"tini", "docker-init"})
+"""Programs that only start another one, which they cannot know to exist before."""
+
 
 class NodeState(StrEnum):
     """Every state that a node can be in; an engine maps its own states to these."""
@@ -114,9 +119,31 @@ class Instance:
         return Namespace(self.pid)
 
     @property
+    def starting(self) -> bool:
+        """True where it is yet to be seen whether the node's program can run; False where no process is left."""
+        first = Path(f"/proc/{self.pid}")
+        try:
+            if (first / "comm").read_text().strip().partition(":")[0] in _RUNTIMES:
+                return True
+            if _program(first) not in _INITS:
+                return False
+            children = (first / "task" / str(self.pid) / "children").read_text().split()
+        except OSError:
+            return False
+        return not {_program(Path(f"/proc/{child}")) for child in children} - _INITS - {""}
+
+    @property
     def root(self) -> Path:
         """The node's file system as the host sees it, good for sockets; needs root."""
         return Path(f"/proc/{self.pid}/root")
+
+
+def _program(process: Path) -> str:
+    """The name of the file that a process runs, as proc(5) tells; empty where it has ended."""
+    try:
+        return (process / "exe").readlink().name
+    except OSError:
+        return ""
 
 
 class Engine(Protocol):

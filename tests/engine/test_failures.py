@@ -76,8 +76,9 @@ def directory_of(write: Write) -> Path:
     return write("nodes: {one: {}}").file.parent
 
 
-def test_an_unknown_program_is_named(write: Write, fails: Fails) -> None:
-    error = fails(write("nodes: {one: {cmd: no-such-program}}"))
+@pytest.mark.parametrize("cpu", [1, 0.01], ids=["soon", "late"])
+def test_an_unknown_program_is_named(write: Write, fails: Fails, cpu: float) -> None:
+    error = fails(write(f"nodes: {{one: {{cmd: no-such-program, cpu: {cpu}}}}}"))
     assert "'one' ended with exit code 127" in str(error)
     assert "no-such-program" in notes(error)
 
