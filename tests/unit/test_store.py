@@ -1,10 +1,12 @@
 """A lab's directory: what it holds, whom it lets in, and what it leaves alone."""
 
 import fcntl
+import os
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -169,7 +171,7 @@ def lock_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def can_lock(home: Path, name: str) -> bool:
-    with (home / f"{name}.lock").open("a") as file:
+    with (home / f"{name}.lock").open() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -187,12 +189,34 @@ def test_a_lock_is_for_one_process_at_a_time_and_ends_with_it(lock_home: Path) -
         with locked("another"):  # another lab is not held up
             assert not can_lock(lock_home, "another")
         holder.kill()
+    assert can_lock(lock_home, "article"), "its file outlives who was killed, and that is no lock"
     with locked("article"):
         assert not can_lock(lock_home, "article")
-    assert can_lock(lock_home, "article")
 
 
-def test_a_lock_is_given_back_when_the_work_fails(lock_home: Path) -> None:
+def test_a_lock_is_given_back_when_the_work_fails_and_leaves_no_file(lock_home: Path) -> None:
     with pytest.raises(InputError), locked("article"):
         raise InputError("no")
-    assert can_lock(lock_home, "article")
+    assert list(lock_home.iterdir()) == []
+
+
+def test_of_many_who_wait_one_at_a_time_goes_on(lock_home: Path) -> None:
+    """Each removes the file that the others are waiting for."""
+    inside, most = 0, 0
+
+    def work() -> None:
+        nonlocal inside, most
+        for _ in range(50):
+            with locked("article"):
+                inside += 1
+                most = max(most, inside)
+                os.sched_yield()
+                inside -= 1
+
+    threads = [Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+    assert list(lock_home.iterdir()) == []
