@@ -390,7 +390,8 @@ def shown(project: Path | None) -> list[tuple[str, str]]:
     The share `programs` has this interpreter and what it uses, and what is read of it is kept while the machine runs;
     the share `project` is looked at again, since somebody works there.
     """
-    programs = _outermost([*_SYSTEM, *_FILES, sys.base_prefix, sys.prefix])
+    # Without its cache scapy reads its tables of protocols anew, which takes an emulated processor eight seconds.
+    programs = _outermost([*_SYSTEM, *_FILES, sys.base_prefix, sys.prefix, caches() / "scapy"])
     projects = _outermost([Path(__file__).parents[2], *([project] if project is not None else [])])
     return sorted(
         [*(("programs", str(path)) for path in programs), *(("project", str(path)) for path in projects)],
@@ -434,10 +435,14 @@ def _processors() -> int:
 # --- the disk ----------------------------------------------------------------------------------------------------
 
 
+def caches() -> Path:
+    """Where programs keep what they can make again (XDG Base Directory Specification)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
 def disks() -> Path:
-    """Where the disks are kept that have the nodes' images on them (XDG Base Directory Specification)."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "openvpn-routing-lab" / "machine"
+    """Where the disks are kept that have the nodes' images on them."""
+    return caches() / "openvpn-routing-lab" / "machine"
 
 
 def forget_disks() -> None:

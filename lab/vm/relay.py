@@ -17,7 +17,7 @@ from typing import Any
 from lab.errors import EnvironmentBroken
 from lab.expect import POLL
 from lab.home import HOME
-from lab.vm.machine import ASKED, Machine
+from lab.vm.machine import ASKED, Machine, caches
 
 QUEUE = "queue"
 REPORTS = "reports"
@@ -151,5 +151,5 @@ if ! mountpoint -q {labs}; then
   mountpoint -q /host{labs} || mount --bind {labs} /host{labs}
 fi
 exec chroot /host /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb \\
-  PYTHONDONTWRITEBYTECODE=1 sh -c {inside}
+  XDG_CACHE_HOME={shlex.quote(str(caches()))} PYTHONDONTWRITEBYTECODE=1 sh -c {inside}
 """

@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 from lab.vm.machine import shown
 from lab.vm.relay import Lines, append, script
 
@@ -49,3 +51,13 @@ def test_the_interpreter_in_a_project_lies_over_it(tmp_path: Path) -> None:
     assert ("project", str(project)) in shown(project)
     assert ("programs", sys.prefix) in shown(project)
     assert paths.index(str(project)) < paths.index(sys.prefix)
+
+
+def test_scapys_cache_is_seen_and_found_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = tmp_path / "a cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    assert f"XDG_CACHE_HOME='{cache}' " in script(tmp_path, ["true"])
+    assert ("programs", str(cache / "scapy")) not in shown(tmp_path), "nobody has used scapy yet"
+    (cache / "scapy").mkdir(parents=True)
+    assert ("programs", str(cache / "scapy")) in shown(tmp_path)
+    assert str(cache) not in [path for _, path in shown(tmp_path)]
