@@ -9,6 +9,7 @@ from typing import Any, Final
 from lab.catalogue import vocabulary
 from lab.image import NODE_IMAGE
 from lab.topology import Encapsulation, EncapsulationKind, Family, Topology, parse
+from lab.tunnel import carried_as_declared
 
 SERVER: Final = "server"
 CLIENT: Final = "client"
@@ -104,7 +105,7 @@ def behind(client: int) -> IPv4Network:
 
 def _tunnel(mode: str, transport: str, written: Mapping[str, Any]) -> dict[str, Any]:
     options = written if mode == _WRITTEN_DOWN else {}
-    return {"to": SERVER, "mode": mode, "transport": transport, "options": options}
+    return {"to": SERVER, "mode": mode, "transport": transport, "options": carried_as_declared(mode, options)}
 
 
 def _node(**intent: Any) -> dict[str, Any]:

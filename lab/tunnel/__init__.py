@@ -1,7 +1,7 @@
 """OpenVPN: tunnel modes, their configurations, and the processes that run them."""
 
 from lab.tunnel.management import Management, ManagementError
-from lab.tunnel.mode import Identity, Process, TunnelMode, modes, processes, shown
+from lab.tunnel.mode import Identity, Process, TunnelMode, carried_as_declared, modes, processes, shown
 from lab.tunnel.running import (
     OpenVpn,
     RunningTunnel,
@@ -20,6 +20,7 @@ __all__ = [
     "RunningTunnel",
     "TunnelMode",
     "TunnelStatus",
+    "carried_as_declared",
     "modes",
     "processes",
     "render_tunnel",

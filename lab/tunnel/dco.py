@@ -26,7 +26,7 @@ class Options(ServerOptions):
     """The kernel does only ciphers that authenticate."""
 
 
-_USERSPACE = ("fragment", "http-proxy", "socks-proxy", "port-share")
+_USERSPACE = ("disable-dco", "fragment", "http-proxy", "socks-proxy", "port-share")
 """Options with which OpenVPN carries the data itself, and says so in its log only."""
 
 
@@ -40,7 +40,7 @@ class Dco(ManyClients):
 
     def check(self, intent: TunnelIntent) -> Sequence[Objection]:
         """What every mode checks, and options that would silently switch the kernel's data channel off."""
-        off = [name for name in _USERSPACE if intent.options.get(name) is not None]
+        off = [name for name in _USERSPACE if intent.options.get(name) not in (None, False)]
         said = [Objection(("options", name), "that switches the kernel's data channel off, silently") for name in off]
         return [*super().check(intent), *said]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import PurePosixPath
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from lab.files import RenderedFile
 from lab.pki import Authority, Credentials
@@ -156,6 +156,16 @@ class TunnelMode(Protocol):
 
     def render(self, tunnel: Tunnel, identity: Identity) -> Mapping[End, Sequence[RenderedFile]]:
         """The files of both ends; the secret ones with mode 0600."""
+
+
+def carried_as_declared(mode: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with which a tunnel of this mode is the same on every kernel: the data in userspace, or else in it.
+
+    For comparisons; by itself OpenVPN 2.7 lets the kernel carry what it can, at each end for itself.
+    """
+    if modes()[mode].traits.kernel is not None:
+        return {name: value for name, value in options.items() if name != "disable-dco"}
+    return {"disable-dco": True, **options}
 
 
 def shown(mode: str) -> str:

@@ -73,6 +73,8 @@ class Options(Frozen):
     socks_proxy: SocksProxy | None = None
     fragment: int | None = Field(None, ge=68, le=65535)
     """Bytes of the largest UDP packet: what is larger goes in several, each with a header of its own; over UDP only."""
+    disable_dco: bool = False
+    """OpenVPN carries the data itself, at both ends; by default 2.7 leaves to the kernel what that can do (DCO)."""
     persist_tun: bool = True
     """Keep the device through a restart of the connection."""
     verb: int = Field(4, ge=0, le=11)

@@ -24,6 +24,17 @@ def test_two_routers_and_one_tunnel(mode: str, openvpn: str, transport: str) -> 
     assert [[peer.node for peer in plans[node].peers] for node in (SERVER, CLIENT)] == [[CLIENT], [SERVER]]
 
 
+@pytest.mark.parametrize("mode", modes())
+def test_what_is_compared_is_the_same_on_every_kernel(mode: str) -> None:
+    """The data in userspace, but for the mode that is there to have it in the kernel; with many clients as well."""
+    for topology in (
+        pair(mode, openvpn="2.7", transport="udp", name="two"),
+        hub(mode, 2, openvpn="2.7", name="hub"),
+    ):
+        for tunnel in topology.tunnels:
+            assert tunnel.options.get("disable-dco", False) is (mode != "dco")
+
+
 def test_only_the_mode_of_fixed_routes_is_told_what_lies_behind() -> None:
     authority = Authority.new("test")
 

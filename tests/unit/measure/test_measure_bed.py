@@ -34,6 +34,13 @@ def test_a_mode_takes_the_files_place_with_the_options_that_it_knows() -> None:
     assert list(tunnel.options["keepalive"]) == [60, 180]
 
 
+def test_the_data_is_carried_as_the_mode_says_whatever_the_kernel_could() -> None:
+    (article,) = build(Bed("article", HOLD, openvpn="2.7"), "bed").tunnels
+    (kernel,) = build(Bed("dco-hub", HOLD, mode="dco", openvpn="2.7"), "bed").tunnels[:1]
+    assert article.options["disable-dco"] is True
+    assert "disable-dco" not in kernel.options
+
+
 @pytest.mark.parametrize("medium", ["wire", "vxlan"])
 def test_a_baseline_has_the_tunnels_addresses_and_peers(medium: str) -> None:
     tunnel = build(Bed("article", HOLD), "bed")

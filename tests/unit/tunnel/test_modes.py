@@ -122,6 +122,14 @@ def test_who_hands_out_a_route_for_everything_keeps_the_data_from_the_kernel(aut
         assert ("disable-dco" in server) == (everything and server["topology"] != [["net30"]])
 
 
+def test_the_data_is_kept_from_the_kernel_at_both_ends_where_that_is_asked(authority: Authority, mode: str) -> None:
+    if modes()[mode].traits.kernel is None:
+        for end in configured(authority, first(mode, options={"disable-dco": True})):
+            assert end["disable-dco"] == [[]]
+    else:
+        assert not any("disable-dco" in end for end in configured(authority, first(mode)))
+
+
 def test_keepalive_is_the_servers_to_say_or_both_ends(authority: Authority, mode: str) -> None:
     server, client = configured(authority, first(mode, options={"keepalive": [2, 6]}))
     assert server["keepalive"] == [["2", "6"]]

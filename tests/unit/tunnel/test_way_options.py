@@ -106,6 +106,7 @@ def test_what_one_transport_lacks_is_refused(transport: str, option: str, value:
 @pytest.mark.parametrize(
     ("transport", "option", "value"),
     [
+        ("udp", "disable-dco", True),
         ("udp", "fragment", 1300),
         ("tcp", "http-proxy", PROXY),
         ("udp", "socks-proxy", PROXY),
