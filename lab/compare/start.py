@@ -21,7 +21,7 @@ def _once(lab: Lab) -> float:
     way = Way(lab)
     ends = [(lab.router(SERVER), lab.router(CLIENT)), (lab.router(CLIENT), lab.router(SERVER))]
     for here, _ in ends:
-        here.daemon.stop(here.running)
+        here.daemon.stop(here.running, "TERM")  # so that its routes go, also those through a device that stays
     if way.tunnel is not None:
         way.tunnel.stop()  # its device goes, and the routes through it
     for here, there in ends:

@@ -72,8 +72,11 @@ class RoutingDaemon(Protocol):
     def start(self, node: RunningNode, plan: RouterPlan) -> None:
         """Start the daemon and return when it has its configuration."""
 
-    def stop(self, node: RunningNode) -> None:
-        """Kill the daemon and return when it is gone; a daemon that does not run is no error."""
+    def stop(self, node: RunningNode, signal: str = "KILL") -> None:
+        """End the daemon and return when it is gone; a daemon that does not run is no error.
+
+        With KILL it has no time to take its routes out of the kernel, with TERM it does that.
+        """
 
     def processes(self, node: RunningNode) -> Sequence[int]:
         """The ids that its processes have in the node; none where it does not run."""

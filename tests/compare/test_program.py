@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,12 +13,11 @@ pytestmark = pytest.mark.docker
 PATIENCE = 300
 
 
-def test_one_mode_is_measured(tmp_path: Path) -> None:
-    asked = ("--only", "p2p-tls", "--openvpn", "2.6", "--transport", "tcp")
-    effort = ("--seconds", "1", "--rounds", "1", "--clients", "1,2")
+def measured(home: Path, *asked: str) -> tuple[dict[str, Any], str]:
+    """What the program found, and what it said meanwhile."""
     result = subprocess.run(
-        [sys.executable, "-m", "lab.cli", "modes", *asked, *effort, "--json"],
-        cwd=tmp_path,
+        [sys.executable, "-m", "lab.cli", "modes", *asked, "--seconds", "1", "--rounds", "1", "--json"],
+        cwd=home,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -25,8 +25,23 @@ def test_one_mode_is_measured(tmp_path: Path) -> None:
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    assert "1 of 3: p2p-tls, OpenVPN 2.6, tcp: throughput beside the bare wire" in result.stderr
-    found = json.loads(result.stdout)
+    assert not (home / ".lab").exists(), "a lab was left"
+    return json.loads(result.stdout), result.stderr
+
+
+@pytest.mark.needs_kernel("vxlan")
+def test_a_kernel_tunnel_is_measured(tmp_path: Path) -> None:
+    found, _ = measured(tmp_path, "--only", "vxlan")
+    (tunnel,) = found["tunnels"]
+    assert (tunnel["mode"], tunnel["disagreements"], tunnel["missing"], tunnel["failure"]) == ("vxlan", [], None, None)
+    assert min(way["ratio"] for way in tunnel["throughput"].values()) > 0
+    assert min(tunnel["seconds_to_routes"]) > 0
+
+
+def test_one_mode_is_measured(tmp_path: Path) -> None:
+    asked = ("--only", "p2p-tls", "--openvpn", "2.6", "--transport", "tcp", "--clients", "1,2")
+    found, said = measured(tmp_path, *asked)
+    assert "1 of 3: p2p-tls, OpenVPN 2.6, tcp: throughput beside the bare wire" in said
     assert found["effort"] == {"seconds": 1, "rounds": 1, "clients": [1, 2]}
     assert found["machine"]["cpus"] >= 1
 
@@ -45,4 +60,3 @@ def test_one_mode_is_measured(tmp_path: Path) -> None:
     assert [(h["clients"], h["hub"]["processes"], h["hub"]["routed_for"]) for h in (one, two)] == [(1, 1, 1), (2, 2, 2)]
     # What a second process maps is shared with the first; what it has of its own comes on top.
     assert one["hub"]["memory"] < two["hub"]["memory"] < 2 * one["hub"]["memory"]
-    assert not (tmp_path / ".lab").exists(), "a lab was left"
