@@ -65,7 +65,7 @@ def run(
     if machine.busy:
         raise InputError("the machine runs another job: wait for its end, or `lab vm down`")
     argv = [str(Path.cwd() / command[0]) if "/" in command[0] else command[0], *command[1:]]
-    machine.begin(script(Path.cwd(), argv))
+    machine.begin(script(Path.cwd(), argv), apart=True)
     raise typer.Exit(_followed(machine))
 
 
@@ -117,18 +117,19 @@ def _kept() -> "Machine":
 
 def _followed(machine: "Machine") -> int:
     """Print what a job prints until it ends; returns its exit code. Ctrl-C ends the machine's job with the machine."""
-    read = 0
+    read = dict.fromkeys(("output.log", "errors.log"), 0)
     try:
         while True:
             code = machine.ended()
-            file = machine.directory / "output.log"
-            if file.exists():
-                with file.open("rb") as output:
-                    output.seek(read)
-                    data = output.read()
-                read += len(data)
-                sys.stdout.buffer.write(data)
-                sys.stdout.flush()
+            for name, stream in (("output.log", sys.stdout), ("errors.log", sys.stderr)):
+                file = machine.directory / name
+                if file.exists():
+                    with file.open("rb") as written:
+                        written.seek(read[name])
+                        data = written.read()
+                    read[name] += len(data)
+                    stream.buffer.write(data)
+                    stream.flush()
             if code is not None:
                 return code
             if not machine.running:

@@ -244,12 +244,15 @@ class Machine:
         except DockerException as error:
             raise EnvironmentBroken(f"the Docker engine does not tell of the machine {self.name}: {error}") from error
 
-    def begin(self, script: str) -> None:
-        """Have a shell script run as root, in the machine's own root directory; one at a time."""
-        for name in ("exit", "output.log"):
+    def begin(self, script: str, *, apart: bool = False) -> None:
+        """Have a shell script run as root, in the machine's own root directory; one at a time.
+
+        What it prints is in `output.log`, and with `apart` its errors are in `errors.log`.
+        """
+        for name in ("exit", "output.log", "errors.log"):
             (self.directory / name).unlink(missing_ok=True)
         new = self.directory / "job.new"
-        new.write_text(script)
+        new.write_text(f"exec 2> /run/share/errors.log\n{script}" if apart else script)
         new.rename(self.directory / "job")
 
     def ended(self) -> int | None:
@@ -275,7 +278,7 @@ class Machine:
     def keep(self, into: Path) -> None:
         """Copy what tells of a machine that has ended badly: its console, its engine's log, its job's output."""
         into.mkdir(parents=True, exist_ok=True)
-        for name in ("console.log", "dockerd.log", "output.log"):
+        for name in ("console.log", "dockerd.log", "output.log", "errors.log"):
             if (self.directory / name).exists():
                 shutil.copy(self.directory / name, into / name)
 

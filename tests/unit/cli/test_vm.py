@@ -1,5 +1,6 @@
 """`lab vm`, without a machine."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,21 @@ def test_down_ends_the_machine_of_this_directory_alone(lab: Program, monkeypatch
     assert ended == ["ours"]
     assert "no machine" in lab("vm", "down").stdout
     assert ended == ["ours"]
+
+
+def test_what_a_command_prints_and_what_it_complains_of_stay_apart(
+    lab: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine's own part is played by this one's shell: it runs the script that was left for it."""
+    machine = Machine(KEPT, "ours", tmp_path, lab.directory)
+    monkeypatch.setattr(vm, "kept", lambda _: machine)
+    monkeypatch.setattr("lab.vm.relay.script", lambda _, argv: f"echo {argv[1]}; echo slowly >&2; exit 3")
+
+    def play(self: Machine) -> int:
+        job = (self.directory / "job").read_text().replace("/run/share", str(self.directory))
+        with (self.directory / "output.log").open("wb") as output:
+            return subprocess.run(["bash", "-c", job], stdout=output, stderr=subprocess.STDOUT, check=False).returncode
+
+    monkeypatch.setattr(Machine, "ended", play)
+    result = lab("vm", "run", "--", "say", "this")
+    assert (result.exit_code, result.stdout, result.stderr) == (3, "this\n", "slowly\n")
