@@ -75,13 +75,14 @@ class Sender:
                 left = due - time.monotonic_ns()
                 if left > 0:
                     time.sleep(left / 1e9)
-                elif left < -_LOST:
-                    return
                 before = time.monotonic_ns()
                 for buffer in group.buffers:
                     _STAMP.pack_into(buffer, _STAMP_AT, number, before)
                 refused = self._send(group)
-                os.write(log, LOG.pack(before, time.monotonic_ns(), refused))
+                after = time.monotonic_ns()
+                os.write(log, LOG.pack(before, after, refused))
+                if after - due > _LOST:  # not before it is on record
+                    return
 
     def _send(self, group: Group) -> int:
         done = refused = 0
