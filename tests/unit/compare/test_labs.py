@@ -32,7 +32,7 @@ def test_what_is_compared_is_the_same_on_every_kernel(mode: str) -> None:
         hub(mode, 2, openvpn="2.7", name="hub"),
     ):
         for tunnel in topology.tunnels:
-            assert tunnel.options.get("disable-dco", False) is (mode != "dco")
+            assert tunnel.options.get("disable-dco", False) is (mode != "dco"), f"{mode} depends on the kernel"
 
 
 def test_only_the_mode_of_fixed_routes_is_told_what_lies_behind() -> None:

@@ -37,7 +37,7 @@ def test_a_mode_takes_the_files_place_with_the_options_that_it_knows() -> None:
 def test_the_data_is_carried_as_the_mode_says_whatever_the_kernel_could() -> None:
     (article,) = build(Bed("article", HOLD, openvpn="2.7"), "bed").tunnels
     (kernel,) = build(Bed("dco-hub", HOLD, mode="dco", openvpn="2.7"), "bed").tunnels[:1]
-    assert article.options["disable-dco"] is True
+    assert article.options.get("disable-dco") is True, "what is measured depends on the kernel"
     assert "disable-dco" not in kernel.options
 
 

@@ -125,7 +125,7 @@ def test_who_hands_out_a_route_for_everything_keeps_the_data_from_the_kernel(aut
 def test_the_data_is_kept_from_the_kernel_at_both_ends_where_that_is_asked(authority: Authority, mode: str) -> None:
     if modes()[mode].traits.kernel is None:
         for end in configured(authority, first(mode, options={"disable-dco": True})):
-            assert end["disable-dco"] == [[]]
+            assert end.get("disable-dco") == [[]], "the kernel may have the data"
     else:
         assert not any("disable-dco" in end for end in configured(authority, first(mode)))
 
