@@ -4,8 +4,8 @@
     def test_something(lab): ...
 
 A test whose features the host's kernel has runs here like any other. Else it runs in the lab's own virtual machine, in
-the very same way, and is reported here: the machine boots once, for the first test that needs it, and anew
-where it ended or hung in a test.
+the very same way, and is reported here: the machine boots once, while the last tests run here, and anew where it ended
+or hung in a test.
 """
 
 import argparse
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 Where = Literal["host", "vm", "auto"]
 _MACHINES = 3
 """Machines that a test run boots at most: a test in which one ends or hangs takes no other test with it."""
+_AHEAD = 8
+"""How many tests before the first that needs it a machine begins to boot and to collect: in emulation that takes a
+minute and a half, with one of two processors."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -98,6 +101,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: item.stash.get(_INSIDE, False))
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Choose the test that a machine begins to boot with."""
+    inside = [number for number, item in enumerate(session.items) if item.stash.get(_INSIDE, False)]
+    if inside and inside[0] > 0:
+        session.items[max(0, inside[0] - _AHEAD)].stash[_BEGINS] = True
+
+
 def _lacks() -> dict[str, str] | str:
     """What the host's kernel lacks, with the reasons; a text where that could not be tried."""
     from lab.host.doctor import probe_kernel
@@ -118,11 +128,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Have a test run in the machine, and report what it reports."""
+    guest = item.config.stash[_GUEST]
     if not item.stash.get(_INSIDE, False):
+        if item.stash.get(_BEGINS, False):
+            guest.begin_early(item)
         return None
     hook = item.ihook
     hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    for report in item.config.stash[_GUEST].reports(item, nextitem):
+    for report in guest.reports(item, nextitem):
         hook.pytest_runtest_logreport(report=report)
     hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
@@ -133,10 +146,24 @@ class _Guest:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._begun: Relay | None = None
         self._relay: Relay | None = None
         self._own: Machine | None = None
         self._left = _MACHINES
         self._failed = ""
+
+    def begin_early(self, item: pytest.Item) -> None:
+        """Have a machine boot and collect while tests run here; what goes wrong, the first that needs it sees.
+
+        One that somebody keeps has booted already. A test here may boot one of its own, and has room for that.
+        """
+        from lab.vm.machine import has_room, kept
+
+        try:
+            if kept(self._config.rootpath) is None and has_room(2):
+                self._begun = self._begin(item)
+        except LabError:
+            self._drop()
 
     def reports(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[pytest.TestReport]:
         """Run a test; what goes wrong with the machine is reported as the test's error, in one sentence."""
@@ -180,22 +207,28 @@ class _Guest:
 
     def _drop(self) -> None:
         """Have nothing to do any more with a machine; one of our own ends."""
-        own, self._own, self._relay = self._own, None, None
+        own, self._own, self._begun, self._relay = self._own, None, None, None
         if own is not None:
             own.close()
 
     def _start(self, item: pytest.Item) -> "Relay":
+        self._left -= 1
+        relay = self._begun or self._begin(item)
+        relay.wait_ready()
+        self._begun, self._relay = None, relay
+        return relay
+
+    def _begin(self, item: pytest.Item) -> "Relay":
         from lab.vm.relay import SHARE, Relay
 
         project = self._config.rootpath
-        self._left -= 1
         inside = [i for i in item.session.items if i.stash.get(_INSIDE, False)]
         relay = Relay(self._machine(project, inside), project)
         versions: tuple[str, ...] | None = self._config.getoption("--lab-openvpn")
         passed = [f"--lab-openvpn={','.join(versions)}"] if versions else []
         files = sorted({i.nodeid.partition("::")[0] for i in inside})
         claims = [f"--lab-claims={SHARE}/claims"] if self._config.getoption("--lab-claims") else []
-        relay.start(
+        relay.begin(
             [
                 *files,
                 "-p",
@@ -210,8 +243,6 @@ class _Guest:
                 *passed,
             ]
         )
-        relay.machine.wait_ready()
-        self._relay = relay
         return relay
 
     def _machine(self, project: Path, items: list[pytest.Item]) -> "Machine":
@@ -307,6 +338,7 @@ class _Server:
 
 
 _INSIDE = pytest.StashKey[bool]()
+_BEGINS = pytest.StashKey[bool]()
 _UNTRIED = pytest.StashKey[str]()
 """Why the kernel could not be tried."""
 _GUEST = pytest.StashKey[_Guest]()

@@ -27,6 +27,7 @@ from lab.errors import EnvironmentBroken, ExpectationFailed, InputError
 from lab.expect import POLL, Expectation, wait_for
 from lab.home import HOME, entering, left
 from lab.host import docker_engine
+from lab.host.doctor import available_memory
 from lab.image import VERSIONS, Recipe, ensure, ensure_image
 from lab.owner import is_alive, this_process
 
@@ -361,12 +362,20 @@ def kept(project: Path) -> Machine | None:
     return next(found, None)
 
 
+def has_room(count: int) -> bool:
+    """Whether so many machines have their memory here."""
+    return _available() >= count * _MEMORY
+
+
 def _check_memory() -> None:
     """Raise `EnvironmentBroken` where the machine's memory is not to be had."""
-    lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-    available = int(lines["MemAvailable"].split()[0]) // 1024
-    if available < _MEMORY:
-        raise EnvironmentBroken(f"the machine takes {_MEMORY} MiB, and {available} are free: stop what else runs")
+    if not has_room(1):
+        raise EnvironmentBroken(f"the machine takes {_MEMORY} MiB, and {_available()} are free: stop what else runs")
+
+
+def _available() -> int:
+    """MiB of memory that programs can still have."""
+    return (available_memory(Path("/proc/meminfo").read_text()) or 0) >> 20
 
 
 def _containers(client: docker.DockerClient, name: str = "") -> list[Container]:

@@ -66,8 +66,8 @@ class Relay:
     project: Path
     _reports: Lines = field(init=False)
 
-    def start(self, arguments: Sequence[str]) -> None:
-        """Start pytest there; it collects, and waits for what to run."""
+    def begin(self, arguments: Sequence[str]) -> None:
+        """Start pytest there; it collects while the machine's engine starts, and while other things go on here."""
         for name in (QUEUE, REPORTS):
             (self.machine.directory / name).unlink(missing_ok=True)
         (self.machine.directory / QUEUE).touch()
@@ -75,9 +75,13 @@ class Relay:
         # With the project's directory on the path (no -P) pytest would take the lab itself for tests, and rewrite it.
         pytest = [sys.executable, "-P", "-m", "pytest", *arguments, f"--lab-serve={SHARE}"]
         self.machine.begin(script(self.project, pytest))
+
+    def wait_ready(self) -> None:
+        """Wait until it has collected and its engine answers: from then on it waits for what to run."""
         message = next(self._messages("collect its tests"))
         if "ready" not in message:
             raise Ended(f"the machine's pytest began with {message}")
+        self.machine.wait_ready()
 
     def run(self, nodeid: str, then: str | None) -> Iterator[dict[str, Any]]:
         """Run one test and yield its reports, as pytest serialises them; `then` is the one after it."""

@@ -1,5 +1,7 @@
 """`needs_kernel`: what runs here, what is skipped by name, and what goes to the machine; no machine is booted."""
 
+import re
+
 import pytest
 
 from lab.host.doctor import probe_kernel
@@ -99,13 +101,13 @@ FAKES = """
     import lab.vm.machine, lab.vm.relay
 
     class Machine:
-        def wait_ready(self): ...
         def keep(self, into): ...
         def close(self): print("a machine ends")
 
     class Relay:
         def __init__(self, machine, project): self.machine = machine
-        def start(self, arguments): ...
+        def begin(self, arguments): print("the machine begins")
+        def wait_ready(self): print("the machine is waited for")
         def fetch(self, name, into): ...
         def run(self, nodeid, then):
             if "hang" in nodeid.partition("::")[2]:
@@ -121,6 +123,7 @@ FAKES = """
     lab.vm.machine.Machine.boot = boot
     lab.vm.machine.sweep_machines = lambda: None
     lab.vm.machine.kept = lambda project: None
+    lab.vm.machine.has_room = lambda count: True
     lab.vm.relay.Relay = Relay
 """
 
@@ -147,3 +150,53 @@ def test_a_machine_that_hangs_in_a_test_is_no_end_of_the_others(pytester: pytest
     text = result.stdout.str()
     assert text.count("a machine boots") == text.count("a machine ends") == 3
     assert text.count("the machine did not run test_a_machine_that_hangs_in_a_test_is_no_end_of_the_others.py") >= 3
+
+
+HERE_AND_THERE = """
+    import pytest
+
+    @pytest.mark.kernel
+    @pytest.mark.parametrize("number", range(20))
+    def test_here(number): print(f"here {number}")
+
+    @pytest.mark.needs_kernel("MISSING")
+    def test_there(): ...
+"""
+BOOTS = ("a machine boots", "the machine begins")
+WAITED = "the machine is waited for"
+
+
+def said(pytester: pytest.Pytester, *arguments: str) -> list[str]:
+    """What is printed of the machine and by the tests here."""
+    result = pytester.runpytest_subprocess("-s", *arguments)
+    assert result.ret == pytest.ExitCode.OK
+    return re.findall(rf"here \d+|{'|'.join(BOOTS)}|{WAITED}", result.stdout.str())
+
+
+def test_a_machine_boots_while_the_last_tests_run_here(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(FAKES)
+    pytester.makepyfile(HERE_AND_THERE.replace("MISSING", lacking()))
+    here = [f"here {number}" for number in range(20)]
+    lines = said(pytester)
+    assert lines == [*here[:12], *BOOTS, *here[12:], WAITED]
+    # Where tests here could boot another one and there is no room for two it waits its turn.
+    pytester.makeconftest(f"{FAKES}    lab.vm.machine.has_room = lambda count: count < 2\n")
+    assert said(pytester) == [*here, *BOOTS, WAITED]
+    # And none boots where no test is for it.
+    assert said(pytester, "-k", "test_here") == here
+
+
+def test_a_machine_that_cannot_begin_early_is_the_trouble_of_its_own_tests_alone(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        f"""{FAKES}
+    def boot(name, project, **_):
+        from lab.errors import EnvironmentBroken
+        raise EnvironmentBroken("the machine does not boot")
+
+    lab.vm.machine.Machine.boot = boot
+"""
+    )
+    pytester.makepyfile(HERE_AND_THERE.replace("MISSING", lacking()))
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(passed=20, errors=1)
+    result.stdout.fnmatch_lines(["the machine does not boot"])
