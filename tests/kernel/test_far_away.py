@@ -8,6 +8,7 @@ import pytest
 from lab.lab import Lab
 from lab.router import FAMILIES
 from lab.status import link_reports, report
+from tests.kernel.dco import RATE
 from tests.modes.checks import ends, expect_lans_reach_each_other
 
 pytestmark = [
@@ -18,8 +19,6 @@ pytestmark = [
 ]
 
 ONE_WAY = 0.050
-RATE = 20
-"""Packets per second to each prefix: what OpenVPN's processes pass on of it, emulated, with all others waiting."""
 
 
 def test_each_tunnels_data_is_carried_as_its_name_says(lab: Lab) -> None:
