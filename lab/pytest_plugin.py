@@ -9,12 +9,14 @@ a test that changes something puts it back. After a failed test the lab is given
 one. What a killed test run left behind is swept by the next.
 """
 
+import json
 import os
 import re
 from collections import OrderedDict
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -174,11 +176,12 @@ class Wanted:
         fresh: bool = False,
     ) -> "Wanted":
         """Read the topology: by its name, or by its path as seen from the test's file or the working directory."""
-        from lab.catalogue import load
+        from lab.resources import find_topology
 
         beside = request.path.parent / topology
-        where = beside if beside.is_file() else Path(topology)
-        return cls(load(where, openvpn=openvpn or version, tunnel=tunnel), fresh)
+        file = find_topology(beside if beside.is_file() else Path(topology))
+        environ = frozenset(item for item in os.environ.items() if not item[0].startswith("PYTEST_"))
+        return cls(_read(file, file.stat().st_mtime_ns, openvpn or version, json.dumps(tunnel), environ), fresh)
 
     @property
     def key(self) -> str:
@@ -188,6 +191,17 @@ class Wanted:
     def is_met_by(self, running: "Topology") -> bool:
         """Whether a lab that runs already is what the test asks for, wherever its file lies."""
         return not self.fresh and running.model_copy(update={"file": self.topology.file}) == self.topology
+
+
+@cache
+def _read(
+    file: Path, changed: int, openvpn: str | None, tunnel: str, environ: frozenset[tuple[str, str]]
+) -> "Topology":
+    """A topology as the file is now, read once: every test of a lab names it, and in emulation each reading takes a
+    second."""
+    from lab.catalogue import load
+
+    return load(file, openvpn=openvpn, tunnel=json.loads(tunnel), variables=dict(environ))
 
 
 @dataclass

@@ -3,7 +3,7 @@
 Looking never fails for what is down: a dead process is a row that says so, and why.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -166,9 +166,8 @@ class LabSummary:
 
 def report(lab: Lab) -> LabReport:
     """Look at a lab."""
-    instances = lab.nodes
-    nodes = tuple(_node(node, instances.get(name)) for name, node in lab.topology.nodes.items())
-    down = {node.name: node.state for node in nodes if not node.up}
+    nodes = _nodes(lab)
+    down = _down(nodes)
     plans = plan_routers(lab.topology).values()
     # Each look asks a process or two; together they take as long as the slowest.
     with ThreadPoolExecutor() as pool:
@@ -180,6 +179,12 @@ def report(lab: Lab) -> LabReport:
     faults = tuple(fault_report(record) for record in lab.faults)
     links = tuple(link_reports(lab))
     return LabReport(lab.name, lab.topology.file, lab.directory, up, nodes, tunnels, sessions, faults, links)
+
+
+def tunnel_reports(lab: Lab) -> list[TunnelReport]:
+    """The tunnels alone, one after the other."""
+    down = _down(_nodes(lab))
+    return [_tunnel(tunnel, down) for tunnel in lab.tunnels.values()]
 
 
 def link_reports(lab: Lab) -> list[LinkReport]:
@@ -227,6 +232,15 @@ def _summary(name: str, instances: list[Instance]) -> LabSummary:
     except LabError:
         return LabSummary(name, running, len(instances), None, directory)
     return LabSummary(name, running, len(topology.nodes), topology.file, directory)
+
+
+def _nodes(lab: Lab) -> tuple[NodeStatus, ...]:
+    instances = lab.nodes
+    return tuple(_node(node, instances.get(name)) for name, node in lab.topology.nodes.items())
+
+
+def _down(nodes: Iterable[NodeStatus]) -> dict[str, NodeState]:
+    return {node.name: node.state for node in nodes if not node.up}
 
 
 def _node(node: Node, instance: Instance | None) -> NodeStatus:

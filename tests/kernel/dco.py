@@ -1,7 +1,7 @@
 """What tests of the kernel's data channel share."""
 
 from lab.lab import Lab
-from lab.status import report
+from lab.status import tunnel_reports
 from tests.convergence.conftest import Site
 from tests.modes.checks import site
 
@@ -11,7 +11,7 @@ RATE = 20
 
 def expect_kernel(lab: Lab) -> None:
     """All data is carried by the kernel, as the devices of both ends say."""
-    assert {tunnel.name: tunnel.channel for tunnel in report(lab).tunnels} == dict.fromkeys(lab.tunnels, "kernel")
+    assert {tunnel.name: tunnel.channel for tunnel in tunnel_reports(lab)} == dict.fromkeys(lab.tunnels, "kernel")
 
 
 def spokes(lab: Lab) -> tuple[Site, Site]:

@@ -4,7 +4,7 @@ import pytest
 
 from lab.expect import Expectation, wait_for
 from lab.lab import Lab
-from lab.status import TunnelReport, report
+from lab.status import TunnelReport, tunnel_reports
 from lab.tunnel import RunningTunnel
 from tests.convergence.checks import expect_log
 
@@ -21,7 +21,7 @@ def channel(lab: Lab, name: str) -> str | None:
     """As soon as the tunnel is up."""
 
     def look() -> TunnelReport:
-        (found,) = (tunnel for tunnel in report(lab).tunnels if tunnel.name == name)
+        (found,) = (tunnel for tunnel in tunnel_reports(lab) if tunnel.name == name)
         return found
 
     seen = wait_for(

@@ -7,7 +7,7 @@ import pytest
 
 from lab.lab import Lab
 from lab.router import FAMILIES
-from lab.status import link_reports, report
+from lab.status import link_reports, tunnel_reports
 from tests.kernel.dco import RATE
 from tests.modes.checks import ends, expect_lans_reach_each_other
 
@@ -22,7 +22,7 @@ ONE_WAY = 0.050
 
 
 def test_each_tunnels_data_is_carried_as_its_name_says(lab: Lab) -> None:
-    carried = {tunnel.name: tunnel.channel for tunnel in report(lab).tunnels}
+    carried = {tunnel.name: tunnel.channel for tunnel in tunnel_reports(lab)}
     assert carried == {name: name.partition("-")[0] for name in lab.tunnels}
     assert len(set(carried.values())) == 2
 

@@ -1,0 +1,51 @@
+"""What a test asks for: a topology, read once for all tests that name it, and anew where something else is in it."""
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lab.pytest_plugin import Wanted
+from lab.resources import find_topology
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    text = find_topology("p2p-tls").read_text()
+    assert "name: p2p-tls" in text
+    file = tmp_path / "mine.clab.yml"
+    file.write_text(text.replace("name: p2p-tls", "name: ${CALLED:=mine}"))
+    return file
+
+
+def wanted(file: Path, **how: Any) -> Wanted:
+    request: Any = SimpleNamespace(path=file.parent / "test_it.py")
+    return Wanted.of(request, file.name, version=how.pop("version", None), **how)
+
+
+def test_a_topology_is_read_once(file: Path) -> None:
+    assert wanted(file).topology is wanted(file).topology
+    assert wanted(file, fresh=True).topology is wanted(file).topology
+
+
+def test_with_another_version_tunnel_or_variable_it_is_another(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = wanted(file)
+    assert first.topology.name == "mine"
+    assert wanted(file, version="2.6").key != wanted(file, version="2.7").key
+    assert wanted(file, openvpn="2.6", version="2.7").key == wanted(file, version="2.6").key
+    tunnel = wanted(file, tunnel={"transport": "tcp"}).topology.tunnels[0]
+    assert (tunnel.transport, first.topology.tunnels[0].transport) == ("tcp", "udp")
+    monkeypatch.setenv("CALLED", "yours")
+    assert wanted(file).topology.name == "yours"
+    monkeypatch.delenv("CALLED")
+    assert wanted(file).topology is first.topology
+
+
+def test_a_file_that_was_changed_is_read_again(file: Path) -> None:
+    before = wanted(file)
+    file.write_text(file.read_text().replace("mine}", "changed}"))
+    os.utime(file, ns=(0, 0))
+    assert wanted(file).topology.name == "changed"
+    assert before.topology.name == "mine"
