@@ -180,8 +180,10 @@ class Wanted:
 
         beside = request.path.parent / topology
         file = find_topology(beside if beside.is_file() else Path(topology))
+        # All that it depends on: the file as it is now, the version, what is laid over tunnels, and the variables.
+        said = json.dumps(tunnel, default=str)
         environ = frozenset(item for item in os.environ.items() if not item[0].startswith("PYTEST_"))
-        return cls(_read(file, file.stat().st_mtime_ns, openvpn or version, json.dumps(tunnel), environ), fresh)
+        return cls(_read(file, openvpn or version, said, (file.stat().st_mtime_ns, environ)), fresh)
 
     @property
     def key(self) -> str:
@@ -194,14 +196,14 @@ class Wanted:
 
 
 @cache
-def _read(
-    file: Path, changed: int, openvpn: str | None, tunnel: str, environ: frozenset[tuple[str, str]]
-) -> "Topology":
-    """A topology as the file is now, read once: every test of a lab names it, and in emulation each reading takes a
-    second."""
+def _read(file: Path, openvpn: str | None, tunnel: str, seen: object) -> "Topology":
+    """A topology, read once as long as what is `seen` of file and environment is the same.
+
+    Every test of a lab names it, and in emulation each reading takes a second.
+    """
     from lab.catalogue import load
 
-    return load(file, openvpn=openvpn, tunnel=json.loads(tunnel), variables=dict(environ))
+    return load(file, openvpn=openvpn, tunnel=json.loads(tunnel))
 
 
 @dataclass

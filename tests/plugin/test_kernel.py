@@ -177,8 +177,7 @@ def test_a_machine_boots_while_the_last_tests_run_here(pytester: pytest.Pytester
     pytester.makeconftest(FAKES)
     pytester.makepyfile(HERE_AND_THERE.replace("MISSING", lacking()))
     here = [f"here {number}" for number in range(20)]
-    lines = said(pytester)
-    assert lines == [*here[:12], *BOOTS, *here[12:], WAITED]
+    assert said(pytester) == [*here[:12], *BOOTS, *here[12:], WAITED]
     # Where tests here could boot another one and there is no room for two it waits its turn.
     pytester.makeconftest(f"{FAKES}    lab.vm.machine.has_room = lambda count: count < 2\n")
     assert said(pytester) == [*here, *BOOTS, WAITED]
@@ -200,3 +199,13 @@ def test_a_machine_that_cannot_begin_early_is_the_trouble_of_its_own_tests_alone
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(passed=20, errors=1)
     result.stdout.fnmatch_lines(["the machine does not boot"])
+
+
+def test_a_machine_that_has_begun_ends_with_a_run_that_ends_before_its_tests(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(FAKES)
+    pytester.makepyfile(HERE_AND_THERE.replace("MISSING", lacking()).replace("print(f", "assert number < 15, print(f"))
+    result = pytester.runpytest_subprocess("-s", "-x")
+    result.assert_outcomes(passed=15, failed=1)
+    text = result.stdout.str()
+    assert text.index("the machine begins") < text.index("a machine ends")
+    assert WAITED not in text

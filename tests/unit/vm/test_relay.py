@@ -2,11 +2,12 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lab.vm.machine import shown
-from lab.vm.relay import Lines, append, script
+from lab.vm.relay import REPORTS, Ended, Lines, Relay, append, script
 
 
 def test_messages_arrive_once_and_whole(tmp_path: Path) -> None:
@@ -22,6 +23,37 @@ def test_messages_arrive_once_and_whole(tmp_path: Path) -> None:
     append(file, {"end": True})
     assert list(lines.new()) == [{"done": "ab"}, {"end": True}]
     assert list(lines.new()) == []
+
+
+class Booting:
+    """A machine whose engine does not answer yet."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.jobs: list[str] = []
+        self.waited = 0
+
+    def begin(self, script: str) -> None:
+        self.jobs.append(script)
+
+    def wait_ready(self) -> None:
+        self.waited += 1
+
+
+def test_a_relay_is_ready_when_it_has_collected_and_the_engine_answers(tmp_path: Path) -> None:
+    machine: Any = Booting(tmp_path)
+    append(tmp_path / REPORTS, {"report": "of a run before"})
+    relay = Relay(machine, tmp_path)
+    relay.begin(["tests/a.py"])
+    assert len(machine.jobs) == 1
+    assert machine.waited == 0, "something here could go on meanwhile"
+    append(tmp_path / REPORTS, {"ready": 1})
+    relay.wait_ready()
+    assert machine.waited == 1
+    relay.begin(["tests/b.py"])
+    append(tmp_path / REPORTS, {"unknown": "something else"})
+    with pytest.raises(Ended, match="the machine's pytest began with"):
+        relay.wait_ready()
 
 
 def test_a_job_runs_this_interpreter_in_the_project(tmp_path: Path) -> None:
