@@ -187,10 +187,15 @@ def tunnel_reports(lab: Lab) -> list[TunnelReport]:
     return [_tunnel(tunnel, down) for tunnel in lab.tunnels.values()]
 
 
-def link_reports(lab: Lab) -> list[LinkReport]:
-    """The directions of links that do something to packets, or are asked to; not those whose node does not run."""
+def link_reports(lab: Lab, *, node: str | None = None) -> list[LinkReport]:
+    """The directions of links that do something to packets, or are asked to; not those whose node does not run.
+
+    With `node` those of its links alone.
+    """
     found = []
     for link, leaving, arriving in directions(lab.topology):
+        if node not in (None, leaving.node, arriving.node):
+            continue
         declared = link.impairment(leaving)
         try:
             way = way_of(lab, leaving, arriving)

@@ -32,7 +32,8 @@ def away(lab: Lab, carried: str, transport: str) -> Iterator[str]:
     """The site over whose wire each packet takes 50 ms, and one of a hundred is lost, in both directions."""
     name = f"{carried}-{transport}"
     with lab.impair(f"{name}:eth1", delay=ONE_WAY * 1000, loss=1):
-        assert {found.name for link in link_reports(lab) for found in link.in_force} == {"netem"}
+        in_force = [[found.name for found in way.in_force] for way in link_reports(lab, node=name)]
+        assert in_force == [["netem"], ["netem"]]
         yield name
     lab.wait_ready()
 
