@@ -12,7 +12,6 @@ import argparse
 import os
 import time
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -294,10 +293,6 @@ def _error(item: pytest.Item, why: str) -> pytest.TestReport:
     )
 
 
-_WANTED_SOON = ("lab.engine.docker", "lab.host.docker_engine", "scapy.layers.inet6", "scapy.utils")
-"""What the first tests import late: it takes seconds in emulation, and meanwhile the host has other tests to run."""
-
-
 class _Server:
     """The other end: run what is asked for, and tell what pytest reports."""
 
@@ -314,8 +309,6 @@ class _Server:
         self._config = session.config
         items = {item.nodeid: item for item in session.items}
         self._tell({"ready": len(items)})
-        for module in _WANTED_SOON:
-            import_module(module)
         queue = Lines(self._directory / QUEUE)
         while True:
             for message in queue.new():
