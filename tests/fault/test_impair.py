@@ -86,6 +86,9 @@ def test_a_share_of_the_packets_is_lost(lab: Lab, family: Family) -> None:
     lab.node("one").expect_reaches(QUICK[family])
     with lab.impair("one:eth2", loss=30, only="leaving"):
         result = lab.node("one").echo(QUICK[family], count=500, interval=0.002, wait=5)
+        # Of one node's links alone, whichever way the packets go.
+        assert [link.sender for link in link_reports(lab, node="switch")] == ["one:eth2"]
+        assert {link.sender for link in link_reports(lab, node="two")} == {"one:eth1", "two:eth1"}
         # Binomial with a mean of 350 and a deviation of 10.2: ten of them away is never.
         assert 248 < result.received < 452, result
     result = lab.node("one").echo(QUICK[family], count=100, interval=0.002, wait=5)
