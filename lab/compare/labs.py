@@ -28,14 +28,14 @@ _WRITTEN_DOWN: Final = "fixed-routes"
 """The one mode that has to be told what lies behind its ends."""
 
 
-def pair(mode: str, *, openvpn: str, transport: str, name: str) -> Topology:
+def pair(mode: str, *, openvpn: str, transport: str, name: str, daemon: str = "frr") -> Topology:
     """Two routers with one wire between them, and a tunnel of the mode over it.
 
     The wire's MTU is Ethernet's, as below most tunnels. Each router announces one prefix per family.
     """
     written = {"server-networks": _SITES[SERVER], "client-networks": _SITES[CLIENT]}
     tunnel = _tunnel(mode, transport, written)
-    routers = {node: {"daemon": "frr", "asn": _ASN[node], "networks": _SITES[node]} for node in (SERVER, CLIENT)}
+    routers = {node: {"daemon": daemon, "asn": _ASN[node], "networks": _SITES[node]} for node in (SERVER, CLIENT)}
     nodes = {
         SERVER: _node(router=routers[SERVER]),
         CLIENT: _node(router=routers[CLIENT], tunnels=[tunnel]),
@@ -52,7 +52,7 @@ def _wire() -> dict[str, Any]:
     }
 
 
-def beside(kind: EncapsulationKind, *, openvpn: str, name: str) -> Topology:
+def beside(kind: EncapsulationKind, *, openvpn: str, name: str, daemon: str = "frr") -> Topology:
     """The same two routers and wire, and a kernel tunnel instead of OpenVPN's, over which they peer.
 
     They announce prefixes of the families that it carries: of others no route could be used.
@@ -69,7 +69,7 @@ def beside(kind: EncapsulationKind, *, openvpn: str, name: str) -> Topology:
         **{family: inner[family] for family in carried},
     }
     networks = {node: [n for n in _SITES[node] if f"ipv{ip_network(n).version}" in carried] for node in _SITES}
-    routers = {node: {"daemon": "frr", "asn": _ASN[node], "networks": networks[node]} for node in (SERVER, CLIENT)}
+    routers = {node: {"daemon": daemon, "asn": _ASN[node], "networks": networks[node]} for node in (SERVER, CLIENT)}
     nodes = {node: _node(router=router) for node, router in routers.items()}
     return _topology(name, openvpn, nodes, [_wire(), tunnel])
 
