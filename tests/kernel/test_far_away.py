@@ -1,15 +1,17 @@
 """Convergence over a path with 50 ms and 1% loss, for TCP and UDP, the data in userspace and in the kernel (DCO)."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from ipaddress import ip_interface
 
 import pytest
 
+from lab.engine.wires import add_addresses, remove_addresses
 from lab.lab import Lab
-from lab.router import FAMILIES
+from lab.router import FAMILIES, Router
 from lab.status import link_reports, tunnel_reports
+from lab.topology import Prefix
 from tests.kernel.dco import RATE
-from tests.modes.checks import ends, expect_lans_reach_each_other
 
 pytestmark = [
     pytest.mark.docker,
@@ -38,19 +40,28 @@ def away(lab: Lab, carried: str, transport: str) -> Iterator[str]:
     lab.wait_ready()
 
 
+@contextmanager
+def living_in(router: Router, prefixes: Sequence[Prefix]) -> Iterator[None]:
+    """The router has an address in each prefix, as if a host of it lay behind."""
+    namespace, addresses = router.running.namespace, [ip_interface((p[1], p.max_prefixlen)) for p in prefixes]
+    add_addresses(namespace, "lo", addresses)
+    try:
+        yield
+    finally:
+        remove_addresses(namespace, "lo", addresses)
+
+
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 @pytest.mark.parametrize("carried", ["userspace", "kernel"])
 def test_prefixes_take_as_long_as_the_path_and_are_there(lab: Lab, away: str) -> None:
     """One of each family, announced at once."""
-    hq, branch = ends(lab, lab.tunnel(away, "hq"))
+    branch, hq, hq_lan = lab.router(away), lab.router("hq"), lab.host("hq-lan")
     prefixes = [lab.free_prefix(family) for family in FAMILIES]
-    with ExitStack() as served:
-        for prefix in prefixes:
-            served.enter_context(hq.router.serving(prefix, hq.host))
-        with lab.measure(away, prefixes, probe_from=f"{away}-lan", rate=RATE) as measured:
-            hq.router.announce(prefixes)
-        hq.router.withdraw(prefixes)
-        branch.router.expect_no_route(prefixes)
+    with living_in(branch, prefixes):
+        with lab.measure("hq", prefixes, probe_from="hq-lan", rate=RATE) as measured:
+            branch.announce(prefixes)
+        branch.withdraw(prefixes)
+        hq.expect_no_route(prefixes)
     assert measured.status != "timed-out", measured.reason
     # No packet is faster than the path; how much longer it takes is for reports.
     assert measured.at("fib") >= ONE_WAY - measured.stage("fib").error
@@ -58,4 +69,5 @@ def test_prefixes_take_as_long_as_the_path_and_are_there(lab: Lab, away: str) ->
     packets = measured.data_plane
     assert packets is not None
     assert packets.route_specific.keys() == {str(prefix) for prefix in prefixes}, "packets of both families arrived"
-    expect_lans_reach_each_other(hq, branch)
+    for family in FAMILIES:
+        branch.expect_reaches(hq_lan.address(family))
