@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial
 from ipaddress import IPv6Interface
 from socket import AF_INET, AF_INET6
@@ -33,6 +32,7 @@ PROVIDER = "198.51.100.0/24"
 GATEWAYS = {"hq": "198.51.100.2", "branch": "198.51.100.6"}
 LANS = {"hq": IPv6Interface("2001:db8:1::1/64"), "branch": IPv6Interface("2001:db8:2::1/64")}
 USERSPACE = "disable-dco"
+BOUND = f"bind-dev {OUTER[0]}"
 SITES = {"hq": ("10.255.0.2", 65001, 65002, "10.1.0.0/24", "2001:db8:1::/64"),
          "branch": ("10.255.0.1", 65002, 65001, "10.2.0.0/24", "2001:db8:2::/64")}  # fmt: skip
 
@@ -70,45 +70,39 @@ def routes(node: LabNode, table: int) -> dict[str, str]:
     return found
 
 
-@contextmanager
-def in_two_vrfs(lab: Lab, *lines: str) -> Iterator[None]:
-    """The wires to the provider in one VRF, the tunnel and the LANs in another; `lines` are OpenVPN's, at both ends."""
-    tunnel = lab.tunnel("branch", "hq")
+def on_both(lab: Lab, work: Callable[[str, IPRoute], None], addresses: Mapping[str, tuple[str, IPv6Interface]]) -> None:
+    """Do something to both sites' devices, and give the interfaces the IPv6 addresses back that it has cost them."""
+    for name, (interface, address) in addresses.items():
+        node = lab.node(name)
+        in_namespace(node, partial(work, name))
+        add_addresses(node.running.namespace, interface, [address])
 
-    def separate(name: str, ip: IPRoute) -> None:
+
+def separate(lab: Lab) -> None:
+    """Put the wires to the provider into one VRF, and the LANs into another."""
+
+    def work(name: str, ip: IPRoute) -> None:
         enslave(ip, OUTER, "eth1")
         ip.route("add", dst=PROVIDER, gateway=GATEWAYS[name], table=OUTER[1])
         enslave(ip, INSIDE, "eth2")
 
-    def join(name: str, ip: IPRoute) -> None:
-        enslave(ip, INSIDE, tunnel.device(name))
+    on_both(lab, work, {name: ("eth2", address) for name, address in LANS.items()})
 
-    def reunite(name: str, ip: IPRoute) -> None:
-        for vrf, _ in (OUTER, INSIDE):
-            ip.link("del", index=ip.link_lookup(ifname=vrf)[0])
-        ip.route("replace", dst=PROVIDER, gateway=GATEWAYS[name])
 
-    def on_both(work: Callable[[str, IPRoute], None], addresses: Mapping[str, tuple[str, IPv6Interface]]) -> None:
-        for name, (interface, address) in addresses.items():
-            node = lab.node(name)
-            in_namespace(node, partial(work, name))
-            add_addresses(node.running.namespace, interface, [address])
-
-    lans = {name: ("eth2", address) for name, address in LANS.items()}
+def start_between(lab: Lab, *lines: str) -> None:
+    """Start the tunnel from one VRF, and put its inner side into the other; `lines` are OpenVPN's, at both ends."""
+    tunnel = lab.tunnel("branch", "hq")
+    tunnel.stop()
+    for process in (tunnel.server.process, tunnel.client.process):
+        file = lab.node(process.node).running.files / process.configuration.relative_to("/")
+        own, _, _ = file.read_text().partition(BOUND)
+        file.write_text("\n".join([own + BOUND, *lines, ""]))
+    tunnel.start()
     inner = {
         "hq": (tunnel.device("hq"), tunnel.tunnel.server_ipv6),
         "branch": (tunnel.device("branch"), tunnel.tunnel.client_ipv6),
     }
-    tunnel.stop()
-    on_both(separate, lans)
-    wanted = [f"bind-dev {OUTER[0]}", *lines]
-    with tunnel.extended(server=wanted, client=wanted):
-        tunnel.wait_connected()
-        on_both(join, inner)
-        try:
-            yield
-        finally:
-            on_both(reunite, lans)
+    on_both(lab, lambda name, ip: enslave(ip, INSIDE, inner[name][0]), inner)
 
 
 def speak_bgp(lab: Lab, name: str) -> None:
@@ -135,9 +129,12 @@ def speak_bgp(lab: Lab, name: str) -> None:
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    """A lab of these tests' own: nobody else should find what they leave in its daemons."""
+    """A lab of these tests' own, in whose VRFs nobody else would find his way."""
     deployed = Lab.deploy(load("p2p-tls", name=f"vrf-{os.getpid()}", openvpn="2.7"), owner=this_process())
     try:
+        expect_lans_reach_each_other(*ends(deployed, deployed.tunnel("branch", "hq")))
+        deployed.tunnel("branch", "hq").stop()
+        separate(deployed)
         yield deployed
     finally:
         deployed.destroy()
@@ -147,14 +144,12 @@ def lab() -> Iterator[Lab]:
 def test_the_kernels_data_channel_looks_for_no_vrf(lab: Lab) -> None:
     """Its packets are routed by the main table, whatever `bind-dev` says: the handshake passes, and no packet does."""
     hq, branch = lab.router("hq"), lab.router("branch")
-    with in_two_vrfs(lab):
-        assert crosses(hq).failed
-        assert crosses(branch).failed
-    lab.wait_ready()
-    with in_two_vrfs(lab, USERSPACE):
-        assert not crosses(hq).failed
-        assert not crosses(branch).failed
-    lab.wait_ready()
+    start_between(lab)
+    assert crosses(hq).failed
+    assert crosses(branch).failed
+    start_between(lab, USERSPACE)
+    assert not crosses(hq).failed
+    assert not crosses(branch).failed
 
 
 def crosses(router: Router) -> ExecResult:
@@ -164,24 +159,23 @@ def crosses(router: Router) -> ExecResult:
 
 def test_outer_and_inner_side_are_in_vrfs_of_their_own(lab: Lab) -> None:
     hq, branch = ends(lab, lab.tunnel("branch", "hq"))
-    expect_lans_reach_each_other(hq, branch)
-    with in_two_vrfs(lab, USERSPACE):
-        for name in SITES:
-            speak_bgp(lab, name)
-        for here, there in ((hq, branch), (branch, hq)):
-            wanted = {str(prefix): here.device for prefix in there.router.plan.networks}
-            wait_for(
-                Expectation(
-                    what=f"{', '.join(wanted)} in the VRF's table, through the tunnel",
-                    node=here.router.name,
-                    look=partial(routes, here.router, INSIDE[1]),
-                    met=lambda found, wanted=wanted: wanted.items() <= found.items(),  # type: ignore[misc]
-                    logs=here.router.running.files,
-                ),
-                within=60,
-            )
-            # Neither the main table nor the outer VRF's knows anything of the other site.
-            for table in (MAIN, OUTER[1]):
-                assert not wanted.keys() & routes(here.router, table).keys()
-        for family in FAMILIES:
-            hq.host.expect_reaches(branch.host.address(family))
+    start_between(lab, USERSPACE)
+    for name in SITES:
+        speak_bgp(lab, name)
+    for here, there in ((hq, branch), (branch, hq)):
+        wanted = {str(prefix): here.device for prefix in there.router.plan.networks}
+        wait_for(
+            Expectation(
+                what=f"{', '.join(wanted)} in the VRF's table, through the tunnel",
+                node=here.router.name,
+                look=partial(routes, here.router, INSIDE[1]),
+                met=lambda found, wanted=wanted: wanted.items() <= found.items(),  # type: ignore[misc]
+                logs=here.router.running.files,
+            ),
+            within=60,
+        )
+        # Neither the main table nor the outer VRF's knows anything of the other site.
+        for table in (MAIN, OUTER[1]):
+            assert not wanted.keys() & routes(here.router, table).keys()
+    for family in FAMILIES:
+        hq.host.expect_reaches(branch.host.address(family))
