@@ -198,14 +198,14 @@ def row_of(group: Sequence[Finding]) -> Row:
         article=first.article,
         verdict=said(lambda finding: str(finding.verdict)),
         condition=said(lambda finding: finding.condition),
-        openvpn=", ".join(finding.openvpn for finding in group),
+        openvpn=", ".join(dict.fromkeys(finding.openvpn for finding in group)),
         evidence=tuple(e for finding in (group[:1] if agreed else group) for e in finding.evidence[:1]),
         shown=all(finding.verdict is not Verdict.NOT_SHOWN for finding in group),
     )
 
 
 def by_claim(findings: Sequence[Finding]) -> list[list[Finding]]:
-    """The findings of each claim together, one per version of OpenVPN, in the order of the findings."""
+    """The findings of each claim together, by the version of OpenVPN, in the order of the findings."""
     groups: dict[str, list[Finding]] = {}
     for finding in findings:
         groups.setdefault(finding.test, []).append(finding)

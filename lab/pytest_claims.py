@@ -60,7 +60,9 @@ def claim(request: pytest.FixtureRequest, lab_openvpn: str | None, tmp_path: Pat
     root: Path = request.config.getoption("--lab-claims") or tmp_path
     test = request.node.originalname
     folder = re.sub(r"[^\w.=-]+", "_", f"{test}-{lab_openvpn}" if lab_openvpn else test)
-    claim = Claim(test, marker.args[0], lab_openvpn or "", root / folder, **marker.kwargs)
+    topology = request.node.get_closest_marker("topology")
+    own = topology.kwargs.get("openvpn") if topology is not None else None
+    claim = Claim(test, marker.args[0], lab_openvpn or own or "", root / folder, **marker.kwargs)
     request.node.stash[_CLAIM] = claim
     return claim
 

@@ -49,6 +49,13 @@ SECRETS = {"IPSec secret": "of-the-staff", "Xauth password": "of-alice"}
 
 
 @pytest.fixture
+def claim(claim: Claim) -> Claim:
+    """What is said of vpnc is said of no OpenVPN."""
+    claim.openvpn = ""
+    return claim
+
+
+@pytest.fixture
 def vpn(lab: Lab) -> Vpn:
     """vpnc's device at the user's end, and that of strongSwan's user-space IPsec at the office's."""
     return Vpn(lab, "vpn0", "ipsec0")

@@ -61,6 +61,13 @@ def test_versions_that_agree_share_a_row_and_others_are_told_apart(tmp_path: Pat
     assert [e.text for e in row_of(group).evidence] == ["answered", "silent"]
 
 
+def test_several_findings_with_one_version_name_it_once(tmp_path: Path) -> None:
+    it = claim(tmp_path, "2.7")
+    it.holds()
+    (group,) = by_claim([it.finding(passed=True)] * 2)
+    assert row_of(group).openvpn == "2.7"
+
+
 def test_the_table_has_a_row_per_claim_and_keeps_its_columns(tmp_path: Path) -> None:
     it = claim(tmp_path)
     it.holds()
