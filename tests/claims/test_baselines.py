@@ -19,6 +19,8 @@ from tests.convergence.test_packets import echo_request
 
 pytestmark = [pytest.mark.docker, pytest.mark.usually("2.6")]
 BASELINE = pytest.mark.topology("fixed-routes")
+# Where the kernel carries the data there are no updates, see tests/kernel/test_dco_hub_traps.py.
+USERSPACE = {"options": {"disable-dco": True}}
 
 
 @contextmanager
@@ -124,7 +126,7 @@ def test_a_route_travels_from_client_to_server(lab: Lab, claim: Claim) -> None:
     claim.does_not_hold("never: the server knows what its own configuration says")
 
 
-@pytest.mark.topology("fixed-routes", openvpn="2.7")
+@pytest.mark.topology("fixed-routes", openvpn="2.7", tunnel=USERSPACE)
 @pytest.mark.claims("OpenVPN 2.7 pushes a route to a connected client (`push-update-broad`)")
 def test_push_update_reaches_a_connected_client(lab: Lab, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
@@ -151,11 +153,12 @@ def test_push_update_reaches_a_connected_client(lab: Lab, claim: Claim) -> None:
     expect_another_session(tunnel, after.client_id)
     branch.expect_not_in_fib(pushed)
     claim.holds_if(
-        "for routes from server to client; an `iroute` has the client restart, and a client can push nothing"
+        "for routes from server to client, whose data userspace carries; an `iroute` has the client restart, and a "
+        "client can push nothing"
     )
 
 
-@pytest.mark.topology("tap-hub", openvpn="2.7", tunnel={"mode": "shared-iroute", "transport": "udp"})
+@pytest.mark.topology("tap-hub", openvpn="2.7", tunnel={"mode": "shared-iroute", "transport": "udp", **USERSPACE})
 @pytest.mark.claims("OpenVPN 2.7 pushes a route to one of its connected clients (`push-update-cid`)")
 def test_push_update_reaches_one_client_of_two(lab: Lab, claim: Claim) -> None:
     tunnels = {name: lab.tunnel(name, "hub") for name in ("spoke1", "spoke2")}

@@ -15,6 +15,8 @@ from lab.lab import Lab
 from lab.router import FAMILIES, Router
 from lab.routing.frr.vty import Vty
 from lab.topology import Prefix
+from lab.tunnel import ManagementError
+from tests.claims.test_baselines import route_option
 from tests.convergence.checks import expect_log
 from tests.convergence.conftest import Site
 from tests.kernel.dco import expect_kernel, spokes
@@ -189,6 +191,39 @@ def test_iroute_for_everything_over_dco(lab: Lab, hub: Site, claim: Claim) -> No
     hub.router.expect_not_in_fib(everything)
     lab.wait_ready()
     claim.does_not_hold("it becomes a default route of the server's own, to that client")
+
+
+@pytest.mark.claims("OpenVPN 2.7 pushes a route to a connected client over DCO, as in userspace")
+def test_push_update_over_dco(lab: Lab, hub: Site, claim: Claim) -> None:
+    """Neither a server whose kernel carries the data sends updates, nor a client whose kernel does takes them."""
+    tunnel, spoke = lab.tunnel("spoke1", "hub"), lab.router("spoke1")
+    prefix = lab.free_prefix("ipv4")
+    update = f"{route_option(prefix)} {tunnel.tunnel.server_ipv4.ip}"
+
+    def push() -> None:
+        client = tunnel.status().client_id
+        with tunnel.server.management() as server:
+            server.push_update(update, client)
+
+    size = tunnel.server.log_size()
+    with pytest.raises(ManagementError, match="no client updated"):
+        push()
+    claim.log_line(tunnel.server, expect_log(tunnel.server, "cannot currently be sent while DCO is enabled", size))
+    for ends, takes in ((("server",), False), (("client",), False), (("server", "client"), True)):
+        with tunnel.extended(**{end: ["disable-dco"] for end in ends}):
+            tunnel.wait_connected()
+            if takes:
+                push()
+                spoke.expect_in_fib(prefix, via=tunnel.device("spoke1"))
+                claim.log_line(tunnel.client, tunnel.client.log_lines("PUSH_UPDATE")[-1])
+            else:
+                with pytest.raises(ManagementError, match="no client updated"):
+                    push()
+    lab.wait_ready()
+    expect_kernel(lab)
+    claim.does_not_hold(
+        "neither end knows updates while its kernel carries the data; with `disable-dco` at both it does"
+    )
 
 
 @pytest.mark.claims("an OpenVPN that was killed can be started again over DCO, as in userspace")
