@@ -82,13 +82,16 @@ def remove_addresses(namespace: Namespace, interface: str, addresses: Sequence[I
     namespace.run(work)
 
 
-def remove_device(namespace: Namespace, device: str) -> None:
-    """Remove a device of the kernel's own; one that is not there is no error."""
+def remove_device(namespace: Namespace, device: str, *, kind: str = "") -> None:
+    """Remove a device of the kernel's own, if its kind begins so; one that is not there is no error."""
 
     def work() -> None:
         with IPRoute() as ip:
             for index in ip.link_lookup(ifname=device):
-                ip.link("del", index=index)
+                for link in ip.get_links(index):
+                    info = link.get_attr("IFLA_LINKINFO")
+                    if (info.get_attr("IFLA_INFO_KIND") if info else "").startswith(kind):
+                        ip.link("del", index=index)
 
     namespace.run(work)
 

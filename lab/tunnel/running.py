@@ -25,6 +25,8 @@ _STARTED_WITHIN = 30.0
 _CONNECTED_WITHIN = 60.0
 _ASKED = 0.2
 """Seconds between two questions to the engine whether a process that does not answer yet has ended."""
+_KERNELS = "ovpn"
+"""How the kind of a device begins through which the kernel itself carries the data."""
 _ENDED = "ENDED"
 """Said of a process that is gone; OpenVPN has no such state."""
 _CIPHER = re.compile(r"Data Channel: cipher '([^']+)'")
@@ -54,12 +56,12 @@ class TunnelStatus:
 class OpenVpn:
     """One OpenVPN process of a tunnel."""
 
-    def __init__(self, process: Process, node: RunningNode) -> None:
+    def __init__(self, process: Process, node: RunningNode, device: str) -> None:
         self.process = process
         self.node = node
+        self.device = device
+        """Its tunnel's interface on the node."""
         self._start = Lock()
-        self.outlives: str | None = None
-        """A device of the kernel's own, which stays when the process is killed, and keeps a new one from starting."""
         self._runs: Callable[[], bool] | None = None
         """Set where this very object has started the process."""
 
@@ -103,8 +105,9 @@ class OpenVpn:
                 self._launch()
 
     def _launch(self) -> None:
-        if self.outlives is not None:
-            remove_device(self.node.namespace, self.outlives)
+        # In any mode the kernel may carry the data (DCO). Its device stays where the process is killed, and keeps a new
+        # one from starting; any other goes with its process, or somebody wants it to stay.
+        remove_device(self.node.namespace, self.device, kind=_KERNELS)
         self._runs = self.node.spawn(self.process.argv)
         asked = time.monotonic()
 
@@ -273,11 +276,11 @@ class RunningTunnel:
         self.sharing = sharing
         """The tunnels of the same server process, this one among them."""
         ends = processes(tunnel)
-        self.server: OpenVpn = sharing[0].server if sharing else OpenVpn(ends["server"], nodes[tunnel.server])
+        self.server: OpenVpn = (
+            sharing[0].server if sharing else OpenVpn(ends["server"], nodes[tunnel.server], tunnel.server_device)
+        )
         sharing.append(self)
-        self.client = (ExternalEnd if external else OpenVpn)(ends["client"], nodes[tunnel.client])
-        if self.mode.traits.kernel is not None:
-            self.server.outlives, self.client.outlives = tunnel.server_device, tunnel.device
+        self.client = (ExternalEnd if external else OpenVpn)(ends["client"], nodes[tunnel.client], tunnel.device)
         self.external = external
         """Whether the client is an external node's: the lab knows of it what the server says."""
         self._roots = roots

@@ -79,3 +79,16 @@ def test_the_articles_net30_keeps_its_server_in_userspace(lab: Lab) -> None:
     assert channel(lab, "net30") == "userspace at hq, kernel at branch"
     assert "disable-dco" not in (tunnel.server.node.files / "etc/openvpn/server/net30.conf").read_text()
     expect_both_families_pass(lab, tunnel)
+
+
+def test_a_killed_client_of_the_articles_mode_is_started_again(lab: Lab) -> None:
+    """Its kernel's device has stayed, and keeps no new process from starting: the lab takes it away before."""
+    tunnel = lab.tunnel("net30")
+    before = tunnel.status().client_pid
+    tunnel.client.stop("KILL")
+    left = lab.node("branch").exec("ip", "-d", "link", "show", tunnel.device("branch")).raise_on_error().stdout
+    assert "ovpn" in left, left
+    tunnel.start()
+    assert channel(lab, "net30") == "userspace at hq, kernel at branch"
+    assert tunnel.status().client_pid != before
+    expect_both_families_pass(lab, tunnel)

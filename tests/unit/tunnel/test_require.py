@@ -40,7 +40,7 @@ def namespace() -> Iterator[Namespace]:
 
 def require(node: Any, kind: str | None) -> None:
     mode: Any = SimpleNamespace(name="fast", traits=SimpleNamespace(kernel=kind, openvpn=("2.7",)))
-    OpenVpn(None, node).require(mode)  # type: ignore[arg-type]
+    OpenVpn(None, node, "tun0").require(mode)  # type: ignore[arg-type]
 
 
 def test_what_is_there_is_enough(namespace: Namespace) -> None:
