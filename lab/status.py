@@ -21,7 +21,7 @@ from lab.lab import Lab
 from lab.routing import DOWN, BfdState, Neighbor, Peer, RouterPlan, State, plan_routers
 from lab.store import LabDirectory
 from lab.topology import Address, Family, Impairment, Node, RoutingProtocol
-from lab.tunnel import RunningTunnel
+from lab.tunnel import KERNEL_KIND, RunningTunnel
 
 
 @dataclass(frozen=True)
@@ -313,7 +313,7 @@ def _tunnel(tunnel: RunningTunnel, down: Mapping[str, NodeState]) -> TunnelRepor
 
 def _channel(kinds: Mapping[str, str]) -> str:
     """Who moves the packets, by the kinds of both ends' devices."""
-    movers = {node: "kernel" if kind.startswith("ovpn") else "userspace" for node, kind in kinds.items()}
+    movers = {node: "kernel" if kind.startswith(KERNEL_KIND) else "userspace" for node, kind in kinds.items()}
     if len(set(movers.values())) == 1:
         return next(iter(movers.values()))
     return ", ".join(f"{mover} at {node}" for node, mover in movers.items())
@@ -323,12 +323,13 @@ def _device(namespace: Namespace, name: str) -> tuple[int | None, str]:
     """MTU and kind of an interface; a device that is gone has neither."""
     from pyroute2 import IPRoute
 
+    from lab.engine.wires import kind_of
+
     def work() -> tuple[int | None, str]:
         with IPRoute() as ip:
             for link in ip.get_links():
                 if link.get_attr("IFLA_IFNAME") == name:
-                    info = link.get_attr("IFLA_LINKINFO")
-                    return link.get_attr("IFLA_MTU"), info.get_attr("IFLA_INFO_KIND") if info else ""
+                    return link.get_attr("IFLA_MTU"), kind_of(link)
         return None, ""
 
     return namespace.run(work)

@@ -87,13 +87,16 @@ def remove_device(namespace: Namespace, device: str, *, kind: str = "") -> None:
 
     def work() -> None:
         with IPRoute() as ip:
-            for index in ip.link_lookup(ifname=device):
-                for link in ip.get_links(index):
-                    info = link.get_attr("IFLA_LINKINFO")
-                    if (info.get_attr("IFLA_INFO_KIND") if info else "").startswith(kind):
-                        ip.link("del", index=index)
+            for link in ip.get_links():
+                if link.get_attr("IFLA_IFNAME") == device and kind_of(link).startswith(kind):
+                    ip.link("del", index=link["index"])
 
     namespace.run(work)
+
+
+def kind_of(link: Any) -> str:
+    """The kind of a device, as in `ip link add type KIND`, of the kernel's message about it; hardware has none."""
+    return link.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") or ""
 
 
 def why_no_device(namespace: Namespace, kind: str) -> str | None:

@@ -3,6 +3,7 @@
 from lab.tunnel.management import Management, ManagementError
 from lab.tunnel.mode import Identity, Process, TunnelMode, carried_as_declared, modes, processes, shown
 from lab.tunnel.running import (
+    KERNEL_KIND,
     OpenVpn,
     RunningTunnel,
     TunnelStatus,
@@ -12,6 +13,7 @@ from lab.tunnel.running import (
 )
 
 __all__ = [
+    "KERNEL_KIND",
     "Identity",
     "Management",
     "ManagementError",

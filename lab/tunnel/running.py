@@ -21,12 +21,12 @@ from lab.tunnel.management import Management, ManagementError
 from lab.tunnel.mode import End, Identity, Process, TunnelMode, modes, processes
 from lab.tunnel.reason import last_words, why_ended, why_refused
 
+KERNEL_KIND = "ovpn"
+"""How the kind of a device begins through which the kernel itself carries the data (DCO)."""
 _STARTED_WITHIN = 30.0
 _CONNECTED_WITHIN = 60.0
 _ASKED = 0.2
 """Seconds between two questions to the engine whether a process that does not answer yet has ended."""
-_KERNELS = "ovpn"
-"""How the kind of a device begins through which the kernel itself carries the data."""
 _ENDED = "ENDED"
 """Said of a process that is gone; OpenVPN has no such state."""
 _CIPHER = re.compile(r"Data Channel: cipher '([^']+)'")
@@ -107,7 +107,7 @@ class OpenVpn:
     def _launch(self) -> None:
         # In any mode the kernel may carry the data (DCO). Its device stays where the process is killed, and keeps a new
         # one from starting; any other goes with its process, or somebody wants it to stay.
-        remove_device(self.node.namespace, self.device, kind=_KERNELS)
+        remove_device(self.node.namespace, self.device, kind=KERNEL_KIND)
         self._runs = self.node.spawn(self.process.argv)
         asked = time.monotonic()
 
