@@ -34,8 +34,11 @@ def away(lab: Lab, carried: str, transport: str) -> Iterator[str]:
     """The site over whose wire each packet takes 50 ms, and one of a hundred is lost, in both directions."""
     name = f"{carried}-{transport}"
     with lab.impair(f"{name}:eth1", delay=ONE_WAY * 1000, loss=1):
-        in_force = [[found.name for found in way.in_force] for way in link_reports(lab, node=name)]
-        assert in_force == [["netem"], ["netem"]]
+        in_force = [(found.name, found.figures) for way in link_reports(lab, node=name) for found in way.in_force]
+        assert [mechanism for mechanism, _ in in_force] == ["netem", "netem"]
+        for _, figures in in_force:
+            assert figures["delay"] == pytest.approx(ONE_WAY * 1000, rel=0.01)
+            assert figures["loss"] == 1
         yield name
     lab.wait_ready()
 
@@ -60,6 +63,8 @@ def test_prefixes_take_as_long_as_the_path_and_are_there(lab: Lab, away: str) ->
     with living_in(branch, prefixes):
         with lab.measure("hq", prefixes, probe_from="hq-lan", rate=RATE) as measured:
             branch.announce(prefixes)
+        for prefix in prefixes:
+            hq_lan.expect_reaches(prefix[1])
         branch.withdraw(prefixes)
         hq.expect_no_route(prefixes)
     assert measured.status != "timed-out", measured.reason
@@ -68,6 +73,6 @@ def test_prefixes_take_as_long_as_the_path_and_are_there(lab: Lab, away: str) ->
     assert measured.at("update") <= measured.at("fib") + measured.stage("fib").error
     packets = measured.data_plane
     assert packets is not None
-    assert packets.route_specific.keys() == {str(prefix) for prefix in prefixes}, "packets of both families arrived"
+    assert packets.route_specific.keys() == {str(prefix) for prefix in prefixes}
     for family in FAMILIES:
         branch.expect_reaches(hq_lan.address(family))
