@@ -124,9 +124,11 @@ def route_specific(stream: Stream, event: float, rate: float, *, flows: bool) ->
     """Route-Specific Convergence Time (RFC 6412, section 3.6.3), by the method of section 3.5.3.
 
     The packets lost since the event, divided by the rate at which the prefix is probed: right to plus or minus
-    1 / rate. None where nothing was lost, or (`flows=False`) nothing was delivered any more.
+    1 / rate. None where nothing was lost or nothing came, or (`flows=False`) nothing was delivered any more.
     """
     counts = stream.counts(event)
+    if flows and not counts.received:  # how long was looked is no convergence time
+        return None
     return (counts.lost if flows else counts.received) / rate or None
 
 
@@ -134,10 +136,11 @@ def loss_derived(streams: Sequence[Stream], event: float, rate: float, *, flows:
     """Loss-Derived Convergence Time (RFC 6412, section 3.6.4), by the method of section 3.5.2.
 
     All packets lost since the event, divided by the load that was offered to all prefixes: the mean over the routes.
+    None where that is nothing, or where nothing came of a route.
     """
-    if not streams:
-        return None
     counts = [stream.counts(event) for stream in streams]
+    if not counts or (flows and not all(c.received for c in counts)):
+        return None
     packets = sum(c.lost if flows else c.received for c in counts)
     return packets / (rate * len(streams)) or None
 

@@ -243,6 +243,8 @@ class Evaluation:
         for stream in trace.streams:
             change = self._changed.get(prefixes[stream.prefix])
             window = stream.changed(self._event, flows=self._flows)
+            if self._flows and change is not None and not stream.counts(self._event).received:
+                yield f"no probe packet arrived at {stream.prefix}, although there is a route"
             if change is None or window is None:
                 continue
             error = self._fib_error(change.time) + trace.sent.late(self._event) + self._seen.clock.error

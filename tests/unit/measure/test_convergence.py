@@ -76,6 +76,16 @@ def test_traffic_that_never_stops() -> None:
     assert probe.changed(10.005, flows=False) is None
 
 
+def test_traffic_that_never_comes_has_no_time() -> None:
+    """How long was looked for it is none; nor is there a mean with it."""
+    never, soon = stream(20, set(range(20))), stream(20, {10, 11}, prefix="q")
+    assert route_specific(never, 10.005, RATE, flows=True) is None
+    assert loss_derived([never], 10.005, RATE, flows=True) is None
+    assert loss_derived([never, soon], 10.005, RATE, flows=True) is None
+    assert loss_derived([soon], 10.005, RATE, flows=True) == pytest.approx(0.002)
+    assert rate_derived([never], 10.005, flows=True) is None
+
+
 def test_two_routes_have_a_time_each_and_a_mean() -> None:
     """One loses 10 packets, the other 30: 20 ms in the mean, and 30 ms until both are there."""
     one, other = stream(100, set(range(50, 60))), stream(100, set(range(50, 80)), prefix="q")

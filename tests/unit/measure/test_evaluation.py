@@ -101,6 +101,15 @@ def test_planes_that_disagree_beyond_their_error_are_flagged(packets: float, sai
     assert f"{said} the FIB" in flag
 
 
+def test_a_route_that_carries_nothing_has_no_time_and_is_flagged() -> None:
+    found = Made(packets=100.0).findings()
+    assert found.data_plane is not None
+    assert (found.data_plane.received, found.data_plane.route_specific) == (0, {})
+    assert found.data_plane.loss_derived is None
+    assert [flag for flag in found.flags if flag == f"no probe packet arrived at {PREFIX}, although there is a route"]
+    assert not [flag for flag in Made().findings().flags if "although" in flag]
+
+
 def test_stages_in_an_order_that_cannot_be_are_flagged() -> None:
     assert any("fib came" in flag and "before rib" in flag for flag in Made(rib=0.02, fib=0.010).findings().flags)
 
