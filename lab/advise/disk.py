@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from lab.errors import InputError
+from lab.core.errors import InputError
 
 LONGEST = 1 << 20
 """Octets of a file that is read; OpenVPN's configurations are far shorter."""

@@ -9,7 +9,7 @@ from lab.advise.disk import Disk
 from lab.advise.handed import Handed, handed
 from lab.advise.openvpn import Configuration
 from lab.advise.subject import Subject
-from lab.errors import InputError
+from lab.core.errors import InputError
 
 
 def subjects_of_files(files: Sequence[Path], version: str | None = None) -> list[Subject]:

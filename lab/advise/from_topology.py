@@ -10,13 +10,13 @@ from lab.advise.disk import Disk
 from lab.advise.handed import handed
 from lab.advise.openvpn import Configuration
 from lab.advise.subject import Subject
-from lab.pki import Authority
+from lab.render.files import render
 from lab.routing import daemons, plan_routers
-from lab.store import render
 from lab.topology import Prefix, Topology, Tunnel
 from lab.topology.model import DEFAULT_MTU
 from lab.tunnel import processes
 from lab.tunnel.mode import End
+from lab.tunnel.pki import Authority
 
 
 def subjects_of_topology(topology: Topology) -> list[Subject]:

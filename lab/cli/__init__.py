@@ -1,4 +1,4 @@
-"""The command line. It only asks and shows: what it does to a lab is done by `lab.lab.Lab`.
+"""The command line. It only asks and shows: what it does to a lab is done by `lab.runtime.lab.Lab`.
 
 Modules that are slow to import (Docker, netlink, cryptography, scapy) are imported inside the commands that need
 them, so that `lab --help` and the shell's completion answer at once.

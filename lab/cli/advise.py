@@ -8,7 +8,7 @@ import typer
 from lab.cli.choose import AsJson, OpenVpnVersion, Settings, complete_topology, loaded
 from lab.cli.errors import FAILED
 from lab.cli.output import print_json, print_table, verdict
-from lab.errors import InputError
+from lab.core.errors import InputError
 
 
 def advise(

@@ -9,11 +9,11 @@ import typer
 
 from lab.cli.choose import LabName, NodeName, attached, complete_node
 from lab.cli.output import progress
-from lab.errors import InputError
+from lab.core.errors import InputError
 
 if TYPE_CHECKING:
-    from lab.lab import Lab
-    from lab.router import Router
+    from lab.runtime.lab import Lab
+    from lab.runtime.router import Router
     from lab.topology import Prefix
 
 _WITHIN = 30.0

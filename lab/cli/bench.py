@@ -17,8 +17,8 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Measure what the lab costs beside bare containers, how exact its instrument is, and tunnel beside wire."""
-    from lab.bench import measure
-    from lab.measure.aims import convergence, instrument, scale
+    from lab.bench.instrument import convergence, instrument, scale
+    from lab.bench.startup import measure
 
     with progress() as say:
         figures = measure(topology, trials=trials, say=say)

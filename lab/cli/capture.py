@@ -15,7 +15,7 @@ import typer
 
 from lab.cli.choose import LabName, NodeName, attached
 from lab.cli.errors import let_go_of_stdout
-from lab.errors import InputError
+from lab.core.errors import InputError
 
 if TYPE_CHECKING:
     from lab.observe import Capture, CapturedPacket

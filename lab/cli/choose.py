@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lab.errors import InputError
+from lab.core.errors import InputError
 
 if TYPE_CHECKING:
     from lab.engine import Engine, Instance
-    from lab.lab import Lab
+    from lab.runtime.lab import Lab
     from lab.topology import Topology
 
 
@@ -46,7 +46,7 @@ def _node_names(context: typer.Context) -> list[str]:
 
 def complete_topology(incomplete: str) -> list[str]:
     """Names of the topologies that come with the lab, and files."""
-    from lab.resources import topology_names
+    from lab.catalogue.files import topology_names
 
     path = Path(incomplete)
     folder = path if incomplete.endswith("/") else path.parent
@@ -100,7 +100,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 
 def lab_named(name: str | None, engine: "Engine") -> str:
     """The name of the lab that is meant: the one given, or the only one there is."""
-    from lab.lab import running_labs
+    from lab.runtime.lab import running_labs
 
     if name is not None:
         return name
@@ -116,7 +116,7 @@ def lab_named(name: str | None, engine: "Engine") -> str:
 def attached(name: str | None) -> "Iterator[Lab]":
     """The running lab that is meant."""
     from lab.engine import open_engine
-    from lab.lab import Lab
+    from lab.runtime.lab import Lab
 
     engine = open_engine()
     with Lab.attach(lab_named(name, engine), engine=engine) as lab:
@@ -127,7 +127,7 @@ def loaded(
     topology: str, *, name: str | None = None, openvpn: str | None = None, settings: list[str] | None = None
 ) -> "Topology":
     """The topology that is meant, with the changes that were asked for."""
-    from lab.catalogue import load
+    from lab.catalogue.load import load
 
     return load(topology, name=name, openvpn=openvpn, tunnel=tunnel_settings(settings or []))
 

@@ -10,7 +10,7 @@ import typer
 from lab.cli.choose import AsJson
 from lab.cli.errors import FAILED
 from lab.cli.output import print_table, progress, verdict
-from lab.errors import EnvironmentBroken, InputError
+from lab.core.errors import EnvironmentBroken, InputError
 
 _TESTS_FAILED = 1
 
@@ -28,7 +28,7 @@ def claims(
 
     The exit code is 1 where a verdict could not be had.
     """
-    from lab.claims import Verdict, as_markdown, by_claim, from_json, row_of
+    from lab.claims.claims import Verdict, as_markdown, by_claim, from_json, row_of
 
     if not tests.exists():
         raise InputError(f"there is no {tests}: run this in a checkout of the lab, or name your own tests")

@@ -20,7 +20,7 @@ from lab.cli.choose import (
 )
 from lab.cli.errors import BAD_INPUT, tell
 from lab.cli.output import print_json
-from lab.errors import InputError
+from lab.core.errors import InputError
 
 if TYPE_CHECKING:
     from lab.topology import Topology
@@ -104,7 +104,7 @@ def graph(
     lab_name: LabName = None,
 ) -> None:
     """Draw a topology: nodes, links, addresses and tunnels."""
-    from lab.graph import mermaid, svg
+    from lab.render.graph import mermaid, svg
 
     drawn = loaded(topology, openvpn=openvpn, settings=settings) if topology else _running(lab_name)
     text = svg(drawn) if format_ is Format.SVG else mermaid(drawn)
@@ -129,7 +129,7 @@ def render(
     ] = None,
 ) -> None:
     """Write all configurations, keys and scripts for hosts of your own, and start nothing."""
-    from lab.howto import GUIDE, export
+    from lab.render.howto import GUIDE, export
 
     wanted = loaded(topology, name=name, openvpn=openvpn, settings=settings)
     files = export(wanted, out, force=force, resolved=resolved, routeros=other is Other.ROUTEROS)

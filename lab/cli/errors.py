@@ -17,7 +17,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from lab.errors import LabError
+from lab.core.errors import LabError
 
 FAILED = 1
 BAD_INPUT = 2

@@ -7,7 +7,7 @@ import typer
 
 from lab.cli.choose import AsJson, LabName, attached
 from lab.cli.output import print_json, print_table, progress
-from lab.errors import InputError
+from lab.core.errors import InputError
 
 app = typer.Typer(help="Break something in a running lab, and put it back.")
 
@@ -65,7 +65,7 @@ def list_(lab_name: LabName = None, as_json: AsJson = False) -> None:
     with attached(lab_name) as lab:
         found = lab.faults
     if as_json:
-        from lab.status import fault_report
+        from lab.status.overview import fault_report
 
         print_json([fault_report(record) for record in found])
         return

@@ -8,7 +8,7 @@ import typer
 from lab.cli.choose import AsJson, LabName, attached
 from lab.cli.observe import print_links
 from lab.cli.output import print_json
-from lab.errors import InputError
+from lab.core.errors import InputError
 
 _UNITS = {
     "delay": {"us": 0.001, "ms": 1.0, "s": 1000.0},
@@ -42,7 +42,7 @@ def impair(
     """
     from lab.fault import undo
     from lab.fault.impaired import Impaired
-    from lab.status import link_reports
+    from lab.status.overview import link_reports
 
     given = {
         "delay": delay,

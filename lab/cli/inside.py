@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lab.cli.choose import LabName, NodeName, attached
-from lab.errors import EnvironmentBroken, InputError
+from lab.core.errors import EnvironmentBroken, InputError
 
 _SHELL = ("sh", "-c", "command -v bash >/dev/null && exec bash || exec sh")
 

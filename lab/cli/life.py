@@ -20,10 +20,10 @@ from lab.cli.choose import (
 )
 from lab.cli.observe import show
 from lab.cli.output import print_json, print_table, progress
-from lab.errors import InputError
+from lab.core.errors import InputError
 
 if TYPE_CHECKING:
-    from lab.lab import Lab
+    from lab.runtime.lab import Lab
 
 
 def up(
@@ -50,7 +50,7 @@ def up(
     """Deploy a topology, and show what runs."""
     with progress() as say:
         from lab.engine import open_engine
-        from lab.lab import Lab, destroy, runs
+        from lab.runtime.lab import Lab, destroy, runs
 
         wanted = loaded(topology, name=name, openvpn=openvpn, settings=settings)
         engine = open_engine()
@@ -87,7 +87,7 @@ def down(
 ) -> None:
     """Take labs down: containers, wires and files."""
     from lab.engine import open_engine
-    from lab.lab import destroy, running_labs
+    from lab.runtime.lab import destroy, running_labs
 
     if names and everything:
         raise InputError("`lab down` takes names or --all, not both")
@@ -114,7 +114,7 @@ def down(
 def list_(as_json: AsJson = False) -> None:
     """List the labs on this machine."""
     from lab.engine import open_engine
-    from lab.status import summaries
+    from lab.status.overview import summaries
 
     labs = summaries(open_engine())
     if as_json:
@@ -131,7 +131,7 @@ def list_(as_json: AsJson = False) -> None:
 
 def next_steps(lab: "Lab") -> list[str]:
     """Three commands that show something in this lab, ready to be copied."""
-    from lab.lab import running_labs
+    from lab.runtime.lab import running_labs
 
     program = _program()
     which = "" if running_labs(lab.engine) == [lab.name] else f" --lab {lab.name}"

@@ -65,7 +65,7 @@ def clean() -> None:
     from lab.engine import open_engine
     from lab.host.docker_engine import connect
     from lab.image import remove_all
-    from lab.lab import destroy, running_labs
+    from lab.runtime.lab import destroy, running_labs
     from lab.vm.machine import forget_disks, sweep_machines
 
     engine = open_engine()

@@ -12,7 +12,7 @@ from lab.cli.choose import AsJson
 from lab.cli.output import print_json, print_table, progress, span
 
 if TYPE_CHECKING:
-    from lab.measure.runner import Watch
+    from lab.measure.trials.runner import Watch
 
 _RUNS = Path("measurements")
 _SAID_EVERY = 10
@@ -36,10 +36,10 @@ def measure(
 
     Each trial is on the disk as it ends; after Ctrl-C or a crash --resume goes on. `lab report` makes a page of it.
     """
-    from lab.errors import InputError
-    from lab.measure.plan import Plan
-    from lab.measure.record import RUN_FILE
-    from lab.measure.runner import left_of, prepared, run, seconds_of
+    from lab.core.errors import InputError
+    from lab.measure.trials.plan import Plan
+    from lab.measure.trials.record import RUN_FILE
+    from lab.measure.trials.runner import left_of, prepared, run, seconds_of
 
     if resume and out is None:
         raise InputError("--resume needs --out: the directory of the run that was broken off")
@@ -80,7 +80,7 @@ def measure(
 
 def _told(say: Callable[[str], None]) -> "Watch":
     """Tell how far a run has come: each trial on a terminal, now and then elsewhere."""
-    from lab.measure.runner import Progress
+    from lab.measure.trials.runner import Progress
 
     last = -_SAID_EVERY
 

@@ -7,7 +7,7 @@ import typer
 from lab.cli.choose import AsJson
 from lab.cli.errors import FAILED, say
 from lab.cli.output import print_json, print_table, progress, verdict
-from lab.errors import InputError
+from lab.core.errors import InputError
 
 _ALL = "all"
 

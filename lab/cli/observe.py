@@ -11,8 +11,8 @@ from lab.cli.errors import FAILED
 from lab.cli.output import print_json, print_table, span, verdict
 
 if TYPE_CHECKING:
-    from lab.lab import Lab
-    from lab.status import LabReport, LinkReport, TunnelReport
+    from lab.runtime.lab import Lab
+    from lab.status.overview import LabReport, LinkReport, TunnelReport
 
 
 class FamilyName(StrEnum):
@@ -31,7 +31,7 @@ def status(lab_name: LabName = None, as_json: AsJson = False) -> None:
 
 def show(lab: "Lab", *, as_json: bool) -> bool:
     """Print a lab's status, and return whether all is up."""
-    from lab.status import report
+    from lab.status.overview import report
 
     found = report(lab)
     if as_json:
@@ -142,7 +142,7 @@ def routes(
     as_json: AsJson = False,
 ) -> None:
     """Show the BGP RIB and the kernel's FIB, of one node or of all routers."""
-    from lab import tables
+    from lab.status import tables
 
     both = rib == fib
     with attached(lab_name) as lab:

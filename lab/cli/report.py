@@ -7,7 +7,7 @@ import typer
 
 from lab.cli.choose import AsJson
 from lab.cli.output import print_json, print_table, progress
-from lab.errors import InputError
+from lab.core.errors import InputError
 
 if TYPE_CHECKING:
     from lab.report import RunSummary
@@ -26,7 +26,7 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Make a page of a run, with its figures and tables beside it, or tell in what two runs differ beyond the noise."""
-    from lab.measure.record import RunDirectory
+    from lab.measure.trials.record import RunDirectory
     from lab.report import read
 
     if len(runs) > 2:

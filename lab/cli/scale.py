@@ -9,7 +9,7 @@ from lab.cli.choose import AsJson, OpenVpnVersion, Settings, tunnel_settings
 from lab.cli.errors import FAILED
 from lab.cli.observe import FamilyName
 from lab.cli.output import print_json, print_table, progress, span
-from lab.errors import InputError
+from lab.core.errors import InputError
 
 if TYPE_CHECKING:
     from lab.measure.scale import Line

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lab.cli.output import progress
-from lab.errors import EnvironmentBroken, InputError
+from lab.core.errors import EnvironmentBroken, InputError
 
 if TYPE_CHECKING:
     from lab.vm import Machine

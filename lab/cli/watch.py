@@ -14,7 +14,7 @@ from lab.cli.output import plain, span, table, verdict
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from lab.watch import Change, RouteNews, Snapshot
+    from lab.status.live import Change, RouteNews, Snapshot
 
 _EVENTS_SHOWN = 12
 _LINES_AT_ONCE = 100
@@ -32,7 +32,7 @@ def watch(
 
     Off a terminal, and with --json, there is a line for each change; the first lines say how things are.
     """
-    from lab.watch import Watch
+    from lab.status.live import Watch
 
     with attached(lab_name) as lab:
         try:
@@ -61,7 +61,7 @@ def _live(looks: "Iterable[Snapshot]", interval: float) -> None:
 
 
 def _lines(looks: "Iterable[Snapshot]", *, as_json: bool) -> None:
-    from lab.watch import changes
+    from lab.status.live import changes
 
     before: Snapshot | None = None
     for snapshot in looks:

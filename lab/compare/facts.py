@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
+from lab.core.prefixes import FAMILIES
 from lab.topology import Family
 from lab.tunnel import TunnelMode
-from lab.tunnel.mode import FAMILIES
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from ipaddress import IPv4Interface
 from pyroute2 import IPRoute
 
 from lab.compare.labs import SERVER, behind
-from lab.engine.wires import add_addresses
-from lab.lab import Lab
+from lab.engine.links import add_addresses
+from lab.runtime.lab import Lab
 from lab.tunnel import OpenVpn, RunningTunnel
 
 _KIB = 1 << 10

@@ -10,15 +10,15 @@ from ipaddress import ip_interface
 from lab.compare.facts import Facts, Mtu
 from lab.compare.labs import CLIENT, SERVER
 from lab.compare.way import Way
+from lab.core.errors import ExpectationFailed
+from lab.core.expect import Expectation, wait_for
+from lab.core.prefixes import FAMILIES
+from lab.engine.links import add_addresses
 from lab.engine.namespace import Namespace
-from lab.engine.wires import add_addresses
-from lab.errors import ExpectationFailed
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
-from lab.router import Router
+from lab.runtime.lab import Lab
+from lab.runtime.router import Router
 from lab.topology import Family, Interface, Prefix
 from lab.tunnel import OpenVpn
-from lab.tunnel.mode import FAMILIES
 
 _GROUPS = {"ipv4": "224.0.0.5", "ipv6": "ff02::5"}
 """All OSPF routers of a link (RFC 2328, RFC 5340)."""

@@ -7,7 +7,7 @@ from functools import partial
 
 from lab.compare.labs import CLIENT, SERVER
 from lab.compare.way import Way
-from lab.lab import Lab
+from lab.runtime.lab import Lab
 
 _WITHIN = 60.0
 

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -14,16 +14,16 @@ from lab.compare.labs import beside, hub, pair
 from lab.compare.memory import Hub, measure_hub
 from lab.compare.start import seconds_to_routes
 from lab.compare.throughput import Direction, Throughput, throughput
+from lab.core.errors import LabError, NotSupported
+from lab.core.prefixes import FAMILIES
+from lab.core.process import this_process
+from lab.core.progress import Say
 from lab.engine import Engine
-from lab.errors import LabError, NotSupported
-from lab.lab import Lab
-from lab.owner import this_process
+from lab.runtime.lab import Lab
 from lab.topology import Encapsulation, EncapsulationKind, Topology
 from lab.topology.links import ETHERNET_MTU
 from lab.tunnel import TunnelMode
-from lab.tunnel.mode import FAMILIES
 
-Say = Callable[[str], None]
 TRANSPORTS = ("tcp", "udp")
 _MIB = 1 << 20
 

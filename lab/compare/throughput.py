@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from lab.compare.labs import CLIENT, SERVER
 from lab.compare.way import Way
+from lab.core.errors import EnvironmentBroken
+from lab.core.expect import Expectation, wait_for
 from lab.engine import ExecResult
-from lab.errors import EnvironmentBroken
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
-from lab.node import LabNode
+from lab.runtime.lab import Lab
+from lab.runtime.node import LabNode
 from lab.topology import Address
 
 Direction = Literal["to-server", "to-client"]

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lab.compare.labs import CLIENT, INNER, SERVER
-from lab.lab import Lab
+from lab.core.prefixes import FAMILIES
+from lab.runtime.lab import Lab
 from lab.topology import Address, Encapsulation, Family, Prefix
 from lab.tunnel import RunningTunnel
-from lab.tunnel.mode import FAMILIES
 
 
 @dataclass(frozen=True)

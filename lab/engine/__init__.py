@@ -8,7 +8,7 @@ __all__ = ["HOSTS", "Engine", "ExecResult", "Instance", "Mount", "Namespace", "N
 
 def open_engine() -> Engine:
     """The engine of this machine; raises `EnvironmentBroken` with what to do where there is none."""
-    from lab.engine.docker import DockerEngine
+    from lab.engine.docker.engine import DockerEngine
     from lab.host.docker_engine import connect
 
     return DockerEngine(connect())

@@ -10,8 +10,8 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Protocol, Self
 
+from lab.core.errors import CommandFailed
 from lab.engine.namespace import Namespace
-from lab.errors import CommandFailed
 from lab.topology import Node
 
 LABEL = "openvpn-routing-lab"
@@ -20,7 +20,7 @@ LABEL_LAB = f"{LABEL}.lab"
 LABEL_NODE = f"{LABEL}.node"
 """The node's name in its topology."""
 LABEL_OWNER = f"{LABEL}.owner"
-"""The process that the lab belongs to, as `lab.owner` names it; absent where it belongs to the user."""
+"""The process that the lab belongs to, as `lab.runtime.owner` names it; absent where it belongs to the user."""
 LABEL_DIRECTORY = f"{LABEL}.directory"
 """The lab's directory on the host: rendered files, keys and logs."""
 HOSTS = PurePosixPath("/etc/hosts")

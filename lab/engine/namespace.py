@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from lab.errors import EnvironmentBroken
+from lab.core.errors import EnvironmentBroken
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from lab.errors import EnvironmentBroken, NotSupported
+from lab.core.errors import EnvironmentBroken, NotSupported
 from lab.topology import Address
 
 Expression = bytes

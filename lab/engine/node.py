@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.core.errors import EnvironmentBroken
 from lab.engine.base import Engine, ExecResult, Instance
 from lab.engine.namespace import Namespace
-from lab.errors import EnvironmentBroken
 
 
 @dataclass(frozen=True)

@@ -3,23 +3,40 @@
 A fault names what it breaks and nothing else, so it can be written down, read by another process, and undone there.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
+from lab.core.errors import InputError
 from lab.engine import Engine, Instance
 from lab.engine.node import RunningNode
-from lab.errors import InputError
-from lab.router import Router
-from lab.topology import Topology
+from lab.routing import RouterPlan, RoutingDaemon
+from lab.topology import Prefix, Topology
 from lab.topology.model import Frozen
 from lab.tunnel import RunningTunnel
 
 
+class FaultyRouter(Protocol):
+    """The part of a router that faults know; see `lab.runtime.router.Router`."""
+
+    @property
+    def running(self) -> RunningNode: ...
+
+    @property
+    def plan(self) -> RouterPlan: ...
+
+    @property
+    def daemon(self) -> RoutingDaemon: ...
+
+    def announce(self, prefixes: Iterable[Prefix]) -> object: ...
+
+    def resetting(self, other: str | None = None, *, soft: bool) -> Callable[[], None]: ...
+
+
 class Scene(Protocol):
-    """The part of a running lab that faults know; see `lab.lab.Lab`."""
+    """The part of a running lab that faults know; see `lab.runtime.lab.Lab`."""
 
     topology: Topology
     engine: Engine
@@ -39,7 +56,7 @@ class Scene(Protocol):
 
     def running(self, name: str) -> RunningNode: ...
 
-    def router(self, name: str) -> Router: ...
+    def router(self, name: str) -> FaultyRouter: ...
 
     def tunnel(self, one: str, other: str | None = None) -> RunningTunnel: ...
 

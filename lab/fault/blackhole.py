@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal
 
+from lab.core.errors import InputError
 from lab.engine.nft import Chain, Expression, Family, Nft, Table, counted, device_is, dropped, port_is, rule, source_is
-from lab.errors import InputError
 from lab.fault.base import Act, OnLink, OnTunnel, Scene
-from lab.plan import endpoints_of
+from lab.topology.segments import endpoints_of
 from lab.tunnel import RunningTunnel
 
 

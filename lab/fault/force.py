@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from lab.cause import caused
-from lab.errors import EnvironmentBroken, InputError
+from lab.core.cause import caused
+from lab.core.errors import EnvironmentBroken, InputError
 from lab.fault.base import Act, Fault, Moment, Record, Scene
 from lab.fault.kinds import fault_of, written
 

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lab.errors import InputError
+from lab.core.errors import InputError
 from lab.fault.base import Act, OnLink, Scene
 from lab.impair.oneway import OneWay, impose, lift
 from lab.topology import Endpoint, Impairment, Link, Topology

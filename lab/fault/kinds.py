@@ -6,7 +6,7 @@ from typing import Any, Literal, cast, get_args, get_origin
 
 from pydantic import ValidationError
 
-from lab.errors import InputError
+from lab.core.errors import InputError
 from lab.fault.base import Fault, Kind
 from lab.fault.blackhole import Blackhole, LinkBlackhole
 from lab.fault.impaired import Impaired

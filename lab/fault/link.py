@@ -11,7 +11,7 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from lab.errors import InputError
+from lab.core.errors import InputError
 from lab.fault.base import Act, OnLink, Scene
 
 _IFF_UP = 0x1

@@ -9,10 +9,10 @@ from typing import Any
 
 from pyroute2 import NetlinkError, NFCTSocket
 
+from lab.core.errors import InputError, NotSupported
+from lab.core.prefixes import FAMILIES
 from lab.engine import NodeState
-from lab.errors import InputError, NotSupported
 from lab.fault.base import Act, Kind, Scene
-from lab.router import FAMILIES
 
 
 class NodePaused(Kind):

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from lab.errors import InputError
+from lab.core.errors import InputError
 from lab.fault.base import Act, OnTunnel, Scene
 from lab.tunnel import OpenVpn
 from lab.tunnel.management import ManagementError

@@ -18,7 +18,8 @@ import docker
 import requests
 from docker.errors import DockerException
 
-from lab.errors import EnvironmentBroken
+from lab.core.errors import EnvironmentBroken
+from lab.core.progress import Say
 from lab.host import packages
 from lab.host.packages import Powers
 
@@ -34,8 +35,6 @@ PACKAGES = ("docker.io", "ca-certificates")
 
 # A ping is the same in every version; naming one spares the question for the version.
 _ANY_VERSION = "1.41"
-
-Say = Callable[[str], None]
 
 
 def endpoint(environment: Mapping[str, str] = os.environ) -> str:

@@ -18,7 +18,7 @@ from typing import Literal
 import requests
 from docker.errors import DockerException
 
-from lab.errors import EnvironmentBroken
+from lab.core.errors import EnvironmentBroken
 from lab.host import docker_engine
 
 Status = Literal["ok", "missing", "unknown"]

@@ -4,16 +4,15 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.errors import EnvironmentBroken
+from lab.core.errors import EnvironmentBroken
+from lab.core.progress import Say
 
 APT_PATIENCE = 900
 """Seconds that apt has for one installation, a slow mirror included."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

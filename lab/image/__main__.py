@@ -2,7 +2,7 @@
 
 import sys
 
-from lab.errors import LabError
+from lab.core.errors import LabError
 from lab.host import docker_engine
 from lab.image import remove_all
 

@@ -4,7 +4,7 @@ import io
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound
 
+from lab.core.progress import Say
 from lab.host import packages
 from lab.image import recipe
 
@@ -23,8 +24,6 @@ PULL_PATIENCE = 300
 
 IMPORT_PATIENCE = 300
 """Seconds that the engine has to take in a base image of 100 MB."""
-
-Say = Callable[[str], None]
 
 
 def ensure_base(client: docker.DockerClient, say: Say, log: Path) -> None:

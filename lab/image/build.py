@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ import docker
 import requests
 from docker.errors import DockerException, ImageNotFound
 
-from lab.errors import EnvironmentBroken
+from lab.core.errors import EnvironmentBroken
+from lab.core.progress import Say
 from lab.host import docker_engine
 from lab.image import recipe
 from lab.image.base import ensure_base
@@ -26,8 +27,6 @@ SILENCE = 600
 """Seconds without a line from the build after which it counts as stuck."""
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-
-Say = Callable[[str], None]
 
 
 def provide(client: docker.DockerClient | None, image: str, say: Say) -> str:

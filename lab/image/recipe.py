@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.errors import InputError
-from lab.resources import images_dir
+from lab.core.errors import InputError
 
 FAMILY = "openvpn-routing-lab/"
 """What the names of all the lab's images begin with."""
@@ -43,6 +42,11 @@ MMDEBSTRAP = (
 
 DEBOOTSTRAP = ("debootstrap", "--variant=minbase", SUITE)
 """Followed by the directory to fill."""
+
+
+def images_dir() -> Path:
+    """The build context of the node image."""
+    return (Path(__file__).parents[1] / "images").resolve()
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from typing import Any, TypeVar
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from lab.core.errors import EnvironmentBroken, InputError, NotSupported
 from lab.engine import Namespace
 from lab.engine.nft import Chain, Nft, Table, at_random, counted, dropped, rule
-from lab.errors import EnvironmentBroken, InputError, NotSupported
 from lab.impair.relay import LIMIT, table_name, tap_name
 from lab.topology import Impairment
 

@@ -26,9 +26,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from lab.core.errors import LabError, NotSupported
 from lab.engine.namespace import Namespace
 from lab.engine.nft import Chain, Nft, Table, counted, forwarded, mark_is_not, rule
-from lab.errors import LabError, NotSupported
 from lab.topology import Impairment
 
 MARK: Final = 0x6C6162

@@ -12,9 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
+from lab.core.errors import InputError
+from lab.core.expect import Expectation, wait_for
 from lab.engine.namespace import Namespace
-from lab.errors import InputError
-from lab.expect import Expectation, wait_for
 
 _ETH_P_ALL = 3
 _SO_TIMESTAMPNS = 35

@@ -19,8 +19,8 @@ from itertools import chain
 from types import TracebackType
 from typing import Literal, Self
 
+from lab.core.errors import EnvironmentBroken
 from lab.engine.namespace import Namespace
-from lab.errors import EnvironmentBroken
 from lab.observe.rtnetlink import MAIN_TABLE, UNICAST, LinkMessage, Message, RouteMessage, messages
 from lab.topology import Address, Family, Prefix
 

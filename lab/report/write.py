@@ -1,16 +1,15 @@
 """A report on the disk: the page, and all that is in it as files for elsewhere."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.core.progress import Say
 from lab.report import page, tables
 from lab.report.comparison import Comparison
 from lab.report.drawing import Drawing
 from lab.report.figures import difference_figures, event_figures, load_figure
 from lab.report.summary import RunSummary
-
-Say = Callable[[str], None]
 
 PAGE = "report.html"
 MARKDOWN = "report.md"

@@ -15,7 +15,7 @@ from lab.routing.model import (
     SessionState,
     State,
 )
-from lab.routing.plan import Peer, RouterPlan, plan_router, plan_routers
+from lab.routing.peers import Peer, RouterPlan, plan_router, plan_routers
 
 __all__ = [
     "DOWN",

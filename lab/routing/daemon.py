@@ -7,10 +7,10 @@ from importlib.metadata import entry_points
 from pathlib import PurePosixPath
 from typing import Protocol, Self
 
+from lab.core.files import RenderedFile
 from lab.engine.node import RunningNode
-from lab.files import RenderedFile
 from lab.routing.model import Attributes, Direction, Neighbor, Rib, RibEvent
-from lab.routing.plan import Peer, RouterPlan
+from lab.routing.peers import Peer, RouterPlan
 from lab.topology import Family, Objection, Prefix, RouterIntent, RoutingProtocol
 
 

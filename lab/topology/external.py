@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from lab.topology.links import Wire
 from lab.topology.mistakes import Findings, one_of, quote
 from lab.topology.nodes import Draft, below
-from lab.topology.plan import Request
 from lab.topology.shape import is_absent
 from lab.topology.source import Table
+from lab.topology.tunnels import Request
 
 PROFILE = "routeros"
 """How the names of the profiles begin that a tunnel of a RouterOS can have."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Final
 
+from lab.core.prefixes import FAMILIES
 from lab.topology.addresses import objection_to_address
 from lab.topology.keys import (
     BRIEF_ENDS_REFUSED,
@@ -34,7 +35,7 @@ from lab.topology.names import objection_to_interface
 from lab.topology.shape import Wrong, is_absent, is_null, refused, take
 from lab.topology.source import Items, Key, Scalar, Table, Tree
 
-FAMILIES: Final[Mapping[Family, type[Interface]]] = {"ipv4": IPv4Interface, "ipv6": IPv6Interface}
+INTERFACES: Final[Mapping[Family, type[Interface]]] = {"ipv4": IPv4Interface, "ipv6": IPv6Interface}
 
 LEAST_MTU = 68
 LEAST_MTU_IPV6 = 1280
@@ -262,7 +263,7 @@ class _Reader:
 
     def _address(self, end: End, family: Family, tree: Tree) -> None:
         try:
-            address: Interface = take(tree, FAMILIES[family], self.findings)
+            address: Interface = take(tree, INTERFACES[family], self.findings)
         except Wrong:
             end.damaged.add(family)
             return

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from lab.errors import InputError
+from lab.core.errors import InputError
 from lab.topology.model import Place
 
 KeyPath = tuple[str | int, ...]

@@ -6,16 +6,16 @@ a link).
 """
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Prefix = IPv4Network | IPv6Network
-Interface = IPv4Interface | IPv6Interface
-Address = IPv4Address | IPv6Address
-Family = Literal["ipv4", "ipv6"]
+from lab.core.prefixes import Address as Address
+from lab.core.prefixes import Family as Family
+from lab.core.prefixes import Interface as Interface
+from lab.core.prefixes import Prefix as Prefix
 
 
 class Frozen(BaseModel):

@@ -6,7 +6,7 @@ from lab.topology.links import Wire
 from lab.topology.mistakes import Findings, one_of, quote
 from lab.topology.model import RouterIntent
 from lab.topology.nodes import Draft, below
-from lab.topology.plan import Request
+from lab.topology.tunnels import Request
 from lab.topology.vocabulary import Passenger, Vocabulary
 
 

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lab.errors import InputError
-from lab.topology import plan
+from lab.core.errors import InputError
+from lab.core.prefixes import FAMILIES
+from lab.topology import tunnels as planning
 from lab.topology.addresses import Use, check_uses
 from lab.topology.definitions import read_definitions
 from lab.topology.envsubst import Expanded, SubstitutionError, expand, verbatim
 from lab.topology.external import check_external, name_ports
 from lab.topology.keys import TOP_KEYS, TOP_REFUSED, TOPOLOGY_KEYS
-from lab.topology.links import FAMILIES, Wire, check_encapsulations, check_ends, read_links
+from lab.topology.links import Wire, check_encapsulations, check_ends, read_links
 from lab.topology.mistakes import Findings, did_you_mean, nearest, quote
 from lab.topology.model import Node, Place, Prefix, Topology
 from lab.topology.names import objection_to_name
@@ -166,7 +167,7 @@ def _read_top(
         file=findings.file,
         nodes={name: Node.model_validate(dict(draft.node)) for name, draft in drafts.items()},
         links=tuple(wire.link() for wire in wires),
-        tunnels=plan.finished(tunnels),
+        tunnels=planning.finished(tunnels),
     )
 
 
@@ -216,7 +217,7 @@ def _check_together(
     vocabulary: Vocabulary,
     openvpn: str | None,
     findings: Findings,
-) -> list[plan.Request]:
+) -> list[planning.Request]:
     """Check what concerns several nodes and links; return the tunnels, settled as far as possible."""
     kinds = {name: draft.node.kind for name, draft in drafts.items()}
     name_ports(wires, drafts, findings)
@@ -227,17 +228,17 @@ def _check_together(
             if end.node not in drafts:
                 # The rest is judged as if the name were right: one misspelt name is one mistake.
                 end.node = nearest(end.node, drafts) or end.node
-    tunnels = plan.requests(drafts, vocabulary, findings)
+    tunnels = planning.requests(drafts, vocabulary, findings)
     check_external(drafts, wires, tunnels, findings)
     settle_images(drafts, tunnels, vocabulary, openvpn, findings)
     uses = _uses(wires, kinds, findings)
-    uses += plan.settle(tunnels, wires, kinds, vocabulary, findings)
+    uses += planning.settle(tunnels, wires, kinds, vocabulary, findings)
     check_uses(uses, findings)
     check_routes(drafts, wires, findings)
     check_peerings(drafts, wires, findings)
     check_neighbors(drafts, wires, tunnels, vocabulary, findings)
     check_router_ids(drafts, findings)
-    plan.allot(tunnels, [use.interface.network for use in uses], _routed(drafts), findings)
+    planning.allot(tunnels, [use.interface.network for use in uses], _routed(drafts), findings)
     check_encapsulations(wires, [address for tunnel in tunnels for address in tunnel.inner_addresses], findings)
     return tunnels
 

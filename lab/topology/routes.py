@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 
-from lab.topology.links import FAMILIES, Wire
+from lab.core.prefixes import FAMILIES
+from lab.topology.links import Wire
 from lab.topology.mistakes import Findings, did_you_mean, quote
 from lab.topology.model import Address, Family, StaticRoute
 from lab.topology.nodes import Draft, below

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from lab.topology.images import is_pinned, repository_of, tag_of, with_tag
 from lab.topology.mistakes import Findings, Located, one_of, quote
 from lab.topology.nodes import Draft, below
-from lab.topology.plan import Request
+from lab.topology.tunnels import Request
 from lab.topology.vocabulary import Vocabulary
 
 

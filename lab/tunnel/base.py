@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from lab.files import RenderedFile, templates
+from lab.core.files import RenderedFile, templates
 from lab.topology import Objection, Passenger, Tunnel, TunnelIntent
 from lab.tunnel.keyfiles import static_key, tls_crypt_v2_client, tls_crypt_v2_server
 from lab.tunnel.mode import End, Identity, Process, Traits, processes

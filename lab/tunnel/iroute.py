@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from lab.files import RenderedFile, templates
+from lab.core.files import RenderedFile, templates
 from lab.topology import Family, Passenger, Prefix, TunnelIntent
 from lab.tunnel.base import Mode, Render
 from lab.tunnel.mode import Identity, Process, Traits

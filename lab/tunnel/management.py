@@ -17,8 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from lab.errors import LabError
-from lab.expect import POLL
+from lab.core.errors import LabError
+from lab.core.expect import POLL
 
 _DEADLINE = 10.0
 """Seconds for an answer of a living process; it takes some milliseconds."""

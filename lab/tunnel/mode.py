@@ -12,13 +12,13 @@ from importlib.metadata import entry_points
 from pathlib import PurePosixPath
 from typing import Any, Literal, Protocol
 
-from lab.files import RenderedFile
-from lab.pki import Authority, Credentials
+from lab.core.files import RenderedFile
+from lab.core.prefixes import FAMILIES
 from lab.topology import Family, Objection, Passenger, Tunnel, TunnelIntent
 from lab.tunnel.keyfiles import derived
+from lab.tunnel.pki import Authority, Credentials
 
 End = Literal["server", "client"]
-FAMILIES: tuple[Family, Family] = ("ipv4", "ipv6")
 CONFIGURATION = PurePosixPath("/etc/openvpn")
 """Where the files of tunnels lie, in a node as on a Debian host."""
 LOGS = PurePosixPath("/var/log/openvpn")

@@ -10,15 +10,15 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from lab.core.errors import EnvironmentBroken, NotSupported
+from lab.core.expect import Expectation, wait_for
+from lab.core.files import RenderedFile, write_all
+from lab.engine.links import remove_device, why_no_device
 from lab.engine.node import RunningNode
-from lab.engine.wires import remove_device, why_no_device
-from lab.errors import EnvironmentBroken, NotSupported
-from lab.expect import Expectation, wait_for
-from lab.files import RenderedFile, write_all
-from lab.pki import Authority, Credentials
 from lab.topology import Tunnel
 from lab.tunnel.management import Management, ManagementError
 from lab.tunnel.mode import End, Identity, Process, TunnelMode, modes, processes
+from lab.tunnel.pki import Authority, Credentials
 from lab.tunnel.reason import last_words, why_ended, why_refused
 
 KERNEL_KIND = "ovpn"

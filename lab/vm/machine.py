@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,15 +23,14 @@ from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 from docker.types import Mount
 
-from lab.errors import EnvironmentBroken, ExpectationFailed, InputError
-from lab.expect import POLL, Expectation, wait_for
-from lab.home import HOME, entering, left
+from lab.core.errors import EnvironmentBroken, ExpectationFailed, InputError
+from lab.core.expect import POLL, Expectation, wait_for
+from lab.core.home import HOME, entering, left
+from lab.core.process import is_alive, this_process
+from lab.core.progress import Say
 from lab.host import docker_engine
 from lab.host.doctor import available_memory
 from lab.image import VERSIONS, Recipe, ensure, ensure_image
-from lab.owner import is_alive, this_process
-
-Say = Callable[[str], None]
 
 RECIPE = Recipe("vm", "QEMU, Debian's newest cloud kernel and a Docker engine")
 LABEL = "openvpn-routing-lab.machine"
@@ -92,8 +91,8 @@ class Machine:
     ) -> Self:
         """Boot a machine that sees a project, and return when its engine answers; without `wait`, as soon as it works.
 
-        `owner` is the process that it ends with; see `lab.owner`. The nodes of its labs can have the `versions` of
-        OpenVPN, and no others: in emulation each takes minutes to get there, once. `append` goes to the kernel's
+        `owner` is the process that it ends with; see `lab.core.process`. The nodes of its labs can have the `versions`
+        of OpenVPN, and no others: in emulation each takes minutes to get there, once. `append` goes to the kernel's
         command line. Raises `InputError` where one of this name runs, `EnvironmentBroken` with the console's last
         lines where it does not come up.
         """

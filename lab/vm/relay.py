@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab.errors import EnvironmentBroken
-from lab.expect import POLL
-from lab.home import HOME
+from lab.core.errors import EnvironmentBroken
+from lab.core.expect import POLL
+from lab.core.home import HOME
 from lab.vm.machine import ASKED, Machine, caches
 
 QUEUE = "queue"

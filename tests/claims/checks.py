@@ -2,9 +2,9 @@
 
 import time
 
-from lab.claims import Claim
-from lab.lab import Lab
-from lab.router import FAMILIES
+from lab.claims.claims import Claim
+from lab.core.prefixes import FAMILIES
+from lab.runtime.lab import Lab
 from tests.convergence.conftest import Site
 
 

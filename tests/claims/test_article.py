@@ -3,9 +3,9 @@
 import pytest
 from scapy.layers.inet import TCP
 
-from lab.claims import Claim
-from lab.lab import Lab
-from lab.router import FAMILIES
+from lab.claims.claims import Claim
+from lab.core.prefixes import FAMILIES
+from lab.runtime.lab import Lab
 from tests.claims.checks import expect_dynamic_routing
 from tests.convergence.checks import DROPPED, expect_control_plane, expect_dropped, expect_log, expect_passes
 from tests.convergence.conftest import Site

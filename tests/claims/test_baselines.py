@@ -6,11 +6,11 @@ from ipaddress import ip_interface
 
 import pytest
 
-from lab.claims import Claim
-from lab.engine.wires import add_addresses, remove_addresses
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
-from lab.router import FAMILIES
+from lab.claims.claims import Claim
+from lab.core.expect import Expectation, wait_for
+from lab.core.prefixes import FAMILIES
+from lab.engine.links import add_addresses, remove_addresses
+from lab.runtime.lab import Lab
 from lab.topology import Address, Prefix
 from lab.tunnel import ManagementError, RunningTunnel
 from tests.convergence.checks import DROPPED, expect_control_plane, expect_log, expect_passes

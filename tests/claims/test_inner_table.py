@@ -5,11 +5,11 @@ from ipaddress import IPv6Address
 import pytest
 from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6ND_NS, IPv6
 
-from lab.claims import Claim
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
+from lab.claims.claims import Claim
+from lab.core.expect import Expectation, wait_for
+from lab.core.prefixes import FAMILIES
 from lab.observe import Capture
-from lab.router import FAMILIES
+from lab.runtime.lab import Lab
 from tests.convergence.checks import expect_control_plane, expect_log, expect_passes
 from tests.convergence.conftest import Site
 

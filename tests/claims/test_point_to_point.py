@@ -2,8 +2,8 @@
 
 import pytest
 
-from lab.claims import Claim
-from lab.lab import Lab
+from lab.claims.claims import Claim
+from lab.runtime.lab import Lab
 from lab.tunnel import OpenVpn
 from tests.claims.checks import expect_dynamic_routing
 from tests.convergence.conftest import Site

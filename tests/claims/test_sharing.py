@@ -2,11 +2,12 @@
 
 import pytest
 
-from lab.claims import Claim
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
+from lab.claims.claims import Claim
+from lab.core.expect import Expectation, wait_for
+from lab.core.prefixes import FAMILIES
 from lab.observe import Echo
-from lab.router import FAMILIES, Router
+from lab.runtime.lab import Lab
+from lab.runtime.router import Router
 from lab.tunnel import RunningTunnel
 
 pytestmark = [pytest.mark.docker, pytest.mark.usually("2.7")]

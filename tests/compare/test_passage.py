@@ -11,9 +11,9 @@ from lab.compare.facts import Facts, Mtu, declared, disagreements
 from lab.compare.labs import CLIENT, SERVER, beside, hub, pair
 from lab.compare.memory import measure_hub
 from lab.compare.survey import ALTERNATIVES, declared_of, hub_disagreements
-from lab.errors import NotSupported
-from lab.lab import Lab
-from lab.owner import this_process
+from lab.core.errors import NotSupported
+from lab.core.process import this_process
+from lab.runtime.lab import Lab
 from lab.topology import EncapsulationKind, Topology
 from lab.tunnel import modes
 

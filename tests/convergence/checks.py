@@ -1,7 +1,7 @@
 """What several tests of the article's two sites check."""
 
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
+from lab.core.expect import Expectation, wait_for
+from lab.runtime.lab import Lab
 from lab.topology import Family
 from lab.tunnel import OpenVpn
 from tests.convergence.conftest import Site

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from lab.lab import Lab
-from lab.node import LabNode
-from lab.router import Router
+from lab.runtime.lab import Lab
+from lab.runtime.node import LabNode
+from lab.runtime.router import Router
 
 
 @dataclass(frozen=True)

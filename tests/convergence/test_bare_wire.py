@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from scapy.layers.inet import UDP
 
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
+from lab.core.expect import Expectation, wait_for
+from lab.runtime.lab import Lab
 from lab.topology import Family
 
 pytestmark = [

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lab.lab import Lab
-from lab.router import FAMILIES
+from lab.core.prefixes import FAMILIES
+from lab.runtime.lab import Lab
 from tests.convergence.checks import DROPPED, expect_control_plane, expect_dropped, expect_log, expect_passes
 from tests.convergence.conftest import Site
 

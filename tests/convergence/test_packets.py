@@ -6,9 +6,9 @@ from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
 
-from lab.lab import Lab
+from lab.core.prefixes import FAMILIES
 from lab.observe import CapturedPacket
-from lab.router import FAMILIES
+from lab.runtime.lab import Lab
 from lab.topology import Address, Family
 from tests.convergence.conftest import Site
 

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from lab.lab import Lab
 from lab.routing import SessionState
+from lab.runtime.lab import Lab
 from lab.topology import Family
 from tests.convergence.conftest import Site
 

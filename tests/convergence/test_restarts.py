@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from lab.lab import Lab
-from lab.router import FAMILIES
+from lab.core.prefixes import FAMILIES
+from lab.runtime.lab import Lab
 from lab.topology import Prefix
 from lab.tunnel import OpenVpn
 from tests.convergence.conftest import Site

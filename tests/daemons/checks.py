@@ -1,7 +1,8 @@
 """What is asked of every case of the matrix."""
 
-from lab.lab import Lab
-from lab.router import FAMILIES, Router
+from lab.core.prefixes import FAMILIES
+from lab.runtime.lab import Lab
+from lab.runtime.router import Router
 from lab.topology import Prefix
 from tests.matrix import Case
 from tests.modes.checks import (

@@ -5,7 +5,7 @@ A file for each two daemons, since the files are what is run side by side.
 
 import pytest
 
-from lab.lab import Lab
+from lab.runtime.lab import Lab
 from tests.daemons.checks import expect_prefixes_cross_the_tunnel
 from tests.matrix import Case
 

@@ -12,14 +12,14 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6ND_RA, IPv6
 from scapy.packet import Raw
 
-from lab.claims import Claim
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
+from lab.claims.claims import Claim
+from lab.core.expect import Expectation, wait_for
 from lab.observe import CapturedPacket
-from lab.router import Router
 from lab.routing import AdjacencyState, Neighbor
 from lab.routing.bird.control import Control
 from lab.routing.frr.vty import Vty
+from lab.runtime.lab import Lab
+from lab.runtime.router import Router
 from lab.topology import Prefix
 from lab.tunnel import RunningTunnel
 from tests.convergence.checks import expect_log

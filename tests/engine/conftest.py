@@ -9,10 +9,10 @@ from pathlib import Path
 import docker
 import pytest
 
-from lab.catalogue import load
+from lab.catalogue.load import load
+from lab.core.process import this_process
 from lab.engine import Engine, open_engine
-from lab.lab import Lab, destroy, running_labs
-from lab.owner import this_process
+from lab.runtime.lab import Lab, destroy, running_labs
 from lab.topology import Topology
 
 IMAGE = "openvpn-routing-lab/node:2.6"

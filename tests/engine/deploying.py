@@ -5,10 +5,10 @@ It prints each step as it begins, `up` when the lab stands, then waits for its s
 
 import sys
 
-from lab.catalogue import load
-from lab.errors import LabError
-from lab.lab import Lab
-from lab.owner import this_process
+from lab.catalogue.load import load
+from lab.core.errors import LabError
+from lab.core.process import this_process
+from lab.runtime.lab import Lab
 
 
 def main(topology: str, name: str, owned: str = "") -> int:

@@ -9,10 +9,10 @@ from typing import Any
 import docker
 import pytest
 
-from lab.catalogue import load
+from lab.catalogue.load import load
+from lab.core.process import this_process
 from lab.engine import Engine
-from lab.lab import Lab
-from lab.owner import this_process
+from lab.runtime.lab import Lab
 from tests.engine.conftest import new_name
 
 pytestmark = pytest.mark.docker

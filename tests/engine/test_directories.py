@@ -6,7 +6,7 @@ from threading import Barrier
 
 import pytest
 
-from lab.store import LabDirectory
+from lab.runtime.store import LabDirectory
 from lab.topology import Node, Topology
 
 

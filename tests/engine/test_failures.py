@@ -7,13 +7,13 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from lab.catalogue import load
+from lab.catalogue.load import load
+from lab.core.errors import CommandFailed, EnvironmentBroken, InputError, LabError
+from lab.core.files import RenderedFile
 from lab.engine import Engine
-from lab.errors import CommandFailed, EnvironmentBroken, InputError, LabError
-from lab.files import RenderedFile
-from lab.lab import Lab, destroy
 from lab.routing import RouterPlan
 from lab.routing.frr.frr import Frr
+from lab.runtime.lab import Lab, destroy
 from lab.topology import Topology
 from tests.engine.conftest import IMAGE, PAIR, Deploy, Write, assert_nothing_left
 from tests.engine.test_wires import names_of_host

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import docker
 import pytest
 
+from lab.core.errors import CommandFailed, EnvironmentBroken, InputError
+from lab.core.expect import Expectation, wait_for
+from lab.core.process import this_process
 from lab.engine import Engine, NodeState
-from lab.errors import CommandFailed, EnvironmentBroken, InputError
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
-from lab.owner import this_process
+from lab.runtime.lab import Lab
 from tests.engine.conftest import PAIR, Deploy, Write, new_name, topology
 
 pytestmark = pytest.mark.docker

@@ -11,12 +11,13 @@ import docker
 import pytest
 from docker.models.containers import Container
 
+from lab.core.errors import InputError
+from lab.core.expect import Expectation, wait_for
+from lab.core.process import is_alive, this_process
 from lab.engine import Engine, NodeState
-from lab.errors import InputError
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab, destroy, running_labs
-from lab.owner import is_alive, sweep, this_process
-from lab.store import LabDirectory
+from lab.runtime.lab import Lab, destroy, running_labs
+from lab.runtime.owner import sweep
+from lab.runtime.store import LabDirectory
 from lab.topology import Topology
 from tests.engine.conftest import IMAGE, PAIR, Deploy, Write, assert_nothing_left, new_name, topology
 

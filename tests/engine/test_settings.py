@@ -8,9 +8,9 @@ from typing import Any
 import docker
 import pytest
 
+from lab.core.process import this_process
 from lab.engine import Engine, NodeState
-from lab.lab import Lab
-from lab.owner import this_process
+from lab.runtime.lab import Lab
 from tests.engine.conftest import Deploy, Write, new_name, topology
 
 pytestmark = pytest.mark.docker
@@ -167,6 +167,6 @@ def test_startup_delay(write: Write, deploy: Deploy, engine: Engine, monkeypatch
     def sleep(seconds: float) -> None:
         slept.append((seconds, len(engine.find(topology.name))))
 
-    monkeypatch.setattr("lab.lab.time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
+    monkeypatch.setattr("lab.runtime.lab.time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
     assert deploy(topology).nodes["late"].state is NodeState.RUNNING
     assert slept == [(1000, 0)]

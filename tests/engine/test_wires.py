@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pyroute2 import IPRoute
 
-from lab.catalogue import load
+from lab.catalogue.load import load
+from lab.core.errors import NotSupported
 from lab.engine import Engine, Instance
-from lab.errors import NotSupported
 from lab.topology import Interface
 from tests.engine.conftest import Deploy, Write, assert_nothing_left
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from lab.lab import Lab
+from lab.runtime.lab import Lab
 from tests.convergence.conftest import Site
 
 
@@ -25,7 +25,7 @@ def branch(lab: Lab) -> Site:
 def elsewhere(lab: Lab, statement: str) -> "subprocess.Popen[str]":
     """Another process that attaches to the same lab, does something with it, says so, and then waits for its end."""
     program = f"""
-        from lab.lab import Lab
+        from lab.runtime.lab import Lab
         with Lab.attach({lab.name!r}) as lab:
             {statement}
             print("done", flush=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab.lab import Lab
+from lab.runtime.lab import Lab
 from lab.topology import Family
 
 pytestmark = [pytest.mark.docker, pytest.mark.faults]

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
-from lab.router import FAMILIES
+from lab.core.expect import Expectation, wait_for
+from lab.core.prefixes import FAMILIES
 from lab.routing import BfdState
-from lab.status import report
+from lab.runtime.lab import Lab
+from lab.status.overview import report
 from tests.convergence.conftest import Site
 from tests.convergence.test_restarts import networks
 from tests.daemons.conftest import Pair

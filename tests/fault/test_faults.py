@@ -5,12 +5,12 @@ import time
 import pytest
 from pyroute2 import IPRoute
 
+from lab.core.errors import EnvironmentBroken, InputError
+from lab.core.expect import Expectation, wait_for
+from lab.core.prefixes import FAMILIES
 from lab.engine import NodeState
-from lab.errors import EnvironmentBroken, InputError
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
-from lab.router import FAMILIES
-from lab.status import report
+from lab.runtime.lab import Lab
+from lab.status.overview import report
 from tests.convergence.conftest import Site
 from tests.convergence.test_restarts import networks
 from tests.fault.conftest import elsewhere

@@ -7,11 +7,11 @@ from ipaddress import ip_address
 
 import pytest
 
-from lab.errors import InputError
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
-from lab.router import FAMILIES
-from lab.status import LinkReport, link_reports, report
+from lab.core.errors import InputError
+from lab.core.expect import Expectation, wait_for
+from lab.core.prefixes import FAMILIES
+from lab.runtime.lab import Lab
+from lab.status.overview import LinkReport, link_reports, report
 from lab.topology import Address, Family, Impairment
 from tests.convergence.conftest import Site
 from tests.fault.conftest import elsewhere

@@ -12,12 +12,12 @@ from scapy.layers.inet import IP
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
 from scapy.layers.l2 import Ether
 
+from lab.engine.links import add_addresses, remove_addresses
 from lab.engine.namespace import Namespace
-from lab.engine.wires import add_addresses, remove_addresses
-from lab.node import LabNode
 from lab.observe import CapturedPacket
-from lab.plan import endpoints_of
+from lab.runtime.node import LabNode
 from lab.topology import Family
+from lab.topology.segments import endpoints_of
 
 _PORT = 4242
 _A_MOMENT = 0.05

@@ -1,7 +1,7 @@
 """What tests of the kernel's data channel share."""
 
-from lab.lab import Lab
-from lab.status import tunnel_reports
+from lab.runtime.lab import Lab
+from lab.status.overview import tunnel_reports
 from tests.convergence.conftest import Site
 from tests.modes.checks import site
 

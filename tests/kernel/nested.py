@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any, Literal, NamedTuple
 
-from lab.engine.wires import remove_device, wire
-from lab.lab import Lab
-from lab.node import LabNode
+from lab.engine.links import remove_device, wire
 from lab.observe import Echo
+from lab.runtime.lab import Lab
+from lab.runtime.node import LabNode
 from lab.topology import Address, Encapsulation, EncapsulationKind, Endpoint, Family, Interface, Link, LinkIntent
 from lab.topology.links import ETHERNET_MTU
 

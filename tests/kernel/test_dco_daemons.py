@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab.lab import Lab
+from lab.runtime.lab import Lab
 from tests.daemons.conftest import Pair, pair
 from tests.kernel.dco import expect_kernel
 from tests.modes.checks import ends, expect_lans_reach_each_other, expect_prefixes_come_and_go

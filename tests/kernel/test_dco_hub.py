@@ -5,9 +5,9 @@ from scapy.layers.inet import IP
 from scapy.layers.inet6 import IPv6
 from scapy.packet import Raw
 
-from lab.claims import Claim
-from lab.lab import Lab
-from lab.router import FAMILIES
+from lab.claims.claims import Claim
+from lab.core.prefixes import FAMILIES
+from lab.runtime.lab import Lab
 from lab.topology import Family
 from tests.convergence.conftest import Site
 from tests.kernel.dco import RATE, expect_kernel, spokes

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from lab.claims import Claim
-from lab.engine.wires import add_addresses, remove_addresses
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
-from lab.router import FAMILIES, Router
+from lab.claims.claims import Claim
+from lab.core.expect import Expectation, wait_for
+from lab.core.prefixes import FAMILIES
+from lab.engine.links import add_addresses, remove_addresses
 from lab.routing.frr.vty import Vty
+from lab.runtime.lab import Lab
+from lab.runtime.router import Router
 from lab.topology import Prefix
 from lab.tunnel import ManagementError
 from tests.claims.test_baselines import route_option

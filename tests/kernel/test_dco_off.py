@@ -2,9 +2,9 @@
 
 import pytest
 
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
-from lab.status import TunnelReport, tunnel_reports
+from lab.core.expect import Expectation, wait_for
+from lab.runtime.lab import Lab
+from lab.status.overview import TunnelReport, tunnel_reports
 from lab.tunnel import RunningTunnel
 from tests.convergence.checks import expect_log
 

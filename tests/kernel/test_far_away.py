@@ -6,10 +6,11 @@ from ipaddress import ip_interface
 
 import pytest
 
-from lab.engine.wires import add_addresses, remove_addresses
-from lab.lab import Lab
-from lab.router import FAMILIES, Router
-from lab.status import link_reports, tunnel_reports
+from lab.core.prefixes import FAMILIES
+from lab.engine.links import add_addresses, remove_addresses
+from lab.runtime.lab import Lab
+from lab.runtime.router import Router
+from lab.status.overview import link_reports, tunnel_reports
 from lab.topology import Prefix
 from tests.kernel.dco import RATE
 

@@ -4,8 +4,8 @@ import pytest
 from scapy.layers.inet import IP
 from scapy.layers.l2 import GRE
 
-from lab.lab import Lab
 from lab.observe import CapturedPacket
+from lab.runtime.lab import Lab
 from tests.convergence.conftest import Site
 from tests.modes.checks import expect_lans_reach_each_other, expect_prefixes_come_and_go
 

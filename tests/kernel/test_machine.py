@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import EnvironmentBroken
-from lab.expect import Expectation, wait_for
-from lab.owner import this_process
+from lab.core.errors import EnvironmentBroken
+from lab.core.expect import Expectation, wait_for
+from lab.core.process import this_process
 from lab.vm import Machine, sweep_machines
 from lab.vm.machine import machines
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.kernel]
 OWNER = """
 import sys, time
 from pathlib import Path
-from lab.owner import this_process
+from lab.core.process import this_process
 from lab.vm import Machine
 machine = Machine.boot(sys.argv[1], Path.cwd(), owner=this_process(), wait=False)
 print(machine.directory, flush=True)

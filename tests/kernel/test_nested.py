@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pyroute2 import IPRoute
 
-from lab.claims import Claim
-from lab.lab import Lab
+from lab.claims.claims import Claim
+from lab.runtime.lab import Lab
 from lab.topology.links import ETHERNET_MTU
 from tests.kernel.datagrams import Sent, datagrams, fragments
 from tests.kernel.nested import DEVICE, KINDS, WAYS, Kind, nested

@@ -12,12 +12,12 @@ from statistics import fmean, median, pstdev
 
 import pytest
 
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
+from lab.core.expect import Expectation, wait_for
 from lab.observe import Capture, CapturedPacket
-from lab.plan import endpoints_of
-from lab.status import link_reports
+from lab.runtime.lab import Lab
+from lab.status.overview import link_reports
 from lab.topology import Address, Family, Impairment
+from lab.topology.segments import endpoints_of
 
 pytestmark = [
     pytest.mark.docker,

@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 from pyroute2 import IPRoute
 
-from lab.catalogue import load
+from lab.catalogue.load import load
+from lab.core.expect import Expectation, wait_for
+from lab.core.prefixes import FAMILIES
+from lab.core.process import this_process
 from lab.engine import ExecResult
-from lab.engine.wires import add_addresses
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
-from lab.node import LabNode
-from lab.owner import this_process
-from lab.router import FAMILIES, Router
+from lab.engine.links import add_addresses
 from lab.routing.frr.vty import Vty
+from lab.runtime.lab import Lab
+from lab.runtime.node import LabNode
+from lab.runtime.router import Router
 from tests.modes.checks import ends, expect_lans_reach_each_other
 
 pytestmark = [

@@ -14,9 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 from lab.cli.app import app
+from lab.core.expect import Expectation, wait_for
 from lab.engine import open_engine
-from lab.expect import Expectation, wait_for
-from lab.measure.record import RunDirectory, Trial
+from lab.measure.trials.record import RunDirectory, Trial
 
 pytestmark = [pytest.mark.docker, pytest.mark.convergence]
 

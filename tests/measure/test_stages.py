@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import pytest
 
-from lab.errors import ExpectationFailed, InputError
-from lab.lab import Lab
-from lab.measure.measurement import Measurement
-from lab.measure.record import StageName
+from lab.core.errors import ExpectationFailed, InputError
+from lab.measure.instrument.measurement import Measurement
+from lab.measure.trials.record import StageName
+from lab.runtime.lab import Lab
 from lab.topology import Family
 
 pytestmark = [pytest.mark.docker, pytest.mark.usually("2.7"), pytest.mark.convergence, pytest.mark.topology("article")]

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
-from lab.node import LabNode
-from lab.plan import FILES_INSIDE
-from lab.routeros import COMMANDS, parse
+from lab.core.expect import Expectation, wait_for
+from lab.render.node_spec import FILES_INSIDE
+from lab.render.routeros import COMMANDS, parse
+from lab.runtime.lab import Lab
+from lab.runtime.node import LabNode
 
 Properties = Mapping[str, str]
 

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.errors import EnvironmentBroken, InputError
-from lab.expect import Expectation, wait_for
+from lab.catalogue.files import find_topology
+from lab.core.errors import EnvironmentBroken, InputError
+from lab.core.expect import Expectation, wait_for
+from lab.core.prefixes import FAMILIES
+from lab.core.process import this_process
 from lab.image import NODE_IMAGE
-from lab.lab import Lab
-from lab.node import LabNode
-from lab.owner import this_process
-from lab.resources import find_topology
-from lab.router import FAMILIES
-from lab.status import report
+from lab.runtime.lab import Lab
+from lab.runtime.node import LabNode
+from lab.status.overview import report
 from lab.topology import Prefix
 from tests.edited import edited
 from tests.middlebox.stand_in import StandIn

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from scapy.layers.inet import IP, TCP
 
-from lab.claims import Claim
-from lab.lab import Lab
+from lab.claims.claims import Claim
 from lab.observe import CapturedPacket
+from lab.runtime.lab import Lab
 from lab.tunnel import RunningTunnel
 from tests.convergence.checks import expect_log
 from tests.convergence.conftest import Site

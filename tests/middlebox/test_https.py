@@ -8,10 +8,10 @@ from scapy.layers.inet import IP, TCP
 from scapy.layers.tls.handshake import TLSClientHello
 from scapy.layers.tls.record import TLS
 
-from lab.claims import Claim
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
+from lab.claims.claims import Claim
+from lab.core.expect import Expectation, wait_for
 from lab.observe import Capture
+from lab.runtime.lab import Lab
 from tests.convergence.conftest import Site
 from tests.modes.checks import expect_lans_reach_each_other, expect_prefixes_come_and_go
 

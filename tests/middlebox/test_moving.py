@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from lab.claims import Claim
-from lab.engine.wires import add_addresses, remove_addresses
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
-from lab.node import LabNode
+from lab.claims.claims import Claim
+from lab.core.expect import Expectation, wait_for
+from lab.engine.links import add_addresses, remove_addresses
+from lab.runtime.lab import Lab
+from lab.runtime.node import LabNode
 from lab.tunnel import TunnelStatus
 from tests.convergence.conftest import Site
 from tests.modes.checks import expect_prefixes_come_and_go, session_of

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from scapy.layers.inet import IP
 
-from lab.claims import Claim
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
-from lab.node import LabNode
+from lab.claims.claims import Claim
+from lab.core.expect import Expectation, wait_for
 from lab.observe import CapturedPacket
+from lab.runtime.lab import Lab
+from lab.runtime.node import LabNode
 from tests.convergence.checks import expect_log
 from tests.convergence.conftest import Site
 from tests.modes.checks import expect_lans_reach_each_other, expect_prefixes_come_and_go, session_of

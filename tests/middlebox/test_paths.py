@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from lab.claims import Claim
-from lab.lab import Lab
-from lab.router import FAMILIES
+from lab.claims.claims import Claim
+from lab.core.prefixes import FAMILIES
+from lab.runtime.lab import Lab
 from tests.convergence.conftest import Site
 from tests.modes.checks import expect_lans_reach_each_other, expect_prefixes_come_and_go
 

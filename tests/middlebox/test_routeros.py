@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lab.lab import Lab
+from lab.runtime.lab import Lab
 from tests.convergence.conftest import Site
 from tests.modes.checks import expect_lans_reach_each_other, expect_prefixes_come_and_go
 

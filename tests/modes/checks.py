@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
-from lab.router import FAMILIES
+from lab.core.expect import Expectation, wait_for
+from lab.core.prefixes import FAMILIES
 from lab.routing import Neighbor, SessionState
+from lab.runtime.lab import Lab
 from lab.topology import Address
 from lab.tunnel import RunningTunnel, TunnelStatus
 from tests.convergence.conftest import Site

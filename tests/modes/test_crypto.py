@@ -3,9 +3,9 @@
 import pytest
 from scapy.layers.inet import TCP
 
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
+from lab.core.expect import Expectation, wait_for
 from lab.observe import CapturedPacket
+from lab.runtime.lab import Lab
 from tests.convergence.checks import expect_log, expect_passes
 from tests.modes.checks import ends
 

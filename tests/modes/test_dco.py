@@ -4,11 +4,11 @@ import os
 
 import pytest
 
-from lab.catalogue import load
+from lab.catalogue.load import load
+from lab.core.errors import NotSupported
 from lab.engine import open_engine
-from lab.errors import NotSupported
 from lab.host.doctor import probe_kernel
-from lab.lab import Lab
+from lab.runtime.lab import Lab
 
 pytestmark = [pytest.mark.docker, pytest.mark.convergence]
 

@@ -7,9 +7,9 @@ import pytest
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
+from lab.core.expect import Expectation, wait_for
 from lab.observe import CapturedPacket
+from lab.runtime.lab import Lab
 from lab.topology import Address, Family, Prefix
 from tests.convergence.conftest import Site
 from tests.modes.checks import (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab.lab import Lab
+from lab.runtime.lab import Lab
 from tests.matrix import Underlay
 from tests.modes.checks import (
     ends,

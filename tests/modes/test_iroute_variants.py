@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lab.lab import Lab
+from lab.runtime.lab import Lab
 from tests.modes.checks import (
     ends,
     expect_lans_reach_each_other,

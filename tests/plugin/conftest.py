@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.engine import Engine, open_engine
-from lab.lab import destroy, running_labs
+from lab.runtime.lab import destroy, running_labs
 from tests.engine.conftest import PAIR, new_name
 
 TUNNEL = """
@@ -95,7 +95,7 @@ def no_traceback() -> Callable[[pytest.RunResult], None]:
 
     def check(result: pytest.RunResult) -> None:
         text = f"{result.stdout}\n{result.stderr}"
-        for sign in ("Traceback", "INTERNALERROR", "pytest_plugin.py", "lab/lab.py", "lab/engine"):
+        for sign in ("Traceback", "INTERNALERROR", "pytest_plugin.py", "lab/runtime/lab.py", "lab/engine"):
             assert sign not in text, sign
 
     return check

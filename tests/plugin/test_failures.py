@@ -10,9 +10,9 @@ import pytest
 from scapy.layers.inet import ICMP, TCP
 from scapy.utils import rdpcap
 
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab, destroy
-from lab.owner import this_process
+from lab.core.expect import Expectation, wait_for
+from lab.core.process import this_process
+from lab.runtime.lab import Lab, destroy
 from tests.engine.conftest import PAIR
 from tests.engine.conftest import topology as written
 from tests.plugin.conftest import READY, TUNNEL, Project

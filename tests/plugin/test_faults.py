@@ -2,8 +2,8 @@
 
 import pytest
 
-from lab.catalogue import load
-from lab.lab import Lab
+from lab.catalogue.load import load
+from lab.runtime.lab import Lab
 from tests.plugin.conftest import Project
 
 pytestmark = [pytest.mark.docker, pytest.mark.faults]

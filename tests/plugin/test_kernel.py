@@ -189,7 +189,7 @@ def test_a_machine_that_cannot_begin_early_is_the_trouble_of_its_own_tests_alone
     pytester.makeconftest(
         f"""{FAKES}
     def boot(name, project, **_):
-        from lab.errors import EnvironmentBroken
+        from lab.core.errors import EnvironmentBroken
         raise EnvironmentBroken("the machine does not boot")
 
     lab.vm.machine.Machine.boot = boot

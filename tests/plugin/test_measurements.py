@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 _TESTS = """
-from lab.measure.results import publish
+from lab.measure.instrument.results import publish
 
 def test_first():
     publish({"observer": "branch", "stages": [1]})

@@ -196,7 +196,7 @@ def test_not_all_labs_stay_alive(project: Project) -> None:
     project.conftest(
         f"""
         from pathlib import Path
-        from lab.lab import running_labs
+        from lab.runtime.lab import running_labs
 
         def pytest_lab_ready(lab):
             ours = [n.split("-")[3] for n in running_labs(lab.engine) if n.startswith("{project.name}-")]
@@ -247,13 +247,13 @@ def test_a_kernel_that_lacks_something_skips(project: Project) -> None:
     project.conftest(
         """
         import pytest
-        from lab.errors import NotSupported
+        from lab.core.errors import NotSupported
 
         @pytest.fixture(autouse=True)
         def lack(monkeypatch):
             def wire(*_):
                 raise NotSupported("warp", "the kernel knows no such drive")
-            monkeypatch.setattr("lab.lab.wire", wire)
+            monkeypatch.setattr("lab.runtime.lab.wire", wire)
         """
     )
     project.tests(

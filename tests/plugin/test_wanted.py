@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from lab.pytest_plugin import Wanted
-from lab.resources import find_topology
+from lab.catalogue.files import find_topology
+from lab.testing.plugin import Wanted
 
 
 @pytest.fixture

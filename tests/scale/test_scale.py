@@ -9,11 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from lab.cli.app import app
-from lab.lab import Lab
+from lab.core.process import this_process
 from lab.measure.scale import Plan, ScaleTrial, generate, measure, read
 from lab.measure.scale.run import topology
 from lab.observe.route_count import count_routes
-from lab.owner import this_process
+from lab.runtime.lab import Lab
 from lab.topology import Family
 
 pytestmark = pytest.mark.docker

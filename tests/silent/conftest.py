@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab.lab import Lab
+from lab.runtime.lab import Lab
 from tests.convergence.conftest import branch, hq
 from tests.silent.underlay import Underlay
 

@@ -1,8 +1,8 @@
 """What tests of sessions that end and begin wait for."""
 
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
-from lab.router import FAMILIES
+from lab.core.expect import Expectation, wait_for
+from lab.core.prefixes import FAMILIES
+from lab.runtime.lab import Lab
 from lab.tunnel import RunningTunnel, TunnelStatus
 from tests.convergence.checks import expect_control_plane, expect_passes
 from tests.convergence.conftest import Site

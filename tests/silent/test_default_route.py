@@ -9,9 +9,9 @@ from ipaddress import ip_network
 
 import pytest
 
-from lab.claims import Claim
-from lab.lab import Lab
-from lab.router import Router
+from lab.claims.claims import Claim
+from lab.runtime.lab import Lab
+from lab.runtime.router import Router
 from lab.topology import Prefix
 from tests.convergence.checks import expect_control_plane, expect_log
 from tests.convergence.conftest import Site

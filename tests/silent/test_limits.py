@@ -9,11 +9,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from lab.claims import Claim
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
-from lab.router import FAMILIES
+from lab.claims.claims import Claim
+from lab.core.expect import Expectation, wait_for
+from lab.core.prefixes import FAMILIES
 from lab.routing import SessionState
+from lab.runtime.lab import Lab
 from lab.tunnel import RunningTunnel, TunnelStatus
 from lab.tunnel.management import InnerRoute
 from tests.claims.test_sharing import expect_control_plane as expect_hub

@@ -9,8 +9,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from lab.claims import Claim
-from lab.lab import Lab
+from lab.claims.claims import Claim
+from lab.runtime.lab import Lab
 from lab.topology import Prefix
 from lab.tunnel import OpenVpn, RunningTunnel
 from tests.convergence.checks import expect_log

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 import pytest
 from scapy.layers.inet import IP
 
-from lab.claims import Claim
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
+from lab.claims.claims import Claim
+from lab.core.expect import Expectation, wait_for
 from lab.observe import CapturedPacket
 from lab.routing import Neighbor
 from lab.routing.frr.vty import Vty
+from lab.runtime.lab import Lab
 from lab.topology import Prefix
 from tests.convergence.checks import expect_control_plane, expect_log
 from tests.convergence.conftest import Site

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from lab.node import LabNode
+from lab.runtime.node import LabNode
 
 
 @dataclass(frozen=True)

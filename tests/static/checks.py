@@ -14,12 +14,12 @@ from typing import Literal
 from scapy.layers.inet import IP
 from scapy.layers.inet6 import IPv6
 
-from lab.engine.wires import add_addresses, remove_addresses
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
-from lab.node import LabNode
+from lab.core.expect import Expectation, wait_for
+from lab.core.prefixes import FAMILIES
+from lab.engine.links import add_addresses, remove_addresses
 from lab.observe import Capture, CapturedPacket
-from lab.router import FAMILIES
+from lab.runtime.lab import Lab
+from lab.runtime.node import LabNode
 from lab.topology import Address, Family, Prefix
 
 SERVICE: Mapping[Family, Address] = {"ipv4": ip_address("10.20.30.40"), "ipv6": ip_address("2001:db8:20:30::40")}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from lab.node import LabNode
+from lab.runtime.node import LabNode
 from tests.static.checks import SERVICE, Vpn, expect_no_device
 
 ROUTES = {

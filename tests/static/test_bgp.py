@@ -4,9 +4,9 @@ from ipaddress import ip_network
 
 import pytest
 
-from lab.claims import Claim
-from lab.lab import Lab
-from lab.router import FAMILIES
+from lab.claims.claims import Claim
+from lab.core.prefixes import FAMILIES
+from lab.runtime.lab import Lab
 from lab.topology import Family
 from tests.static.checks import (
     MOVED,

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from lab.claims import Claim
-from lab.lab import Lab
+from lab.claims.claims import Claim
+from lab.runtime.lab import Lab
 from tests.static.checks import (
     INTERNET,
     NEIGHBOUR,

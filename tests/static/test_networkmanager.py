@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from scapy.layers.inet import UDP
 
-from lab.claims import Claim
-from lab.lab import Lab
+from lab.claims.claims import Claim
 from lab.observe import CapturedPacket
+from lab.runtime.lab import Lab
 from tests.static.checks import (
     INTERNET,
     NEIGHBOUR,

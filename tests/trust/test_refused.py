@@ -18,15 +18,15 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.packet import Packet
 
 from lab.cli.observe import show
-from lab.expect import Expectation, wait_for
+from lab.core.expect import Expectation, wait_for
+from lab.core.prefixes import FAMILIES
 from lab.image import VERSIONS
-from lab.lab import Lab
 from lab.observe import Capture
-from lab.pki import Authority, Validity
-from lab.router import FAMILIES
 from lab.routing import SessionState
+from lab.runtime.lab import Lab
 from lab.tunnel import OpenVpn, RunningTunnel
 from lab.tunnel.mode import End
+from lab.tunnel.pki import Authority, Validity
 from tests.convergence.checks import expect_control_plane, expect_log, expect_passes
 from tests.convergence.conftest import Site
 from tests.convergence.test_packets import is_housekeeping

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import pytest
 from hypothesis import settings
 
-from lab.catalogue import load
+from lab.catalogue.load import load
 from lab.topology import Topology
 from tests.unit.sandbox import Sandbox
 

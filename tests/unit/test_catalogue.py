@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from lab.catalogue import load, vocabulary
-from lab.errors import InputError
+from lab.catalogue.files import find_topology
+from lab.catalogue.load import load, vocabulary
+from lab.core.errors import InputError
 from lab.image import NODE_IMAGE, VERSIONS
-from lab.resources import find_topology
 from lab.topology import TopologyError
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from lab.cause import caused, causing, listening
+from lab.core.cause import caused, causing, listening
 
 
 def test_a_listener_hears_when_something_was_done() -> None:

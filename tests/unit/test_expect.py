@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from lab.errors import EnvironmentBroken, ExpectationFailed
-from lab.expect import LONGEST_PAUSE, Expectation, wait_for
+from lab.core.errors import EnvironmentBroken, ExpectationFailed
+from lab.core.expect import LONGEST_PAUSE, Expectation, wait_for
 
 
 class FakeClock:

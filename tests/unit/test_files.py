@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import jinja2
 import pytest
 
-from lab.files import RenderedFile, templates, write_all
+from lab.core.files import RenderedFile, templates, write_all
 
 
 @pytest.fixture(params=[0o000, 0o077])

@@ -7,9 +7,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lab.catalogue import load, vocabulary
-from lab.graph import mermaid, svg
-from lab.resources import topology_names
+from lab.catalogue.files import topology_names
+from lab.catalogue.load import load, vocabulary
+from lab.render.graph import mermaid, svg
 from lab.topology import Topology, parse
 from lab.tunnel import shown
 

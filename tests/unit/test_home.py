@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 
-from lab.home import entering, left
+from lab.core.home import entering, left
 
 
 def test_it_goes_with_the_last(tmp_path: Path) -> None:

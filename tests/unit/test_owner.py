@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from lab import owner
+from lab.core.process import _started, is_alive, this_process
 from lab.engine import Instance, NodeState
+from lab.runtime import owner
 
 
 class FakeEngine:
@@ -31,25 +32,25 @@ class FakeEngine:
 
 def a_dead_process() -> str:
     """The name that a process gave itself before it ended."""
-    program = "from lab.owner import this_process; print(this_process())"
+    program = "from lab.core.process import this_process; print(this_process())"
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def test_this_process_is_alive() -> None:
-    name = owner.this_process()
+    name = this_process()
     assert name.startswith(f"{os.getpid()}-")
-    assert owner.is_alive(name)
+    assert is_alive(name)
 
 
 def test_a_process_that_ended_is_not() -> None:
     name = a_dead_process()
     assert name.partition("-")[2], "it told its start time"
-    assert not owner.is_alive(name)
+    assert not is_alive(name)
 
 
 def test_a_later_process_with_the_same_id_is_another() -> None:
-    pid, _, started = owner.this_process().partition("-")
-    assert not owner.is_alive(f"{pid}-{int(started) - 1}")
+    pid, _, started = this_process().partition("-")
+    assert not is_alive(f"{pid}-{int(started) - 1}")
 
 
 NOBODY = {
@@ -64,24 +65,22 @@ NOBODY = {
 
 @pytest.mark.parametrize("name", NOBODY.values(), ids=NOBODY)
 def test_what_names_no_process_is_not_alive(name: str) -> None:
-    assert not owner.is_alive(name)
+    assert not is_alive(name)
 
 
 def test_a_command_with_spaces_and_parentheses_confuses_nobody(tmp_path: Path) -> None:
     program = tmp_path / "a ) 1 2 (b"
     program.symlink_to("/bin/cat")
     with subprocess.Popen([program], stdin=subprocess.PIPE) as process:
-        assert owner._started(process.pid).isdigit()
-        assert int(owner._started(process.pid)) >= int(owner._started(os.getpid()))
+        assert _started(process.pid).isdigit()
+        assert int(_started(process.pid)) >= int(_started(os.getpid()))
         assert process.stdin is not None
         process.stdin.close()
 
 
 def test_only_labs_whose_process_is_gone_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    engine: Any = FakeEngine(
-        ("users", ""), ("ours", owner.this_process()), ("orphan", a_dead_process()), directory=tmp_path
-    )
+    engine: Any = FakeEngine(("users", ""), ("ours", this_process()), ("orphan", a_dead_process()), directory=tmp_path)
     assert owner.sweep(engine) == ["orphan"]
     assert {i.lab for i in engine.instances} == {"users", "ours"}
     assert owner.sweep(engine) == []

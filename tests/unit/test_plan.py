@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from lab.catalogue import load
+from lab.catalogue.load import load
 from lab.engine import NodeSpec
 from lab.image import NODE_IMAGE
-from lab.plan import endpoints_of, neighbors_of, node_spec, static_routes
+from lab.render.node_spec import node_spec
 from lab.routing import daemons
 from lab.topology import Dns, Endpoint, Link, Node, NodeIntent, RouterIntent, StaticRoute, Topology
+from lab.topology.segments import endpoints_of, neighbors_of, static_routes
 
 OURS = f"{NODE_IMAGE}:2.6-0123456789ab"
 LAB = Path("/labs/article")

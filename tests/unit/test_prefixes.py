@@ -5,7 +5,7 @@ from itertools import islice, pairwise
 
 import pytest
 
-from lab.prefixes import free_prefixes, named, prefix_set
+from lab.core.prefixes import free_prefixes, named, prefix_set
 from lab.topology import Family, Prefix
 
 PREFIX: dict[Family, Prefix] = {"ipv4": IPv4Network("10.9.0.0/24"), "ipv6": IPv6Network("2001:db8:9::/64")}

@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from lab.claims import Verdict, as_markdown, from_json
+from lab.claims.claims import Verdict, as_markdown, from_json
 from lab.compare.survey import Declared
 from lab.tunnel import modes
 

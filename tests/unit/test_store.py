@@ -10,9 +10,9 @@ from threading import Thread
 
 import pytest
 
-from lab.catalogue import load
-from lab.errors import EnvironmentBroken, InputError
-from lab.store import LabDirectory, locked
+from lab.catalogue.load import load
+from lab.core.errors import EnvironmentBroken, InputError
+from lab.runtime.store import LabDirectory, locked
 from lab.topology import Topology
 
 
@@ -155,7 +155,7 @@ def test_a_default_directory_is_below_where_the_user_stands(tmp_path: Path, monk
 
 HOLDER = """
 import sys
-from lab.store import locked
+from lab.runtime.store import locked
 with locked(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()

@@ -16,9 +16,9 @@ from lab.cli.watch import picture, told
 from lab.engine import NodeState
 from lab.observe import FibEntry, RouteEvent
 from lab.routing import SessionState
-from lab.status import FaultReport, LabReport, NodeStatus, SessionReport, TunnelReport
+from lab.status.live import RouteNews, Snapshot, changes, rates, untold
+from lab.status.overview import FaultReport, LabReport, NodeStatus, SessionReport, TunnelReport
 from lab.topology import Family
-from lab.watch import RouteNews, Snapshot, changes, rates, untold
 
 THEN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LATER = THEN + timedelta(seconds=2)

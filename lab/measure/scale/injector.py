@@ -4,9 +4,9 @@ import time
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from lab.core.expect import Expectation, wait_for
+from lab.core.files import RenderedFile, templates
 from lab.engine.node import RunningNode
-from lab.expect import Expectation, wait_for
-from lab.files import RenderedFile, templates
 from lab.measure.scale.receiver import PORT
 from lab.measure.scale.table import Table
 from lab.routing import RouterPlan

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from lab.core.errors import ExpectationFailed
 from lab.engine import Namespace
-from lab.errors import ExpectationFailed
 from lab.measure.scale.updates import HEADER, KEEPALIVE, NOTIFICATION, OPEN, Tally, message, open_message, tally
 from lab.topology import Address
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from statistics import median
 from typing import Literal
 
-from lab.measure.record import Over, Record, Seconds, Status
+from lab.measure.trials.record import Over, Record, Seconds, Status
 
 
 class Cost(Record):

@@ -4,7 +4,7 @@ A fresh lab for each, since a daemon that has held a million routes does not giv
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from itertools import product
@@ -13,17 +13,17 @@ from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 
-from lab.catalogue import load
+from lab.catalogue.load import load
+from lab.core.errors import InputError
+from lab.core.process import this_process
+from lab.core.progress import Say
 from lab.engine import Engine, open_engine
-from lab.errors import InputError
-from lab.lab import Lab
 from lab.measure.scale.record import ScaleTrial
 from lab.measure.scale.table import Table, generate
 from lab.measure.scale.trial import measure
-from lab.owner import this_process
+from lab.runtime.lab import Lab
 from lab.topology import Family, Topology
 
-Say = Callable[[str], None]
 Medium = Literal["wire", "tunnel"]
 
 SIZES: Final[Mapping[Family, tuple[int, ...]]] = {
@@ -44,7 +44,7 @@ class Plan:
     seed: int = 1
     openvpn: str | None = None
     tunnel: Mapping[str, Any] = field(default_factory=dict)
-    """Laid over the tunnel's intent; see `lab.catalogue.load`."""
+    """Laid over the tunnel's intent; see `lab.catalogue.load.load`."""
 
     def __len__(self) -> int:
         return self.trials * len(MEDIA) * sum(map(len, self.sizes.values()))

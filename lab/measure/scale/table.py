@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from lab.errors import InputError
+from lab.core.errors import InputError
 from lab.topology import Family
 
 # Prefixes per length in the tables that the RIPE NCC's route collectors hold (RIS raw data), as tabulated in

@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
-from lab.errors import ExpectationFailed
-from lab.expect import Expectation, wait_for
-from lab.lab import Lab
+from lab.core.errors import ExpectationFailed
+from lab.core.expect import Expectation, wait_for
 from lab.measure.scale.injector import RECEIVER_ASN, Injector
 from lab.measure.scale.processes import Usage, usage
 from lab.measure.scale.receiver import Delivery, Receiver
@@ -18,6 +17,7 @@ from lab.measure.scale.record import Cost, Passage, ScaleTrial, Sending
 from lab.measure.scale.table import Table
 from lab.observe.route_count import RouteCount, count_routes
 from lab.routing import daemon_of, plan_routers
+from lab.runtime.lab import Lab
 
 Seen = TypeVar("Seen")
 

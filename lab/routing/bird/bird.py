@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Self
 
-from lab.cause import causing
+from lab.core.cause import causing
+from lab.core.errors import EnvironmentBroken
+from lab.core.files import RenderedFile, templates
 from lab.engine.node import RunningNode
-from lab.errors import EnvironmentBroken
-from lab.files import RenderedFile, templates
 from lab.routing.bird import answers, policy
 from lab.routing.bird.control import Control, Line
 from lab.routing.bird.trace import Trace
 from lab.routing.model import Attributes, Direction, Neighbor, Rib
-from lab.routing.plan import Peer, RouterPlan
+from lab.routing.peers import Peer, RouterPlan
 from lab.topology import Family, Objection, Prefix, RouterIntent, RoutingProtocol
 
 _VERSION: Mapping[Family, int] = {"ipv4": 4, "ipv6": 6}

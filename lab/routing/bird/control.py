@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from lab.errors import EnvironmentBroken
+from lab.core.errors import EnvironmentBroken
 
 SOCKET = "run/bird/bird.ctl"
 _PATIENCE = 30.0

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from lab.routing.model import Attributes, Direction
-from lab.routing.plan import RouterPlan
+from lab.routing.peers import RouterPlan
 from lab.topology import Family, Prefix
 
 _LINE = re.compile(r"^if net = (\S+) then ")

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Literal
 
+from lab.core.errors import EnvironmentBroken
 from lab.engine.node import RunningNode
-from lab.errors import EnvironmentBroken
 from lab.routing.bird.control import Control
 from lab.routing.model import RibEvent
-from lab.routing.plan import RouterPlan
+from lab.routing.peers import RouterPlan
 from lab.topology import Address, Prefix, RoutingProtocol
 
 _PATTERNS: dict[RoutingProtocol, str] = {"bgp": "peer*", "ospf": "ospf*", "rip": "rip*"}

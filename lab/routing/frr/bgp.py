@@ -8,7 +8,7 @@ from lab.engine.node import RunningNode
 from lab.routing.frr.speaker import by_family
 from lab.routing.frr.vty import Vty
 from lab.routing.model import BfdState, Neighbor, Path, Rib, SessionState
-from lab.routing.plan import RouterPlan
+from lab.routing.peers import RouterPlan
 from lab.topology import Address, Family, Prefix
 
 _FAMILIES: Mapping[Family, str] = {"ipv4": "ipv4 unicast", "ipv6": "ipv6 unicast"}

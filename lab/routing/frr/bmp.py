@@ -12,11 +12,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import Self
 
+from lab.core.errors import EnvironmentBroken
 from lab.engine.node import RunningNode
-from lab.errors import EnvironmentBroken
 from lab.routing.frr.vty import Vty
 from lab.routing.model import RibEvent
-from lab.routing.plan import RouterPlan
+from lab.routing.peers import RouterPlan
 from lab.routing.update import decode
 from lab.topology import Address, Prefix
 

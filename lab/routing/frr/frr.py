@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Self
 
+from lab.core.errors import EnvironmentBroken
+from lab.core.files import RenderedFile, templates
 from lab.engine.node import RunningNode
-from lab.errors import EnvironmentBroken
-from lab.files import RenderedFile, templates
 from lab.routing.frr.bgp import Bgp
 from lab.routing.frr.bmp import Bmp
 from lab.routing.frr.ospf import Ospf
@@ -15,7 +15,7 @@ from lab.routing.frr.rip import Rip
 from lab.routing.frr.speaker import Speaker
 from lab.routing.frr.vty import Vty
 from lab.routing.model import Attributes, Direction, Neighbor, Rib
-from lab.routing.plan import Peer, RouterPlan
+from lab.routing.peers import Peer, RouterPlan
 from lab.topology import Family, Objection, Prefix, RouterIntent, RoutingProtocol
 
 # Either each daemon reads frr.conf itself, as far as it is its own, or vtysh hands each its part, as on a host.

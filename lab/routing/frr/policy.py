@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from lab.routing.frr.speaker import by_family
 from lab.routing.frr.vty import Vty
 from lab.routing.model import Attributes, Direction
-from lab.routing.plan import Peer, RouterPlan
+from lab.routing.peers import Peer, RouterPlan
 from lab.topology import Family, Prefix
 
 _LAST = 65535

@@ -11,7 +11,7 @@ from lab.engine.node import RunningNode
 from lab.routing.frr.speaker import by_family, own_paths, zebra_rib
 from lab.routing.frr.vty import Vty
 from lab.routing.model import HearsayState, Neighbor, Rib
-from lab.routing.plan import RouterPlan
+from lab.routing.peers import RouterPlan
 from lab.topology import Family, Prefix
 
 _DAEMON: Mapping[Family, str] = {"ipv4": "ripd", "ipv6": "ripngd"}

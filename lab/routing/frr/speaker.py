@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from lab.engine.node import RunningNode
 from lab.routing.frr.vty import Vty
 from lab.routing.model import Neighbor, Path, Rib
-from lab.routing.plan import RouterPlan
+from lab.routing.peers import RouterPlan
 from lab.topology import Family, Prefix
 
 

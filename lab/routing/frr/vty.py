@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from lab.cause import causing
-from lab.errors import EnvironmentBroken
+from lab.core.cause import causing
+from lab.core.errors import EnvironmentBroken
 
 _DEADLINE = 30.0
 """Seconds for one answer; a table of a million prefixes takes some of them."""
@@ -64,7 +64,7 @@ class Vty:
     def configure(self, lines: Iterable[str], *, inside: Iterable[str] = ()) -> None:
         """Enter configuration lines, one level of nesting as FRR's own files have it.
 
-        `inside` are lines that one level leads to; it is `lines` that change something (see `lab.cause`).
+        `inside` are lines that one level leads to; it is `lines` that change something (see `lab.core.cause`).
         """
         self.ask("configure terminal")
         try:

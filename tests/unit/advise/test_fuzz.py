@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lab.advise import advise, subjects_of_files
-from lab.errors import InputError
+from lab.core.errors import InputError
 from tests.unit.advise.samples import SAMPLES
 
 quick = settings(max_examples=75, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab.advise import subjects_of_files
-from lab.errors import InputError
+from lab.core.errors import InputError
 from tests.unit.advise.samples import CANNOT_TELL, EXPOSED, NOT_EXPOSED, SAMPLES, of
 
 

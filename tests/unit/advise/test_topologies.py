@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from lab.advise import RULES, Verdict, advise, subjects_of_topology
-from lab.catalogue import load
-from lab.resources import find_topology, topology_names
+from lab.catalogue.files import find_topology, topology_names
+from lab.catalogue.load import load
 from tests.edited import edited
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from typer.testing import CliRunner, Result
 
-from lab.catalogue import load
+from lab.catalogue.load import load
 from lab.cli.app import app
 from lab.engine import Instance, NodeState
-from lab.store import LabDirectory
+from lab.runtime.store import LabDirectory
 
 
 class PaperEngine:

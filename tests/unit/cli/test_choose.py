@@ -4,7 +4,7 @@ import pytest
 
 from lab.cli.announce import prefix_of
 from lab.cli.choose import complete_topology, tunnel_settings
-from lab.errors import InputError
+from lab.core.errors import InputError
 from tests.unit.cli.paper import Program
 
 

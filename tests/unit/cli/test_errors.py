@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from lab.cli.errors import Commands
-from lab.errors import EnvironmentBroken, ExpectationFailed, InputError
+from lab.core.errors import EnvironmentBroken, ExpectationFailed, InputError
 from tests.unit.cli.paper import Program
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.routeros import check
+from lab.render.routeros import check
 from tests.unit.cli.paper import Program
 
 

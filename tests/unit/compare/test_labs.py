@@ -5,10 +5,10 @@ import pytest
 from lab.compare.labs import CLIENT, MOST_CLIENTS, SERVER, behind, beside, hub, pair
 from lab.compare.survey import ALTERNATIVES, declared_of
 from lab.image import NODE_IMAGE, VERSIONS
-from lab.pki import Authority
 from lab.routing import plan_routers
 from lab.topology import EncapsulationKind
 from lab.tunnel import modes, processes, rendered_tunnel
+from lab.tunnel.pki import Authority
 
 RUNNABLE = [(mode.name, version) for mode in modes().values() for version in VERSIONS if version in mode.traits.openvpn]
 

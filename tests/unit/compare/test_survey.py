@@ -3,8 +3,8 @@
 from typing import Any, cast
 
 from lab.compare.survey import Effort, Survey, survey
+from lab.core.errors import EnvironmentBroken
 from lab.engine import Engine
-from lab.errors import EnvironmentBroken
 from lab.tunnel import modes
 
 

@@ -12,10 +12,10 @@ import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import HostConfig
 
+from lab.core.errors import EnvironmentBroken, InputError, LabError
 from lab.engine import Instance, Mount, NodeSpec, NodeState
 from lab.engine.base import LABEL_DIRECTORY, LABEL_LAB, LABEL_NODE, LABEL_OWNER
-from lab.engine.docker import DockerEngine
-from lab.errors import EnvironmentBroken, InputError, LabError
+from lab.engine.docker.engine import DockerEngine
 from lab.topology import Dns, Healthcheck, Node
 
 

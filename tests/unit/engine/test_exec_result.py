@@ -2,8 +2,8 @@
 
 import pytest
 
+from lab.core.errors import CommandFailed
 from lab.engine import ExecResult
-from lab.errors import CommandFailed
 
 
 def result(exit_code: int, stdout: str = "", stderr: str = "") -> ExecResult:

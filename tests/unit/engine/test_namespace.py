@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.core.errors import EnvironmentBroken
 from lab.engine import Namespace
-from lab.errors import EnvironmentBroken
 from tests.unit.sandbox import Sandbox, threads
 
 Make = Callable[[], Sandbox]

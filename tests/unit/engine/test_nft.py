@@ -8,6 +8,7 @@ from ipaddress import ip_address
 
 import pytest
 
+from lab.core.errors import NotSupported
 from lab.engine.nft import (
     Chain,
     Nft,
@@ -22,7 +23,6 @@ from lab.engine.nft import (
     rule,
     source_is,
 )
-from lab.errors import NotSupported
 from tests.unit.sandbox import Sandbox
 
 HOME = {4: "127.0.0.1", 6: "::1"}

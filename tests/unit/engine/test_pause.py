@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from docker.errors import APIError
 
+from lab.core.errors import LabError
 from lab.engine import Instance, NodeState
-from lab.engine.docker import DockerEngine
-from lab.errors import LabError
+from lab.engine.docker.engine import DockerEngine
 
 NODE = Instance("some", "hq", "clab-some-hq", "image", NodeState.RUNNING, Path("/nowhere"))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.core.expect import Expectation, wait_for
 from lab.engine import Instance, NodeState
-from lab.expect import Expectation, wait_for
 
 
 @contextmanager

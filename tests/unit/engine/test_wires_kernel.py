@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pyroute2 import IPRoute
 
-from lab.engine.wires import add_addresses, remove_addresses, remove_device, why_no_device, wire
-from lab.errors import EnvironmentBroken, InputError, NotSupported
+from lab.core.errors import EnvironmentBroken, InputError, NotSupported
+from lab.engine.links import add_addresses, remove_addresses, remove_device, why_no_device, wire
 from lab.observe import echo
 from lab.topology import Endpoint, Link, Node
 from tests.unit.sandbox import Sandbox

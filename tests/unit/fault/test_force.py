@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from lab.errors import EnvironmentBroken, InputError
+from lab.core.errors import EnvironmentBroken, InputError
 from lab.fault import Act, Scene, apply, force, records, undo_all
 from lab.fault.base import Kind
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab.errors import InputError
+from lab.core.errors import InputError
 from lab.fault import KINDS, fault_of
 from lab.fault.kinds import parameters_of, written
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from docker.errors import DockerException
 
-from lab.errors import EnvironmentBroken
+from lab.core.errors import EnvironmentBroken
 from lab.host import docker_engine, packages
 from lab.host.packages import Powers
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import EnvironmentBroken
+from lab.core.errors import EnvironmentBroken
 from lab.host import docker_engine, doctor
 from lab.host.doctor import GIB, kvm_finding
 

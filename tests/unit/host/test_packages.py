@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from lab.errors import EnvironmentBroken
+from lab.core.errors import EnvironmentBroken
 from lab.host import packages
 from lab.host.packages import Powers
 

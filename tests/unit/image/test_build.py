@@ -8,7 +8,7 @@ import docker
 import pytest
 from docker.errors import APIError, ImageNotFound
 
-from lab.errors import EnvironmentBroken, InputError
+from lab.core.errors import EnvironmentBroken, InputError
 from lab.image import build, recipe
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import InputError
+from lab.core.errors import InputError
 from lab.image import NODE_IMAGE, VERSIONS, recipe, tag
-from lab.resources import images_dir
+from lab.image.recipe import images_dir
 
 NODE = recipe.node("2.6")
 

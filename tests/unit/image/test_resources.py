@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from lab import resources
-from lab.errors import InputError
+from lab.catalogue import files as resources
+from lab.core.errors import InputError
+from lab.image.recipe import images_dir
 
 
 def test_the_image_and_the_topologies_are_there() -> None:
-    assert (resources.images_dir() / "node" / "Dockerfile").is_file()
+    assert (images_dir() / "node" / "Dockerfile").is_file()
     assert "article" in resources.topology_names()
 
 

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 from pyroute2.netlink.rtnl.tcmsg import sched_netem
 
-from lab.engine.wires import wire
-from lab.errors import NotSupported
+from lab.core.errors import NotSupported
+from lab.engine.links import wire
 from lab.impair.oneway import OneWay, impose, in_force, lift, netem_options, netem_tells, tbf_options
 from lab.observe import echo
 from lab.topology import Endpoint, Impairment, Link, Node

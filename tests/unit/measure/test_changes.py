@@ -7,8 +7,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.measure.changes import follow
-from lab.measure.tape import Reading
+from lab.measure.instrument.changes import follow
+from lab.measure.instrument.tape import Reading
 from lab.observe.fib import Fib
 from lab.observe.rtnetlink import messages, route_message
 from lab.topology import Prefix

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from lab.measure.clock import STEP, Clock, Offset
+from lab.measure.instrument.clock import STEP, Clock, Offset
 
 
 def test_a_time_of_day_becomes_monotonic() -> None:

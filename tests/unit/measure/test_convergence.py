@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.measure.convergence import (
+from lab.measure.instrument.convergence import (
     Counts,
     Stream,
     disagreement,

@@ -7,14 +7,14 @@ from typing import Any, cast
 
 import pytest
 
-from lab.measure.armed import Outcome, Seen
-from lab.measure.changes import Change, History
-from lab.measure.clock import Clock, Offset
-from lab.measure.convergence import Stream
-from lab.measure.evaluation import Evaluation, Event, Findings
-from lab.measure.probe import Sent, Trace
-from lab.measure.tape import READING_ERROR, Recorded
-from lab.measure.updates import Crossing
+from lab.measure.instrument.armed import Outcome, Seen
+from lab.measure.instrument.changes import Change, History
+from lab.measure.instrument.clock import Clock, Offset
+from lab.measure.instrument.convergence import Stream
+from lab.measure.instrument.evaluation import Evaluation, Event, Findings
+from lab.measure.instrument.probe import Sent, Trace
+from lab.measure.instrument.tape import READING_ERROR, Recorded
+from lab.measure.instrument.updates import Crossing
 from lab.observe import FibEntry
 from lab.routing import RibEvent
 from lab.routing.update import Update

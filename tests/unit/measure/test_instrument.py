@@ -15,15 +15,15 @@ from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet, Raw
 
-from lab.errors import EnvironmentBroken, InputError
-from lab.expect import Expectation, wait_for
-from lab.measure import sender, updates
-from lab.measure.changes import follow
-from lab.measure.child import Child
-from lab.measure.clock import Clock, Offset
-from lab.measure.probe import Probes, Sent, Target, Trace, payload, probe_layer
-from lab.measure.tape import INCOMING, Reading, Tape
-from lab.measure.targets import find_targets
+from lab.core.errors import EnvironmentBroken, InputError
+from lab.core.expect import Expectation, wait_for
+from lab.measure.instrument import sender, updates
+from lab.measure.instrument.changes import follow
+from lab.measure.instrument.child import Child
+from lab.measure.instrument.clock import Clock, Offset
+from lab.measure.instrument.probe import Probes, Sent, Target, Trace, payload, probe_layer
+from lab.measure.instrument.tape import INCOMING, Reading, Tape
+from lab.measure.instrument.targets import find_targets
 from lab.observe import FibWatch, send
 from lab.observe.fib import subscribe
 from lab.routing.update import MARKER
@@ -159,13 +159,13 @@ def test_a_recorder_that_was_held_up_says_so() -> None:
 
 def test_a_process_that_cannot_start_says_why() -> None:
     with Path("/dev/null").open() as no_plan:
-        child = Child("lab.measure.sender", [no_plan.fileno(), no_plan.fileno()], [])
+        child = Child("lab.measure.instrument.sender", [no_plan.fileno(), no_plan.fileno()], [])
         with pytest.raises(EnvironmentBroken, match=r"sender ended with 1: .*JSONDecodeError"):
             child.wait_ready()
 
 
 def test_a_process_that_is_too_slow_to_start_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lab.measure.child._READY_WITHIN", 0.0)
+    monkeypatch.setattr("lab.measure.instrument.child._READY_WITHIN", 0.0)
     ours, theirs = socket.socketpair()
     slow = pytest.raises(EnvironmentBroken, match=r"recorder did not start within 0 s")
     with ours, theirs, Tape([ours]) as tape, slow:

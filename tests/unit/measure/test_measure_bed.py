@@ -2,9 +2,9 @@
 
 import pytest
 
-from lab.measure.bed import build
-from lab.measure.detector import Detector
-from lab.measure.plan import Bed
+from lab.measure.trials.bed import build
+from lab.measure.trials.detector import Detector
+from lab.measure.trials.plan import Bed
 from lab.routing import plan_routers
 from lab.topology import Topology
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from lab.errors import InputError
-from lab.measure.detector import Detector
-from lab.measure.events import EVENTS
-from lab.measure.plan import Facts, Plan, Task, blocks, expected_seconds, variants_of
+from lab.core.errors import InputError
+from lab.measure.trials.detector import Detector
+from lab.measure.trials.events import EVENTS
+from lab.measure.trials.plan import Facts, Plan, Task, blocks, expected_seconds, variants_of
 
 TWO_WAYS = {"article": Facts(two_ways=False, tcp=True), "dual-homed": Facts(two_ways=True, tcp=False)}
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from lab.errors import InputError
+from lab.core.errors import InputError
 from lab.measure.scale import Plan, ScaleTrial, lines, read
 from lab.measure.scale.processes import busy_ticks
 from lab.measure.scale.record import Cost, Passage, Sending

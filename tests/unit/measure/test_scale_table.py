@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.errors import InputError
+from lab.core.errors import InputError
 from lab.measure.scale.table import MIX, PATH_LENGTHS, PREFIXES_PER_PATH, Table, apportioned, generate
 from lab.topology import Family, Prefix
 

@@ -18,7 +18,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.packet import Raw
 from scapy.utils import rdpcap
 
-from lab.errors import ExpectationFailed, InputError
+from lab.core.errors import ExpectationFailed, InputError
 from lab.observe import Capture, CapturedPacket, send
 from lab.observe.capture import write_pcap
 from tests.unit.sandbox import Sandbox, threads

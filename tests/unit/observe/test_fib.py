@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from lab.expect import Expectation, wait_for
-from lab.measure.changes import follow
-from lab.measure.tape import Reading
+from lab.core.expect import Expectation, wait_for
+from lab.measure.instrument.changes import follow
+from lab.measure.instrument.tape import Reading
 from lab.observe import FibWatch, RouteEvent
 from lab.observe.fib import subscribe
 from lab.topology import Family, Prefix

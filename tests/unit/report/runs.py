@@ -7,9 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-from lab.catalogue import load
-from lab.graph import svg
-from lab.measure.record import (
+from lab.catalogue.load import load
+from lab.measure.trials.record import (
     STAGES,
     DataPlane,
     Environment,
@@ -21,6 +20,7 @@ from lab.measure.record import (
     Trial,
     Variant,
 )
+from lab.render.graph import svg
 
 THEN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ERRORS = {"event": 1e-5, "detection": 1e-4, "update": 5e-5, "rib": 5e-4, "fib": 1e-4, "first-packet": 1e-3}

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from lab.catalogue import load
-from lab.routeros import check, commands, parse
-from lab.routeros.syntax import quoted
+from lab.catalogue.load import load
+from lab.render.routeros import check, commands, parse
+from lab.render.routeros.syntax import quoted
 
 SEVEN: dict[str, Any] = {
     "profile": "routeros-7",

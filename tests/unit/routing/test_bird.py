@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import EnvironmentBroken
+from lab.core.errors import EnvironmentBroken
 from lab.routing import AdjacencyState, Attributes, BfdState, HearsayState, Peer, RouterPlan, SessionState, daemons
 from lab.routing.bird import BIRD2, BIRD3, answers, policy
 from lab.routing.bird.control import Control, Line

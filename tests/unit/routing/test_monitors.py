@@ -4,7 +4,7 @@ from ipaddress import IPv4Address, ip_network
 
 import pytest
 
-from lab.errors import EnvironmentBroken
+from lab.core.errors import EnvironmentBroken
 from lab.routing import RibEvent, plan_routers
 from lab.routing.bird.trace import events as traced
 from lab.routing.frr.bmp import _events, _split

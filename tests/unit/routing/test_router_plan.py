@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from lab.catalogue import load
-from lab.errors import InputError
+from lab.catalogue.load import load
+from lab.core.errors import InputError
 from lab.routing import AdjacencyState, Neighbor, Peer, plan_routers
 from lab.topology import Accepted, Encapsulation, Endpoint, Link, LinkIntent, RouterIntent, Topology
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from lab.core.errors import EnvironmentBroken
 from lab.engine import Instance, NodeState
-from lab.errors import EnvironmentBroken
 from lab.routing import plan_routers
 from lab.routing.frr import Frr
 from lab.routing.frr import vty as vty_module

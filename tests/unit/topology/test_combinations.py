@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lab.advise import advise, subjects_of_topology
-from lab.catalogue import vocabulary
+from lab.catalogue.load import vocabulary
 from lab.routing import daemon_of, daemons, plan_routers
 from lab.topology import Topology, TopologyError, parse
 from lab.tunnel import modes

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from lab.catalogue import load, vocabulary
-from lab.resources import find_topology
+from lab.catalogue.files import find_topology
+from lab.catalogue.load import load, vocabulary
 from lab.topology import Topology, TopologyError, dump, parse
 from tests.edited import edited
 

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from lab.errors import InputError
+from lab.core.errors import InputError
 from lab.topology import Topology, TopologyError, TunnelIntent, Vocabulary, dump, parse
 
 ARTICLE = (Path(__file__).parents[3] / "topologies" / "article.clab.yml").read_text()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import InputError
+from lab.core.errors import InputError
 from lab.topology import TopologyError, Vocabulary, read
 
 Refuse = Callable[..., list[str]]

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from lab.catalogue import vocabulary
-from lab.resources import find_topology
+from lab.catalogue.files import find_topology
+from lab.catalogue.load import vocabulary
 from lab.topology import TopologyError, parse
 from lab.topology.model import Topology
 

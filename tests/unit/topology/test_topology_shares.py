@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.catalogue import load
-from lab.resources import find_topology
+from lab.catalogue.files import find_topology
+from lab.catalogue.load import load
 from lab.topology import Topology, TopologyError
 
 TUNNEL = "            - to: hub\n              mode: tap\n"

@@ -3,11 +3,11 @@
 import shlex
 from collections.abc import Mapping
 
-from lab.files import RenderedFile
-from lab.pki import Authority
+from lab.core.files import RenderedFile
 from lab.topology import Tunnel
 from lab.tunnel import processes, rendered_tunnel
 from lab.tunnel.mode import End
+from lab.tunnel.pki import Authority
 
 Files = Mapping[str, RenderedFile]
 Directives = dict[str, list[list[str]]]

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from lab.catalogue import load
-from lab.files import write_all
-from lab.pki import Authority
-from lab.resources import find_topology
+from lab.catalogue.files import find_topology
+from lab.catalogue.load import load
+from lab.core.files import write_all
 from lab.topology import Topology, TopologyError, Tunnel
 from lab.tunnel import modes, processes
+from lab.tunnel.pki import Authority
 from tests.unit.tunnel.rendering import OBSOLETE, Directives, configured, directives, rendered
 
 

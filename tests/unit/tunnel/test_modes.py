@@ -12,13 +12,13 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
-from lab.catalogue import load
-from lab.files import RenderedFile
-from lab.pki import Authority
-from lab.resources import topologies_dir
+from lab.catalogue.files import topologies_dir
+from lab.catalogue.load import load
+from lab.core.files import RenderedFile
 from lab.topology import Topology, Tunnel
 from lab.tunnel import modes, processes
 from lab.tunnel.keyfiles import static_key, tls_crypt_v2_client, tls_crypt_v2_server
+from lab.tunnel.pki import Authority
 from tests.unit.tunnel.rendering import OBSOLETE, configured, directives, rendered
 
 FILE_DIRECTIVES = ("ca", "cert", "key", "crl-verify", "secret", "tls-crypt", "tls-crypt-v2", "client-connect")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from lab.core.errors import NotSupported
 from lab.engine import Namespace
-from lab.errors import NotSupported
 from lab.tunnel.running import OpenVpn
 from tests.unit.sandbox import Sandbox
 

@@ -5,10 +5,10 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from lab.files import RenderedFile
-from lab.pki import Authority
+from lab.core.files import RenderedFile
 from lab.tunnel import Identity, modes
 from lab.tunnel.mode import End
+from lab.tunnel.pki import Authority
 from tests.unit.tunnel.rendering import directives
 from tests.unit.tunnel.test_modes import first
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from lab.catalogue import load
-from lab.pki import Authority
+from lab.catalogue.load import load
 from lab.topology import TopologyError, Tunnel
+from lab.tunnel.pki import Authority
 from tests.unit.tunnel.rendering import configured, rendered
 
 PROXY = {"server": "proxy.example.com", "port": 8080}

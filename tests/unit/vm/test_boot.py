@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 import pytest
 
-from lab.errors import EnvironmentBroken, ExpectationFailed
+from lab.core.errors import EnvironmentBroken, ExpectationFailed
 from lab.vm.machine import Machine
 
 HANGS, ENDS = ExpectationFailed("expected the machine to boot"), EnvironmentBroken("the machine ended")

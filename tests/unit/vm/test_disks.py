@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lab.image import VERSIONS
-from lab.pytest_kernel import _versions
+from lab.testing.kernel import _versions
 from lab.vm import machine
 
 OLD, NEW = VERSIONS

@@ -1,0 +1,344 @@
+"""The native engine: Docker's containers, and wires by netlink.
+
+Containers have no Docker network at all (`network_mode: none`), no published port, and only the capabilities that
+their part in the lab needs.
+"""
+
+import re
+import shlex
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import docker
+import requests
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.types import Healthcheck
+from docker.utils import parse_bytes
+
+from lab.core.errors import EnvironmentBroken, InputError
+from lab.engine.base import (
+    HOSTS,
+    LABEL_DIRECTORY,
+    LABEL_LAB,
+    LABEL_NODE,
+    LABEL_OWNER,
+    ExecResult,
+    Instance,
+    NodeSpec,
+    NodeState,
+)
+from lab.image import provide
+from lab.topology import Node
+
+_STATES = {
+    "created": NodeState.CREATED,
+    "running": NodeState.RUNNING,
+    "restarting": NodeState.RUNNING,
+    "paused": NodeState.PAUSED,
+    "exited": NodeState.STOPPED,
+    "dead": NodeState.STOPPED,
+    "removing": NodeState.STOPPED,
+}
+_SECOND = 1_000_000_000
+"""Docker counts the times of a health check in nanoseconds."""
+_SYSCTLS = {
+    # Anybody in the node may ping without a capability (icmp(7)).
+    "net.ipv4.ping_group_range": "0 2147483647",
+    # Docker switches IPv6 off in a sandbox without a network.
+    "net.ipv6.conf.all.disable_ipv6": "0",
+    "net.ipv6.conf.default.disable_ipv6": "0",
+    # A link-local address that is still being checked for duplicates cannot ask for neighbours.
+    "net.ipv6.conf.default.accept_dad": "0",
+    # A new namespace has IPv4's settings from the host's own: a lab must be the same on every machine.
+    "net.ipv4.ip_forward": "0",
+    "net.ipv4.conf.all.rp_filter": "0",
+    "net.ipv4.conf.default.rp_filter": "0",
+}
+_SAME = {"net.ipv4.conf.all.forwarding": "net.ipv4.ip_forward"}
+"""Two names of one setting: the order in which both are written is nobody's."""
+
+_FREEZES = 10
+"""Times that a container is asked to freeze."""
+
+
+class DockerEngine:
+    """Containers of one Docker engine. Safe to use from several threads."""
+
+    name = "docker"
+
+    def __init__(self, client: docker.DockerClient) -> None:
+        self._client = client
+        self._api = client.api
+
+    def version(self) -> str:
+        """`Docker 28.0.1`; see `Engine.version`."""
+        with _translated("the engine"):
+            return f"Docker {self._client.version()['Version']}"
+
+    def digest(self, image: str) -> str:
+        """The image's id; see `Engine.digest`."""
+        with _translated(image):
+            return str(self._client.images.get(image).id)
+
+    def provide(self, image: str, say: Callable[[str], None]) -> str:
+        """Build the lab's own images; others are pulled when they are launched; see `Engine.provide`."""
+        return provide(self._client, image, say)
+
+    def launch(self, spec: NodeSpec) -> Instance:
+        """Create and start a container without a network; see `Engine.launch`."""
+        with _translated(spec.node.name):
+            try:
+                container = self._create(spec)["Id"]
+            except APIError as error:
+                if error.status_code == requests.codes.conflict:
+                    raise InputError(
+                        f"a container named {spec.container!r} exists already: give the lab another name, "
+                        "or remove that container if you do not need it"
+                    ) from error
+                raise
+            self._api.start(container)
+            return self._instance(self._api.inspect_container(container))
+
+    def find(self, lab: str | None = None) -> list[Instance]:
+        """All containers that carry the lab's labels; see `Engine.find`."""
+        label = LABEL_LAB if lab is None else f"{LABEL_LAB}={lab}"
+        found: list[Instance] = []
+        with _translated("the lab"):
+            for summary in self._api.containers(all=True, filters={"label": label}):
+                try:
+                    found.append(self._instance(self._api.inspect_container(summary["Id"])))
+                except NotFound:  # removed between the two calls
+                    continue
+        return sorted(found, key=lambda i: (i.lab, i.node))
+
+    def exec(self, instance: Instance, argv: Sequence[str]) -> ExecResult:
+        """Run a command in a container; see `Engine.exec`."""
+        with _translated(instance.node):
+            exec_id = self._api.exec_create(instance.container, list(argv))["Id"]
+            out, err = self._api.exec_start(exec_id, demux=True)
+            exit_code = self._api.exec_inspect(exec_id)["ExitCode"]
+        return ExecResult(
+            node=instance.node,
+            argv=tuple(argv),
+            exit_code=exit_code,
+            stdout=(out or b"").decode(errors="replace"),
+            stderr=(err or b"").decode(errors="replace"),
+        )
+
+    def spawn(self, instance: Instance, argv: Sequence[str]) -> Callable[[], bool]:
+        """Start a command in a container; see `Engine.spawn`."""
+        with _translated(instance.node):
+            exec_id = self._api.exec_create(instance.container, list(argv), stdout=False, stderr=False)["Id"]
+            self._api.exec_start(exec_id, detach=True)
+
+        def runs() -> bool:
+            with _translated(instance.node):
+                try:
+                    return bool(self._api.exec_inspect(exec_id)["Running"])
+                except NotFound:  # it ended so long ago that Docker has forgotten it
+                    return False
+
+        return runs
+
+    def attach_argv(self, instance: Instance, argv: Sequence[str], *, tty: bool) -> list[str]:
+        """Docker's own client where there is one, since it handles a terminal best; see `Engine.attach_argv`."""
+        if shutil.which("docker"):
+            return ["docker", "exec", "-it" if tty else "-i", instance.container, *argv]
+        return ["nsenter", "--target", str(instance.pid), "--all", "--", *argv]
+
+    def pause(self, instance: Instance) -> None:
+        """Freeze a container; runc can give up on a busy one, and succeeds when it is asked again."""
+        with _translated(instance.node):
+            for left in reversed(range(_FREEZES)):
+                try:
+                    self._api.pause(instance.container)
+                except APIError as error:
+                    if not left or "unable to freeze" not in str(error.explanation):
+                        raise
+                else:
+                    return
+
+    def resume(self, instance: Instance) -> None:
+        """Thaw a container."""
+        with _translated(instance.node):
+            self._api.unpause(instance.container)
+
+    def output(self, instance: Instance, lines: int = 20) -> str:
+        """The container's log."""
+        with _translated(instance.node):
+            printed: bytes = self._api.logs(instance.container, tail=lines)
+        return printed.decode(errors="replace").strip()
+
+    def memory(self, instance: Instance) -> int:
+        """Anonymous memory of the container's control group, in bytes."""
+        with _translated(instance.node):
+            stats = self._api.stats(instance.container, stream=False, one_shot=True)["memory_stats"]
+        detail = stats.get("stats", {})
+        # cgroup 1 calls it rss, cgroup 2 anon.
+        return int(detail.get("total_rss", detail.get("anon", stats.get("usage", 0))))
+
+    def destroy(self, instances: Sequence[Instance]) -> None:
+        """Remove containers; see `Engine.destroy`."""
+
+        def remove(instance: Instance) -> None:
+            with _translated(instance.node):
+                try:
+                    self._api.remove_container(instance.container, force=True, v=True)
+                except NotFound:
+                    pass
+                except APIError as error:
+                    if error.status_code != requests.codes.conflict:  # its removal is under way already
+                        raise
+
+        if instances:
+            with ThreadPoolExecutor(max_workers=min(8, len(instances))) as pool:
+                list(pool.map(remove, instances))
+
+    def _create(self, spec: NodeSpec) -> dict[str, Any]:
+        node = spec.node
+        assert node.image is not None
+        settings = _settings(self._api, spec)
+        if node.image_pull_policy == "Always":
+            self._pull(node.image, node.name)
+        try:
+            created: dict[str, Any] = self._api.create_container(**settings)
+        except ImageNotFound as error:
+            if node.image_pull_policy == "Never":
+                raise InputError(
+                    f"node {node.name!r}: there is no image {node.image!r} here, and `image-pull-policy: Never` "
+                    "forbids to pull it; build it, load it, or correct `image`"
+                ) from error
+            self._pull(node.image, node.name)
+            created = self._api.create_container(**settings)
+        return created
+
+    def _pull(self, image: str, node: str) -> None:
+        repository, _, tag = image.rpartition(":") if ":" in image.rpartition("/")[2] else (image, "", "latest")
+        try:
+            self._api.pull(repository, tag=tag)
+        except (APIError, requests.RequestException) as error:
+            raise InputError(
+                f"node {node!r}: there is no image {image!r} here and none can be pulled "
+                f"({_reason(error)}); build it, load it, or correct `image`"
+            ) from error
+
+    def _instance(self, facts: dict[str, Any]) -> Instance:
+        labels = facts["Config"]["Labels"]
+        return Instance(
+            lab=labels[LABEL_LAB],
+            node=labels[LABEL_NODE],
+            container=facts["Name"].lstrip("/"),
+            image=facts["Config"]["Image"],
+            state=_state(facts["State"]),
+            directory=Path(labels[LABEL_DIRECTORY]),
+            owner=labels.get(LABEL_OWNER, ""),
+            pid=facts["State"]["Pid"],
+            exit_code=facts["State"]["ExitCode"] if facts["State"]["Status"] in ("exited", "dead") else None,
+        )
+
+
+def _state(state: dict[str, Any]) -> NodeState:
+    # Docker's successors have more words, such as `stopping`; whether it runs is said apart from them.
+    return _STATES.get(state["Status"], NodeState.RUNNING if state.get("Running") else NodeState.STOPPED)
+
+
+def _settings(api: Any, spec: NodeSpec) -> dict[str, Any]:
+    node = spec.node
+    if spec.capabilities is None:
+        capabilities = {"cap_add": list(node.cap_add)}
+    else:
+        capabilities = {"cap_drop": ["ALL"], "cap_add": list(spec.capabilities)}
+    host: dict[str, Any] = {
+        "network_mode": "none",
+        **capabilities,
+        "devices": [*spec.devices, *node.devices],
+        "sysctls": _sysctls(spec.sysctls, node.sysctls),
+        "binds": [f"{m.source}:{m.target}:{'ro' if m.read_only else 'rw'}" for m in spec.mounts] + list(node.binds),
+        "security_opt": list(node.security_opts),
+        "tmpfs": {p.partition(":")[0]: p.partition(":")[2] for p in node.tmpfs},
+    }
+    if node.cpu is not None:
+        host["nano_cpus"] = int(node.cpu * 1e9)
+    if node.cpu_set is not None:
+        host["cpuset_cpus"] = node.cpu_set
+    if node.memory is not None:
+        host["mem_limit"] = _bytes(node.memory)
+    if node.shm_size is not None:
+        host["shm_size"] = _bytes(node.shm_size)
+    if node.dns is not None:
+        host |= {
+            "dns": list(node.dns.servers),
+            "dns_search": list(node.dns.search),
+            "dns_opt": list(node.dns.options),
+        }
+    return {
+        "image": node.image,
+        "name": spec.container,
+        "hostname": node.hostname or node.name,
+        # Without a network Docker still makes a sandbox for one, for its own hosts and resolv.conf; that takes as long
+        # as all the rest together.
+        "network_disabled": any(mount.target == HOSTS for mount in spec.mounts),
+        "command": shlex.split(node.cmd) if node.cmd else None,
+        "entrypoint": shlex.split(node.entrypoint) if node.entrypoint else None,
+        "environment": dict(node.env),
+        "user": node.user,
+        "healthcheck": _healthcheck(node),
+        "labels": {
+            **node.labels,
+            LABEL_LAB: spec.lab,
+            LABEL_NODE: node.name,
+            LABEL_DIRECTORY: str(spec.directory),
+            **({LABEL_OWNER: spec.owner} if spec.owner else {}),
+        },
+        "host_config": api.create_host_config(**host),
+    }
+
+
+def _sysctls(part: Mapping[str, str], said: Mapping[str, str]) -> dict[str, str]:
+    """What is right for every node, over it what its part in the lab wants, and over that what its topology says."""
+    settled = {_SAME[key] for key in said if key in _SAME}
+    return {**{key: value for key, value in {**_SYSCTLS, **part}.items() if key not in settled}, **said}
+
+
+def _healthcheck(node: Node) -> Healthcheck | None:
+    check = node.healthcheck
+    if check is None or not check.test:
+        return None
+    times: dict[str, Any] = {"interval": check.interval, "timeout": check.timeout, "start_period": check.start_period}
+    return Healthcheck(
+        test=list(check.test),
+        retries=check.retries,
+        **{key: seconds * _SECOND for key, seconds in times.items() if seconds is not None},
+    )
+
+
+def _bytes(amount: str) -> int:
+    """containerlab's units are those of everyday (`1 GiB`, `512MB`); Docker's SDK knows one letter."""
+    return int(parse_bytes(re.sub(r"(?i)\s*([kmgt])i?b?$", r"\1", amount.strip())))
+
+
+def _reason(error: Exception) -> str:
+    text = str(getattr(error, "explanation", None) or error).strip()
+    return text.splitlines()[-1] if text else type(error).__name__
+
+
+@contextmanager
+def _translated(where: str) -> Iterator[None]:
+    """Turn what the SDK raises into one line that says what to do."""
+    try:
+        yield
+    except NotFound as error:
+        raise EnvironmentBroken(f"{where}: it is gone ({_reason(error)})") from error
+    except APIError as error:
+        why = _reason(error)
+        if "no space left" in why.lower():
+            raise EnvironmentBroken(
+                f"{where}: the disk that Docker uses is full ({why}): free some space, e.g. with `docker system prune`"
+            ) from error
+        raise EnvironmentBroken(f"{where}: Docker refused: {why}") from error
+    except (DockerException, requests.RequestException) as error:
+        raise EnvironmentBroken(f"{where}: the Docker engine does not answer: {_reason(error)}") from error

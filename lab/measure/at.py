@@ -1,0 +1,51 @@
+"""What `lab.measure(...)` does: a measurement at a node of a running lab."""
+
+from collections.abc import Iterable
+
+from lab.core.prefixes import Prefix, prefix_set
+from lab.measure.instrument.armed import RATE, Outcome, ProbePath
+from lab.measure.instrument.measurement import SETTLE, WATCH, WITHIN, Measurement
+from lab.measure.instrument.targets import find_targets
+from lab.runtime.lab import Lab
+from lab.runtime.node import LabNode
+
+
+def at(
+    lab: Lab,
+    observer: str | LabNode,
+    prefixes: Prefix | Iterable[Prefix],
+    *,
+    probe_from: str | LabNode | None = None,
+    probe_to: str | LabNode | None = None,
+    rate: float = RATE,
+    until: Outcome | None = None,
+    within: float = WITHIN,
+    settle: float = SETTLE,
+    watch: float = WATCH,
+    rib: bool = True,
+) -> Measurement:
+    """Measure how prefixes converge at a node while something happens in the `with` block.
+
+    `probe_from` is the node that sends `rate` packets/s to each prefix, to the first node with an address in it, or
+    to `probe_to` if that is given. `until` says what to wait for (see `Outcome`), by default any change of the route
+    to each prefix; `within` are seconds from the event, `settle` those for which the outcome has to last, and `watch`
+    those in which an interruption may begin (`until="returns"`). `rib=False` leaves the routing daemon alone.
+    """
+    wanted = prefix_set(prefixes)
+    probe = None
+    if probe_from is not None:
+        source = lab.node(str(probe_from))
+        others = [str(probe_to)] if probe_to is not None else lab.living(apart_from={source.name, str(observer)})
+        receivers = {name: lab.running(name).namespace for name in others}
+        probe = ProbePath(source.running.namespace, find_targets(wanted, receivers), receivers, rate)
+    name = str(observer)
+    return Measurement(
+        lab.router(name) if name in lab.router_names else lab.node(name),
+        wanted,
+        probe=probe,
+        until=until,
+        within=within,
+        settle=settle,
+        watch=watch,
+        rib=rib,
+    )

@@ -1,0 +1,79 @@
+"""Starting the instrument's own processes: a small program, open files, and a line to it that ends it."""
+
+import os
+import select
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import lab
+from lab.core.errors import EnvironmentBroken
+
+# Without `site`, which takes longer than all the rest.
+_START = """
+import importlib, sys
+sys.path.append(sys.argv[1])
+importlib.import_module(sys.argv[2]).main(sys.argv[3:])
+"""
+_ROOT = Path(lab.__file__).parents[1]
+_READY_WITHIN = 60.0
+_ENDED_WITHIN = 20.0
+
+
+class Child:
+    """A process that says when it is ready, and ends when its line is closed, also when its parent dies."""
+
+    def __init__(self, module: str, before: Sequence[int], after: Sequence[int]) -> None:
+        """Start a module's `main` with the files `before`, its end of the line, and the files `after`."""
+        self._line, theirs = socket.socketpair()
+        files = [*before, theirs.fileno(), *after]
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _START, os.fspath(_ROOT), module, *map(str, files)],
+                pass_fds=files,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is for the parent, which ends it when it has what it needs
+            )
+        self._name = module.rpartition(".")[2]
+        self._words = "it left no word"
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
+
+    def wait_ready(self) -> None:
+        """Wait until it reads or sends; raises `EnvironmentBroken` where it ended instead."""
+        ready, _, _ = select.select([self._line], [], [], _READY_WITHIN)
+        if not ready:
+            self.close()
+            raise EnvironmentBroken(f"the instrument's {self._name} did not start within {_READY_WITHIN:.0f} s")
+        if self._line.recv(1) != b"!":
+            self.stop()
+            raise EnvironmentBroken(f"the instrument's {self._name} did not start: {self._words}")
+
+    def stop(self) -> None:
+        """End it when it has done its work; raises `EnvironmentBroken` where it had ended badly by itself."""
+        self.close()
+        if self._process.returncode:
+            code = self._process.returncode
+            raise EnvironmentBroken(f"the instrument's {self._name} ended with {code}: {self._words}")
+
+    def close(self) -> None:
+        """End it, wherever it is, and wait for its end. One that was not ready yet may complain; nobody asked it to."""
+        if self._line.fileno() < 0:
+            return
+        self._line.close()
+        try:
+            self._process.wait(_ENDED_WITHIN)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        assert self._process.stderr is not None
+        with self._process.stderr as errors:
+            lines = errors.read().decode(errors="replace").strip().splitlines()
+        self._words = lines[-1] if lines else "it left no word"

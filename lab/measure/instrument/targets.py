@@ -1,0 +1,37 @@
+"""Where probe packets can go: who lives in a prefix."""
+
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
+
+from pyroute2 import IPRoute
+
+from lab.core.errors import InputError
+from lab.engine.namespace import Namespace
+from lab.measure.instrument.probe import Target
+from lab.topology import Address, Prefix
+
+
+def find_targets(prefixes: Iterable[Prefix], nodes: Mapping[str, Namespace]) -> list[Target]:
+    """For each prefix an address in it that one of some nodes has; of several nodes the first.
+
+    Raises `InputError` where nobody lives in a prefix.
+    """
+    living = {node: namespace.run(_addresses) for node, namespace in nodes.items()}
+    return [_target(prefix, living) for prefix in prefixes]
+
+
+def _target(prefix: Prefix, living: Mapping[str, list[Address]]) -> Target:
+    for node, addresses in living.items():
+        for address in addresses:
+            if address.version == prefix.version and address in prefix:
+                return Target(prefix, address, node)
+    raise InputError(
+        f"nobody has an address in {prefix} to send probe packets to, of {', '.join(living)}: give one to a host "
+        "(`router.serving(prefix, host)`), or measure without `probe_from`"
+    )
+
+
+def _addresses() -> list[Address]:
+    with IPRoute() as ip:
+        found = [ip_address(message.get_attr("IFA_ADDRESS")) for message in ip.get_addr()]
+    return [address for address in found if not address.is_loopback and not address.is_link_local]

@@ -1,0 +1,101 @@
+"""What figures hold for: the machine, its software, and how busy others kept it meanwhile."""
+
+import os
+import platform
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from lab.engine import Engine
+from lab.measure.trials.record import Environment
+from lab.runtime.lab import Lab
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PROGRAMS = ("openvpn", "frr", "bird2", "bird3")
+
+
+def environment(labs: Sequence[Lab], engine: Engine) -> Environment:
+    """Describe this machine and what runs in the labs."""
+    nodes = {i.image: (lab, i.node) for lab in labs for i in lab.nodes.values()}
+    versions: dict[str, set[str]] = {}
+    for lab, node in nodes.values():
+        for program, version in _installed(lab, node).items():
+            versions.setdefault(program, set()).add(version)
+    return Environment(
+        kernel=platform.release(),
+        cpu=_cpu(),
+        cpus=len(os.sched_getaffinity(0)),
+        memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        python=platform.python_version(),
+        engine=engine.version(),
+        images={image: engine.digest(image) for image in nodes},
+        versions={program: ", ".join(sorted(found)) for program, found in sorted(versions.items())},
+    )
+
+
+def _installed(lab: Lab, node: str) -> Mapping[str, str]:
+    """Debian's word for the programs of a node; nothing for what is no Debian."""
+    result = lab.node(node).exec("dpkg-query", "-W", "-f", "${Package} ${Version}\n", *_PROGRAMS)
+    return dict(line.split(" ", 1) for line in result.stdout.splitlines() if " " in line)
+
+
+def _cpu() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() in ("model name", "Model", "cpu model"):
+            return value.strip()
+    return platform.machine()
+
+
+class ForeignLoad:
+    """How many CPUs are busy with what is neither a lab's node nor this program, on average since the last call.
+
+    Time in interrupts belongs to nobody and is left out; so is that of processes which begin and end in between.
+    """
+
+    def __init__(self, labs: Iterable[Lab]) -> None:
+        self._namespaces = {
+            Path(f"/proc/{instance.pid}/ns/net").readlink()
+            for lab in labs
+            for instance in lab.nodes.values()
+            if instance.pid
+        }
+        self._last = self._read()
+
+    def __call__(self) -> float:
+        """CPUs; the first time since the object was made."""
+        (before, all_before, own_before), last = self._last, self._read()
+        self._last = last
+        now, all_now, own_now = last
+        own = sum(ticks - own_before.get(pid, 0) for pid, ticks in own_now.items())
+        return max(0.0, (all_now - all_before - own) / _TICKS / (now - before))
+
+    def _read(self) -> tuple[float, int, dict[int, int]]:
+        user, nice, system = map(int, Path("/proc/stat").read_text().split(maxsplit=4)[1:4])
+        return time.monotonic(), user + nice + system, dict(self._own())
+
+    def _own(self) -> Iterable[tuple[int, int]]:
+        """The processor time of each process of the labs, and of this one with its children."""
+        parents: dict[int, int] = {}
+        ticks: dict[int, int] = {}
+        ours = {os.getpid()}
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            pid = int(entry.name)
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                namespace = (entry / "ns" / "net").readlink()
+            except OSError:  # it ended meanwhile, or is another user's
+                continue
+            parents[pid] = int(fields[1])
+            # Time of its own, and of children that it has waited for (proc_pid_stat(5)).
+            ticks[pid] = sum(map(int, fields[11:15]))
+            if namespace in self._namespaces:
+                ours.add(pid)
+        grown = True
+        while grown:
+            more = {pid for pid, parent in parents.items() if parent in ours} - ours
+            ours |= more
+            grown = bool(more)
+        return [(pid, count) for pid, count in ticks.items() if pid in ours]

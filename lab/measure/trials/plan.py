@@ -1,0 +1,261 @@
+"""What shall be measured: a plan, read from a YAML file, and the order of its trials."""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from lab.core.errors import InputError
+from lab.image import VERSIONS
+from lab.measure.trials.detector import Detector
+from lab.measure.trials.events import EVENTS, Event
+from lab.measure.trials.record import Over, Variant
+from lab.topology import Family
+from lab.topology.mistakes import did_you_mean
+from lab.tunnel import modes
+
+_SUFFIX = ".plan.yml"
+
+
+class Plan(BaseModel):
+    """The file. Every list is tried with every other, as far as the two make sense together."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        alias_generator=lambda name: name.replace("_", "-"),
+    )
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")
+    topologies: tuple[str, ...] = Field(("article",), min_length=1)
+    """Names of topologies, or files. The first tunnel's ends are the two routers between which it is measured."""
+    modes: tuple[str, ...] = ()
+    """Tunnel modes that take the place of the topology's own; empty for that alone."""
+    variables: Mapping[str, str] = {}
+    """Those that topology files ask for (`${PREFERENCE:=100}`), instead of the environment's."""
+    openvpn: tuple[str, ...] = Field((VERSIONS[-1],), min_length=1)
+    baselines: tuple[Literal["wire", "vxlan"], ...] = ("wire", "vxlan")
+    """What takes the tunnel's place for comparison, in the same run."""
+    families: tuple[Family, ...] = Field(("ipv4", "ipv6"), min_length=1)
+    events: tuple[str, ...] = Field(tuple(EVENTS), min_length=1)
+    detectors: tuple[str, ...] = Field(("hold 3 s",), min_length=1)
+    """Tried with the events that somebody has to notice; the others are measured with the first."""
+    trials: int = Field(30, ge=1, le=10_000)
+    """Per variant."""
+    warm_up: int = Field(2, ge=0, le=100)
+    """Trials at the beginning of each deployment that are not written down."""
+    seed: int = 1
+    """Of the order of trials."""
+    rate: int = Field(1000, ge=1000, le=50_000)
+    """Probe packets per second and prefix."""
+    prefixes: int = Field(1, ge=1, le=100)
+    """How many prefixes change at once, each with a probe stream of its own."""
+    within: float = Field(120.0, gt=0, le=3600)
+    """Seconds after which an event's effect is given up."""
+    also: tuple[dict[str, Any], ...] = ()
+    """More to be measured in the same run: each is this plan with some keys otherwise."""
+
+    @field_validator("modes", "openvpn", "events")
+    @classmethod
+    def _is_known(cls, values: tuple[str, ...], info: Any) -> tuple[str, ...]:
+        known: dict[str, Sequence[str]] = {"modes": tuple(modes()), "openvpn": VERSIONS, "events": tuple(EVENTS)}
+        for value in values:
+            if value not in known[info.field_name]:
+                there = f"there are {', '.join(known[info.field_name])}"
+                raise ValueError(f"{value!r} is none: {did_you_mean(value, known[info.field_name]) or there}")
+        return values
+
+    @field_validator("detectors")
+    @classmethod
+    def _is_detector(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(str(Detector.parse(value)) for value in values)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+
+    @model_validator(mode="after")
+    def _has_parts_that_are_plans(self) -> Self:
+        for number in range(len(self.also)):
+            try:
+                self.part(number)
+            except InputError as error:
+                raise ValueError(str(error)) from None
+        return self
+
+    @model_validator(mode="after")
+    def _says_nothing_twice(self) -> Self:
+        for field in ("topologies", "modes", "openvpn", "baselines", "families", "events", "detectors"):
+            values = getattr(self, field)
+            if len(set(values)) != len(values):
+                raise ValueError(f"{field} has an entry twice")
+        return self
+
+    @classmethod
+    def read(cls, name_or_path: str | Path) -> Self:
+        """Read a plan, given as a file or as the name of one that comes with the lab; raises `InputError`."""
+        path = find_plan(name_or_path)
+        try:
+            data = yaml.safe_load(path.read_text())
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"cannot read the plan {path}: {error}") from error
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f", line {mark.line + 1}" if mark else ""
+            raise InputError(f"{path}{line}: this is no YAML: {getattr(error, 'problem', error)}") from error
+        if not isinstance(data, dict):
+            raise InputError(f"{path}: a plan is a mapping, for example `events: [announce, withdraw]`")
+        return cls.parse({"name": path.name.split(".")[0], **data}, str(path))
+
+    def part(self, number: int) -> Self:
+        """One of what is measured besides; raises `InputError` where it is no plan."""
+        own = self.model_dump(mode="json", by_alias=True, exclude={"also"})
+        fixed = {"name", "seed", "also"} & self.also[number].keys()
+        if fixed:
+            raise InputError(f"also.{number}: {min(fixed)} is the whole plan's")
+        return self.parse({**own, **self.also[number]}, f"also.{number}")
+
+    @property
+    def parts(self) -> "tuple[Plan, ...]":
+        """The plan itself, and what is measured besides."""
+        return (self, *(self.part(number) for number in range(len(self.also))))
+
+    @classmethod
+    def parse(cls, data: dict[str, Any], where: str) -> Self:
+        """A plan from data; raises `InputError` with the first mistake and its key."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"])) or "the plan"
+            what = first["msg"].removeprefix("Value error, ")
+            if first["type"] == "extra_forbidden":
+                keys = [f.alias or n for n, f in cls.model_fields.items()]
+                what = f"unknown key; {did_you_mean(str(first['loc'][-1]), keys) or 'there are ' + ', '.join(keys)}"
+            raise InputError(f"{where}: {key}: {what}") from error
+
+
+@dataclass(frozen=True)
+class Bed:
+    """One deployment, in which some of a plan's variants are measured."""
+
+    topology: str
+    detector: Detector
+    over: Over = "tunnel"
+    mode: str = ""
+    """Empty for the topology's own."""
+    openvpn: str = ""
+    variables: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Task:
+    """One event in one bed, as a prefix of one family sees it."""
+
+    bed: Bed
+    event: Event
+    family: Family
+    number: int
+    """0 for a warm-up."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """The beds that run side by side, and their trials, interleaved: machines are shared and drift."""
+
+    plan: Plan
+    """The part of the plan that asks for it."""
+    beds: tuple[Bed, ...]
+    tasks: tuple[Task, ...]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the events that make sense in a topology depend on."""
+
+    two_ways: bool
+    """It has an alternative path."""
+    tcp: bool
+    """Its tunnels run over TCP."""
+
+
+def blocks(plan: Plan, facts: Mapping[str, Facts]) -> list[Block]:
+    """The whole plan in order, with what is to be known of each topology.
+
+    The same plan and seed give the same order.
+    """
+    shuffle = random.Random(plan.seed)  # noqa: S311 - an order, not a secret
+    return [
+        block
+        for part in plan.parts
+        for topology in part.topologies
+        for detector in map(Detector.parse, part.detectors)
+        if (block := _block(part, topology, detector, shuffle, facts[topology])).tasks
+    ]
+
+
+def _block(plan: Plan, topology: str, detector: Detector, shuffle: random.Random, facts: Facts) -> Block:
+    first = str(detector) == plan.detectors[0]
+    events = [event for name in plan.events if (event := EVENTS[name]).detected or first]
+    beds = list(_beds(plan, topology, detector))
+    tasks: list[Task] = []
+    for number in range(1 - plan.warm_up, plan.trials + 1):
+        turn = [
+            Task(bed, event, family, max(0, number))
+            for bed in beds
+            for event in events
+            if event.possible(bed.over, detector.kind, two_ways=facts.two_ways, tcp=facts.tcp)
+            for family in plan.families
+        ]
+        shuffle.shuffle(turn)
+        tasks += turn
+    used = {task.bed for task in tasks}
+    return Block(plan, tuple(bed for bed in beds if bed in used), tuple(tasks))
+
+
+def _beds(plan: Plan, topology: str, detector: Detector) -> Iterator[Bed]:
+    variables = tuple(plan.variables.items())
+    for mode in plan.modes or ("",):
+        for version in plan.openvpn:
+            yield Bed(topology, detector, "tunnel", mode, version, variables)
+    if not detector.needs_openvpn:
+        for over in plan.baselines:
+            yield Bed(topology, detector, over, variables=variables)
+
+
+def expected_seconds(tasks: Sequence[Task]) -> float:
+    """How long tasks will take, by what such events are known to take: see `Event.expected_seconds`."""
+    return sum(task.event.expected_seconds(task.bed.detector) for task in tasks)
+
+
+def variants_of(task: Task, mode: str, topology: str) -> tuple[Variant, ...]:
+    """What a task measures: its event and, where it lasts, the recovery from it."""
+    return tuple(
+        Variant(
+            event=event,
+            detector=str(task.bed.detector) if task.event.detected else task.event.told_by,
+            family=task.family,
+            topology=topology,
+            over=task.bed.over,
+            mode=mode if task.bed.over == "tunnel" else "",
+            openvpn=task.bed.openvpn,
+        )
+        for event in task.event.measured
+    )
+
+
+def find_plan(name_or_path: str | Path) -> Path:
+    """The file of a measurement plan, given as a path or as the name of one that comes with the lab (`default`)."""
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    plans = Path(__file__).parents[1] / "plans"
+    known = plans / f"{name_or_path}{_SUFFIX}"
+    if path.name == str(name_or_path) and known.is_file():
+        return known
+    names = sorted(plan.name.removesuffix(_SUFFIX) for plan in plans.glob(f"*{_SUFFIX}"))
+    raise InputError(f"no plan {str(name_or_path)!r}: give a file, or one of {', '.join(names)} by name")

@@ -1,0 +1,343 @@
+"""Runs a plan: beds are deployed, events caused and watched, trials written down as they end."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from lab.core.errors import EnvironmentBroken, InputError, LabError
+from lab.core.process import this_process
+from lab.core.progress import Say
+from lab.engine import Engine, open_engine
+from lab.measure.instrument.measurement import Measurement
+from lab.measure.trials.bed import build
+from lab.measure.trials.environment import ForeignLoad, environment
+from lab.measure.trials.plan import Bed, Block, Facts, Plan, Task, blocks, expected_seconds, variants_of
+from lab.measure.trials.record import Run, RunDirectory, Trial, Variant
+from lab.measure.trials.scene import Scene, roles
+from lab.render.graph import svg
+from lab.runtime.lab import Lab
+from lab.runtime.owner import sweep
+from lab.topology import Topology
+
+DEPLOYED = 6.0
+"""Seconds that a bed takes to come up, and down again."""
+_TRIES = 3
+"""Trials in a row that may fail before anything was caused; then something is broken that no new deployment mends."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come."""
+
+    done: int
+    total: int
+    left: float
+    """Seconds, by what the trials so far have taken of what was expected, deployments included."""
+    current: str
+
+
+Watch = Callable[[Progress], None]
+
+
+def prepared(plan: Plan) -> list[Block]:
+    """The plan's blocks. Raises `InputError` where one of its beds cannot be, before anything is deployed."""
+    everything = Facts(two_ways=True, tcp=False)
+    names = [topology for part in plan.parts for topology in part.topologies]
+    facts: dict[str, Facts] = dict.fromkeys(names, everything)
+    for block in blocks(plan, dict(facts)):
+        for bed in block.beds:
+            build(bed, "check")
+            parts = roles(bed)
+            facts[bed.topology] = Facts(parts.two_ways, parts.tcp)
+    found = blocks(plan, facts)
+    measured = [(block.plan, task.event.name) for block in found for task in block.tasks]
+    for part in plan.parts:
+        asked = part.events if "events" in part.model_fields_set else ()
+        if never := [event for event in asked if (part, event) not in measured]:
+            where = f"{', '.join(part.topologies)} with {', '.join(part.detectors)}"
+            raise InputError(f"{plan.name}: events: {never[0]!r} makes no sense in {where}: leave it out")
+    return found
+
+
+def seconds_of(blocks: Sequence[Block]) -> float:
+    """How long a whole plan will take."""
+    return sum(seconds_of_tasks(block.tasks) for block in blocks)
+
+
+def seconds_of_tasks(tasks: Sequence[Task]) -> float:
+    """How long tasks of one block will take, with what they are deployed in."""
+    return expected_seconds(tasks) + DEPLOYED * len({task.bed for task in tasks})
+
+
+def left_of(plan: Plan, directory: Path) -> tuple[int, float]:
+    """How many events of a run that was broken off are missing, and about how many seconds they will take."""
+    runner = _Runner(plan, RunDirectory(directory), print, lambda _: None)
+    runner.resume()
+    missing = [runner.missing(block) for block in runner.blocks]
+    return sum(1 for tasks in missing for task in tasks if task.number), sum(map(seconds_of_tasks, missing))
+
+
+def run(plan: Plan, directory: Path, *, resume: bool = False, say: Say = print, watch: Watch = lambda _: None) -> None:
+    """Measure what a plan asks for, into a directory; with `resume` what is missing there.
+
+    Raises `InputError` where the directory holds another plan's run, `EnvironmentBroken` where trials fail one after
+    the other. Whatever ends it, the labs are taken down and the trials so far stay.
+    """
+    runner = _Runner(plan, RunDirectory(directory), say, watch)
+    if resume:
+        runner.resume()
+    runner.look_ahead()
+    engine = open_engine()
+    sweep(engine)
+    for block in runner.blocks:
+        if runner.missing(block):
+            runner.measure(block, engine)
+
+
+class _Runner:
+    def __init__(self, plan: Plan, directory: RunDirectory, say: Say, watch: Watch) -> None:
+        self._plan, self._directory, self._say, self._watch = plan, directory, say, watch
+        self.blocks = prepared(plan)
+        self._done: set[tuple[Variant, int]] = set()
+        self._begun = False
+        self._spent = self._expected = 0.0
+        self._beds = 0
+        self._names: dict[Bed, tuple[str, str]] = {}
+        self._count = self._total = 0
+        self._ahead = 0.0
+
+    def resume(self) -> None:
+        """Take up a run that was broken off."""
+        earlier = self._directory.run()
+        if earlier.plan != self._as_data():
+            raise InputError(f"{self._directory.path} holds a run of another plan: choose another directory with --out")
+        self._directory.mend()
+        self._done = {(trial.variant, trial.number) for trial in self._directory.trials()}
+        self._begun = True
+
+    def look_ahead(self) -> None:
+        """Count what is to be done."""
+        by_block = [self.missing(block) for block in self.blocks]
+        left = [task for tasks in by_block for task in tasks]
+        self._ahead = sum(map(seconds_of_tasks, by_block))
+        self._total = sum(1 for block in self.blocks for task in block.tasks if task.number)
+        self._count = self._total - sum(1 for task in left if task.number)
+
+    def missing(self, block: Block) -> list[Task]:
+        """The tasks that are not written down; warm-ups only go with others."""
+        left = [task for task in block.tasks if task.number and not self._is_done(task)]
+        return [task for task in block.tasks if not task.number] + left if left else []
+
+    def measure(self, block: Block, engine: Engine) -> None:
+        """Deploy a block's beds side by side, and go through its tasks."""
+        tasks = self.missing(block)
+        beds = [bed for bed in block.beds if any(task.bed == bed for task in tasks)]
+        with ExitStack() as stack:
+            count = block.plan.prefixes
+            scenes = {bed: stack.enter_context(self._deployed(bed, engine, count)) for bed in beds}
+            self._ahead -= DEPLOYED * len(beds)
+            if not self._begun:
+                self._begin(list(scenes.values()), engine)
+            load = ForeignLoad([scene.lab for scene in scenes.values()])
+            failures = 0
+            for task in tasks:
+                self._tell(task)
+                began = time.monotonic()
+                load()
+                try:
+                    trials = _Trial(scenes[task.bed], task, block.plan).run(load)
+                    failures = 0
+                except LabError as error:
+                    _raise_if_interrupted(error)
+                    failures += 1
+                    trials = [_failed(variant, task, str(error)) for variant in self._variants(task)]
+                    if failures >= _TRIES:
+                        raise EnvironmentBroken(f"{failures} trials in a row could not even begin: {error}") from error
+                    self._say(f"{task.event.name}: {error}; its lab is deployed anew")
+                    scenes[task.bed].lab.destroy()
+                    scenes[task.bed] = stack.enter_context(self._deployed(task.bed, engine, count))
+                    load = ForeignLoad([scene.lab for scene in scenes.values()])
+                for trial in trials if task.number else ():
+                    if (trial.variant, trial.number) not in self._done:
+                        self._directory.append(trial)
+                        self._done.add((trial.variant, trial.number))
+                self._took(task.event.expected_seconds(task.bed.detector), time.monotonic() - began)
+                self._count += bool(task.number)
+
+    @contextmanager
+    def _deployed(self, bed: Bed, engine: Engine, prefixes: int) -> Iterator[Scene]:
+        self._beds += 1
+        parts = roles(bed)
+        topology = build(bed, f"measure-{os.getpid()}-{self._beds}")
+        self._say(f"deploying {bed.topology} over {bed.mode or bed.over}, {bed.detector}")
+        lab = Lab.deploy(topology, engine=engine, owner=this_process())
+        try:
+            yield Scene(lab, bed, parts, prefixes)
+        finally:
+            lab.destroy()
+
+    def _begin(self, scenes: Sequence[Scene], engine: Engine) -> None:
+        self._directory.create(
+            Run(
+                name=self._plan.name,
+                started=datetime.now(UTC),
+                plan=self._as_data(),
+                seed=self._plan.seed,
+                environment=environment([scene.lab for scene in scenes], engine),
+                topologies={_short(drawn): svg(drawn) for drawn in self._drawn()},
+                expected=seconds_of(self.blocks),
+            )
+        )
+        self._begun = True
+
+    def _drawn(self) -> Iterator[Topology]:
+        """Each topology once, as the first bed in it is deployed."""
+        beds = {bed.topology: bed for block in reversed(self.blocks) for bed in reversed(block.beds)}
+        for bed in beds.values():
+            yield build(replace(bed, over="tunnel"), "drawing")
+
+    def _as_data(self) -> dict[str, object]:
+        return self._plan.model_dump(mode="json", by_alias=True)
+
+    def _variants(self, task: Task) -> tuple[Variant, ...]:
+        bed = task.bed
+        if bed not in self._names:
+            topology = build(bed, "variant")
+            self._names[bed] = (topology.tunnels[0].mode if topology.tunnels else "", _short(topology))
+        return variants_of(task, *self._names[bed])
+
+    def _is_done(self, task: Task) -> bool:
+        return all((variant, task.number) in self._done for variant in self._variants(task))
+
+    def _tell(self, task: Task) -> None:
+        pace = self._spent / self._expected if self._expected else 1.0
+        current = f"{task.event.name}, {task.bed.detector}, {task.family}, {task.bed.mode or task.bed.over}"
+        self._watch(Progress(self._count, self._total, pace * self._ahead, current))
+
+    def _took(self, expected: float, seconds: float) -> None:
+        """Keep count, for the time that is left."""
+        self._spent += seconds
+        self._expected += expected
+        self._ahead -= expected
+
+
+class _Trial:
+    """One task: set the scene, cause the event, watch, and put everything back."""
+
+    def __init__(self, scene: Scene, task: Task, plan: Plan) -> None:
+        self._scene, self._task, self._plan = scene, task, plan
+        self._prefixes = scene.prefixes[task.family]
+        self._two_ways = scene.roles.two_ways
+
+    def run(self, load: ForeignLoad) -> list[Trial]:
+        """The trial of the event and, where it lasts, that of the recovery from it."""
+        scene, event = self._scene, self._task.event
+        variants = variants_of(self._task, scene.mode, _short(scene.lab.topology))
+        outcome = event.outcome(two_ways=self._two_ways)
+        trials: list[Trial] = []
+        with ExitStack() as undo:
+            if event.act != "announce":
+                self._stand()
+            measured = self._measurement(outcome)
+            started = datetime.now(UTC)
+            with measured:
+                broken = self._cause(undo)
+            trials.append(_written(variants[0], self._task, started, measured, load()))
+            if event.recovers:
+                measured = self._measurement(event.outcome_of_recovery(two_ways=self._two_ways))
+                started = datetime.now(UTC)
+                with measured:
+                    broken()
+                trials.append(_written(variants[1], self._task, started, measured, load()))
+        self._clear()  # not where something went wrong: that lab is not used again
+        return trials
+
+    def _measurement(self, outcome: str) -> Measurement:
+        scene = self._scene
+        return scene.lab.measure(
+            scene.observer,
+            self._prefixes,
+            probe_from=scene.asking,
+            probe_to=scene.answering,
+            rate=self._plan.rate,
+            until=outcome,
+            within=self._plan.within,
+        )
+
+    def _cause(self, undo: ExitStack) -> Callable[[], object]:
+        """Cause the event; returns the way back, which is taken in any case."""
+        scene, event = self._scene, self._task.event
+        match event.act:
+            case "announce":
+                scene.origin.announce(self._prefixes)
+            case "withdraw":
+                scene.origin.withdraw(self._prefixes)
+            case "worsen" | "next-hop":
+                med, hop = (
+                    (100, None) if event.act == "worsen" else (None, scene.roles.other_next_hop[self._task.family])
+                )
+                scene.origin.announce(self._prefixes, med=med, next_hop=hop, through=scene.first_way)
+                back = partial(scene.origin.announce_plainly, self._prefixes, through=scene.first_way)
+                undo.callback(back)
+                return back
+            case "fault":
+                kind = event.fault if scene.bed.over == "tunnel" else event.fault_over_link
+                force = scene.lab.fault(kind, **scene.where(event))
+                undo.callback(force.undo)
+                return force.undo
+        return lambda: None
+
+    def _stand(self) -> None:
+        """Have the prefix announced, and traffic to it flow."""
+        scene = self._scene
+        scene.origin.announce(self._prefixes)
+        scene.observer.expect_route(self._prefixes)
+        for address in scene.addresses[self._task.family]:
+            scene.asking.expect_reaches(address)
+
+    def _clear(self) -> None:
+        """Have everything as it was: all sessions, and no prefix."""
+        scene = self._scene
+        scene.lab.wait_ready()
+        originated = scene.origin.daemon.originated(scene.origin.running, self._task.family)
+        if left := [prefix for prefix in self._prefixes if prefix in originated]:
+            scene.origin.withdraw(left)
+        scene.observer.expect_no_route(self._prefixes)
+
+
+def _raise_if_interrupted(error: BaseException) -> None:
+    """Ctrl-C makes other things fail on its way out; it is what counts."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, KeyboardInterrupt):
+            raise cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _written(variant: Variant, task: Task, started: datetime, measured: Measurement, load: float) -> Trial:
+    return Trial(
+        variant=variant,
+        number=task.number,
+        started=started,
+        status=measured.status,
+        reason=measured.reason,
+        stages=measured.stages,
+        data_plane=measured.data_plane,
+        timeline=measured.timeline,
+        flags=measured.flags,
+        foreign_load=load,
+    )
+
+
+def _failed(variant: Variant, task: Task, why: str) -> Trial:
+    return Trial(variant=variant, number=task.number, started=datetime.now(UTC), status="invalid", reason=why)
+
+
+def _short(topology: Topology) -> str:
+    """How a report calls a topology: as its file is called."""
+    return topology.file.name.removesuffix(".clab.yml")

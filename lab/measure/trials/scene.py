@@ -1,0 +1,147 @@
+"""Who plays which part when a bed is measured: two routers, a host behind each, and what lies between."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lab.core.errors import InputError
+from lab.measure.trials.bed import build
+from lab.measure.trials.events import Event
+from lab.measure.trials.plan import Bed
+from lab.runtime.lab import Lab
+from lab.runtime.node import LabNode
+from lab.runtime.router import Router
+from lab.topology import Address, Endpoint, Family, Prefix, Topology, Tunnel
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The parts, by the names of nodes."""
+
+    observer: str
+    """The router at which everything is seen: the first tunnel's client."""
+    origin: str
+    """The router that announces: the first tunnel's server."""
+    asking: str
+    """The host behind the observer."""
+    answering: str
+    """The host behind the origin, which lives in the prefixes."""
+    ways: int
+    """Tunnels between the two."""
+    tcp: bool
+    """The first tunnel runs over TCP."""
+    other_next_hop: Mapping[Family, Address]
+    """The origin's own addresses on the second way; empty where there is one way only."""
+
+    @classmethod
+    def of(cls, topology: Topology) -> "Roles":
+        """The parts in a topology with tunnels; raises `InputError` where one is missing."""
+        if not topology.tunnels:
+            raise InputError(f"{topology.file}: there is no tunnel in it, so there is nothing to be measured")
+        first = topology.tunnels[0]
+        between = [t for t in topology.tunnels if {t.client, t.server} == {first.client, first.server}]
+        return cls(
+            observer=first.client,
+            origin=first.server,
+            asking=_host(topology, first.client),
+            answering=_host(topology, first.server),
+            ways=len(between),
+            tcp=first.transport == "tcp",
+            other_next_hop=_at_end(between[1], first.server) if len(between) > 1 else {},
+        )
+
+    @property
+    def two_ways(self) -> bool:
+        """Whether there is an alternative path."""
+        return self.ways > 1
+
+
+def roles(bed: Bed) -> Roles:
+    """The parts in a bed, whatever it is over."""
+    return Roles.of(build(replace(bed, over="tunnel"), "roles"))
+
+
+def _host(topology: Topology, router: str) -> str:
+    for name, node in topology.nodes.items():
+        if node.intent.router is None and any(r.to == "default" and r.via == router for r in node.intent.routes):
+            return name
+    raise InputError(f"{topology.file}: no host has its default route via {router!r}, so nobody can send probe packets")
+
+
+def _at_end(tunnel: Tunnel, node: str) -> Mapping[Family, Address]:
+    """The inner addresses of one end of a tunnel."""
+    if node == tunnel.server:
+        return {"ipv4": tunnel.server_ipv4.ip, "ipv6": tunnel.server_ipv6.ip}
+    return {"ipv4": tunnel.client_ipv4.ip, "ipv6": tunnel.client_ipv6.ip}
+
+
+class Scene:
+    """A bed that runs, with prefixes of each family in which the answering host lives."""
+
+    def __init__(self, lab: Lab, bed: Bed, roles: Roles, count: int = 1) -> None:
+        self.lab, self.bed, self.roles = lab, bed, roles
+        self.observer: Router = lab.router(roles.observer)
+        self.origin: Router = lab.router(roles.origin)
+        self.asking: LabNode = lab.host(roles.asking)
+        self.answering: LabNode = lab.host(roles.answering)
+        families: tuple[Family, ...] = ("ipv4", "ipv6")
+        self.prefixes: dict[Family, list[Prefix]] = {family: lab.free_prefixes(family, count) for family in families}
+        self.addresses: dict[Family, list[Address]] = {
+            family: [self.origin.serve(prefix, self.answering) for prefix in prefixes]
+            for family, prefixes in self.prefixes.items()
+        }
+
+    @property
+    def mode(self) -> str:
+        """The tunnels' mode; empty where there are none."""
+        return self._first.mode if self.bed.over == "tunnel" else ""
+
+    @property
+    def _first(self) -> Tunnel:
+        return self.lab.topology.tunnels[0]
+
+    @property
+    def first_way(self) -> str:
+        """The origin's interface of the first way to the observer."""
+        return next(peer.interface for peer in self.origin.plan.peers if peer.node == self.observer.name)
+
+    def where(self, event: Event) -> dict[str, Any]:
+        """What an event's fault breaks here."""
+        over_tunnel = self.bed.over == "tunnel"
+        match event.fault if over_tunnel else event.fault_over_link:
+            case "openvpn-killed":
+                return {"tunnel": self._first.name, "end": event.name.partition("-")[0]}
+            case "openvpn-usr1" | "blackhole":
+                return {"tunnel": self._first.name}
+            case "link-blackhole":
+                return {"link": f"{self.origin.name}:{self.first_way}"}
+            case "link-down":
+                end = self._underlay()
+                return {"link": f"{end.node}:{end.interface}"}
+            case "daemon-killed" | "node-paused":
+                return {"node": self.origin.name}
+            case "bgp-reset" | "bgp-soft-reset":
+                return {"node": self.origin.name, "neighbor": self.observer.name}
+            case unknown:
+                raise AssertionError(unknown)
+
+    def _underlay(self) -> Endpoint:
+        """The other end of the observer's first link towards the origin: what goes down there costs a carrier here."""
+        outer = None
+        if self.bed.over == "tunnel":
+            outer = self._first.client_outer
+        for link in self.lab.topology.links:
+            encapsulation = link.intent.encapsulation
+            ends = {end.node: end for end in link.endpoints}
+            if link.intent.peering and self.observer.name in ends and self.origin.name in ends:
+                if encapsulation is None:
+                    return ends[self.origin.name]
+                outer = dict(zip((e.node for e in link.endpoints), encapsulation.outer, strict=True))[
+                    self.observer.name
+                ]
+                break
+        for link in self.lab.topology.links:
+            for here, there in (link.endpoints, link.endpoints[::-1]) if len(link.endpoints) == 2 else ():
+                if here.node == self.observer.name and outer in [address.ip for address in here.addresses]:
+                    return there
+        raise InputError(f"{self.lab.topology.file}: no link of {self.observer.name!r} has the address {outer}")

@@ -1,0 +1,23 @@
+"""Every file that the nodes of a topology get, below a directory per node."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from lab.core.files import write_all
+from lab.render.routeros import COMMANDS, commands
+from lab.routing import daemon_of, plan_routers
+from lab.topology import Topology
+from lab.tunnel import render_tunnel
+from lab.tunnel.pki import Authority
+
+
+def render(topology: Topology, authority: Authority, roots: Mapping[str, Path]) -> None:
+    """Write the configurations, keys and scripts of all nodes below their directories; for external ones commands."""
+    for plan in plan_routers(topology).values():
+        write_all(daemon_of(plan).render(plan), roots[plan.node])
+    for tunnel in topology.tunnels:
+        render_tunnel(tunnel, authority, roots)
+    for name, node in topology.nodes.items():
+        if node.external:
+            roots[name].mkdir(parents=True, exist_ok=True)
+            (roots[name] / COMMANDS).write_text(commands(topology, name))

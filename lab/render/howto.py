@@ -1,0 +1,178 @@
+"""Files for real hosts: what a topology's nodes would be given, written per node, with a guide beside them."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from lab.core.errors import EnvironmentBroken, InputError
+from lab.core.files import RenderedFile
+from lab.render.files import render
+from lab.render.routeros import COMMANDS, commands
+from lab.routing import RoutingDaemon, daemons
+from lab.topology import Node, RouterIntent, Topology, Tunnel, dump
+from lab.tunnel.mode import Process, processes, shown
+from lab.tunnel.pki import Authority
+
+GUIDE = "HOWTO.md"
+RESOLVED = "topology.clab.yml"
+_AUTHORITY = "authority"
+
+
+def export(
+    topology: Topology, out: Path, *, force: bool = False, resolved: bool = False, routeros: bool = False
+) -> list[Path]:
+    """Write the files of all nodes below `out`, one directory each, and return where all files are.
+
+    `force` takes away what an earlier export wrote there; `resolved` adds the topology with everything filled in, and
+    `routeros` the commands for a RouterOS in the place of each node with a tunnel whose profile says so.
+    Raises `InputError` where the directory is not empty, `EnvironmentBroken` where it cannot be written.
+    """
+    try:
+        _make_room(topology, out, force=force)
+        authority = Authority.new(f"{topology.name} lab")
+        render(topology, authority, {name: out / name for name in topology.nodes})
+        secret = RenderedFile(PurePosixPath("/") / _AUTHORITY / "ca.key", authority.key, mode=0o600)
+        secret.write_below(out)
+        (out / _AUTHORITY).chmod(0o700)
+        if routeros:
+            _write_commands(topology, out)
+        if resolved:
+            (out / RESOLVED).write_text(dump(topology))
+        (out / GUIDE).write_text(guide(topology, out))
+    except OSError as error:
+        raise EnvironmentBroken(f"{error.filename or out}: {error.strerror}: nothing more was written") from error
+    return sorted(path for path in out.rglob("*") if path.is_file())
+
+
+def _write_commands(topology: Topology, out: Path) -> None:
+    written = {name: commands(topology, name) for name in topology.nodes}
+    if not any(written.values()):
+        raise InputError(f"{topology.file}: no tunnel has a profile of RouterOS: give one `profile: routeros-7`")
+    for name, text in written.items():
+        if text:
+            (out / name / COMMANDS).write_text(text)
+
+
+def guide(topology: Topology, out: Path) -> str:
+    """What to do with the files below `out`, as Markdown."""
+    return "\n".join(_guide(topology, out)) + "\n"
+
+
+def _guide(topology: Topology, out: Path) -> Iterator[str]:
+    yield f"# {topology.name}: files for hosts of your own"
+    yield ""
+    yield (
+        "Each directory is one host and holds its files by the paths that they have there, as Debian's packages "
+        "`openvpn` and `frr` expect them. Keys are readable by root only and have to stay so: copy as root, with "
+        "`rsync -a` or `cp -a`, and never by mail."
+    )
+    yield ""
+    yield (
+        f"**`{_AUTHORITY}/ca.key` goes to no host.** Whoever has it can make certificates that every host here "
+        "trusts. Keep it offline, or delete it once all hosts have their files."
+    )
+    yield ""
+    yield (
+        "The outer addresses in the configurations are the topology's: where your hosts have others, change "
+        "`remote` at the client and `local` at the server."
+    )
+    yield ""
+    yield "Order: addresses and forwarding on all hosts, then the OpenVPN servers, the clients, and FRR last."
+    for name, node in topology.nodes.items():
+        files = sorted(p for p in (out / name).rglob("*") if p.is_file()) if (out / name).is_dir() else []
+        if files:
+            yield from _host(topology, node, [PurePosixPath("/", *p.relative_to(out / name).parts) for p in files])
+
+
+def _host(topology: Topology, node: Node, files: list[PurePosixPath]) -> Iterator[str]:
+    ends = [
+        (tunnel, process)
+        for tunnel in topology.tunnels
+        for process in processes(tunnel).values()
+        if process.node == node.name
+    ]
+    router = node.intent.router
+    daemon = daemons()[router.daemon] if router else None
+    yield ""
+    yield f"## {node.name}"
+    yield ""
+    yield "| file | goes to | what it is |"
+    yield "| --- | --- | --- |"
+    for file in files:
+        yield f"| `{node.name}{file}` | `{file}` | {_what(file, ends, daemon)} |"
+    yield ""
+    if node.external:
+        yield f"1. Upload the certificates, the key and `{COMMANDS}`, without their directories."
+        yield f"2. `/import {COMMANDS}`"
+        return
+    steps = [f"Copy the files: `cp -a {node.name}/. /` as root, on the host."]
+    if forwarding := sorted(k for k, v in node.sysctls.items() if "forward" in k and v == "1"):
+        lines = "; ".join(f"{key} = 1" for key in forwarding)
+        steps.append(f"Forward packets: `{lines}` in `/etc/sysctl.d/90-routing.conf`, then `sysctl --system`.")
+    if ends:
+        steps.append(
+            "`mkdir -p /run/openvpn /var/log/openvpn` (a tmpfiles.d entry keeps `/run/openvpn` over a reboot)."
+        )
+    steps += [
+        f"`systemctl enable --now openvpn-{process.end}@{tunnel.name}`"
+        + (f", after its server on {tunnel.server} runs." if process.end == "client" else ".")
+        for tunnel, process in sorted(ends, key=lambda e: e[1].end, reverse=True)
+    ]
+    if router and daemon:
+        steps += _start(daemon, router)
+    for number, step in enumerate(steps, 1):
+        yield f"{number}. {step}"
+
+
+def _start(daemon: RoutingDaemon, router: RouterIntent) -> list[str]:
+    directory = daemon.configuration
+    if daemon.name != "frr":
+        return [f"Give `{directory}` and `{daemon.logs}` to the daemon's user, then restart its service."]
+    names = {"bgp": ["bgpd"], "ospf": ["ospfd", "ospf6d"], "rip": ["ripd", "ripngd"]}[router.protocol]
+    wanted = " and ".join(f"`{name}=yes`" for name in [*names, *(["bfdd"] if router.bfd else [])])
+    return [
+        f"Let FRR's user read its files: `chown -R frr:frr {directory} && chmod 640 {directory}/*`.",
+        f"`{directory}/daemons` enables what is needed; where you keep your own file, set {wanted} in it.",
+        f"`systemctl restart frr`, and look with `vtysh -c 'show {_SHOWN[router.protocol]}'`.",
+    ]
+
+
+def _what(file: PurePosixPath, ends: list[tuple[Tunnel, Process]], daemon: RoutingDaemon | None) -> str:
+    if file.name == COMMANDS:
+        return "the commands that set up a RouterOS"
+    for tunnel, process in ends:
+        peer = tunnel.client if process.end == "server" else tunnel.server
+        of = f"the tunnel {tunnel.name} ({process.end}, to {peer}; mode {shown(tunnel.mode)})"
+        if file == process.configuration:
+            return f"configuration of {of}"
+        if process.files in file.parents:
+            return (
+                f"{_KINDS.get(file.suffix, 'part')} of {of}"
+                if file.name != "ca.crt"
+                else (f"the authority's certificate for {of}")
+            )
+    if daemon and daemon.configuration in file.parents:
+        return f"{daemon.name}'s {_FRR.get(file.name, 'configuration')}"
+    return "configuration"
+
+
+_KINDS = {
+    ".crt": "certificate",
+    ".pem": "list of revoked certificates",
+    ".key": "**private key**, mode 0600,",
+    "": "script or file",
+}
+_SHOWN = {"bgp": "bgp summary", "ospf": "ip ospf neighbor", "rip": "ip rip status"}
+_FRR = {"daemons": "list of daemons to start"}
+
+
+def _make_room(topology: Topology, out: Path, *, force: bool) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is no directory: name another one with --out")
+    if out.is_dir() and any(out.iterdir()):
+        if not force:
+            raise InputError(f"{out} is not empty: name another directory, or write over what is there with --force")
+        for name in (*topology.nodes, _AUTHORITY):
+            if (out / name).is_dir():
+                shutil.rmtree(out / name)
+    out.mkdir(parents=True, exist_ok=True)

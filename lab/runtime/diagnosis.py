@@ -1,0 +1,59 @@
+"""What is kept of a failure: for every node its configurations, logs, addresses, routes, RIBs and processes."""
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+
+from lab.core.errors import LabError
+from lab.engine import Engine, Instance, NodeState
+from lab.engine.node import RunningNode, node_files
+from lab.routing import RoutingDaemon
+
+_LOOK = {
+    "addresses.txt": ("ip", "-details", "address"),
+    "routes-ipv4.txt": ("ip", "-4", "route", "show", "table", "all"),
+    "routes-ipv6.txt": ("ip", "-6", "route", "show", "table", "all"),
+    "neighbours.txt": ("ip", "neighbour"),
+    "sockets.txt": ("ss", "-tuanp"),
+    "counters.txt": ("ip", "-s", "link"),
+    "processes.txt": ("ps", "axfww", "-o", "pid,ppid,stat,etime,rss,args"),
+}
+
+
+def write_diagnosis(
+    into: Path, instances: Iterable[Instance], engine: Engine, routers: Mapping[str, RoutingDaemon]
+) -> Path:
+    """Write one folder per node below `into` and return it; what cannot be had says why in its place.
+
+    `routers` are the routing daemons by node.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    for instance in instances:
+        folder = into / instance.node
+        files = node_files(instance.directory, instance.node)
+        if files.exists():
+            # Keys stay behind: artefacts are kept and handed on.
+            shutil.copytree(files, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.key"))
+        folder.mkdir(exist_ok=True)
+        _keep(folder / "container-output.txt", partial(engine.output, instance, lines=200))
+        (folder / "state.txt").write_text(f"{instance.state} {instance.image}\n")
+        if instance.state is not NodeState.RUNNING:
+            continue
+        for file, argv in _LOOK.items():
+            _keep(folder / file, partial(_stdout, engine, instance, argv))
+        if instance.node in routers:
+            for file, text in routers[instance.node].diagnosis(RunningNode(engine, instance)).items():
+                (folder / file).write_text(text)
+    return into
+
+
+def _stdout(engine: Engine, instance: Instance, argv: tuple[str, ...]) -> str:
+    return engine.exec(instance, argv).stdout
+
+
+def _keep(file: Path, text: Callable[[], str]) -> None:
+    try:
+        file.write_text(text())
+    except LabError as error:
+        file.write_text(f"{error}\n")

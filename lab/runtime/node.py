@@ -1,0 +1,147 @@
+"""A node of a running lab, with addresses that say what they mean and expectations about what can be observed."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from lab.core.errors import InputError
+from lab.core.expect import Expectation, wait_for
+from lab.core.prefixes import named, prefix_set
+from lab.engine import ExecResult
+from lab.engine.node import RunningNode
+from lab.observe import Capture, Echo, FibEntry, FibWatch, echo, send, without_route
+from lab.topology import Address, Endpoint, Family, Node, Prefix, Topology
+from lab.topology.segments import endpoints_of, neighbors_of
+
+WITHIN = 30.0
+"""Seconds that an expectation has by default: generous, since machines are shared."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabNode:
+    """A node by its name: `lab.node("hq")`."""
+
+    running: RunningNode
+    topology: Topology
+    fib: FibWatch
+    """The kernel's routes, live."""
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        """The node's name in its topology."""
+        return self.running.name
+
+    @property
+    def model(self) -> Node:
+        """The node as the topology has it."""
+        return self.topology.nodes[self.name]
+
+    def exec(self, *argv: str) -> ExecResult:
+        """Run a command inside and wait for it; look at the result, or `raise_on_error()`."""
+        return self.running.exec(*argv)
+
+    def interface_to(self, other: "LabNode | str") -> Endpoint:
+        """The own end of the wire that leads to another node, directly or through a bridge."""
+        for here, there in neighbors_of(self.topology, self.name):
+            if there.node == str(other):
+                return here
+        raise InputError(f"{self.name} has no wire to {other}")
+
+    def address(self, family: Family) -> Address:
+        """The first address of a family on a link."""
+        for endpoint in endpoints_of(self.topology, self.name):
+            interface = endpoint.ipv4 if family == "ipv4" else endpoint.ipv6
+            if interface is not None:
+                return interface.ip
+        raise InputError(f"{self.name} has no {family} address on a link")
+
+    def without_route(self, family: Family) -> int:
+        """Packets that came in since the node was started, were to be passed on and had no route."""
+        return without_route(self.running.namespace, family)
+
+    def capture(self, interface: str, **options: Any) -> Capture:
+        """Start to capture on an interface; see `Capture`."""
+        return Capture(self.running.namespace, interface, node=self.name, **options)
+
+    def send(self, packet: Any, interface: str | None = None) -> None:
+        """Send a scapy packet, `IP(…)/…` or `IPv6(…)/…`, as it is; the kernel routes it, unless by an interface."""
+        send(self.running.namespace, packet, interface)
+
+    def echo(self, destination: Address, **options: Any) -> Echo:
+        """Send ICMP echo requests; see `lab.observe.echo`."""
+        return echo(self.running.namespace, self.name, destination, **options)
+
+    def expect_reaches(
+        self, destination: Address, *, within: float = WITHIN, since: float | None = None, **options: Any
+    ) -> Echo:
+        """Wait until an address answers an echo request."""
+        return wait_for(
+            Expectation(
+                what=f"{destination} to answer {self.name}",
+                node=self.name,
+                look=lambda: self.echo(destination, wait=0.5, **options),
+                met=lambda result: result.answered,
+                logs=self.running.files,
+            ),
+            within=within,
+            since=since,
+        )
+
+    def expect_in_fib(
+        self,
+        prefixes: Prefix | Iterable[Prefix],
+        *,
+        via: str | None = None,
+        alone: bool = False,
+        within: float = WITHIN,
+        since: float | None = None,
+    ) -> dict[Prefix, FibEntry]:
+        """Wait until the kernel has routes to all prefixes, through the interface `via` where one is given.
+
+        With `alone` through no other beside it.
+        """
+        wanted = prefix_set(prefixes)
+
+        def there() -> dict[Prefix, FibEntry]:
+            routes = self.fib.routes()
+            return {p: routes[p] for p in wanted if p in routes and right(routes[p])}
+
+        def right(entry: FibEntry) -> bool:
+            return via is None or (entry.interfaces == (via,) if alone else via in entry.interfaces)
+
+        suffix = f" through {via}{' alone' if alone else ''}" if via else ""
+        return wait_for(
+            Expectation(
+                what=f"{named(wanted)}{suffix} in the kernel FIB",
+                node=self.name,
+                look=there,
+                met=lambda found: len(found) == len(wanted),
+                seen=lambda found: f"{len(found)} of {len(wanted)}, without {named(wanted - found.keys())}",
+                logs=self.running.files,
+                changed=self.fib.waiter(),
+            ),
+            within=within,
+            since=since,
+        )
+
+    def expect_not_in_fib(
+        self, prefixes: Prefix | Iterable[Prefix], *, within: float = WITHIN, since: float | None = None
+    ) -> None:
+        """Wait until the kernel has no route to any of the prefixes."""
+        unwanted = prefix_set(prefixes)
+        wait_for(
+            Expectation(
+                what=f"{named(unwanted)} gone from the kernel FIB",
+                node=self.name,
+                look=lambda: unwanted & self.fib.routes().keys(),
+                met=lambda left: not left,
+                seen=lambda left: f"{len(left)} of {len(unwanted)} still there: {named(left)}",
+                logs=self.running.files,
+                changed=self.fib.waiter(),
+            ),
+            within=within,
+            since=since,
+        )

@@ -1,0 +1,287 @@
+"""A node that runs a routing daemon: announce, withdraw, RIB, sessions, and expectations about them."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import ip_interface
+from typing import Self
+
+from lab.core.errors import InputError
+from lab.core.expect import Expectation, wait_for
+from lab.core.prefixes import family_of, named, prefix_set
+from lab.engine.links import add_addresses, remove_addresses
+from lab.routing import (
+    DOWN,
+    Attributes,
+    BfdState,
+    Direction,
+    Neighbor,
+    Path,
+    Peer,
+    Rib,
+    RouterPlan,
+    RoutingDaemon,
+    State,
+)
+from lab.runtime.node import WITHIN, LabNode
+from lab.topology import Address, Family, Interface, Prefix
+
+
+@dataclass(frozen=True, eq=False)
+class Router(LabNode):
+    """A router by its name: `lab.router("hq")`."""
+
+    plan: RouterPlan
+    daemon: RoutingDaemon
+
+    def announce(
+        self,
+        prefixes: Prefix | Iterable[Prefix],
+        *,
+        med: int | None = None,
+        next_hop: Address | None = None,
+        prepend: int = 0,
+        through: str | None = None,
+    ) -> Self:
+        """Originate prefixes of either family from now on.
+
+        Attributes are set for the neighbours behind the own interface `through`, by default for all; what is announced
+        already gets others so, and the neighbours hear of it at once. See `Attributes` for what they mean.
+        """
+        attributes = Attributes(med=med, next_hop=next_hop, prepend=prepend)
+        if attributes != Attributes():
+            self._attribute(prefixes, attributes, "out", through)
+        self.daemon.announce(self.running, self.plan, sorted(prefix_set(prefixes), key=str))
+        return self
+
+    def announce_plainly(self, prefixes: Prefix | Iterable[Prefix], *, through: str | None = None) -> Self:
+        """Set no attributes of these prefixes any more for the neighbours behind an interface, by default for all."""
+        return self._attribute(prefixes, None, "out", through)
+
+    def prefer(
+        self, prefixes: Prefix | Iterable[Prefix], *, local_pref: int | None, through: str | None = None
+    ) -> Self:
+        """Give routes from the neighbours behind an interface another LOCAL_PREF; None gives back their usual one."""
+        attributes = Attributes(local_pref=local_pref) if local_pref is not None else None
+        return self._attribute(prefixes, attributes, "in", through)
+
+    def _attribute(
+        self,
+        prefixes: Prefix | Iterable[Prefix],
+        attributes: Attributes | None,
+        direction: Direction,
+        through: str | None,
+    ) -> Self:
+        if self.plan.protocol != "bgp":
+            raise InputError(f"{self.name} speaks {self.plan.protocol.upper()}: only BGP has these attributes")
+        peers = [peer for peer in self.plan.peers if through in (None, peer.interface)]
+        if not peers:
+            known = ", ".join(self.plan.interfaces) or "none"
+            raise InputError(f"{self.name} has no neighbour behind {through!r}; there are {known}")
+        wanted = sorted(prefix_set(prefixes), key=str)
+        self.daemon.attribute(self.running, self.plan, peers, wanted, attributes, direction)
+        return self
+
+    def withdraw(self, prefixes: Prefix | Iterable[Prefix]) -> Self:
+        """Originate them no longer."""
+        self.daemon.withdraw(self.running, self.plan, sorted(prefix_set(prefixes), key=str))
+        return self
+
+    @contextmanager
+    def announced(self, prefixes: Prefix | Iterable[Prefix]) -> Iterator[None]:
+        """Announce for a while; withdrawn on the way out, also when the test fails."""
+        self.announce(prefixes)
+        try:
+            yield
+        finally:
+            self.withdraw(prefixes)
+
+    @contextmanager
+    def serving(self, prefix: Prefix, host: LabNode) -> Iterator[Address]:
+        """Let a host behind this router live in a prefix for a while; yields the host's address there."""
+        address = self.serve(prefix, host)
+        try:
+            yield address
+        finally:
+            self.serve_no_longer(prefix, host)
+
+    def serve(self, prefix: Prefix, host: LabNode) -> Address:
+        """Give this router and a host on one of its wires an address each in a prefix; returns the host's."""
+        (here, ours), (there, theirs) = self._ends_in(prefix, host)
+        add_addresses(self.running.namespace, here, [ours])
+        add_addresses(host.running.namespace, there, [theirs])
+        return theirs.ip
+
+    def serve_no_longer(self, prefix: Prefix, host: LabNode) -> None:
+        """Take back what `serve` gave."""
+        (here, ours), (there, theirs) = self._ends_in(prefix, host)
+        remove_addresses(self.running.namespace, here, [ours])
+        remove_addresses(host.running.namespace, there, [theirs])
+
+    def reset(self, other: "LabNode | str | None" = None, *, soft: bool = False) -> Self:
+        """Tear down the BGP sessions with another node, or with all, and have them built anew.
+
+        With `soft` the sessions stay, and all routes are sent and asked for anew (RFC 2918).
+        """
+        self.resetting(other, soft=soft)()
+        return self
+
+    def resetting(self, other: "LabNode | str | None" = None, *, soft: bool = False) -> Callable[[], None]:
+        """What `reset` does, looked up and ready to be done; raises `InputError` where there is no such session."""
+        if self.plan.protocol != "bgp":
+            raise InputError(f"{self.name} speaks {self.plan.protocol.upper()}: only BGP has sessions to be reset")
+        peers = [peer for peer in self.plan.peers if other is None or peer.node == str(other)]
+        if not peers:
+            raise InputError(f"{self.name} has no session with {other or 'anybody'} configured")
+        return lambda: self.daemon.reset(self.running, self.plan, peers, soft=soft)
+
+    def neighbors(self) -> Sequence[Neighbor]:
+        """The BGP sessions, OSPF adjacencies or RIP neighbours as this router sees them."""
+        return self.daemon.neighbors(self.running)
+
+    def neighbor(self, other: "LabNode | str") -> Neighbor:
+        """The session with another node; the first, where each family has one of its own."""
+        return self.neighbors_at(other)[0]
+
+    def neighbors_at(self, other: "LabNode | str") -> tuple[Neighbor, ...]:
+        """All sessions or adjacencies with another node, in the order of the families."""
+        seen = self.neighbors()
+        found = tuple(
+            neighbor
+            for peer in self.plan.peers
+            if peer.node == str(other) and (neighbor := self._seen(peer, seen)) is not None
+        )
+        if not found:
+            raise InputError(f"{self.name} has no session with {other} configured")
+        return found
+
+    def rib(self, family: Family) -> Rib:
+        """The RIB of one family."""
+        return self.daemon.rib(self.running, family)
+
+    def expect_session(
+        self,
+        other: "LabNode | str",
+        *,
+        state: State | None = None,
+        within: float = WITHIN,
+        since: float | None = None,
+    ) -> Neighbor:
+        """Wait until all sessions or adjacencies with another node are in a state, by default up; returns the first."""
+        return wait_for(
+            Expectation(
+                what=f"the {self.plan.protocol.upper()} session with {other} to be {state or 'up'}",
+                node=self.name,
+                look=lambda: self.neighbors_at(other),
+                met=lambda found: all(n.up if state is None else n.state is state for n in found),
+                seen=lambda found: ", ".join(map(_told, found)),
+                logs=self.running.files,
+            ),
+            within=within,
+            since=since,
+        )[0]
+
+    def expect_bfd(
+        self,
+        other: "LabNode | str",
+        *,
+        state: BfdState = BfdState.UP,
+        within: float = WITHIN,
+        since: float | None = None,
+    ) -> None:
+        """Wait until the BFD sessions with another node are in a state; it takes some seconds until they are up."""
+        wait_for(
+            Expectation(
+                what=f"BFD with {other} to be {state}",
+                node=self.name,
+                look=lambda: self.neighbors_at(other),
+                met=lambda found: all(n.bfd is state for n in found),
+                seen=lambda found: ", ".join(f"BFD {n.bfd or 'is not asked for'}" for n in found),
+                logs=self.running.files,
+            ),
+            within=within,
+            since=since,
+        )
+
+    def expect_in_rib(
+        self, prefixes: Prefix | Iterable[Prefix], *, within: float = WITHIN, since: float | None = None
+    ) -> dict[Prefix, tuple[Path, ...]]:
+        """Wait until the RIB has a valid path from a neighbour to all prefixes."""
+        wanted = prefix_set(prefixes)
+        return wait_for(
+            Expectation(
+                what=f"{named(wanted)} in the RIB",
+                node=self.name,
+                look=lambda: self._learnt(wanted),
+                met=lambda found: len(found) == len(wanted),
+                seen=lambda found: f"{len(found)} of {len(wanted)}, without {named(wanted - found.keys())}",
+                logs=self.running.files,
+            ),
+            within=within,
+            since=since,
+        )
+
+    def expect_not_in_rib(
+        self, prefixes: Prefix | Iterable[Prefix], *, within: float = WITHIN, since: float | None = None
+    ) -> None:
+        """Wait until the RIB has no path from a neighbour to any of the prefixes."""
+        unwanted = prefix_set(prefixes)
+        wait_for(
+            Expectation(
+                what=f"{named(unwanted)} gone from the RIB",
+                node=self.name,
+                look=lambda: self._learnt(unwanted),
+                met=lambda left: not left,
+                seen=lambda left: f"{len(left)} of {len(unwanted)} still there: {named(left)}",
+                logs=self.running.files,
+            ),
+            within=within,
+            since=since,
+        )
+
+    def expect_route(
+        self,
+        prefixes: Prefix | Iterable[Prefix],
+        *,
+        via: str | None = None,
+        within: float = WITHIN,
+        since: float | None = None,
+    ) -> None:
+        """Wait until all prefixes are in the RIB and in the kernel FIB, there through the interface `via`."""
+        self.expect_in_rib(prefixes, within=within, since=since)
+        self.expect_in_fib(prefixes, via=via, within=within, since=since)
+
+    def expect_no_route(
+        self, prefixes: Prefix | Iterable[Prefix], *, within: float = WITHIN, since: float | None = None
+    ) -> None:
+        """Wait until none of the prefixes is in the RIB nor in the kernel FIB."""
+        self.expect_not_in_rib(prefixes, within=within, since=since)
+        self.expect_not_in_fib(prefixes, within=within, since=since)
+
+    def _seen(self, peer: Peer, neighbors: Sequence[Neighbor]) -> Neighbor | None:
+        """A peer as the daemon has it. OSPF and RIP know nobody whom they have not heard."""
+        for neighbor in neighbors:
+            if peer.is_seen_as(neighbor):
+                return neighbor
+        if self.plan.protocol == "bgp":
+            return None
+        return Neighbor(peer.address, None, DOWN[self.plan.protocol], 0.0, 0, {}, "", peer.interface)
+
+    def _learnt(self, prefixes: frozenset[Prefix]) -> dict[Prefix, tuple[Path, ...]]:
+        learnt: dict[Prefix, tuple[Path, ...]] = {}
+        for family in {family_of(prefix) for prefix in prefixes}:
+            for prefix, paths in self.rib(family).items():
+                received = tuple(path for path in paths if path.peer is not None and path.valid)
+                if prefix in prefixes and received:
+                    learnt[prefix] = received
+        return learnt
+
+    def _ends_in(self, prefix: Prefix, host: LabNode) -> tuple[tuple[str, Interface], tuple[str, Interface]]:
+        if prefix.num_addresses < 4:
+            raise InputError(f"{prefix} has no room for a router and a host")
+        ours, theirs = (ip_interface((prefix.network_address + offset, prefix.prefixlen)) for offset in (1, 2))
+        return (self.interface_to(host).interface, ours), (host.interface_to(self).interface, theirs)
+
+
+def _told(neighbor: Neighbor) -> str:
+    return f"{neighbor.state}" + (f", last reset: {neighbor.last_reset}" if neighbor.last_reset else "")

@@ -1,0 +1,368 @@
+"""What runs and how it is: nodes, tunnels and BGP sessions of a lab, as data.
+
+Looking never fails for what is down: a dead process is a row that says so, and why.
+"""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lab.core.errors import LabError
+from lab.engine import Engine, Instance, Namespace, NodeState
+from lab.fault import Record
+from lab.fault.impaired import asked_of, directions, way_of
+from lab.fault.kinds import written
+from lab.impair.oneway import Mechanism, in_force
+from lab.routing import DOWN, BfdState, Neighbor, Peer, RouterPlan, State, plan_routers
+from lab.runtime.lab import Lab
+from lab.runtime.store import LabDirectory
+from lab.topology import Address, Family, Impairment, Node, RoutingProtocol
+from lab.tunnel import KERNEL_KIND, RunningTunnel
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """A node."""
+
+    name: str
+    kind: str
+    state: NodeState
+    image: str | None
+    role: str
+    """`router`, `static router`, `host` or `bridge`."""
+    daemon: str | None
+    """The routing daemon of a router."""
+    asn: int | None
+
+    @property
+    def up(self) -> bool:
+        """True where it runs."""
+        return self.state is NodeState.RUNNING
+
+
+@dataclass(frozen=True)
+class TunnelReport:
+    """A tunnel; what cannot be known of one that is down is None."""
+
+    name: str
+    mode: str
+    transport: str
+    server: str
+    client: str
+    up: bool
+    reason: str
+    """Why it is down, in OpenVPN's last words; empty where it is up."""
+    real_address: str | None = None
+    """The client's outer address and port, as the server sees it."""
+    cipher: str | None = None
+    mtu: int | None = None
+    """Of the client's device."""
+    channel: str | None = None
+    """Who moves the packets: `userspace`, or `kernel` where OpenVPN has offloaded them (DCO); as the kernel has the
+    devices. Where the two ends differ both are named, as in `kernel at hub, userspace at spoke1`."""
+    connected_since: datetime | None = None
+    uptime: float | None = None
+    """Seconds."""
+    bytes_to_server: int | None = None
+    bytes_to_client: int | None = None
+    deprecated: str | None = None
+    """Why its mode should not be chosen any more; None where it may be."""
+
+
+@dataclass(frozen=True)
+class SessionReport:
+    """A BGP session, an OSPF adjacency or a RIP neighbour, as one of its two ends sees it."""
+
+    node: str
+    neighbor: str
+    """The node at the other end."""
+    protocol: RoutingProtocol
+    address: Address | None
+    """None where it is link-local and was not heard yet."""
+    asn: int | None
+    state: State | None
+    """None where the daemon does not answer."""
+    uptime: float
+    """Seconds since it was established; 0 where it is not."""
+    prefixes_received: Mapping[Family, int]
+    reason: str
+    """Why it is not established, in the daemon's words; empty where it is or nobody knows."""
+    bfd: BfdState | None = None
+    """Of the BFD session that watches it; None where none does, or nobody knows."""
+
+    @property
+    def up(self) -> bool:
+        """True where it is established."""
+        return self.state is not None and self.state.up
+
+
+@dataclass(frozen=True)
+class FaultReport:
+    """A fault in force."""
+
+    number: int
+    kind: str
+    what: str
+    """What it does, as a clause."""
+    where: Mapping[str, Any]
+    """What it takes, and was given."""
+    since: datetime
+
+
+@dataclass(frozen=True)
+class LinkReport:
+    """What a link does to packets in one direction."""
+
+    sender: str
+    """`NODE:INTERFACE`, the end that they leave."""
+    receiver: str
+    asked: Impairment | None
+    """What it is asked to do; None for nothing."""
+    declared: bool
+    """The topology asks for it, and nobody for anything else at run time."""
+    in_force: tuple[Mechanism, ...]
+    """What does it, as the kernel tells; empty where nothing does."""
+
+    @property
+    def truthful(self) -> bool:
+        """Something does what is asked, and nothing does what is not."""
+        names = {mechanism.name for mechanism in self.in_force}
+        return _means(self.asked) == names or (bool(_means(self.asked)) and "netem" in names)
+
+
+@dataclass(frozen=True)
+class LabReport:
+    """All of a lab."""
+
+    lab: str
+    topology: Path
+    directory: Path
+    up: bool
+    """True where every node runs, every tunnel is connected and every session established."""
+    nodes: tuple[NodeStatus, ...]
+    tunnels: tuple[TunnelReport, ...]
+    sessions: tuple[SessionReport, ...]
+    faults: tuple[FaultReport, ...]
+    """What is broken on purpose, oldest first."""
+    links: tuple[LinkReport, ...] = ()
+    """The directions of links that do something to packets, or are asked to."""
+
+
+@dataclass(frozen=True)
+class LabSummary:
+    """One lab of those that exist."""
+
+    name: str
+    nodes_running: int
+    nodes_total: int
+    topology: Path | None
+    """None where the lab's directory is gone."""
+    directory: Path
+
+
+def report(lab: Lab) -> LabReport:
+    """Look at a lab."""
+    nodes = _nodes(lab)
+    down = _down(nodes)
+    plans = plan_routers(lab.topology).values()
+    # Each look asks a process or two; together they take as long as the slowest.
+    with ThreadPoolExecutor() as pool:
+        tunnels = tuple(pool.map(lambda tunnel: _tunnel(tunnel, down), lab.tunnels.values()))
+        sessions = tuple(
+            session for found in pool.map(lambda plan: _sessions(lab, plan, down), plans) for session in found
+        )
+    up = not down and all(t.up for t in tunnels) and all(s.up for s in sessions)
+    faults = tuple(fault_report(record) for record in lab.faults)
+    links = tuple(link_reports(lab))
+    return LabReport(lab.name, lab.topology.file, lab.directory, up, nodes, tunnels, sessions, faults, links)
+
+
+def tunnel_reports(lab: Lab) -> list[TunnelReport]:
+    """The tunnels alone, one after the other."""
+    down = _down(_nodes(lab))
+    return [_tunnel(tunnel, down) for tunnel in lab.tunnels.values()]
+
+
+def link_reports(lab: Lab, *, node: str | None = None) -> list[LinkReport]:
+    """The directions of links that do something to packets, or are asked to; not those whose node does not run.
+
+    With `node` those of its links alone.
+    """
+    found = []
+    for link, leaving, arriving in directions(lab.topology):
+        if node not in (None, leaving.node, arriving.node):
+            continue
+        declared = link.impairment(leaving)
+        try:
+            way = way_of(lab, leaving, arriving)
+            asked, mechanisms = asked_of(lab, way, declared), tuple(in_force(way))
+        except LabError:
+            continue
+        if asked is not None or mechanisms:
+            by_file = asked is not None and asked is declared
+            found.append(LinkReport(way.sender, way.receiver, asked, by_file, mechanisms))
+    return found
+
+
+def _means(asked: Impairment | None) -> set[str]:
+    """What it takes without netem."""
+    if asked is None:
+        return set()
+    needed = {"relay": asked.delay or asked.duplicate, "nftables": asked.loss, "tbf": asked.rate}
+    return {name for name, wanted in needed.items() if wanted}
+
+
+def fault_report(record: Record) -> FaultReport:
+    """A fault in force, as data."""
+    return FaultReport(record.number, record.kind, str(record.fault), written(record.fault), record.since)
+
+
+def summaries(engine: Engine) -> list[LabSummary]:
+    """All labs of which anything exists."""
+    labs: dict[str, list[Instance]] = {}
+    for instance in engine.find():
+        labs.setdefault(instance.lab, []).append(instance)
+    return [_summary(name, instances) for name, instances in sorted(labs.items())]
+
+
+def _summary(name: str, instances: list[Instance]) -> LabSummary:
+    directory = instances[0].directory
+    running = sum(i.state is NodeState.RUNNING for i in instances)
+    try:
+        topology, _ = LabDirectory(directory).load()
+    except LabError:
+        return LabSummary(name, running, len(instances), None, directory)
+    return LabSummary(name, running, len(topology.nodes), topology.file, directory)
+
+
+def _nodes(lab: Lab) -> tuple[NodeStatus, ...]:
+    instances = lab.nodes
+    return tuple(_node(node, instances.get(name)) for name, node in lab.topology.nodes.items())
+
+
+def _down(nodes: Iterable[NodeStatus]) -> dict[str, NodeState]:
+    return {node.name: node.state for node in nodes if not node.up}
+
+
+def _node(node: Node, instance: Instance | None) -> NodeStatus:
+    router = node.intent.router
+    return NodeStatus(
+        name=node.name,
+        kind=node.kind,
+        state=instance.state if instance else NodeState.ABSENT,
+        image=instance.image if instance else node.image,
+        role=_role(node),
+        daemon=router.daemon if router and not node.external else None,
+        asn=router.asn if router else None,
+    )
+
+
+def _role(node: Node) -> str:
+    if node.kind == "bridge":
+        return "bridge"
+    if node.external:
+        return "external"
+    if node.intent.router:
+        return "router"
+    forwards = any(node.sysctls.get(key) == "1" for key in _FORWARDING)
+    return "static router" if forwards else "host"
+
+
+_FORWARDING = ("net.ipv4.ip_forward", "net.ipv4.conf.all.forwarding", "net.ipv6.conf.all.forwarding")
+
+
+def _tunnel(tunnel: RunningTunnel, down: Mapping[str, NodeState]) -> TunnelReport:
+    declared = tunnel.tunnel
+    deprecated = tunnel.mode.traits.deprecated or None
+    down_because = partial(
+        TunnelReport,
+        *(declared.name, declared.mode, declared.transport, declared.server, declared.client, False),
+        deprecated=deprecated,
+    )
+    if ends := [f"{end} is {down[end]}" for end in (declared.server, declared.client) if end in down]:
+        return down_because(", ".join(ends))
+    try:
+        status = tunnel.status()
+        ours = [tunnel.server] if tunnel.external else [tunnel.server, tunnel.client]
+        devices = {end.node.name: _device(end.node.namespace, tunnel.device(end.node.name)) for end in ours}
+    except LabError as error:
+        return down_because(str(error).removeprefix(f"{tunnel} is "))
+    return TunnelReport(
+        name=declared.name,
+        mode=declared.mode,
+        transport=declared.transport,
+        server=declared.server,
+        client=declared.client,
+        up=True,
+        reason="",
+        real_address=status.real_address,
+        cipher=status.cipher,
+        mtu=list(devices.values())[-1][0],
+        channel=_channel({node: kind for node, (_, kind) in devices.items()}),
+        connected_since=status.connected_since,
+        uptime=(datetime.now(UTC) - status.connected_since).total_seconds(),
+        bytes_to_server=status.bytes_to_server,
+        bytes_to_client=status.bytes_to_client,
+        deprecated=deprecated,
+    )
+
+
+def _channel(kinds: Mapping[str, str]) -> str:
+    """Who moves the packets, by the kinds of both ends' devices."""
+    movers = {node: "kernel" if kind.startswith(KERNEL_KIND) else "userspace" for node, kind in kinds.items()}
+    if len(set(movers.values())) == 1:
+        return next(iter(movers.values()))
+    return ", ".join(f"{mover} at {node}" for node, mover in movers.items())
+
+
+def _device(namespace: Namespace, name: str) -> tuple[int | None, str]:
+    """MTU and kind of an interface; a device that is gone has neither."""
+    from pyroute2 import IPRoute
+
+    from lab.engine.links import kind_of
+
+    def work() -> tuple[int | None, str]:
+        with IPRoute() as ip:
+            for link in ip.get_links():
+                if link.get_attr("IFLA_IFNAME") == name:
+                    return link.get_attr("IFLA_MTU"), kind_of(link)
+        return None, ""
+
+    return namespace.run(work)
+
+
+def _sessions(lab: Lab, plan: RouterPlan, down: Mapping[str, NodeState]) -> list[SessionReport]:
+    try:
+        if plan.node in down:
+            return [_unknown(plan, peer, f"{plan.node} is {down[plan.node]}") for peer in plan.peers]
+        seen = lab.router(plan.node).neighbors()
+    except LabError as error:
+        return [_unknown(plan, peer, str(error)) for peer in plan.peers]
+    return [_session(plan, peer, next(filter(peer.is_seen_as, seen), None)) for peer in plan.peers]
+
+
+def _session(plan: RouterPlan, peer: Peer, neighbor: Neighbor | None) -> SessionReport:
+    if neighbor is None:
+        if plan.protocol == "bgp":
+            return _unknown(plan, peer, "the daemon has no such neighbour configured")
+        return _unknown(plan, peer, "", DOWN[plan.protocol])
+    return SessionReport(
+        node=plan.node,
+        neighbor=peer.node,
+        protocol=plan.protocol,
+        address=neighbor.address,
+        asn=neighbor.asn,
+        state=neighbor.state,
+        uptime=neighbor.uptime,
+        prefixes_received=neighbor.prefixes_received,
+        reason="" if neighbor.up else neighbor.last_reset,
+        bfd=neighbor.bfd,
+    )
+
+
+def _unknown(plan: RouterPlan, peer: Peer, why: str, state: State | None = None) -> SessionReport:
+    return SessionReport(plan.node, peer.node, plan.protocol, peer.address, peer.asn, state, 0.0, {}, why)

@@ -1,0 +1,118 @@
+"""The pytest plugin's part for claims: the marker `claims`, the fixture `claim`, and `--lab-claims DIR`.
+
+    @pytest.mark.topology("article")
+    @pytest.mark.claims("an inner packet of 1500 bytes passes", article="says so")
+    def test_mtu(lab, claim):
+        claim.echo(lab.host("hq-lan").expect_reaches(address, packet_size=1500))
+        claim.holds()
+
+Verdicts travel in the test reports, so that they arrive from the workers of pytest-xdist as well.
+"""
+
+import json
+import re
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from lab.claims.claims import Claim
+
+_PROPERTY = "claim"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--lab-claims`."""
+    parser.getgroup("openvpn-routing-lab").addoption(
+        "--lab-claims",
+        metavar="DIR",
+        type=Path,
+        default=None,
+        help="where the verdicts on claims go, as claims.json and claims.md, with the evidence beside them",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker and start to collect."""
+    config.addinivalue_line(
+        "markers",
+        "claims(sentence, article=''): the test says whether a sentence holds, and "
+        "`article` what the article says of it; see `claim`",
+    )
+    directory: Path | None = config.getoption("--lab-claims")
+    if directory is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Collector(directory), "openvpn-routing-lab-findings")
+
+
+@pytest.fixture
+def claim(request: pytest.FixtureRequest, lab_openvpn: str | None, tmp_path: Path) -> "Claim":
+    """The claim that the marker `claims` states; the test ends with its verdict."""
+    from lab.claims.claims import Claim
+
+    marker = request.node.get_closest_marker("claims")
+    if marker is None or len(marker.args) != 1 or marker.kwargs.keys() - {"article"}:
+        pytest.fail(
+            'the fixture `claim` needs a marker: @pytest.mark.claims("the sentence"), with article="…" at most',
+            pytrace=False,
+        )
+    root: Path = request.config.getoption("--lab-claims") or tmp_path
+    test = request.node.originalname
+    folder = re.sub(r"[^\w.=-]+", "_", f"{test}-{lab_openvpn}" if lab_openvpn else test)
+    topology = request.node.get_closest_marker("topology")
+    own = topology.kwargs.get("openvpn") if topology is not None else None
+    claim = Claim(test, marker.args[0], lab_openvpn or own or "", root / folder, **marker.kwargs)
+    request.node.stash[_CLAIM] = claim
+    return claim
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Put the finding into the report; a test that passed without a verdict fails."""
+    report = yield
+    claim = item.stash.get(_CLAIM, None)
+    if claim is None or report.when != "call":
+        return report
+    from lab.claims.claims import NoVerdict, as_json
+
+    try:
+        finding = claim.finding(passed=report.passed)
+    except NoVerdict as error:
+        report.outcome = "failed"
+        report.longrepr = str(error)
+        finding = claim.finding(passed=False)
+    report.user_properties.append((_PROPERTY, json.loads(as_json([finding]))))
+    return report
+
+
+class _Collector:
+    """Gathers the findings of a run and writes them at its end."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._found: list[tuple[tuple[str, int, str], object]] = []
+        """Each finding with the place of its test."""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take a finding out of a report."""
+        if report.when == "call":
+            file, line, _ = report.location
+            for name, value in report.user_properties:
+                if name == _PROPERTY and isinstance(value, list):
+                    self._found += [((file, line or 0, report.nodeid), row) for row in value]
+
+    def pytest_sessionfinish(self) -> None:
+        """Write claims.json and claims.md, in the order of the tests' files: workers finish in any order."""
+        from lab.claims.claims import as_json, as_markdown, from_json
+
+        rows = [row for _, row in sorted(self._found, key=lambda found: found[0])]
+        findings = from_json(json.dumps(rows))
+        self._directory.mkdir(parents=True, exist_ok=True)
+        (self._directory / "claims.json").write_text(as_json(findings))
+        (self._directory / "claims.md").write_text(as_markdown(findings))
+
+
+_CLAIM = pytest.StashKey["Claim"]()

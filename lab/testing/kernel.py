@@ -1,0 +1,344 @@
+"""The pytest plugin's part for kernels: the marker `needs_kernel`, and `--lab-kernel host|vm|auto`.
+
+    @pytest.mark.needs_kernel("ovpn", "netem")
+    def test_something(lab): ...
+
+A test whose features the host's kernel has runs here like any other. Else it runs in the lab's own virtual machine, in
+the very same way, and is reported here: the machine boots once, while the last tests run here, and anew where it ended
+or hung in a test.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+from lab.core.errors import LabError
+
+if TYPE_CHECKING:
+    from lab.vm.machine import Machine
+    from lab.vm.relay import Relay
+
+Where = Literal["host", "vm", "auto"]
+_MACHINES = 3
+"""Machines that a test run boots at most: a test in which one ends or hangs takes no other test with it."""
+_AHEAD = 8
+"""How many tests before the first that needs it a machine begins to boot and to collect: in emulation that takes a
+minute and a half, with one of two processors."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--lab-kernel`."""
+    group = parser.getgroup("openvpn-routing-lab")
+    group.addoption(
+        "--lab-kernel",
+        choices=("host", "vm", "auto"),
+        default="auto",
+        help="where tests run that need features of the kernel: on the host (skipped where it lacks one), in the lab's "
+        "own virtual machine, or in the machine only where the host lacks one (auto)",
+    )
+    group.addoption("--lab-serve", metavar="DIR", type=Path, default=None, help=argparse.SUPPRESS)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the markers, and serve where this is the machine's pytest."""
+    config.addinivalue_line(
+        "markers",
+        "needs_kernel(*features): features of the kernel, as `lab doctor` names them; the test is a `kernel` one",
+    )
+    config.addinivalue_line(
+        "markers", "kernel: needs what some kernels lack, and runs in the lab's own where the host's does"
+    )
+    directory: Path | None = config.getoption("--lab-serve")
+    if directory is not None:
+        config.pluginmanager.register(_Server(directory), "openvpn-routing-lab-server")
+    config.stash[_GUEST] = _Guest(config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the machine."""
+    config.stash[_GUEST].close()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs a kernel, skip what cannot run, and put what runs in the machine at the end, together."""
+    needing = [(item, marker) for item in items if (marker := item.get_closest_marker("needs_kernel"))]
+    if not needing:
+        return
+    from lab.host.kernel import MODULES, features
+
+    known = features()
+    where: Where = config.getoption("--lab-kernel")
+    # In the machine nobody asks again: a feature that its kernel lacks is a mistake, and fails.
+    asks = not config.option.collectonly and config.getoption("--lab-serve") is None
+    lacks: dict[str, str] | str | None = None
+    for item, marker in needing:
+        item.add_marker("kernel")
+        wanted = [MODULES.get(name, name) for name in marker.args]
+        if unknown := set(wanted) - known.keys():
+            raise pytest.UsageError(
+                f"{item.nodeid}: needs_kernel knows no {min(unknown)!r}; it knows {', '.join(known)}"
+            )
+        if not asks or not wanted:
+            continue
+        if where != "vm":
+            lacks = _lacks() if lacks is None else lacks
+            if isinstance(lacks, str):
+                item.stash[_UNTRIED] = lacks
+                continue
+            missing = [f"{name} ({lacks[name]})" for name in wanted if name in lacks]
+            if not missing:
+                continue
+            if where == "host":
+                item.add_marker(pytest.mark.skip(f"this kernel lacks {', '.join(missing)}"))
+                continue
+        item.stash[_INSIDE] = True
+    items.sort(key=lambda item: item.stash.get(_INSIDE, False))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Choose the test that a machine begins to boot with."""
+    inside = [number for number, item in enumerate(session.items) if item.stash.get(_INSIDE, False)]
+    if inside and inside[0] > 0:
+        session.items[max(0, inside[0] - _AHEAD)].stash[_BEGINS] = True
+
+
+def _lacks() -> dict[str, str] | str:
+    """What the host's kernel lacks, with the reasons; a text where that could not be tried."""
+    from lab.host.doctor import probe_kernel
+
+    found = probe_kernel()
+    if isinstance(found, str):
+        return found
+    return {name: reason for name, reason in found.items() if reason is not None}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fail where nobody knows whether the kernel has what the test needs: that it lacks it is another thing."""
+    if why := item.stash.get(_UNTRIED, ""):
+        pytest.fail(f"what this kernel has was {why}; `lab doctor`, as root, tries the same", pytrace=False)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Have a test run in the machine, and report what it reports."""
+    guest = item.config.stash[_GUEST]
+    if not item.stash.get(_INSIDE, False):
+        if item.stash.get(_BEGINS, False):
+            guest.begin_early(item)
+        return None
+    hook = item.ihook
+    hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for report in guest.reports(item, nextitem):
+        hook.pytest_runtest_logreport(report=report)
+    hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+class _Guest:
+    """The machine of this test run, and the pytest in it."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._begun: Relay | None = None
+        self._relay: Relay | None = None
+        self._own: Machine | None = None
+        self._left = _MACHINES
+        self._failed = ""
+
+    def begin_early(self, item: pytest.Item) -> None:
+        """Have a machine boot and collect while tests run here; what goes wrong, the first that needs it sees.
+
+        One that somebody keeps has booted already. A test here may boot one of its own, and has room for that.
+        """
+        from lab.vm.machine import has_room, kept
+
+        try:
+            if kept(self._config.rootpath) is None and has_room(2):
+                self._begun = self._begin(item)
+        except LabError:
+            self._drop()
+
+    def reports(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[pytest.TestReport]:
+        """Run a test; what goes wrong with the machine is reported as the test's error, in one sentence."""
+        from lab.vm.relay import Ended
+
+        then = nextitem.nodeid if nextitem is not None and nextitem.stash.get(_INSIDE, False) else None
+        try:
+            if self._failed:
+                raise Ended(self._failed)
+            relay = self._relay or self._start(item)
+            for data in relay.run(item.nodeid, then):
+                report = self._config.hook.pytest_report_from_serializable(config=self._config, data=data)
+                if isinstance(report.longrepr, list):  # why it was skipped: JSON knows no tuples
+                    report.longrepr = tuple(report.longrepr)
+                yield report
+            relay.fetch("artefacts", self._config.getoption("--lab-artefacts"))
+            relay.fetch("claims", self._config.getoption("--lab-claims"))
+        except LabError as error:
+            if isinstance(error, Ended) or self._relay is None:
+                if self._relay is None or not self._left:
+                    self._failed = str(error)
+                self._save()
+                self._drop()
+            yield _error(item, str(error))
+
+    def _save(self) -> None:
+        """What tells why the machine has ended, and what the test that it ended in has left."""
+        artefacts: Path | None = self._config.getoption("--lab-artefacts")
+        machine = self._own or (self._relay.machine if self._relay is not None else None)
+        if artefacts is None or machine is None:
+            return
+        machine.keep(artefacts / "machine")
+        if self._relay is not None:
+            self._relay.fetch("artefacts", artefacts)
+
+    def close(self) -> None:
+        """End the machine; one that was there before goes on, and only its tests end."""
+        if self._relay is not None and self._own is None:
+            self._relay.end()
+        self._drop()
+
+    def _drop(self) -> None:
+        """Have nothing to do any more with a machine; one of our own ends."""
+        own, self._own, self._begun, self._relay = self._own, None, None, None
+        if own is not None:
+            own.close()
+
+    def _start(self, item: pytest.Item) -> "Relay":
+        self._left -= 1
+        relay = self._begun or self._begin(item)
+        relay.wait_ready()
+        self._begun, self._relay = None, relay
+        return relay
+
+    def _begin(self, item: pytest.Item) -> "Relay":
+        from lab.vm.relay import SHARE, Relay
+
+        project = self._config.rootpath
+        inside = [i for i in item.session.items if i.stash.get(_INSIDE, False)]
+        relay = Relay(self._machine(project, inside), project)
+        versions: tuple[str, ...] | None = self._config.getoption("--lab-openvpn")
+        passed = [f"--lab-openvpn={','.join(versions)}"] if versions else []
+        files = sorted({i.nodeid.partition("::")[0] for i in inside})
+        claims = [f"--lab-claims={SHARE}/claims"] if self._config.getoption("--lab-claims") else []
+        relay.begin(
+            [
+                *files,
+                "-p",
+                "no:cacheprovider",
+                "-p",
+                "no:xdist",
+                "-p",
+                "no:hypothesispytest",
+                "--lab-kernel=host",
+                f"--lab-artefacts={SHARE}/artefacts",
+                *claims,
+                *passed,
+            ]
+        )
+        return relay
+
+    def _machine(self, project: Path, items: list[pytest.Item]) -> "Machine":
+        """The one that somebody keeps to work with, or one of our own, which ends with this process."""
+        from lab.core.process import this_process
+        from lab.vm.machine import Machine, kept, sweep_machines
+
+        sweep_machines()
+        if (there := kept(project)) is not None and not there.busy:
+            self._say(f"using the machine {there.name} (`lab vm down` ends it)")
+            return there
+        name, versions = f"tests-{os.getpid()}", _versions(items)
+        # Its engine starts while pytest there collects.
+        self._own = Machine.boot(name, project, owner=this_process(), versions=versions, wait=False, say=self._say)
+        return self._own
+
+    def _say(self, text: str) -> None:
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.ensure_newline()
+            reporter.write_line(text)
+
+
+def _versions(items: list[pytest.Item]) -> tuple[str, ...]:
+    """The versions of OpenVPN that these tests have in their labs; all, where one does not say."""
+    from lab.image import VERSIONS
+
+    wanted = set()
+    for item in items:
+        topology = item.get_closest_marker("topology")
+        version = topology.kwargs.get("openvpn") if topology else None
+        if version is None and isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+            version = item.callspec.params.get("lab_openvpn")
+        if version is None:
+            return VERSIONS
+        wanted.add(version)
+    return tuple(version for version in VERSIONS if version in wanted)
+
+
+def _error(item: pytest.Item, why: str) -> pytest.TestReport:
+    return pytest.TestReport(
+        nodeid=item.nodeid,
+        location=item.location,
+        keywords=dict.fromkeys(item.keywords, 1),
+        outcome="failed",
+        longrepr=why,
+        when="setup",
+    )
+
+
+class _Server:
+    """The other end: run what is asked for, and tell what pytest reports."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._config: pytest.Config | None = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Instead of running all that was collected, wait for what to run."""
+        from lab.core.expect import POLL
+        from lab.vm.relay import QUEUE, Lines
+
+        self._config = session.config
+        items = {item.nodeid: item for item in session.items}
+        self._tell({"ready": len(items)})
+        queue = Lines(self._directory / QUEUE)
+        while True:
+            for message in queue.new():
+                if message.get("end"):
+                    return True
+                self._run(message, items)
+            time.sleep(POLL)
+
+    def _run(self, message: dict[str, Any], items: dict[str, pytest.Item]) -> None:
+        item = items.get(message["run"])
+        if item is None:
+            self._tell({"unknown": message["run"]})
+            return
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=items.get(message["then"] or ""))
+        self._tell({"done": item.nodeid})
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Pass a report on."""
+        assert self._config is not None
+        data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
+        self._tell({"report": data})
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        from lab.vm.relay import REPORTS, append
+
+        append(self._directory / REPORTS, message)
+
+
+_INSIDE = pytest.StashKey[bool]()
+_BEGINS = pytest.StashKey[bool]()
+_UNTRIED = pytest.StashKey[str]()
+"""Why the kernel could not be tried."""
+_GUEST = pytest.StashKey[_Guest]()

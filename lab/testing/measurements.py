@@ -1,0 +1,83 @@
+"""The pytest plugin's part for measurements: what `lab.measure()` found in any test, written down as JSON lines.
+
+Beside JUnit's file where there is one (`junit.xml`, `junit.measurements.jsonl`), else in the directory for artefacts.
+They travel in the test reports, so that they arrive from the workers of pytest-xdist as well.
+"""
+
+import json
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.measure.instrument.results import collected
+
+NAME = "measurements.jsonl"
+_ATTRIBUTE = "lab_measurements"
+
+
+def register(config: pytest.Config) -> None:
+    """Collect measurements in this process, and write them where it is the one that reports."""
+    config.pluginmanager.register(_Collector(), "openvpn-routing-lab-measurements")
+    file = _file(config)
+    if file is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Writer(file), "openvpn-routing-lab-measurements-file")
+
+
+def _file(config: pytest.Config) -> Path | None:
+    junit: str | None = config.getoption("xmlpath", None)
+    if junit:
+        return Path(junit).with_suffix(f".{NAME}")
+    artefacts: Path | None = config.getoption("--lab-artefacts")
+    return None if artefacts is None else artefacts / NAME
+
+
+class _Collector:
+    """Puts what a test has measured into its report."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
+        """Listen while a test runs."""
+        found = item.stash.setdefault(_FOUND, [])
+        with collected(found.append):
+            yield
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Hand it over."""
+        report = yield
+        if report.when == "call" and (found := item.stash.get(_FOUND, [])):
+            setattr(report, _ATTRIBUTE, found)
+        return report
+
+
+class _Writer:
+    """Writes the measurements of a run at its end, in the order of the tests' files: workers finish in any order."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._found: list[tuple[tuple[str, int, str], list[dict[str, Any]]]] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take the measurements out of a report."""
+        found = getattr(report, _ATTRIBUTE, None)
+        if found:
+            file, line, _ = report.location
+            told = [{"test": report.nodeid, "passed": report.passed, **each} for each in found]
+            self._found.append(((file, line or 0, report.nodeid), told))
+
+    def pytest_sessionfinish(self) -> None:
+        """Write the file; none where nothing was measured, and none of an earlier run stays."""
+        self._file.unlink(missing_ok=True)
+        if not self._found:
+            return
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with self._file.open("w") as file:
+            for _, told in sorted(self._found, key=lambda found: found[0]):
+                file.writelines(json.dumps(each) + "\n" for each in told)
+
+
+_FOUND = pytest.StashKey[list[dict[str, Any]]]()

@@ -1,0 +1,426 @@
+"""The pytest plugin: a thin door to `Lab`.
+
+    @pytest.mark.topology("article")
+    def test_both_families_share_a_session(lab):
+        assert lab.router("hq").neighbor("branch").prefixes_received == {"ipv4": 1, "ipv6": 1}
+
+A lab is brought up when the first test asks for it and serves all tests with the same topology and OpenVPN version;
+a test that changes something puts it back. After a failed test the lab is given up and the next test gets a fresh
+one. What a killed test run left behind is swept by the next.
+"""
+
+import json
+import os
+import re
+from collections import OrderedDict
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lab.core.errors import LabError, NotSupported
+from lab.testing import hooks, measurements
+
+# What is heavy is imported where a test first needs it: this plugin is loaded by every pytest run of a machine.
+if TYPE_CHECKING:
+    from lab.engine import Engine
+    from lab.observe import Capture
+    from lab.runtime.lab import Lab
+    from lab.topology import Topology
+
+_CAPTURED = 20_000
+"""Packets that are kept per interface of a running test."""
+_ARGUMENTS = ("openvpn", "tunnel", "fresh")
+"""What the marker takes besides the topology."""
+_ALIVE = 3
+"""Labs that are kept running at most; the one that was used longest ago goes first."""
+_ALIVE_IN_MACHINE = 1
+"""In the machine, where even a lab that nobody uses takes its part of what little there is."""
+
+
+# --- options -----------------------------------------------------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the group `openvpn-routing-lab`."""
+    group = parser.getgroup("openvpn-routing-lab", "dynamic routing over OpenVPN")
+    group.addoption(
+        "--lab-openvpn",
+        default=(),
+        metavar="VERSION[,VERSION]",
+        type=_versions,
+        help="run each test that uses a lab with these versions of OpenVPN, or with 'all' that there are; the topology "
+        "decides where it is not given",
+    )
+    group.addoption(
+        "--lab-keep",
+        action="store_true",
+        help="keep the lab of a failed test running, and say how to reach it and how to take it down",
+    )
+    group.addoption(
+        "--lab-reuse",
+        action="store_true",
+        help="use the lab that is running under the topology's name, as `lab up` left it, and leave it running",
+    )
+    group.addoption(
+        "--lab-artefacts",
+        metavar="DIR",
+        type=Path,
+        default=None,
+        help="where a failing test leaves every node's logs, configurations, RIBs and packets",
+    )
+
+
+def _versions(text: str) -> tuple[str, ...]:
+    from lab.image import VERSIONS
+
+    wanted = VERSIONS if text == "all" else tuple(dict.fromkeys(text.split(",")))
+    for version in wanted:
+        if version not in VERSIONS:
+            raise pytest.UsageError(f"--lab-openvpn: no version {version!r}; give {', '.join(VERSIONS)} or all")
+    return wanted
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Announce `pytest_lab_ready` and `pytest_lab_failed`."""
+    pluginmanager.add_hookspecs(hooks)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker."""
+    config.addinivalue_line(
+        "markers",
+        "topology(name_or_path, *, openvpn=None, tunnel=None, fresh=False): the topology of the fixture `lab`; "
+        "`tunnel` is laid over what the file says of every tunnel; `fresh` wants a lab that no other test has used",
+    )
+    config.stash[_POOL] = Pool(config)
+    measurements.register(config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Take down what is left."""
+    config.stash[_POOL].close()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One run of a test per wanted version of OpenVPN."""
+    if "lab_openvpn" not in metafunc.fixturenames:  # `lab` brings it, unless a project has a `lab` of its own
+        return
+    marker = metafunc.definition.get_closest_marker("topology")
+    if marker is not None and marker.kwargs.get("openvpn"):
+        return
+    wanted: tuple[str, ...] = metafunc.config.getoption("--lab-openvpn")
+    if not wanted:
+        return
+    # The scope lets pytest run the tests of one version together.
+    metafunc.parametrize("lab_openvpn", wanted, ids=[f"openvpn-{v}" for v in wanted], indirect=True, scope="session")
+
+
+# --- fixtures ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def lab_openvpn(request: pytest.FixtureRequest) -> str | None:
+    """OpenVPN's version in the lab, where `--lab-openvpn` sets it."""
+    version: str | None = getattr(request, "param", None)
+    return version
+
+
+@pytest.fixture
+def lab(request: pytest.FixtureRequest, lab_openvpn: str | None) -> Iterator["Lab"]:
+    """A running lab of the topology that the marker `topology` names."""
+    marker = request.node.get_closest_marker("topology")
+    if marker is None or len(marker.args) != 1:
+        pytest.fail('the fixture `lab` needs a marker: @pytest.mark.topology("article"), or a path', pytrace=False)
+    if unknown := marker.kwargs.keys() - _ARGUMENTS:
+        known = ", ".join(_ARGUMENTS)
+        pytest.fail(f"the marker `topology` has no argument {min(unknown)!r}; it knows {known}", pytrace=False)
+    pool = request.config.stash[_POOL]
+    with ExitStack() as stack:
+        try:
+            wanted = Wanted.of(request, *marker.args, version=lab_openvpn, **marker.kwargs)
+            running = pool.take(wanted, request.node)
+            stack.enter_context(pool.watched(running, request.node))
+        except NotSupported as error:
+            pytest.skip(str(error))
+        except LabError as error:
+            # Without the error itself: pytest would say the same twice.
+            told = "\n".join([str(error), *getattr(error, "__notes__", [])])
+            raise pytest.fail.Exception(told, pytrace=False) from None
+        yield running.lab
+
+
+# --- the pool ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a test asks for; tests that ask for the same share a lab."""
+
+    topology: "Topology"
+    fresh: bool
+
+    @classmethod
+    def of(
+        cls,
+        request: pytest.FixtureRequest,
+        topology: str | os.PathLike[str],
+        *,
+        version: str | None,
+        openvpn: str | None = None,
+        tunnel: Mapping[str, Any] | None = None,
+        fresh: bool = False,
+    ) -> "Wanted":
+        """Read the topology: by its name, or by its path as seen from the test's file or the working directory."""
+        from lab.catalogue.files import find_topology
+
+        beside = request.path.parent / topology
+        file = find_topology(beside if beside.is_file() else Path(topology))
+        # All that it depends on: the file as it is now, the version, what is laid over tunnels, and the variables.
+        said = json.dumps(tunnel, default=str)
+        environ = frozenset(item for item in os.environ.items() if not item[0].startswith("PYTEST_"))
+        return cls(_read(file, openvpn or version, said, (file.stat().st_mtime_ns, environ)), fresh)
+
+    @property
+    def key(self) -> str:
+        """The same for the same lab."""
+        return self.topology.model_dump_json()
+
+    def is_met_by(self, running: "Topology") -> bool:
+        """Whether a lab that runs already is what the test asks for, wherever its file lies."""
+        return not self.fresh and running.model_copy(update={"file": self.topology.file}) == self.topology
+
+
+@cache
+def _read(file: Path, openvpn: str | None, tunnel: str, seen: object) -> "Topology":
+    """A topology, read once as long as what is `seen` of file and environment is the same.
+
+    Every test of a lab names it, and in emulation each reading takes a second.
+    """
+    from lab.catalogue.load import load
+
+    return load(file, openvpn=openvpn, tunnel=json.loads(tunnel))
+
+
+@dataclass
+class Running:
+    """A lab of the pool."""
+
+    lab: "Lab"
+    fresh: bool = False
+    """It is for one test only."""
+    stays: bool = False
+    """It was running before, or the user wants to look at it: it is not taken down."""
+
+
+class Pool:
+    """The labs of one test run."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._shared: OrderedDict[str, Running] = OrderedDict()
+        self._count = 0
+        self._alive = _ALIVE if config.getoption("--lab-serve") is None else _ALIVE_IN_MACHINE
+
+    def take(self, wanted: Wanted, item: pytest.Item) -> Running:
+        """The lab for a test; brought up where there is none yet."""
+        if wanted.fresh:
+            return self._bring_up(wanted, item)
+        if wanted.key not in self._shared:
+            while len(self._shared) >= self._alive:
+                self.give_up(next(iter(self._shared.values())))
+            self._shared[wanted.key] = self._bring_up(wanted, item)
+        self._shared.move_to_end(wanted.key)
+        return self._shared[wanted.key]
+
+    def watched(self, running: Running, item: pytest.Item) -> "_Watch":
+        """A context for the time that a test has the lab."""
+        return _Watch(self, running, item)
+
+    def give_up(self, running: Running) -> None:
+        """Take a lab out of the pool, and down unless it stays."""
+        self._shared = OrderedDict((k, v) for k, v in self._shared.items() if v is not running)
+        running.lab.close()
+        if not running.stays:
+            running.lab.destroy()
+
+    def close(self) -> None:
+        """Take everything down; one that resists does not keep the others."""
+        with ExitStack() as stack:
+            for running in self._shared.values():
+                stack.callback(self.give_up, running)
+
+    def artefacts(self, item: pytest.Item) -> Path | None:
+        """The directory for what a failing test leaves."""
+        root: Path | None = self._config.getoption("--lab-artefacts")
+        if root is None:
+            return None
+        return root / re.sub(r"[^\w.=-]+", "_", item.nodeid).strip("_")[-120:]
+
+    def _bring_up(self, wanted: Wanted, item: pytest.Item) -> Running:
+        from lab.core.process import this_process
+        from lab.engine import open_engine
+        from lab.runtime.lab import Lab
+        from lab.runtime.owner import sweep
+
+        engine = open_engine()
+        topology = wanted.topology
+        running = self._reused(wanted, engine, item) if self._config.getoption("--lab-reuse") else None
+        if running is None:
+            if self._count == 0:
+                sweep(engine)
+            self._count += 1
+            lab = Lab.deploy(
+                topology.model_copy(update={"name": f"{topology.name}-{os.getpid()}-{self._count}"}),
+                engine=engine,
+                diagnose_into=self.artefacts(item),
+                owner=this_process(),
+            )
+            running = Running(lab, fresh=wanted.fresh)
+        try:
+            self._config.hook.pytest_lab_ready(lab=running.lab)
+        except BaseException:
+            self.give_up(running)
+            raise
+        return running
+
+    def _reused(self, wanted: Wanted, engine: "Engine", item: pytest.Item) -> Running | None:
+        from lab.runtime.lab import Lab, runs
+
+        name = wanted.topology.name
+        if wanted.fresh or not runs(name, engine=engine):
+            return None
+        lab = Lab.attach(name, engine=engine)
+        if wanted.is_met_by(lab.topology):
+            if healed := healed_of(lab):
+                item.warn(pytest.PytestWarning(f"lab {name} had faults in force, which are undone: {healed}"))
+            return Running(lab, stays=True)
+        lab.close()
+        item.warn(pytest.PytestWarning(f"lab {name} runs with another topology, version or option: not reused"))
+        return None
+
+
+def healed_of(lab: "Lab") -> str:
+    """Undo all faults in force and wait until the lab stands again; returns what they were, nothing where none was."""
+    undone = lab.heal() if lab.faults else []
+    if undone:
+        lab.wait_ready()
+    return "; ".join(str(record.fault) for record in undone)
+
+
+class _Watch:
+    """Capture while a test runs; diagnose and give up the lab when it has failed."""
+
+    def __init__(self, pool: Pool, running: Running, item: pytest.Item) -> None:
+        self._pool, self._running, self._item = pool, running, item
+        self._captures = ExitStack()
+        self._files: dict[str, Capture] = {}
+
+    def __enter__(self) -> None:
+        self._item.stash[_WATCH] = self
+        if self._pool.artefacts(self._item) is None:
+            return
+        try:
+            self._capture()
+        except LabError:  # an earlier test has left the lab in no state to be used
+            del self._item.stash[_WATCH]
+            self._captures.close()
+            self._pool.give_up(self._running)
+            raise
+
+    def _capture(self) -> None:
+        lab = self._running.lab
+        for tunnel in lab.tunnels.values():
+            for name in (tunnel.tunnel.server, tunnel.tunnel.client):
+                node = lab.node(name)
+                wires = [e.interface for link in lab.topology.links for e in link.endpoints if e.node == name]
+                for interface in (tunnel.device(name), *wires):
+                    if f"{name}-{interface}" not in self._files:
+                        capture = node.capture(interface, keep=_CAPTURED)
+                        self._files[f"{name}-{interface}"] = self._captures.enter_context(capture)
+
+    def __exit__(self, *_: object) -> None:
+        self._captures.close()
+        if self._item.stash.get(_FAILED, False):
+            self.failed()
+
+    def close(self, *, failed: bool) -> None:
+        """The test is over, its other fixtures included: they may have failed to put something back."""
+        if failed and not self._item.stash.get(_FAILED, False):
+            self.failed()
+        elif self._running.fresh and not failed:
+            self._pool.give_up(self._running)
+        elif not self._item.stash.get(_FAILED, False):
+            self.heal()
+
+    def heal(self) -> None:
+        """Undo what a passing test left broken; where that cannot be done the next test gets a fresh lab."""
+        try:
+            if healed := healed_of(self._running.lab):
+                self._item.warn(pytest.PytestWarning(f"the test left faults in force, which are undone: {healed}"))
+        except LabError as error:
+            self._pool.give_up(self._running)
+            pytest.fail(f"the test left faults in force: {error}", pytrace=False)
+
+    def failed(self) -> None:
+        """Keep what there is to see, and give the lab up."""
+        lab, config = self._running.lab, self._item.config
+        try:
+            directory = self._pool.artefacts(self._item)
+            if directory is not None:
+                lab.diagnose(directory)
+                for name, capture in self._files.items():
+                    capture.write(directory / f"{name}.pcap")
+                self._say(f"what the failed test left is in {directory}")
+            config.hook.pytest_lab_failed(item=self._item, lab=lab, artefacts=directory)
+            if self._running.stays and (healed := healed_of(lab)):
+                self._say(f"faults that were in force are undone: {healed}")
+            if config.getoption("--lab-keep") and not self._running.stays:
+                from lab.runtime.owner import keep
+
+                keep(lab)
+                self._running.stays = True
+                self._say(f"lab {lab.name} is kept: `lab status --lab {lab.name}`, `lab down {lab.name}`")
+        finally:
+            self._pool.give_up(self._running)
+
+    def _say(self, text: str) -> None:
+        self._item.add_report_section("teardown", "lab", text)
+        reporter = self._item.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.ensure_newline()
+            reporter.write_line(text)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember whether a test failed, for the teardown of its lab."""
+    report = yield
+    if report.failed and report.when != "teardown":
+        item.stash[_FAILED] = True
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """When all fixtures of a test are torn down, be done with its lab."""
+    failed = True
+    try:
+        yield
+        failed = False
+    finally:
+        watch = item.stash.get(_WATCH, None)
+        if watch is not None:
+            del item.stash[_WATCH]
+            watch.close(failed=failed)
+
+
+_POOL = pytest.StashKey[Pool]()
+_FAILED = pytest.StashKey[bool]()
+_WATCH = pytest.StashKey[_Watch]()
