@@ -65,9 +65,10 @@ modes: prepared ## Compare the tunnel modes, measured on this machine
 bench: prepared ## Measure what the lab costs, how exact its instrument is, and the tunnel beside the bare wire
 	@$(LAB) bench
 
-lint: $(INSTALLED) ## Check style, format and types
+lint: $(INSTALLED) ## Check style, format, the direction of imports, and types
 	@$(VENV)/bin/ruff check
 	@$(VENV)/bin/ruff format --check
+	@$(VENV)/bin/lint-imports --config pyproject.toml >$(VENV)/imports.log 2>&1 || { cat $(VENV)/imports.log; exit 1; }
 	@$(VENV)/bin/mypy
 
 # Where no engine answers there are no labs and no images to remove.
@@ -88,7 +89,7 @@ may-be-root:
 	  echo "the lab works in network namespaces and needs root: run make as root, or install sudo" >&2; exit 2; }
 
 # Everything in .venv is what requirements.lock says; after a change it is made anew. To write the lock again:
-#   uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+#   uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \
 #     --no-emit-index-url --no-emit-find-links --no-header -o requirements.lock
 $(INSTALLED): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
