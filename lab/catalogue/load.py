@@ -9,7 +9,7 @@ from typing import Any
 from lab.catalogue.files import find_topology
 from lab.image import NODE_IMAGE, VERSIONS, beside, repository
 from lab.routing import daemons
-from lab.topology import Objection, Passenger, Topology, TunnelIntent, Vocabulary, read
+from lab.topology import Objection, Topology, TrafficClass, TunnelIntent, Vocabulary, read
 from lab.tunnel import TunnelMode, modes
 from lab.tunnel.profile import objections_of_profile
 
@@ -25,7 +25,7 @@ def vocabulary() -> Vocabulary:
         many_clients=[name for name, mode in modes().items() if mode.traits.clients_per_process != 1],
         devices={name: mode.traits.device for name, mode in modes().items()},
         callers=[name for name, daemon in daemons().items() if daemon.calls_unnumbered],
-        impassable=_impassable,
+        unsupported=_unsupported,
         room=_room,
     )
 
@@ -39,9 +39,9 @@ def _room(tunnel: TunnelIntent) -> int | None:
     return said if isinstance(said, int) else None  # what is no number is the mode's own to refuse
 
 
-def _impassable(tunnel: TunnelIntent, clients: int) -> Mapping[Passenger, str]:
+def _unsupported(tunnel: TunnelIntent, clients: int) -> Mapping[TrafficClass, str]:
     mode = modes().get(tunnel.mode)
-    return {} if mode is None else mode.impassable(tunnel, clients)
+    return {} if mode is None else mode.unsupported(tunnel, clients)
 
 
 def load(

@@ -33,7 +33,7 @@ from lab.topology.model import (
     TunnelIntent,
 )
 from lab.topology.reader import parse, read
-from lab.topology.vocabulary import Objection, Passenger, Vocabulary
+from lab.topology.vocabulary import Objection, TrafficClass, Vocabulary
 
 __all__ = [
     "Accepted",
@@ -54,7 +54,6 @@ __all__ = [
     "Node",
     "NodeIntent",
     "Objection",
-    "Passenger",
     "Place",
     "Prefix",
     "RouterIntent",
@@ -64,6 +63,7 @@ __all__ = [
     "Timers",
     "Topology",
     "TopologyError",
+    "TrafficClass",
     "Tunnel",
     "TunnelEnds",
     "TunnelIntent",

@@ -7,7 +7,7 @@ from lab.topology.mistakes import Findings, one_of, quote
 from lab.topology.model import RouterIntent
 from lab.topology.nodes import Draft, below
 from lab.topology.tunnels import Request
-from lab.topology.vocabulary import Passenger, Vocabulary
+from lab.topology.vocabulary import TrafficClass, Vocabulary
 
 
 def check_neighbors(
@@ -31,13 +31,13 @@ def check_neighbors(
         if not _check_language(client, server, vocabulary, findings) or client.node.intent.router is None:
             continue
         members = tunnel.share.members if tunnel.share is not None else [tunnel]
-        missing = vocabulary.impassable(tunnel.intent, len(members))
+        missing = vocabulary.unsupported(tunnel.intent, len(members))
         if tunnel.intent.preference is not None and client.node.intent.router.protocol != "bgp":
             what = f"'preference' is for BGP, and the protocol is {client.node.intent.router.protocol}"
             findings.add(below(tunnel.tree, ("preference",)), what)
-        for passenger, why in _needs(client.node.intent.router).items():
-            if passenger in missing:
-                findings.add(below(tunnel.tree, ("mode",)), f"{why}, which do not pass here", missing[passenger])
+        for traffic, why in _needs(client.node.intent.router).items():
+            if traffic in missing:
+                findings.add(below(tunnel.tree, ("mode",)), f"{why}, which do not pass here", missing[traffic])
         if client.node.intent.router.sessions == "unnumbered" and len(members) > 1:
             findings.add(
                 below(tunnel.tree, ("mode",)),
@@ -75,7 +75,7 @@ def _check_language(one: Draft, other: Draft, vocabulary: Vocabulary, findings: 
     return True
 
 
-def _needs(router: RouterIntent) -> dict[Passenger, str]:
+def _needs(router: RouterIntent) -> dict[TrafficClass, str]:
     """What a router's packets are, each with the words for it."""
     if router.protocol == "ospf":
         return {

@@ -17,15 +17,16 @@ class Objection:
     hint: str | None = None
 
 
-Passenger = Literal["multicast", "link-local"]
-"""Packets to multicast groups; packets from and to IPv6 link-local addresses."""
+TrafficClass = Literal["multicast", "link-local"]
+"""Traffic that a routing daemon needs and a mode may not carry: packets to multicast groups, packets from and to IPv6
+link-local addresses."""
 
 
 def _no_limit(_: TunnelIntent) -> int | None:
     return None
 
 
-def _everything_passes(_: TunnelIntent, __: int) -> Mapping[Passenger, str]:
+def _all_supported(_: TunnelIntent, __: int) -> Mapping[TrafficClass, str]:
     return {}
 
 
@@ -49,8 +50,8 @@ class Vocabulary:
     """How the devices of a mode are named, before the number; `tun` where it says nothing."""
     callers: Collection[str] = ()
     """The daemons that find a BGP neighbour whose address nobody wrote down, and call it."""
-    impassable: Callable[[TunnelIntent, int], Mapping[Passenger, str]] = _everything_passes
-    """What a tunnel as declared does not let through that a routing daemon may need, each with the reason; the number
-    is that of the tunnels which share the server's process."""
+    unsupported: Callable[[TunnelIntent, int], Mapping[TrafficClass, str]] = _all_supported
+    """The traffic classes that a declared tunnel does not carry, each with the reason; the number is that of the
+    tunnels which share the server's process."""
     room: Callable[[TunnelIntent], int | None] = _no_limit
     """How many clients the server process of a tunnel as declared lets in; None where nothing limits them."""

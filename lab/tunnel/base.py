@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from lab.core.files import RenderedFile, templates
-from lab.topology import Objection, Passenger, Tunnel, TunnelIntent
+from lab.topology import Objection, TrafficClass, Tunnel, TunnelIntent
 from lab.tunnel.keyfiles import static_key, tls_crypt_v2_client, tls_crypt_v2_server
 from lab.tunnel.mode import End, Identity, Process, Traits, processes
 from lab.tunnel.options import Options, TlsOptions, objections
@@ -38,7 +38,7 @@ class Mode:
             found.append(Objection(("openvpn",), what, f"{able} can"))
         return found
 
-    def impassable(self, intent: TunnelIntent, clients: int) -> Mapping[Passenger, str]:
+    def unsupported(self, intent: TunnelIntent, clients: int) -> Mapping[TrafficClass, str]:
         """What its traits say."""
         if self.traits.multicast:
             return {}

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from lab.core.files import RenderedFile, templates
-from lab.topology import Family, Passenger, Prefix, TunnelIntent
+from lab.topology import Family, Prefix, TrafficClass, TunnelIntent
 from lab.tunnel.base import Mode, Render
 from lab.tunnel.mode import Identity, Process, Traits
 from lab.tunnel.options import Seconds, ServerOptions
@@ -49,7 +49,7 @@ class Iroute(Mode):
     handed_out = "iroute.handed-out.j2"
     """The template of what the client gets when it connects."""
 
-    def impassable(self, intent: TunnelIntent, clients: int) -> Mapping[Passenger, str]:
+    def unsupported(self, intent: TunnelIntent, clients: int) -> Mapping[TrafficClass, str]:
         """Link-local packets, where no inner route covers their addresses."""
         try:
             options = self.options.model_validate(dict(intent.options))

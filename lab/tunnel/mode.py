@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 
 from lab.core.files import RenderedFile
 from lab.core.prefixes import FAMILIES
-from lab.topology import Family, Objection, Passenger, Tunnel, TunnelIntent
+from lab.topology import Family, Objection, TrafficClass, Tunnel, TunnelIntent
 from lab.tunnel.keyfiles import derived
 from lab.tunnel.pki import Authority, Credentials
 
@@ -148,7 +148,7 @@ class TunnelMode(Protocol):
     def check(self, intent: TunnelIntent) -> Sequence[Objection]:
         """What the mode has against a tunnel as declared; nothing where it can run it."""
 
-    def impassable(self, intent: TunnelIntent, clients: int) -> Mapping[Passenger, str]:
+    def unsupported(self, intent: TunnelIntent, clients: int) -> Mapping[TrafficClass, str]:
         """What a routing daemon may need that does not pass, each with the reason.
 
         `clients` are the tunnels that the server's process serves, this one among them.

@@ -6,7 +6,7 @@ Every tunnel is up, every BGP session stands, and the traffic of all goes to the
 
 from collections.abc import Mapping
 
-from lab.topology import Passenger, TunnelIntent
+from lab.topology import TrafficClass, TunnelIntent
 from lab.tunnel.base import ManyClients
 from lab.tunnel.mode import Traits
 from lab.tunnel.options import ServerOptions
@@ -26,7 +26,7 @@ class SharedIroute(ManyClients):
     options = ServerOptions
     handed_out = "shared-iroute.handed-out.j2"
 
-    def impassable(self, intent: TunnelIntent, clients: int) -> Mapping[Passenger, str]:
+    def unsupported(self, intent: TunnelIntent, clients: int) -> Mapping[TrafficClass, str]:
         """The tunnels' own addresses stay with their clients; link-local ones go with everything else."""
         if clients == 1:
             return {}
