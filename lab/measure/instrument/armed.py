@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 from lab.engine.namespace import Namespace
 from lab.measure.instrument import updates
@@ -17,16 +17,13 @@ from lab.measure.instrument.convergence import FORWARDING_DELAY
 from lab.measure.instrument.probe import Probes, Target, Trace
 from lab.measure.instrument.tape import Recorded, Tape
 from lab.measure.instrument.updates import Crossing, crossings
+from lab.measure.outcome import Outcome
 from lab.observe import FibEntry
 from lab.observe.fib import Fib, subscribe
 from lab.routing import Monitor, RibEvent
 from lab.runtime.node import LabNode
 from lab.runtime.router import Router
 from lab.topology import Prefix
-
-Outcome = Literal["appears", "vanishes", "moves", "returns", "nothing"]
-"""What is to become of the prefixes: a route where none was; none any more; another next hop or interface; traffic that
-is lost for a while and comes back, by whatever way; or nothing at all."""
 
 RATE = 1000.0
 """Packets per second and prefix."""

@@ -6,10 +6,11 @@ from itertools import pairwise
 
 from lab.core.prefixes import named
 from lab.measure.instrument import updates
-from lab.measure.instrument.armed import Armed, Outcome, Seen
+from lab.measure.instrument.armed import Armed, Seen
 from lab.measure.instrument.convergence import disagreement, first_packet, loss_derived, rate_derived, route_specific
 from lab.measure.instrument.probe import Trace
 from lab.measure.instrument.updates import Crossing
+from lab.measure.outcome import Outcome
 from lab.measure.trials.record import STAGES, DataPlane, Moment, Stage, StageName, Status
 from lab.topology import Prefix
 
@@ -24,7 +25,7 @@ _VAGUE = 0.01
 
 
 @dataclass(frozen=True)
-class Event:
+class ObservedEvent:
     """What happened, and what became of it."""
 
     time: float
@@ -51,7 +52,7 @@ class Findings:
 class Evaluation:
     """One event's."""
 
-    def __init__(self, armed: Armed, seen: Seen, event: Event) -> None:
+    def __init__(self, armed: Armed, seen: Seen, event: ObservedEvent) -> None:
         self._armed, self._seen = armed, seen
         self._event, self._outcome, self._late, self._doubt = event.time, event.outcome, event.late, event.doubt
         self._node, self._prefixes = armed.observer.name, armed.prefixes

@@ -19,11 +19,12 @@ from lab.core.cause import listening
 from lab.core.errors import ExpectationFailed
 from lab.core.expect import Expectation, wait_for
 from lab.core.prefixes import named
-from lab.measure.instrument.armed import Armed, Outcome, ProbePath
+from lab.measure.instrument.armed import Armed, ProbePath
 from lab.measure.instrument.convergence import Stream
-from lab.measure.instrument.evaluation import Evaluation, Event
+from lab.measure.instrument.evaluation import Evaluation, ObservedEvent
 from lab.measure.instrument.probe import Probes
 from lab.measure.instrument.results import publish
+from lab.measure.outcome import Outcome
 from lab.measure.trials.record import DataPlane, Moment, Stage, StageName, Status
 from lab.observe import FibEntry
 from lab.runtime.node import LabNode
@@ -120,7 +121,7 @@ class Measurement:
             except ExpectationFailed as failure:
                 outcome, late = self._until or armed.likely, str(failure)
             seen = armed.finish(self.event)
-        findings = Evaluation(armed, seen, Event(self.event, doubt, outcome, late)).findings()
+        findings = Evaluation(armed, seen, ObservedEvent(self.event, doubt, outcome, late)).findings()
         self.status, self.reason = findings.status, findings.reason
         self.stages, self.data_plane = findings.stages, findings.data_plane
         self.timeline, self.flags = findings.timeline, findings.flags

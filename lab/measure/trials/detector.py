@@ -13,7 +13,7 @@ from typing import Any, Literal
 from lab.core.errors import InputError
 from lab.topology import Bfd, RouterIntent, Timers
 
-Kind = Literal["hold", "bfd", "ping-restart", "interface"]
+DetectorKind = Literal["hold", "bfd", "ping-restart", "interface"]
 
 _SLOW = 180
 """Seconds, RFC 4271's own suggestion is 90: whatever is measured here comes before it."""
@@ -29,7 +29,7 @@ _FORMS = {
 class Detector:
     """One way to notice."""
 
-    kind: Kind
+    kind: DetectorKind
     seconds: float
     """From the last sign of life to the verdict."""
     multiplier: int = 0

@@ -4,14 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lab.measure.trials.detector import Detector, Kind
+from lab.measure.outcome import Outcome
+from lab.measure.trials.detector import Detector, DetectorKind
 from lab.measure.trials.record import Over
 
-Effect = Literal["appears", "vanishes", "moves", "returns", "nothing"]
-"""What becomes of the route: it comes, it goes (or moves, where there is another way), it moves on purpose, it may go
-and comes back by itself, or nothing should happen to it at all."""
-
-Act = Literal["announce", "withdraw", "worsen", "next-hop", "fault"]
+TrialAct = Literal["announce", "withdraw", "worsen", "next-hop", "fault"]
 
 RECOVERY = " recovery"
 _OVERHEAD = 1.5
@@ -23,13 +20,13 @@ _RECONNECTED = 2.0
 
 
 @dataclass(frozen=True)
-class Event:
+class TrialEvent:
     """One thing that happens."""
 
     name: str
     summary: str
-    act: Act
-    effect: Effect
+    act: TrialAct
+    outcome: Outcome
     fault: str = ""
     """The kind of fault over a tunnel; see `lab.fault`."""
     fault_over_link: str = ""
@@ -49,25 +46,25 @@ class Event:
     @property
     def recovers(self) -> bool:
         """It lasts until it is undone, and the way back is measured too."""
-        return self.effect == ("vanishes" if self.act == "fault" else "moves")
+        return self.outcome == ("vanishes" if self.act == "fault" else "moves")
 
     @property
     def measured(self) -> tuple[str, ...]:
         """The names under which trials are written down."""
         return (self.name, self.name + RECOVERY) if self.recovers else (self.name,)
 
-    def outcome(self, *, two_ways: bool) -> Effect:
+    def expected_outcome(self, *, two_ways: bool) -> Outcome:
         """What becomes of the route at the observer."""
-        return "moves" if self.effect == "vanishes" and self._spared(two_ways) else self.effect
+        return "moves" if self.outcome == "vanishes" and self._spared(two_ways) else self.outcome
 
-    def outcome_of_recovery(self, *, two_ways: bool) -> Effect:
+    def expected_outcome_of_recovery(self, *, two_ways: bool) -> Outcome:
         """And when the fault is undone."""
-        return "moves" if self.effect == "moves" or self._spared(two_ways) else "appears"
+        return "moves" if self.outcome == "moves" or self._spared(two_ways) else "appears"
 
     def _spared(self, two_ways: bool) -> bool:
         return two_ways and self.act == "fault" and not self.everywhere
 
-    def possible(self, over: Over, detector: Kind, *, two_ways: bool, tcp: bool = False) -> bool:
+    def possible(self, over: Over, detector: DetectorKind, *, two_ways: bool, tcp: bool = False) -> bool:
         """Whether it can happen over this, and whether this detector is the one that would notice."""
         if self.two_ways and not two_ways:
             return False
@@ -85,31 +82,31 @@ class Event:
     def expected_seconds(self, detector: Detector) -> float:
         """About how long a trial takes."""
         noticed = detector.seconds if self.detected else 0.0
-        back = _RECONNECTED if self.act == "fault" and self.effect != "nothing" else 0.0
-        watched = _WATCHED if self.effect == "nothing" else 0.0
+        back = _RECONNECTED if self.act == "fault" and self.outcome != "nothing" else 0.0
+        watched = _WATCHED if self.outcome == "nothing" else 0.0
         return _OVERHEAD + noticed + back + watched
 
 
-def _fault(name: str, summary: str, kind: str, over_link: str = "", **more: Any) -> Event:
-    return Event(name, summary, "fault", more.pop("effect", "vanishes"), kind, over_link, **more)
+def _fault(name: str, summary: str, kind: str, over_link: str = "", **more: Any) -> TrialEvent:
+    return TrialEvent(name, summary, "fault", more.pop("outcome", "vanishes"), kind, over_link, **more)
 
 
-EVENTS: Mapping[str, Event] = {
+EVENTS: Mapping[str, TrialEvent] = {
     event.name: event
     for event in (
-        Event("announce", "the far router announces a prefix", "announce", "appears"),
-        Event("withdraw", "the far router withdraws a prefix", "withdraw", "vanishes"),
-        Event("worsen", "the MED of one of two equal paths rises", "worsen", "moves", two_ways=True),
-        Event("next-hop", "one of two equal paths names the other's next hop", "next-hop", "moves", two_ways=True),
+        TrialEvent("announce", "the far router announces a prefix", "announce", "appears"),
+        TrialEvent("withdraw", "the far router withdraws a prefix", "withdraw", "vanishes"),
+        TrialEvent("worsen", "the MED of one of two equal paths rises", "worsen", "moves", two_ways=True),
+        TrialEvent("next-hop", "one of two equal paths names the other's next hop", "next-hop", "moves", two_ways=True),
         _fault(
-            "soft-reset", "routes are refreshed, sessions stay", "bgp-soft-reset", "bgp-soft-reset", effect="nothing"
+            "soft-reset", "routes are refreshed, sessions stay", "bgp-soft-reset", "bgp-soft-reset", outcome="nothing"
         ),
         _fault(
-            "hard-reset", "the BGP session is torn down and built again", "bgp-reset", "bgp-reset", effect="returns"
+            "hard-reset", "the BGP session is torn down and built again", "bgp-reset", "bgp-reset", outcome="returns"
         ),
         _fault("client-killed", "OpenVPN's client is killed", "openvpn-killed", told_by="interface"),
         _fault("server-killed", "OpenVPN's server is killed", "openvpn-killed", detected=True, told_by_tcp=True),
-        _fault("sigusr1", "OpenVPN's client restarts its connection", "openvpn-usr1", effect="returns"),
+        _fault("sigusr1", "OpenVPN's client restarts its connection", "openvpn-usr1", outcome="returns"),
         _fault("blackhole", "packets vanish, and nothing goes down", "blackhole", "link-blackhole", detected=True),
         _fault("link-down", "the underlay's link goes down", "link-down", "link-down", detected=True),
         _fault("daemon-killed", "the far router's daemon is killed", "daemon-killed", "daemon-killed", everywhere=True),

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from lab.core.errors import InputError
 from lab.image import VERSIONS
 from lab.measure.trials.detector import Detector
-from lab.measure.trials.events import EVENTS, Event
+from lab.measure.trials.events import EVENTS, TrialEvent
 from lab.measure.trials.record import Over, Variant
 from lab.topology import Family
 from lab.topology.mistakes import did_you_mean
@@ -157,7 +157,7 @@ class Task:
     """One event in one bed, as a prefix of one family sees it."""
 
     bed: Bed
-    event: Event
+    event: TrialEvent
     family: Family
     number: int
     """0 for a warm-up."""
@@ -228,7 +228,7 @@ def _beds(plan: Plan, topology: str, detector: Detector) -> Iterator[Bed]:
 
 
 def expected_seconds(tasks: Sequence[Task]) -> float:
-    """How long tasks will take, by what such events are known to take: see `Event.expected_seconds`."""
+    """How long tasks will take, by what such events are known to take: see `TrialEvent.expected_seconds`."""
     return sum(task.event.expected_seconds(task.bed.detector) for task in tasks)
 
 

@@ -18,7 +18,7 @@ from lab.measure.trials.bed import build
 from lab.measure.trials.environment import ForeignLoad, environment
 from lab.measure.trials.plan import Bed, Block, Facts, Plan, Task, blocks, expected_seconds, variants_of
 from lab.measure.trials.record import Run, RunDirectory, Trial, Variant
-from lab.measure.trials.scene import Scene, roles
+from lab.measure.trials.site import TrialSite, roles
 from lab.render.graph import svg
 from lab.runtime.lab import Lab
 from lab.runtime.owner import sweep
@@ -139,18 +139,18 @@ class _Runner:
         beds = [bed for bed in block.beds if any(task.bed == bed for task in tasks)]
         with ExitStack() as stack:
             count = block.plan.prefixes
-            scenes = {bed: stack.enter_context(self._deployed(bed, engine, count)) for bed in beds}
+            sites = {bed: stack.enter_context(self._deployed(bed, engine, count)) for bed in beds}
             self._ahead -= DEPLOYED * len(beds)
             if not self._begun:
-                self._begin(list(scenes.values()), engine)
-            load = ForeignLoad([scene.lab for scene in scenes.values()])
+                self._begin(list(sites.values()), engine)
+            load = ForeignLoad([site.lab for site in sites.values()])
             failures = 0
             for task in tasks:
                 self._tell(task)
                 began = time.monotonic()
                 load()
                 try:
-                    trials = _Trial(scenes[task.bed], task, block.plan).run(load)
+                    trials = _Trial(sites[task.bed], task, block.plan).run(load)
                     failures = 0
                 except LabError as error:
                     _raise_if_interrupted(error)
@@ -159,9 +159,9 @@ class _Runner:
                     if failures >= _TRIES:
                         raise EnvironmentBroken(f"{failures} trials in a row could not even begin: {error}") from error
                     self._say(f"{task.event.name}: {error}; its lab is deployed anew")
-                    scenes[task.bed].lab.destroy()
-                    scenes[task.bed] = stack.enter_context(self._deployed(task.bed, engine, count))
-                    load = ForeignLoad([scene.lab for scene in scenes.values()])
+                    sites[task.bed].lab.destroy()
+                    sites[task.bed] = stack.enter_context(self._deployed(task.bed, engine, count))
+                    load = ForeignLoad([site.lab for site in sites.values()])
                 for trial in trials if task.number else ():
                     if (trial.variant, trial.number) not in self._done:
                         self._directory.append(trial)
@@ -170,25 +170,25 @@ class _Runner:
                 self._count += bool(task.number)
 
     @contextmanager
-    def _deployed(self, bed: Bed, engine: Engine, prefixes: int) -> Iterator[Scene]:
+    def _deployed(self, bed: Bed, engine: Engine, prefixes: int) -> Iterator[TrialSite]:
         self._beds += 1
         parts = roles(bed)
         topology = build(bed, f"measure-{os.getpid()}-{self._beds}")
         self._say(f"deploying {bed.topology} over {bed.mode or bed.over}, {bed.detector}")
         lab = Lab.deploy(topology, engine=engine, owner=this_process())
         try:
-            yield Scene(lab, bed, parts, prefixes)
+            yield TrialSite(lab, bed, parts, prefixes)
         finally:
             lab.destroy()
 
-    def _begin(self, scenes: Sequence[Scene], engine: Engine) -> None:
+    def _begin(self, sites: Sequence[TrialSite], engine: Engine) -> None:
         self._directory.create(
             Run(
                 name=self._plan.name,
                 started=datetime.now(UTC),
                 plan=self._as_data(),
                 seed=self._plan.seed,
-                environment=environment([scene.lab for scene in scenes], engine),
+                environment=environment([site.lab for site in sites], engine),
                 topologies={_short(drawn): svg(drawn) for drawn in self._drawn()},
                 expected=seconds_of(self.blocks),
             )
@@ -227,18 +227,18 @@ class _Runner:
 
 
 class _Trial:
-    """One task: set the scene, cause the event, watch, and put everything back."""
+    """One task: prepare the site, cause the event, watch, and put everything back."""
 
-    def __init__(self, scene: Scene, task: Task, plan: Plan) -> None:
-        self._scene, self._task, self._plan = scene, task, plan
-        self._prefixes = scene.prefixes[task.family]
-        self._two_ways = scene.roles.two_ways
+    def __init__(self, site: TrialSite, task: Task, plan: Plan) -> None:
+        self._site, self._task, self._plan = site, task, plan
+        self._prefixes = site.prefixes[task.family]
+        self._two_ways = site.roles.two_ways
 
     def run(self, load: ForeignLoad) -> list[Trial]:
         """The trial of the event and, where it lasts, that of the recovery from it."""
-        scene, event = self._scene, self._task.event
-        variants = variants_of(self._task, scene.mode, _short(scene.lab.topology))
-        outcome = event.outcome(two_ways=self._two_ways)
+        site, event = self._site, self._task.event
+        variants = variants_of(self._task, site.mode, _short(site.lab.topology))
+        outcome = event.expected_outcome(two_ways=self._two_ways)
         trials: list[Trial] = []
         with ExitStack() as undo:
             if event.act != "announce":
@@ -249,7 +249,7 @@ class _Trial:
                 broken = self._cause(undo)
             trials.append(_written(variants[0], self._task, started, measured, load()))
             if event.recovers:
-                measured = self._measurement(event.outcome_of_recovery(two_ways=self._two_ways))
+                measured = self._measurement(event.expected_outcome_of_recovery(two_ways=self._two_ways))
                 started = datetime.now(UTC)
                 with measured:
                     broken()
@@ -258,12 +258,12 @@ class _Trial:
         return trials
 
     def _measurement(self, outcome: str) -> Measurement:
-        scene = self._scene
-        return scene.lab.measure(
-            scene.observer,
+        site = self._site
+        return site.lab.measure(
+            site.observer,
             self._prefixes,
-            probe_from=scene.asking,
-            probe_to=scene.answering,
+            probe_from=site.asking,
+            probe_to=site.answering,
             rate=self._plan.rate,
             until=outcome,
             within=self._plan.within,
@@ -271,43 +271,43 @@ class _Trial:
 
     def _cause(self, undo: ExitStack) -> Callable[[], object]:
         """Cause the event; returns the way back, which is taken in any case."""
-        scene, event = self._scene, self._task.event
+        site, event = self._site, self._task.event
         match event.act:
             case "announce":
-                scene.origin.announce(self._prefixes)
+                site.origin.announce(self._prefixes)
             case "withdraw":
-                scene.origin.withdraw(self._prefixes)
+                site.origin.withdraw(self._prefixes)
             case "worsen" | "next-hop":
                 med, hop = (
-                    (100, None) if event.act == "worsen" else (None, scene.roles.other_next_hop[self._task.family])
+                    (100, None) if event.act == "worsen" else (None, site.roles.other_next_hop[self._task.family])
                 )
-                scene.origin.announce(self._prefixes, med=med, next_hop=hop, through=scene.first_way)
-                back = partial(scene.origin.announce_plainly, self._prefixes, through=scene.first_way)
+                site.origin.announce(self._prefixes, med=med, next_hop=hop, through=site.first_way)
+                back = partial(site.origin.announce_plainly, self._prefixes, through=site.first_way)
                 undo.callback(back)
                 return back
             case "fault":
-                kind = event.fault if scene.bed.over == "tunnel" else event.fault_over_link
-                force = scene.lab.fault(kind, **scene.where(event))
+                kind = event.fault if site.bed.over == "tunnel" else event.fault_over_link
+                force = site.lab.fault(kind, **site.where(event))
                 undo.callback(force.undo)
                 return force.undo
         return lambda: None
 
     def _stand(self) -> None:
         """Have the prefix announced, and traffic to it flow."""
-        scene = self._scene
-        scene.origin.announce(self._prefixes)
-        scene.observer.expect_route(self._prefixes)
-        for address in scene.addresses[self._task.family]:
-            scene.asking.expect_reaches(address)
+        site = self._site
+        site.origin.announce(self._prefixes)
+        site.observer.expect_route(self._prefixes)
+        for address in site.addresses[self._task.family]:
+            site.asking.expect_reaches(address)
 
     def _clear(self) -> None:
         """Have everything as it was: all sessions, and no prefix."""
-        scene = self._scene
-        scene.lab.wait_ready()
-        originated = scene.origin.daemon.originated(scene.origin.running, self._task.family)
+        site = self._site
+        site.lab.wait_ready()
+        originated = site.origin.daemon.originated(site.origin.running, self._task.family)
         if left := [prefix for prefix in self._prefixes if prefix in originated]:
-            scene.origin.withdraw(left)
-        scene.observer.expect_no_route(self._prefixes)
+            site.origin.withdraw(left)
+        site.observer.expect_no_route(self._prefixes)
 
 
 def _raise_if_interrupted(error: BaseException) -> None:

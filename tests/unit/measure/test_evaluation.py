@@ -7,14 +7,15 @@ from typing import Any, cast
 
 import pytest
 
-from lab.measure.instrument.armed import Outcome, Seen
+from lab.measure.instrument.armed import Seen
 from lab.measure.instrument.changes import Change, History
 from lab.measure.instrument.clock import Clock, Offset
 from lab.measure.instrument.convergence import Stream
-from lab.measure.instrument.evaluation import Evaluation, Event, Findings
+from lab.measure.instrument.evaluation import Evaluation, Findings, ObservedEvent
 from lab.measure.instrument.probe import Sent, Trace
 from lab.measure.instrument.tape import READING_ERROR, Recorded
 from lab.measure.instrument.updates import Crossing
+from lab.measure.outcome import Outcome
 from lab.observe import FibEntry
 from lab.routing import RibEvent
 from lab.routing.update import Update
@@ -69,7 +70,7 @@ class Made:
             monitor=SimpleNamespace(source="bmp", error=0.0005, socket=None),
             unmonitored="",
         )
-        return Evaluation(cast(Any, armed), seen, Event(EVENT, 0.0, outcome, late)).findings()
+        return Evaluation(cast(Any, armed), seen, ObservedEvent(EVENT, 0.0, outcome, late)).findings()
 
 
 def test_each_stage_is_where_it_was_put() -> None:

@@ -182,6 +182,6 @@ def test_an_alternative_path_takes_over_unless_all_of_a_router_is_gone() -> None
         ("withdraw", "vanishes", "vanishes"),
         ("sigusr1", "returns", "returns"),
     ):
-        assert EVENTS[name].outcome(two_ways=False) == with_one
-        assert EVENTS[name].outcome(two_ways=True) == with_two
-    assert EVENTS["blackhole"].outcome_of_recovery(two_ways=False) == "appears"
+        assert EVENTS[name].expected_outcome(two_ways=False) == with_one
+        assert EVENTS[name].expected_outcome(two_ways=True) == with_two
+    assert EVENTS["blackhole"].expected_outcome_of_recovery(two_ways=False) == "appears"

@@ -6,7 +6,7 @@ from typing import Any
 
 from lab.core.errors import InputError
 from lab.measure.trials.bed import build
-from lab.measure.trials.events import Event
+from lab.measure.trials.events import TrialEvent
 from lab.measure.trials.plan import Bed
 from lab.runtime.lab import Lab
 from lab.runtime.node import LabNode
@@ -75,7 +75,7 @@ def _at_end(tunnel: Tunnel, node: str) -> Mapping[Family, Address]:
     return {"ipv4": tunnel.client_ipv4.ip, "ipv6": tunnel.client_ipv6.ip}
 
 
-class Scene:
+class TrialSite:
     """A bed that runs, with prefixes of each family in which the answering host lives."""
 
     def __init__(self, lab: Lab, bed: Bed, roles: Roles, count: int = 1) -> None:
@@ -105,7 +105,7 @@ class Scene:
         """The origin's interface of the first way to the observer."""
         return next(peer.interface for peer in self.origin.plan.peers if peer.node == self.observer.name)
 
-    def where(self, event: Event) -> dict[str, Any]:
+    def where(self, event: TrialEvent) -> dict[str, Any]:
         """What an event's fault breaks here."""
         over_tunnel = self.bed.over == "tunnel"
         match event.fault if over_tunnel else event.fault_over_link:
