@@ -86,7 +86,7 @@ def undo(
         raise InputError("`lab fault undo` takes numbers or --all; `lab fault list` shows them")
     with attached(lab_name) as lab:
         if everything:
-            undone = lab.heal()
+            undone = lab.undo_faults()
         else:
             known = {record.number: record for record in lab.faults}
             if unknown := [number for number in numbers or [] if number not in known]:

@@ -1,17 +1,17 @@
 """Faults: what breaks in a running lab, as data, each with a way back that works from any process."""
 
-from lab.fault.base import Act, Fault, Moment, Record, Scene
-from lab.fault.force import InForce, apply, records, undo, undo_all
+from lab.fault.active import ActiveFault, apply, records, undo, undo_all
+from lab.fault.base import FaultAction, FaultKind, FaultSite, Moment, Record
 from lab.fault.kinds import KINDS, fault_of
 
 __all__ = [
     "KINDS",
-    "Act",
-    "Fault",
-    "InForce",
+    "ActiveFault",
+    "FaultAction",
+    "FaultKind",
+    "FaultSite",
     "Moment",
     "Record",
-    "Scene",
     "apply",
     "fault_of",
     "records",

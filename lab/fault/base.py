@@ -3,6 +3,7 @@
 A fault names what it breaks and nothing else, so it can be written down, read by another process, and undone there.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,7 +36,7 @@ class FaultyRouter(Protocol):
     def resetting(self, other: str | None = None, *, soft: bool) -> Callable[[], None]: ...
 
 
-class Scene(Protocol):
+class FaultSite(Protocol):
     """The part of a running lab that faults know; see `lab.runtime.lab.Lab`."""
 
     topology: Topology
@@ -67,7 +68,7 @@ class Record:
 
     number: int
     """Counted in the lab."""
-    fault: "Fault"
+    fault: "FaultKind"
     kept: Mapping[str, Any]
     since: datetime
     path: Path
@@ -83,7 +84,7 @@ def _nothing() -> None:
 
 
 @dataclass(frozen=True)
-class Act:
+class FaultAction:
     """A fault, or the way back from it, with all that takes time done beforehand or put off."""
 
     do: Callable[[], object]
@@ -102,63 +103,62 @@ class Moment:
     until: float
 
 
-class Fault(Protocol):
-    """One kind of fault; adding one touches no other, but for its line in `lab.fault.kinds`."""
+class FaultKind(Frozen, ABC):
+    """A kind of fault; an instance is one fault, and its fields say what it breaks.
+
+    A new kind is a class below this one and its entry in `lab.fault.kinds`, where the type checker rejects a class that
+    misses one of the abstract methods.
+    """
 
     kind: ClassVar[str]
-    """What it is called."""
+    """Name of the kind, as in `lab fault do NAME`."""
     summary: ClassVar[str]
-    """One line about it."""
-    lasting: ClassVar[bool]
-    """It is in force until it is undone; else it is an event that is over at once."""
-
-    def __str__(self) -> str:
-        """What it does, as a clause: `OpenVPN client of branch-hq killed`."""
-
-    def settled(self, scene: Scene) -> Self:
-        """The same with every default said, so that one fault is written in one way."""
-
-    def prepare(self, scene: Scene) -> Act:
-        """Look everything up; raises `InputError` for what is not there, or is broken already."""
-
-    def recovery(self, scene: Scene, kept: Mapping[str, Any]) -> Act:
-        """The way back, from any process, also where the fault did not come about or is undone already."""
-
-
-class Kind(Frozen):
-    """Base of all faults: what they break are their fields, checked by pydantic."""
-
-    kind: ClassVar[str]
-    summary: ClassVar[str]
+    """One line for the list of kinds."""
     lasting: ClassVar[bool] = True
+    """True if the fault is in force until it is undone, False for an event that is over at once."""
 
-    def settled(self, scene: Scene) -> Self:
-        """Most have no default that depends on the lab."""
+    @abstractmethod
+    def __str__(self) -> str:
+        """Describe the fault in a clause: `OpenVPN client of branch-hq killed`."""
+
+    @abstractmethod
+    def prepare(self, site: FaultSite) -> FaultAction:
+        """Return the action that applies the fault, with everything looked up.
+
+        Raises `InputError` if the target does not exist or is broken already.
+        """
+
+    def settled(self, site: FaultSite) -> Self:
+        """Return the same fault with every default filled in, so that equal faults compare equal."""
         return self
 
-    def recovery(self, scene: Scene, kept: Mapping[str, Any]) -> Act:
-        """Events have none."""
-        return Act(_nothing)
+    def recovery(self, site: FaultSite, kept: Mapping[str, Any]) -> FaultAction:
+        """Return the action that undoes the fault.
+
+        It works from any process, and also if the fault was not applied completely or is undone already. Events need
+        none.
+        """
+        return FaultAction(_nothing)
 
 
-class OnTunnel(Kind):
+class OnTunnel(FaultKind):
     """A fault of a tunnel."""
 
     tunnel: str | None = None
     """By default the lab's only one."""
 
-    def settled(self, scene: Scene) -> Self:
+    def settled(self, site: FaultSite) -> Self:
         """With the tunnel's name."""
-        return self.model_copy(update={"tunnel": self.found(scene).name})
+        return self.model_copy(update={"tunnel": self.found(site).name})
 
-    def found(self, scene: Scene) -> RunningTunnel:
+    def found(self, site: FaultSite) -> RunningTunnel:
         """The tunnel that is meant."""
         if self.tunnel is not None:
-            return scene.tunnel(self.tunnel)
-        if len(scene.tunnels) != 1:
-            there = f"there are {', '.join(scene.tunnels)}" if scene.tunnels else "this lab has none"
+            return site.tunnel(self.tunnel)
+        if len(site.tunnels) != 1:
+            there = f"there are {', '.join(site.tunnels)}" if site.tunnels else "this lab has none"
             raise InputError(f"{self.kind}: say which tunnel is meant (tunnel=NAME); {there}")
-        return next(iter(scene.tunnels.values()))
+        return next(iter(site.tunnels.values()))
 
     @property
     def whose(self) -> str:
@@ -166,15 +166,15 @@ class OnTunnel(Kind):
         return self.tunnel or "the tunnel"
 
 
-class OnLink(Kind):
+class OnLink(FaultKind):
     """A fault of a link, named by one of its ends."""
 
     link: str
     """`NODE:INTERFACE`."""
 
-    def end(self, scene: Scene) -> tuple[str, str]:
+    def end(self, site: FaultSite) -> tuple[str, str]:
         """The end that is named."""
-        return link_end(scene.topology, self.link)
+        return link_end(site.topology, self.link)
 
 
 def link_end(topology: Topology, text: str) -> tuple[str, str]:

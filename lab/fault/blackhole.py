@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from lab.core.errors import InputError
 from lab.engine.nft import Chain, Expression, Family, Nft, Table, counted, device_is, dropped, port_is, rule, source_is
-from lab.fault.base import Act, OnLink, OnTunnel, Scene
+from lab.fault.base import FaultAction, FaultSite, OnLink, OnTunnel
 from lab.topology.segments import endpoints_of
 from lab.tunnel import RunningTunnel
 
@@ -27,23 +27,23 @@ class Blackhole(OnTunnel):
         towards = "" if self.direction == "both" else f" {self.direction.replace('-', ' the ')}"
         return f"{self.layer} packets of {self.whose}{towards} vanish"
 
-    def prepare(self, scene: Scene) -> Act:
+    def prepare(self, site: FaultSite) -> FaultAction:
         """A table at each end that is to hear nothing."""
-        tunnel = self.found(scene)
-        conditions = self._inner(tunnel) if self.layer == "inner" else self._outer(scene, tunnel)
+        tunnel = self.found(site)
+        conditions = self._inner(tunnel) if self.layer == "inner" else self._outer(site, tunnel)
         tables = {
             node: Table(
                 "inet", self._table(tunnel), [Chain("prerouting", [rule(c, counted(), dropped()) for c in rules])]
             )
             for node, rules in conditions.items()
         }
-        return _set(scene, tables)
+        return _set(site, tables)
 
-    def recovery(self, scene: Scene, kept: Mapping[str, Any]) -> Act:
+    def recovery(self, site: FaultSite, kept: Mapping[str, Any]) -> FaultAction:
         """The tables go."""
-        tunnel = self.found(scene)
+        tunnel = self.found(site)
         ends = (tunnel.tunnel.server, tunnel.tunnel.client)
-        return _unset(scene, {node: ("inet", self._table(tunnel)) for node in ends})
+        return _unset(site, {node: ("inet", self._table(tunnel)) for node in ends})
 
     def _table(self, tunnel: RunningTunnel) -> str:
         return f"lab-blackhole-{self.layer}-{tunnel.name}"
@@ -60,7 +60,7 @@ class Blackhole(OnTunnel):
             [device_is(tunnel.device(tunnel.tunnel.client))],
         )
 
-    def _outer(self, scene: Scene, tunnel: RunningTunnel) -> dict[str, list[list[Expression]]]:
+    def _outer(self, site: FaultSite, tunnel: RunningTunnel) -> dict[str, list[list[Expression]]]:
         declared = tunnel.tunnel
         here = port_is(declared.transport, "destination", declared.port)
         if declared.shared is None:  # whoever comes to this port, through whatever changed its address
@@ -68,7 +68,7 @@ class Blackhole(OnTunnel):
         else:
             version = declared.server_outer.version
             addresses = [
-                a.ip for e in endpoints_of(scene.topology, declared.client) for a in e.addresses if a.version == version
+                a.ip for e in endpoints_of(site.topology, declared.client) for a in e.addresses if a.version == version
             ]
             to_server = [rule(source_is(address), here) for address in addresses]
         to_client = [
@@ -96,21 +96,21 @@ class LinkBlackhole(OnLink):
     def __str__(self) -> str:
         return f"all frames on the link of {self.link} vanish"
 
-    def prepare(self, scene: Scene) -> Act:
+    def prepare(self, site: FaultSite) -> FaultAction:
         """A table on each end's interface."""
         tables = {
             node: Table("netdev", self._table(interface), [Chain("ingress", [rule(counted(), dropped())], interface)])
-            for node, interface in self._ends(scene)
+            for node, interface in self._ends(site)
         }
-        return _set(scene, tables)
+        return _set(site, tables)
 
-    def recovery(self, scene: Scene, kept: Mapping[str, Any]) -> Act:
+    def recovery(self, site: FaultSite, kept: Mapping[str, Any]) -> FaultAction:
         """The tables go."""
-        return _unset(scene, {node: ("netdev", self._table(interface)) for node, interface in self._ends(scene)})
+        return _unset(site, {node: ("netdev", self._table(interface)) for node, interface in self._ends(site)})
 
-    def _ends(self, scene: Scene) -> list[tuple[str, str]]:
-        node, interface = self.end(scene)
-        for link in scene.topology.links:
+    def _ends(self, site: FaultSite) -> list[tuple[str, str]]:
+        node, interface = self.end(site)
+        for link in site.topology.links:
             ends = [(e.node, e.interface) for e in link.endpoints]
             if (node, interface) in ends:
                 return ends
@@ -121,9 +121,9 @@ class LinkBlackhole(OnLink):
         return f"lab-blackhole-{interface}"
 
 
-def _set(scene: Scene, tables: Mapping[str, Table]) -> Act:
+def _set(site: FaultSite, tables: Mapping[str, Table]) -> FaultAction:
     """Set tables, with a socket in each node's namespace opened beforehand."""
-    sockets = {node: scene.running(node).namespace.run(Nft) for node in tables}
+    sockets = {node: site.running(node).namespace.run(Nft) for node in tables}
 
     def do() -> None:
         for node, table in tables.items():
@@ -133,11 +133,11 @@ def _set(scene: Scene, tables: Mapping[str, Table]) -> Act:
         for each in sockets.values():
             each.close()
 
-    return Act(do, then)
+    return FaultAction(do, then)
 
 
-def _unset(scene: Scene, tables: Mapping[str, tuple[Family, str]]) -> Act:
-    sockets = {node: scene.running(node).namespace.run(Nft) for node in tables}
+def _unset(site: FaultSite, tables: Mapping[str, tuple[Family, str]]) -> FaultAction:
+    sockets = {node: site.running(node).namespace.run(Nft) for node in tables}
     deletions = [partial(sockets[node].delete, family, name) for node, (family, name) in tables.items()]
 
     def do() -> None:
@@ -148,4 +148,4 @@ def _unset(scene: Scene, tables: Mapping[str, tuple[Family, str]]) -> Act:
         for each in sockets.values():
             each.close()
 
-    return Act(do, then)
+    return FaultAction(do, then)

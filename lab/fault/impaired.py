@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from lab.core.errors import InputError
-from lab.fault.base import Act, OnLink, Scene
+from lab.fault.base import FaultAction, FaultSite, OnLink
 from lab.impair.oneway import OneWay, impose, lift
 from lab.topology import Endpoint, Impairment, Link, Topology
 
@@ -45,14 +45,14 @@ class Impaired(OnLink):
         """Whether this is about the packets that go this way."""
         return self.link == way.sender or (self.only == "both" and self.link == way.receiver)
 
-    def prepare(self, scene: Scene) -> Act:
+    def prepare(self, site: FaultSite) -> FaultAction:
         """Both ends have to be there."""
-        ways = [way for way, _ in self._ways(scene)]
-        return Act(lambda: _impose(ways, self.wanted()))
+        ways = [way for way, _ in self._ways(site)]
+        return FaultAction(lambda: _impose(ways, self.wanted()))
 
-    def recovery(self, scene: Scene, kept: Mapping[str, Any]) -> Act:
+    def recovery(self, site: FaultSite, kept: Mapping[str, Any]) -> FaultAction:
         """The way it was without this."""
-        before = [(way, asked_of(scene, way, declared, without=self)) for way, declared in self._ways(scene)]
+        before = [(way, asked_of(site, way, declared, without=self)) for way, declared in self._ways(site)]
 
         def do() -> None:
             for way, wanted in before:
@@ -61,30 +61,30 @@ class Impaired(OnLink):
                 else:
                     impose(way, wanted)
 
-        return Act(do)
+        return FaultAction(do)
 
-    def _ways(self, scene: Scene) -> list[tuple[OneWay, Impairment | None]]:
-        self.end(scene)
-        ways = [(way, declared) for way, declared in ways_of(scene) if self.concerns(way)]
+    def _ways(self, site: FaultSite) -> list[tuple[OneWay, Impairment | None]]:
+        self.end(site)
+        ways = [(way, declared) for way, declared in ways_of(site) if self.concerns(way)]
         if not ways:
             raise InputError(f"{self.link} is no end of a link between two nodes: nothing leaves it")
         return ways
 
 
-def ways_of(scene: Scene) -> Iterator[tuple[OneWay, Impairment | None]]:
+def ways_of(site: FaultSite) -> Iterator[tuple[OneWay, Impairment | None]]:
     """Both directions of every link, each with what is declared of it."""
-    for link, leaving, arriving in directions(scene.topology):
-        yield way_of(scene, leaving, arriving), link.impairment(leaving)
+    for link, leaving, arriving in directions(site.topology):
+        yield way_of(site, leaving, arriving), link.impairment(leaving)
 
 
-def way_of(scene: Scene, leaving: Endpoint, arriving: Endpoint) -> OneWay:
+def way_of(site: FaultSite, leaving: Endpoint, arriving: Endpoint) -> OneWay:
     """One direction of a link; both its nodes have to run."""
     return OneWay(
         sender=f"{leaving.node}:{leaving.interface}",
         receiver=f"{arriving.node}:{arriving.interface}",
-        sender_namespace=scene.running(leaving.node).namespace,
-        receiver_namespace=scene.running(arriving.node).namespace,
-        home=scene.directory / _HOME,
+        sender_namespace=site.running(leaving.node).namespace,
+        receiver_namespace=site.running(arriving.node).namespace,
+        home=site.directory / _HOME,
     )
 
 
@@ -98,20 +98,20 @@ def directions(topology: Topology) -> Iterator[tuple[Link, Endpoint, Endpoint]]:
 
 
 def asked_of(
-    scene: Scene, way: OneWay, declared: Impairment | None, *, without: Impaired | None = None
+    site: FaultSite, way: OneWay, declared: Impairment | None, *, without: Impaired | None = None
 ) -> Impairment | None:
     """What a link is asked to do to packets that go this way: what was set last, or else what is declared."""
-    for record in scene.faults[::-1]:
+    for record in site.faults[::-1]:
         if isinstance(record.fault, Impaired) and record.fault != without and record.fault.concerns(way):
             return record.fault.wanted()
     return declared
 
 
-def declared_imposed(scene: Scene) -> None:
+def declared_imposed(site: FaultSite) -> None:
     """Have all links do what the topology declares."""
-    for link, leaving, arriving in directions(scene.topology):
+    for link, leaving, arriving in directions(site.topology):
         if (declared := link.impairment(leaving)) is not None:
-            impose(way_of(scene, leaving, arriving), declared)
+            impose(way_of(site, leaving, arriving), declared)
 
 
 def _impose(ways: list[OneWay], wanted: Impairment) -> None:

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
 from lab.core.errors import InputError
-from lab.fault.base import Fault, Kind
+from lab.fault.base import FaultKind
 from lab.fault.blackhole import Blackhole, LinkBlackhole
 from lab.fault.impaired import Impaired
 from lab.fault.link import LinkDown
@@ -15,7 +15,13 @@ from lab.fault.nodes import BgpReset, BgpSoftReset, ConnectionsForgotten, Daemon
 from lab.fault.openvpn import HardRestart, Killed, SoftRestart, Terminated
 from lab.topology.mistakes import did_you_mean
 
-_ALL: tuple[type[Kind], ...] = (
+
+def _by_name(*kinds: type[FaultKind]) -> dict[str, type[FaultKind]]:
+    """Index kinds by name; an argument that misses an abstract method fails the type check."""
+    return {kind.kind: kind for kind in kinds}
+
+
+KINDS: Mapping[str, type[FaultKind]] = _by_name(
     Killed,
     Terminated,
     SoftRestart,
@@ -30,17 +36,16 @@ _ALL: tuple[type[Kind], ...] = (
     BgpReset,
     BgpSoftReset,
 )
-KINDS: Mapping[str, type[Kind]] = {kind.kind: kind for kind in _ALL}
-"""By what they are called."""
+"""All kinds by name."""
 
 
-def fault_of(kind: str, where: Mapping[str, Any]) -> Fault:
+def fault_of(kind: str, where: Mapping[str, Any]) -> FaultKind:
     """A fault by its name; raises `InputError` for what it cannot be."""
     if kind not in KINDS:
         hint = did_you_mean(kind, KINDS) or f"there are {', '.join(KINDS)}"
         raise InputError(f"there is no fault {kind!r}; {hint}")
     try:
-        return cast(Fault, KINDS[kind].model_validate(dict(where)))
+        return KINDS[kind].model_validate(dict(where))
     except ValidationError as error:
         raise InputError(f"{kind}: {_wrong(KINDS[kind], error)}") from error
 
@@ -60,7 +65,7 @@ class Parameter:
         return told if self.needed else f"[{told}]"
 
 
-def parameters_of(kind: type[Kind]) -> tuple[Parameter, ...]:
+def parameters_of(kind: type[FaultKind]) -> tuple[Parameter, ...]:
     """What a kind takes."""
     return tuple(
         Parameter(
@@ -73,12 +78,12 @@ def parameters_of(kind: type[Kind]) -> tuple[Parameter, ...]:
     )
 
 
-def written(fault: Fault) -> dict[str, Any]:
+def written(fault: FaultKind) -> dict[str, Any]:
     """A fault's fields, as JSON has them."""
-    return cast(Kind, fault).model_dump(mode="json", by_alias=True)
+    return fault.model_dump(mode="json", by_alias=True)
 
 
-def _wrong(kind: type[Kind], error: ValidationError) -> str:
+def _wrong(kind: type[FaultKind], error: ValidationError) -> str:
     first = error.errors()[0]
     key = str(first["loc"][0]) if first["loc"] else ""
     known = ", ".join(info.alias or name for name, info in kind.model_fields.items())

@@ -12,7 +12,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from lab.core.errors import InputError
-from lab.fault.base import Act, OnLink, Scene
+from lab.fault.base import FaultAction, FaultSite, OnLink
 
 _IFF_UP = 0x1
 _IFF_CHANGEABLE = 0xFFFF
@@ -35,21 +35,21 @@ class LinkDown(OnLink):
     def __str__(self) -> str:
         return f"{self.link} down"
 
-    def prepare(self, scene: Scene) -> Act:
+    def prepare(self, site: FaultSite) -> FaultAction:
         """Note the addresses and routes that the kernel is going to forget."""
-        node, interface = self.end(scene)
-        namespace = scene.running(node).namespace
+        node, interface = self.end(site)
+        namespace = site.running(node).namespace
         kept = namespace.run(partial(_noted, self.link, interface))
         # A socket belongs to the namespace it was made in, and so do its ioctls (netdevice(7)).
         control = namespace.run(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC))
         request = struct.pack("16sh", interface.encode(), kept["flags"] & ~_IFF_UP)
-        return Act(do=lambda: fcntl.ioctl(control, _SIOCSIFFLAGS, request), then=control.close, kept=kept)
+        return FaultAction(do=lambda: fcntl.ioctl(control, _SIOCSIFFLAGS, request), then=control.close, kept=kept)
 
-    def recovery(self, scene: Scene, kept: Mapping[str, Any]) -> Act:
+    def recovery(self, site: FaultSite, kept: Mapping[str, Any]) -> FaultAction:
         """Up again; IPv6 addresses and static routes do not come back by themselves."""
-        node, _ = self.end(scene)
-        namespace = scene.running(node).namespace
-        return Act(lambda: namespace.run(partial(_restored, kept)))
+        node, _ = self.end(site)
+        namespace = site.running(node).namespace
+        return FaultAction(lambda: namespace.run(partial(_restored, kept)))
 
 
 def _noted(link: str, interface: str) -> dict[str, Any]:

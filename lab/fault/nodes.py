@@ -12,10 +12,10 @@ from pyroute2 import NetlinkError, NFCTSocket
 from lab.core.errors import InputError, NotSupported
 from lab.core.prefixes import FAMILIES
 from lab.engine import NodeState
-from lab.fault.base import Act, Kind, Scene
+from lab.fault.base import FaultAction, FaultKind, FaultSite
 
 
-class NodePaused(Kind):
+class NodePaused(FaultKind):
     """All processes of a node freeze; its kernel goes on to forward, to answer pings and to acknowledge TCP."""
 
     kind = "node-paused"
@@ -26,22 +26,22 @@ class NodePaused(Kind):
     def __str__(self) -> str:
         return f"{self.node} paused"
 
-    def prepare(self, scene: Scene) -> Act:
+    def prepare(self, site: FaultSite) -> FaultAction:
         """It has to run."""
-        instance = scene.running(self.node).instance
-        state = scene.nodes[self.node].state
+        instance = site.running(self.node).instance
+        state = site.nodes[self.node].state
         if state is not NodeState.RUNNING:
             raise InputError(f"node {self.node!r} is {state}: it cannot be paused")
-        return Act(lambda: scene.engine.pause(instance))
+        return FaultAction(lambda: site.engine.pause(instance))
 
-    def recovery(self, scene: Scene, kept: Mapping[str, Any]) -> Act:
+    def recovery(self, site: FaultSite, kept: Mapping[str, Any]) -> FaultAction:
         """Go on, unless it does."""
-        instance = scene.running(self.node).instance
-        paused = scene.nodes[self.node].state is NodeState.PAUSED
-        return Act(lambda: scene.engine.resume(instance) if paused else None)
+        instance = site.running(self.node).instance
+        paused = site.nodes[self.node].state is NodeState.PAUSED
+        return FaultAction(lambda: site.engine.resume(instance) if paused else None)
 
 
-class DaemonKilled(Kind):
+class DaemonKilled(FaultKind):
     """The routing daemon's processes die at once, and its routes stay behind in the kernel."""
 
     kind = "daemon-killed"
@@ -52,9 +52,9 @@ class DaemonKilled(Kind):
     def __str__(self) -> str:
         return f"routing daemon of {self.node} killed"
 
-    def prepare(self, scene: Scene) -> Act:
+    def prepare(self, site: FaultSite) -> FaultAction:
         """Its processes on the host, and what it announces."""
-        router = scene.router(self.node)
+        router = site.router(self.node)
         running = router.running
         pids = router.daemon.processes(running)
         if not pids or not router.daemon.running(running):
@@ -66,11 +66,11 @@ class DaemonKilled(Kind):
             for pid in host_pids:
                 os.kill(pid, signal.SIGKILL)
 
-        return Act(do, then=lambda: router.daemon.stop(running), kept={"originated": originated})
+        return FaultAction(do, then=lambda: router.daemon.stop(running), kept={"originated": originated})
 
-    def recovery(self, scene: Scene, kept: Mapping[str, Any]) -> Act:
+    def recovery(self, site: FaultSite, kept: Mapping[str, Any]) -> FaultAction:
         """Start it, and have it announce what it did."""
-        router = scene.router(self.node)
+        router = site.router(self.node)
 
         def do() -> None:
             if router.daemon.running(router.running):
@@ -84,10 +84,10 @@ class DaemonKilled(Kind):
             if missing := wanted - have:
                 router.announce(missing)
 
-        return Act(do, then)
+        return FaultAction(do, then)
 
 
-class ConnectionsForgotten(Kind):
+class ConnectionsForgotten(FaultKind):
     """A translator or a stateful firewall loses its memory, as one does that restarts or has too much to remember."""
 
     kind = "connections-forgotten"
@@ -99,15 +99,15 @@ class ConnectionsForgotten(Kind):
     def __str__(self) -> str:
         return f"connections that {self.node} tracks forgotten"
 
-    def prepare(self, scene: Scene) -> Act:
+    def prepare(self, site: FaultSite) -> FaultAction:
         """It has to track some."""
-        namespace = scene.running(self.node).namespace
+        namespace = site.running(self.node).namespace
         if not namespace.run(_tracked):
             raise InputError(f"node {self.node!r} tracks no connection: there is nothing to forget")
-        return Act(lambda: namespace.run(_forget))
+        return FaultAction(lambda: namespace.run(_forget))
 
 
-class BgpReset(Kind):
+class BgpReset(FaultKind):
     """The sessions with a neighbour are torn down (RFC 4271, section 8.1.2: AutomaticStop) and built again."""
 
     kind = "bgp-reset"
@@ -121,10 +121,10 @@ class BgpReset(Kind):
     def __str__(self) -> str:
         return f"BGP of {self.node} with {self.neighbor or 'all neighbours'} reset"
 
-    def prepare(self, scene: Scene) -> Act:
+    def prepare(self, site: FaultSite) -> FaultAction:
         """The router has to know the neighbour."""
-        router = scene.router(self.node)
-        return Act(router.resetting(self.neighbor, soft=False))
+        router = site.router(self.node)
+        return FaultAction(router.resetting(self.neighbor, soft=False))
 
 
 class BgpSoftReset(BgpReset):
@@ -136,10 +136,10 @@ class BgpSoftReset(BgpReset):
     def __str__(self) -> str:
         return f"routes of {self.node} with {self.neighbor or 'all neighbours'} refreshed"
 
-    def prepare(self, scene: Scene) -> Act:
+    def prepare(self, site: FaultSite) -> FaultAction:
         """The router has to know the neighbour."""
-        router = scene.router(self.node)
-        return Act(router.resetting(self.neighbor, soft=True))
+        router = site.router(self.node)
+        return FaultAction(router.resetting(self.neighbor, soft=True))
 
 
 def _tracked() -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from lab.core.errors import InputError
-from lab.fault.base import Act, OnTunnel, Scene
+from lab.fault.base import FaultAction, FaultSite, OnTunnel
 from lab.tunnel import OpenVpn
 from lab.tunnel.management import ManagementError
 
@@ -21,14 +21,14 @@ class _OnProcess(OnTunnel):
     def __str__(self) -> str:
         return f"OpenVPN {self.end} of {self.whose} {self.word}"
 
-    def process(self, scene: Scene) -> OpenVpn:
+    def process(self, site: FaultSite) -> OpenVpn:
         """The process that is meant; tunnels that share a server share it here, too."""
-        tunnel = self.found(scene)
+        tunnel = self.found(site)
         return tunnel.client if self.end == "client" else tunnel.server
 
-    def prepare(self, scene: Scene) -> Act:
+    def prepare(self, site: FaultSite) -> FaultAction:
         """The process's id on the host."""
-        process = self.process(scene)
+        process = self.process(site)
         try:
             with process.management() as management:
                 pid = management.pid()
@@ -36,7 +36,7 @@ class _OnProcess(OnTunnel):
             raise InputError(f"{process} does not run: there is nothing to signal") from error
         (host_pid,) = process.node.host_pids([pid])
         ends = self.lasting
-        return Act(
+        return FaultAction(
             do=lambda: os.kill(host_pid, self.signal),
             then=lambda: process.expect_gone(pid, self.signal.name) if ends else None,
         )
@@ -45,9 +45,9 @@ class _OnProcess(OnTunnel):
 class _Ended(_OnProcess):
     """A process that is gone until it is started again."""
 
-    def recovery(self, scene: Scene, kept: Mapping[str, Any]) -> Act:
+    def recovery(self, site: FaultSite, kept: Mapping[str, Any]) -> FaultAction:
         """Start it again; one that runs is left alone."""
-        return Act(self.process(scene).start)
+        return FaultAction(self.process(site).start)
 
 
 class Killed(_Ended):

@@ -19,7 +19,7 @@ from lab.core.progress import Say
 from lab.engine import Engine, Instance, NodeState, open_engine
 from lab.engine.links import wire
 from lab.engine.node import RunningNode, node_files
-from lab.fault import InForce, Record, apply, fault_of, records, undo_all
+from lab.fault import ActiveFault, Record, apply, fault_of, records, undo_all
 from lab.fault.impaired import declared_imposed
 from lab.image import NODE_IMAGE, VERSIONS
 from lab.observe import FibWatch
@@ -254,7 +254,7 @@ class Lab:
 
     # --- what breaks in it ---------------------------------------------------------------------------------
 
-    def fault(self, kind: str, **where: Any) -> InForce:
+    def fault(self, kind: str, **where: Any) -> ActiveFault:
         """Break something: `with lab.fault("blackhole", tunnel="branch-hq"): …`; undone on the way out.
 
         `lab.fault.KINDS` are the kinds, and what each takes. Raises `InputError` for what there is not, or what is
@@ -262,7 +262,7 @@ class Lab:
         """
         return apply(self, fault_of(kind, {key.replace("_", "-"): value for key, value in where.items()}))
 
-    def impair(self, link: str, *, only: Literal["both", "leaving"] = "both", **conditions: float) -> InForce:
+    def impair(self, link: str, *, only: Literal["both", "leaving"] = "both", **conditions: float) -> ActiveFault:
         """Have a link, named by one of its ends, do something to its packets; undone on the way out.
 
         `delay` and `jitter` in milliseconds, `loss`, `duplicate` and `reorder` in percent, `rate` in kbit/s, in the
@@ -276,7 +276,7 @@ class Lab:
         """The faults in force, whoever did them, oldest first."""
         return records(self.directory)
 
-    def heal(self) -> list[Record]:
+    def undo_faults(self) -> list[Record]:
         """Undo all faults in force, whoever did them; returns what they were."""
         return undo_all(self)
 

@@ -306,7 +306,7 @@ class Pool:
 
 def healed_of(lab: "Lab") -> str:
     """Undo all faults in force and wait until the lab stands again; returns what they were, nothing where none was."""
-    undone = lab.heal() if lab.faults else []
+    undone = lab.undo_faults() if lab.faults else []
     if undone:
         lab.wait_ready()
     return "; ".join(str(record.fault) for record in undone)

@@ -272,7 +272,7 @@ def test_what_a_killed_process_left_is_healed_by_another(lab: Lab, hq: Site, bra
     process.wait()
     expect_routing_is_gone(hq, branch, since)
     assert [f.fault.kind for f in lab.faults] == [kind.split('"')[1]]
-    (healed,) = lab.heal()
+    (healed,) = lab.undo_faults()
     assert healed.number == 1
     if "openvpn" in kind:  # a device that is made anew has another index
         lab.wait_ready()

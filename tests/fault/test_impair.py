@@ -135,7 +135,7 @@ def test_what_a_killed_process_set_is_told_and_taken_back_by_another(lab: Lab) -
     told = links(lab)
     assert told["one:eth2"].truthful
     assert not told["one:eth2"].declared
-    assert [record.kind for record in lab.heal()] == ["impair"]
+    assert [record.kind for record in lab.undo_faults()] == ["impair"]
     assert quickest(lab, QUICK["ipv6"]) < slow
     assert set(links(lab)) == {"one:eth1", "two:eth1"}
 

@@ -15,17 +15,17 @@ from typing import Any, Self
 
 from lab.core.cause import caused
 from lab.core.errors import EnvironmentBroken, InputError
-from lab.fault.base import Act, Fault, Moment, Record, Scene
+from lab.fault.base import FaultAction, FaultKind, FaultSite, Moment, Record
 from lab.fault.kinds import fault_of, written
 
 _DIRECTORY = "faults"
 
 
-class InForce:
+class ActiveFault:
     """A fault that was done. Leave it as a context manager, or call `undo`; an event needs neither."""
 
-    def __init__(self, scene: Scene, fault: Fault, began: Moment, record: Record | None) -> None:
-        self._scene = scene
+    def __init__(self, site: FaultSite, fault: FaultKind, began: Moment, record: Record | None) -> None:
+        self._scene = site
         self._record = record
         self.fault = fault
         self.began = began
@@ -51,47 +51,47 @@ class InForce:
         self.undo()
 
 
-def apply(scene: Scene, fault: Fault) -> InForce:
+def apply(site: FaultSite, fault: FaultKind) -> ActiveFault:
     """Do it; raises `InputError` where it cannot be or is in force already. What fails halfway is undone."""
-    fault = fault.settled(scene)
+    fault = fault.settled(site)
     if not fault.lasting:
-        return InForce(scene, fault, _done(fault.prepare(scene)), None)
-    if same := [r for r in records(scene.directory) if r.fault == fault]:
+        return ActiveFault(site, fault, _done(fault.prepare(site)), None)
+    if same := [r for r in records(site.directory) if r.fault == fault]:
         raise InputError(f"{fault}: that is in force already, undo it with `lab fault undo {same[0].number}`")
-    act = fault.prepare(scene)
-    record = _write(scene.directory, fault, act.kept)
+    act = fault.prepare(site)
+    record = _write(site.directory, fault, act.kept)
     try:
         began = _done(act)
     except BaseException as error:
         try:
-            undo(scene, record)
+            undo(site, record)
         except Exception as second:  # whatever it is, the first error is the one to tell
             error.add_note(f"and it could not be undone: {second}; `lab fault undo {record.number}` tries again")
         raise
-    return InForce(scene, fault, began, record)
+    return ActiveFault(site, fault, began, record)
 
 
-def undo(scene: Scene, record: Record) -> Moment:
+def undo(site: FaultSite, record: Record) -> Moment:
     """Put back what a fault broke, whoever did it; the record goes once it is done."""
-    ended = _done(record.fault.recovery(scene, record.kept))
+    ended = _done(record.fault.recovery(site, record.kept))
     record.path.unlink(missing_ok=True)
     return ended
 
 
-def undo_all(scene: Scene) -> list[Record]:
+def undo_all(site: FaultSite) -> list[Record]:
     """Undo everything in force, the latest first; returns what was. One that resists does not keep the others.
 
     Raises `EnvironmentBroken` where something could not be undone.
     """
-    found = records(scene.directory)[::-1]
+    found = records(site.directory)[::-1]
     failures = []
     for record in found:
         try:
-            undo(scene, record)
+            undo(site, record)
         except Exception as error:  # whatever it is, the others are undone
             failures.append(f"{record.fault}: {error}")
     if failures:
-        raise EnvironmentBroken(f"lab {scene.name}: not undone: {'; '.join(failures)}: take the lab down and up again")
+        raise EnvironmentBroken(f"lab {site.name}: not undone: {'; '.join(failures)}: take the lab down and up again")
     return found
 
 
@@ -110,7 +110,7 @@ def records(directory: Path) -> list[Record]:
     return sorted(found, key=lambda record: record.number)
 
 
-def _done(act: Act) -> Moment:
+def _done(act: FaultAction) -> Moment:
     since = time.monotonic()
     try:
         act.do()
@@ -121,7 +121,7 @@ def _done(act: Act) -> Moment:
     return Moment(since, until)
 
 
-def _write(directory: Path, fault: Fault, kept: Mapping[str, Any]) -> Record:
+def _write(directory: Path, fault: FaultKind, kept: Mapping[str, Any]) -> Record:
     """Write a fault down under the next free number, as a whole or not at all."""
     home = directory / _DIRECTORY
     home.mkdir(exist_ok=True)

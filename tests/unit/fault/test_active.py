@@ -1,0 +1,117 @@
+"""Faults in force: written down before they are done, gone when they are undone, whoever does it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from lab.core.errors import EnvironmentBroken, InputError
+from lab.fault import FaultAction, FaultKind, FaultSite, active, apply, records, undo_all
+
+LOG: list[str] = []
+"""What was done, in order."""
+
+
+class Sample(FaultKind):
+    """A fault of nothing."""
+
+    kind = "sample"
+    summary = "nothing"
+    name: str = "one"
+
+    def __str__(self) -> str:
+        return self.name
+
+    def prepare(self, site: FaultSite) -> FaultAction:
+        def do() -> None:
+            LOG.append(f"do {self.name} {[r.number for r in records(site.directory)]}")
+            if self.name == "bad":
+                raise RuntimeError("bad")
+
+        return FaultAction(do, then=lambda: LOG.append(f"then {self.name}"), kept={"was": self.name})
+
+    def recovery(self, site: FaultSite, kept: Mapping[str, Any]) -> FaultAction:
+        def do() -> None:
+            LOG.append(f"undo {kept['was']}")
+            if self.name == "stuck":
+                raise RuntimeError("stuck")
+
+        return FaultAction(do)
+
+
+class Event(Sample):
+    """One that is over at once."""
+
+    kind = "event"
+    lasting = False
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FaultSite:
+    LOG.clear()
+    known = {kind.kind: kind for kind in (Sample, Event)}
+    monkeypatch.setattr(active, "fault_of", lambda kind, where: known[kind].model_validate(where))
+    return cast(FaultSite, SimpleNamespace(directory=tmp_path, name="lab"))
+
+
+def test_it_is_written_down_before_it_is_done_and_gone_when_undone(site: FaultSite) -> None:
+    with apply(site, Sample()) as fault:
+        (record,) = records(site.directory)
+        assert (record.number, record.fault, record.kept) == (1, Sample(), {"was": "one"})
+        assert fault.began.since <= fault.began.until
+        assert fault.ended is None
+    assert fault.ended is not None
+    assert fault.ended.since >= fault.began.until
+    assert records(site.directory) == []
+    assert LOG == ["do one [1]", "then one", "undo one"]
+    assert fault.undo() == fault.ended
+    assert len(LOG) == 3
+
+
+def test_undone_when_the_test_fails_too(site: FaultSite) -> None:
+    with pytest.raises(ZeroDivisionError), apply(site, Sample()):
+        raise ZeroDivisionError
+    assert LOG[-1] == "undo one"
+    assert records(site.directory) == []
+
+
+def test_what_fails_halfway_is_undone(site: FaultSite) -> None:
+    with pytest.raises(RuntimeError, match="bad"):
+        apply(site, Sample(name="bad"))
+    assert LOG[-1] == "undo bad"
+    assert records(site.directory) == []
+
+
+def test_twice_the_same_is_refused_and_undoes_nothing(site: FaultSite) -> None:
+    apply(site, Sample())
+    with pytest.raises(InputError, match="in force already, undo it with `lab fault undo 1`"):
+        apply(site, Sample())
+    assert [r.number for r in records(site.directory)] == [1]
+    assert "undo one" not in LOG
+
+
+def test_an_event_is_not_written_down(site: FaultSite) -> None:
+    with apply(site, Event()) as event:
+        assert records(site.directory) == []
+    assert event.ended is None
+    assert LOG == ["do one []", "then one"]
+
+
+def test_all_are_undone_latest_first_and_one_that_resists_stays_and_is_told(site: FaultSite) -> None:
+    for name in ("one", "stuck", "two"):
+        apply(site, Sample(name=name))
+    with pytest.raises(EnvironmentBroken, match="lab lab: not undone: stuck: stuck: take the lab down"):
+        undo_all(site)
+    assert [line for line in LOG if line.startswith("undo")] == ["undo two", "undo stuck", "undo one"]
+    assert [str(r.fault) for r in records(site.directory)] == ["stuck"]
+    assert apply(site, Sample(name="three"))
+    assert [r.number for r in records(site.directory)] == [2, 3]
+
+
+def test_a_record_that_nobody_can_read_is_told(site: FaultSite) -> None:
+    apply(site, Sample())
+    (site.directory / "faults/1.json").write_text("{")
+    with pytest.raises(EnvironmentBroken, match=r"1\.json cannot be read"):
+        records(site.directory)
