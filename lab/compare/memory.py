@@ -7,7 +7,6 @@ from ipaddress import IPv4Interface
 from pyroute2 import IPRoute
 
 from lab.compare.labs import SERVER, behind
-from lab.engine.links import add_addresses
 from lab.runtime.lab import Lab
 from lab.tunnel import OpenVpn, RunningTunnel
 
@@ -83,7 +82,7 @@ def _routed_for(lab: Lab) -> int:
 
     for number, tunnel in enumerate(tunnels):
         node = lab.node(tunnel.tunnel.client)
-        add_addresses(node.running.namespace, "lo", [IPv4Interface(f"{behind(number)[1]}/32")])
+        node.running.add_addresses("lo", [IPv4Interface(f"{behind(number)[1]}/32")])
     server.running.namespace.run(route)
 
     def heard(numbered: tuple[int, RunningTunnel]) -> bool:

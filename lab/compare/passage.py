@@ -13,7 +13,6 @@ from lab.compare.way import Way
 from lab.core.errors import ExpectationFailed
 from lab.core.expect import Expectation, wait_for
 from lab.core.prefixes import FAMILIES
-from lab.engine.links import add_addresses
 from lab.engine.namespace import Namespace
 from lab.runtime.lab import Lab
 from lab.runtime.router import Router
@@ -144,7 +143,7 @@ def _largest(way: Way, family: Family) -> int:
 
 def _live_in(router: Router, prefixes: Iterable[Prefix]) -> None:
     """Give a router an address in each prefix, as if a host of it lay behind."""
-    add_addresses(router.running.namespace, "lo", [_host_route(prefix) for prefix in prefixes])
+    router.running.add_addresses("lo", [_host_route(prefix) for prefix in prefixes])
 
 
 def _first(prefix: Prefix) -> Interface:

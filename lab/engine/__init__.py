@@ -1,4 +1,4 @@
-"""Containers and wires behind one interface."""
+"""Nodes and links behind one interface; see `Engine`."""
 
 from lab.engine.base import HOSTS, Engine, ExecResult, Instance, Mount, NodeSpec, NodeState
 from lab.engine.namespace import Namespace
@@ -7,7 +7,7 @@ __all__ = ["HOSTS", "Engine", "ExecResult", "Instance", "Mount", "Namespace", "N
 
 
 def open_engine() -> Engine:
-    """The engine of this machine; raises `EnvironmentBroken` with what to do where there is none."""
+    """Return this host's engine; raises `EnvironmentBroken` with a remedy if there is none."""
     from lab.engine.docker.engine import DockerEngine
     from lab.host.docker_engine import connect
 

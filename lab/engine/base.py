@@ -1,7 +1,7 @@
-"""What the lab asks of an engine: nodes that run, wires between them, commands inside.
+"""The interface of an engine: nodes, links between them, and commands inside nodes.
 
-Nothing outside this room knows which engine it is. An engine's objects carry labels, and the labels are the only
-truth about what exists: whatever the lab finds by them is its own, and it touches nothing else.
+No module outside `lab.engine` depends on a particular engine. An engine labels its objects, and these labels are the
+only record of what exists: the lab owns everything that carries them and touches nothing else.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import Protocol, Self
 
 from lab.core.errors import CommandFailed
 from lab.engine.namespace import Namespace
-from lab.topology import Node
+from lab.topology import Address, Interface, Link, Node, Prefix
 
 LABEL = "openvpn-routing-lab"
 LABEL_LAB = f"{LABEL}.lab"
@@ -20,35 +20,35 @@ LABEL_LAB = f"{LABEL}.lab"
 LABEL_NODE = f"{LABEL}.node"
 """The node's name in its topology."""
 LABEL_OWNER = f"{LABEL}.owner"
-"""The process that the lab belongs to, as `lab.runtime.owner` names it; absent where it belongs to the user."""
+"""The process that owns the lab, as named by `lab.core.process`; absent if the lab belongs to the user."""
 LABEL_DIRECTORY = f"{LABEL}.directory"
 """The lab's directory on the host: rendered files, keys and logs."""
 HOSTS = PurePosixPath("/etc/hosts")
-"""The names that a node knows (hosts(5)); without a mount there the engine makes them, and a resolv.conf."""
+"""A node's host names (hosts(5)); without a mount here the engine writes this file, and a resolv.conf."""
 
 _RUNTIMES = frozenset({"runc", "crun"})
-"""Who a node's first process is until it becomes the image's program."""
+"""Names of the container runtime, which is a node's first process until it executes the image's program."""
 _INITS = frozenset({"tini", "docker-init"})
-"""Programs that only start another one, which they cannot know to exist before."""
+"""Init programs, which run before it is known whether the image's program can be executed."""
 
 
 class NodeState(StrEnum):
-    """Every state that a node can be in; an engine maps its own states to these."""
+    """State of a node; an engine maps its own states to these."""
 
     CREATED = "created"
-    """It exists and was never started."""
+    """It exists and has not been started."""
     RUNNING = "running"
     PAUSED = "paused"
-    """Its processes are frozen; wires and addresses stay."""
+    """Its processes are frozen; links and addresses stay."""
     STOPPED = "stopped"
-    """Its first process ended; wires and addresses are gone."""
+    """Its first process has ended; links and addresses are gone."""
     ABSENT = "absent"
-    """There is no such node."""
+    """The node does not exist."""
 
 
 @dataclass(frozen=True)
 class ExecResult:
-    """How a command inside a node ended."""
+    """Result of a command inside a node."""
 
     node: str
     argv: tuple[str, ...]
@@ -58,11 +58,11 @@ class ExecResult:
 
     @property
     def failed(self) -> bool:
-        """True where the exit code is not 0."""
+        """Return whether the exit code is not 0."""
         return self.exit_code != 0
 
     def raise_on_error(self) -> Self:
-        """Return itself, or raise `CommandFailed` with the command's last words."""
+        """Return self, or raise `CommandFailed` with the last line of the command's output."""
         if self.failed:
             words = (self.stderr.strip() or self.stdout.strip() or "no output").splitlines()[-1]
             raise CommandFailed(f"{self.node}: `{' '.join(self.argv)}` ended with {self.exit_code}: {words}")
@@ -80,18 +80,18 @@ class Mount:
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """A node to launch, and what its part in the lab requires beyond what its topology says."""
+    """A node to launch: its topology entry, and what its role in the lab requires in addition."""
 
     lab: str
     node: Node
     container: str
-    """The engine's name for it."""
+    """The container's name."""
     directory: Path
-    """The lab's directory, kept as a label."""
+    """The lab's directory, stored as a label."""
     owner: str = ""
-    """The process that the lab ends with; empty where it belongs to the user."""
+    """The process that owns the lab; empty if the lab belongs to the user."""
     capabilities: tuple[str, ...] | None = None
-    """All that it gets, `Node.cap_add` included; None stands for the engine's default set and `Node.cap_add`."""
+    """All capabilities, including `Node.cap_add`; None for the engine's default set plus `Node.cap_add`."""
     devices: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)
@@ -99,7 +99,7 @@ class NodeSpec:
 
 @dataclass(frozen=True)
 class Instance:
-    """A node that exists."""
+    """An existing node."""
 
     lab: str
     node: str
@@ -109,9 +109,9 @@ class Instance:
     directory: Path
     owner: str = ""
     pid: int = 0
-    """The first process, as the host counts; 0 where none runs."""
+    """Host pid of the first process; 0 if the node does not run."""
     exit_code: int | None = None
-    """How the first process ended; None where it did not."""
+    """Exit code of the first process; None if it has not ended."""
 
     @property
     def namespace(self) -> Namespace:
@@ -120,7 +120,7 @@ class Instance:
 
     @property
     def starting(self) -> bool:
-        """True where it is yet to be seen whether the node's program can run; False where no process is left."""
+        """Return whether the runtime has yet to execute the node's program; False if no process is left."""
         first = Path(f"/proc/{self.pid}")
         try:
             if (first / "comm").read_text().strip().partition(":")[0] in _RUNTIMES:
@@ -134,12 +134,12 @@ class Instance:
 
     @property
     def root(self) -> Path:
-        """The node's file system as the host sees it, good for sockets; needs root."""
+        """The node's root directory as a path of the host, usable for sockets; needs root."""
         return Path(f"/proc/{self.pid}/root")
 
 
 def _program(process: Path) -> str:
-    """The name of the file that a process runs, as proc(5) tells; empty where it has ended."""
+    """Return the file name of a process's executable (proc(5)); empty if the process has ended."""
     try:
         return (process / "exe").readlink().name
     except OSError:
@@ -147,51 +147,84 @@ def _program(process: Path) -> str:
 
 
 class Engine(Protocol):
-    """Runs nodes. Every method raises `EnvironmentBroken` where the engine fails, in one line."""
+    """Runs nodes as processes of this host, and links between them.
+
+    A running node has pids of the host, a network namespace that the host can enter, and a root directory that the host
+    can reach (`Instance.pid`, `.namespace`, `.root`): links, captures, probes and management sockets depend on it. An
+    engine on another machine, or in a virtual machine of its own, cannot implement this interface.
+
+    `NamespaceLinks` (lab/engine/links.py) implements the methods for links by netlink in those namespaces, for every
+    engine. All methods raise `EnvironmentBroken` with one sentence if the engine fails.
+    """
 
     name: str
 
     def version(self) -> str:
-        """The engine and its version, in words."""
+        """Return the engine's name and version for display."""
 
     def digest(self, image: str) -> str:
-        """The engine's digest of an image, which no other content has."""
+        """Return the engine's content digest of an image."""
 
     def provide(self, image: str, say: Callable[[str], None]) -> str:
-        """Make sure of an image before a node needs it: build one of the lab's own where it is missing.
+        """Build a missing image of the lab's own; return the reference to launch.
 
-        Returns the reference to launch. Raises `EnvironmentBroken` where it cannot be built.
+        Raises `EnvironmentBroken` if the build fails.
         """
 
     def launch(self, spec: NodeSpec) -> Instance:
-        """Create and start a node that has a namespace, and no wire yet.
+        """Create and start a node with a network namespace and no links.
 
-        Raises `InputError` where the image is missing or the name is taken. Safe to call from several threads.
+        Raises `InputError` if the image is missing or the name is taken. Thread-safe.
         """
 
     def find(self, lab: str | None = None) -> list[Instance]:
-        """All nodes of a lab, or of every lab, whatever their state, in the order of their names."""
+        """Return all nodes of a lab, or of every lab, in any state, sorted by lab and node name."""
 
     def exec(self, instance: Instance, argv: Sequence[str]) -> ExecResult:
         """Run a command inside a node and wait for it."""
 
     def spawn(self, instance: Instance, argv: Sequence[str]) -> Callable[[], bool]:
-        """Start a command inside a node and do not wait for it; returns what tells whether it still runs."""
+        """Start a command inside a node without waiting; return a function that says whether it still runs."""
 
     def attach_argv(self, instance: Instance, argv: Sequence[str], *, tty: bool) -> list[str]:
-        """A command for the host's shell that runs `argv` inside a node on the caller's terminal."""
+        """Return a host command that runs `argv` inside a node on the caller's terminal."""
 
     def pause(self, instance: Instance) -> None:
         """Freeze all processes of a node."""
 
     def resume(self, instance: Instance) -> None:
-        """Let a paused node go on."""
+        """Continue a paused node."""
 
     def output(self, instance: Instance, lines: int = 20) -> str:
-        """The last lines that a node's first process printed."""
+        """Return the last lines that a node's first process printed."""
 
     def memory(self, instance: Instance) -> int:
-        """What the processes of a node occupy, in bytes, without the kernel's page cache."""
+        """Return the bytes of memory that a node's processes use, without page cache."""
 
     def destroy(self, instances: Sequence[Instance]) -> None:
-        """Remove nodes at once, in whatever state they are; those that are gone already are no error."""
+        """Remove nodes in any state; missing ones are no error."""
+
+    def connect_nodes(
+        self,
+        nodes: Mapping[str, Node],
+        instances: Mapping[str, Instance],
+        links: Sequence[Link],
+        routes: Mapping[str, Sequence[tuple[Prefix, Address]]],
+    ) -> None:
+        """Create links between running nodes, set their addresses, bring them up and set static routes.
+
+        Raises `EnvironmentBroken` with the link's name if the kernel refuses one, `NotSupported` if the kernel lacks
+        the kind of link.
+        """
+
+    def add_addresses(self, instance: Instance, interface: str, addresses: Sequence[Interface]) -> None:
+        """Add addresses to an interface of a node; existing ones stay."""
+
+    def remove_addresses(self, instance: Instance, interface: str, addresses: Sequence[Interface]) -> None:
+        """Remove addresses from an interface of a node; missing ones are no error."""
+
+    def remove_device(self, instance: Instance, device: str, *, kind: str = "") -> None:
+        """Remove a network device of a node if its kind starts with `kind`; a missing one is no error."""
+
+    def try_device(self, instance: Instance, kind: str) -> str | None:
+        """Create a network device of a kind in a node and remove it; return the kernel's error, or None."""

@@ -1,4 +1,4 @@
-"""A node that runs, as the rooms below the engine use it."""
+"""A running node: its instance together with its engine."""
 
 import os
 import signal
@@ -9,11 +9,12 @@ from pathlib import Path
 from lab.core.errors import EnvironmentBroken
 from lab.engine.base import Engine, ExecResult, Instance
 from lab.engine.namespace import Namespace
+from lab.topology import Interface
 
 
 @dataclass(frozen=True)
 class RunningNode:
-    """An engine's instance together with its engine."""
+    """A running node."""
 
     engine: Engine
     instance: Instance
@@ -30,27 +31,43 @@ class RunningNode:
 
     @property
     def root(self) -> Path:
-        """The node's file system, as the host sees it."""
+        """The node's root directory as a path of the host."""
         return self.instance.root
 
     @property
     def files(self) -> Path:
-        """The host's directory that holds the node's rendered files and logs, by the paths they have inside."""
+        """The host's directory of the node's rendered files and logs, laid out by their paths inside the node."""
         return node_files(self.instance.directory, self.name)
 
     def exec(self, *argv: str) -> ExecResult:
-        """Run a command inside and wait for it; look at the result, or `raise_on_error()`."""
+        """Run a command inside and wait for it; check the result or call `raise_on_error()`."""
         return self.engine.exec(self.instance, argv)
 
     def spawn(self, argv: Sequence[str]) -> Callable[[], bool]:
-        """Start a command inside and do not wait for it; returns what tells whether it still runs."""
+        """Start a command inside without waiting; return a function that says whether it still runs."""
         return self.engine.spawn(self.instance, argv)
 
-    def signal(self, pid: int, name: str) -> None:
-        """Send a signal, e.g. `KILL`, to a process of the node by the id that it has there.
+    def add_addresses(self, interface: str, addresses: Sequence[Interface]) -> None:
+        """Add addresses to an interface; existing ones stay."""
+        self.engine.add_addresses(self.instance, interface, addresses)
 
-        It arrives at once: a `kill` in the node takes a tenth of a second. Raises `EnvironmentBroken` for a process
-        that has ended.
+    def remove_addresses(self, interface: str, addresses: Sequence[Interface]) -> None:
+        """Remove addresses from an interface; missing ones are no error."""
+        self.engine.remove_addresses(self.instance, interface, addresses)
+
+    def remove_device(self, device: str, *, kind: str = "") -> None:
+        """Remove a network device if its kind starts with `kind`; a missing one is no error."""
+        self.engine.remove_device(self.instance, device, kind=kind)
+
+    def try_device(self, kind: str) -> str | None:
+        """Create a network device of a kind and remove it; return the kernel's error, or None."""
+        return self.engine.try_device(self.instance, kind)
+
+    def signal(self, pid: int, name: str) -> None:
+        """Send a signal, e.g. `KILL`, to a process by its pid inside the node.
+
+        Sent from the host, because a `kill` inside the node takes a tenth of a second. Raises `EnvironmentBroken` if
+        the process has ended.
         """
         (host_pid,) = self.host_pids([pid])
         try:
@@ -59,7 +76,7 @@ class RunningNode:
             raise EnvironmentBroken(f"{self.name}: process {pid} has ended") from error
 
     def host_pids(self, pids: Sequence[int]) -> list[int]:
-        """What the host calls processes of the node, in the same order; raises `EnvironmentBroken` if one has ended."""
+        """Translate pids of the node into pids of the host; raises `EnvironmentBroken` if a process has ended."""
         known = dict(_processes(self.instance.pid))
         if gone := [pid for pid in pids if pid not in known]:
             raise EnvironmentBroken(f"{self.name}: process {gone[0]} has ended")
@@ -67,7 +84,7 @@ class RunningNode:
 
 
 def _processes(first: int) -> Iterator[tuple[int, int]]:
-    """The processes in the PID namespace of a process: as they are called there, and here (pid_namespaces(7))."""
+    """Yield the inner and the host pid of each process in the PID namespace of `first` (pid_namespaces(7))."""
     space = os.stat(f"/proc/{first}/ns/pid").st_ino  # noqa: PTH116 - the link's target is no path
     for entry in os.scandir("/proc"):
         if not entry.name.isdigit():
@@ -83,5 +100,5 @@ def _processes(first: int) -> Iterator[tuple[int, int]]:
 
 
 def node_files(directory: Path, node: str) -> Path:
-    """Where a node's rendered files and logs lie in a lab's directory."""
+    """Return the directory of a node's rendered files and logs below a lab's directory."""
     return directory / "nodes" / node

@@ -17,7 +17,6 @@ from lab.core.expect import POLL, Expectation, wait_for
 from lab.core.prefixes import FAMILIES, free_prefixes
 from lab.core.progress import Say
 from lab.engine import Engine, Instance, NodeState, open_engine
-from lab.engine.links import wire
 from lab.engine.node import RunningNode, node_files
 from lab.fault import ActiveFault, Record, apply, fault_of, records, undo_all
 from lab.fault.impaired import declared_imposed
@@ -335,9 +334,9 @@ class Lab:
 
     def _wire(self, say: Say) -> None:
         say(f"wiring {len(self.topology.links)} links")
-        wire(
+        self.engine.connect_nodes(
             self.topology.nodes,
-            {name: node.namespace for name, node in self._running.items()},
+            {name: node.instance for name, node in self._running.items()},
             self.topology.links,
             static_routes(self.topology),
         )

@@ -9,7 +9,6 @@ from typing import Self
 from lab.core.errors import InputError
 from lab.core.expect import Expectation, wait_for
 from lab.core.prefixes import family_of, named, prefix_set
-from lab.engine.links import add_addresses, remove_addresses
 from lab.routing import (
     DOWN,
     Attributes,
@@ -108,15 +107,15 @@ class Router(LabNode):
     def serve(self, prefix: Prefix, host: LabNode) -> Address:
         """Give this router and a host on one of its wires an address each in a prefix; returns the host's."""
         (here, ours), (there, theirs) = self._ends_in(prefix, host)
-        add_addresses(self.running.namespace, here, [ours])
-        add_addresses(host.running.namespace, there, [theirs])
+        self.running.add_addresses(here, [ours])
+        host.running.add_addresses(there, [theirs])
         return theirs.ip
 
     def serve_no_longer(self, prefix: Prefix, host: LabNode) -> None:
         """Take back what `serve` gave."""
         (here, ours), (there, theirs) = self._ends_in(prefix, host)
-        remove_addresses(self.running.namespace, here, [ours])
-        remove_addresses(host.running.namespace, there, [theirs])
+        self.running.remove_addresses(here, [ours])
+        host.running.remove_addresses(there, [theirs])
 
     def reset(self, other: "LabNode | str | None" = None, *, soft: bool = False) -> Self:
         """Tear down the BGP sessions with another node, or with all, and have them built anew.

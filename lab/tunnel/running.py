@@ -13,7 +13,6 @@ from typing import Any
 from lab.core.errors import EnvironmentBroken, NotSupported
 from lab.core.expect import Expectation, wait_for
 from lab.core.files import RenderedFile, write_all
-from lab.engine.links import remove_device, why_no_device
 from lab.engine.node import RunningNode
 from lab.topology import Tunnel
 from lab.tunnel.management import Management, ManagementError
@@ -91,7 +90,7 @@ class OpenVpn:
         kind = mode.traits.kernel
         if kind is None:
             return
-        if why := why_no_device(self.node.namespace, kind):
+        if why := self.node.try_device(kind):
             raise NotSupported(kind, f"mode {mode.name} needs this kind of device: {why}")
         said = _version(self.node)
         if not any(said.startswith(f"OpenVPN {version}.") for version in mode.traits.openvpn):
@@ -107,7 +106,7 @@ class OpenVpn:
     def _launch(self) -> None:
         # In any mode the kernel may carry the data (DCO). Its device stays where the process is killed, and keeps a new
         # one from starting; any other goes with its process, or somebody wants it to stay.
-        remove_device(self.node.namespace, self.device, kind=KERNEL_KIND)
+        self.node.remove_device(self.device, kind=KERNEL_KIND)
         self._runs = self.node.spawn(self.process.argv)
         asked = time.monotonic()
 

@@ -9,7 +9,6 @@ import pytest
 from lab.claims.claims import Claim
 from lab.core.expect import Expectation, wait_for
 from lab.core.prefixes import FAMILIES
-from lab.engine.links import add_addresses, remove_addresses
 from lab.runtime.lab import Lab
 from lab.topology import Address, Prefix
 from lab.tunnel import ManagementError, RunningTunnel
@@ -29,16 +28,16 @@ def grown(lab: Lab, site: str, prefix: Prefix) -> Iterator[Address]:
     router, host = lab.node(site), lab.host(f"{site}-lan")
     ours, theirs = (ip_interface(f"{prefix[number]}/{prefix.prefixlen}") for number in (1, 2))
     ends = [
-        (router.running.namespace, router.interface_to(host).interface, ours),
-        (host.running.namespace, host.interface_to(router).interface, theirs),
+        (router.running, router.interface_to(host).interface, ours),
+        (host.running, host.interface_to(router).interface, theirs),
     ]
-    for namespace, interface, address in ends:
-        add_addresses(namespace, interface, [address])
+    for node, interface, address in ends:
+        node.add_addresses(interface, [address])
     try:
         yield theirs.ip
     finally:
-        for namespace, interface, address in ends:
-            remove_addresses(namespace, interface, [address])
+        for node, interface, address in ends:
+            node.remove_addresses(interface, [address])
 
 
 def route_option(prefix: Prefix) -> str:

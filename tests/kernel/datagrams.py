@@ -12,7 +12,6 @@ from scapy.layers.inet import IP
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
 from scapy.layers.l2 import Ether
 
-from lab.engine.links import add_addresses, remove_addresses
 from lab.engine.namespace import Namespace
 from lab.observe import CapturedPacket
 from lab.runtime.node import LabNode
@@ -90,7 +89,7 @@ def datagrams(sender: LabNode, receiver: LabNode, family: Family) -> Iterator[Da
     (end,) = endpoints_of(receiver.topology, receiver.name)
     network = (end.ipv4 if family == "ipv4" else end.ipv6).network  # type: ignore[union-attr]
     address = ip_interface(f"{network[next(_fresh)]}/{network.prefixlen}")
-    add_addresses(there, end.interface, [address])
+    receiver.running.add_addresses(end.interface, [address])
     try:
         with ExitStack() as stack:
             receiving, sending = (stack.enter_context(_socket(n, family)) for n in (there, here))
@@ -98,7 +97,7 @@ def datagrams(sender: LabNode, receiver: LabNode, family: Family) -> Iterator[Da
             sending.connect((str(address.ip), _PORT))
             yield Datagrams(sending, receiving, family)
     finally:
-        remove_addresses(there, end.interface, [address])
+        receiver.running.remove_addresses(end.interface, [address])
 
 
 def _socket(namespace: Namespace, family: Family) -> socket.socket:

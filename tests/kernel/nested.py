@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any, Literal, NamedTuple
 
-from lab.engine.links import remove_device, wire
 from lab.observe import Echo
 from lab.runtime.lab import Lab
 from lab.runtime.node import LabNode
@@ -109,14 +108,14 @@ def nested(lab: Lab, kind: Kind, way: str, mtu: int | None = None) -> Iterator[N
         mtu=mtu or ETHERNET_MTU - encapsulation.overhead,
         intent=LinkIntent(encapsulation=encapsulation),
     )
-    namespaces = {name: node.running.namespace for name, node in nodes.items()}
+    instances = {name: node.running.instance for name, node in nodes.items()}
     routes = {name: _to_the_other_host(lab, encapsulation, side) for side, name in enumerate(("r1", "r2"))}
     try:
-        wire({name: node.model for name, node in nodes.items()}, namespaces, [link], routes)
+        lab.engine.connect_nodes({name: node.model for name, node in nodes.items()}, instances, [link], routes)
         yield Nested(lab, encapsulation, "eth1" if way == WIRE else lab.tunnel(way).device("r1"))
     finally:
-        for namespace in namespaces.values():
-            remove_device(namespace, DEVICE)
+        for node in nodes.values():
+            node.running.remove_device(DEVICE)
 
 
 def _outer(lab: Lab, way: str, family: Family) -> tuple[Address, Address]:

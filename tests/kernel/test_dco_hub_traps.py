@@ -11,7 +11,6 @@ import pytest
 from lab.claims.claims import Claim
 from lab.core.expect import Expectation, wait_for
 from lab.core.prefixes import FAMILIES
-from lab.engine.links import add_addresses, remove_addresses
 from lab.routing.frr.vty import Vty
 from lab.runtime.lab import Lab
 from lab.runtime.router import Router
@@ -85,12 +84,11 @@ def test_ipv6_passes_with_frrs_default_next_hop(lab: Lab, hub: Site, claim: Clai
 def living_in(node: Site, prefix: Prefix) -> Iterator[str]:
     """The host of a site has an address more, of which no router knows; yields it."""
     interface, address = node.host.interface_to(node.router).interface, ip_interface(f"{prefix[1]}/32")
-    namespace = node.host.running.namespace
-    add_addresses(namespace, interface, [address])
+    node.host.running.add_addresses(interface, [address])
     try:
         yield str(address.ip)
     finally:
-        remove_addresses(namespace, interface, [address])
+        node.host.running.remove_addresses(interface, [address])
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from ipaddress import ip_interface
 import pytest
 
 from lab.core.prefixes import FAMILIES
-from lab.engine.links import add_addresses, remove_addresses
 from lab.runtime.lab import Lab
 from lab.runtime.router import Router
 from lab.status.overview import link_reports, tunnel_reports
@@ -47,12 +46,12 @@ def away(lab: Lab, carried: str, transport: str) -> Iterator[str]:
 @contextmanager
 def living_in(router: Router, prefixes: Sequence[Prefix]) -> Iterator[None]:
     """The router has an address in each prefix, as if a host of it lay behind."""
-    namespace, addresses = router.running.namespace, [ip_interface((p[1], p.max_prefixlen)) for p in prefixes]
-    add_addresses(namespace, "lo", addresses)
+    addresses = [ip_interface((p[1], p.max_prefixlen)) for p in prefixes]
+    router.running.add_addresses("lo", addresses)
     try:
         yield
     finally:
-        remove_addresses(namespace, "lo", addresses)
+        router.running.remove_addresses("lo", addresses)
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])

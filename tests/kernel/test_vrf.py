@@ -15,7 +15,6 @@ from lab.core.expect import Expectation, wait_for
 from lab.core.prefixes import FAMILIES
 from lab.core.process import this_process
 from lab.engine import ExecResult
-from lab.engine.links import add_addresses
 from lab.routing.frr.vty import Vty
 from lab.runtime.lab import Lab
 from lab.runtime.node import LabNode
@@ -76,7 +75,7 @@ def on_both(lab: Lab, work: Callable[[str, IPRoute], None], addresses: Mapping[s
     for name, (interface, address) in addresses.items():
         node = lab.node(name)
         in_namespace(node, partial(work, name))
-        add_addresses(node.running.namespace, interface, [address])
+        node.running.add_addresses(interface, [address])
 
 
 def separate(lab: Lab) -> None:

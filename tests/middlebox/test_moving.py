@@ -10,7 +10,6 @@ import pytest
 
 from lab.claims.claims import Claim
 from lab.core.expect import Expectation, wait_for
-from lab.engine.links import add_addresses, remove_addresses
 from lab.runtime.lab import Lab
 from lab.runtime.node import LabNode
 from lab.tunnel import TunnelStatus
@@ -35,9 +34,8 @@ def moved(node: LabNode, here: IPv4Interface, there: IPv4Interface) -> Iterator[
     """A node has another address on its wire for a while, and its way out through that."""
 
     def change(before: IPv4Interface, after: IPv4Interface) -> None:
-        namespace = node.running.namespace
-        remove_addresses(namespace, "eth1", [before])
-        add_addresses(namespace, "eth1", [after])
+        node.running.remove_addresses("eth1", [before])
+        node.running.add_addresses("eth1", [after])
         prefix, gateway = GATEWAYS[node.name]
         node.exec("ip", "route", "replace", prefix, "via", gateway).raise_on_error()
         if node.name == "branch":

@@ -251,9 +251,9 @@ def test_a_kernel_that_lacks_something_skips(project: Project) -> None:
 
         @pytest.fixture(autouse=True)
         def lack(monkeypatch):
-            def wire(*_):
+            def connect_nodes(*_):
                 raise NotSupported("warp", "the kernel knows no such drive")
-            monkeypatch.setattr("lab.runtime.lab.wire", wire)
+            monkeypatch.setattr("lab.engine.links.NamespaceLinks.connect_nodes", connect_nodes)
         """
     )
     project.tests(

@@ -16,7 +16,6 @@ from scapy.layers.inet6 import IPv6
 
 from lab.core.expect import Expectation, wait_for
 from lab.core.prefixes import FAMILIES
-from lab.engine.links import add_addresses, remove_addresses
 from lab.observe import Capture, CapturedPacket
 from lab.runtime.lab import Lab
 from lab.runtime.node import LabNode
@@ -278,17 +277,17 @@ def expect_name_server(vpn: Vpn, address: str) -> None:
 @contextmanager
 def moved(vpn: Vpn) -> Iterator[None]:
     """The service has other addresses for a while."""
-    namespace = vpn.lab.node("service").running.namespace
+    service = vpn.lab.node("service").running
     here = [ip_interface(f"{SERVICE['ipv4']}/24"), ip_interface(f"{SERVICE['ipv6']}/64")]
     # Another length of the prefix: with the same one the kernel would take it away together with the first.
     there = [ip_interface(f"{MOVED['ipv4']}/25"), ip_interface(f"{MOVED['ipv6']}/64")]
-    add_addresses(namespace, "eth1", there)
-    remove_addresses(namespace, "eth1", here)
+    service.add_addresses("eth1", there)
+    service.remove_addresses("eth1", here)
     try:
         yield
     finally:
-        add_addresses(namespace, "eth1", here)
-        remove_addresses(namespace, "eth1", there)
+        service.add_addresses("eth1", here)
+        service.remove_addresses("eth1", there)
 
 
 def expect_not_followed(vpn: Vpn, families: tuple[Family, ...] = FAMILIES) -> Seen:

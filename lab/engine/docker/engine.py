@@ -26,11 +26,13 @@ from lab.engine.base import (
     LABEL_LAB,
     LABEL_NODE,
     LABEL_OWNER,
+    Engine,
     ExecResult,
     Instance,
     NodeSpec,
     NodeState,
 )
+from lab.engine.links import NamespaceLinks
 from lab.image import provide
 from lab.topology import Node
 
@@ -65,7 +67,7 @@ _FREEZES = 10
 """Times that a container is asked to freeze."""
 
 
-class DockerEngine:
+class DockerEngine(NamespaceLinks, Engine):
     """Containers of one Docker engine. Safe to use from several threads."""
 
     name = "docker"

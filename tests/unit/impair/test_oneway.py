@@ -20,7 +20,7 @@ import pytest
 from pyroute2.netlink.rtnl.tcmsg import sched_netem
 
 from lab.core.errors import NotSupported
-from lab.engine.links import wire
+from lab.engine.netlink import connect_nodes
 from lab.impair.oneway import OneWay, impose, in_force, lift, netem_options, netem_tells, tbf_options
 from lab.observe import echo
 from lab.topology import Endpoint, Impairment, Link, Node
@@ -40,7 +40,7 @@ def boxes() -> Iterator[dict[str, Sandbox]]:
         ]
         nodes = {name: Node(name=name, kind="linux", image="x") for name in boxes}
         link = Link(kind="veth", endpoints=tuple(ends), mtu=1500)
-        wire(nodes, {name: box.namespace for name, box in boxes.items()}, [link], {})
+        connect_nodes(nodes, {name: box.namespace for name, box in boxes.items()}, [link], {})
         for box in boxes.values():
             box.let_ping()
         yield boxes

@@ -10,6 +10,7 @@ import pytest
 
 from lab.core.errors import NotSupported
 from lab.engine import Namespace
+from lab.engine.netlink import try_device
 from lab.tunnel.running import OpenVpn
 from tests.unit.sandbox import Sandbox
 
@@ -25,6 +26,9 @@ class Node:
     name: str = "hq"
     instance: Any = field(default_factory=lambda: SimpleNamespace(image=f"some/image:{next(IMAGES)}"))
     asked: int = 0
+
+    def try_device(self, kind: str) -> str | None:
+        return try_device(self.namespace, kind)
 
     def exec(self, *argv: str) -> Any:
         assert argv == ("openvpn", "--version")

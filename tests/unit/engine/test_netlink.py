@@ -11,7 +11,7 @@ import pytest
 from pyroute2 import IPRoute
 
 from lab.core.errors import EnvironmentBroken, InputError, NotSupported
-from lab.engine.links import add_addresses, remove_addresses, remove_device, why_no_device, wire
+from lab.engine.netlink import add_addresses, connect_nodes, remove_addresses, remove_device, try_device
 from lab.observe import echo
 from lab.topology import Endpoint, Link, Node
 from tests.unit.sandbox import Sandbox
@@ -32,7 +32,7 @@ def pair(one: Endpoint, other: Endpoint, mtu: int | None = None) -> Link:
 
 def build(boxes: dict[str, Sandbox], *links: Link, routes: Any = None, bridges: tuple[str, ...] = ()) -> None:
     nodes = {name: Node(name=name, kind="bridge" if name in bridges else "linux", image="x") for name in boxes}
-    wire(nodes, {name: box.namespace for name, box in boxes.items()}, links, routes or {})
+    connect_nodes(nodes, {name: box.namespace for name, box in boxes.items()}, links, routes or {})
 
 
 A, B = ("192.0.2.1/24", "2001:db8::1/64"), ("192.0.2.2/24", "2001:db8::2/64")
@@ -55,7 +55,7 @@ def test_inside_an_external_node_nothing_is_set(two: dict[str, Sandbox]) -> None
     nodes = {"a": Node(name="a", kind="linux", image="x"), "b": Node(name="b", kind="mikrotik_ros", image="x")}
     routes = {name: [(ip_network("10.9.0.0/24"), ip_address("192.0.2.2"))] for name in nodes}
     namespaces = {name: box.namespace for name, box in two.items()}
-    wire(nodes, namespaces, [pair(end("a", "eth1", *A), end("b", "eth1", *B))], routes)
+    connect_nodes(nodes, namespaces, [pair(end("a", "eth1", *A), end("b", "eth1", *B))], routes)
     assert set(A) <= set(two["a"].addresses("eth1"))
     assert not set(B) & set(two["b"].addresses("eth1"))
     assert two["b"].links()["eth1"]
@@ -108,8 +108,8 @@ def test_a_kind_of_link_that_the_kernel_lacks_is_a_named_feature(two: dict[str, 
 def test_whether_the_kernel_makes_a_kind_of_device_is_tried_and_leaves_nothing(sandbox: Make) -> None:
     box = sandbox()
     before = set(box.links())
-    assert why_no_device(box.namespace, "bridge") is None
-    assert why_no_device(box.namespace, "nosuchkind") == "Operation not supported"
+    assert try_device(box.namespace, "bridge") is None
+    assert try_device(box.namespace, "nosuchkind") == "Operation not supported"
     assert set(box.links()) == before
 
 
@@ -168,14 +168,14 @@ def test_static_routes_of_both_families_stand(two: dict[str, Sandbox]) -> None:
 
 def test_a_route_that_cannot_be_set_is_named(two: dict[str, Sandbox]) -> None:
     routes = {"a": [(ip_network("203.0.113.0/24"), ip_address("198.51.100.9"))]}
-    with pytest.raises(EnvironmentBroken, match=r"a: no route to 203\.0\.113\.0/24 via 198\.51\.100\.9"):
+    with pytest.raises(EnvironmentBroken, match=r"a: the route to 203\.0\.113\.0/24 via 198\.51\.100\.9 cannot be set"):
         build(two, pair(end("a", "eth1", *A), end("b", "eth1", *B)), routes=routes)
 
 
 def test_a_link_that_cannot_be_made_is_named(two: dict[str, Sandbox]) -> None:
     link = pair(end("a", "eth1"), end("b", "eth1"))
     build(two, link)
-    with pytest.raises(EnvironmentBroken, match="the link a:eth1 - b:eth1 could not be made"):
+    with pytest.raises(EnvironmentBroken, match="the link a:eth1 - b:eth1 cannot be created"):
         build(two, link)
 
 
