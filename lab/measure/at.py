@@ -43,6 +43,7 @@ def at(
     return Measurement(
         lab.router(name) if name in lab.router_names else lab.node(name),
         wanted,
+        results=lab.results,
         probe=probe,
         until=until,
         within=within,

@@ -27,6 +27,7 @@ from lab.render.routeros import COMMANDS
 from lab.routing import daemon_of, plan_routers
 from lab.runtime.diagnosis import write_diagnosis
 from lab.runtime.node import LabNode
+from lab.runtime.results import Results
 from lab.runtime.router import Router
 from lab.runtime.store import LabDirectory, locked
 from lab.topology import Family, Prefix, Topology, substitute
@@ -67,6 +68,7 @@ class Lab:
         self.topology = topology
         self.engine = engine
         self.directory = directory
+        self.results = Results()
         self._running = {
             name: RunningNode(engine, nodes.get(name) or _absent(topology, name, directory)) for name in topology.nodes
         }

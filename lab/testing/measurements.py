@@ -6,12 +6,13 @@ They travel in the test reports, so that they arrive from the workers of pytest-
 
 import json
 from collections.abc import Generator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab.measure.instrument.results import collected
+from lab.runtime.results import attaching
 
 NAME = "measurements.jsonl"
 _ATTRIBUTE = "lab_measurements"
@@ -34,14 +35,29 @@ def _file(config: pytest.Config) -> Path | None:
 
 
 class _Collector:
-    """Puts what a test has measured into its report."""
+    """Puts the results of a test's measurements into its report, whichever way the test came by its labs."""
+
+    def __init__(self) -> None:
+        self._found: list[dict[str, Any]] | None = None
+        self._attached = ExitStack()
+        self._attached.enter_context(attaching(lambda results: results.receive(self._take)))
+
+    def pytest_unconfigure(self) -> None:
+        """Attach to no further lab."""
+        self._attached.close()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
-        """Listen while a test runs."""
-        found = item.stash.setdefault(_FOUND, [])
-        with collected(found.append):
+        """Collect while a test runs, not while its fixtures do."""
+        self._found = item.stash.setdefault(_FOUND, [])
+        try:
             yield
+        finally:
+            self._found = None
+
+    def _take(self, result: dict[str, Any]) -> None:
+        if self._found is not None:
+            self._found.append(result)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

@@ -23,11 +23,11 @@ from lab.measure.instrument.armed import Armed, ProbePath
 from lab.measure.instrument.convergence import Stream
 from lab.measure.instrument.evaluation import Evaluation, ObservedEvent
 from lab.measure.instrument.probe import Probes
-from lab.measure.instrument.results import publish
 from lab.measure.outcome import Outcome
 from lab.measure.trials.record import DataPlane, Moment, Stage, StageName, Status
 from lab.observe import FibEntry
 from lab.runtime.node import LabNode
+from lab.runtime.results import Results
 from lab.topology import Prefix
 
 WITHIN = 120.0
@@ -60,6 +60,7 @@ class Measurement:
         observer: LabNode,
         prefixes: Collection[Prefix],
         *,
+        results: Results,
         probe: ProbePath | None = None,
         until: Outcome | None = None,
         within: float = WITHIN,
@@ -84,6 +85,7 @@ class Measurement:
         """When the event was caused, on CLOCK_MONOTONIC."""
         self._until, self._within, self._settle, self._watch, self._rib = until, within, settle, watch, rib
         self._probe = probe
+        self._results = results
         self._said: tuple[float, float] | None = None
         self._told: tuple[float, float] | None = None
         self._listening = ExitStack()
@@ -127,7 +129,7 @@ class Measurement:
         self.timeline, self.flags = findings.timeline, findings.flags
         self.streams = seen.trace.streams if seen.trace else ()
         self.outcome = outcome
-        publish(self.as_dict())
+        self._results.publish(self.as_dict())
 
     def _hear(self, since: float, until: float) -> None:
         """Several acts in a block are one event, from the first to the last."""
