@@ -69,9 +69,9 @@ def _router(topology: Topology, node: str, roots: Mapping[str, Path]) -> tuple[f
     plan = plan_routers(topology).get(node)
     if plan is None:
         return None, "no routing daemon runs at this end"
-    if plan.daemon != "frr":
+    path = daemons()[plan.daemon].frr_conf
+    if path is None:
         return None, f"the configuration of {plan.daemon} is not understood here, only frr.conf is"
-    path = daemons()[plan.daemon].configuration / "frr.conf"
     return frr.read(path, Disk(roots[node], node)), ""
 
 

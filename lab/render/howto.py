@@ -1,7 +1,7 @@
 """Files for real hosts: what a topology's nodes would be given, written per node, with a guide beside them."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from lab.core.errors import EnvironmentBroken, InputError
@@ -9,7 +9,7 @@ from lab.core.files import RenderedFile
 from lab.render.files import render
 from lab.render.routeros import COMMANDS, commands
 from lab.routing import RoutingDaemon, daemons
-from lab.topology import Node, RouterIntent, Topology, Tunnel, dump
+from lab.topology import Node, Topology, Tunnel, dump
 from lab.tunnel.mode import Process, processes, shown
 from lab.tunnel.pki import Authority
 
@@ -61,10 +61,12 @@ def guide(topology: Topology, out: Path) -> str:
 def _guide(topology: Topology, out: Path) -> Iterator[str]:
     yield f"# {topology.name}: files for hosts of your own"
     yield ""
+    routers = [node.intent.router for node in topology.nodes.values() if node.intent.router and not node.external]
+    packages = ["openvpn", *dict.fromkeys(daemons()[router.daemon].package for router in routers)]
     yield (
-        "Each directory is one host and holds its files by the paths that they have there, as Debian's packages "
-        "`openvpn` and `frr` expect them. Keys are readable by root only and have to stay so: copy as root, with "
-        "`rsync -a` or `cp -a`, and never by mail."
+        "Each directory is one host and holds its files at the paths where Debian's packages "
+        f"{_listed([f'`{package}`' for package in packages])} expect them. Keys are readable by root only and must "
+        "stay so: copy as root, with `rsync -a` or `cp -a`, and never by mail."
     )
     yield ""
     yield (
@@ -77,7 +79,10 @@ def _guide(topology: Topology, out: Path) -> Iterator[str]:
         "`remote` at the client and `local` at the server."
     )
     yield ""
-    yield "Order: addresses and forwarding on all hosts, then the OpenVPN servers, the clients, and FRR last."
+    yield (
+        "Order: addresses and forwarding on all hosts, then the OpenVPN servers, the clients, and the routing daemons "
+        "last."
+    )
     for name, node in topology.nodes.items():
         files = sorted(p for p in (out / name).rglob("*") if p.is_file()) if (out / name).is_dir() else []
         if files:
@@ -119,22 +124,9 @@ def _host(topology: Topology, node: Node, files: list[PurePosixPath]) -> Iterato
         for tunnel, process in sorted(ends, key=lambda e: e[1].end, reverse=True)
     ]
     if router and daemon:
-        steps += _start(daemon, router)
+        steps += daemon.host_steps(router)
     for number, step in enumerate(steps, 1):
         yield f"{number}. {step}"
-
-
-def _start(daemon: RoutingDaemon, router: RouterIntent) -> list[str]:
-    directory = daemon.configuration
-    if daemon.name != "frr":
-        return [f"Give `{directory}` and `{daemon.logs}` to the daemon's user, then restart its service."]
-    names = {"bgp": ["bgpd"], "ospf": ["ospfd", "ospf6d"], "rip": ["ripd", "ripngd"]}[router.protocol]
-    wanted = " and ".join(f"`{name}=yes`" for name in [*names, *(["bfdd"] if router.bfd else [])])
-    return [
-        f"Let FRR's user read its files: `chown -R frr:frr {directory} && chmod 640 {directory}/*`.",
-        f"`{directory}/daemons` enables what is needed; where you keep your own file, set {wanted} in it.",
-        f"`systemctl restart frr`, and look with `vtysh -c 'show {_SHOWN[router.protocol]}'`.",
-    ]
 
 
 def _what(file: PurePosixPath, ends: list[tuple[Tunnel, Process]], daemon: RoutingDaemon | None) -> str:
@@ -152,7 +144,7 @@ def _what(file: PurePosixPath, ends: list[tuple[Tunnel, Process]], daemon: Routi
                 else (f"the authority's certificate for {of}")
             )
     if daemon and daemon.configuration in file.parents:
-        return f"{daemon.name}'s {_FRR.get(file.name, 'configuration')}"
+        return f"{daemon.name}'s {daemon.describe(file)}"
     return "configuration"
 
 
@@ -162,8 +154,11 @@ _KINDS = {
     ".key": "**private key**, mode 0600,",
     "": "script or file",
 }
-_SHOWN = {"bgp": "bgp summary", "ospf": "ip ospf neighbor", "rip": "ip rip status"}
-_FRR = {"daemons": "list of daemons to start"}
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Join words as in `a, b and c`."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def _make_room(topology: Topology, out: Path, *, force: bool) -> None:

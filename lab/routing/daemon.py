@@ -56,6 +56,12 @@ class RoutingDaemon(Protocol):
     """The directory of its logs."""
     owner: tuple[int, int]
     """The user and group ids that write there."""
+    package: str
+    """The Debian package that installs it."""
+    programs: tuple[str, ...]
+    """Its processes that hold BGP routes, by the names that the kernel shows (`comm` in proc(5))."""
+    frr_conf: PurePosixPath | None
+    """Its configuration file, if that is written in FRR's language, which `lab advise` reads."""
     calls_unnumbered: bool
     """It finds a BGP neighbour whose address nobody wrote down, by its router advertisements (RFC 4861), and calls it;
     else it only waits to be called by one."""
@@ -68,6 +74,12 @@ class RoutingDaemon(Protocol):
 
     def render(self, plan: RouterPlan) -> Sequence[RenderedFile]:
         """The configuration files of one router."""
+
+    def describe(self, file: PurePosixPath) -> str:
+        """Name one of its rendered files for the guide of `lab render`, e.g. `configuration`."""
+
+    def host_steps(self, intent: RouterIntent) -> Sequence[str]:
+        """Return the steps, in Markdown, that start the daemon on a real host which has its files."""
 
     def start(self, node: RunningNode, plan: RouterPlan) -> None:
         """Start the daemon and return when it has its configuration."""

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from lab.engine.node import RunningNode
+from lab.routing import daemons
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
-PROGRAMS: Final = ("bird", "bgpd", "zebra", "openvpn")
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Usage:
         return sum(self.threads.values())
 
 
-def usage(nodes: Iterable[RunningNode], programs: Iterable[str] = PROGRAMS) -> dict[tuple[str, str], Usage]:
-    """The processes of some programs in some nodes, by node and program."""
+def usage(nodes: Iterable[RunningNode]) -> dict[tuple[str, str], Usage]:
+    """Return the processes of OpenVPN and of routing daemons in some nodes, by node and program."""
     spaces = {(Path("/proc") / str(node.instance.pid) / "ns/pid").readlink(): node.name for node in nodes}
-    wanted = frozenset(programs)
+    wanted = {"openvpn", *(program for daemon in daemons().values() for program in daemon.programs)}
     found: dict[tuple[str, str], Usage] = {}
     for process in Path("/proc").iterdir():
         if not process.name.isdigit():

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from lab.engine import Engine
 from lab.measure.trials.record import Environment
+from lab.routing import daemons
 from lab.runtime.lab import Lab
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_PROGRAMS = ("openvpn", "frr", "bird2", "bird3")
 
 
 def environment(labs: Sequence[Lab], engine: Engine) -> Environment:
@@ -34,8 +34,9 @@ def environment(labs: Sequence[Lab], engine: Engine) -> Environment:
 
 
 def _installed(lab: Lab, node: str) -> Mapping[str, str]:
-    """Debian's word for the programs of a node; nothing for what is no Debian."""
-    result = lab.node(node).exec("dpkg-query", "-W", "-f", "${Package} ${Version}\n", *_PROGRAMS)
+    """Return the versions of OpenVPN and the routing daemons by Debian package; empty in an image without dpkg."""
+    packages = ("openvpn", *dict.fromkeys(daemon.package for daemon in daemons().values()))
+    result = lab.node(node).exec("dpkg-query", "-W", "-f", "${Package} ${Version}\n", *packages)
     return dict(line.split(" ", 1) for line in result.stdout.splitlines() if " " in line)
 
 

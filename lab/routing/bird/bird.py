@@ -38,6 +38,7 @@ class Bird:
 
     name: str
     program: str
+    package: str
     summary: str
     protocol: RoutingProtocol = "bgp"
 
@@ -46,6 +47,8 @@ class Bird:
     configuration = PurePosixPath("/etc/bird")
     logs = PurePosixPath("/var/log/bird")
     owner = (0, 0)
+    programs = ("bird",)
+    frr_conf: PurePosixPath | None = None
     calls_unnumbered = False
 
     def check(self, intent: RouterIntent) -> Sequence[Objection]:
@@ -68,6 +71,14 @@ class Bird:
             *self._originated(plan.networks),
             *self._no_attributes(plan),
         ]
+
+    def describe(self, file: PurePosixPath) -> str:
+        """Name any file `configuration`: bird.conf and what it includes."""
+        return "configuration"
+
+    def host_steps(self, intent: RouterIntent) -> Sequence[str]:
+        """Return the one step for the service of any package."""
+        return [f"Give `{self.configuration}` and `{self.logs}` to the daemon's user, then restart its service."]
 
     def start(self, node: RunningNode, plan: RouterPlan) -> None:
         """Start it with its configuration, and with the prefixes that it has from the start."""

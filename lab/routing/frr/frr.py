@@ -56,6 +56,7 @@ rm -f /run/frr/*.vty /run/frr/*.sock /run/frr/zserv.api
 
 
 SPEAKERS: Mapping[RoutingProtocol, Speaker] = {"bgp": Bgp(), "ospf": Ospf(), "rip": Rip()}
+_SHOWN: Mapping[RoutingProtocol, str] = {"bgp": "bgp summary", "ospf": "ip ospf neighbor", "rip": "ip rip status"}
 
 
 class Frr:
@@ -72,6 +73,9 @@ class Frr:
     configuration = PurePosixPath("/etc/frr")
     logs = PurePosixPath("/var/log/frr")
     owner = (92, 92)
+    package = "frr"
+    programs = ("bgpd", "zebra")
+    frr_conf: PurePosixPath | None = configuration / "frr.conf"
     calls_unnumbered = True
 
     def check(self, intent: RouterIntent) -> Sequence[Objection]:
@@ -88,6 +92,22 @@ class Frr:
         return [
             RenderedFile(self.configuration / name, environment.get_template(f"{name}.j2").render(router=plan))
             for name in ("frr.conf", "daemons", "vtysh.conf")
+        ]
+
+    def describe(self, file: PurePosixPath) -> str:
+        """Tell Debian's list of daemons from the configuration."""
+        return "list of daemons to start" if file.name == "daemons" else "configuration"
+
+    def host_steps(self, intent: RouterIntent) -> Sequence[str]:
+        """Return the steps for Debian's service `frr`."""
+        always = {"zebra", "staticd"}  # Debian's service starts these whatever the file says
+        names = [*(d for d in SPEAKERS[intent.protocol].daemons if d not in always), *(["bfdd"] if intent.bfd else [])]
+        wanted = " and ".join(f"`{name}=yes`" for name in names)
+        directory = self.configuration
+        return [
+            f"Let FRR's user read its files: `chown -R frr:frr {directory} && chmod 640 {directory}/*`.",
+            f"`{directory}/daemons` enables what is needed; where you keep your own file, set {wanted} in it.",
+            f"`systemctl restart frr`, and look with `vtysh -c 'show {_SHOWN[intent.protocol]}'`.",
         ]
 
     def start(self, node: RunningNode, plan: RouterPlan) -> None:
