@@ -3,10 +3,11 @@
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.core.errors import EnvironmentBroken
+from lab.core.event_times import EventTimes
 from lab.engine.base import Engine, ExecResult, Instance
 from lab.engine.namespace import Namespace
 from lab.topology import Interface
@@ -18,6 +19,8 @@ class RunningNode:
 
     engine: Engine
     instance: Instance
+    event_times: EventTimes = field(default_factory=EventTimes, compare=False)
+    """The lab's, where what changes this node records the time of the change."""
 
     @property
     def name(self) -> str:

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from lab.core.cause import caused
 from lab.core.errors import EnvironmentBroken, InputError
 from lab.fault.base import FaultAction, FaultKind, FaultSite, Moment, Record
 from lab.fault.kinds import fault_of, written
@@ -55,13 +54,13 @@ def apply(site: FaultSite, fault: FaultKind) -> ActiveFault:
     """Do it; raises `InputError` where it cannot be or is in force already. What fails halfway is undone."""
     fault = fault.settled(site)
     if not fault.lasting:
-        return ActiveFault(site, fault, _done(fault.prepare(site)), None)
+        return ActiveFault(site, fault, _done(site, fault.prepare(site)), None)
     if same := [r for r in records(site.directory) if r.fault == fault]:
         raise InputError(f"{fault}: that is in force already, undo it with `lab fault undo {same[0].number}`")
     act = fault.prepare(site)
     record = _write(site.directory, fault, act.kept)
     try:
-        began = _done(act)
+        began = _done(site, act)
     except BaseException as error:
         try:
             undo(site, record)
@@ -73,7 +72,7 @@ def apply(site: FaultSite, fault: FaultKind) -> ActiveFault:
 
 def undo(site: FaultSite, record: Record) -> Moment:
     """Put back what a fault broke, whoever did it; the record goes once it is done."""
-    ended = _done(record.fault.recovery(site, record.kept))
+    ended = _done(site, record.fault.recovery(site, record.kept))
     record.path.unlink(missing_ok=True)
     return ended
 
@@ -110,12 +109,12 @@ def records(directory: Path) -> list[Record]:
     return sorted(found, key=lambda record: record.number)
 
 
-def _done(act: FaultAction) -> Moment:
+def _done(site: FaultSite, act: FaultAction) -> Moment:
     since = time.monotonic()
     try:
         act.do()
         until = time.monotonic()
-        caused(since, until)
+        site.event_times.record(since, until)
     finally:
         act.then()
     return Moment(since, until)

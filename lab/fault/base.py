@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
 from lab.core.errors import InputError
+from lab.core.event_times import EventTimes
 from lab.engine import Engine, Instance
 from lab.engine.node import RunningNode
 from lab.routing import RouterPlan, RoutingDaemon
@@ -42,6 +43,7 @@ class FaultSite(Protocol):
     topology: Topology
     engine: Engine
     directory: Path
+    event_times: EventTimes
 
     @property
     def tunnels(self) -> Mapping[str, RunningTunnel]: ...

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from lab.core.errors import CommandFailed, EnvironmentBroken, ExpectationFailed, InputError, LabError
+from lab.core.event_times import EventTimes
 from lab.core.expect import POLL, Expectation, wait_for
 from lab.core.prefixes import FAMILIES, free_prefixes
 from lab.core.progress import Say
@@ -69,8 +70,10 @@ class Lab:
         self.engine = engine
         self.directory = directory
         self.results = Results()
+        self.event_times = EventTimes()
         self._running = {
-            name: RunningNode(engine, nodes.get(name) or _absent(topology, name, directory)) for name in topology.nodes
+            name: RunningNode(engine, nodes.get(name) or _absent(topology, name, directory), self.event_times)
+            for name in topology.nodes
         }
         self._watches: dict[str, FibWatch] = {}
         self._plans = plan_routers(topology)

@@ -15,7 +15,6 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
-from lab.core.cause import listening
 from lab.core.errors import ExpectationFailed
 from lab.core.expect import Expectation, wait_for
 from lab.core.prefixes import named
@@ -95,15 +94,15 @@ class Measurement:
 
     def __enter__(self) -> Self:
         self._armed = Armed.arm(self.observer, self.prefixes, self._probe, rib=self._rib)
-        self._listening.enter_context(listening(self._hear))
+        self._listening.enter_context(self.observer.running.event_times.listening(self._hear))
         self._entered = time.monotonic()
         return self
 
     def caused(self, at: float | None = None, error: float = 0.0) -> None:
         """Say when the event happened (CLOCK_MONOTONIC; now, if nothing is said), no more than `error` later.
 
-        What the lab itself causes (announcements, withdrawals, faults) tells its time; see `lab.core.cause`. Without
-        either the event is the beginning of the block, and what the block took is its error.
+        What the lab itself causes (announcements, withdrawals, faults) has its time recorded in the lab's event times.
+        Without either the event is the beginning of the block, and what the block took is its error.
         """
         self._said = (time.monotonic() if at is None else at), error
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Self
 
-from lab.core.cause import causing
 from lab.core.errors import EnvironmentBroken
 from lab.core.files import RenderedFile, templates
 from lab.engine.node import RunningNode
@@ -152,7 +151,7 @@ class Bird:
                 here = node.files / path.relative_to("/")
                 text = policy.changed(here.read_text(), members, attributes, plan.asn)
                 RenderedFile(path, text).write_below(node.files)
-        self._ask(node, "configure")
+        self._reconfigure(node)
 
     def announce(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
         """Add to what is originated."""
@@ -197,7 +196,10 @@ class Bird:
     def _originate(self, node: RunningNode, prefixes: set[Prefix]) -> None:
         for file in self._originated(sorted(prefixes, key=str)):
             file.write_below(node.files)
-        with Control(node.root) as control, causing():
+        self._reconfigure(node)
+
+    def _reconfigure(self, node: RunningNode) -> None:
+        with Control(node.root) as control, node.event_times.timing():
             control.ask("configure")
 
     def _originated(self, prefixes: Sequence[Prefix]) -> list[RenderedFile]:

@@ -57,7 +57,8 @@ class Bgp:
         with Vty(node.root, "bgpd") as bgpd:
             for family, members in by_family(prefixes).items():
                 inside = [f"router bgp {plan.asn}", f"address-family {_FAMILIES[family]}"]
-                bgpd.configure([f"{command} {prefix}" for prefix in members], inside=inside)
+                lines = [f"{command} {prefix}" for prefix in members]
+                bgpd.configure(lines, inside=inside, event_times=node.event_times)
 
 
 def _neighbor(name: str, facts: Mapping[str, Any]) -> Neighbor:

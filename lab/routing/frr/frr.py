@@ -164,7 +164,7 @@ class Frr:
         """By route maps, one per neighbour, family and direction."""
         with Vty(node.root, "bgpd") as bgpd:
             for peer in peers:
-                set_attributes(bgpd, plan, peer, prefixes, attributes, direction)
+                set_attributes(bgpd, plan, peer, prefixes, attributes, direction, node.event_times)
 
     def announce(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
         """In the protocol's own way."""

@@ -56,9 +56,11 @@ class Ospf:
         for family, members in by_family(prefixes).items():
             ip = _IP[family]
             with Vty(node.root, _DAEMON[family]) as ospfd:
-                ospfd.configure(f"{before}{ip} prefix-list {_ORIGINATED} permit {p}" for p in members)
+                entries = [f"{before}{ip} prefix-list {_ORIGINATED} permit {p}" for p in members]
+                ospfd.configure(entries, event_times=node.event_times)
             with Vty(node.root, "mgmtd") as mgmtd:
-                mgmtd.configure(f"{before}{ip} route {p} Null0" for p in members)
+                routes = [f"{before}{ip} route {p} Null0" for p in members]
+                mgmtd.configure(routes, event_times=node.event_times)
 
 
 def read_ospf(answer: Mapping[str, Any]) -> list[Neighbor]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from lab.core.event_times import EventTimes
 from lab.routing.frr.speaker import by_family
 from lab.routing.frr.vty import Vty
 from lab.routing.model import Attributes, Direction
@@ -22,6 +23,7 @@ def set_attributes(
     prefixes: Iterable[Prefix],
     attributes: Attributes | None,
     direction: Direction,
+    event_times: EventTimes,
 ) -> None:
     """Set attributes of prefixes for one neighbour, or set them no longer, and have it hear of it at once.
 
@@ -34,14 +36,16 @@ def set_attributes(
         known = read_entries(bgpd.ask(f"show route-map {name}"))
         if not known and attributes is None:
             continue
-        bgpd.configure(entries(name, family, members, attributes, known, plan.asn, always(peer, family, direction)))
+        lines = entries(name, family, members, attributes, known, plan.asn, always(peer, family, direction))
+        bgpd.configure(lines, event_times=event_times)
         if not known:
             bgpd.configure(
                 [
                     f"router bgp {plan.asn}",
                     f"address-family {family} unicast",
                     f"neighbor {peer.name} route-map {name} {direction}",
-                ]
+                ],
+                event_times=event_times,
             )
         bgpd.ask(f"clear bgp {family} unicast {peer.name} soft {direction}")
 

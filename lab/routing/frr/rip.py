@@ -59,7 +59,8 @@ class Rip:
         before = "no " if no else ""
         with Vty(node.root, "mgmtd") as mgmtd:
             for family, members in by_family(prefixes).items():
-                mgmtd.configure([f"{before}route {p}" for p in members], inside=[_ROUTER[family]])
+                lines = [f"{before}route {p}" for p in members]
+                mgmtd.configure(lines, inside=[_ROUTER[family]], event_times=node.event_times)
 
 
 def read_status(status: str, table: str) -> list[Neighbor]:

@@ -8,12 +8,13 @@ import json
 import os
 import socket
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from lab.core.cause import causing
 from lab.core.errors import EnvironmentBroken
+from lab.core.event_times import EventTimes
 
 _DEADLINE = 30.0
 """Seconds for one answer; a table of a million prefixes takes some of them."""
@@ -61,16 +62,18 @@ class Vty:
         parsed: dict[str, Any] = json.loads(answer) if answer else {}
         return parsed
 
-    def configure(self, lines: Iterable[str], *, inside: Iterable[str] = ()) -> None:
+    def configure(
+        self, lines: Iterable[str], *, inside: Iterable[str] = (), event_times: EventTimes | None = None
+    ) -> None:
         """Enter configuration lines, one level of nesting as FRR's own files have it.
 
-        `inside` are lines that one level leads to; it is `lines` that change something (see `lab.core.cause`).
+        `inside` are lines that enter a level; the time that `lines` take is recorded as an event in `event_times`.
         """
         self.ask("configure terminal")
         try:
             for line in inside:
                 self.ask(line)
-            with causing():
+            with event_times.timing() if event_times else nullcontext():
                 for line in lines:
                     self.ask(line)
         finally:

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from lab.core.errors import EnvironmentBroken, InputError
+from lab.core.event_times import EventTimes
 from lab.fault import FaultAction, FaultKind, FaultSite, active, apply, records, undo_all
 
 LOG: list[str] = []
@@ -53,7 +54,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FaultSite:
     LOG.clear()
     known = {kind.kind: kind for kind in (Sample, Event)}
     monkeypatch.setattr(active, "fault_of", lambda kind, where: known[kind].model_validate(where))
-    return cast(FaultSite, SimpleNamespace(directory=tmp_path, name="lab"))
+    return cast(FaultSite, SimpleNamespace(directory=tmp_path, name="lab", event_times=EventTimes()))
 
 
 def test_it_is_written_down_before_it_is_done_and_gone_when_undone(site: FaultSite) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lab.core.errors import EnvironmentBroken
+from lab.core.event_times import EventTimes
 from lab.engine import Instance, NodeState
 from lab.routing import plan_routers
 from lab.routing.frr import Frr
@@ -210,6 +211,7 @@ class Node:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.name = "branch"
+        self.event_times = EventTimes()
         self.instance = Instance("x", "branch", "clab-x-branch", "image", NodeState.RUNNING, root)
 
 
