@@ -7,9 +7,12 @@ import pytest
 
 from lab.image import VERSIONS
 from lab.topology import Family
-from tests import matrix
 
-pytest_plugins = ["pytester"]
+pytest.register_assert_rewrite("tests.helpers")
+
+from tests.helpers import matrix  # noqa: E402 - after the line above, so that its asserts say what they compare
+
+pytest_plugins = ["pytester", "tests.helpers.sites"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -8,8 +8,8 @@ import pytest
 from lab.host import docker_engine
 from lab.image import Recipe, ensure_image
 from lab.report import compare, read, write_comparison, write_report
-from tests.browser.chromium import Browser, browser
-from tests.unit.report import runs
+from tests.helpers import runs
+from tests.helpers.chromium import Browser, browser
 
 CHROMIUM = Recipe("browser", "Chromium without a window")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.browser.chromium import Browser, Page
+from tests.helpers.chromium import Browser, Page
 
 pytestmark = [pytest.mark.docker, pytest.mark.browser]
 

@@ -6,9 +6,9 @@ from scapy.layers.inet import TCP
 from lab.claims.claims import Claim
 from lab.core.prefixes import FAMILIES
 from lab.runtime.lab import Lab
-from tests.claims.checks import expect_dynamic_routing
-from tests.convergence.checks import DROPPED, expect_control_plane, expect_dropped, expect_log, expect_passes
-from tests.convergence.conftest import Site
+from tests.helpers.article import DROPPED, expect_control_plane, expect_dropped, expect_log, expect_passes
+from tests.helpers.claims import expect_dynamic_routing
+from tests.helpers.sites import Site
 
 pytestmark = [pytest.mark.docker, pytest.mark.topology("article")]
 

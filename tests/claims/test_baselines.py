@@ -12,9 +12,10 @@ from lab.core.prefixes import FAMILIES
 from lab.runtime.lab import Lab
 from lab.topology import Address, Prefix
 from lab.tunnel import ManagementError, RunningTunnel
-from tests.convergence.checks import DROPPED, expect_control_plane, expect_log, expect_passes
-from tests.convergence.conftest import Site
-from tests.convergence.test_packets import echo_request
+from tests.helpers.article import DROPPED, expect_control_plane, expect_log, expect_passes
+from tests.helpers.packets import echo_request
+from tests.helpers.sites import Site
+from tests.helpers.tunnels import route_option
 
 pytestmark = [pytest.mark.docker, pytest.mark.usually("2.6")]
 BASELINE = pytest.mark.topology("fixed-routes")
@@ -38,13 +39,6 @@ def grown(lab: Lab, site: str, prefix: Prefix) -> Iterator[Address]:
     finally:
         for node, interface, address in ends:
             node.remove_addresses(interface, [address])
-
-
-def route_option(prefix: Prefix) -> str:
-    """The prefix as OpenVPN's `route` or `route-ipv6` has it."""
-    if prefix.version == 4:
-        return f"route {prefix.network_address} {prefix.netmask}"
-    return f"route-ipv6 {prefix}"
 
 
 def reconnect(tunnel: RunningTunnel) -> None:

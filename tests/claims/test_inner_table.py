@@ -10,8 +10,8 @@ from lab.core.expect import Expectation, wait_for
 from lab.core.prefixes import FAMILIES
 from lab.observe import Capture
 from lab.runtime.lab import Lab
-from tests.convergence.checks import expect_control_plane, expect_log, expect_passes
-from tests.convergence.conftest import Site
+from tests.helpers.article import expect_control_plane, expect_log, expect_passes
+from tests.helpers.sites import Site
 
 pytestmark = [pytest.mark.docker, pytest.mark.usually("2.6"), pytest.mark.topology("article")]
 

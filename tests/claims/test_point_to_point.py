@@ -5,8 +5,8 @@ import pytest
 from lab.claims.claims import Claim
 from lab.runtime.lab import Lab
 from lab.tunnel import OpenVpn
-from tests.claims.checks import expect_dynamic_routing
-from tests.convergence.conftest import Site
+from tests.helpers.claims import expect_dynamic_routing
+from tests.helpers.sites import Site
 
 pytestmark = pytest.mark.docker
 

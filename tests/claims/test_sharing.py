@@ -4,11 +4,9 @@ import pytest
 
 from lab.claims.claims import Claim
 from lab.core.expect import Expectation, wait_for
-from lab.core.prefixes import FAMILIES
-from lab.observe import Echo
 from lab.runtime.lab import Lab
-from lab.runtime.router import Router
 from lab.tunnel import RunningTunnel
+from tests.helpers.hubs import expect_control_plane, expect_heard, expect_silence
 
 pytestmark = [pytest.mark.docker, pytest.mark.usually("2.7")]
 
@@ -29,26 +27,6 @@ def reconnect(tunnel: RunningTunnel) -> None:
         ),
         within=60,
     )
-
-
-def expect_control_plane(hub: Router, spokes: list[Router]) -> None:
-    for spoke in spokes:
-        hub.expect_session(spoke)
-        hub.expect_route(spoke.plan.networks)
-        spoke.expect_route(hub.plan.networks)
-
-
-def expect_heard(lab: Lab, spoke: str) -> list[Echo]:
-    """The hub's host hears from a spoke's, in both families."""
-    hub, host = lab.host("hub-lan"), lab.host(f"{spoke}-lan")
-    return [hub.expect_reaches(host.address(family)) for family in FAMILIES]
-
-
-def expect_silence(lab: Lab, spoke: str) -> None:
-    """It hears nothing of it in either."""
-    for family in FAMILIES:
-        result = lab.host("hub-lan").echo(lab.host(f"{spoke}-lan").address(family), count=5)
-        assert result.silent, result
 
 
 @pytest.mark.topology("tap-hub", tunnel={"mode": "shared-iroute", "transport": "tcp"})

@@ -3,14 +3,12 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-Program = Callable[..., "subprocess.CompletedProcess[str]"]
-PATIENCE = 120
-"""Seconds for one command."""
+from tests.helpers.program import PATIENCE, Program
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from lab.host.docker_engine import connect
-from tests.cli.conftest import PATIENCE, Program
+from tests.helpers.program import PATIENCE, Program
 
 pytestmark = pytest.mark.docker
 

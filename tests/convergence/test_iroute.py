@@ -4,8 +4,8 @@ import pytest
 
 from lab.core.prefixes import FAMILIES
 from lab.runtime.lab import Lab
-from tests.convergence.checks import DROPPED, expect_control_plane, expect_dropped, expect_log, expect_passes
-from tests.convergence.conftest import Site
+from tests.helpers.article import DROPPED, expect_control_plane, expect_dropped, expect_log, expect_passes
+from tests.helpers.sites import Site
 
 pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology("article")]
 

@@ -1,33 +1,17 @@
 """What is in the tunnel and what is on the wire, packet by packet."""
 
 import pytest
-from scapy.layers.inet import ICMP, IP, TCP
-from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
-from scapy.layers.l2 import ARP, Ether
-from scapy.packet import Packet, Raw
+from scapy.layers.inet import IP, TCP
+from scapy.layers.inet6 import IPv6
+from scapy.packet import Packet
 
 from lab.core.prefixes import FAMILIES
-from lab.observe import CapturedPacket
 from lab.runtime.lab import Lab
-from lab.topology import Address, Family
-from tests.convergence.conftest import Site
+from lab.topology import Family
+from tests.helpers.packets import MARK, carries_request, echo_request, is_housekeeping
+from tests.helpers.sites import Site
 
 pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology("article")]
-
-MARK = b"this text was sent from one LAN to the other, inside the tunnel"
-_HOUSEKEEPING = {130, 131, 132, 133, 134, 135, 136, 143}
-"""ICMPv6 types that never leave a link: multicast listeners and neighbour discovery (RFC 2710, 3810, 4861)."""
-
-
-def echo_request(source: Address, destination: Address) -> Packet:
-    if source.version == 4:
-        return IP(src=str(source), dst=str(destination), ttl=37, id=4711) / ICMP(id=7, seq=1) / Raw(MARK)
-    return IPv6(src=str(source), dst=str(destination), hlim=37) / ICMPv6EchoRequest(id=7, seq=1, data=MARK)
-
-
-def carries_request(packet: CapturedPacket) -> bool:
-    decoded = packet.decode()
-    return MARK in packet.data and ((ICMP in decoded and decoded[ICMP].type == 8) or ICMPv6EchoRequest in decoded)
 
 
 def test_the_packet_inside_tun_is_the_one_sent(family: Family, direction: tuple[Site, Site]) -> None:
@@ -86,13 +70,6 @@ def test_on_the_transit_link_there_is_only_the_tunnel(lab: Lab, hq: Site, branch
             assert tunnel.port in (frame[TCP].sport, frame[TCP].dport)
             tunnelled += 1
         assert tunnelled > 0, "the capture saw nothing at all"
-
-
-def is_housekeeping(frame: Ether) -> bool:
-    if ARP in frame:
-        return True
-    # Multicast listeners speak behind a hop-by-hop header.
-    return IPv6 in frame and any(layer.fields.get("type") in _HOUSEKEEPING for layer in frame[IPv6].iterpayloads())
 
 
 def test_the_probe_of_the_wire_sees_what_is_in_clear(lab: Lab, hq: Site) -> None:

@@ -7,7 +7,7 @@ import pytest
 from lab.routing import SessionState
 from lab.runtime.lab import Lab
 from lab.topology import Family
-from tests.convergence.conftest import Site
+from tests.helpers.sites import Site
 
 pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology("article")]
 

@@ -6,9 +6,8 @@ import pytest
 
 from lab.core.prefixes import FAMILIES
 from lab.runtime.lab import Lab
-from lab.topology import Prefix
 from lab.tunnel import OpenVpn
-from tests.convergence.conftest import Site
+from tests.helpers.sites import Site, networks
 
 pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology("article")]
 
@@ -38,7 +37,3 @@ def test_routes_vanish_with_the_process_and_return_with_it(lab: Lab, hq: Site, b
     survivor = "server" if end == "client" else "client"
     assert getattr(after, f"{end}_pid") != getattr(before, f"{end}_pid")
     assert getattr(after, f"{survivor}_pid") == getattr(before, f"{survivor}_pid"), "the other end was helped"
-
-
-def networks(site: Site) -> tuple[Prefix, ...]:
-    return site.router.plan.networks

@@ -6,8 +6,8 @@ A file for each two daemons, since the files are what is run side by side.
 import pytest
 
 from lab.runtime.lab import Lab
-from tests.daemons.checks import expect_prefixes_cross_the_tunnel
-from tests.matrix import Case
+from tests.helpers.daemons import expect_prefixes_cross_the_tunnel
+from tests.helpers.matrix import Case
 
 pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology("pair.clab.yml")]
 

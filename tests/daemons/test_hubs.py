@@ -3,8 +3,8 @@
 import pytest
 
 from lab.runtime.lab import Lab
-from tests.daemons.conftest import Trio
-from tests.modes.checks import expect_lans_reach_each_other, expect_prefixes_come_and_go, site
+from tests.helpers.pairs import Trio
+from tests.helpers.tunnels import expect_lans_reach_each_other, expect_prefixes_come_and_go, site
 
 pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology("hub.clab.yml", openvpn="2.7")]
 

@@ -22,8 +22,9 @@ from lab.runtime.lab import Lab
 from lab.runtime.router import Router
 from lab.topology import Prefix
 from lab.tunnel import RunningTunnel
-from tests.convergence.checks import expect_log
-from tests.daemons.conftest import Pair, Site
+from tests.helpers.article import expect_log
+from tests.helpers.pairs import Pair
+from tests.helpers.sites import Site
 
 pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology("pair.clab.yml", openvpn="2.7")]
 

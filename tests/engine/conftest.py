@@ -1,39 +1,16 @@
 """Labs with names of their own on a real engine; whatever a test leaves is taken down after it."""
 
-import itertools
-import os
-import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import docker
 import pytest
 
-from lab.catalogue.load import load
 from lab.core.process import this_process
 from lab.engine import Engine, open_engine
-from lab.runtime.lab import Lab, destroy, running_labs
+from lab.runtime.lab import Lab, destroy
 from lab.topology import Topology
-
-IMAGE = "openvpn-routing-lab/node:2.6"
-PAIR = """
-    nodes: {one: {}, two: {}}
-    links:
-      - endpoints: ["one:eth1", "two:eth1"]
-        ipv4: [192.0.2.1/30, 192.0.2.2/30]
-        ipv6: ["2001:db8:9::1/64", "2001:db8:9::2/64"]
-"""
-"""The smallest lab in which somebody can reach somebody."""
-
-_counter = itertools.count(1)
-
-Write = Callable[..., Topology]
-Deploy = Callable[..., Lab]
-
-
-def new_name() -> str:
-    """A lab name that no other test, and no other run of the tests, has."""
-    return f"life-{os.getpid()}-{next(_counter)}"
+from tests.helpers.labs import Deploy, Write, new_name, topology
 
 
 @pytest.fixture(scope="session")
@@ -55,14 +32,6 @@ def name(engine: Engine) -> Iterator[str]:
     name = new_name()
     yield name
     destroy(name, engine=engine)
-
-
-def topology(directory: Path, name: str, body: str) -> Topology:
-    """A topology of the lab's own image from what stands below `topology:`."""
-    file = directory / f"{name}.clab.yml"
-    head = f"name: {name}\ntopology:\n  defaults: {{kind: linux, image: {IMAGE}, network-mode: none}}\n"
-    file.write_text(head + textwrap.indent(textwrap.dedent(body), "  "))
-    return load(file)
 
 
 @pytest.fixture
@@ -89,10 +58,3 @@ def deploy(tmp_path: Path, engine: Engine) -> Iterator[Deploy]:
     yield deploy
     for lab in labs:
         lab.destroy()
-
-
-def assert_nothing_left(name: str, engine: Engine, directory: Path) -> None:
-    """Neither container nor directory of a lab is left."""
-    assert engine.find(name) == []
-    assert name not in running_labs(engine)
-    assert not directory.exists()

@@ -13,7 +13,7 @@ from lab.catalogue.load import load
 from lab.core.process import this_process
 from lab.engine import Engine
 from lab.runtime.lab import Lab
-from tests.engine.conftest import new_name
+from tests.helpers.labs import new_name
 
 pytestmark = pytest.mark.docker
 

@@ -15,8 +15,7 @@ from lab.routing import RouterPlan
 from lab.routing.frr.frr import Frr
 from lab.runtime.lab import Lab, destroy
 from lab.topology import Topology
-from tests.engine.conftest import IMAGE, PAIR, Deploy, Write, assert_nothing_left
-from tests.engine.test_wires import names_of_host
+from tests.helpers.labs import IMAGE, PAIR, Deploy, Write, assert_nothing_left, names_of_host
 
 pytestmark = pytest.mark.docker
 

@@ -10,7 +10,7 @@ from lab.core.expect import Expectation, wait_for
 from lab.core.process import this_process
 from lab.engine import Engine, NodeState
 from lab.runtime.lab import Lab
-from tests.engine.conftest import PAIR, Deploy, Write, new_name, topology
+from tests.helpers.labs import PAIR, Deploy, Write, new_name, topology
 
 pytestmark = pytest.mark.docker
 

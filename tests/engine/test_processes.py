@@ -19,7 +19,7 @@ from lab.runtime.lab import Lab, destroy, running_labs
 from lab.runtime.owner import sweep
 from lab.runtime.store import LabDirectory
 from lab.topology import Topology
-from tests.engine.conftest import IMAGE, PAIR, Deploy, Write, assert_nothing_left, new_name, topology
+from tests.helpers.labs import IMAGE, PAIR, Deploy, Write, assert_nothing_left, new_name, topology
 
 pytestmark = pytest.mark.docker
 
@@ -66,7 +66,7 @@ def start(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> It
     def start(topology: str = "article", name: str | None = None, *options: str) -> Deploying:
         name = name or new_name()
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.engine.deploying", topology, name, *options],
+            [sys.executable, "-m", "tests.helpers.deploying", topology, name, *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -11,7 +11,7 @@ import pytest
 from lab.core.process import this_process
 from lab.engine import Engine, NodeState
 from lab.runtime.lab import Lab
-from tests.engine.conftest import Deploy, Write, new_name, topology
+from tests.helpers.labs import Deploy, Write, new_name, topology
 
 pytestmark = pytest.mark.docker
 

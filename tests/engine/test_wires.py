@@ -14,7 +14,7 @@ from lab.catalogue.load import load
 from lab.core.errors import NotSupported
 from lab.engine import Engine, Instance
 from lab.topology import Interface
-from tests.engine.conftest import Deploy, Write, assert_nothing_left
+from tests.helpers.labs import Deploy, Write, assert_nothing_left, names_of_host
 
 pytestmark = pytest.mark.docker
 
@@ -77,11 +77,6 @@ def _names(data: bytes) -> Iterator[str]:
                 yield attributes[4 : size - 1].decode()
             attributes = attributes[(size + 3) & ~3 :]
         data = data[(length + 3) & ~3 :]
-
-
-def names_of_host() -> set[str]:
-    with IPRoute() as ip:
-        return {link.get_attr("IFLA_IFNAME") for link in ip.get_links()}
 
 
 def links_of(instance: Instance) -> dict[str, Any]:

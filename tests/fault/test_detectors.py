@@ -10,9 +10,8 @@ from lab.core.prefixes import FAMILIES
 from lab.routing import BfdState
 from lab.runtime.lab import Lab
 from lab.status.overview import report
-from tests.convergence.conftest import Site
-from tests.convergence.test_restarts import networks
-from tests.daemons.conftest import Pair
+from tests.helpers.pairs import Pair
+from tests.helpers.sites import Site, networks
 
 pytestmark = [pytest.mark.docker, pytest.mark.faults]
 

@@ -11,9 +11,8 @@ from lab.core.prefixes import FAMILIES
 from lab.engine import NodeState
 from lab.runtime.lab import Lab
 from lab.status.overview import report
-from tests.convergence.conftest import Site
-from tests.convergence.test_restarts import networks
-from tests.fault.conftest import elsewhere
+from tests.helpers.processes import elsewhere
+from tests.helpers.sites import Site, networks
 
 pytestmark = [pytest.mark.docker, pytest.mark.usually("2.7"), pytest.mark.faults]
 

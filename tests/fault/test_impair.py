@@ -13,8 +13,8 @@ from lab.core.prefixes import FAMILIES
 from lab.runtime.lab import Lab
 from lab.status.overview import LinkReport, link_reports, report
 from lab.topology import Address, Family, Impairment
-from tests.convergence.conftest import Site
-from tests.fault.conftest import elsewhere
+from tests.helpers.processes import elsewhere
+from tests.helpers.sites import Site
 
 pytestmark = [pytest.mark.docker, pytest.mark.faults]
 

@@ -3,9 +3,9 @@
 import pytest
 
 from lab.runtime.lab import Lab
-from tests.daemons.conftest import Pair, pair
-from tests.kernel.dco import expect_kernel
-from tests.modes.checks import ends, expect_lans_reach_each_other, expect_prefixes_come_and_go
+from tests.helpers.dco import expect_kernel
+from tests.helpers.pairs import Pair, pair
+from tests.helpers.tunnels import ends, expect_lans_reach_each_other, expect_prefixes_come_and_go
 
 __all__ = ["pair"]
 

@@ -9,9 +9,9 @@ from lab.claims.claims import Claim
 from lab.core.prefixes import FAMILIES
 from lab.runtime.lab import Lab
 from lab.topology import Family
-from tests.convergence.conftest import Site
-from tests.kernel.dco import RATE, expect_kernel, spokes
-from tests.modes.checks import expect_lans_reach_each_other, expect_prefixes_come_and_go, session_of, site
+from tests.helpers.dco import RATE, expect_kernel, spokes
+from tests.helpers.sites import Site
+from tests.helpers.tunnels import expect_lans_reach_each_other, expect_prefixes_come_and_go, session_of, site
 
 pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.needs_kernel("ovpn")]
 hub_of_two = pytest.mark.topology("dco-hub", openvpn="2.7")

@@ -16,11 +16,10 @@ from lab.runtime.lab import Lab
 from lab.runtime.router import Router
 from lab.topology import Prefix
 from lab.tunnel import ManagementError
-from tests.claims.test_baselines import route_option
-from tests.convergence.checks import expect_log
-from tests.convergence.conftest import Site
-from tests.kernel.dco import expect_kernel, spokes
-from tests.modes.checks import site
+from tests.helpers.article import expect_log
+from tests.helpers.dco import expect_kernel, spokes
+from tests.helpers.sites import Site
+from tests.helpers.tunnels import route_option, site
 
 pytestmark = [
     pytest.mark.docker,

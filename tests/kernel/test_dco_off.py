@@ -6,7 +6,7 @@ from lab.core.expect import Expectation, wait_for
 from lab.runtime.lab import Lab
 from lab.status.overview import TunnelReport, tunnel_reports
 from lab.tunnel import RunningTunnel
-from tests.convergence.checks import expect_log
+from tests.helpers.article import expect_log
 
 pytestmark = [
     pytest.mark.docker,

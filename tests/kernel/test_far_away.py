@@ -11,7 +11,7 @@ from lab.runtime.lab import Lab
 from lab.runtime.router import Router
 from lab.status.overview import link_reports, tunnel_reports
 from lab.topology import Prefix
-from tests.kernel.dco import RATE
+from tests.helpers.dco import RATE
 
 pytestmark = [
     pytest.mark.docker,

@@ -6,8 +6,8 @@ from scapy.layers.l2 import GRE
 
 from lab.observe import CapturedPacket
 from lab.runtime.lab import Lab
-from tests.convergence.conftest import Site
-from tests.modes.checks import expect_lans_reach_each_other, expect_prefixes_come_and_go
+from tests.helpers.sites import Site
+from tests.helpers.tunnels import expect_lans_reach_each_other, expect_prefixes_come_and_go
 
 pytestmark = [
     pytest.mark.docker,

@@ -11,8 +11,8 @@ from pyroute2 import IPRoute
 from lab.claims.claims import Claim
 from lab.runtime.lab import Lab
 from lab.topology.links import ETHERNET_MTU
-from tests.kernel.datagrams import Sent, datagrams, fragments
-from tests.kernel.nested import DEVICE, KINDS, WAYS, Kind, nested
+from tests.helpers.datagrams import Sent, datagrams, fragments
+from tests.helpers.nested import DEVICE, KINDS, WAYS, Kind, nested
 
 FEATURES = tuple(dict.fromkeys(kind.feature for kind in KINDS))
 NARROW = 1300

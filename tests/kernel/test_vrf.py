@@ -19,7 +19,7 @@ from lab.routing.frr.vty import Vty
 from lab.runtime.lab import Lab
 from lab.runtime.node import LabNode
 from lab.runtime.router import Router
-from tests.modes.checks import ends, expect_lans_reach_each_other
+from tests.helpers.tunnels import ends, expect_lans_reach_each_other
 
 pytestmark = [
     pytest.mark.docker,

@@ -4,7 +4,7 @@ import pytest
 
 from lab.runtime.lab import Lab
 from lab.topology import Family
-from tests.measure.test_stages import ORDER, expect_in_order
+from tests.helpers.stages import ORDER, expect_in_order
 
 pytestmark = [pytest.mark.docker, pytest.mark.usually("2.6"), pytest.mark.convergence, pytest.mark.topology("frr-bird")]
 

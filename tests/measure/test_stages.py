@@ -3,26 +3,15 @@
 import os
 import signal
 import time
-from itertools import pairwise
 
 import pytest
 
 from lab.core.errors import ExpectationFailed, InputError
-from lab.measure.instrument.measurement import Measurement
-from lab.measure.trials.record import StageName
 from lab.runtime.lab import Lab
 from lab.topology import Family
+from tests.helpers.stages import ORDER, expect_in_order
 
 pytestmark = [pytest.mark.docker, pytest.mark.usually("2.7"), pytest.mark.convergence, pytest.mark.topology("article")]
-
-ORDER: tuple[StageName, ...] = ("event", "update", "rib", "fib", "first-packet")
-
-
-def expect_in_order(measured: Measurement, names: tuple[StageName, ...]) -> None:
-    stages = [measured.stage(name) for name in names]
-    for one, other in pairwise(stages):
-        assert other.at + other.error >= one.at - one.error, f"{other} came before {one}"
-    assert all(stage.error > 0 for stage in stages)
 
 
 def test_an_announced_prefix_is_seen_at_every_stage(lab: Lab, family: Family) -> None:

@@ -16,8 +16,8 @@ from lab.runtime.lab import Lab
 from lab.runtime.node import LabNode
 from lab.status.overview import report
 from lab.topology import Prefix
-from tests.edited import edited
-from tests.middlebox.stand_in import StandIn
+from tests.helpers.edited import edited
+from tests.helpers.stand_in import StandIn
 
 pytestmark = [pytest.mark.docker, pytest.mark.convergence]
 

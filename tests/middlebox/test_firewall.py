@@ -11,9 +11,9 @@ from lab.claims.claims import Claim
 from lab.observe import CapturedPacket
 from lab.runtime.lab import Lab
 from lab.tunnel import RunningTunnel
-from tests.convergence.checks import expect_log
-from tests.convergence.conftest import Site
-from tests.modes.checks import expect_lans_reach_each_other, expect_prefixes_come_and_go
+from tests.helpers.article import expect_log
+from tests.helpers.sites import Site
+from tests.helpers.tunnels import expect_lans_reach_each_other, expect_prefixes_come_and_go
 
 pytestmark = [pytest.mark.docker, pytest.mark.topology("behind-firewall", openvpn="2.7")]
 

@@ -12,8 +12,8 @@ from lab.claims.claims import Claim
 from lab.core.expect import Expectation, wait_for
 from lab.observe import Capture
 from lab.runtime.lab import Lab
-from tests.convergence.conftest import Site
-from tests.modes.checks import expect_lans_reach_each_other, expect_prefixes_come_and_go
+from tests.helpers.sites import Site
+from tests.helpers.tunnels import expect_lans_reach_each_other, expect_prefixes_come_and_go
 
 pytestmark = [pytest.mark.docker, pytest.mark.topology("looks-like-https", openvpn="2.7")]
 

@@ -13,8 +13,8 @@ from lab.core.expect import Expectation, wait_for
 from lab.runtime.lab import Lab
 from lab.runtime.node import LabNode
 from lab.tunnel import TunnelStatus
-from tests.convergence.conftest import Site
-from tests.modes.checks import expect_prefixes_come_and_go, session_of
+from tests.helpers.sites import Site
+from tests.helpers.tunnels import expect_prefixes_come_and_go, session_of
 
 pytestmark = [pytest.mark.docker, pytest.mark.topology("moving-server", openvpn="2.7")]
 

@@ -13,9 +13,9 @@ from lab.core.expect import Expectation, wait_for
 from lab.observe import CapturedPacket
 from lab.runtime.lab import Lab
 from lab.runtime.node import LabNode
-from tests.convergence.checks import expect_log
-from tests.convergence.conftest import Site
-from tests.modes.checks import expect_lans_reach_each_other, expect_prefixes_come_and_go, session_of
+from tests.helpers.article import expect_log
+from tests.helpers.sites import Site
+from tests.helpers.tunnels import expect_lans_reach_each_other, expect_prefixes_come_and_go, session_of
 
 pytestmark = [pytest.mark.docker, pytest.mark.topology("behind-nat", openvpn="2.7")]
 

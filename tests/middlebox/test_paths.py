@@ -7,8 +7,8 @@ import pytest
 from lab.claims.claims import Claim
 from lab.core.prefixes import FAMILIES
 from lab.runtime.lab import Lab
-from tests.convergence.conftest import Site
-from tests.modes.checks import expect_lans_reach_each_other, expect_prefixes_come_and_go
+from tests.helpers.sites import Site
+from tests.helpers.tunnels import expect_lans_reach_each_other, expect_prefixes_come_and_go
 
 pytestmark = [pytest.mark.docker, pytest.mark.topology("narrow-path", openvpn="2.7")]
 

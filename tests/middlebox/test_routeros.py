@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from lab.runtime.lab import Lab
-from tests.convergence.conftest import Site
-from tests.modes.checks import expect_lans_reach_each_other, expect_prefixes_come_and_go
+from tests.helpers.sites import Site
+from tests.helpers.tunnels import expect_lans_reach_each_other, expect_prefixes_come_and_go
 
 pytestmark = [pytest.mark.docker, pytest.mark.usually("2.6"), pytest.mark.convergence]
 

@@ -6,8 +6,8 @@ from scapy.layers.inet import TCP
 from lab.core.expect import Expectation, wait_for
 from lab.observe import CapturedPacket
 from lab.runtime.lab import Lab
-from tests.convergence.checks import expect_log, expect_passes
-from tests.modes.checks import ends
+from tests.helpers.article import expect_log, expect_passes
+from tests.helpers.tunnels import ends
 
 pytestmark = [pytest.mark.docker, pytest.mark.usually("2.6"), pytest.mark.convergence]
 

@@ -11,8 +11,8 @@ from lab.core.expect import Expectation, wait_for
 from lab.observe import CapturedPacket
 from lab.runtime.lab import Lab
 from lab.topology import Address, Family, Prefix
-from tests.convergence.conftest import Site
-from tests.modes.checks import (
+from tests.helpers.sites import Site
+from tests.helpers.tunnels import (
     both_ways,
     expect_lans_reach_each_other,
     expect_one_session_for_both_families,

@@ -3,7 +3,7 @@
 import pytest
 
 from lab.runtime.lab import Lab
-from tests.modes.checks import (
+from tests.helpers.tunnels import (
     ends,
     expect_lans_reach_each_other,
     expect_one_session_for_both_families,

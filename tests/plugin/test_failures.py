@@ -13,9 +13,9 @@ from scapy.utils import rdpcap
 from lab.core.expect import Expectation, wait_for
 from lab.core.process import this_process
 from lab.runtime.lab import Lab, destroy
-from tests.engine.conftest import PAIR
-from tests.engine.conftest import topology as written
-from tests.plugin.conftest import READY, TUNNEL, Project
+from tests.helpers.labs import PAIR
+from tests.helpers.labs import topology as written
+from tests.helpers.project import READY, TUNNEL, Project
 
 pytestmark = pytest.mark.docker
 

@@ -4,7 +4,7 @@ import pytest
 
 from lab.catalogue.load import load
 from lab.runtime.lab import Lab
-from tests.plugin.conftest import Project
+from tests.helpers.project import Project
 
 pytestmark = [pytest.mark.docker, pytest.mark.faults]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.plugin.conftest import READY, TUNNEL, Project
+from tests.helpers.project import READY, TUNNEL, Project
 
 pytestmark = pytest.mark.docker
 
@@ -272,7 +272,7 @@ def test_a_kernel_that_lacks_something_skips(project: Project) -> None:
 def test_whoever_has_it_installed_and_does_not_use_it_pays_nothing() -> None:
     """pytest loads the plugin in every run of the machine."""
     heavy = ("docker", "pyroute2", "scapy", "requests", "cryptography", "jinja2", "yaml", "pydantic")
-    script = f"import json, sys, lab.pytest_plugin; print(json.dumps([m for m in {heavy!r} if m in sys.modules]))"
+    script = f"import json, sys, lab.testing.plugin; print(json.dumps([m for m in {heavy!r} if m in sys.modules]))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
 

@@ -13,8 +13,8 @@ from lab.claims.claims import Claim
 from lab.runtime.lab import Lab
 from lab.runtime.router import Router
 from lab.topology import Prefix
-from tests.convergence.checks import expect_control_plane, expect_log
-from tests.convergence.conftest import Site
+from tests.helpers.article import expect_control_plane, expect_log
+from tests.helpers.sites import Site
 
 pytestmark = [
     pytest.mark.docker,

@@ -16,12 +16,12 @@ from lab.routing import SessionState
 from lab.runtime.lab import Lab
 from lab.tunnel import RunningTunnel, TunnelStatus
 from lab.tunnel.management import InnerRoute
-from tests.claims.test_sharing import expect_control_plane as expect_hub
-from tests.claims.test_sharing import expect_heard, expect_silence
-from tests.convergence.checks import expect_control_plane, expect_log, expect_passes
-from tests.convergence.conftest import Site
-from tests.silent.sessions import TAKES_OVER, expect_all_back, expect_new_session, named_clients
-from tests.silent.underlay import Underlay
+from tests.helpers.article import expect_control_plane, expect_log, expect_passes
+from tests.helpers.hubs import expect_control_plane as expect_hub
+from tests.helpers.hubs import expect_heard, expect_silence
+from tests.helpers.sessions import TAKES_OVER, expect_all_back, expect_new_session, named_clients
+from tests.helpers.sites import Site
+from tests.helpers.underlay import Underlay
 
 pytestmark = [pytest.mark.docker, pytest.mark.usually("2.6")]
 

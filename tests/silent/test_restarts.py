@@ -13,10 +13,10 @@ from lab.claims.claims import Claim
 from lab.runtime.lab import Lab
 from lab.topology import Prefix
 from lab.tunnel import OpenVpn, RunningTunnel
-from tests.convergence.checks import expect_log
-from tests.convergence.conftest import Site
-from tests.silent.sessions import TAKES_OVER, expect_all_back, expect_new_session, named_clients
-from tests.silent.underlay import Underlay
+from tests.helpers.article import expect_log
+from tests.helpers.sessions import TAKES_OVER, expect_all_back, expect_new_session, named_clients
+from tests.helpers.sites import Site
+from tests.helpers.underlay import Underlay
 
 pytestmark = [pytest.mark.docker, pytest.mark.usually("2.6")]
 

@@ -17,9 +17,9 @@ from lab.routing import Neighbor
 from lab.routing.frr.vty import Vty
 from lab.runtime.lab import Lab
 from lab.topology import Prefix
-from tests.convergence.checks import expect_control_plane, expect_log
-from tests.convergence.conftest import Site
-from tests.silent.underlay import Underlay
+from tests.helpers.article import expect_control_plane, expect_log
+from tests.helpers.sites import Site
+from tests.helpers.underlay import Underlay
 
 pytestmark = [pytest.mark.docker, pytest.mark.usually("2.7")]
 

@@ -8,7 +8,7 @@ from lab.claims.claims import Claim
 from lab.core.prefixes import FAMILIES
 from lab.runtime.lab import Lab
 from lab.topology import Family
-from tests.static.checks import (
+from tests.helpers.static_routes import (
     MOVED,
     OFFICE,
     SERVICE,

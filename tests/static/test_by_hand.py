@@ -7,7 +7,7 @@ import pytest
 
 from lab.claims.claims import Claim
 from lab.runtime.lab import Lab
-from tests.static.checks import (
+from tests.helpers.static_routes import (
     INTERNET,
     NEIGHBOUR,
     OFFICE_HOST,

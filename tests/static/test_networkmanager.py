@@ -11,7 +11,8 @@ from scapy.layers.inet import UDP
 from lab.claims.claims import Claim
 from lab.observe import CapturedPacket
 from lab.runtime.lab import Lab
-from tests.static.checks import (
+from tests.helpers.nmcli import ONLY_ITS_NETWORK, OWN_DNS, OWN_ROUTES, ROUTES, connection, nmcli, up
+from tests.helpers.static_routes import (
     INTERNET,
     NEIGHBOUR,
     OFFICE_HOST,
@@ -32,7 +33,6 @@ from tests.static.checks import (
     resolve,
     talk,
 )
-from tests.static.nmcli import ONLY_ITS_NETWORK, OWN_DNS, OWN_ROUTES, ROUTES, connection, nmcli, up
 
 pytestmark = [pytest.mark.docker, pytest.mark.topology("road-warrior-networkmanager", openvpn="2.6")]
 

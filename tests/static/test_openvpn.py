@@ -7,8 +7,8 @@ import pytest
 
 from lab.claims.claims import Claim
 from lab.runtime.lab import Lab
-from tests.convergence.checks import expect_log
-from tests.static.checks import (
+from tests.helpers.article import expect_log
+from tests.helpers.static_routes import (
     Vpn,
     expect_all_inside,
     expect_fenced,

@@ -8,7 +8,8 @@ import pytest
 from lab.claims.claims import Claim
 from lab.runtime.lab import Lab
 from lab.topology import Family
-from tests.static.checks import (
+from tests.helpers.nmcli import ONLY_ITS_NETWORK, OWN_DNS, OWN_ROUTES, ROUTES, connection, nmcli, up
+from tests.helpers.static_routes import (
     INTERNET,
     OFFICE_HOST,
     SERVICE,
@@ -28,7 +29,6 @@ from tests.static.checks import (
     talk,
     unreachable,
 )
-from tests.static.nmcli import ONLY_ITS_NETWORK, OWN_DNS, OWN_ROUTES, ROUTES, connection, nmcli, up
 
 pytestmark = [pytest.mark.docker, pytest.mark.topology("road-warrior-vpnc", openvpn="2.6")]
 

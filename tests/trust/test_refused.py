@@ -27,10 +27,10 @@ from lab.runtime.lab import Lab
 from lab.tunnel import OpenVpn, RunningTunnel
 from lab.tunnel.mode import End
 from lab.tunnel.pki import Authority, Validity
-from tests.convergence.checks import expect_control_plane, expect_log, expect_passes
-from tests.convergence.conftest import Site
-from tests.convergence.test_packets import is_housekeeping
-from tests.trust.wire import DATA, opcodes
+from tests.helpers.article import expect_control_plane, expect_log, expect_passes
+from tests.helpers.opcodes import DATA, opcodes
+from tests.helpers.packets import is_housekeeping
+from tests.helpers.sites import Site
 
 pytestmark = [pytest.mark.docker, pytest.mark.trust, pytest.mark.topology("article")]
 

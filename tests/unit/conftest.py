@@ -8,7 +8,7 @@ from hypothesis import settings
 
 from lab.catalogue.load import load
 from lab.topology import Topology
-from tests.unit.sandbox import Sandbox
+from tests.helpers.sandbox import Sandbox
 
 settings.register_profile("shared-machine", deadline=None)
 settings.load_profile("shared-machine")  # how long an example takes is nobody's promise

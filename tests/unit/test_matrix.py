@@ -8,8 +8,8 @@ import pytest
 from lab.image import VERSIONS
 from lab.routing import daemons
 from lab.tunnel import modes
-from tests import matrix
-from tests.matrix import Case
+from tests.helpers import matrix
+from tests.helpers.matrix import Case
 
 
 def test_the_whole_is_every_combination() -> None:

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from lab.advise.frr import FrrConfiguration, looks_like_frr, parse, read
-from tests.unit.advise.samples import SAMPLES
+from tests.helpers.samples import SAMPLES
 
 ADDRESS = ip_address("198.51.100.1")
 HEAD = "frr defaults datacenter\nrouter bgp 65001\n neighbor 10.0.0.2 remote-as 65002\n"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lab.advise import advise, subjects_of_files
 from lab.core.errors import InputError
-from tests.unit.advise.samples import SAMPLES
+from tests.helpers.samples import SAMPLES
 
 quick = settings(max_examples=75, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 

@@ -6,7 +6,7 @@ import pytest
 
 from lab.advise.disk import Unreadable
 from lab.advise.openvpn import INLINE, read, words
-from tests.unit.advise.samples import SAMPLES, configuration
+from tests.helpers.samples import SAMPLES, configuration
 
 
 @pytest.mark.parametrize(

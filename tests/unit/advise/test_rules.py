@@ -7,7 +7,7 @@ import pytest
 
 from lab.advise import RULES
 from lab.advise.subject import Subject
-from tests.unit.advise.samples import CANNOT_TELL, CLIENT, EXPOSED, NOT_EXPOSED, SERVER, judge, subject
+from tests.helpers.samples import CANNOT_TELL, CLIENT, EXPOSED, NOT_EXPOSED, SERVER, judge, subject
 
 BGP = "frr defaults datacenter\nrouter bgp 65001\n neighbor 10.0.0.2 remote-as 65002\n"
 POLICY = BGP.replace("datacenter", "traditional")

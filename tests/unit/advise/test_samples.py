@@ -7,7 +7,7 @@ import pytest
 
 from lab.advise import subjects_of_files
 from lab.core.errors import InputError
-from tests.unit.advise.samples import CANNOT_TELL, EXPOSED, NOT_EXPOSED, SAMPLES, of
+from tests.helpers.samples import CANNOT_TELL, EXPOSED, NOT_EXPOSED, SAMPLES, of
 
 
 def test_the_articles_server() -> None:

@@ -7,7 +7,7 @@ import pytest
 from lab.advise import RULES, Verdict, advise, subjects_of_topology
 from lab.catalogue.files import find_topology, topology_names
 from lab.catalogue.load import load
-from tests.edited import edited
+from tests.helpers.edited import edited
 
 
 def exposed(topology: str = "article", **arguments: Any) -> dict[str, set[str]]:

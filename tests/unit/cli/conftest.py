@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.paper import PaperEngine, Program
+from tests.helpers.paper import PaperEngine, Program
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.unit.cli.paper import Program
+from tests.helpers.paper import Program
 
 SAMPLES = Path(__file__).parents[2] / "data" / "advise"
 FINDING = {"subject", "rule", "failure", "verdict", "why", "lines", "do", "source", "test"}

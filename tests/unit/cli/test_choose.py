@@ -5,7 +5,7 @@ import pytest
 from lab.cli.announce import prefix_of
 from lab.cli.choose import complete_topology, tunnel_settings
 from lab.core.errors import InputError
-from tests.unit.cli.paper import Program
+from tests.helpers.paper import Program
 
 
 def test_several_labs_have_to_be_told_apart(lab: Program) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab.engine import NodeState
-from tests.unit.cli.paper import Program
+from tests.helpers.paper import Program
 
 STATUS = {"lab", "topology", "directory", "up", "nodes", "tunnels", "sessions", "faults", "links"}
 NODE = {"name", "kind", "state", "image", "role", "daemon", "asn"}

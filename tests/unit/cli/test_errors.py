@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from lab.cli.errors import Commands
 from lab.core.errors import EnvironmentBroken, ExpectationFailed, InputError
-from tests.unit.cli.paper import Program
+from tests.helpers.paper import Program
 
 
 def broken_off() -> BaseException:

@@ -7,7 +7,7 @@ import pytest
 from lab.compare.facts import Disagreement
 from lab.compare.survey import ALTERNATIVES, Declared, Effort, Machine, Measured, Survey
 from lab.tunnel import modes
-from tests.unit.cli.paper import Program
+from tests.helpers.paper import Program
 
 
 def test_quick_prints_what_is_declared(lab: Program) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab.render.routeros import check
-from tests.unit.cli.paper import Program
+from tests.helpers.paper import Program
 
 
 def mode(path: Path) -> int:

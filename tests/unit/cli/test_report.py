@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.paper import Program
-from tests.unit.report import runs
+from tests.helpers import runs
+from tests.helpers.paper import Program
 
 ANNOUNCE = [t for t in runs.trials(8, families=("ipv4",)) if t.variant.event == "announce"]
 

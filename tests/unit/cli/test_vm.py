@@ -7,7 +7,7 @@ import pytest
 
 from lab.vm import machine as vm
 from lab.vm.machine import KEPT, Machine
-from tests.unit.cli.paper import Program
+from tests.helpers.paper import Program
 
 
 def test_down_ends_the_machine_of_this_directory_alone(lab: Program, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from lab.core.errors import EnvironmentBroken
 from lab.engine import Namespace
-from tests.unit.sandbox import Sandbox, threads
+from tests.helpers.sandbox import Sandbox, threads
 
 Make = Callable[[], Sandbox]
 

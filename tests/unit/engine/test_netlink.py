@@ -14,7 +14,7 @@ from lab.core.errors import EnvironmentBroken, InputError, NotSupported
 from lab.engine.netlink import add_addresses, connect_nodes, remove_addresses, remove_device, try_device
 from lab.observe import echo
 from lab.topology import Endpoint, Link, Node
-from tests.unit.sandbox import Sandbox
+from tests.helpers.sandbox import Sandbox
 
 Make = Callable[[], Sandbox]
 TENTATIVE = 0x40

@@ -23,7 +23,7 @@ from lab.engine.nft import (
     rule,
     source_is,
 )
-from tests.unit.sandbox import Sandbox
+from tests.helpers.sandbox import Sandbox
 
 HOME = {4: "127.0.0.1", 6: "::1"}
 SO_MARK = 36

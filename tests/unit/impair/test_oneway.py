@@ -24,7 +24,7 @@ from lab.engine.netlink import connect_nodes
 from lab.impair.oneway import OneWay, impose, in_force, lift, netem_options, netem_tells, tbf_options
 from lab.observe import echo
 from lab.topology import Endpoint, Impairment, Link, Node
-from tests.unit.sandbox import Sandbox
+from tests.helpers.sandbox import Sandbox
 
 ADDRESSES = {"ipv4": ("192.0.2.1/24", "192.0.2.2/24"), "ipv6": ("2001:db8::1/64", "2001:db8::2/64")}
 

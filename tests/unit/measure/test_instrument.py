@@ -28,7 +28,7 @@ from lab.observe import FibWatch, send
 from lab.observe.fib import subscribe
 from lab.routing.update import MARKER
 from lab.topology import Family
-from tests.unit.sandbox import Sandbox
+from tests.helpers.sandbox import Sandbox
 
 Make = Callable[[], Sandbox]
 

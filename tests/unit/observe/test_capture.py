@@ -21,7 +21,7 @@ from scapy.utils import rdpcap
 from lab.core.errors import ExpectationFailed, InputError
 from lab.observe import Capture, CapturedPacket, send
 from lab.observe.capture import write_pcap
-from tests.unit.sandbox import Sandbox, threads
+from tests.helpers.sandbox import Sandbox, threads
 
 Make = Callable[[], Sandbox]
 ETHERNET, RAW = 1, 101

@@ -19,7 +19,7 @@ from lab.measure.instrument.tape import Reading
 from lab.observe import FibWatch, RouteEvent
 from lab.observe.fib import subscribe
 from lab.topology import Family, Prefix
-from tests.unit.sandbox import Sandbox, threads
+from tests.helpers.sandbox import Sandbox, threads
 
 Make = Callable[[], Sandbox]
 SETTLED = 10.0

@@ -10,7 +10,7 @@ from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 
 from lab.observe import Capture, Echo, echo
 from lab.topology import Address, Family
-from tests.unit.sandbox import Sandbox
+from tests.helpers.sandbox import Sandbox
 
 Make = Callable[[], Sandbox]
 THERE: dict[Family, Address] = {"ipv4": ip_address("192.0.2.2"), "ipv6": ip_address("2001:db8::2")}

@@ -8,7 +8,7 @@ from pyroute2 import IPRoute
 
 from lab.observe.route_count import BGP, RouteCount, count_routes, counted_in
 from lab.topology import Family
-from tests.unit.sandbox import Sandbox
+from tests.helpers.sandbox import Sandbox
 
 STATIC = 4
 STALLED = 0.3

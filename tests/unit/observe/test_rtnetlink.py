@@ -10,7 +10,7 @@ from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 from lab.engine import Namespace
 from lab.observe.fib import subscribe
 from lab.observe.rtnetlink import AddressGone, LinkMessage, Message, RouteMessage, messages
-from tests.unit.sandbox import Sandbox
+from tests.helpers.sandbox import Sandbox
 
 Make = Callable[[], Sandbox]
 CHANGES: list[tuple[str, str, dict[str, Any]]] = [

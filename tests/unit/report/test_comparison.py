@@ -7,7 +7,7 @@ from lab.report.comparison import Comparison, Verdict, compare
 from lab.report.page import findings, unshared
 from lab.report.summary import summary_of
 from lab.report.tables import difference_records
-from tests.unit.report import runs
+from tests.helpers import runs
 
 
 def trials(count: int = 20, *, seed: int = 1, slower: float = 1.0) -> list[Trial]:

@@ -9,7 +9,7 @@ from lab.report.comparison import compare
 from lab.report.drawing import DARK, INK, INK_ON_DARK, INK_ON_LIGHT, LIGHT, PALETTE, Drawing
 from lab.report.figures import difference_figures, event_figures, load_figure
 from lab.report.summary import RunSummary, summary_of
-from tests.unit.report import runs
+from tests.helpers import runs
 
 SVG = "{http://www.w3.org/2000/svg}"
 ONE_FAMILY = runs.trials(8, families=("ipv4",))

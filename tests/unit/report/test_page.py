@@ -15,7 +15,7 @@ from lab.report.comparison import compare
 from lab.report.summary import read, summary_of
 from lab.report.tables import Table, as_csv, as_markdown, event_table, slug
 from lab.report.write import Written, short_names, write_comparison, write_report
-from tests.unit.report import runs
+from tests.helpers import runs
 
 TRIALS = runs.trials(8, families=("ipv4",), detectors=2)
 VOID = {"meta", "link", "img", "input", "br"}

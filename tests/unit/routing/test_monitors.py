@@ -9,7 +9,7 @@ from lab.routing import RibEvent, plan_routers
 from lab.routing.bird.trace import events as traced
 from lab.routing.frr.bmp import _events, _split
 from lab.topology import Topology
-from tests.unit.routing.test_update import ANNOUNCE4, ANNOUNCE6, KEEPALIVE, THREE4, WITHDRAW4
+from tests.helpers.bgp_messages import ANNOUNCE4, ANNOUNCE6, KEEPALIVE, THREE4, WITHDRAW4
 
 PEER = IPv4Address("10.255.0.1")
 NOW = 7.0

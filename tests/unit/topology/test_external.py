@@ -7,7 +7,7 @@ import pytest
 from lab.catalogue.files import find_topology
 from lab.catalogue.load import load, vocabulary
 from lab.topology import Topology, TopologyError, dump, parse
-from tests.edited import edited
+from tests.helpers.edited import edited
 
 FILE = find_topology("routeros")
 

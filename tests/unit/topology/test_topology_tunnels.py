@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab.topology import Topology
-from tests.edited import edited
+from tests.helpers.edited import edited
 
 Load = Callable[..., Topology]
 Refuse = Callable[..., list[str]]

@@ -8,7 +8,7 @@ from lab.catalogue.load import load
 from lab.topology import TopologyError, Tunnel
 from lab.tunnel import modes
 from lab.tunnel.pki import Authority
-from tests.unit.tunnel.rendering import configured, rendered
+from tests.helpers.rendering import configured, rendered
 
 
 @pytest.fixture(scope="module")

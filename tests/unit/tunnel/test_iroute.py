@@ -13,7 +13,7 @@ from lab.core.files import write_all
 from lab.topology import Topology, TopologyError, Tunnel
 from lab.tunnel import modes, processes
 from lab.tunnel.pki import Authority
-from tests.unit.tunnel.rendering import OBSOLETE, Directives, configured, directives, rendered
+from tests.helpers.rendering import OBSOLETE, Directives, configured, directives, rendered
 
 
 @pytest.fixture(scope="module")

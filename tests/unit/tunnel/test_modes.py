@@ -12,14 +12,12 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
-from lab.catalogue.files import topologies_dir
 from lab.catalogue.load import load
 from lab.core.files import RenderedFile
-from lab.topology import Topology, Tunnel
 from lab.tunnel import modes, processes
 from lab.tunnel.keyfiles import static_key, tls_crypt_v2_client, tls_crypt_v2_server
 from lab.tunnel.pki import Authority
-from tests.unit.tunnel.rendering import OBSOLETE, configured, directives, rendered
+from tests.helpers.rendering import OBSOLETE, configured, directives, first_tunnel, of_mode, rendered
 
 FILE_DIRECTIVES = ("ca", "cert", "key", "crl-verify", "secret", "tls-crypt", "tls-crypt-v2", "client-connect")
 
@@ -33,16 +31,6 @@ def authority() -> Authority:
 def mode(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
-
-
-def topology(mode: str, **tunnel: Any) -> Topology:
-    """The topology to start from with this mode, or that of a plain tunnel in this mode."""
-    files = [path for path in sorted(topologies_dir().glob("*.clab.yml")) if f"mode: {mode}\n" in path.read_text()]
-    return load(files[0] if files else "p2p-tls", tunnel={"mode": mode, **tunnel})
-
-
-def first(mode: str, **tunnel: Any) -> Tunnel:
-    return topology(mode, **tunnel).tunnels[0]
 
 
 def options_of(mode: str) -> list[dict[str, Any]]:
@@ -62,7 +50,7 @@ def test_every_mode_says_in_a_line_what_it_is(mode: str) -> None:
 
 def test_both_ends_are_of_one_transport_and_family(authority: Authority, mode: str) -> None:
     for transport, outer in itertools.product(("tcp", "udp"), ("ipv4", "ipv6")):
-        tunnel = first(mode, transport=transport, outer=outer)
+        tunnel = first_tunnel(mode, transport=transport, outer=outer)
         server, client = configured(authority, tunnel)
         expected = f"{transport}{outer.removeprefix('ipv')}"
         ends = ("-server", "-client") if transport == "tcp" else ("", "")
@@ -74,7 +62,7 @@ def test_both_ends_are_of_one_transport_and_family(authority: Authority, mode: s
 
 def test_every_file_that_is_named_is_rendered_and_secrets_are_their_owners(authority: Authority, mode: str) -> None:
     for options in options_of(mode):
-        tunnel = first(mode, options=options)
+        tunnel = first_tunnel(mode, options=options)
         for end, conf in zip(("server", "client"), configured(authority, tunnel), strict=True):
             files = rendered(authority, tunnel)["server" if end == "server" else "client"]
             named = {values[0] for key in FILE_DIRECTIVES for values in conf.get(key, [])}
@@ -92,7 +80,7 @@ def is_secret(file: RenderedFile) -> bool:
 
 
 def test_the_devices_are_those_of_the_topology(authority: Authority, mode: str) -> None:
-    tunnel = first(mode)
+    tunnel = first_tunnel(mode)
     server, client = configured(authority, tunnel)
     assert (server["dev"], client["dev"]) == ([[tunnel.server_device]], [[tunnel.device]])
     assert server["dev-type"] == client["dev-type"] == [[modes()[mode].traits.device]]
@@ -100,13 +88,13 @@ def test_the_devices_are_those_of_the_topology(authority: Authority, mode: str) 
 
 def test_common_options_reach_both_ends(authority: Authority, mode: str) -> None:
     options = {"auth": "SHA512", "mssfix": 0, "tun-mtu": 1400, "verb": 3, "persist-tun": False}
-    for end in configured(authority, first(mode, options=options)):
+    for end in configured(authority, first_tunnel(mode, options=options)):
         assert end["auth"] == [["SHA512"]]
         assert end["mssfix"] == [["0"]]
         assert end["tun-mtu"] == [["1400"]]
         assert end["verb"] == [["3"]]
         assert "persist-tun" not in end
-    for end in configured(authority, first(mode)):
+    for end in configured(authority, first_tunnel(mode)):
         assert "auth" not in end
         assert "mssfix" not in end
         assert end["persist-tun"] == [[]]
@@ -115,7 +103,7 @@ def test_common_options_reach_both_ends(authority: Authority, mode: str) -> None
 def test_who_hands_out_a_route_for_everything_keeps_the_data_from_the_kernel(authority: Authority, mode: str) -> None:
     """With DCO it would be the server's own default route. OpenVPN gives DCO up at `topology net30` by itself."""
     for options in ({"topology": "net30"}, {"topology": "subnet"}) if mode == "iroute" else ({},):
-        tunnel = first(mode, options=options)
+        tunnel = first_tunnel(mode, options=options)
         files = rendered(authority, tunnel)["server"].values()
         everything = any("iroute 0.0.0.0 0.0.0.0" in file.content.splitlines() for file in files)
         server, _ = configured(authority, tunnel)
@@ -124,14 +112,14 @@ def test_who_hands_out_a_route_for_everything_keeps_the_data_from_the_kernel(aut
 
 def test_the_data_is_kept_from_the_kernel_at_both_ends_where_that_is_asked(authority: Authority, mode: str) -> None:
     if modes()[mode].traits.kernel is None:
-        for end in configured(authority, first(mode, options={"disable-dco": True})):
+        for end in configured(authority, first_tunnel(mode, options={"disable-dco": True})):
             assert end.get("disable-dco") == [[]], "the kernel may have the data"
     else:
-        assert not any("disable-dco" in end for end in configured(authority, first(mode)))
+        assert not any("disable-dco" in end for end in configured(authority, first_tunnel(mode)))
 
 
 def test_keepalive_is_the_servers_to_say_or_both_ends(authority: Authority, mode: str) -> None:
-    server, client = configured(authority, first(mode, options={"keepalive": [2, 6]}))
+    server, client = configured(authority, first_tunnel(mode, options={"keepalive": [2, 6]}))
     assert server["keepalive"] == [["2", "6"]]
     # In server mode the client is told.
     assert client.get("keepalive") == (None if modes()[mode].traits.mode_server else [["2", "6"]])
@@ -140,7 +128,7 @@ def test_keepalive_is_the_servers_to_say_or_both_ends(authority: Authority, mode
 def test_both_ends_agree_on_the_key_of_the_control_channel(authority: Authority, mode: str) -> None:
     if not modes()[mode].traits.certificates:
         return
-    tunnel = first(mode, options={"tls-crypt": True})
+    tunnel = first_tunnel(mode, options={"tls-crypt": True})
     keys = {
         files[str(processes(tunnel)[end].files / "tls-crypt.key")].content
         for end, files in rendered(authority, tunnel).items()
@@ -150,7 +138,7 @@ def test_both_ends_agree_on_the_key_of_the_control_channel(authority: Authority,
     assert keys != {f.content for f in rendered(other, tunnel)["client"].values() if "Static key" in f.content}
     for end in configured(authority, tunnel):
         assert PurePosixPath(end["tls-crypt"][0][0]).name == "tls-crypt.key"
-    for end in configured(authority, first(mode)):
+    for end in configured(authority, first_tunnel(mode)):
         assert "tls-crypt" not in end
 
 
@@ -176,7 +164,7 @@ def test_two_keys_for_one_control_channel_are_refused(mode: str) -> None:
 
 
 def test_a_point_to_point_tunnel_knows_its_addresses_and_needs_no_server(authority: Authority) -> None:
-    tunnel = first("p2p-tls")
+    tunnel = first_tunnel("p2p-tls")
     server, client = configured(authority, tunnel)
     for end in (server, client):
         assert not {"mode", "pull", "push", "client-config-dir", "client-connect", "server"} & end.keys()
@@ -191,7 +179,7 @@ def test_a_point_to_point_tunnel_knows_its_addresses_and_needs_no_server(authori
 
 
 def test_a_static_key_is_one_for_both_ends_and_used_the_other_way_round(authority: Authority) -> None:
-    tunnel = first("p2p-static-key")
+    tunnel = first_tunnel("p2p-static-key")
     server, client = configured(authority, tunnel)
     files = rendered(authority, tunnel)
     (path, here), (other, there) = server["secret"][0], client["secret"][0]
@@ -255,7 +243,7 @@ def test_only_the_server_opens_a_clients_key() -> None:
 
 
 def test_each_client_has_a_key_of_its_own_and_one_server(authority: Authority) -> None:
-    one, other = topology("tap", options={"tls-crypt-v2": True}).tunnels
+    one, other = of_mode("tap", options={"tls-crypt-v2": True}).tunnels
     path = PurePosixPath("tls-crypt-v2.key")
     files = [rendered(authority, tunnel) for tunnel in (one, other)]
     server = {end["server"][str(processes(one)["server"].files / path)].content for end in files}
@@ -289,8 +277,8 @@ def test_a_shared_server_is_rendered_the_same_from_each_of_its_tunnels(authority
 
 
 def test_a_switch_lets_its_clients_talk_and_a_kernel_needs_no_such_word(authority: Authority) -> None:
-    assert "client-to-client" in configured(authority, first("tap"))[0]
-    server, client = configured(authority, first("dco"))
+    assert "client-to-client" in configured(authority, first_tunnel("tap"))[0]
+    server, client = configured(authority, first_tunnel("dco"))
     assert not {"client-to-client", "fragment", "compress"} & (server.keys() | client.keys())
     assert server["topology"] == [["subnet"]]
 
@@ -307,9 +295,9 @@ def test_how_many_clients_only_a_server_that_counts_them_can_say(authority: Auth
     if not modes()[mode].traits.mode_server:
         assert mistakes(mode, options=limits) == ["no such option", "no such option"]
         return
-    server, client = configured(authority, first(mode, options=limits))
+    server, client = configured(authority, first_tunnel(mode, options=limits))
     assert (server["max-clients"], server["duplicate-cn"]) == ([["7"]], [[]])
     assert not {"max-clients", "duplicate-cn"} & client.keys()
-    plain, _ = configured(authority, first(mode))
+    plain, _ = configured(authority, first_tunnel(mode))
     assert not {"max-clients", "duplicate-cn"} & plain.keys()
     assert mistakes(mode, options={"max-clients": 0}) == ["Input should be greater than or equal to 1"]

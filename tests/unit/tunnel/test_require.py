@@ -12,7 +12,7 @@ from lab.core.errors import NotSupported
 from lab.engine import Namespace
 from lab.engine.netlink import try_device
 from lab.tunnel.running import OpenVpn
-from tests.unit.sandbox import Sandbox
+from tests.helpers.sandbox import Sandbox
 
 IMAGES = count(1)
 

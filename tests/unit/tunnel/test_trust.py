@@ -9,8 +9,7 @@ from lab.core.files import RenderedFile
 from lab.tunnel import Identity, modes
 from lab.tunnel.mode import End
 from lab.tunnel.pki import Authority
-from tests.unit.tunnel.rendering import directives
-from tests.unit.tunnel.test_modes import first
+from tests.helpers.rendering import directives, first_tunnel
 
 Rendered = dict[End, dict[PurePosixPath, RenderedFile]]
 
@@ -28,7 +27,7 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 def impostors(authority: Authority, mode: str) -> tuple[Identity, Rendered]:
     """An identity with other names and a revoked client, and what the mode makes of it."""
-    tunnel = first(mode)
+    tunnel = first_tunnel(mode)
     client, server = authority.issue("mallory", "client"), authority.issue("eve", "server")
     usual = Identity.issue(tunnel, authority)
     identity = replace(usual, client=client, server=server, revoked=authority.revocation_list(client))
@@ -37,7 +36,7 @@ def impostors(authority: Authority, mode: str) -> tuple[Identity, Rendered]:
 
 def test_each_end_asks_for_the_others_node(authority: Authority, mode: str) -> None:
     identity, rendered = impostors(authority, mode)
-    tunnel = first(mode)
+    tunnel = first_tunnel(mode)
     for end, peer in (("server", tunnel.client), ("client", tunnel.server)):
         files = rendered["server" if end == "server" else "client"]
         (conf,) = (directives(f.content) for f in files.values() if f.path.suffix == ".conf")

@@ -7,7 +7,7 @@ import pytest
 from lab.catalogue.load import load
 from lab.topology import TopologyError, Tunnel
 from lab.tunnel.pki import Authority
-from tests.unit.tunnel.rendering import configured, rendered
+from tests.helpers.rendering import configured, rendered
 
 PROXY = {"server": "proxy.example.com", "port": 8080}
 

@@ -5,7 +5,7 @@ import time
 from lab.claims.claims import Claim
 from lab.core.prefixes import FAMILIES
 from lab.runtime.lab import Lab
-from tests.convergence.conftest import Site
+from tests.helpers.sites import Site
 
 
 def expect_dynamic_routing(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:

@@ -1,4 +1,4 @@
-"""A process that deploys a lab and says what it is doing: `python -m tests.engine.deploying TOPOLOGY NAME [OWNED]`.
+"""A process that deploys a lab and says what it is doing: `python -m tests.helpers.deploying TOPOLOGY NAME [OWNED]`.
 
 It prints each step as it begins, `up` when the lab stands, then waits for its standard input to end and closes.
 """

@@ -4,8 +4,8 @@ from lab.core.expect import Expectation, wait_for
 from lab.core.prefixes import FAMILIES
 from lab.runtime.lab import Lab
 from lab.tunnel import RunningTunnel, TunnelStatus
-from tests.convergence.checks import expect_control_plane, expect_passes
-from tests.convergence.conftest import Site
+from tests.helpers.article import expect_control_plane, expect_passes
+from tests.helpers.sites import Site
 
 TAKES_OVER = "will cause previous active sessions by this client to be dropped"
 """What a server says of a client that it has already, and that connects anew."""

@@ -2,9 +2,12 @@
 
 import shlex
 from collections.abc import Mapping
+from typing import Any
 
+from lab.catalogue.files import topologies_dir
+from lab.catalogue.load import load
 from lab.core.files import RenderedFile
-from lab.topology import Tunnel
+from lab.topology import Topology, Tunnel
 from lab.tunnel import processes, rendered_tunnel
 from lab.tunnel.mode import End
 from lab.tunnel.pki import Authority
@@ -34,3 +37,13 @@ def configured(authority: Authority, tunnel: Tunnel) -> tuple[Directives, Direct
     files, ends = rendered(authority, tunnel), processes(tunnel)
     server, client = (directives(files[end][str(ends[end].configuration)].content) for end in ("server", "client"))
     return server, client
+
+
+def of_mode(mode: str, **tunnel: Any) -> Topology:
+    """The topology to start from with this mode, or that of a plain tunnel in this mode."""
+    files = [path for path in sorted(topologies_dir().glob("*.clab.yml")) if f"mode: {mode}\n" in path.read_text()]
+    return load(files[0] if files else "p2p-tls", tunnel={"mode": mode, **tunnel})
+
+
+def first_tunnel(mode: str, **tunnel: Any) -> Tunnel:
+    return of_mode(mode, **tunnel).tunnels[0]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from lab.runtime.node import LabNode
-from tests.static.checks import SERVICE, Vpn, expect_no_device
+from tests.helpers.static_routes import SERVICE, Vpn, expect_no_device
 
 ROUTES = {
     "ipv4.routes": f"{SERVICE['ipv4']}/32, 192.168.100.0/24 1",

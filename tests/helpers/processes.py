@@ -1,25 +1,10 @@
-"""The article's two sites, and what all tests of faults ask."""
+"""Other processes that work with a lab of the test."""
 
 import os
 import subprocess
 import sys
 
-import pytest
-
 from lab.runtime.lab import Lab
-from tests.convergence.conftest import Site
-
-
-@pytest.fixture
-def hq(lab: Lab) -> Site:
-    """The site with the OpenVPN server."""
-    return Site(lab.router("hq"), lab.host("hq-lan"), lab.tunnel("branch", "hq").device("hq"))
-
-
-@pytest.fixture
-def branch(lab: Lab) -> Site:
-    """The site with the OpenVPN client."""
-    return Site(lab.router("branch"), lab.host("branch-lan"), lab.tunnel("branch", "hq").device("branch"))
 
 
 def elsewhere(lab: Lab, statement: str) -> "subprocess.Popen[str]":

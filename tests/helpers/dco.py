@@ -2,8 +2,8 @@
 
 from lab.runtime.lab import Lab
 from lab.status.overview import tunnel_reports
-from tests.convergence.conftest import Site
-from tests.modes.checks import site
+from tests.helpers.sites import Site
+from tests.helpers.tunnels import site
 
 RATE = 20
 """Packets per second to each prefix: what emulated processors pass on, and count afterwards, while others wait."""

@@ -1,4 +1,4 @@
-"""The article's two sites, as the tests speak of them."""
+"""The two sites of the topology `article`: fixtures `hq`, `branch` and `direction`, for tests of all folders."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ import pytest
 from lab.runtime.lab import Lab
 from lab.runtime.node import LabNode
 from lab.runtime.router import Router
+from lab.topology import Prefix
 
 
 @dataclass(frozen=True)
@@ -35,3 +36,8 @@ def branch(lab: Lab) -> Site:
 def direction(request: pytest.FixtureRequest, hq: Site, branch: Site) -> tuple[Site, Site]:
     """The site that announces and the site that learns: each test in both directions."""
     return (hq, branch) if request.param == "from-server" else (branch, hq)
+
+
+def networks(site: Site) -> tuple[Prefix, ...]:
+    """The prefixes that a site's router announces by its configuration."""
+    return site.router.plan.networks

@@ -10,9 +10,9 @@ from lab.core.expect import Expectation, wait_for
 from lab.core.prefixes import FAMILIES
 from lab.routing import Neighbor, SessionState
 from lab.runtime.lab import Lab
-from lab.topology import Address
+from lab.topology import Address, Prefix
 from lab.tunnel import RunningTunnel, TunnelStatus
-from tests.convergence.conftest import Site
+from tests.helpers.sites import Site
 
 
 def site(lab: Lab, tunnel: RunningTunnel, router: str) -> Site:
@@ -92,3 +92,10 @@ def assert_silent(asked: Iterable[tuple[Site, Address]], when: str) -> None:
     with ThreadPoolExecutor() as pool:
         for result in pool.map(lambda pair: pair[0].host.echo(pair[1], wait=0.5), asked):
             assert result.silent, f"a prefix is reachable {when}: {result}"
+
+
+def route_option(prefix: Prefix) -> str:
+    """The prefix as OpenVPN's `route` or `route-ipv6` has it."""
+    if prefix.version == 4:
+        return f"route {prefix.network_address} {prefix.netmask}"
+    return f"route-ipv6 {prefix}"

@@ -11,7 +11,7 @@ from lab.advise.handed import handed
 from lab.advise.openvpn import Configuration, parse
 from lab.advise.rule import Judgement
 
-SAMPLES = Path(__file__).parents[2] / "data" / "advise"
+SAMPLES = Path(__file__).parents[1] / "data" / "advise"
 EXPOSED, NOT_EXPOSED, CANNOT_TELL = Verdict.EXPOSED, Verdict.NOT_EXPOSED, Verdict.CANNOT_TELL
 
 SERVER = "mode server\ntls-server\ndev tun\nifconfig 10.0.0.1 255.255.255.0\ntopology subnet\n"

@@ -4,7 +4,7 @@ from lab.core.expect import Expectation, wait_for
 from lab.runtime.lab import Lab
 from lab.topology import Family
 from lab.tunnel import OpenVpn
-from tests.convergence.conftest import Site
+from tests.helpers.sites import Site
 
 DROPPED = "bad source address from client"
 

@@ -4,8 +4,8 @@ from lab.core.prefixes import FAMILIES
 from lab.runtime.lab import Lab
 from lab.runtime.router import Router
 from lab.topology import Prefix
-from tests.matrix import Case
-from tests.modes.checks import (
+from tests.helpers.matrix import Case
+from tests.helpers.tunnels import (
     both_ways,
     ends,
     expect_lans_reach_each_other,

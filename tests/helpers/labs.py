@@ -1,0 +1,55 @@
+"""Small labs with names of their own."""
+
+import itertools
+import os
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+from pyroute2 import IPRoute
+
+from lab.catalogue.load import load
+from lab.engine import Engine
+from lab.runtime.lab import Lab, running_labs
+from lab.topology import Topology
+
+IMAGE = "openvpn-routing-lab/node:2.6"
+PAIR = """
+    nodes: {one: {}, two: {}}
+    links:
+      - endpoints: ["one:eth1", "two:eth1"]
+        ipv4: [192.0.2.1/30, 192.0.2.2/30]
+        ipv6: ["2001:db8:9::1/64", "2001:db8:9::2/64"]
+"""
+"""The smallest lab in which somebody can reach somebody."""
+
+_counter = itertools.count(1)
+
+Write = Callable[..., Topology]
+Deploy = Callable[..., Lab]
+
+
+def new_name() -> str:
+    """A lab name that no other test, and no other run of the tests, has."""
+    return f"life-{os.getpid()}-{next(_counter)}"
+
+
+def topology(directory: Path, name: str, body: str) -> Topology:
+    """A topology of the lab's own image from what stands below `topology:`."""
+    file = directory / f"{name}.clab.yml"
+    head = f"name: {name}\ntopology:\n  defaults: {{kind: linux, image: {IMAGE}, network-mode: none}}\n"
+    file.write_text(head + textwrap.indent(textwrap.dedent(body), "  "))
+    return load(file)
+
+
+def assert_nothing_left(name: str, engine: Engine, directory: Path) -> None:
+    """Neither container nor directory of a lab is left."""
+    assert engine.find(name) == []
+    assert name not in running_labs(engine)
+    assert not directory.exists()
+
+
+def names_of_host() -> set[str]:
+    """The interfaces in the host's own network namespace."""
+    with IPRoute() as ip:
+        return {link.get_attr("IFLA_IFNAME") for link in ip.get_links()}

@@ -1,0 +1,62 @@
+"""Two routers, or a hub and two spokes: what each speaks is a parameter; tests with the same ones share a lab."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from tests.helpers.matrix import Case
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What the two routers are, in the words of a topology file."""
+
+    name: str
+    hq: str
+    branch: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Trio:
+    """What a hub and two spokes are."""
+
+    name: str
+    hub: str
+    spoke1: str
+    spoke2: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@pytest.fixture(autouse=True)
+def pair(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Pair | None:
+    """The pair that a test is parametrized with; set before its lab is asked for."""
+    wanted: Pair | None = getattr(request, "param", None)
+    if wanted is not None:
+        monkeypatch.setenv("HQ", wanted.hq)
+        monkeypatch.setenv("BRANCH", wanted.branch)
+    return wanted
+
+
+@pytest.fixture(autouse=True)
+def trio(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Trio | None:
+    """The hub and the spokes that a test is parametrized with; set before its lab is asked for."""
+    wanted: Trio | None = getattr(request, "param", None)
+    if wanted is not None:
+        monkeypatch.setenv("HUB", wanted.hub)
+        monkeypatch.setenv("SPOKE1", wanted.spoke1)
+        monkeypatch.setenv("SPOKE2", wanted.spoke2)
+    return wanted
+
+
+@pytest.fixture
+def case(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Case:
+    """A case of the matrix; a test takes it before its lab, so that the lab's routers are the case's."""
+    wanted: Case = request.param
+    monkeypatch.setenv("HQ", wanted.speakers.hq)
+    monkeypatch.setenv("BRANCH", wanted.speakers.branch)
+    return wanted
