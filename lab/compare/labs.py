@@ -9,7 +9,7 @@ from typing import Any, Final
 from lab.catalogue.load import vocabulary
 from lab.image import NODE_IMAGE
 from lab.topology import Encapsulation, EncapsulationKind, Family, Topology, parse
-from lab.tunnel import carried_as_declared
+from lab.tunnel import carried_as_declared, modes
 
 SERVER: Final = "server"
 CLIENT: Final = "client"
@@ -24,8 +24,6 @@ _SITES: Final[Mapping[str, list[str]]] = {
     CLIENT: ["10.2.0.0/24", "2001:db8:2::/64"],
 }
 _ASN: Final[Mapping[str, int]] = {SERVER: 65001, CLIENT: 65002}
-_WRITTEN_DOWN: Final = "fixed-routes"
-"""The one mode that has to be told what lies behind its ends."""
 
 
 def pair(mode: str, *, openvpn: str, transport: str, name: str, daemon: str = "frr") -> Topology:
@@ -33,8 +31,7 @@ def pair(mode: str, *, openvpn: str, transport: str, name: str, daemon: str = "f
 
     The wire's MTU is Ethernet's, as below most tunnels. Each router announces one prefix per family.
     """
-    written = {"server-networks": _SITES[SERVER], "client-networks": _SITES[CLIENT]}
-    tunnel = _tunnel(mode, transport, written)
+    tunnel = _tunnel(mode, transport, _SITES[SERVER], _SITES[CLIENT])
     routers = {node: {"daemon": daemon, "asn": _ASN[node], "networks": _SITES[node]} for node in (SERVER, CLIENT)}
     nodes = {
         SERVER: _node(router=routers[SERVER]),
@@ -76,8 +73,7 @@ def beside(kind: EncapsulationKind, *, openvpn: str, name: str, daemon: str = "f
 
 def hub(mode: str, clients: int, *, openvpn: str, name: str) -> Topology:
     """A server with so many clients, over UDP, all on one bridge; nobody runs a routing daemon."""
-    written = [{"client-networks": [str(behind(number))]} for number in range(clients)]
-    tunnels = [_tunnel(mode, "udp", options) for options in written]
+    tunnels = [_tunnel(mode, "udp", [], [str(behind(number))]) for number in range(clients)]
     ends = [SERVER, *(f"{CLIENT}{number}" for number in range(1, clients + 1))]
     nodes = {
         SERVER: _node(),
@@ -103,8 +99,8 @@ def behind(client: int) -> IPv4Network:
     return IPv4Network(f"10.2.{client}.0/24")
 
 
-def _tunnel(mode: str, transport: str, written: Mapping[str, Any]) -> dict[str, Any]:
-    options = written if mode == _WRITTEN_DOWN else {}
+def _tunnel(mode: str, transport: str, server_networks: list[str], client_networks: list[str]) -> dict[str, Any]:
+    options = modes()[mode].static_options(server_networks, client_networks)
     return {"to": SERVER, "mode": mode, "transport": transport, "options": carried_as_declared(mode, options)}
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, StrictUndefined
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,15 @@ def write_all(files: Iterable[RenderedFile], root: Path) -> list[Path]:
 
 
 @cache
-def templates(package: str) -> Environment:
-    """Jinja2 templates in the folder `templates` of a package; a name that is not defined is an error.
+def templates(*packages: str) -> Environment:
+    """Return the Jinja2 templates in the folders `templates` of packages; an undefined name in one is an error.
 
-    A template is compiled once for all the files that are rendered from it, unless it has changed.
+    A template is taken from the first package that has it; `PACKAGE/NAME` takes it from one package only. It is
+    compiled once for all files that are rendered from it, unless it has changed.
     """
+    loaders = {package: PackageLoader(package) for package in packages}
     return Environment(
-        loader=PackageLoader(package),
+        loader=ChoiceLoader([*loaders.values(), PrefixLoader(loaders)]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -1,8 +1,12 @@
-"""What most modes have in common: options that are checked by a model, and two configurations from templates."""
+"""Base classes of modes: options checked by a model, configurations and key files rendered from templates."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
+from importlib.resources import files
 from typing import Any, ClassVar
+
+from jinja2 import Environment
 
 from lab.core.files import RenderedFile, templates
 from lab.topology import Objection, TrafficClass, Tunnel, TunnelIntent
@@ -11,23 +15,33 @@ from lab.tunnel.mode import End, Identity, Process, Traits, processes
 from lab.tunnel.options import Options, TlsOptions, objections
 
 Render = Callable[[str], str]
-"""Renders a template of this package, with the same names as the configuration: tunnel, options, process, identity."""
-
+"""Renders a template of the mode with the names of its configurations: tunnel, options, process, identity, mode."""
 
 _ONLY_OVER: Mapping[str, str] = {"http-proxy": "tcp", "port-share": "tcp", "fragment": "udp"}
-"""Options that one transport has."""
+"""Options that OpenVPN has over one transport only."""
 
 
 class Mode:
-    """A mode whose configurations are the templates `NAME.server.conf.j2` and `NAME.client.conf.j2`."""
+    """A mode with two templates, `server.conf.j2` and `client.conf.j2`, in the folder `templates` of its package.
+
+    A template that the package lacks is taken from the packages of its base classes, the parts that modes share
+    (`parts/…`) from `lab.tunnel`. `PACKAGE/NAME` names the template of one of these packages, so that a template can
+    extend the one of a base class.
+    """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     traits: ClassVar[Traits]
     options: ClassVar[type[Options]]
 
+    @cached_property
+    def templates(self) -> Environment:
+        """The mode's templates: of the packages of its class and base classes, nearest first."""
+        packages = dict.fromkeys(sys.modules[base.__module__].__package__ for base in type(self).__mro__)
+        return templates(*(p for p in packages if p and (files(p) / "templates").is_dir()))
+
     def check(self, intent: TunnelIntent) -> Sequence[Objection]:
-        """Unknown or malformed options, and a version of OpenVPN that cannot run the mode."""
+        """Object to unknown and malformed options, and to a version of OpenVPN that cannot run the mode."""
         found = list(objections(self.name, self.options, intent.options))
         for option, transport in _ONLY_OVER.items():
             if intent.options.get(option) is not None and intent.transport != transport:
@@ -39,24 +53,27 @@ class Mode:
         return found
 
     def unsupported(self, intent: TunnelIntent, clients: int) -> Mapping[TrafficClass, str]:
-        """What its traits say."""
+        """Return what the traits rule out."""
         if self.traits.multicast:
             return {}
-        return {"multicast": f"mode {self.name} has no way for packets to a multicast group"}
+        return {"multicast": f"mode {self.name} does not forward packets to a multicast group"}
+
+    def static_options(self, server_networks: Sequence[str], client_networks: Sequence[str]) -> Mapping[str, Any]:
+        """Return no options: routing daemons announce the networks."""
+        return {}
 
     def render(self, tunnel: Tunnel, identity: Identity) -> Mapping[End, Sequence[RenderedFile]]:
-        """Configurations, certificates and keys, and what the mode has besides."""
+        """Render configurations, certificates and keys, and the files of `more`."""
         options = self.options.model_validate(dict(tunnel.options))
-        environment = templates("lab.tunnel")
 
         def rendered(template: str, process: Process) -> str:
-            return environment.get_template(template).render(
+            return self.templates.get_template(template).render(
                 tunnel=tunnel, options=options, process=process, identity=identity, mode=self
             )
 
         return {
             end: [
-                RenderedFile(process.configuration, rendered(f"{self.name}.{end}.conf.j2", process)),
+                RenderedFile(process.configuration, rendered(f"{end}.conf.j2", process)),
                 *self._keys(process, options, identity),
                 *self.more(process, options, identity, partial(rendered, process=process)),
             ]
@@ -64,11 +81,11 @@ class Mode:
         }
 
     def more(self, process: Process, options: Any, identity: Identity, render: Render) -> Sequence[RenderedFile]:
-        """Files that only this mode has."""
+        """Render the files that only this mode has."""
         return []
 
     def _keys(self, process: Process, options: Options, identity: Identity) -> Sequence[RenderedFile]:
-        """What the template parts `trust`, `static-key` and `dial` name."""
+        """Render the key files that the template parts `trust`, `static-key` and `dial` name."""
         end = process.end
         proxy = options.http_proxy
         password = (
@@ -100,13 +117,13 @@ class Mode:
 
 
 class ManyClients(Mode):
-    """A mode whose server process serves several tunnels: what each client gets lies in a file of its name."""
+    """A mode whose server process serves several tunnels, with a file of settings per client (`client-config-dir`)."""
 
     handed_out: ClassVar[str] = "parts/addresses-of-client.j2"
-    """The template of what the server hands out to a tunnel's client: its addresses."""
+    """The template of a client's file: its addresses."""
 
     def more(self, process: Process, options: Any, identity: Identity, render: Render) -> Sequence[RenderedFile]:
-        """The server's file for this tunnel's client."""
+        """Render the server's file for the client of this tunnel."""
         if process.end == "client":
             return []
         return [RenderedFile(process.files / "clients" / identity.client.common_name, render(self.handed_out))]

@@ -1,8 +1,8 @@
-"""What a tunnel mode is: one way of running OpenVPN between two nodes, as one small unit.
+"""The interface of a tunnel mode, one way to run OpenVPN between two nodes, and the registry of modes.
 
-A mode says what it is for and what it can do, checks the options that a topology gives it, and renders the files of
-both ends. The lab finds modes by the entry point group `openvpn_routing_lab.tunnel_modes`, so adding one touches no
-other.
+A mode declares its properties, checks the options that a topology gives it, and renders the files of both ends. The
+lab finds modes by the entry point group `openvpn_routing_lab.tunnel_modes`: each is a package of its own, of this
+distribution or of another.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,14 @@ from lab.tunnel.pki import Authority, Credentials
 
 End = Literal["server", "client"]
 CONFIGURATION = PurePosixPath("/etc/openvpn")
-"""Where the files of tunnels lie, in a node as on a Debian host."""
+"""The directory of the tunnels' files, in a node as on a Debian host."""
 LOGS = PurePosixPath("/var/log/openvpn")
 SOCKETS = PurePosixPath("/run/openvpn")
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What a tunnel's ends trust each other by."""
+    """The certificates and keys by which a tunnel's two ends trust each other."""
 
     authority: str
     """The authority's certificate, as PEM."""
@@ -36,12 +36,12 @@ class Identity:
     server: Credentials
     client: Credentials
     secret: bytes
-    """What the keys are derived from that both ends share: the same at each rendering, and for all of a server's
-    tunnels, so that nobody has to remember them."""
+    """The keys that both ends share are derived from it. It is the same at each rendering and for all tunnels of a
+    server, so that these keys need not be stored."""
 
     @classmethod
     def issue(cls, tunnel: Tunnel, authority: Authority) -> "Identity":
-        """Make fresh keys and certificates for both ends; each is named after its node."""
+        """Make new keys and certificates for both ends, each named after its node."""
         ends = processes(tunnel)
         return cls(
             authority=authority.certificate,
@@ -54,16 +54,16 @@ class Identity:
 
 @dataclass(frozen=True)
 class Process:
-    """One OpenVPN process: where its files are, as its node sees them."""
+    """One OpenVPN process and the paths of its files in its node."""
 
     tunnel: str
-    """The tunnel's name; where tunnels share a server, the name of what they share."""
+    """The tunnel's name; of a server that tunnels share, the name of the shared server."""
     end: End
     node: str
 
     @property
     def directory(self) -> PurePosixPath:
-        """Debian's units `openvpn-server@` and `openvpn-client@` look here, and run here."""
+        """The working directory of Debian's units `openvpn-server@` and `openvpn-client@`."""
         return CONFIGURATION / self.end
 
     @property
@@ -78,7 +78,7 @@ class Process:
 
     @property
     def log(self) -> PurePosixPath:
-        """OpenVPN's own log."""
+        """OpenVPN's log."""
         return LOGS / f"{self.tunnel}.{self.end}.log"
 
     @property
@@ -88,18 +88,18 @@ class Process:
 
     @property
     def argv(self) -> tuple[str, ...]:
-        """How the process is started, in the foreground."""
+        """The command that runs the process in the foreground."""
         return (
             "openvpn",
             *("--cd", str(self.directory)),
-            # Before the configuration, so that what OpenVPN refuses of it is in the log too.
+            # Before the configuration, so that its errors are logged too.
             *("--log-append", str(self.log)),
             *("--config", str(self.configuration)),
         )
 
 
 def processes(tunnel: Tunnel) -> Mapping[End, Process]:
-    """Both processes of a tunnel."""
+    """Return both processes of a tunnel."""
     return {
         "server": Process(tunnel.shared or tunnel.name, "server", tunnel.server),
         "client": Process(tunnel.name, "client", tunnel.client),
@@ -108,60 +108,79 @@ def processes(tunnel: Tunnel) -> Mapping[End, Process]:
 
 @dataclass(frozen=True)
 class Traits:
-    """What a mode needs and what passes through it."""
+    """The properties of a mode: what it needs and what it forwards."""
 
     device: Literal["tun", "tap"] = "tun"
     mode_server: bool = True
-    """OpenVPN's `mode server`: the server is ready before its first client, and keeps a list of them. Without it the
-    two ends are equals, and one is connected when the other is."""
+    """OpenVPN's `mode server`: the server is ready before its first client connects, and keeps a list of clients.
+    Without it (point to point) an end is connected when the other end is."""
     needs_iroute: bool = False
-    """Nothing but its own addresses passes unless `iroute` says so."""
+    """The server forwards only to networks with an `iroute` entry, besides the tunnel's own addresses."""
     clients_per_process: int | None = 1
-    """How many clients a server process takes; None for any number."""
+    """The number of clients that a server process takes; None for any number."""
     clients_routed_for: int | None = None
-    """For how many of these traffic passes at the same time; None for all of them."""
+    """The number of these clients whose traffic passes at the same time; None for all."""
     families: tuple[Family, ...] = FAMILIES
-    """Those of which everything passes that a routing daemon announces, whenever it does."""
+    """The families in which any prefix passes that a routing daemon announces, also while the tunnel is up."""
     multicast: tuple[Family, ...] = FAMILIES
-    """Those in which packets to link-local groups pass both ways, which OSPF and RIP need; IPv6's come from link-local
-    addresses."""
+    """The families in which packets to link-local groups pass both ways, as OSPF and RIP need; those of IPv6 come from
+    link-local addresses."""
     mtu: int = 1500
     """Bytes of the largest IP packet that passes in one piece, in either family."""
     certificates: bool = True
-    """The ends know each other by certificates; else by a key that both have."""
+    """The ends authenticate each other by certificates; else by a key that both have."""
     openvpn: tuple[str, ...] = ("2.6", "2.7")
-    """The versions that can run it."""
+    """The versions of OpenVPN that can run it."""
     kernel: str | None = None
-    """The kind of device that the kernel must have."""
+    """The kind of device that the kernel must support; None if the mode needs none."""
+    net30: bool = False
+    """The server hands out a pair of addresses (`topology net30`) unless the option `topology` is `subnet`."""
+    foreign_client: bool = False
+    """Another implementation of OpenVPN can be the client: it always asks for its addresses (`pull`), and supports
+    only the options of its profile (`lab.tunnel.profile`)."""
     deprecated: str = ""
-    """Why it should not be chosen any more; empty where it may be."""
+    """The reason not to choose the mode any more; empty if there is none."""
 
 
 class TunnelMode(Protocol):
-    """One way of running OpenVPN between two nodes."""
+    """One way to run OpenVPN between two nodes.
 
-    name: str
-    summary: str
-    """One line: what it does and when to choose it."""
-    traits: Traits
+    A mode's package assigns it as `MODE: TunnelMode = …`, which a type checker verifies.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name in topologies, and of the entry point."""
+
+    @property
+    def summary(self) -> str:
+        """One line: what the mode does and when to choose it."""
+
+    @property
+    def traits(self) -> Traits:
+        """What the mode needs and forwards."""
 
     def check(self, intent: TunnelIntent) -> Sequence[Objection]:
-        """What the mode has against a tunnel as declared; nothing where it can run it."""
+        """Return the objections to a declared tunnel; empty if the mode can run it."""
 
     def unsupported(self, intent: TunnelIntent, clients: int) -> Mapping[TrafficClass, str]:
-        """What a routing daemon may need that does not pass, each with the reason.
+        """Return the traffic classes of routing daemons that the tunnel does not forward, each with the reason.
 
-        `clients` are the tunnels that the server's process serves, this one among them.
+        `clients` is the number of tunnels that the server's process serves, this one included.
         """
 
     def render(self, tunnel: Tunnel, identity: Identity) -> Mapping[End, Sequence[RenderedFile]]:
-        """The files of both ends; the secret ones with mode 0600."""
+        """Render the files of both ends; secret ones have mode 0600."""
+
+    def static_options(self, server_networks: Sequence[str], client_networks: Sequence[str]) -> Mapping[str, Any]:
+        """Return the options that list the networks behind both ends; empty where routing daemons announce them."""
 
 
 def carried_as_declared(mode: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options with which a tunnel of this mode is the same on every kernel: the data in userspace, or else in it.
+    """Return options with which a tunnel of this mode forwards data the same way on every kernel.
 
-    For comparisons; by itself OpenVPN 2.7 lets the kernel carry what it can, at each end for itself.
+    A mode that needs a kernel device uses it, any other one forwards in userspace. For comparisons: by default each
+    end of OpenVPN 2.7 uses the kernel if it can.
     """
     if modes()[mode].traits.kernel is not None:
         return {name: value for name, value in options.items() if name != "disable-dco"}
@@ -169,13 +188,13 @@ def carried_as_declared(mode: str, options: Mapping[str, Any]) -> dict[str, Any]
 
 
 def shown(mode: str) -> str:
-    """A mode's name for a reader: one that should not be chosen any more says so."""
+    """Return a mode's name as shown to the user, with a remark if it is deprecated."""
     known = modes().get(mode)
     return f"{mode} (deprecated)" if known is not None and known.traits.deprecated else mode
 
 
 @cache
 def modes() -> Mapping[str, TunnelMode]:
-    """All modes that are installed, by name."""
+    """Return all installed modes by name."""
     found = (entry.load() for entry in entry_points(group="openvpn_routing_lab.tunnel_modes"))
     return {mode.name: mode for mode in found}

@@ -1,9 +1,9 @@
-"""What another implementation of OpenVPN speaks at the client's end: a tunnel with such a profile is confined to it.
+"""Profiles: the subset of OpenVPN that another implementation supports as the client of a tunnel.
 
 RouterOS: MikroTik's manual, https://manual.mikrotik.com/docs/virtual-private-networks/openvpn and its CLI reference
 (interface/ovpn-client, interface/ovpn-server); of version 6 the wiki's Manual:Interface/OVPN and its changelog. UDP
-came with version 7, GCM and the names below with 7.8 or 7.9. The lab has no RouterOS: what is tested is an OpenVPN of
-OpenVPN's own that is confined to the same options.
+came with version 7, GCM and the names below with 7.8 or 7.9. The lab has no RouterOS: the tests use OpenVPN's own
+client, confined to the same options.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ from typing import Any
 
 from lab.topology import Objection, TunnelIntent
 from lab.topology.mistakes import did_you_mean
+from lab.tunnel.mode import modes
 
 _CBC = ("AES-128-CBC", "AES-192-CBC", "AES-256-CBC", "BF-CBC")
 _GCM = ("AES-128-GCM", "AES-192-GCM", "AES-256-GCM")
@@ -26,58 +27,58 @@ _WITHOUT: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Profile:
-    """One implementation, in one version."""
+    """One implementation in one version."""
 
     name: str
-    who: str
+    product: str
     transports: tuple[str, ...]
-    modes: tuple[str, ...]
-    """Those in which the server hands out the client's addresses: it always asks for them (`pull`)."""
     ciphers: tuple[str, ...]
     digests: tuple[str, ...]
     without: Mapping[str, str]
-    """Options that it lacks, each with why."""
+    """Unsupported options, each with the reason."""
 
     def check(self, intent: TunnelIntent) -> Sequence[Objection]:
-        """What it cannot do of a tunnel as declared, each by its name."""
+        """Return the objections to a declared tunnel, one per unsupported property."""
         return [*self._way(intent), *self._crypto(intent.options), *self._lacks(intent.options)]
 
     def _way(self, intent: TunnelIntent) -> list[Objection]:
         found = []
         if intent.transport not in self.transports:
-            found.append(Objection(("transport",), f"{self.who} speaks {' or '.join(self.transports)} only"))
-        if intent.mode not in self.modes:
-            what = f"{self.who} always asks for its addresses, and mode {intent.mode} hands out none"
-            found.append(Objection(("mode",), what, f"{' or '.join(self.modes)} can"))
-        elif intent.mode != "tap" and intent.options.get("topology") != "subnet":
-            what = f"{self.who} takes the peer's address of net30 for a netmask"
-            found.append(Objection(("options", "topology"), what, "say 'topology: subnet'"))
+            found.append(Objection(("transport",), f"{self.product} speaks {' or '.join(self.transports)} only"))
+        mode = modes()[intent.mode]
+        if not mode.traits.foreign_client:
+            what = f"{self.product} requests its addresses from the server, which mode {mode.name} does not support"
+            able = " or ".join(name for name, other in modes().items() if other.traits.foreign_client)
+            found.append(Objection(("mode",), what, f"use {able}"))
+        elif mode.traits.net30 and intent.options.get("topology") != "subnet":
+            what = f"{self.product} takes the peer's address of net30 for a netmask"
+            found.append(Objection(("options", "topology"), what, "set 'topology: subnet'"))
         return found
 
     def _crypto(self, options: Mapping[str, Any]) -> list[Objection]:
         found = []
         ciphers = options.get("data-ciphers")
         if not isinstance(ciphers, (list, tuple)) or len(ciphers) != 1:
-            what = f"{self.who} does not negotiate its cipher: exactly one has to be named"
+            what = f"{self.product} does not negotiate its cipher: name exactly one"
             found.append(Objection(("options", "data-ciphers"), what, f"for example [{self.ciphers[2]}]"))
         elif str(ciphers[0]).upper() not in self.ciphers:
-            what = f"{self.who} does not know {ciphers[0]}"
-            found.append(Objection(("options", "data-ciphers", 0), what, f"it knows {', '.join(self.ciphers)}"))
+            what = f"{self.product} does not support {ciphers[0]}"
+            found.append(Objection(("options", "data-ciphers", 0), what, f"it supports {', '.join(self.ciphers)}"))
         digest = options.get("auth")
         if digest is not None and str(digest).upper() not in self.digests:
-            what = f"{self.who} does not know {digest}"
-            found.append(Objection(("options", "auth"), what, f"it knows {', '.join(self.digests)}"))
+            what = f"{self.product} does not support {digest}"
+            found.append(Objection(("options", "auth"), what, f"it supports {', '.join(self.digests)}"))
         return found
 
     def _lacks(self, options: Mapping[str, Any]) -> list[Objection]:
         found = [
-            Objection(("options", option), f"{self.who} cannot do that: {why}")
+            Objection(("options", option), f"{self.product} does not support this: {why}")
             for option, why in self.without.items()
             if options.get(option) not in (None, False)
         ]
         remotes = options.get("remotes")
         if isinstance(remotes, (list, tuple)) and len(remotes) > 1:
-            found.append(Objection(("options", "remotes"), f"{self.who} knows one server"))
+            found.append(Objection(("options", "remotes"), f"{self.product} connects to one server only"))
         return found
 
 
@@ -88,7 +89,6 @@ PROFILES: Mapping[str, Profile] = {
             "routeros-6",
             "RouterOS 6",
             transports=("tcp",),
-            modes=("iroute", "fixed-routes", "tap"),
             ciphers=_CBC,
             digests=("SHA1", "MD5"),
             without=_WITHOUT,
@@ -97,7 +97,6 @@ PROFILES: Mapping[str, Profile] = {
             "routeros-7",
             "RouterOS 7",
             transports=("tcp", "udp"),
-            modes=("iroute", "fixed-routes", "tap"),
             ciphers=(*_CBC[:3], *_GCM, _CBC[3]),
             digests=("SHA1", "MD5", "SHA256", "SHA512"),
             without=_WITHOUT,
@@ -107,11 +106,11 @@ PROFILES: Mapping[str, Profile] = {
 
 
 def objections_of_profile(intent: TunnelIntent) -> Sequence[Objection]:
-    """What a tunnel's profile has against it; nothing where it has none."""
+    """Return the objections of a tunnel's profile; empty if it has no profile."""
     if intent.profile is None:
         return []
     profile = PROFILES.get(intent.profile)
     if profile is None:
-        hint = did_you_mean(intent.profile, PROFILES) or f"there are {', '.join(PROFILES)}"
+        hint = did_you_mean(intent.profile, PROFILES) or f"the profiles are {', '.join(PROFILES)}"
         return [Objection(("profile",), f"unknown profile {intent.profile!r}", hint)]
     return profile.check(intent)

@@ -68,11 +68,11 @@ class Reason:
 
 
 NO_LINK_LOCAL = Reason(
-    "without `iroute-ipv6 ::/0` the server drops what comes from a link-local address",
+    "without `iroute-ipv6 ::/0` the server drops packets from a link-local address",
     "daemons/test_refusals.py::test_without_the_ipv6_iroute_link_local_packets_are_dropped",
 )
 THE_LAST_HAS_ALL = Reason(
-    "the inner table gives all link-local addresses to the client that connected last",
+    "the inner table maps all link-local addresses to the client that connected last",
     "daemons/test_refusals.py::test_on_a_shared_server_link_local_packets_pass_for_the_last_client_only",
 )
 ONE_PER_INTERFACE = Reason(
@@ -80,7 +80,7 @@ ONE_PER_INTERFACE = Reason(
     "daemons/test_refusals.py::test_of_two_unnumbered_neighbours_on_one_interface_one_gets_a_session",
 )
 NO_MULTICAST = Reason(
-    "mode dco has no way for packets to a multicast group",
+    "mode dco does not forward packets to a multicast group",
     "kernel/test_dco_hub.py::test_multicast_does_not_pass",
 )
 BIRD_WAITS = Reason(

@@ -1,9 +1,9 @@
-"""The kernel carries the data (data channel offload, DCO): one server process for many clients, without `iroute`.
+"""Data channel offload (DCO), where the kernel forwards the data: one server process for many clients, no `iroute`.
 
-The kernel's own routes, by their next hop, say which client a packet is for; there is no inner table to be filled,
-and an `iroute` would only become another kernel route. It needs the device kind `ovpn` (Linux 6.16) and OpenVPN 2.7,
-and falls back to userspace, silently but for the log, at options that the kernel cannot do. This mode has none of
-these (openvpn(8), "Data Channel Offload").
+The next hop of the kernel's route selects the client of a packet; there is no inner table, and an `iroute` would only
+become another kernel route. DCO needs the device kind `ovpn` (Linux 6.16) and OpenVPN 2.7. With an option that the
+kernel does not support OpenVPN falls back to userspace and says so only in its log; this mode refuses these options
+(openvpn(8), "Data Channel Offload").
 """
 
 from collections.abc import Sequence
@@ -13,25 +13,25 @@ from pydantic import Field
 
 from lab.topology import Objection, TunnelIntent
 from lab.tunnel.base import ManyClients
-from lab.tunnel.mode import Traits
+from lab.tunnel.mode import Traits, TunnelMode
 from lab.tunnel.options import ServerOptions
 
 AeadCipher = Annotated[str, Field(pattern=r"^\??(AES-(128|192|256)-GCM|CHACHA20-POLY1305)$")]
 
 
 class Options(ServerOptions):
-    """What `options` of a tunnel in this mode may say."""
+    """The options of a tunnel in this mode."""
 
     data_ciphers: tuple[AeadCipher, ...] = Field(("AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305"), min_length=1)
-    """The kernel does only ciphers that authenticate."""
+    """The kernel supports authenticated ciphers (AEAD) only."""
 
 
 _USERSPACE = ("disable-dco", "fragment", "http-proxy", "socks-proxy", "port-share")
-"""Options with which OpenVPN carries the data itself, and says so in its log only."""
+"""Options with which OpenVPN forwards the data in userspace and says so only in its log."""
 
 
 class Dco(ManyClients):
-    """See the module."""
+    """The mode `dco`."""
 
     name = "dco"
     summary = "the kernel's ovpn device in server mode: one process for many clients, no iroute, no multicast"
@@ -39,10 +39,10 @@ class Dco(ManyClients):
     options = Options
 
     def check(self, intent: TunnelIntent) -> Sequence[Objection]:
-        """What every mode checks, and options that would silently switch the kernel's data channel off."""
+        """Object also to options that silently switch DCO off."""
         off = [name for name in _USERSPACE if intent.options.get(name) not in (None, False)]
         said = [Objection(("options", name), "that switches the kernel's data channel off, silently") for name in off]
         return [*super().check(intent), *said]
 
 
-MODE = Dco()
+MODE: TunnelMode = Dco()

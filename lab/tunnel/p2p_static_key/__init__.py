@@ -1,7 +1,7 @@
-"""Point to point with a key that both ends have: no TLS, no certificates, nothing negotiated, no `iroute`.
+"""Point to point with a key that both ends share: no TLS, no certificates, no negotiation, no `iroute`.
 
-The oldest way to run OpenVPN, and on its way out: whoever gets the key reads all that was ever sent. It is here to
-show that dynamic routing never needed more than that.
+The oldest way to run OpenVPN, and deprecated: with the key, all recorded traffic can be decrypted. It shows that
+dynamic routing needs no more than that.
 """
 
 from typing import Annotated
@@ -9,19 +9,19 @@ from typing import Annotated
 from pydantic import Field
 
 from lab.tunnel.base import Mode
-from lab.tunnel.mode import Traits
+from lab.tunnel.mode import Traits, TunnelMode
 from lab.tunnel.options import Options
 
 
 class StaticKeyOptions(Options):
-    """What `options` of a tunnel in this mode may say."""
+    """The options of a tunnel in this mode."""
 
     cipher: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+-CBC$")] = "AES-256-CBC"
-    """Ciphers that authenticate (AEAD) need TLS, which makes a new key for each session."""
+    """Authenticated ciphers (AEAD) need TLS, which makes a new key for each session."""
 
 
 class PointToPointStaticKey(Mode):
-    """See the module."""
+    """The mode `p2p-static-key`."""
 
     name = "p2p-static-key"
     summary = "one key at both ends, no TLS and no iroute: to see it work, not to choose it"
@@ -34,4 +34,4 @@ class PointToPointStaticKey(Mode):
     options = StaticKeyOptions
 
 
-MODE = PointToPointStaticKey()
+MODE: TunnelMode = PointToPointStaticKey()
