@@ -57,7 +57,7 @@ class DaemonKilled(FaultKind):
         router = site.router(self.node)
         running = router.running
         pids = router.daemon.processes(running)
-        if not pids or not router.daemon.running(running):
+        if not pids or not router.daemon.is_running(running):
             raise InputError(f"the routing daemon of {self.node!r} does not run: there is nothing to kill")
         host_pids = running.host_pids(pids)
         originated = [str(p) for family in FAMILIES for p in sorted(router.daemon.originated(running, family), key=str)]
@@ -73,7 +73,7 @@ class DaemonKilled(FaultKind):
         router = site.router(self.node)
 
         def do() -> None:
-            if router.daemon.running(router.running):
+            if router.daemon.is_running(router.running):
                 return
             router.daemon.stop(router.running)  # what a half-dead daemon has left
             router.daemon.start(router.running, router.plan)

@@ -16,11 +16,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
 from lab.core.errors import EnvironmentBroken
 from lab.engine.namespace import Namespace
+from lab.observe.route_protocols import read_route_protocols
 from lab.observe.rtnetlink import MAIN_TABLE, UNICAST, LinkMessage, Message, RouteMessage, messages
 from lab.topology import Address, Family, Prefix
 
@@ -41,7 +43,6 @@ _CHUNK = 1 << 18
 _AT_ONCE = 4096
 """Reads before what was read is parsed."""
 _EVENTS_KEPT = 100_000
-_PROTOCOLS = {2: "kernel", 3: "boot", 4: "static", 9: "ra", 11: "zebra", 12: "bird", 186: "bgp", 188: "ospf"}
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,10 @@ class RouteEvent:
 class Fib:
     """A FIB as it follows from the kernel's messages."""
 
-    def __init__(self, name_of: Callable[[int], str]) -> None:
-        """`name_of` tells an interface's name by its index."""
-        self._name_of = name_of
+    def __init__(self, interface_name: Callable[[int], str], protocol_name: Callable[[int], str] = str) -> None:
+        """Start with no routes; the two functions name an interface by its index and a protocol by its number."""
+        self._interface_name = interface_name
+        self._protocol_name = protocol_name
         self.routes: dict[Prefix, dict[int, FibEntry]] = {}
         """By prefix and metric."""
 
@@ -137,8 +139,8 @@ class Fib:
         return FibEntry(
             prefix=message.prefix,
             next_hops=tuple(gateway for gateway, _ in message.hops if gateway is not None),
-            interfaces=tuple(self._name_of(index) for _, index in message.hops if index),
-            protocol=_PROTOCOLS.get(message.protocol, str(message.protocol)),
+            interfaces=tuple(self._interface_name(index) for _, index in message.hops if index),
+            protocol=self._protocol_name(message.protocol),
             metric=message.metric,
             by_object=message.by_object,
         )
@@ -155,7 +157,8 @@ class FibWatch:
     def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
         self._names: dict[int, str] = {}
-        self._fib = Fib(self.interface)
+        self._protocols: dict[int, str] = {}
+        self._fib = Fib(self.interface, self.protocol)
         self._events: deque[RouteEvent] = deque(maxlen=_EVENTS_KEPT)
         self._version = 0
         self._changed = threading.Condition()
@@ -202,7 +205,7 @@ class FibWatch:
     def copy(self) -> Fib:
         """The FIB as of now, for somebody who goes on from here by messages of his own."""
         with self._changed:
-            fib = Fib(self.interface)
+            fib = Fib(self.interface, self.protocol)
             fib.routes = {prefix: dict(by_metric) for prefix, by_metric in self._fib.routes.items()}
             return fib
 
@@ -227,6 +230,13 @@ class FibWatch:
         if index not in self._names:  # an interface that came later
             self._names.update(self._namespace.run(_names))
         return self._names.get(index, f"if{index}")
+
+    def protocol(self, number: int) -> str:
+        """Return the name of a route's protocol, or its number if the node has no name for it."""
+        if number not in self._protocols:  # a daemon may have brought its name when it was started
+            self._protocols.update(read_route_protocols(Path(f"/proc/{self._namespace.pid}/root")))
+            self._protocols.setdefault(number, str(number))
+        return self._protocols[number]
 
     def _load(self, *, first: bool = False) -> None:
         """Read the whole table: at first, and again where the kernel does not tell, or had to drop events."""

@@ -16,9 +16,6 @@ from typing import Final, Self
 from lab.engine import Namespace
 from lab.topology import Family
 
-BGP: Final = 186
-"""What zebra says of the routes that bgpd gave it (`/etc/iproute2/rt_protos`)."""
-
 _GROUPS: Final = {"ipv4": 0x40, "ipv6": 0x400}
 _AF: Final = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 _SO_RCVBUFFORCE: Final = 33
@@ -54,7 +51,7 @@ class Counted:
 class RouteCount:
     """Counts from now on. Use it as a context manager; nothing is read before `follow`, the kernel holds it all."""
 
-    def __init__(self, namespace: Namespace, family: Family, protocol: int = BGP) -> None:
+    def __init__(self, namespace: Namespace, family: Family, protocol: int) -> None:
         self._namespace = namespace
         self._family: Family = family
         self._protocol = protocol
@@ -130,7 +127,7 @@ class RouteCount:
         return events
 
 
-def count_routes(namespace: Namespace, family: Family, protocol: int = BGP) -> int:
+def count_routes(namespace: Namespace, family: Family, protocol: int) -> int:
     """How many unicast routes of a protocol the main table has now, from a dump of the table."""
 
     def work() -> int:

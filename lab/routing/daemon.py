@@ -1,111 +1,188 @@
-"""What a routing daemon is to the lab: one small unit, found by entry point, so that adding one touches no other."""
+"""`RoutingDaemon`: the base class of all routing daemons, which are found by entry point.
+
+A subclass that misses a member cannot be instantiated, and `mypy` says which member it is.
+"""
 
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import PurePosixPath
-from typing import Protocol, Self
+from typing import Final, Self
 
+from lab.core.errors import EnvironmentBroken
 from lab.core.files import RenderedFile
 from lab.engine.node import RunningNode
 from lab.routing.model import Attributes, Direction, Neighbor, Rib, RibEvent
 from lab.routing.peers import Peer, RouterPlan
 from lab.topology import Family, Objection, Prefix, RouterIntent, RoutingProtocol
 
+GROUP: Final = "openvpn_routing_lab.routing_daemons"
+"""The entry points that name daemons; each refers to an instance."""
+_LINES = 5
+"""Lines of `start.log` that an error quotes."""
 
-class Monitor(Protocol):
-    """A daemon that tells of each change of its RIB and of its neighbours. Close it when done."""
+Socket = socket.socket
 
-    source: str
-    """By what means it tells: `bmp`, `log`, …"""
-    error: float
-    """Seconds by which a time may be wrong, besides what reading the socket takes."""
-    socket: socket.socket | None
-    """What it says comes here, and has the time of its reading; None where it writes times of its own to a file."""
 
+class Monitor(ABC):
+    """Reports the changes of a daemon's RIB and of its neighbours. Close it when done."""
+
+    socket: Socket | None = None
+    """Carries the daemon's reports, which have the time of their reading; None if the daemon writes a file with times
+    of its own."""
+
+    @property
+    @abstractmethod
+    def source(self) -> str:
+        """The means of the reports: `bmp`, `log`, …"""
+
+    @property
+    @abstractmethod
+    def error(self) -> float:
+        """Seconds by which a time may be wrong, besides the time that reading the socket takes."""
+
+    @abstractmethod
     def events(
         self, read: Sequence[tuple[float, bytes]], wanted: Collection[Prefix], monotonic: Callable[[int], float]
     ) -> list[RibEvent]:
-        """What it told of the `wanted` prefixes and of all neighbours.
+        """Return the reported changes of the `wanted` prefixes and of all neighbours.
 
-        `read` is what came through the socket, with its times; `monotonic` turns nanoseconds of CLOCK_REALTIME into
+        `read` is the data from the socket, with its times; `monotonic` turns nanoseconds of CLOCK_REALTIME into
         seconds of CLOCK_MONOTONIC.
         """
 
+    @abstractmethod
     def close(self) -> None:
-        """Let it be silent again; a daemon that has ended is no error."""
+        """Stop the reports; a daemon that has ended is no error."""
 
 
-class RoutingDaemon(Protocol):
-    """A routing daemon. What talks to a running one raises `EnvironmentBroken` where it does not answer."""
+class RoutingDaemon(ABC):
+    """A routing daemon. Methods that talk to a running one raise `EnvironmentBroken` if it does not answer."""
+
+    def __init__(self, protocol: RoutingProtocol = "bgp") -> None:
+        """Drive the daemon with one routing protocol."""
+        self.protocol: RoutingProtocol = protocol
+
+    # --- properties of the program ---------------------------------------------------------------------------
 
     @property
+    @abstractmethod
     def name(self) -> str:
-        """What a topology calls it."""
+        """The name in topologies."""
 
     @property
+    @abstractmethod
     def summary(self) -> str:
-        """One line about it."""
+        """One line that describes it."""
 
-    capabilities: tuple[str, ...]
-    """What its processes need besides NET_ADMIN and NET_RAW."""
-    configuration: PurePosixPath
-    """The directory of its configuration, in a node as on a Debian host."""
-    logs: PurePosixPath
-    """The directory of its logs."""
-    owner: tuple[int, int]
-    """The user and group ids that write there."""
-    package: str
-    """The Debian package that installs it."""
-    programs: tuple[str, ...]
-    """Its processes that hold BGP routes, by the names that the kernel shows (`comm` in proc(5))."""
-    frr_conf: PurePosixPath | None
-    """Its configuration file, if that is written in FRR's language, which `lab advise` reads."""
-    calls_unnumbered: bool
-    """It finds a BGP neighbour whose address nobody wrote down, by its router advertisements (RFC 4861), and calls it;
-    else it only waits to be called by one."""
+    @property
+    @abstractmethod
+    def capabilities(self) -> Sequence[str]:
+        """The capabilities that its processes need besides NET_ADMIN and NET_RAW."""
+
+    @property
+    @abstractmethod
+    def configuration(self) -> PurePosixPath:
+        """The directory of its configuration, in a node as on a Debian host."""
+
+    @property
+    @abstractmethod
+    def logs(self) -> PurePosixPath:
+        """The directory of its logs."""
+
+    @property
+    @abstractmethod
+    def owner(self) -> tuple[int, int]:
+        """The user and group ids that write the logs."""
+
+    @property
+    @abstractmethod
+    def package(self) -> str:
+        """The Debian package that installs it."""
+
+    @property
+    @abstractmethod
+    def programs(self) -> Sequence[str]:
+        """Its processes that hold BGP routes, by the names that the kernel shows (`comm` in proc(5))."""
+
+    @property
+    def frr_conf(self) -> PurePosixPath | None:
+        """Its configuration file, if that is written in FRR's language, which `lab advise` reads."""
+        return None
+
+    @property
+    def calls_unnumbered(self) -> bool:
+        """True if it finds and calls a BGP neighbour without a configured address, by router advertisements (RFC 4861).
+
+        False if it only waits for the call of such a neighbour.
+        """
+        return False
+
+    @abstractmethod
+    def route_protocol(self, family: Family) -> int:
+        """Return the number that marks its routes in the kernel (`rtm_protocol` in rtnetlink(7))."""
+
+    # --- files ---------------------------------------------------------------------------------------------
 
     def check(self, intent: RouterIntent) -> Sequence[Objection]:
-        """What the daemon has against a router as declared; nothing where it can be it."""
+        """Return what the daemon does not support of a router's intent; empty if all of it is supported."""
+        return []
 
-    def speaking(self, protocol: RoutingProtocol) -> Self:
-        """This daemon as it is where it speaks one protocol."""
+    def for_protocol(self, protocol: RoutingProtocol) -> Self:
+        """Return this daemon for another protocol."""
+        return type(self)(protocol)
 
+    @abstractmethod
     def render(self, plan: RouterPlan) -> Sequence[RenderedFile]:
-        """The configuration files of one router."""
+        """Render the configuration files of one router."""
 
     def describe(self, file: PurePosixPath) -> str:
-        """Name one of its rendered files for the guide of `lab render`, e.g. `configuration`."""
+        """Name one of its rendered files for the guide of `lab render`."""
+        return "configuration"
 
+    @abstractmethod
     def host_steps(self, intent: RouterIntent) -> Sequence[str]:
         """Return the steps, in Markdown, that start the daemon on a real host which has its files."""
 
+    # --- processes -----------------------------------------------------------------------------------------
+
+    @abstractmethod
     def start(self, node: RunningNode, plan: RouterPlan) -> None:
         """Start the daemon and return when it has its configuration."""
 
+    @abstractmethod
     def stop(self, node: RunningNode, signal: str = "KILL") -> None:
-        """End the daemon and return when it is gone; a daemon that does not run is no error.
+        """End the daemon and return when it has ended; a daemon that does not run is no error.
 
-        With KILL it has no time to take its routes out of the kernel, with TERM it does that.
+        With KILL its routes stay in the kernel, with TERM it removes them.
         """
 
+    @abstractmethod
     def processes(self, node: RunningNode) -> Sequence[int]:
-        """The ids that its processes have in the node; none where it does not run."""
+        """Return the ids of its processes as the node counts them; empty if it does not run."""
 
-    def running(self, node: RunningNode) -> bool:
-        """True where the daemon answers."""
+    @abstractmethod
+    def is_running(self, node: RunningNode) -> bool:
+        """Return whether the daemon answers."""
 
+    # --- routes --------------------------------------------------------------------------------------------
+
+    @abstractmethod
     def neighbors(self, node: RunningNode) -> Sequence[Neighbor]:
-        """All BGP sessions that are configured; all OSPF and RIP neighbours that are heard."""
+        """Return all configured BGP sessions, or the OSPF or RIP neighbours that the daemon hears."""
 
+    @abstractmethod
     def rib(self, node: RunningNode, family: Family) -> Rib:
-        """What the daemon knows of one family."""
+        """Return the daemon's RIB of one family."""
 
+    @abstractmethod
     def reset(self, node: RunningNode, plan: RouterPlan, peers: Sequence[Peer], *, soft: bool) -> None:
-        """Tear down BGP sessions and build them anew; with `soft` only exchange all routes anew (RFC 2918)."""
+        """Tear down BGP sessions and establish them again; with `soft` only exchange all routes again (RFC 2918)."""
 
-    def attribute(
+    @abstractmethod
+    def set_attributes(
         self,
         node: RunningNode,
         plan: RouterPlan,
@@ -114,31 +191,54 @@ class RoutingDaemon(Protocol):
         attributes: Attributes | None,
         direction: Direction,
     ) -> None:
-        """Set attributes on prefixes that BGP neighbours are told of, or tell; None sets none any more."""
+        """Set the attributes of prefixes exchanged with BGP neighbours; None sets none any more."""
 
+    @abstractmethod
     def announce(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
-        """Originate prefixes of any family, from now on."""
+        """Start originating prefixes of any family."""
 
+    @abstractmethod
     def withdraw(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
-        """Originate them no longer."""
+        """Stop originating prefixes."""
 
     def originated(self, node: RunningNode, family: Family) -> frozenset[Prefix]:
-        """The prefixes that this router originates."""
+        """Return the prefixes that this router originates: those with a path that comes from no neighbour."""
+        rib = self.rib(node, family)
+        return frozenset(prefix for prefix, paths in rib.items() if any(path.peer is None for path in paths))
 
     def monitor(self, node: RunningNode, plan: RouterPlan) -> Monitor | None:
-        """Have it tell of each change from now on; None where it cannot, in this protocol or this build."""
+        """Report each change from now on; None if the daemon cannot, with this protocol or in this build."""
+        return None
 
+    # --- failures ------------------------------------------------------------------------------------------
+
+    @abstractmethod
     def diagnosis(self, node: RunningNode) -> Mapping[str, str]:
-        """What to keep of a failure: a file's name and its text."""
+        """Return what explains a failure, as texts by the name of the file to keep each in."""
+
+    def start_log(self, node: RunningNode) -> str:
+        """Return the end of `start.log` in the directory of logs, for the message that the daemon did not start."""
+        log = node.files / self.logs.relative_to("/") / "start.log"
+        if not log.exists():
+            return f"{self.logs / 'start.log'} does not exist"
+        return " / ".join(log.read_text(errors="replace").splitlines()[-_LINES:])
 
 
 @cache
 def daemons() -> Mapping[str, RoutingDaemon]:
-    """All routing daemons that the lab can drive, by name."""
-    found = (entry.load() for entry in entry_points(group="openvpn_routing_lab.routing_daemons"))
-    return {daemon.name: daemon for daemon in found}
+    """Return all installed routing daemons by name."""
+    found: dict[str, RoutingDaemon] = {}
+    for entry in entry_points(group=GROUP):
+        daemon = entry.load()
+        if not isinstance(daemon, RoutingDaemon):
+            raise EnvironmentBroken(
+                f"the entry point {entry.name!r} ({entry.value}) in {GROUP} is not an instance of a subclass of "
+                "lab.routing.RoutingDaemon: correct or uninstall its distribution"
+            )
+        found[daemon.name] = daemon
+    return found
 
 
 def daemon_of(plan: RouterPlan) -> RoutingDaemon:
-    """The daemon of a router, speaking its protocol."""
-    return daemons()[plan.daemon].speaking(plan.protocol)
+    """Return the daemon of a router, for its protocol."""
+    return daemons()[plan.daemon].for_protocol(plan.protocol)

@@ -43,7 +43,7 @@ class AdjacencyState(StrEnum):
         return self is AdjacencyState.FULL
 
 
-class HearsayState(StrEnum):
+class RipState(StrEnum):
     """RIP knows no sessions: a neighbour is heard, or it is not (RFC 2453, section 3.8)."""
 
     SILENT = "Silent"
@@ -52,7 +52,7 @@ class HearsayState(StrEnum):
     @property
     def up(self) -> bool:
         """It was heard lately."""
-        return self is HearsayState.HEARD
+        return self is RipState.HEARD
 
 
 class BfdState(StrEnum):
@@ -69,11 +69,11 @@ class BfdState(StrEnum):
         return self is BfdState.UP
 
 
-State = SessionState | AdjacencyState | HearsayState
+State = SessionState | AdjacencyState | RipState
 DOWN: Mapping[RoutingProtocol, State] = {
     "bgp": SessionState.IDLE,
     "ospf": AdjacencyState.DOWN,
-    "rip": HearsayState.SILENT,
+    "rip": RipState.SILENT,
 }
 """The state of a neighbour that a daemon has no word of."""
 

@@ -44,7 +44,7 @@ class Peer:
         """How configurations call it."""
         return str(self.address or self.interface)
 
-    def is_seen_as(self, neighbor: Neighbor) -> bool:
+    def matches(self, neighbor: Neighbor) -> bool:
         """Whether a daemon's neighbour is this one."""
         if self.address is not None:
             return neighbor.address == self.address
@@ -97,7 +97,7 @@ class RouterPlan:
         lengths = range(hosts[0].max_prefixlen + 1) if hosts else ()
         return tuple(dict.fromkeys(host.supernet(new_prefix=length) for length in lengths for host in hosts))
 
-    def ways_to(self, node: str) -> tuple[str, ...]:
+    def interfaces_to(self, node: str) -> tuple[str, ...]:
         """The interfaces that lead to what a neighbour announces, while all sessions with it stand.
 
         Without multipath, and where none is preferred, the daemon takes one of several, and none is said here.

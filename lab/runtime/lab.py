@@ -302,7 +302,7 @@ class Lab:
         for name, plan in self._plans.items():
             router = self.router(name)
             for other in sorted({peer.node for peer in plan.peers} - self._external):
-                for device in plan.ways_to(other) or (None,):
+                for device in plan.interfaces_to(other) or (None,):
                     wanted = plan.accepted(self._plans[other].networks)
                     router.expect_in_fib(wanted, via=device, within=within, since=since)
                 router.expect_session(other, within=within, since=since)

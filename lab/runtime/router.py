@@ -78,7 +78,7 @@ class Router(LabNode):
             known = ", ".join(self.plan.interfaces) or "none"
             raise InputError(f"{self.name} has no neighbour behind {through!r}; there are {known}")
         wanted = sorted(prefix_set(prefixes), key=str)
-        self.daemon.attribute(self.running, self.plan, peers, wanted, attributes, direction)
+        self.daemon.set_attributes(self.running, self.plan, peers, wanted, attributes, direction)
         return self
 
     def withdraw(self, prefixes: Prefix | Iterable[Prefix]) -> Self:
@@ -260,7 +260,7 @@ class Router(LabNode):
     def _seen(self, peer: Peer, neighbors: Sequence[Neighbor]) -> Neighbor | None:
         """A peer as the daemon has it. OSPF and RIP know nobody whom they have not heard."""
         for neighbor in neighbors:
-            if peer.is_seen_as(neighbor):
+            if peer.matches(neighbor):
                 return neighbor
         if self.plan.protocol == "bgp":
             return None

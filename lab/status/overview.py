@@ -342,7 +342,7 @@ def _sessions(lab: Lab, plan: RouterPlan, down: Mapping[str, NodeState]) -> list
         seen = lab.router(plan.node).neighbors()
     except LabError as error:
         return [_unknown(plan, peer, str(error)) for peer in plan.peers]
-    return [_session(plan, peer, next(filter(peer.is_seen_as, seen), None)) for peer in plan.peers]
+    return [_session(plan, peer, next(filter(peer.matches, seen), None)) for peer in plan.peers]
 
 
 def _session(plan: RouterPlan, peer: Peer, neighbor: Neighbor | None) -> SessionReport:

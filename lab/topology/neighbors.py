@@ -63,8 +63,8 @@ def _check_language(one: Draft, other: Draft, vocabulary: Vocabulary, findings: 
     if here.sessions == "unnumbered" and not {here.daemon, there.daemon} & set(vocabulary.callers):
         findings.add(
             below(one.router, ("sessions",)),
-            f"{quote(one.name)} and its neighbour {quote(other.name)} would wait for each other: BIRD calls no "
-            "neighbour whose address is not written down, and link-local addresses are drawn at random",
+            f"{quote(one.name)} and its neighbour {quote(other.name)} would wait for each other: neither daemon calls "
+            "a neighbour without a configured address, and link-local addresses are random",
             f"let one of them be {one_of(vocabulary.callers)}",
         )
     for asks, silent in ((one, other), (other, one)):

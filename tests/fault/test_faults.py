@@ -216,7 +216,7 @@ def test_a_killed_routing_daemon_announces_again_what_it_did(lab: Lab, hq: Site,
     with hq.router.announced(prefix):
         branch.router.expect_route(prefix, via=branch.device)
         with lab.fault("daemon-killed", node="hq") as fault:
-            assert not hq.router.daemon.running(hq.router.running)
+            assert not hq.router.daemon.is_running(hq.router.running)
             branch.router.expect_no_route([prefix, *networks(hq)], since=fault.began.since)
             # Nobody is left to clear up: what it had learnt stays in its kernel.
             assert set(networks(branch)) <= hq.router.fib.routes().keys()

@@ -19,6 +19,8 @@ from lab.topology import Family
 pytestmark = pytest.mark.docker
 
 COUNT = 1000
+BGP = 186
+"""What zebra sets as `rtm_protocol` of the routes from bgpd."""
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +62,7 @@ def test_all_prefixes_come_and_all_go(tunnel: Lab, family: Family) -> None:
     check(trial)
     assert (trial.over, trial.mode, trial.openvpn[:4]) == ("tunnel", "iroute", "2.7.")
     branch = tunnel.running("branch").namespace
-    assert count_routes(branch, "ipv4") == count_routes(branch, "ipv6") == 0
+    assert count_routes(branch, "ipv4", BGP) == count_routes(branch, "ipv6", BGP) == 0
 
 
 def test_what_does_not_come_is_said(tunnel: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

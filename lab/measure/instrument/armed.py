@@ -175,7 +175,7 @@ def _peering(observer: LabNode) -> Sequence[str]:
 def _monitor(observer: LabNode) -> tuple[Monitor | None, str]:
     if not isinstance(observer, Router):
         return None, ""
-    if not observer.daemon.running(observer.running):
+    if not observer.daemon.is_running(observer.running):
         return None, f"{observer.plan.daemon} did not run when the measurement began: nothing is known of its RIB"
     monitor = observer.daemon.monitor(observer.running, observer.plan)
     return monitor, "" if monitor else f"{observer.plan.daemon} does not tell of its RIB"

@@ -85,6 +85,8 @@ class _Bed:
         assert peer.address is not None
         self._sender, self._router = lab.running(SENDER), lab.running(ROUTER)
         self._address = peer.address
+        self._daemon = daemon_of(self._plans[ROUTER])
+        self._route_protocol = self._daemon.route_protocol(table.family)
         self.injector = Injector(self._sender, self._plans[SENDER], peer.address)
 
     def openvpn(self) -> str:
@@ -114,7 +116,7 @@ class _Bed:
         return self._pass(self.injector.withdraw, removed=len(self._table))
 
     def _pass(self, cause: Callable[[], float], *, added: int = 0, removed: int = 0) -> Passage:
-        with RouteCount(self._router.namespace, self._table.family) as counter:
+        with RouteCount(self._router.namespace, self._table.family, self._route_protocol) as counter:
             before, begun, busy = self._usage(), time.monotonic(), _busy_ticks()
             caused, counted = _during(cause, lambda: counter.follow(added=added, removed=removed, stalled=STALLED))
             took, busy = time.monotonic() - begun, _busy_ticks() - busy
@@ -124,7 +126,7 @@ class _Bed:
             first=None if counted.first is None else counted.first - caused,
             last=None if counted.last is None else counted.last - caused,
             error=counted.error,
-            in_fib=count_routes(self._router.namespace, self._table.family),
+            in_fib=count_routes(self._router.namespace, self._table.family, self._route_protocol),
             events_lost=counted.lost,
             costs=tuple(_cost(before.get(key), now) for key, now in sorted(after.items())),
             busy=busy / _TICKS / took,
@@ -134,12 +136,11 @@ class _Bed:
         return usage([self._sender, self._router])
 
     def _wait_established(self) -> None:
-        daemon = daemon_of(self._plans[ROUTER])
         wait_for(
             Expectation(
                 what=f"the session with {SENDER} to be up",
                 node=ROUTER,
-                look=lambda: daemon.neighbors(self._router),
+                look=lambda: self._daemon.neighbors(self._router),
                 met=lambda found: all(neighbor.up for neighbor in found),
                 logs=self._router.files,
             ),

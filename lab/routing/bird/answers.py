@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address, ip_address, ip_network
 
 from lab.routing.bird.control import Line
-from lab.routing.model import AdjacencyState, BfdState, HearsayState, Neighbor, Path, Rib, SessionState
+from lab.routing.model import AdjacencyState, BfdState, Neighbor, Path, Rib, RipState, SessionState
 from lab.topology import Address, Family, Prefix
 
 _PROTOCOL, _DETAILS = 1002, 1006
@@ -184,5 +184,5 @@ def rip_neighbors(lines: Sequence[Line]) -> list[Neighbor]:
         words = line.text.split()
         if line.code != _RIP_NEIGHBOR or len(words) < 5 or words[0] == "IP":
             continue
-        found.append(Neighbor(ip_address(words[0]), None, HearsayState.HEARD, 0.0, 1, {}, "", words[1]))
+        found.append(Neighbor(ip_address(words[0]), None, RipState.HEARD, 0.0, 1, {}, "", words[1]))
     return found

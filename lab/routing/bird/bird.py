@@ -1,9 +1,8 @@
 """BIRD: one process that holds all protocols, and writes what they learn into the kernel."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Self
+from typing import ClassVar
 
 from lab.core.errors import EnvironmentBroken
 from lab.core.files import RenderedFile, templates
@@ -11,9 +10,10 @@ from lab.engine.node import RunningNode
 from lab.routing.bird import answers, policy
 from lab.routing.bird.control import Control, Line
 from lab.routing.bird.trace import Trace
+from lab.routing.daemon import RoutingDaemon
 from lab.routing.model import Attributes, Direction, Neighbor, Rib
 from lab.routing.peers import Peer, RouterPlan
-from lab.topology import Family, Objection, Prefix, RouterIntent, RoutingProtocol
+from lab.topology import Family, Prefix, RouterIntent
 
 _VERSION: Mapping[Family, int] = {"ipv4": 4, "ipv6": 6}
 # BIRD goes into the background when its socket listens.
@@ -31,15 +31,11 @@ rm -f /run/bird/bird.pid /run/bird/bird.ctl
 """
 
 
-@dataclass(frozen=True)
-class Bird:
-    """See `RoutingDaemon`."""
+class Bird(RoutingDaemon):
+    """BIRD, whichever version."""
 
-    name: str
-    program: str
-    package: str
-    summary: str
-    protocol: RoutingProtocol = "bgp"
+    program: ClassVar[str]
+    """The path of the program in a node."""
 
     # /run/bird belongs to the user bird, which a lab's BIRD does not become.
     capabilities = ("NET_BIND_SERVICE", "DAC_OVERRIDE")
@@ -47,16 +43,10 @@ class Bird:
     logs = PurePosixPath("/var/log/bird")
     owner = (0, 0)
     programs = ("bird",)
-    frr_conf: PurePosixPath | None = None
-    calls_unnumbered = False
 
-    def check(self, intent: RouterIntent) -> Sequence[Objection]:
-        """Nothing: what BIRD cannot is a matter of both ends."""
-        return []
-
-    def speaking(self, protocol: RoutingProtocol) -> Self:
-        """The same daemon with another protocol."""
-        return replace(self, protocol=protocol)
+    def route_protocol(self, family: Family) -> int:
+        """Return RTPROT_BIRD, whichever protocol a route comes from."""
+        return 12
 
     def render(self, plan: RouterPlan) -> Sequence[RenderedFile]:
         """bird.conf, and one file per family with the prefixes that the router originates."""
@@ -71,10 +61,6 @@ class Bird:
             *self._no_attributes(plan),
         ]
 
-    def describe(self, file: PurePosixPath) -> str:
-        """Name any file `configuration`: bird.conf and what it includes."""
-        return "configuration"
-
     def host_steps(self, intent: RouterIntent) -> Sequence[str]:
         """Return the one step for the service of any package."""
         return [f"Give `{self.configuration}` and `{self.logs}` to the daemon's user, then restart its service."]
@@ -84,7 +70,7 @@ class Bird:
         for file in [*self._originated(plan.networks), *self._no_attributes(plan)]:
             file.write_below(node.files)
         if node.exec("sh", "-c", _START, "start", self.program).failed:
-            raise EnvironmentBroken(f"{node.name}: BIRD did not start: {self._start_log(node)}")
+            raise EnvironmentBroken(f"{node.name}: BIRD did not start: {self.start_log(node)}")
         with Control(node.root):
             pass
 
@@ -97,7 +83,7 @@ class Bird:
         file = node.root / "run/bird/bird.pid"
         return [int(file.read_text())] if file.exists() else []
 
-    def running(self, node: RunningNode) -> bool:
+    def is_running(self, node: RunningNode) -> bool:
         """True where it answers."""
         try:
             with Control(node.root):
@@ -134,7 +120,7 @@ class Bird:
                 for name in answers.callers(control.ask("show protocols all"), peer.interface):
                     control.ask(f"{act} {name}")
 
-    def attribute(
+    def set_attributes(
         self,
         node: RunningNode,
         plan: RouterPlan,
@@ -160,11 +146,6 @@ class Bird:
     def withdraw(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
         """Take from what is originated."""
         self._originate(node, self._known(node) - set(prefixes))
-
-    def originated(self, node: RunningNode, family: Family) -> frozenset[Prefix]:
-        """Prefixes with a path of our own."""
-        rib = self.rib(node, family)
-        return frozenset(prefix for prefix, paths in rib.items() if any(p.peer is None for p in paths))
 
     def monitor(self, node: RunningNode, plan: RouterPlan) -> Trace:
         """By its log."""
@@ -214,6 +195,20 @@ class Bird:
     def _no_attributes(self, plan: RouterPlan) -> list[RenderedFile]:
         return [RenderedFile(path, "") for path in policy.all_files(self.configuration, plan)]
 
-    def _start_log(self, node: RunningNode) -> str:
-        log = node.files / self.logs.relative_to("/") / "start.log"
-        return " / ".join(log.read_text(errors="replace").splitlines()[-5:]) if log.exists() else "it left no log"
+
+class Bird2(Bird):
+    """BIRD 2, as Debian packages it."""
+
+    name = "bird"
+    summary = "BIRD 2: one process, one thread"
+    package = "bird2"
+    program = "/usr/sbin/bird"
+
+
+class Bird3(Bird):
+    """BIRD 3, which the node image has beside BIRD 2."""
+
+    name = "bird3"
+    summary = "BIRD 3: one process, many threads"
+    package = "bird3"
+    program = "/opt/bird3/usr/sbin/bird"

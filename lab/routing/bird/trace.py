@@ -10,6 +10,7 @@ from typing import Literal
 from lab.core.errors import EnvironmentBroken
 from lab.engine.node import RunningNode
 from lab.routing.bird.control import Control
+from lab.routing.daemon import Monitor
 from lab.routing.model import RibEvent
 from lab.routing.peers import RouterPlan
 from lab.topology import Address, Prefix, RoutingProtocol
@@ -30,13 +31,12 @@ _IMPORTED: dict[tuple[str, str], Literal["best", "gone"]] = {
 }
 
 
-class Trace:
-    """See `Monitor`."""
+class Trace(Monitor):
+    """BIRD's log, with what `debug` adds to it."""
 
     source = "log"
     # BIRD looks at the clock once for all that it does in one go.
     error = 0.001
-    socket = None
 
     def __init__(self, node: RunningNode, plan: RouterPlan) -> None:
         self._node, self._plan = node, plan

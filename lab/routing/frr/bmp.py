@@ -14,6 +14,7 @@ from typing import Self
 
 from lab.core.errors import EnvironmentBroken
 from lab.engine.node import RunningNode
+from lab.routing.daemon import Monitor
 from lab.routing.frr.vty import Vty
 from lab.routing.model import RibEvent
 from lab.routing.peers import RouterPlan
@@ -39,8 +40,8 @@ _QUIET = 1.0
 _CHUNK = 1 << 18
 
 
-class Bmp:
-    """See `Monitor`."""
+class Bmp(Monitor):
+    """A BMP session with bgpd."""
 
     source = "bmp"
     error = 0.0005
@@ -52,7 +53,6 @@ class Bmp:
         self._monitor(listener)
         try:
             listener.settimeout(_SYNCHRONIZED_WITHIN)
-            self.socket: socket.socket | None
             self.socket, _ = listener.accept()
             self._synchronize(self.socket)
         except BaseException as error:
@@ -89,7 +89,7 @@ class Bmp:
 
     def close(self) -> None:
         """See `Monitor`."""
-        if getattr(self, "socket", None) is not None and self.socket is not None:
+        if self.socket is not None:
             self.socket.close()
         # It may have been killed, or have forgotten by being restarted.
         with contextlib.suppress(EnvironmentBroken), Vty(self._node.root, "bgpd") as bgpd:

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Self
 
 from lab.core.errors import EnvironmentBroken
 from lab.core.files import RenderedFile, templates
 from lab.engine.node import RunningNode
+from lab.routing.daemon import RoutingDaemon
 from lab.routing.frr.bgp import Bgp
 from lab.routing.frr.bmp import Bmp
 from lab.routing.frr.ospf import Ospf
@@ -16,7 +16,7 @@ from lab.routing.frr.speaker import Speaker
 from lab.routing.frr.vty import Vty
 from lab.routing.model import Attributes, Direction, Neighbor, Rib
 from lab.routing.peers import Peer, RouterPlan
-from lab.topology import Family, Objection, Prefix, RouterIntent, RoutingProtocol
+from lab.topology import Family, Prefix, RouterIntent, RoutingProtocol
 
 # Either each daemon reads frr.conf itself, as far as it is its own, or vtysh hands each its part, as on a host.
 # bgpd gets its BMP module, for whoever wants to be told of its RIB; it is silent until it is asked.
@@ -56,13 +56,22 @@ rm -f /run/frr/*.vty /run/frr/*.sock /run/frr/zserv.api
 
 
 SPEAKERS: Mapping[RoutingProtocol, Speaker] = {"bgp": Bgp(), "ospf": Ospf(), "rip": Rip()}
+_ROUTE_PROTOCOL: Mapping[tuple[RoutingProtocol, Family], int] = {
+    ("bgp", "ipv4"): 186,
+    ("bgp", "ipv6"): 186,
+    ("ospf", "ipv4"): 188,
+    ("ospf", "ipv6"): 188,
+    ("rip", "ipv4"): 189,
+    ("rip", "ipv6"): 190,
+}
 _SHOWN: Mapping[RoutingProtocol, str] = {"bgp": "bgp summary", "ospf": "ip ospf neighbor", "rip": "ip rip status"}
 
 
-class Frr:
-    """See `RoutingDaemon`."""
+class Frr(RoutingDaemon):
+    """FRR: zebra, mgmtd and the daemons of one protocol."""
 
     def __init__(self, protocol: RoutingProtocol = "bgp") -> None:
+        super().__init__(protocol)
         self._speaker = SPEAKERS[protocol]
 
     name = "frr"
@@ -75,16 +84,12 @@ class Frr:
     owner = (92, 92)
     package = "frr"
     programs = ("bgpd", "zebra")
-    frr_conf: PurePosixPath | None = configuration / "frr.conf"
+    frr_conf = configuration / "frr.conf"
     calls_unnumbered = True
 
-    def check(self, intent: RouterIntent) -> Sequence[Objection]:
-        """Nothing: FRR can all of it."""
-        return []
-
-    def speaking(self, protocol: RoutingProtocol) -> Self:
-        """The same daemon with another protocol."""
-        return type(self)(protocol)
+    def route_protocol(self, family: Family) -> int:
+        """Return zebra's number for the protocol (`zebra2proto` in FRR's source)."""
+        return _ROUTE_PROTOCOL[self.protocol, family]
 
     def render(self, plan: RouterPlan) -> Sequence[RenderedFile]:
         """frr.conf, and the files that Debian's service and vtysh read."""
@@ -116,11 +121,11 @@ class Frr:
         others = [*self._speaker.daemons, *(["bfdd"] if plan.bfd else [])]
         result = node.exec("sh", "-c", _START, "start", file, *others)
         if result.failed:
-            raise EnvironmentBroken(f"{node.name}: FRR did not start: {self._start_log(node)}")
+            raise EnvironmentBroken(f"{node.name}: FRR did not start: {self.start_log(node)}")
         daemon, line = self._speaker.mark(plan)
         with Vty(node.root, daemon) as vty:
             if line not in vty.ask("show running-config"):
-                raise EnvironmentBroken(f"{node.name}: FRR did not take its configuration: {self._start_log(node)}")
+                raise EnvironmentBroken(f"{node.name}: FRR did not take its configuration: {self.start_log(node)}")
 
     def stop(self, node: RunningNode, signal: str = "KILL") -> None:
         """Kill all daemons; with KILL they have no time to withdraw their routes from the kernel."""
@@ -130,7 +135,7 @@ class Frr:
         """As their files in /run/frr say."""
         return [int(file.read_text()) for file in sorted((node.root / "run/frr").glob("*.pid"))]
 
-    def running(self, node: RunningNode) -> bool:
+    def is_running(self, node: RunningNode) -> bool:
         """True where the protocol's first daemon answers."""
         try:
             with Vty(node.root, self._speaker.daemons[0]):
@@ -152,7 +157,7 @@ class Frr:
             for peer in peers:
                 bgpd.ask(f"clear bgp {peer.name}{' soft' if soft else ''}")
 
-    def attribute(
+    def set_attributes(
         self,
         node: RunningNode,
         plan: RouterPlan,
@@ -174,11 +179,6 @@ class Frr:
         """The same with `no`."""
         self._speaker.originate(node, plan, prefixes, no=True)
 
-    def originated(self, node: RunningNode, family: Family) -> frozenset[Prefix]:
-        """Prefixes with a path of our own."""
-        rib = self.rib(node, family)
-        return frozenset(prefix for prefix, paths in rib.items() if any(p.peer is None for p in paths))
-
     def monitor(self, node: RunningNode, plan: RouterPlan) -> Bmp | None:
         """bgpd by BMP; the other daemons have nothing like it."""
         return Bmp.open(node, plan) if plan.protocol == "bgp" else None
@@ -198,7 +198,3 @@ class Frr:
             except EnvironmentBroken as error:
                 texts[file] = f"{error}\n"
         return texts
-
-    def _start_log(self, node: RunningNode) -> str:
-        log = node.files / self.logs.relative_to("/") / "start.log"
-        return " / ".join(log.read_text(errors="replace").splitlines()[-5:]) if log.exists() else "it left no log"

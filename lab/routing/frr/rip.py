@@ -10,7 +10,7 @@ from ipaddress import ip_address, ip_network
 from lab.engine.node import RunningNode
 from lab.routing.frr.speaker import by_family, own_paths, zebra_rib
 from lab.routing.frr.vty import Vty
-from lab.routing.model import HearsayState, Neighbor, Rib
+from lab.routing.model import Neighbor, Rib, RipState
 from lab.routing.peers import RouterPlan
 from lab.topology import Family, Prefix
 
@@ -71,7 +71,7 @@ def read_status(status: str, table: str) -> list[Neighbor]:
         Neighbor(
             address=ip_address(gateway),
             asn=None,
-            state=HearsayState.HEARD,
+            state=RipState.HEARD,
             uptime=0.0,
             times_established=1,
             prefixes_received={},

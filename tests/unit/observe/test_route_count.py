@@ -6,11 +6,11 @@ from collections.abc import Callable
 import pytest
 from pyroute2 import IPRoute
 
-from lab.observe.route_count import BGP, RouteCount, count_routes, counted_in
+from lab.observe.route_count import RouteCount, count_routes, counted_in
 from lab.topology import Family
 from tests.helpers.sandbox import Sandbox
 
-STATIC = 4
+BGP, STATIC = 186, 4
 STALLED = 0.3
 """Nothing more can come: the kernel has told all before a change returns."""
 
@@ -41,23 +41,23 @@ SIX = [f"fd00:{n:x}::/48" for n in range(200)]
 @pytest.mark.parametrize("prefixes", [FOUR, SIX], ids=["ipv4", "ipv6"])
 def test_routes_are_counted_as_they_come_and_go(node: Sandbox, prefixes: list[str]) -> None:
     family: Family = "ipv4" if prefixes is FOUR else "ipv6"
-    with RouteCount(node.namespace, family) as count:
+    with RouteCount(node.namespace, family, BGP) as count:
         change(node, routes("add", prefixes))
         counted = count.follow(added=200, stalled=STALLED)
     assert (counted.added, counted.removed, counted.lost) == (200, 0, False)
     assert counted.first is not None
     assert counted.last is not None
     assert counted.first <= counted.last
-    assert count_routes(node.namespace, family) == 200
-    with RouteCount(node.namespace, family) as count:
+    assert count_routes(node.namespace, family, BGP) == 200
+    with RouteCount(node.namespace, family, BGP) as count:
         change(node, routes("del", prefixes[:150]))
         counted = count.follow(removed=150, stalled=STALLED)
     assert (counted.added, counted.removed) == (0, 150)
-    assert count_routes(node.namespace, family) == 50
+    assert count_routes(node.namespace, family, BGP) == 50
 
 
 def test_what_is_not_bgps_or_not_the_familys_is_not_counted(node: Sandbox) -> None:
-    with RouteCount(node.namespace, "ipv4") as count:
+    with RouteCount(node.namespace, "ipv4", BGP) as count:
         change(node, routes("add", FOUR[:3]))
         change(node, routes("add", FOUR[3:9], proto=STATIC))
         change(node, routes("add", FOUR[9:12], table=100))
@@ -65,12 +65,12 @@ def test_what_is_not_bgps_or_not_the_familys_is_not_counted(node: Sandbox) -> No
         change(node, lambda ip: ip.route("add", dst="10.9.0.0/24", type="blackhole", proto=BGP))
         counted = count.follow(added=4, stalled=STALLED)
     assert counted.added == 3
-    assert count_routes(node.namespace, "ipv4") == 3
+    assert count_routes(node.namespace, "ipv4", BGP) == 3
 
 
 def test_a_route_in_the_place_of_another_is_no_new_one(node: Sandbox) -> None:
     change(node, routes("add", FOUR[:2]))
-    with RouteCount(node.namespace, "ipv4") as count:
+    with RouteCount(node.namespace, "ipv4", BGP) as count:
         change(node, routes("replace", FOUR[:3], metrics={"mtu": 1400}))
         counted = count.follow(added=3, stalled=STALLED)
     assert counted.added == 1
@@ -78,18 +78,18 @@ def test_a_route_in_the_place_of_another_is_no_new_one(node: Sandbox) -> None:
 
 def test_lost_notifications_are_made_good_by_the_table_itself(node: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lab.observe.route_count._BUFFER", 4096)
-    with RouteCount(node.namespace, "ipv4") as count:
+    with RouteCount(node.namespace, "ipv4", BGP) as count:
         change(node, routes("add", FOUR))
         counted = count.follow(added=200, stalled=STALLED)
     assert (counted.added, counted.lost) == (200, True)
-    with RouteCount(node.namespace, "ipv4") as count:
+    with RouteCount(node.namespace, "ipv4", BGP) as count:
         change(node, routes("del", FOUR))
         counted = count.follow(removed=200, stalled=STALLED)
     assert (counted.removed, counted.lost) == (200, True)
 
 
 def test_nothing_is_counted_where_nothing_happens(node: Sandbox) -> None:
-    with RouteCount(node.namespace, "ipv4") as count:
+    with RouteCount(node.namespace, "ipv4", BGP) as count:
         counted = count.follow(added=1, stalled=0.05)
     assert (counted.added, counted.first, counted.last) == (0, None, None)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.core.errors import EnvironmentBroken
-from lab.routing import AdjacencyState, Attributes, BfdState, HearsayState, Peer, RouterPlan, SessionState, daemons
+from lab.routing import AdjacencyState, Attributes, BfdState, Peer, RipState, RouterPlan, SessionState, daemons
 from lab.routing.bird import BIRD2, BIRD3, answers, policy
 from lab.routing.bird.control import Control, Line
 from lab.topology import Accepted, Bfd, RoutingProtocol, Timers
@@ -313,7 +313,7 @@ def test_neighbours_of_ospf_and_rip() -> None:
     for version, address in ((4, "10.255.0.1"), (6, "fe80::a65d:e9f9:320a:4a7")):
         (neighbor,) = answers.rip_neighbors(answer(f"rip-neighbors{version}"))
         assert (neighbor.address, neighbor.interface) == (ip_address(address), "tun0")
-        assert neighbor.state is HearsayState.HEARD
+        assert neighbor.state is RipState.HEARD
 
 
 def test_only_what_is_on_the_list_is_taken() -> None:

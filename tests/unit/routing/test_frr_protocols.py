@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.routing import AdjacencyState, HearsayState, Peer, RouterPlan
+from lab.routing import AdjacencyState, Peer, RipState, RouterPlan
 from lab.routing.frr import Frr
 from lab.routing.frr.bgp import _neighbor
 from lab.routing.frr.ospf import read_ospf, read_ospf6, read_prefix_list
@@ -172,9 +172,9 @@ def test_a_neighbour_without_an_address_is_its_interface() -> None:
     unknown = _neighbor("tun0", {"remoteAs": 65002, "bgpState": "Idle", "bgpNeighborAddr": "none"})
     assert (unknown.address, unknown.interface) == (None, "tun0")
     found = _neighbor("tun0", {"remoteAs": 65002, "bgpState": "Connect", "bgpNeighborAddr": "fe80::1"})
-    assert Peer("a", None, 65002, "tun0").is_seen_as(found)
-    assert Peer("a", None, 65002, "tun0").is_seen_as(unknown)
-    assert not Peer("a", None, 65002, "tun1").is_seen_as(found)
+    assert Peer("a", None, 65002, "tun0").matches(found)
+    assert Peer("a", None, 65002, "tun0").matches(unknown)
+    assert not Peer("a", None, 65002, "tun1").matches(found)
 
 
 # --- answers -----------------------------------------------------------------------------------------------
@@ -188,8 +188,8 @@ def test_adjacencies_of_both_versions_of_ospf() -> None:
     assert second.state is third.state is AdjacencyState.FULL
     assert third.uptime == 6.0
     ipv4, ipv6 = PLAN.peers
-    assert [ipv4.is_seen_as(n) for n in (second, third)] == [True, False]
-    assert [ipv6.is_seen_as(n) for n in (second, third)] == [False, True]
+    assert [ipv4.matches(n) for n in (second, third)] == [True, False]
+    assert [ipv6.matches(n) for n in (second, third)] == [False, True]
 
 
 def test_neighbours_of_both_versions_of_rip() -> None:
@@ -202,7 +202,7 @@ def test_neighbours_of_both_versions_of_rip() -> None:
     assert next_generation.address is not None
     assert next_generation.address.is_link_local
     assert next_generation.interface == "tun0", "the table knows"
-    assert second.state is next_generation.state is HearsayState.HEARD
+    assert second.state is next_generation.state is RipState.HEARD
     assert (read_own(text("rip")), read_own(text("ripng"))) == (
         [ip_network("10.1.0.0/24")],
         [ip_network("2001:db8:1::/64")],

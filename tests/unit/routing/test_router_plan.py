@@ -93,13 +93,13 @@ def test_which_tunnels_carry_what_a_neighbour_announces() -> None:
             Peer("hq", ip_address("10.255.0.1"), 65001, f"tun{n}", preference=p) for n, p in enumerate(preferences)
         )
         plan = plan_routers(load("dual-homed"))["branch"]
-        return replace(plan, multipath=multipath, peers=peers).ways_to("hq")
+        return replace(plan, multipath=multipath, peers=peers).interfaces_to("hq")
 
     assert ways(True, None, None) == ways(True, None, 100) == ("tun0", "tun1")
     assert ways(True, 200, 100) == ways(False, 200, None) == ("tun0",)
     assert ways(True, 0, None, 100) == ("tun1", "tun2")
     assert ways(False, None, None) == (), "BGP takes one, and does not say which"
-    assert plan_routers(load("ospf"))["branch"].ways_to("hq") == ("tun0",)
+    assert plan_routers(load("ospf"))["branch"].interfaces_to("hq") == ("tun0",)
 
 
 def test_no_tunnel_brings_a_route_to_the_server_of_another() -> None:
@@ -133,8 +133,8 @@ def test_an_ospfv3_neighbour_on_a_switch_is_known_by_its_router_id() -> None:
         return Neighbor(None, None, AdjacencyState.FULL, 1.0, 1, {}, "", "tap0", IPv4Address(router_id))
 
     peer = Peer("spoke1", None, None, "tap0", ("ipv6",), router_id=IPv4Address("10.2.0.1"))
-    assert peer.is_seen_as(heard("10.2.0.1"))
-    assert not peer.is_seen_as(heard("10.3.0.1"))
+    assert peer.matches(heard("10.2.0.1"))
+    assert not peer.matches(heard("10.3.0.1"))
 
 
 def test_over_a_kernel_tunnel_routers_speak_of_what_it_carries(article: Topology) -> None:

@@ -242,7 +242,7 @@ def test_tables_are_read_whole(serve: Serve, tmp_path: Path) -> None:
         chunk=1000,
     )
     node: Any = Node(tmp_path)
-    assert Frr().running(node)
+    assert Frr().is_running(node)
     assert [str(n.address) for n in Frr().neighbors(node)] == ["10.255.0.1"]
     assert {str(p) for p in Frr().rib(node, "ipv4")} == {"10.1.0.0/24", "10.2.0.0/24"}
     assert {str(p) for p in Frr().originated(node, "ipv4")} == {"10.2.0.0/24"}
@@ -251,7 +251,7 @@ def test_tables_are_read_whole(serve: Serve, tmp_path: Path) -> None:
 
 def test_a_daemon_that_does_not_run_is_told_so(tmp_path: Path) -> None:
     node: Any = Node(tmp_path)
-    assert not Frr().running(node)
+    assert not Frr().is_running(node)
     diagnosis = Frr().diagnosis(node)
     assert all("does not answer" in text for text in diagnosis.values())
     assert "bgp-summary.txt" in diagnosis
