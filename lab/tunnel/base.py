@@ -6,8 +6,9 @@ from functools import cached_property, partial
 from importlib.resources import files
 from typing import Any, ClassVar
 
-from jinja2 import Environment
+from jinja2 import Environment, TemplateError, TemplateNotFound
 
+from lab.core.errors import EnvironmentBroken
 from lab.core.files import RenderedFile, templates
 from lab.topology import Objection, TrafficClass, Tunnel, TunnelIntent
 from lab.tunnel.keyfiles import static_key, tls_crypt_v2_client, tls_crypt_v2_server
@@ -63,13 +64,20 @@ class Mode:
         return {}
 
     def render(self, tunnel: Tunnel, identity: Identity) -> Mapping[End, Sequence[RenderedFile]]:
-        """Render configurations, certificates and keys, and the files of `more`."""
+        """Render configurations, certificates and keys, and the files of `more`.
+
+        Raises `EnvironmentBroken` if a template is missing or fails.
+        """
         options = self.options.model_validate(dict(tunnel.options))
 
         def rendered(template: str, process: Process) -> str:
-            return self.templates.get_template(template).render(
-                tunnel=tunnel, options=options, process=process, identity=identity, mode=self
-            )
+            try:
+                return self.templates.get_template(template).render(
+                    tunnel=tunnel, options=options, process=process, identity=identity, mode=self
+                )
+            except TemplateError as error:
+                why = f"no template {error}" if isinstance(error, TemplateNotFound) else str(error)
+                raise EnvironmentBroken(f"mode {self.name} cannot render {template}: {why}") from error
 
         return {
             end: [

@@ -4,12 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import pytest
+from jinja2 import DictLoader, Environment, StrictUndefined
 
-from lab.topology import Objection, TrafficClass, TunnelIntent
+from lab.core.errors import EnvironmentBroken
+from lab.topology import Objection, Topology, TrafficClass, TunnelIntent
 from lab.tunnel import TunnelMode, modes
 from lab.tunnel.base import Mode
 from lab.tunnel.fixed_routes import FixedRoutes
-from lab.tunnel.mode import Traits
+from lab.tunnel.mode import Identity, Traits
+from lab.tunnel.p2p_tls import PointToPointTls
+from lab.tunnel.pki import Authority
 
 
 class WithoutRender:
@@ -67,3 +71,28 @@ def test_mode_lists_networks_only_if_no_family_is_routed_dynamically(name: str) 
     static = mode.static_options(["10.1.0.0/24"], ["10.2.0.0/24"])
     assert bool(static) == (not mode.traits.families)
     assert not mode.check(TunnelIntent(to="hq", mode=name, options=static))
+
+
+@pytest.mark.parametrize(
+    ("parts", "why"),
+    [
+        ({}, "no template client.conf.j2"),
+        ({"client.conf.j2": "{{ colour }}"}, "'colour' is undefined"),
+        ({"client.conf.j2": "{% include 'parts/none.j2' %}"}, "no template parts/none.j2"),
+    ],
+    ids=["missing", "undefined-name", "missing-part"],
+)
+def test_faulty_template_is_an_error_that_names_mode_and_file(
+    article: Topology, parts: dict[str, str], why: str
+) -> None:
+    class Faulty(PointToPointTls):
+        name = "faulty"
+        templates = Environment(  # noqa: S701 - not HTML
+            loader=DictLoader({"server.conf.j2": "", **parts}), undefined=StrictUndefined
+        )
+
+    (tunnel,) = article.tunnels
+    identity = Identity.issue(tunnel, Authority.new("unit lab"))
+    tunnel = tunnel.model_copy(update={"options": {}})
+    with pytest.raises(EnvironmentBroken, match=rf"^mode faulty cannot render client\.conf\.j2: {why}"):
+        Faulty().render(tunnel, identity)
