@@ -3,6 +3,7 @@
 from lab.fault.active import ActiveFault, apply, records, undo, undo_all
 from lab.fault.base import FaultAction, FaultKind, FaultSite, Moment, Record
 from lab.fault.kinds import KINDS, fault_of
+from lab.fault.path import PathEffect, RouterPath
 
 __all__ = [
     "KINDS",
@@ -11,7 +12,9 @@ __all__ = [
     "FaultKind",
     "FaultSite",
     "Moment",
+    "PathEffect",
     "Record",
+    "RouterPath",
     "apply",
     "fault_of",
     "records",

@@ -14,6 +14,7 @@ from lab.core.errors import InputError
 from lab.core.event_times import EventTimes
 from lab.engine import Engine, Instance
 from lab.engine.node import RunningNode
+from lab.fault.path import PathEffect, RouterPath
 from lab.routing import RouterPlan, RoutingDaemon
 from lab.topology import Prefix, Topology
 from lab.topology.model import Frozen
@@ -118,6 +119,10 @@ class FaultKind(Frozen, ABC):
     """One line for the list of kinds."""
     lasting: ClassVar[bool] = True
     """True if the fault is in force until it is undone, False for an event that is over at once."""
+    effect: ClassVar[PathEffect | None] = None
+    """What the fault does to a path between two routers; None if it cannot be measured."""
+    needs_tunnel: ClassVar[bool] = False
+    """True if a path without a tunnel has no target for it."""
 
     @abstractmethod
     def __str__(self) -> str:
@@ -129,6 +134,14 @@ class FaultKind(Frozen, ABC):
 
         Raises `InputError` if the target does not exist or is broken already.
         """
+
+    @classmethod
+    def on_path(cls, path: RouterPath, **choices: Any) -> Self:
+        """Return the fault of this kind that breaks a path; `choices` are values of fields that are not its target.
+
+        A kind with an `effect` has to define it.
+        """
+        raise InputError(f"a fault of kind {cls.kind!r} cannot be measured: it names no target on a path")
 
     def settled(self, site: FaultSite) -> Self:
         """Return the same fault with every default filled in, so that equal faults compare equal."""
@@ -148,6 +161,12 @@ class OnTunnel(FaultKind):
 
     tunnel: str | None = None
     """By default the lab's only one."""
+    needs_tunnel = True
+
+    @classmethod
+    def on_path(cls, path: RouterPath, **choices: Any) -> Self:
+        """Return the fault of the path's tunnel."""
+        return cls.model_validate({"tunnel": path.tunnel, **choices})
 
     def settled(self, site: FaultSite) -> Self:
         """With the tunnel's name."""
@@ -173,6 +192,11 @@ class OnLink(FaultKind):
 
     link: str
     """`NODE:INTERFACE`."""
+
+    @classmethod
+    def on_path(cls, path: RouterPath, **choices: Any) -> Self:
+        """Return the fault of the link over which the routers peer, or over which their tunnel runs."""
+        return cls.model_validate({"link": path.peering, **choices})
 
     def end(self, site: FaultSite) -> tuple[str, str]:
         """The end that is named."""

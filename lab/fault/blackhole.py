@@ -10,6 +10,7 @@ from typing import Any, Literal
 from lab.core.errors import InputError
 from lab.engine.nft import Chain, Expression, Family, Nft, Table, counted, device_is, dropped, port_is, rule, source_is
 from lab.fault.base import FaultAction, FaultSite, OnLink, OnTunnel
+from lab.fault.path import PathEffect
 from lab.topology.segments import endpoints_of
 from lab.tunnel import RunningTunnel
 
@@ -19,6 +20,7 @@ class Blackhole(OnTunnel):
 
     kind = "blackhole"
     summary = "a tunnel's packets vanish, nothing goes down: outer ones (OpenVPN notices) or inner ones (routing does)"
+    effect = PathEffect(silent=True)
 
     layer: Literal["outer", "inner"] = "outer"
     direction: Literal["both", "to-server", "to-client"] = "both"
@@ -92,6 +94,7 @@ class LinkBlackhole(OnLink):
 
     kind = "link-blackhole"
     summary = "every frame on a link vanishes, and both its ends stay up"
+    effect = PathEffect(silent=True)
 
     def __str__(self) -> str:
         return f"all frames on the link of {self.link} vanish"

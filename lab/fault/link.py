@@ -6,13 +6,14 @@ import socket
 import struct
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from lab.core.errors import InputError
 from lab.fault.base import FaultAction, FaultSite, OnLink
+from lab.fault.path import PathEffect, RouterPath
 
 _IFF_UP = 0x1
 _IFF_CHANGEABLE = 0xFFFF
@@ -31,6 +32,12 @@ class LinkDown(OnLink):
 
     kind = "link-down"
     summary = "a link's named end is taken down, and its other end loses the carrier; undone: up, with all it had"
+    effect = PathEffect(silent=True, cuts_carrier=True)
+
+    @classmethod
+    def on_path(cls, path: RouterPath, **choices: Any) -> Self:
+        """Return the fault that takes the carrier of the near router's link."""
+        return cls.model_validate({"link": path.underlay, **choices})
 
     def __str__(self) -> str:
         return f"{self.link} down"

@@ -5,7 +5,7 @@ import signal
 import socket
 from collections.abc import Mapping
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, Self
 
 from pyroute2 import NetlinkError, NFCTSocket
 
@@ -13,15 +13,26 @@ from lab.core.errors import InputError, NotSupported
 from lab.core.prefixes import FAMILIES
 from lab.engine import NodeState
 from lab.fault.base import FaultAction, FaultKind, FaultSite
+from lab.fault.path import PathEffect, RouterPath
 
 
-class NodePaused(FaultKind):
+class _OnNode(FaultKind):
+    """A fault of a node."""
+
+    node: str
+
+    @classmethod
+    def on_path(cls, path: RouterPath, **choices: Any) -> Self:
+        """Return the fault of the far router."""
+        return cls.model_validate({"node": path.far, **choices})
+
+
+class NodePaused(_OnNode):
     """All processes of a node freeze; its kernel goes on to forward, to answer pings and to acknowledge TCP."""
 
     kind = "node-paused"
     summary = "all processes of a node freeze, while its kernel goes on; undone: they go on"
-
-    node: str
+    effect = PathEffect(silent=True, breaks_router=True)
 
     def __str__(self) -> str:
         return f"{self.node} paused"
@@ -41,13 +52,12 @@ class NodePaused(FaultKind):
         return FaultAction(lambda: site.engine.resume(instance) if paused else None)
 
 
-class DaemonKilled(FaultKind):
+class DaemonKilled(_OnNode):
     """The routing daemon's processes die at once, and its routes stay behind in the kernel."""
 
     kind = "daemon-killed"
     summary = "a router's routing daemon killed (SIGKILL), with all its processes; undone: started, announcing the same"
-
-    node: str
+    effect = PathEffect(breaks_router=True)
 
     def __str__(self) -> str:
         return f"routing daemon of {self.node} killed"
@@ -87,14 +97,12 @@ class DaemonKilled(FaultKind):
         return FaultAction(do, then)
 
 
-class ConnectionsForgotten(FaultKind):
+class ConnectionsForgotten(_OnNode):
     """A translator or a stateful firewall loses its memory, as one does that restarts or has too much to remember."""
 
     kind = "connections-forgotten"
     summary = "a node's kernel forgets all connections it tracks, so their translations and permits; it makes new ones"
     lasting = False
-
-    node: str
 
     def __str__(self) -> str:
         return f"connections that {self.node} tracks forgotten"
@@ -107,16 +115,21 @@ class ConnectionsForgotten(FaultKind):
         return FaultAction(lambda: namespace.run(_forget))
 
 
-class BgpReset(FaultKind):
+class BgpReset(_OnNode):
     """The sessions with a neighbour are torn down (RFC 4271, section 8.1.2: AutomaticStop) and built again."""
 
     kind = "bgp-reset"
     summary = "a router's BGP sessions with a neighbour (or all) are torn down; they come back by themselves"
     lasting = False
+    effect = PathEffect(outcome="returns")
 
-    node: str
     neighbor: str | None = None
     """A node; by default all neighbours."""
+
+    @classmethod
+    def on_path(cls, path: RouterPath, **choices: Any) -> Self:
+        """Return the fault of the far router's sessions with the near one."""
+        return super().on_path(path, neighbor=path.near, **choices)
 
     def __str__(self) -> str:
         return f"BGP of {self.node} with {self.neighbor or 'all neighbours'} reset"
@@ -132,6 +145,7 @@ class BgpSoftReset(BgpReset):
 
     kind = "bgp-soft-reset"
     summary = "a router sends its routes to a neighbour (or all) anew and asks for theirs; the sessions stay"
+    effect = PathEffect(outcome="nothing")
 
     def __str__(self) -> str:
         return f"routes of {self.node} with {self.neighbor or 'all neighbours'} refreshed"

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from lab.core.errors import InputError
 from lab.fault.base import FaultAction, FaultSite, OnTunnel
+from lab.fault.path import PathEffect
 from lab.tunnel import OpenVpn
 from lab.tunnel.management import ManagementError
 
@@ -45,6 +46,8 @@ class _OnProcess(OnTunnel):
 class _Ended(_OnProcess):
     """A process that is gone until it is started again."""
 
+    effect = PathEffect(noticed_by="interface")
+
     def recovery(self, site: FaultSite, kept: Mapping[str, Any]) -> FaultAction:
         """Start it again; one that runs is left alone."""
         return FaultAction(self.process(site).start)
@@ -74,6 +77,7 @@ class SoftRestart(_OnProcess):
     kind = "openvpn-usr1"
     summary = "OpenVPN restarts its connection, as after `ping-restart` (SIGUSR1); comes back by itself"
     lasting = False
+    effect = PathEffect(outcome="returns")
     signal = signal.SIGUSR1
     word = "restarting (SIGUSR1)"
 
@@ -84,5 +88,6 @@ class HardRestart(_OnProcess):
     kind = "openvpn-hup"
     summary = "OpenVPN closes everything and reads its configuration again (SIGHUP); comes back by itself"
     lasting = False
+    effect = PathEffect(outcome="returns")
     signal = signal.SIGHUP
     word = "restarting (SIGHUP)"

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
+from lab.core.outcome import Outcome
 from lab.core.prefixes import Prefix, prefix_set
 from lab.measure.instrument.armed import RATE, ProbePath
 from lab.measure.instrument.measurement import SETTLE, WATCH, WITHIN, Measurement
 from lab.measure.instrument.targets import find_targets
-from lab.measure.outcome import Outcome
 from lab.runtime.lab import Lab
 from lab.runtime.node import LabNode
 

@@ -9,6 +9,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
+from lab.core.outcome import Outcome
 from lab.engine.namespace import Namespace
 from lab.measure.instrument import updates
 from lab.measure.instrument.changes import History, follow
@@ -17,7 +18,6 @@ from lab.measure.instrument.convergence import FORWARDING_DELAY
 from lab.measure.instrument.probe import Probes, Target, Trace
 from lab.measure.instrument.tape import Recorded, Tape
 from lab.measure.instrument.updates import Crossing, crossings
-from lab.measure.outcome import Outcome
 from lab.observe import FibEntry
 from lab.observe.fib import Fib, subscribe
 from lab.routing import Monitor, RibEvent

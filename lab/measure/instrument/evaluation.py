@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from lab.core.outcome import Outcome
 from lab.core.prefixes import named
 from lab.measure.instrument import updates
 from lab.measure.instrument.armed import Armed, Seen
 from lab.measure.instrument.convergence import disagreement, first_packet, loss_derived, rate_derived, route_specific
 from lab.measure.instrument.probe import Trace
 from lab.measure.instrument.updates import Crossing
-from lab.measure.outcome import Outcome
 from lab.measure.trials.record import STAGES, DataPlane, Moment, Stage, StageName, Status
 from lab.topology import Prefix
 

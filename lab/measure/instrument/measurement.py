@@ -17,12 +17,12 @@ from typing import Any, Self
 
 from lab.core.errors import ExpectationFailed
 from lab.core.expect import Expectation, wait_for
+from lab.core.outcome import Outcome
 from lab.core.prefixes import named
 from lab.measure.instrument.armed import Armed, ProbePath
 from lab.measure.instrument.convergence import Stream
 from lab.measure.instrument.evaluation import Evaluation, ObservedEvent
 from lab.measure.instrument.probe import Probes
-from lab.measure.outcome import Outcome
 from lab.measure.trials.record import DataPlane, Moment, Stage, StageName, Status
 from lab.observe import FibEntry
 from lab.runtime.node import LabNode

@@ -1,10 +1,11 @@
 """What is caused in a trial, and what it does to a route at the router that observes it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lab.measure.outcome import Outcome
+from lab.core.outcome import Outcome
+from lab.fault import KINDS, FaultKind, RouterPath
 from lab.measure.trials.detector import Detector, DetectorKind
 from lab.measure.trials.record import Over
 
@@ -12,36 +13,69 @@ TrialAct = Literal["announce", "withdraw", "worsen", "next-hop", "fault"]
 
 RECOVERY = " recovery"
 _OVERHEAD = 1.5
-"""Seconds of a trial besides its event: a prefix is set up, the probes run in, and the way back is waited for."""
+"""Seconds of a trial besides its event: announcing the prefix, starting the probes, waiting for the recovery."""
 _WATCHED = 5.0
-"""Seconds in which it is looked whether nothing happens."""
+"""Seconds of watching if the event is not to change anything."""
 _RECONNECTED = 2.0
-"""Seconds in which a session comes back after what was broken is whole again."""
+"""Seconds until a session is established again once the fault is undone."""
 
 
 @dataclass(frozen=True)
 class TrialEvent:
-    """One thing that happens."""
+    """One event of a trial."""
 
     name: str
     summary: str
     act: TrialAct
     outcome: Outcome
+    """What becomes of the route if there is no alternative path."""
     fault: str = ""
     """The kind of fault over a tunnel; see `lab.fault`."""
     fault_over_link: str = ""
-    """The kind over a wire or a kernel tunnel; empty where it is a fault of OpenVPN."""
+    """The kind over a link or a kernel tunnel; empty for a fault of OpenVPN."""
+    choices: tuple[tuple[str, str], ...] = ()
+    """Fields of the fault that are not its target."""
     detected: bool = False
-    """Somebody has to notice, so that detectors make a difference."""
-    told_by: str = ""
-    """Who notices whatever the detector is; empty where nobody has to."""
+    """A detector has to notice the event, so that detectors make a difference."""
+    noticed_by: str = ""
+    """The detector that notices whatever the plan says; empty if none has to."""
     told_by_tcp: bool = False
-    """Over a tunnel in TCP the other end's kernel tells OpenVPN of it. Over UDP nobody does, and until OpenVPN notices
-    by itself the tunnel does not come back."""
+    """Over a TCP tunnel the kernel closes the connection and so tells OpenVPN at the other end. Over UDP OpenVPN has to
+    notice by itself, and until then the tunnel stays down."""
+    cuts_carrier: bool = False
+    """Over the bare wire the observer's interface goes down."""
     two_ways: bool = False
-    """It needs an alternative path."""
+    """The event needs an alternative path."""
     everywhere: bool = False
-    """It befalls the far router itself, so that no alternative path helps."""
+    """The far router itself breaks, so that an alternative path does not help."""
+
+    @classmethod
+    def of_kind(
+        cls, kind: str, name: str = "", summary: str = "", *, over_link: str | None = None, **more: Any
+    ) -> "TrialEvent":
+        """Return the event that a kind of fault is, by what the kind says of itself.
+
+        `over_link` is the kind that takes its place where there is no tunnel, `more` are fields that differ.
+        """
+        found = KINDS[kind]
+        effect = found.effect
+        assert effect is not None, f"{kind} cannot be measured"
+        if over_link is None:
+            over_link = "" if found.needs_tunnel else kind
+        fields: dict[str, Any] = {
+            "outcome": effect.outcome,
+            "detected": effect.silent,
+            "noticed_by": effect.noticed_by,
+            "cuts_carrier": effect.cuts_carrier,
+            "everywhere": effect.breaks_router,
+            **more,
+        }
+        return cls(name or kind, summary or found.summary, "fault", fault=kind, fault_over_link=over_link, **fields)
+
+    def fault_on(self, path: RouterPath) -> FaultKind:
+        """Return the event's fault on a path; raises `InputError` if its kind has no target there."""
+        kind = self.fault if path.tunnel is not None else self.fault_over_link
+        return KINDS[kind].on_path(path, **dict(self.choices))
 
     @property
     def recovers(self) -> bool:
@@ -72,7 +106,7 @@ class TrialEvent:
             return False
         if not self.detected:
             return True
-        if over == "wire" and self.name == "link-down":  # the carrier goes, and eBGP with it (RFC 4271, section 8.1.4)
+        if over == "wire" and self.cuts_carrier:  # eBGP ends with its interface (RFC 4271, section 8.1.4)
             return detector == "interface"
         if self.told_by_tcp and over == "tunnel":
             return detector == "ping-restart" if not tcp else detector in ("hold", "bfd")
@@ -87,10 +121,6 @@ class TrialEvent:
         return _OVERHEAD + noticed + back + watched
 
 
-def _fault(name: str, summary: str, kind: str, over_link: str = "", **more: Any) -> TrialEvent:
-    return TrialEvent(name, summary, "fault", more.pop("outcome", "vanishes"), kind, over_link, **more)
-
-
 EVENTS: Mapping[str, TrialEvent] = {
     event.name: event
     for event in (
@@ -98,19 +128,33 @@ EVENTS: Mapping[str, TrialEvent] = {
         TrialEvent("withdraw", "the far router withdraws a prefix", "withdraw", "vanishes"),
         TrialEvent("worsen", "the MED of one of two equal paths rises", "worsen", "moves", two_ways=True),
         TrialEvent("next-hop", "one of two equal paths names the other's next hop", "next-hop", "moves", two_ways=True),
-        _fault(
-            "soft-reset", "routes are refreshed, sessions stay", "bgp-soft-reset", "bgp-soft-reset", outcome="nothing"
+        TrialEvent.of_kind("bgp-soft-reset", "soft-reset", "routes are refreshed, sessions stay"),
+        TrialEvent.of_kind("bgp-reset", "hard-reset", "the BGP session is torn down and built again"),
+        TrialEvent.of_kind("openvpn-killed", "client-killed", "OpenVPN's client is killed"),
+        TrialEvent.of_kind(
+            "openvpn-killed",
+            "server-killed",
+            "OpenVPN's server is killed",
+            choices=(("end", "server"),),
+            detected=True,
+            noticed_by="",
+            told_by_tcp=True,
         ),
-        _fault(
-            "hard-reset", "the BGP session is torn down and built again", "bgp-reset", "bgp-reset", outcome="returns"
-        ),
-        _fault("client-killed", "OpenVPN's client is killed", "openvpn-killed", told_by="interface"),
-        _fault("server-killed", "OpenVPN's server is killed", "openvpn-killed", detected=True, told_by_tcp=True),
-        _fault("sigusr1", "OpenVPN's client restarts its connection", "openvpn-usr1", outcome="returns"),
-        _fault("blackhole", "packets vanish, and nothing goes down", "blackhole", "link-blackhole", detected=True),
-        _fault("link-down", "the underlay's link goes down", "link-down", "link-down", detected=True),
-        _fault("daemon-killed", "the far router's daemon is killed", "daemon-killed", "daemon-killed", everywhere=True),
-        _fault("node-paused", "the far router freezes", "node-paused", "node-paused", detected=True, everywhere=True),
+        TrialEvent.of_kind("openvpn-usr1", "sigusr1", "OpenVPN's client restarts its connection"),
+        TrialEvent.of_kind("blackhole", summary="packets vanish, and nothing goes down", over_link="link-blackhole"),
+        TrialEvent.of_kind("link-down", summary="the underlay's link goes down"),
+        TrialEvent.of_kind("daemon-killed", summary="the far router's daemon is killed"),
+        TrialEvent.of_kind("node-paused", summary="the far router freezes"),
     )
 }
-"""All events, in the order of what they break."""
+"""The events of a plan that names none, in the order of what they break."""
+
+
+def event_names() -> Sequence[str]:
+    """Return all names that a plan may use: the events above, and every other kind of fault that can be measured."""
+    return [*EVENTS, *(name for name, kind in KINDS.items() if kind.effect is not None and name not in EVENTS)]
+
+
+def event_of(name: str) -> TrialEvent:
+    """Return the event of that name, one of `event_names`."""
+    return EVENTS[name] if name in EVENTS else TrialEvent.of_kind(name)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from lab.core.errors import InputError
 from lab.image import VERSIONS
 from lab.measure.trials.detector import Detector
-from lab.measure.trials.events import EVENTS, TrialEvent
+from lab.measure.trials.events import EVENTS, TrialEvent, event_names, event_of
 from lab.measure.trials.record import Over, Variant
 from lab.topology import Family
 from lab.topology.mistakes import did_you_mean
@@ -63,7 +63,7 @@ class Plan(BaseModel):
     @field_validator("modes", "openvpn", "events")
     @classmethod
     def _is_known(cls, values: tuple[str, ...], info: Any) -> tuple[str, ...]:
-        known: dict[str, Sequence[str]] = {"modes": tuple(modes()), "openvpn": VERSIONS, "events": tuple(EVENTS)}
+        known: dict[str, Sequence[str]] = {"modes": tuple(modes()), "openvpn": VERSIONS, "events": event_names()}
         for value in values:
             if value not in known[info.field_name]:
                 there = f"there are {', '.join(known[info.field_name])}"
@@ -200,7 +200,7 @@ def blocks(plan: Plan, facts: Mapping[str, Facts]) -> list[Block]:
 
 def _block(plan: Plan, topology: str, detector: Detector, shuffle: random.Random, facts: Facts) -> Block:
     first = str(detector) == plan.detectors[0]
-    events = [event for name in plan.events if (event := EVENTS[name]).detected or first]
+    events = [event for name in plan.events if (event := event_of(name)).detected or first]
     beds = list(_beds(plan, topology, detector))
     tasks: list[Task] = []
     for number in range(1 - plan.warm_up, plan.trials + 1):
@@ -237,7 +237,7 @@ def variants_of(task: Task, mode: str, topology: str) -> tuple[Variant, ...]:
     return tuple(
         Variant(
             event=event,
-            detector=str(task.bed.detector) if task.event.detected else task.event.told_by,
+            detector=str(task.bed.detector) if task.event.detected else task.event.noticed_by,
             family=task.family,
             topology=topology,
             over=task.bed.over,

@@ -13,12 +13,13 @@ from lab.core.errors import EnvironmentBroken, InputError, LabError
 from lab.core.process import this_process
 from lab.core.progress import Say
 from lab.engine import Engine, open_engine
+from lab.fault import apply
 from lab.measure.instrument.measurement import Measurement
 from lab.measure.trials.bed import build
 from lab.measure.trials.environment import ForeignLoad, environment
 from lab.measure.trials.plan import Bed, Block, Facts, Plan, Task, blocks, expected_seconds, variants_of
 from lab.measure.trials.record import Run, RunDirectory, Trial, Variant
-from lab.measure.trials.site import TrialSite, roles
+from lab.measure.trials.site import TrialSite, path_of, roles
 from lab.render.graph import svg
 from lab.runtime.lab import Lab
 from lab.runtime.owner import sweep
@@ -56,6 +57,11 @@ def prepared(plan: Plan) -> list[Block]:
             facts[bed.topology] = Facts(parts.two_ways, parts.tcp)
     found = blocks(plan, facts)
     measured = [(block.plan, task.event.name) for block in found for task in block.tasks]
+    for block in found:
+        for bed in block.beds:
+            path = path_of(build(bed, "check"), roles(bed))
+            for event in {task.event for task in block.tasks if task.bed == bed and task.event.act == "fault"}:
+                event.fault_on(path)
     for part in plan.parts:
         asked = part.events if "events" in part.model_fields_set else ()
         if never := [event for event in asked if (part, event) not in measured]:
@@ -286,10 +292,9 @@ class _Trial:
                 undo.callback(back)
                 return back
             case "fault":
-                kind = event.fault if site.bed.over == "tunnel" else event.fault_over_link
-                force = site.lab.fault(kind, **site.where(event))
-                undo.callback(force.undo)
-                return force.undo
+                fault = apply(site.lab, event.fault_on(site.path))
+                undo.callback(fault.undo)
+                return fault.undo
         return lambda: None
 
     def _stand(self) -> None:

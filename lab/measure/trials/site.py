@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from lab.core.errors import InputError
+from lab.fault import RouterPath
 from lab.measure.trials.bed import build
-from lab.measure.trials.events import TrialEvent
 from lab.measure.trials.plan import Bed
+from lab.routing import plan_routers
 from lab.runtime.lab import Lab
 from lab.runtime.node import LabNode
 from lab.runtime.router import Router
-from lab.topology import Address, Endpoint, Family, Prefix, Topology, Tunnel
+from lab.topology import Address, Family, Prefix, Topology, Tunnel
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,8 @@ class TrialSite:
             family: [self.origin.serve(prefix, self.answering) for prefix in prefixes]
             for family, prefixes in self.prefixes.items()
         }
+        self.path = path_of(lab.topology, roles)
+        """What a fault breaks."""
 
     @property
     def mode(self) -> str:
@@ -105,43 +107,33 @@ class TrialSite:
         """The origin's interface of the first way to the observer."""
         return next(peer.interface for peer in self.origin.plan.peers if peer.node == self.observer.name)
 
-    def where(self, event: TrialEvent) -> dict[str, Any]:
-        """What an event's fault breaks here."""
-        over_tunnel = self.bed.over == "tunnel"
-        match event.fault if over_tunnel else event.fault_over_link:
-            case "openvpn-killed":
-                return {"tunnel": self._first.name, "end": event.name.partition("-")[0]}
-            case "openvpn-usr1" | "blackhole":
-                return {"tunnel": self._first.name}
-            case "link-blackhole":
-                return {"link": f"{self.origin.name}:{self.first_way}"}
-            case "link-down":
-                end = self._underlay()
-                return {"link": f"{end.node}:{end.interface}"}
-            case "daemon-killed" | "node-paused":
-                return {"node": self.origin.name}
-            case "bgp-reset" | "bgp-soft-reset":
-                return {"node": self.origin.name, "neighbor": self.observer.name}
-            case unknown:
-                raise AssertionError(unknown)
 
-    def _underlay(self) -> Endpoint:
-        """The other end of the observer's first link towards the origin: what goes down there costs a carrier here."""
-        outer = None
-        if self.bed.over == "tunnel":
-            outer = self._first.client_outer
-        for link in self.lab.topology.links:
-            encapsulation = link.intent.encapsulation
-            ends = {end.node: end for end in link.endpoints}
-            if link.intent.peering and self.observer.name in ends and self.origin.name in ends:
-                if encapsulation is None:
-                    return ends[self.origin.name]
-                outer = dict(zip((e.node for e in link.endpoints), encapsulation.outer, strict=True))[
-                    self.observer.name
-                ]
-                break
-        for link in self.lab.topology.links:
-            for here, there in (link.endpoints, link.endpoints[::-1]) if len(link.endpoints) == 2 else ():
-                if here.node == self.observer.name and outer in [address.ip for address in here.addresses]:
-                    return there
-        raise InputError(f"{self.lab.topology.file}: no link of {self.observer.name!r} has the address {outer}")
+def path_of(topology: Topology, roles: Roles) -> RouterPath:
+    """Return the path that a fault breaks in a bed: the first tunnel, or what the bed has in its place."""
+    underlay = _underlay(topology, roles.observer, roles.origin)
+    peers = plan_routers(topology)[roles.origin].peers
+    first = next(peer.interface for peer in peers if peer.node == roles.observer)
+    return RouterPath(
+        near=roles.observer,
+        far=roles.origin,
+        tunnel=topology.tunnels[0].name if topology.tunnels else None,
+        peering=underlay if topology.tunnels else f"{roles.origin}:{first}",
+        underlay=underlay,
+    )
+
+
+def _underlay(topology: Topology, near: str, far: str) -> str:
+    """Return the other end of the near router's first link towards the far one, as `NODE:INTERFACE`."""
+    outer = topology.tunnels[0].client_outer if topology.tunnels else None
+    for link in topology.links:
+        ends = {end.node: end for end in link.endpoints}
+        if link.intent.peering and near in ends and far in ends:
+            if link.intent.encapsulation is None:
+                return f"{far}:{ends[far].interface}"
+            outer = link.intent.encapsulation.outer[link.endpoints.index(ends[near])]
+            break
+    for link in topology.links:
+        for here, there in (link.endpoints, link.endpoints[::-1]) if len(link.endpoints) == 2 else ():
+            if here.node == near and outer in [address.ip for address in here.addresses]:
+                return f"{there.node}:{there.interface}"
+    raise InputError(f"{topology.file}: no link of {near!r} has the address {outer}")

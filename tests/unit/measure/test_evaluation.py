@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from lab.core.outcome import Outcome
 from lab.measure.instrument.armed import Seen
 from lab.measure.instrument.changes import Change, History
 from lab.measure.instrument.clock import Clock, Offset
@@ -15,7 +16,6 @@ from lab.measure.instrument.evaluation import Evaluation, Findings, ObservedEven
 from lab.measure.instrument.probe import Sent, Trace
 from lab.measure.instrument.tape import READING_ERROR, Recorded
 from lab.measure.instrument.updates import Crossing
-from lab.measure.outcome import Outcome
 from lab.observe import FibEntry
 from lab.routing import RibEvent
 from lab.routing.update import Update

@@ -4,7 +4,10 @@ import pytest
 
 from lab.measure.trials.bed import build
 from lab.measure.trials.detector import Detector
+from lab.measure.trials.events import EVENTS, event_names, event_of
 from lab.measure.trials.plan import Bed
+from lab.measure.trials.record import Over
+from lab.measure.trials.site import path_of, roles
 from lab.routing import plan_routers
 from lab.topology import Topology
 
@@ -63,3 +66,33 @@ def test_vxlan_runs_where_the_tunnel_ran() -> None:
 def test_a_plans_variables_are_the_files() -> None:
     bed = Bed("dual-homed", HOLD, variables=(("PREFERENCE", "200"),))
     assert [tunnel.preference for tunnel in build(bed, "bed").tunnels] == [200, 100]
+
+
+TARGETS: dict[Over, dict[str, str]] = {
+    "tunnel": {
+        "hard-reset": "BGP of hq with branch reset",
+        "client-killed": "OpenVPN client of branch-hq killed",
+        "server-killed": "OpenVPN server of branch-hq killed",
+        "blackhole": "outer packets of branch-hq vanish",
+        "link-down": "transit:eth2 down",
+        "node-paused": "hq paused",
+    },
+    "wire": {"blackhole": "all frames on the link of hq:wire0 vanish", "link-down": "hq:wire0 down"},
+    "vxlan": {"blackhole": "all frames on the link of hq:vxlan0 vanish", "link-down": "transit:eth2 down"},
+}
+"""The faults of events by what the bed is over, in the article's lab."""
+
+
+@pytest.mark.parametrize("medium", TARGETS)
+def test_faults_break_the_path_that_is_measured(medium: Over) -> None:
+    bed = Bed("article", HOLD, medium, openvpn="2.7" if medium == "tunnel" else "")
+    path = path_of(build(bed, "bed"), roles(bed))
+    assert {event: str(EVENTS[event].fault_on(path)) for event in TARGETS[medium]} == TARGETS[medium]
+
+
+@pytest.mark.parametrize("name", event_names())
+def test_every_event_that_is_a_fault_has_a_target(name: str) -> None:
+    event = event_of(name)
+    bed = Bed("article", HOLD, openvpn="2.7")
+    if event.act == "fault":
+        assert event.fault_on(path_of(build(bed, "bed"), roles(bed))).kind == event.fault

@@ -90,7 +90,11 @@ def test_a_thread_that_never_rests_holds_back() -> None:
     assert busy.held_back_by() == "zebra on branch, one thread (dplane)"
     shared = trial("wire", 10.0, cost("bgpd", cpu=7, busiest=5), cost("zebra", cpu=8, busiest=8))
     assert shared.held_back_by() == "no thread alone: 1.9 CPUs were busy, 0.4 of them elsewhere"
-    assert trial("wire", 0.2, cost("bgpd", busiest=0.2)).held_back_by() == "too short to tell"
+
+
+@pytest.mark.parametrize(("last", "told"), [(0.49, "too short to tell"), (0.5, "bgpd on branch, one thread (dplane)")])
+def test_processor_time_tells_from_half_a_second_on(last: float, told: str) -> None:
+    assert trial("wire", last, cost("bgpd", busiest=last)).held_back_by() == told
 
 
 def test_what_is_written_is_read_but_for_a_cut_line(tmp_path: Path) -> None:

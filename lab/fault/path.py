@@ -1,0 +1,37 @@
+"""A path between two routers, and what a fault does to it: how a fault kind says how it is measured."""
+
+from dataclasses import dataclass
+
+from lab.core.outcome import Outcome
+
+
+@dataclass(frozen=True)
+class RouterPath:
+    """The path from a router that observes routes to the router that announces them."""
+
+    near: str
+    """The router that observes."""
+    far: str
+    """The router that announces."""
+    tunnel: str | None
+    """The tunnel between the two; None where they peer over a link or VXLAN."""
+    peering: str
+    """The far router's end of that link or VXLAN; over a tunnel the end of `underlay`. As `NODE:INTERFACE`."""
+    underlay: str
+    """The other end of the near router's link towards the far one: if it goes down, the near one loses its carrier."""
+
+
+@dataclass(frozen=True)
+class PathEffect:
+    """What a fault does to a path, as seen at its near router."""
+
+    outcome: Outcome = "vanishes"
+    """What becomes of the routes over the path while there is no other path."""
+    silent: bool = False
+    """No interface of the near router goes down, so that a detector (hold timer, BFD, ping-restart) has to notice."""
+    noticed_by: str = ""
+    """The detector that notices whatever others are set; empty where none has to."""
+    cuts_carrier: bool = False
+    """Over a link without a tunnel the near router's interface loses its carrier."""
+    breaks_router: bool = False
+    """The far router itself breaks, so that an alternative path does not help."""
