@@ -1,4 +1,4 @@
-"""`lab validate`, `lab graph`, `lab render`: what can be done with a topology alone."""
+"""`lab validate`, `lab graph`, `lab render`: commands that need a topology and no running lab."""
 
 import sys
 from enum import StrEnum
@@ -27,14 +27,18 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """How a graph is written."""
+    """The format of a graph."""
 
     MERMAID = "mermaid"
     SVG = "svg"
 
 
+_SUFFIXES = {".svg": Format.SVG, ".mmd": Format.MERMAID, ".mermaid": Format.MERMAID}
+"""The format that a file's name asks for."""
+
+
 class Other(StrEnum):
-    """Systems whose commands can be written."""
+    """Systems for which the lab can write commands."""
 
     ROUTEROS = "routeros"
 
@@ -52,7 +56,7 @@ def validate(
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check topology files, and tell all mistakes with their places."""
+    """Check topology files and list all mistakes with line and column."""
     from lab.topology import TopologyError
     from lab.tunnel import modes
 
@@ -78,7 +82,7 @@ def validate(
                 print(f"{file}: OK ({len(topology.nodes)} nodes, {len(topology.tunnels)} tunnels)")
                 for tunnel in topology.tunnels:
                     if why := modes()[tunnel.mode].traits.deprecated:
-                        print(f"{file}: {tunnel.name} is of a deprecated mode, {tunnel.mode}: {why}")
+                        print(f"{file}: {tunnel.name} uses the deprecated mode {tunnel.mode}: {why}")
         results.append({"file": file, "ok": not mistakes, "mistakes": mistakes})
     if as_json:
         print_json(results)
@@ -95,9 +99,12 @@ def graph(
             autocompletion=complete_topology,
         ),
     ] = None,
-    format_: Annotated[Format, typer.Option("--format", "-f", help="What to write.")] = Format.MERMAID,
+    format_: Annotated[
+        Format | None,
+        typer.Option("--format", "-f", help="The format; by default by the name of FILE, and mermaid to stdout."),
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file, not to stdout.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file: *.svg, *.mmd or *.mermaid.")
     ] = None,
     openvpn: OpenVpnVersion = None,
     settings: Settings = None,
@@ -106,29 +113,39 @@ def graph(
     """Draw a topology: nodes, links, addresses and tunnels."""
     from lab.render.graph import mermaid, svg
 
+    wanted = format_ or _format_of(output)
     drawn = loaded(topology, openvpn=openvpn, settings=settings) if topology else _running(lab_name)
-    text = svg(drawn) if format_ is Format.SVG else mermaid(drawn)
+    text = svg(drawn) if wanted is Format.SVG else mermaid(drawn)
     if output:
         output.write_text(text)
     else:
         sys.stdout.write(text)
 
 
+def _format_of(output: Path | None) -> Format:
+    if output is None:
+        return Format.MERMAID
+    if (found := _SUFFIXES.get(output.suffix.lower())) is None:
+        known = ", ".join(_SUFFIXES)
+        raise InputError(f"--output {output}: the name tells no format: end it in one of {known}, or give --format")
+    return found
+
+
 def render(
     topology: TopologyName,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="An empty directory, or a new one.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="A new or empty directory.")],
     name: NewName = None,
     openvpn: OpenVpnVersion = None,
     settings: Settings = None,
     force: Annotated[bool, typer.Option("--force", help="Write into a directory that is not empty.")] = False,
     resolved: Annotated[
-        bool, typer.Option("--resolved", help="Also write the topology with everything filled in.")
+        bool, typer.Option("--resolved", help="Also write the topology with all defaults filled in.")
     ] = False,
     other: Annotated[
-        Other | None, typer.Option("--for", help="Also write the commands of another system for tunnels to one.")
+        Other | None, typer.Option("--for", help="Also write commands for another system at the end of a tunnel.")
     ] = None,
 ) -> None:
-    """Write all configurations, keys and scripts for hosts of your own, and start nothing."""
+    """Write all configurations, keys and scripts for real hosts; start nothing."""
     from lab.render.howto import GUIDE, export
 
     wanted = loaded(topology, name=name, openvpn=openvpn, settings=settings)

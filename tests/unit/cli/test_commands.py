@@ -1,7 +1,6 @@
 """Commands against labs on paper: what they print, and with which exit code."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -156,13 +155,6 @@ def test_validate_with_settings(lab: Program) -> None:
     refused = lab("validate", "article", "--set", "tunnel.options.nonsense=1")
     assert refused.exit_code == 2
     assert "nonsense" in refused.stderr
-
-
-def test_graph_to_stdout_and_to_a_file(lab: Program) -> None:
-    assert "flowchart" in lab("graph", "article").stdout
-    assert lab("graph", "article", "--format", "svg", "-o", "a.svg").stdout == ""
-    assert Path("a.svg").read_text().startswith("<svg")
-    assert lab("graph", "article", "-o", "no/where.svg").exit_code == 2
 
 
 def test_doctor(lab: Program, monkeypatch: pytest.MonkeyPatch) -> None:
