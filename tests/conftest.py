@@ -14,6 +14,13 @@ from tests.helpers import matrix  # noqa: E402 - after the line above, so that i
 
 pytest_plugins = ["pytester", "tests.helpers.sites"]
 
+_MARKERS = {
+    "openvpn-routing-lab": ("topology",),
+    "openvpn-routing-lab-claims": ("claims",),
+    "openvpn-routing-lab-kernel": ("needs_kernel", "kernel"),
+}
+"""The markers that each plugin of the lab declares."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--lab-matrix`."""
@@ -34,13 +41,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     That is tests marked `thorough`, and tests marked `usually` with other versions than that one. They run where `-m`
     speaks of them or one is named itself. `-m claims` speaks of all claims: their table is whole or it is none.
 
-    A pytest in the lab's machine runs what it is told to.
+    A pytest in the lab's machine runs what it is told to. A test that needs a plugin which is switched off is skipped.
     """
+    for item in items:
+        for plugin, markers in _MARKERS.items():
+            if not config.pluginmanager.has_plugin(plugin) and any(map(item.get_closest_marker, markers)):
+                item.add_marker(pytest.mark.skip(f"the plugin {plugin} is switched off"))
     speaks_of = config.getoption("markexpr")
     chosen = config.getoption("--lab-matrix") == "whole" or "thorough" in speaks_of or "claims" in speaks_of
-    if chosen or config.getoption("--lab-serve"):
+    if chosen or config.getoption("--lab-serve", None):
         return
-    several = len(config.getoption("--lab-openvpn")) > 1
+    several = len(config.getoption("--lab-openvpn", ())) > 1
     named = {arg.partition("[")[0] for arg in config.invocation_params.args if "::" in arg}
     left = [i for i in items if is_left_out(i, several=several) and i.nodeid.partition("[")[0] not in named]
     if left:
@@ -58,8 +69,17 @@ def is_left_out(item: pytest.Item, *, several: bool) -> bool:
     return item.callspec.params.get("lab_openvpn", *usually.args) not in usually.args
 
 
-def pytest_configure() -> None:
-    """Take Ctrl-C again where a shell has started this in the background: children would ignore it as well."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Take every version of OpenVPN by default, declare the markers of plugins that are switched off, accept Ctrl-C.
+
+    A shell that starts this in the background has it ignore Ctrl-C, and children would ignore it as well.
+    """
+    if config.getoption("--lab-openvpn", None) == ():
+        config.option.lab_openvpn = VERSIONS
+    for plugin, markers in _MARKERS.items():
+        if not config.pluginmanager.has_plugin(plugin):
+            for marker in markers:
+                config.addinivalue_line("markers", f"{marker}: of the plugin {plugin}, which is switched off")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -70,7 +90,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     wanted: str = metafunc.config.getoption("--lab-matrix")
     topology = metafunc.definition.get_closest_marker("topology")
     if (daemons := metafunc.definition.get_closest_marker("daemons")) is not None:
-        versions = metafunc.config.getoption("--lab-openvpn")
+        versions = metafunc.config.getoption("--lab-openvpn", VERSIONS)
         cases = [c for c in matrix.cases(wanted) if c.speakers.daemons == daemons.args and c.openvpn in versions]
         assert topology is not None
         labs = [pytest.mark.topology(*topology.args, openvpn=c.openvpn, tunnel=c.tunnel) for c in cases]

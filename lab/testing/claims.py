@@ -44,6 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     directory: Path | None = config.getoption("--lab-claims")
     if directory is not None and not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Collector(directory), "openvpn-routing-lab-findings")
+    if not config.pluginmanager.has_plugin("openvpn-routing-lab"):
+        config.pluginmanager.register(_NoVersion(), "openvpn-routing-lab-no-version")
 
 
 @pytest.fixture
@@ -86,6 +88,14 @@ def pytest_runtest_makereport(
         finding = claim.finding(passed=False)
     report.user_properties.append((_PROPERTY, json.loads(as_json([finding]))))
     return report
+
+
+class _NoVersion:
+    """The fixture that `claim` takes from the lab's main plugin, for a run in which that is switched off."""
+
+    @pytest.fixture(scope="session")
+    def lab_openvpn(self) -> None:
+        """Return no version: nothing chooses one."""
 
 
 class _Collector:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from lab.vm.relay import Relay
 
 Where = Literal["host", "vm", "auto"]
+_LAB = "openvpn-routing-lab"
+_OTHERS = (_LAB, f"{_LAB}-claims")
+"""The other plugins of the lab; one that is switched off here (`-p no:NAME`) is so in the machine as well."""
 _MACHINES = 3
 """Machines that a test run boots at most: a test in which one ends or hangs takes no other test with it."""
 _AHEAD = 8
@@ -179,8 +182,8 @@ class _Guest:
                 if isinstance(report.longrepr, list):  # why it was skipped: JSON knows no tuples
                     report.longrepr = tuple(report.longrepr)
                 yield report
-            relay.fetch("artefacts", self._config.getoption("--lab-artefacts"))
-            relay.fetch("claims", self._config.getoption("--lab-claims"))
+            relay.fetch("artefacts", self._config.getoption("--lab-artefacts", None))
+            relay.fetch("claims", self._config.getoption("--lab-claims", None))
         except LabError as error:
             if isinstance(error, Ended) or self._relay is None:
                 if self._relay is None or not self._left:
@@ -191,7 +194,7 @@ class _Guest:
 
     def _save(self) -> None:
         """What tells why the machine has ended, and what the test that it ended in has left."""
-        artefacts: Path | None = self._config.getoption("--lab-artefacts")
+        artefacts: Path | None = self._config.getoption("--lab-artefacts", None)
         machine = self._own or (self._relay.machine if self._relay is not None else None)
         if artefacts is None or machine is None:
             return
@@ -224,24 +227,15 @@ class _Guest:
         project = self._config.rootpath
         inside = [i for i in item.session.items if i.stash.get(_INSIDE, False)]
         relay = Relay(self._machine(project, inside), project)
-        versions: tuple[str, ...] | None = self._config.getoption("--lab-openvpn")
+        versions: tuple[str, ...] | None = self._config.getoption("--lab-openvpn", None)
         passed = [f"--lab-openvpn={','.join(versions)}"] if versions else []
         files = sorted({i.nodeid.partition("::")[0] for i in inside})
-        claims = [f"--lab-claims={SHARE}/claims"] if self._config.getoption("--lab-claims") else []
+        claims = [f"--lab-claims={SHARE}/claims"] if self._config.getoption("--lab-claims", None) else []
+        plugins = self._config.pluginmanager
+        off = ["cacheprovider", "xdist", "hypothesispytest", *(name for name in _OTHERS if plugins.is_blocked(name))]
+        artefacts = [] if plugins.is_blocked(_LAB) else [f"--lab-artefacts={SHARE}/artefacts"]
         relay.begin(
-            [
-                *files,
-                "-p",
-                "no:cacheprovider",
-                "-p",
-                "no:xdist",
-                "-p",
-                "no:hypothesispytest",
-                "--lab-kernel=host",
-                f"--lab-artefacts={SHARE}/artefacts",
-                *claims,
-                *passed,
-            ]
+            [*files, *(f"-pno:{name}" for name in off), "--lab-kernel=host", *artefacts, *claims, *passed],
         )
         return relay
 

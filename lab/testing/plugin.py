@@ -224,7 +224,7 @@ class Pool:
         self._config = config
         self._shared: OrderedDict[str, Running] = OrderedDict()
         self._count = 0
-        self._alive = _ALIVE if config.getoption("--lab-serve") is None else _ALIVE_IN_MACHINE
+        self._alive = _ALIVE if config.getoption("--lab-serve", None) is None else _ALIVE_IN_MACHINE
 
     def take(self, wanted: Wanted, item: pytest.Item) -> Running:
         """The lab for a test; brought up where there is none yet."""

@@ -209,3 +209,25 @@ def test_a_machine_that_has_begun_ends_with_a_run_that_ends_before_its_tests(pyt
     text = result.stdout.str()
     assert text.index("the machine begins") < text.index("a machine ends")
     assert WAITED not in text
+
+
+def test_plugin_switched_off_here_is_off_in_the_virtual_machine(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        f"""{FAKES}
+    Relay.begin = lambda self, arguments: print("arguments", *arguments)
+"""
+    )
+    pytester.makepyfile(HERE_AND_THERE.replace("MISSING", lacking()))
+
+    def arguments(*options: str) -> list[str]:
+        result = pytester.runpytest_subprocess("-s", "-k", "test_there", *options)
+        result.assert_outcomes(passed=1, deselected=20)
+        return next(line.split() for line in result.outlines if line.startswith("arguments"))
+
+    both = arguments()
+    assert not any(argument.startswith("-pno:openvpn-routing-lab") for argument in both)
+    assert any(argument.startswith("--lab-artefacts=") for argument in both)
+    without_lab = arguments("-pno:openvpn-routing-lab")
+    assert "-pno:openvpn-routing-lab" in without_lab
+    assert not any(argument.startswith("--lab-artefacts=") for argument in without_lab)
+    assert "-pno:openvpn-routing-lab-claims" in arguments("-pno:openvpn-routing-lab-claims")
