@@ -1,23 +1,26 @@
-"""What can be said of some dozens of trials on a machine that drifts: order statistics, ratios, rank tests. Pure.
+"""Order statistics, ratios of medians and rank tests for some dozens of trials. Pure functions.
 
-Convergence times are skewed and have outliers that mean something, so nothing here rests on means or on a normal
-distribution. Whatever draws at random takes a seed: the same trials give the same figures.
+Convergence times are skewed and their outliers are meaningful, so nothing here rests on means or on a normal
+distribution. Functions that draw at random take a seed: the same trials give the same figures.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+from lab.core.extras import require
+
+require("measure", "numpy")
+import numpy as np  # noqa: E402 - after the check
+from numpy.typing import NDArray  # noqa: E402
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
 EXACT_UP_TO = 2500
-"""Pairs of values up to which the rank test counts all arrangements: 50 trials against 50."""
+"""Number of pairs of values up to which the rank test counts all arrangements: 50 trials against 50."""
 
 Round = tuple[float | None, float | None]
-"""What one round of interleaved trials gave: a value and the baseline's, None where a trial does not count."""
+"""One round of interleaved trials: a value and the baseline's, None for a trial that does not count."""
 
 
 # --- one sample --------------------------------------------------------------------------------------------
@@ -25,7 +28,7 @@ Round = tuple[float | None, float | None]
 
 @dataclass(frozen=True)
 class Summary:
-    """The order statistics of a sample."""
+    """Order statistics of a sample."""
 
     n: int
     min: float
@@ -35,26 +38,19 @@ class Summary:
 
 
 def quantile(values: Sequence[float], q: float) -> float:
-    """The value below which a fraction `q` of the sample lies, in Hyndman and Fan's definition 7.
+    """Return the value below which a fraction `q` of the sample lies (Hyndman and Fan's definition 7).
 
-    The sorted values stand at 0, 1/(n-1), … 1, and what lies between two is interpolated on a line: what R, NumPy and
-    spreadsheets do where nothing else is asked for. Raises `ValueError` for an empty sample or a `q` beyond 0 to 1.
+    Raises `ValueError` for an empty sample or a `q` outside 0 to 1.
     """
     if not values:
         raise ValueError("an empty sample has no quantiles")
     if not 0 <= q <= 1:
-        raise ValueError(f"{q} is no fraction")
-    ordered = sorted(values)
-    position = q * (len(ordered) - 1)
-    below = math.floor(position)
-    above = min(below + 1, len(ordered) - 1)
-    low, high = ordered[below], ordered[above]
-    # Rounding shall not carry the result out of its two neighbours.
-    return min(max(low + (high - low) * (position - below), low), high)
+        raise ValueError(f"{q} is not a fraction between 0 and 1")
+    return float(np.quantile(values, q))
 
 
 def summarize(values: Sequence[float]) -> Summary:
-    """A sample's order statistics; raises `ValueError` for an empty one."""
+    """Return a sample's order statistics; raises `ValueError` for an empty sample."""
     return Summary(
         n=len(values),
         min=quantile(values, 0),
@@ -65,12 +61,9 @@ def summarize(values: Sequence[float]) -> Summary:
 
 
 def ecdf(values: Sequence[float]) -> list[tuple[float, float]]:
-    """The empirical distribution: each different value with the fraction of the sample that is not above it."""
-    ordered = sorted(values)
-    steps: dict[float, float] = {}
-    for count, value in enumerate(ordered, 1):
-        steps[value] = count / len(ordered)
-    return list(steps.items())
+    """Return the empirical distribution: each distinct value with the fraction of the sample at or below it."""
+    distinct, counts = np.unique(np.array(values, dtype=float), return_counts=True)
+    return list(zip(distinct.tolist(), (np.cumsum(counts) / max(len(values), 1)).tolist(), strict=True))
 
 
 # --- ratios ------------------------------------------------------------------------------------------------
@@ -78,7 +71,7 @@ def ecdf(values: Sequence[float]) -> list[tuple[float, float]]:
 
 @dataclass(frozen=True)
 class Ratio:
-    """A ratio of two medians, and the interval that it lies in with `CONFIDENCE`."""
+    """A ratio of two medians with its confidence interval (`CONFIDENCE`)."""
 
     value: float
     low: float
@@ -86,10 +79,10 @@ class Ratio:
 
 
 def ratio_in_rounds(rounds: Sequence[Round], *, seed: int, resamples: int = RESAMPLES) -> Ratio | None:
-    """The ratio of the medians of interleaved trials; None where one side has no value or a median of zero.
+    """Return the ratio of the medians of interleaved trials; None if a side has no value or the baseline's is zero.
 
-    The interval is a percentile bootstrap (Efron 1979) that draws whole rounds: what disturbed the machine during a
-    round disturbed both sides of it.
+    The interval is a percentile bootstrap (Efron 1979) that draws whole rounds: load on the machine during a round
+    disturbs both of its trials.
     """
     table = np.array([[math.nan if value is None else value for value in pair] for pair in rounds], dtype=float)
     if not len(rounds) or np.isnan(table).all(axis=0).any():
@@ -101,7 +94,7 @@ def ratio_in_rounds(rounds: Sequence[Round], *, seed: int, resamples: int = RESA
 def ratio_apart(
     values: Sequence[float], others: Sequence[float], *, seed: int, resamples: int = RESAMPLES
 ) -> Ratio | None:
-    """The ratio of two medians of trials that were not interleaved, as those of two runs: each side is drawn alone."""
+    """Return the ratio of the medians of two independent samples, such as two runs: each side is drawn by itself."""
     if not values or not others:
         return None
     random = np.random.default_rng(seed)
@@ -112,8 +105,11 @@ def ratio_apart(
 
 
 def _medians(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of each row, past what is missing; NaN where all of it is."""
-    ordered = np.sort(drawn, axis=1)  # what is missing comes last
+    """Return the median of each row without its NaNs; NaN for a row that has nothing else.
+
+    `np.nanmedian` takes 15 times as long for 10,000 rows of 30, and warns of rows of NaNs.
+    """
+    ordered = np.sort(drawn, axis=1)  # NaNs come last
     there = np.count_nonzero(~np.isnan(ordered), axis=1)
     rows = np.arange(len(ordered))
     below, above = np.maximum(there - 1, 0) // 2, np.minimum(there // 2, ordered.shape[1] - 1)
@@ -142,25 +138,25 @@ def _ratio(
 
 @dataclass(frozen=True)
 class RankTest:
-    """Mann and Whitney's test of whether values of one sample tend to be larger than those of another."""
+    """Mann and Whitney's test: do the values of one sample tend to be larger than those of another?"""
 
     u: float
-    """Pairs in which the first sample's value is the larger one; a tie is half a pair."""
+    """Number of pairs in which the first sample's value is the larger one; a tie counts half."""
     p: float
-    """Two-sided: the chance to see a U this far from its mean where nothing differs."""
+    """Two-sided p-value: the chance of a U this far from its mean if the samples do not differ."""
     exact: bool
-    """Counted over all arrangements of these very values, and not taken from the normal distribution."""
+    """True if `p` was counted over all arrangements of the values, False if it is the normal approximation."""
     delta: float
-    """Cliff's delta, -1 to 1: pairs with a larger value less pairs with a smaller one, as a share of all."""
+    """Cliff's delta, -1 to 1: pairs with a larger value minus pairs with a smaller one, as a share of all pairs."""
 
     @property
     def superiority(self) -> float:
-        """The common language effect size: the chance that a value of the first sample is the larger one."""
+        """Common language effect size: the chance that a value of the first sample is the larger one."""
         return (self.delta + 1) / 2
 
     @property
     def magnitude(self) -> str:
-        """Cliff's delta in the words of Romano et al. (2006)."""
+        """Cliff's delta in words, after Romano et al. (2006)."""
         size = abs(self.delta)
         return next((word for limit, word in _MAGNITUDES if size < limit), "large")
 
@@ -169,13 +165,13 @@ _MAGNITUDES = ((0.147, "negligible"), (0.33, "small"), (0.474, "medium"))
 
 
 def rank_test(values: Sequence[float], others: Sequence[float]) -> RankTest:
-    """Compare two samples; raises `ValueError` where one is empty.
+    """Compare two samples; raises `ValueError` if one is empty.
 
     Up to `EXACT_UP_TO` pairs the p-value is counted over all arrangements, ties included (Streitberg and Röhmel's
-    shift algorithm, 1986); beyond, it is the normal approximation with corrections for ties and for continuity.
+    shift algorithm, 1986); above, it is the normal approximation with corrections for ties and for continuity.
     """
     if not values or not others:
-        raise ValueError("an empty sample can't be compared")
+        raise ValueError("an empty sample cannot be compared")
     n, m = len(values), len(others)
     ranks = _midranks([*values, *others])
     u = sum(ranks[:n]) - n * (n + 1) / 2
@@ -185,12 +181,12 @@ def rank_test(values: Sequence[float], others: Sequence[float]) -> RankTest:
 
 
 def least_p(n: int, m: int) -> float:
-    """The smallest p-value of so many values that all differ: one sample lies above the other."""
+    """Return the smallest possible p-value of samples of these sizes: all values of one above all of the other."""
     return min(2 / math.comb(n + m, n), 1.0)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's correction (1979): what of a family of tests falls below a level is, with that level, wrong nowhere."""
+    """Adjust p-values by Holm's method (1979), which controls the chance of any false positive in the family."""
     adjusted = [0.0] * len(p_values)
     highest = 0.0
     for place, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
@@ -200,29 +196,21 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _midranks(values: Sequence[float]) -> list[float]:
-    """Ranks from 1; equal values share the mean of theirs."""
-    order = sorted(range(len(values)), key=lambda i: values[i])
-    ranks = [0.0] * len(values)
-    start = 0
-    while start < len(order):
-        end = start
-        while end < len(order) and values[order[end]] == values[order[start]]:
-            end += 1
-        for index in order[start:end]:
-            ranks[index] = (start + 1 + end) / 2
-        start = end
+    """Return ranks from 1; equal values share the mean of their ranks."""
+    _, places, counts = np.unique(np.array(values, dtype=float), return_inverse=True, return_counts=True)
+    ranks: list[float] = (np.cumsum(counts) - (counts - 1) / 2)[places].tolist()
     return ranks
 
 
 def _exact_p(ranks: Sequence[float], n: int) -> float:
-    """How many of all ways to choose `n` of the ranks give a sum as far from the mean as the first `n` do."""
+    """Return the share of all choices of `n` ranks whose sum is as far from the mean as that of the first `n`."""
     doubled = [round(2 * rank) for rank in ranks]  # midranks are halves
     total = sum(doubled)
-    ways = np.zeros((n + 1, total + 1))  # by how many were chosen, and their sum
+    ways = np.zeros((n + 1, total + 1))  # indexed by number of ranks chosen and their sum
     ways[0, 0] = 1
     for rank in doubled:
         ways[1:, rank:] += ways[:-1, : total + 1 - rank].copy()
-    # The mean is n/N of the total; times N, everything is an integer.
+    # The mean is n/N of the total; multiplied by N, all terms are integers.
     everything = len(ranks)
     far = abs(sum(doubled[:n]) * everything - n * total)
     distances = np.abs(np.arange(total + 1) * everything - n * total)

@@ -1,8 +1,11 @@
-"""`lab report`: a run of `lab measure` as a page, figures and tables; two runs side by side. Needs no running lab."""
+"""`lab report`: a run as a page, figures and tables; a comparison of two runs. Needs no running lab."""
 
-from lab.report.comparison import Comparison, compare
-from lab.report.summary import RunSummary, read, summary_of
-from lab.report.write import Written, comparison_markdown, write_comparison, write_report
+from lab.core.extras import require
+
+require("report", "matplotlib", "numpy")
+from lab.report.comparison import Comparison, compare  # noqa: E402 - after the check
+from lab.report.summary import RunSummary, read, summary_of  # noqa: E402
+from lab.report.write import Written, comparison_markdown, write_comparison, write_report  # noqa: E402
 
 __all__ = [
     "Comparison",
