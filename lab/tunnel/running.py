@@ -261,7 +261,7 @@ class RunningTunnel:
         tunnel: Tunnel,
         nodes: Mapping[str, RunningNode],
         roots: Mapping[str, Path],
-        authority: Authority,
+        authority: "Callable[[], Authority]",
         sharing: list["RunningTunnel"],
         *,
         external: bool = False,
@@ -283,8 +283,7 @@ class RunningTunnel:
         self.external = external
         """Whether the client is an external node's: the lab knows of it what the server says."""
         self._roots = roots
-        self.authority = authority
-        """The lab's: it issues what the two ends trust."""
+        self._authority = authority
 
     def __str__(self) -> str:
         return f"tunnel {self.name}"
@@ -298,6 +297,11 @@ class RunningTunnel:
     def mode(self) -> TunnelMode:
         """The unit that renders it."""
         return modes()[self.tunnel.mode]
+
+    @property
+    def authority(self) -> "Authority":
+        """The lab's: it issues what the two ends trust."""
+        return self._authority()
 
     def device(self, node: str) -> str:
         """The tunnel's interface on one of its two nodes."""
@@ -488,7 +492,7 @@ def running_tunnels(
     tunnels: Iterable[Tunnel],
     nodes: Mapping[str, RunningNode],
     roots: Mapping[str, Path],
-    authority: Authority,
+    authority: "Callable[[], Authority]",
     *,
     external: Collection[str] = (),
 ) -> dict[str, RunningTunnel]:
