@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lab.cli.errors import BAD_INPUT, tell
-from lab.cli.options import (
+from lab.cli.choose import (
     AsJson,
     LabName,
     NewName,
@@ -19,6 +18,7 @@ from lab.cli.options import (
     complete_topology,
     loaded,
 )
+from lab.cli.errors import BAD_INPUT, tell
 from lab.cli.output import print_json
 from lab.core.errors import InputError
 

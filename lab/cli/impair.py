@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.options import AsJson, LabName, attached
+from lab.cli.choose import AsJson, LabName, attached
+from lab.cli.observe import print_links
 from lab.cli.output import print_json
-from lab.cli.status import print_links
 from lab.core.errors import InputError
 
 _UNITS = {
@@ -36,10 +36,9 @@ def impair(
     lab_name: LabName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delay, lose, duplicate, reorder or slow down packets on a link.
+    """Have a link delay, lose, double, reorder or slow down packets; shows what is asked and what is in force.
 
-    The impairment replaces any that was applied to the link before, and lasts until `lab impair LINK --clear` or
-    `lab fault undo`. Afterwards the impairments of all links are shown.
+    It holds until `lab impair LINK --clear`, or `lab fault undo`. What was set on this link before is taken back.
     """
     from lab.fault import undo
     from lab.fault.impaired import Impaired

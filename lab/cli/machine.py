@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
+from lab.cli.choose import AsJson
 from lab.cli.errors import FAILED
-from lab.cli.options import AsJson
 from lab.cli.output import print_json, print_table, progress, verdict
 
 
@@ -65,8 +65,7 @@ def clean() -> None:
     from lab.engine import open_engine
     from lab.host.docker_engine import connect
     from lab.image import remove_all
-    from lab.runtime.destroy import destroy
-    from lab.runtime.registry import running_labs
+    from lab.runtime.lab import destroy, running_labs
     from lab.vm.machine import forget_disks, sweep_machines
 
     engine = open_engine()

@@ -19,13 +19,7 @@ from lab.core.errors import EnvironmentBroken, InputError
 if TYPE_CHECKING:
     from lab.vm import Machine
 
-app = typer.Typer(
-    name="vm",
-    help="A virtual machine with a kernel of its own, for what this one lacks.",
-    add_completion=False,
-    rich_markup_mode=None,
-    no_args_is_help=True,
-)
+app = typer.Typer(help="A virtual machine with a kernel of its own, for what this one lacks.", no_args_is_help=True)
 
 _ESCAPE = b"\x1d"
 """Ctrl-], as in telnet."""

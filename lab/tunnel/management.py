@@ -1,15 +1,11 @@
 """OpenVPN's management interface over its Unix socket (management-notes.txt of OpenVPN's documentation).
 
-The interface serves one client at a time, so a connection is opened for a question and closed again; a second
-asker waits for its turn in the socket's queue.
+The interface serves one client at a time, so a connection is closed after each query; other clients wait in the
+socket's queue.
 """
 
-import os
-import select
-import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -18,14 +14,14 @@ from types import TracebackType
 from typing import Self
 
 from lab.core.errors import LabError
-from lab.core.expect import POLL
+from lab.core.unix_socket import UnixSocket
 
 _DEADLINE = 10.0
-"""Seconds for an answer of a living process; it takes some milliseconds."""
+"""Seconds to wait for an answer; a running process answers within milliseconds."""
 
 
 class ManagementError(LabError):
-    """The management interface does not answer, or refused a command."""
+    """The management interface does not answer or refuses a command."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +35,12 @@ class State:
     local: IPv4Address | None
     """The tunnel's inner address at this end."""
     remote: str
-    """The peer's outer address; empty where there is none."""
+    """The peer's outer address; empty if there is none."""
     remote_port: str = ""
 
     @property
     def connected(self) -> bool:
-        """A client has its tunnel; a server is ready for clients."""
+        """Whether a client has its tunnel, or a server is ready for clients."""
         return self.name == "CONNECTED"
 
 
@@ -65,10 +61,10 @@ class ConnectedClient:
 
 @dataclass(frozen=True)
 class InnerRoute:
-    """A row of ROUTING_TABLE: what OpenVPN's own table maps to a client."""
+    """A row of ROUTING_TABLE: an entry of the inner table."""
 
     address: str
-    """An address or a network; OpenVPN prints a default route's address empty: `/0`."""
+    """An address or a network; OpenVPN prints a default route as `/0`, without the address."""
     common_name: str
     real_address: str
 
@@ -84,45 +80,24 @@ class ServerStatus:
 
 @dataclass(frozen=True)
 class Bytes:
-    """What went through a process since it started, in bytes, as its transport counts."""
+    """The bytes that a process has received and sent since it started, with the overhead of encryption."""
 
     received: int
     sent: int
 
 
 class Management:
-    """A connection to the management interface of one process. Use it as a context manager, and briefly."""
+    """A connection to the management interface of one process: a context manager, to be held briefly."""
 
     def __init__(self, path: Path) -> None:
-        """Connect to the socket `path`; raises `ManagementError` where no process listens."""
+        """Connect to the socket `path`; raises `ManagementError` if no process listens."""
         self._path = path
-        self._buffer = b""
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        self._socket.settimeout(_DEADLINE)
-        deadline = time.monotonic() + _DEADLINE
+        self._socket = UnixSocket(path, "OpenVPN", patience=_DEADLINE, error=ManagementError)
         try:
-            with _short(path) as address:
-                self._connect(address, deadline)
-        except OSError as error:
-            self._socket.close()
-            raise ManagementError(f"no OpenVPN answers on {path} ({error.strerror or error})") from error
-        try:
-            self._read_line(deadline)  # the greeting: from now on commands are read
+            self._read_line(time.monotonic() + _DEADLINE)  # the greeting; commands are accepted after it
         except ManagementError:
             self._socket.close()
             raise
-
-    def _connect(self, address: str, deadline: float) -> None:
-        """Connect, or wait for room in the queue of a process that listens; OpenVPN's is short (connect(2), EAGAIN)."""
-        while True:
-            try:
-                self._socket.connect(address)
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise
-                time.sleep(POLL)
-            else:
-                return
 
     def __enter__(self) -> Self:
         return self
@@ -130,25 +105,21 @@ class Management:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Let OpenVPN close first. In TCP server mode its event loop can forget to listen to a connection that
-        # follows too closely on one that merely broke off.
-        try:
-            self._socket.sendall(b"quit\n")
-            while self._socket.recv(65536):
-                pass
-        except OSError:
-            pass
-        self._socket.close()
+        # Let OpenVPN close the connection. In TCP server mode its event loop can miss a connection that follows
+        # closely on one that the client closed.
+        with self._socket, suppress(ManagementError):
+            self._send("quit")
+            self._socket.wait_closed()
 
     def state(self) -> State:
-        """The process's state as of now."""
+        """Return the current state of the process."""
         return _state(self._lines("state")[-1])
 
     def wait_for_state(self, name: str, deadline: float) -> State:
         """Wait until the process reports a state, on its own notification.
 
-        `deadline` is a value of `time.monotonic()`. Returns the last state seen, which is another one than `name`
-        where the deadline passed first or the process ended.
+        `deadline` is a value of `time.monotonic()`. Returns the last state, which differs from `name` if the deadline
+        has passed or the process has ended.
         """
         self._send("state on all")
         last: State | None = None
@@ -165,7 +136,7 @@ class Management:
         return last
 
     def server_status(self) -> ServerStatus:
-        """Clients and inner routes of a process in `mode server`."""
+        """Return the clients and the inner table of a process in `mode server`."""
         title, clients, routes = "", [], []
         for line in self._lines("status 3"):
             kind, *fields = line.split("\t")
@@ -178,34 +149,34 @@ class Management:
         return ServerStatus(title, tuple(clients), tuple(routes))
 
     def bytes(self) -> Bytes:
-        """Bytes in and out of the process."""
+        """Return the bytes that the process has received and sent."""
         answer = self._command("load-stats")  # SUCCESS: nclients=1,bytesin=3212,bytesout=4322
         fields = dict(pair.split("=") for pair in answer.removeprefix("SUCCESS: ").split(","))
         return Bytes(received=int(fields["bytesin"]), sent=int(fields["bytesout"]))
 
     def pid(self) -> int:
-        """The process's id, as its own node counts."""
+        """Return the id of the process in the pid namespace of its node."""
         return int(self._command("pid").partition("pid=")[2])
 
     def version(self) -> str:
-        """OpenVPN's version, e.g. `2.6.14`."""
+        """Return OpenVPN's version, e.g. `2.6.14`."""
         title = next(line for line in self._lines("version") if line.startswith("OpenVPN Version:"))
         return title.removeprefix("OpenVPN Version: OpenVPN ").split()[0]
 
     def kill_client(self, client_id: int) -> None:
-        """Throw a client out of a server; it connects again by itself."""
+        """Disconnect a client from a server; it connects again by itself."""
         self._command(f"client-kill {client_id}")
 
     def push_update(self, options: str, client_id: int | None = None) -> None:
         """Push options to a connected client, or to all, e.g. `route 10.9.0.0 255.255.255.0`; from OpenVPN 2.7 on.
 
-        Raises `ManagementError` where the version does not know it or no client took it.
+        Raises `ManagementError` if this version lacks the command or no client accepts the options.
         """
-        whom = "push-update-broad" if client_id is None else f"push-update-cid {client_id}"
-        self._command(f'{whom} "{options}"')
+        command = "push-update-broad" if client_id is None else f"push-update-cid {client_id}"
+        self._command(f'{command} "{options}"')
 
     def signal(self, name: str) -> None:
-        """Send the process SIGHUP, SIGTERM, SIGUSR1 or SIGUSR2."""
+        """Have the process act on SIGHUP, SIGTERM, SIGUSR1 or SIGUSR2."""
         self._command(f"signal {name}")
 
     def _command(self, line: str) -> str:
@@ -216,7 +187,7 @@ class Management:
             if answer.startswith("SUCCESS:"):
                 return answer
             if answer.startswith("ERROR:"):
-                raise ManagementError(f"{self._path}: `{line}` was refused: {answer}")
+                raise ManagementError(f"{self._path}: OpenVPN refused `{line}`: {answer}")
 
     def _lines(self, line: str) -> list[str]:
         self._send(line)
@@ -224,42 +195,16 @@ class Management:
         lines: list[str] = []
         while (answer := self._read_line(deadline)) != "END":
             if answer.startswith("ERROR:"):
-                raise ManagementError(f"{self._path}: `{line}` was refused: {answer}")
+                raise ManagementError(f"{self._path}: OpenVPN refused `{line}`: {answer}")
             if not answer.startswith(">"):  # notifications come at any time
                 lines.append(answer)
         return lines
 
     def _send(self, line: str) -> None:
-        try:
-            self._socket.sendall(line.encode() + b"\n")
-        except OSError as error:
-            raise ManagementError(f"{self._path}: OpenVPN ended the connection") from error
+        self._socket.send(line, b"\n")
 
     def _read_line(self, deadline: float) -> str:
-        while b"\n" not in self._buffer:
-            left = max(0.0, deadline - time.monotonic())
-            ready, _, _ = select.select([self._socket], [], [], left)
-            if not ready:
-                raise ManagementError(f"{self._path}: OpenVPN did not answer in time")
-            try:
-                received = self._socket.recv(65536)
-            except OSError as error:
-                raise ManagementError(f"{self._path}: OpenVPN ended the connection") from error
-            if not received:
-                raise ManagementError(f"{self._path}: OpenVPN ended the connection")
-            self._buffer += received
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return line.rstrip(b"\r").decode(errors="replace")
-
-
-@contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """An address for `path` that fits the 108 bytes which unix(7) allows."""
-    directory = os.open(path.parent, os.O_PATH | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{directory}/{path.name}"
-    finally:
-        os.close(directory)
+        return self._socket.read_until(b"\n", deadline).rstrip(b"\r").decode(errors="replace")
 
 
 def _state(line: str) -> State:

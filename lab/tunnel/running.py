@@ -261,7 +261,7 @@ class RunningTunnel:
         tunnel: Tunnel,
         nodes: Mapping[str, RunningNode],
         roots: Mapping[str, Path],
-        authority: "Callable[[], Authority]",
+        authority: Authority,
         sharing: list["RunningTunnel"],
         *,
         external: bool = False,
@@ -283,7 +283,8 @@ class RunningTunnel:
         self.external = external
         """Whether the client is an external node's: the lab knows of it what the server says."""
         self._roots = roots
-        self._authority = authority
+        self.authority = authority
+        """The lab's: it issues what the two ends trust."""
 
     def __str__(self) -> str:
         return f"tunnel {self.name}"
@@ -297,11 +298,6 @@ class RunningTunnel:
     def mode(self) -> TunnelMode:
         """The unit that renders it."""
         return modes()[self.tunnel.mode]
-
-    @property
-    def authority(self) -> "Authority":
-        """The lab's: it issues what the two ends trust."""
-        return self._authority()
 
     def device(self, node: str) -> str:
         """The tunnel's interface on one of its two nodes."""
@@ -492,7 +488,7 @@ def running_tunnels(
     tunnels: Iterable[Tunnel],
     nodes: Mapping[str, RunningNode],
     roots: Mapping[str, Path],
-    authority: "Callable[[], Authority]",
+    authority: Authority,
     *,
     external: Collection[str] = (),
 ) -> dict[str, RunningTunnel]:

@@ -8,8 +8,7 @@ import pytest
 
 from lab.core.process import this_process
 from lab.engine import Engine, open_engine
-from lab.runtime.destroy import destroy
-from lab.runtime.lab import Lab
+from lab.runtime.lab import Lab, destroy
 from lab.topology import Topology
 from tests.helpers.labs import Deploy, Write, new_name, topology
 

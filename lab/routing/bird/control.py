@@ -1,22 +1,19 @@
-"""BIRD's control socket, the one that birdc speaks to.
+"""BIRD's control socket, which birdc uses too.
 
-Each line of an answer begins with a four-digit code and a minus sign, or with a space where it has the code of the
-line before; the last one has a space behind its code. Codes from 8000 on are errors (BIRD's `doc/reply_codes`).
+Each line of an answer begins with a four-digit code and a minus sign, or with a space if it has the code of the line
+before; in the last line a space follows the code. Codes from 8000 on are errors (BIRD's `doc/reply_codes`).
 """
 
-import os
-import socket
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from lab.core.errors import EnvironmentBroken
+from lab.core.unix_socket import UnixSocket
 
 SOCKET = "run/bird/bird.ctl"
 _PATIENCE = 30.0
-"""Seconds for one answer."""
-_CHUNK = 1 << 16
+"""Seconds until the answer begins, and between two parts of it."""
 _FIRST_ERROR = 8000
 
 
@@ -33,18 +30,11 @@ class Control:
     def __init__(self, root: Path, *, patience: float = _PATIENCE) -> None:
         """Connect below the node's file system `root`; raises `EnvironmentBroken`.
 
-        `patience` are the seconds that an answer may take.
+        `patience` is how many seconds an answer may take.
         """
-        self._pending = b""
-        self._patience = patience
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        self._socket.settimeout(patience)
+        self._socket = UnixSocket(root / SOCKET, "bird", patience=patience)
         try:
-            self._socket.connect(os.fspath(root / SOCKET))
-            self._answer("its greeting")
-        except OSError as error:
-            self._socket.close()
-            raise EnvironmentBroken(f"bird does not answer ({error.strerror or error})") from error
+            self._answer()  # the greeting
         except EnvironmentBroken:
             self._socket.close()
             raise
@@ -58,23 +48,21 @@ class Control:
         self._socket.close()
 
     def ask(self, command: str) -> list[Line]:
-        """Run one command and return its answer; raises `EnvironmentBroken` where it is refused."""
-        try:
-            self._socket.sendall(command.encode() + b"\n")
-        except OSError as error:
-            raise EnvironmentBroken(f"bird ended before it was asked `{command}`: {error}") from error
-        lines = self._answer(f"`{command}`")
+        """Run one command and return its answer; raises `EnvironmentBroken` if BIRD refuses it."""
+        self._socket.send(command, b"\n")
+        lines = self._answer()
         for line in lines:
             if line.code >= _FIRST_ERROR:
                 raise EnvironmentBroken(f"bird refused `{command}`: {line.text}")
         return lines
 
-    def _answer(self, to: str) -> list[Line]:
+    def _answer(self) -> list[Line]:
         lines: list[Line] = []
         code = 0
-        for text in self._lines(to):
+        while True:
+            text = self._socket.read_until(b"\n").decode(errors="replace")
             if text.startswith("+"):
-                continue  # a log message, which comes when it likes
+                continue  # a log message, which may come at any time
             if text.startswith(" "):
                 lines.append(Line(code, text[1:]))
                 continue
@@ -82,21 +70,3 @@ class Control:
             lines.append(Line(code, text[5:]))
             if text[4:5] != "-":
                 return lines
-        raise EnvironmentBroken(f"bird ended while it was asked for {to}")
-
-    def _lines(self, to: str) -> Iterator[str]:
-        while True:
-            line, newline, rest = self._pending.partition(b"\n")
-            if newline:
-                self._pending = rest
-                yield line.decode(errors="replace")
-                continue
-            try:
-                received = self._socket.recv(_CHUNK)
-            except TimeoutError as error:
-                raise EnvironmentBroken(f"bird did not answer {to} in {self._patience:.0f} s") from error
-            except OSError as error:
-                raise EnvironmentBroken(f"bird ended while it was asked for {to}: {error}") from error
-            if not received:
-                return
-            self._pending += received

@@ -1,12 +1,10 @@
-"""FRR's own command socket, the one that vtysh speaks to.
+"""FRR's command socket, which vtysh uses too.
 
-A command ends with a zero byte; its answer ends with three of them and a status byte. Asking the socket directly
-takes a hundredth of the time that `docker exec … vtysh` takes, and does not disturb the node.
+A command ends with a zero byte; its answer ends with three of them and a status byte. Using the socket directly takes a
+hundredth of the time of `docker exec … vtysh`, and does not disturb the node.
 """
 
 import json
-import os
-import socket
 from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,10 +13,12 @@ from typing import Any, Self
 
 from lab.core.errors import EnvironmentBroken
 from lab.core.event_times import EventTimes
+from lab.core.unix_socket import UnixSocket
 
-_DEADLINE = 30.0
-"""Seconds for one answer; a table of a million prefixes takes some of them."""
-_CHUNK = 1 << 20
+_PATIENCE = 30.0
+"""Seconds until the answer begins, and between two parts of it; a table of a million prefixes takes some of them."""
+_SUCCESS, _WARNING = 0, 1
+"""Statuses of an answer; `show` commands return a warning for an empty table."""
 
 
 class Vty:
@@ -27,15 +27,9 @@ class Vty:
     def __init__(self, root: Path, daemon: str) -> None:
         """Connect to `daemon` below the node's file system `root`; raises `EnvironmentBroken`."""
         self._daemon = daemon
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        self._socket.settimeout(_DEADLINE)
+        self._socket = UnixSocket(root / "run/frr" / f"{daemon}.vty", daemon, patience=_PATIENCE)
         try:
-            # /proc/PID/root must be walked by the kernel; the path stays short for unix(7).
-            self._socket.connect(os.fspath(root / "run/frr" / f"{daemon}.vty"))
             self.ask("enable")
-        except OSError as error:
-            self._socket.close()
-            raise EnvironmentBroken(f"{daemon} does not answer ({error.strerror or error})") from error
         except EnvironmentBroken:
             self._socket.close()
             raise
@@ -49,15 +43,16 @@ class Vty:
         self._socket.close()
 
     def ask(self, command: str) -> str:
-        """Run one command and return what it prints; raises `EnvironmentBroken` where it is refused."""
-        status, text = self._talk(command)
-        # 0 is success and 1 a warning, which `show` commands also return for an empty table.
-        if status not in (0, 1):
+        """Run one command and return its output; raises `EnvironmentBroken` if the daemon refuses it."""
+        self._socket.send(command, b"\0")
+        text = self._socket.read_until(b"\0\0\0").decode(errors="replace")
+        (status,) = self._socket.read(1)
+        if status not in (_SUCCESS, _WARNING):
             raise EnvironmentBroken(f"{self._daemon} refused `{command}`: {text.strip() or f'status {status}'}")
         return text
 
     def ask_json(self, command: str) -> dict[str, Any]:
-        """Run a `show … json` command."""
+        """Run a `show … json` command and parse its output."""
         answer = self.ask(command).strip()
         parsed: dict[str, Any] = json.loads(answer) if answer else {}
         return parsed
@@ -65,7 +60,7 @@ class Vty:
     def configure(
         self, lines: Iterable[str], *, inside: Iterable[str] = (), event_times: EventTimes | None = None
     ) -> None:
-        """Enter configuration lines, one level of nesting as FRR's own files have it.
+        """Enter configuration lines, one level of nesting as in FRR's files.
 
         `inside` are lines that enter a level; the time that `lines` take is recorded as an event in `event_times`.
         """
@@ -78,18 +73,3 @@ class Vty:
                     self.ask(line)
         finally:
             self.ask("end")
-
-    def _talk(self, command: str) -> tuple[int, str]:
-        try:
-            self._socket.sendall(command.encode() + b"\0")
-            answer = bytearray()
-            while not (len(answer) >= 4 and answer[-4:-1] == b"\0\0\0"):
-                received = self._socket.recv(_CHUNK)
-                if not received:
-                    raise EnvironmentBroken(f"{self._daemon} ended while it was asked `{command}`")
-                answer += received
-        except TimeoutError as error:
-            raise EnvironmentBroken(f"{self._daemon} did not answer `{command}` in {_DEADLINE:.0f} s") from error
-        except OSError as error:
-            raise EnvironmentBroken(f"{self._daemon} ended while it was asked `{command}`: {error}") from error
-        return answer[-1], answer[:-4].decode(errors="replace")

@@ -235,7 +235,7 @@ def test_a_refusal_names_the_command_and_openvpns_words(
     serve({command: "ERROR: client-kill command failed\n"})
     with Management(path) as asked, pytest.raises(ManagementError) as caught:
         ask(asked)
-    assert f"`{command}` was refused: ERROR: client-kill command failed" in str(caught.value)
+    assert f"OpenVPN refused `{command}`: ERROR: client-kill command failed" in str(caught.value)
     assert str(path) in str(caught.value)
 
 
@@ -279,7 +279,7 @@ def test_where_the_process_ends_the_last_state_is_told(serve: Serve, path: Path)
 
 def test_where_nothing_was_heard_there_is_no_state(serve: Serve, path: Path) -> None:
     serve({"state on all": DIES})
-    with Management(path) as asked, pytest.raises(ManagementError, match="ended the connection"):
+    with Management(path) as asked, pytest.raises(ManagementError, match="closed the connection"):
         asked.wait_for_state("CONNECTED", soon())
 
 
@@ -288,7 +288,7 @@ def test_where_nothing_was_heard_there_is_no_state(serve: Serve, path: Path) -> 
 
 def test_no_socket_and_no_directory_are_one_line(tmp_path: Path) -> None:
     for missing in (tmp_path / "none.sock", tmp_path / "none" / "none.sock"):
-        with pytest.raises(ManagementError, match=f"no OpenVPN answers on {missing}"):
+        with pytest.raises(ManagementError, match=f"no OpenVPN process listens on {missing}"):
             Management(missing)
 
 
@@ -302,14 +302,14 @@ def test_a_socket_that_a_dead_process_left(path: Path) -> None:
 @pytest.mark.parametrize("answer", ["", "1795485481,CONN", CLIENT_STATE.removesuffix("END\n")])
 def test_a_process_that_ends_midway_is_named(serve: Serve, path: Path, answer: str) -> None:
     serve({"state": answer + DIES})
-    with Management(path) as asked, pytest.raises(ManagementError, match=f"{path}: OpenVPN ended the connection"):
+    with Management(path) as asked, pytest.raises(ManagementError, match=f"{path}: OpenVPN closed the connection"):
         asked.state()
 
 
 @pytest.mark.usefixtures("hurried")
 def test_a_process_that_does_not_greet_is_not_waited_for_for_ever(serve: Serve, path: Path) -> None:
     serve({}, greeting="")
-    with pytest.raises(ManagementError, match="did not answer in time"):
+    with pytest.raises(ManagementError, match="did not answer"):
         Management(path)
 
 
@@ -318,7 +318,7 @@ def test_a_process_that_says_nothing_is_not_waited_for_for_ever(serve: Serve, pa
     serve({"state": "", "pid": NOTICE})
     for ask in (Management.state, Management.pid):
         started = time.monotonic()
-        with Management(path) as asked, pytest.raises(ManagementError, match="did not answer in time"):
+        with Management(path) as asked, pytest.raises(ManagementError, match="did not answer"):
             ask(asked)
         assert time.monotonic() - started < 5
 
@@ -326,7 +326,7 @@ def test_a_process_that_says_nothing_is_not_waited_for_for_ever(serve: Serve, pa
 @pytest.mark.usefixtures("hurried")
 def test_a_process_that_chatters_without_answering_is_not_waited_for_for_ever(serve: Serve, path: Path) -> None:
     serve({"pid": NOTICE * 1000})
-    with Management(path) as asked, pytest.raises(ManagementError, match="did not answer in time"):
+    with Management(path) as asked, pytest.raises(ManagementError, match="did not answer"):
         asked.pid()
 
 
@@ -374,7 +374,7 @@ def test_a_queue_that_stays_full_is_not_waited_for_for_ever(serve: Serve, path: 
     serve({"pid": "SUCCESS: pid=8\n"}, queue=0)
     with Management(path), socket.socket(socket.AF_UNIX) as queued:
         queued.connect(str(path))
-        with pytest.raises(ManagementError, match="no OpenVPN answers"):
+        with pytest.raises(ManagementError, match="no OpenVPN process listens"):
             Management(path)
 
 
