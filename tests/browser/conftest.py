@@ -1,4 +1,4 @@
-"""A browser for all tests, and the pages that they look at."""
+"""A browser for the tests of a file, and the pages that they look at."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +14,15 @@ from tests.helpers.chromium import Browser, browser
 CHROMIUM = Recipe("browser", "Chromium without a window")
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """A browser without a network. Where its image can't be built the tests fail, and say what was missing."""
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser without a network. If its image cannot be built the tests fail, and say what was missing.
+
+    It ends with its file: as long as Playwright runs, no other event loop can in this thread, and pyroute2 needs one.
+    """
     client = docker_engine.connect()
-    with browser(client, ensure_image(client, CHROMIUM, print)) as running:
+    image = ensure_image(client, CHROMIUM, print)
+    with browser(client, image, tmp_path_factory.mktemp("chromium")) as running:
         yield running
 
 
@@ -31,7 +35,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of a comparison in which something differs and something is missing."""
+    """The page of a comparison with a difference and a variant that only one run has."""
     before = runs.write(tmp_path_factory.mktemp("before"), runs.trials(14, families=("ipv4",), detectors=2))
     slower = runs.trials(14, slower=3, families=("ipv4",), detectors=1)
     after = runs.write(tmp_path_factory.mktemp("after"), slower, "slower", kernel="7.0")

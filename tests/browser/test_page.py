@@ -1,12 +1,13 @@
-"""The pages of `lab report` in Chromium: they render, complain of nothing, need no network and no mouse."""
+"""The pages of `lab report` in Chromium: they render without errors, load nothing, and work by keyboard alone."""
 
-import base64
 import io
+import re
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import pytest
 from PIL import Image
+from playwright.sync_api import FloatRect, expect
 
 from tests.helpers.chromium import Browser, Page
 
@@ -17,25 +18,29 @@ SEEN = "getComputedStyle(document.documentElement).backgroundColor"
 INK = "getComputedStyle(document.documentElement).color"
 FOCUSED = """(() => { const e = document.activeElement; return e.id || e.getAttribute("href")
   || e.getAttribute("aria-label") || e.tagName.toLowerCase() + ": " + e.textContent.trim().slice(0, 40) })()"""
+ROLES: tuple[Literal["button", "link", "combobox", "region", "img", "table"], ...] = (
+    *("button", "link", "combobox"),
+    *("region", "img", "table"),
+)
 
 
 @pytest.fixture(params=["report", "comparison"])
 def file(request: pytest.FixtureRequest) -> Path:
-    """Both pages."""
+    """The page of a run, then that of a comparison."""
     path: Path = request.getfixturevalue(request.param)
     return path
 
 
 @pytest.fixture
 def page(chromium: Browser, report: Path) -> Page:
-    """A run's page, in light colours."""
+    """The page of a run in light colours."""
     return chromium.open(report)
 
 
-# --- it renders --------------------------------------------------------------------------------------------
+# --- rendering --------------------------------------------------------------------------------------------
 
 
-def test_the_page_renders_without_a_complaint_and_without_a_network(chromium: Browser, file: Path) -> None:
+def test_page_renders_without_complaints_and_requests(chromium: Browser, file: Path) -> None:
     page = chromium.open(file)
     assert page.value("document.readyState") == "complete"
     sizes = page.value(
@@ -52,8 +57,8 @@ def test_the_page_renders_without_a_complaint_and_without_a_network(chromium: Br
     assert all(url.startswith("data:") for url in others)
 
 
-def test_what_a_page_must_not_do_would_be_seen(page: Page) -> None:
-    """The control: a request that is refused, an error on the console and an exception are complaints."""
+def test_complaints_include_blocked_requests_console_errors_and_exceptions(page: Page) -> None:
+    """The control of the tests that expect no complaints."""
     page.value("fetch('https://192.0.2.1/').catch(() => 0)")
     assert any("Content Security Policy" in complaint for complaint in page.complaints)
     told = len(page.complaints)
@@ -67,7 +72,7 @@ def test_what_a_page_must_not_do_would_be_seen(page: Page) -> None:
     assert page.value("window.ran ?? null") is None
 
 
-def test_a_figure_has_the_pages_ink(chromium: Browser, report: Path) -> None:
+def test_figures_have_the_text_colour_of_the_page(chromium: Browser, report: Path) -> None:
     for dark, paper in ((False, LIGHT), (True, DARK)):
         page = chromium.open(report, dark=dark)
         assert page.value(SEEN) == paper
@@ -76,8 +81,7 @@ def test_a_figure_has_the_pages_ink(chromium: Browser, report: Path) -> None:
         assert set(fills) == {ink}
 
 
-def test_the_drawing_of_a_topology_follows_the_page(chromium: Browser, report: Path) -> None:
-    """It has styles of its own; in a dark page its paper is dark."""
+def test_topology_drawing_follows_the_colour_scheme(chromium: Browser, report: Path) -> None:
     papers = []
     for dark in (False, True):
         page = chromium.open(report, dark=dark)
@@ -89,7 +93,7 @@ def test_the_drawing_of_a_topology_follows_the_page(chromium: Browser, report: P
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_all_text_can_be_read(chromium: Browser, file: Path, *, dark: bool) -> None:
+def test_text_has_enough_contrast(chromium: Browser, file: Path, *, dark: bool) -> None:
     """WCAG 2.1, success criterion 1.4.3: 4.5 to 1."""
     page = chromium.open(file, dark=dark)
     page.value("document.querySelectorAll('details').forEach(d => d.open = true)")
@@ -98,23 +102,23 @@ def test_all_text_can_be_read(chromium: Browser, file: Path, *, dark: bool) -> N
     assert faint["below"] == []
 
 
-def test_a_narrow_screen_scrolls_tables_and_not_the_page(chromium: Browser, file: Path) -> None:
+def test_narrow_screen_scrolls_tables_but_not_the_page(chromium: Browser, file: Path) -> None:
     page = chromium.open(file, width=400)
     assert page.value("document.documentElement.scrollWidth") <= 400
     assert page.value("[...document.querySelectorAll('.wide')].some(e => e.scrollWidth > e.clientWidth)")
 
 
-def test_whoever_wants_no_motion_has_none(chromium: Browser, report: Path) -> None:
+def test_reduced_motion_disables_smooth_scrolling(chromium: Browser, report: Path) -> None:
     how = "getComputedStyle(document.documentElement).scrollBehavior"
     assert chromium.open(report).value(how) == "smooth"
     assert chromium.open(report, still=True).value(how) == "auto"
 
 
-# --- a keyboard is enough ----------------------------------------------------------------------------------
+# --- keyboard ----------------------------------------------------------------------------------
 
 
 def walk(page: Page) -> list[str]:
-    """What has the focus as Tab is pressed, from the beginning of the page to its end."""
+    """Press Tab from the beginning of the page to its end; return the focused elements."""
     count = page.value("document.querySelectorAll('a, button, select, summary, [tabindex=\"0\"]').length")
     met = []
     for _ in range(count + 1):
@@ -126,7 +130,7 @@ def walk(page: Page) -> list[str]:
     return met
 
 
-def test_tab_reaches_everything_in_the_order_of_the_page(chromium: Browser, file: Path) -> None:
+def test_tab_reaches_all_elements_in_page_order(chromium: Browser, file: Path) -> None:
     page = chromium.open(file)
     met = walk(page)
     order = page.value(
@@ -140,7 +144,7 @@ def test_tab_reaches_everything_in_the_order_of_the_page(chromium: Browser, file
     assert page.value('document.querySelectorAll(\'[tabindex]:not([tabindex="0"]):not([tabindex="-1"])\').length') == 0
 
 
-def test_what_has_the_focus_is_seen_and_has_a_name(chromium: Browser, report: Path) -> None:
+def test_focused_elements_have_an_outline_and_a_name(chromium: Browser, report: Path) -> None:
     page = chromium.open(report)
     for _ in walk(chromium.open(report)):
         page.press("Tab")
@@ -149,24 +153,20 @@ def test_what_has_the_focus_is_seen_and_has_a_name(chromium: Browser, report: Pa
             " return [document.activeElement.tagName, s.outlineStyle, parseFloat(s.outlineWidth)] })()"
         )
         assert style[1:] == ["solid", 3], style
-    nodes = page.call("Accessibility.getFullAXTree")["nodes"]
-    named = [
-        _property(node, "name")
-        for node in nodes
-        if _property(node, "role") in ("button", "link", "combobox", "region", "img", "table")
-    ]
+    named = [element for role in ROLES for element in page.tab.get_by_role(role).all()]
     assert len(named) > 20
-    assert all(named)
+    for element in named:
+        expect(element).to_have_accessible_name(re.compile(r"\S"))
 
 
-def test_the_skip_link_skips(page: Page) -> None:
+def test_skip_link_moves_focus_to_main(page: Page) -> None:
     page.press("Tab")
     assert page.value("document.activeElement.getBoundingClientRect().top") >= 0
     page.press("Enter")
     assert page.value(FOCUSED) == "main"
 
 
-def test_colours_are_chosen_by_the_keyboard(chromium: Browser, report: Path) -> None:
+def test_keyboard_chooses_the_colour_scheme(chromium: Browser, report: Path) -> None:
     page = chromium.open(report, dark=True)
     page.press("Tab", times=2)
     seen = []
@@ -176,7 +176,7 @@ def test_colours_are_chosen_by_the_keyboard(chromium: Browser, report: Path) -> 
     assert seen == [("Colours: light", LIGHT), ("Colours: dark", DARK), ("Colours: as the system", DARK)]
 
 
-def test_details_open_by_the_keyboard(page: Page) -> None:
+def test_keyboard_opens_details(page: Page) -> None:
     page.value("document.querySelector('summary').focus()")
     page.press("Enter")
     assert page.value("document.querySelector('details').open") is True
@@ -184,7 +184,7 @@ def test_details_open_by_the_keyboard(page: Page) -> None:
     assert page.value("document.querySelector('details').open") is False
 
 
-def test_a_trials_timeline_is_picked_by_the_keyboard(page: Page) -> None:
+def test_keyboard_picks_the_timeline_of_a_trial(page: Page) -> None:
     told, rows = "document.getElementById('told').textContent", "document.querySelectorAll('#moments tbody tr').length"
     assert page.value(told).startswith("Trial 1 of announce, ipv4, article, iroute 2.7")
     assert page.value("document.getElementById('told').getAttribute('role')") == "status"
@@ -208,28 +208,24 @@ def test_a_trials_timeline_is_picked_by_the_keyboard(page: Page) -> None:
     page.press("Space", times=9)
     assert page.value(told).startswith("Trial 8 ")
     assert page.value(FOCUSED) == "next"
-    page.press("Tab", shift=True)
+    page.press("Shift+Tab")
     page.press("Enter")
     assert page.value(told).startswith("Trial 7 ")
     assert page.value(told).endswith("Odd: control and data plane differ by 12 ms.")
     assert page.complaints == []
 
 
-# --- how it is looked at -----------------------------------------------------------------------------------
-
-
-def _property(node: dict[str, Any], name: str) -> Any:
-    return node.get(name, {}).get("value")
+# --- helpers -----------------------------------------------------------------------------------
 
 
 def _pixel(page: Page, element: str) -> tuple[int, ...]:
-    """The colour of the paper near the upper left corner of an element, as it is on the screen."""
+    """Return the background colour near the upper left corner of an element, from a screenshot."""
     box = page.value(
         f"(() => {{ const b = {element}.getBoundingClientRect(); return [b.x + scrollX, b.y + scrollY] }})()"
     )
-    clip = {"x": box[0] + 3, "y": box[1] + 3, "width": 4, "height": 4, "scale": 1}
-    shot = page.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)["data"]
-    picture = Image.open(io.BytesIO(base64.b64decode(shot))).convert("RGB")
+    clip = FloatRect(x=box[0] + 3, y=box[1] + 3, width=4, height=4)
+    shot = page.tab.screenshot(clip=clip, full_page=True)
+    picture = Image.open(io.BytesIO(shot)).convert("RGB")
     return tuple(picture.crop((1, 1, 2, 2)).tobytes())
 
 

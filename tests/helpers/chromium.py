@@ -1,204 +1,93 @@
-"""Chromium without a window and without a network, driven over its DevTools protocol.
-
-It runs in a container that has no interface but `lo`. The protocol's messages, JSON with a NUL after each, go over the
-container's stdin and stdout (`--remote-debugging-pipe`), so nothing listens anywhere.
-"""
+"""Chromium in a container without a network, driven by Playwright; see `chromium_container` for how they are joined."""
 
 import io
-import json
 import os
+import shlex
+import sys
 import tarfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from socket import socket
-from typing import Any
+from typing import Any, Literal
 
 import docker
-from docker.errors import APIError, NotFound
 from docker.models.containers import Container
-from docker.utils.socket import STDOUT, frames_iter
+from playwright.sync_api import Browser as PlaywrightBrowser
+from playwright.sync_api import Page as PlaywrightPage
+from playwright.sync_api import ViewportSize, sync_playwright
 
-PATIENCE = 60
-"""Seconds for one answer."""
+from tests.helpers import chromium_container
+
+_PATIENCE = 60_000
+"""Milliseconds for one answer."""
 _HOME = "/home/browser"
-
-_KEYS = {
-    "Tab": {"code": "Tab", "windowsVirtualKeyCode": 9},
-    "Enter": {"code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"},
-    "Space": {"key": " ", "code": "Space", "windowsVirtualKeyCode": 32, "text": " "},
-    "ArrowDown": {"code": "ArrowDown", "windowsVirtualKeyCode": 40},
-}
-_SHIFT = 8
-
-
-class BrowserFailed(Exception):
-    """The browser ended, did not answer in time or refused what it was asked."""
-
-
-class Pipe:
-    """The protocol, as far as it does not belong to a page."""
-
-    def __init__(self, container: Container) -> None:
-        self._stream = container.attach_socket(params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1, "logs": 1})
-        self._socket: socket = self._stream._sock  # type: ignore[union-attr]
-        self._socket.settimeout(PATIENCE)
-        self._messages = self._read()
-        self._numbers = count(1)
-        self._said = b""
-        self.events: list[dict[str, Any]] = []
-        """What the browser told unasked, in order."""
-
-    def call(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
-        """Ask for something, and return what came of it; raises `BrowserFailed`."""
-        number = next(self._numbers)
-        message = {"id": number, "method": method, "params": parameters} | ({"sessionId": session} if session else {})
-        self._socket.sendall(json.dumps(message).encode() + b"\0")
-        while (answer := self._next()).get("id") != number:
-            self.events.append(answer)
-        if "error" in answer:
-            raise BrowserFailed(f"{method}: {answer['error']['message']}")
-        result: dict[str, Any] = answer["result"]
-        return result
-
-    def wait(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """The first event that is wanted, of those that came and those to come."""
-        seen = 0
-        while True:
-            for event in self.events[seen:]:
-                if wanted(event):
-                    return event
-            seen = len(self.events)
-            self.events.append(self._next())
-
-    def close(self) -> None:
-        """Let go of the container's streams."""
-        self._stream.close()
-
-    def _next(self) -> dict[str, Any]:
-        try:
-            return next(self._messages)
-        except StopIteration:
-            raise BrowserFailed(f"the browser ended: {self._last_words()}") from None
-        except TimeoutError as error:
-            raise BrowserFailed(f"no answer within {PATIENCE} s: {self._last_words()}") from error
-
-    def _read(self) -> Iterator[dict[str, Any]]:
-        rest = b""
-        for stream, data in frames_iter(self._stream, tty=False):  # type: ignore[no-untyped-call]
-            if stream != STDOUT:
-                self._said += data
-                continue
-            *whole, rest = (rest + data).split(b"\0")
-            yield from map(json.loads, whole)
-
-    def _last_words(self) -> str:
-        lines = self._said.decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "without a word"
+_PROJECT = Path(__file__).parents[2]
 
 
 class Page:
-    """One page in its tab, and all that it did."""
+    """A page in its tab, with all that it requested and complained of."""
 
-    def __init__(self, pipe: Pipe, url: str, *, dark: bool = False, still: bool = False, width: int = 1280) -> None:
-        self._pipe = pipe
-        target = pipe.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session: str = pipe.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self.call(f"{domain}.enable")
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        motion = {"name": "prefers-reduced-motion", "value": "reduce" if still else "no-preference"}
-        self.call("Emulation.setEmulatedMedia", features=[scheme, motion])
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
-        self.call("Page.navigate", url=url)
-        pipe.wait(lambda event: self._mine(event) and event["method"] == "Page.loadEventFired")
-
-    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Ask the page's tab for something."""
-        return self._pipe.call(method, self._session, **parameters)
+    def __init__(self, page: PlaywrightPage, url: str) -> None:
+        self.tab = page
+        self.complaints: list[str] = []
+        """Errors and warnings on the console, what the page's own policy has blocked included, and exceptions."""
+        self.requests: list[str] = []
+        """The URLs that the page requested, its own first."""
+        page.set_default_timeout(_PATIENCE)
+        page.on("console", lambda said: self.complaints.append(said.text) if said.type in _COMPLAINTS else None)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.goto(url)
 
     def value(self, expression: str) -> Any:
-        """What a JavaScript expression comes to, as data."""
-        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
-        if "exceptionDetails" in answer:
-            raise BrowserFailed(f"{expression}: {answer['exceptionDetails']}")
-        return answer["result"].get("value")
+        """Return the value of a JavaScript expression, as data."""
+        return self.tab.evaluate(expression)
 
-    def press(self, key: str, *, shift: bool = False, times: int = 1) -> None:
-        """Press a key, as a person does."""
-        about = {"key": key, **_KEYS[key], "modifiers": _SHIFT if shift else 0}
+    def press(self, key: str, *, times: int = 1) -> None:
+        """Press a key, for example `Tab` or `Shift+Tab`."""
         for _ in range(times):
-            self.call("Input.dispatchKeyEvent", type="keyDown", **about)
-            self.call("Input.dispatchKeyEvent", type="keyUp", **{k: v for k, v in about.items() if k != "text"})
+            self.tab.keyboard.press(key)
 
-    @property
-    def complaints(self) -> list[str]:
-        """Errors and warnings on the console, exceptions, and what the page's own policy has forbidden."""
-        self.value("0")  # whatever was told before has come now
-        found = []
-        for event in filter(self._mine, self._pipe.events):
-            about = event["params"]
-            if event["method"] == "Runtime.exceptionThrown":
-                found.append(str(about["exceptionDetails"]))
-            elif event["method"] == "Runtime.consoleAPICalled" and about["type"] in ("error", "warning", "assert"):
-                found.append(str(about["args"]))
-            elif event["method"] == "Log.entryAdded" and about["entry"]["level"] in ("error", "warning"):
-                found.append(str(about["entry"]))
-        return found
 
-    @property
-    def requests(self) -> list[str]:
-        """Everything that the page asked for, itself first."""
-        self.value("0")
-        return [
-            event["params"]["request"]["url"]
-            for event in filter(self._mine, self._pipe.events)
-            if event["method"] == "Network.requestWillBeSent"
-        ]
-
-    def _mine(self, event: dict[str, Any]) -> bool:
-        return event.get("sessionId") == self._session
+_COMPLAINTS = ("error", "warning", "assert")
 
 
 class Browser:
-    """A browser that runs, and the files in its container."""
+    """A running browser and the files in its container."""
 
-    def __init__(self, container: Container, pipe: Pipe) -> None:
-        self._container = container
-        self._pipe = pipe
+    def __init__(self, browser: PlaywrightBrowser, container: Container) -> None:
+        self._browser, self._container = browser, container
+        self._numbers = count(1)
 
-    def open(self, file: Path, **how: Any) -> Page:
-        """Open a copy of a file: it stands alone in its directory."""
-        content = file.read_bytes()
-        name = f"{len(self._pipe.events)}-{file.name}"
-        archive = io.BytesIO()
+    def open(self, file: Path, *, dark: bool = False, still: bool = False, width: int = 1280) -> Page:
+        """Open a copy of a file that is alone in its directory."""
+        name = f"{next(self._numbers)}/{file.name}"
+        content, archive = file.read_bytes(), io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w") as tar:
-            entry = tarfile.TarInfo(f"{name}/{file.name}")
+            entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(content), 0o644
             tar.addfile(entry, io.BytesIO(content))
         self._container.put_archive(_HOME, archive.getvalue())
-        return Page(self._pipe, f"file://{_HOME}/{name}/{file.name}", **how)
+        scheme: Literal["dark", "light"] = "dark" if dark else "light"
+        motion: Literal["reduce", "no-preference"] = "reduce" if still else "no-preference"
+        page = self._browser.new_page(
+            color_scheme=scheme, reduced_motion=motion, viewport=ViewportSize(width=width, height=900)
+        )
+        return Page(page, f"file://{_HOME}/{name}")
 
 
 @contextmanager
-def browser(client: docker.DockerClient, image: str) -> Iterator[Browser]:
-    """Start a browser; it ends with the block, and with this process: its stdin is then at an end."""
-    container = client.containers.create(
-        image,
-        name=f"openvpn-routing-lab-browser-{os.getpid()}",
-        network_mode="none",
-        cap_drop=["ALL"],
-        stdin_open=True,
-        auto_remove=True,
-    )
-    try:
-        pipe = Pipe(container)
+def browser(client: docker.DockerClient, image: str, directory: Path) -> Iterator[Browser]:
+    """Run a browser of an image; `directory` takes the script that Playwright launches."""
+    name = f"openvpn-routing-lab-browser-{os.getpid()}"
+    command = shlex.join([sys.executable, "-m", chromium_container.__name__, name, image])
+    script = directory / "chromium"
+    script.write_text(f'#!/bin/sh\ncd {shlex.quote(os.fspath(_PROJECT))} && exec {command} "$@"\n')
+    script.chmod(0o755)
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=script, timeout=_PATIENCE)
         try:
-            container.start()
-            yield Browser(container, pipe)
+            yield Browser(running, client.containers.get(name))
         finally:
-            pipe.close()
-    finally:
-        with suppress(NotFound, APIError):  # it may be on its way already
-            container.remove(force=True)
+            running.close()
