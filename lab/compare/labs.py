@@ -9,7 +9,7 @@ from typing import Any, Final
 from lab.catalogue.load import vocabulary
 from lab.image import NODE_IMAGE
 from lab.topology import Encapsulation, EncapsulationKind, Family, Topology, parse
-from lab.tunnel import carried_as_declared, modes
+from lab.tunnel import modes, pin_data_path
 
 SERVER: Final = "server"
 CLIENT: Final = "client"
@@ -101,7 +101,7 @@ def behind(client: int) -> IPv4Network:
 
 def _tunnel(mode: str, transport: str, server_networks: list[str], client_networks: list[str]) -> dict[str, Any]:
     options = modes()[mode].static_options(server_networks, client_networks)
-    return {"to": SERVER, "mode": mode, "transport": transport, "options": carried_as_declared(mode, options)}
+    return {"to": SERVER, "mode": mode, "transport": transport, "options": pin_data_path(mode, options)}
 
 
 def _node(**intent: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from statistics import median
 
 from lab.compare.facts import Disagreement, told
 from lab.compare.survey import Declared, Measured, MeasuredHub, Survey
-from lab.tunnel import shown
+from lab.tunnel import display_name
 
 _MIB = 1 << 20
 _GIGA = 1e9
@@ -162,7 +162,7 @@ def _why(row: Measured | MeasuredHub) -> str:
 
 
 def _named(mode: Declared) -> str:
-    return shown(mode.mode)
+    return display_name(mode.mode)
 
 
 def _clients(mode: Declared) -> str:

@@ -7,7 +7,7 @@ from lab.core.files import write_all
 from lab.render.routeros import COMMANDS, commands
 from lab.routing import daemon_of, plan_routers
 from lab.topology import Topology
-from lab.tunnel import render_tunnel
+from lab.tunnel import write_tunnel
 from lab.tunnel.pki import Authority
 
 
@@ -16,7 +16,7 @@ def render(topology: Topology, authority: Authority, roots: Mapping[str, Path]) 
     for plan in plan_routers(topology).values():
         write_all(daemon_of(plan).render(plan), roots[plan.node])
     for tunnel in topology.tunnels:
-        render_tunnel(tunnel, authority, roots)
+        write_tunnel(tunnel, authority, roots)
     for name, node in topology.nodes.items():
         if node.external:
             roots[name].mkdir(parents=True, exist_ok=True)

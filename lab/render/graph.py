@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from lab.topology import Link, Node, Topology, Tunnel
 from lab.topology.segments import endpoints_of
-from lab.tunnel import shown
+from lab.tunnel import display_name
 
 
 def mermaid(topology: Topology) -> str:
@@ -68,7 +68,7 @@ def _end_texts(interface: str, addresses: Iterable[object]) -> list[str]:
 
 
 def _tunnel_text(tunnel: Tunnel) -> str:
-    return f"{tunnel.name}: {shown(tunnel.mode)} over {tunnel.transport.upper()} port {tunnel.port}"
+    return f"{tunnel.name}: {display_name(tunnel.mode)} over {tunnel.transport.upper()} port {tunnel.port}"
 
 
 def _mermaid_text(lines: Iterable[str]) -> str:

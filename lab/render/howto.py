@@ -10,7 +10,7 @@ from lab.render.files import render
 from lab.render.routeros import COMMANDS, commands
 from lab.routing import RoutingDaemon, daemons
 from lab.topology import Node, Topology, Tunnel, dump
-from lab.tunnel.mode import Process, processes, shown
+from lab.tunnel.mode import Process, display_name, processes
 from lab.tunnel.pki import Authority
 
 GUIDE = "HOWTO.md"
@@ -134,7 +134,7 @@ def _what(file: PurePosixPath, ends: list[tuple[Tunnel, Process]], daemon: Routi
         return "the commands that set up a RouterOS"
     for tunnel, process in ends:
         peer = tunnel.client if process.end == "server" else tunnel.server
-        of = f"the tunnel {tunnel.name} ({process.end}, to {peer}; mode {shown(tunnel.mode)})"
+        of = f"the tunnel {tunnel.name} ({process.end}, to {peer}; mode {display_name(tunnel.mode)})"
         if file == process.configuration:
             return f"configuration of {of}"
         if process.files in file.parents:

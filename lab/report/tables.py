@@ -10,7 +10,7 @@ from lab.measure.trials.record import Over, Trial, Variant
 from lab.report.comparison import Comparison, Difference
 from lab.report.quantities import Unit, written
 from lab.report.summary import BASELINES, EventSummary, Row, RunSummary
-from lab.tunnel import shown
+from lab.tunnel import display_name
 
 Cell = str | float | int | None
 
@@ -148,7 +148,7 @@ def _difference_row(found: Difference) -> tuple[str, ...]:
 
 def over_text(variant: Variant) -> str:
     """What the packets go through: `iroute 2.7`, or the baseline."""
-    return " ".join(filter(None, (shown(variant.mode or ""), variant.openvpn))) or OVER_LABELS[variant.over]
+    return " ".join(filter(None, (display_name(variant.mode or ""), variant.openvpn))) or OVER_LABELS[variant.over]
 
 
 def ratio_text(ratio: Ratio | None) -> str:

@@ -1,15 +1,15 @@
 """OpenVPN: tunnel modes, their configurations, and the processes that run them."""
 
 from lab.tunnel.management import Management, ManagementError
-from lab.tunnel.mode import Identity, Process, TunnelMode, carried_as_declared, modes, processes, shown
+from lab.tunnel.mode import Identity, Process, TunnelMode, display_name, modes, pin_data_path, processes
 from lab.tunnel.running import (
     KERNEL_KIND,
     OpenVpn,
     RunningTunnel,
     TunnelStatus,
     render_tunnel,
-    rendered_tunnel,
     running_tunnels,
+    write_tunnel,
 )
 
 __all__ = [
@@ -22,11 +22,11 @@ __all__ = [
     "RunningTunnel",
     "TunnelMode",
     "TunnelStatus",
-    "carried_as_declared",
+    "display_name",
     "modes",
+    "pin_data_path",
     "processes",
     "render_tunnel",
-    "rendered_tunnel",
     "running_tunnels",
-    "shown",
+    "write_tunnel",
 ]

@@ -1,10 +1,10 @@
-"""Key files that OpenVPN reads beside certificates, made as `openvpn --genkey` makes them.
+"""OpenVPN's key files besides certificates, in the format of `openvpn --genkey`.
 
-A static key is 2048 random bits: two pairs of a key for encryption and one for authentication, 512 bits each, one
-pair per direction. `tls-crypt` uses a file of the same form.
+A static key has 2048 bits: per direction a key for encryption and one for authentication, 512 bits each. `tls-crypt`
+uses the same format.
 
-A `tls-crypt-v2` client has such a key of its own, followed by the same key wrapped: encrypted and authenticated with
-the server's, so that the server need not know its clients' keys (doc/tls-crypt-v2.txt of OpenVPN's sources).
+The file of a `tls-crypt-v2` client holds its own key twice: in the clear, and wrapped, that is encrypted and
+authenticated with the server's key, so that the server need not store it (doc/tls-crypt-v2.txt in OpenVPN's sources).
 """
 
 import time
@@ -20,19 +20,19 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 _STATIC_BYTES = 256
 _SERVER_BYTES = 128
-"""A key for encryption and one for authentication; of each 64 bytes only the first 32 are used."""
+"""A key for encryption and one for authentication, 64 bytes each, of which the first 32 are used."""
 _MADE_AT = b"\x01"
-"""The type of metadata that says when a key was made."""
+"""The metadata type of a timestamp: when the key was made."""
 
 
 def derived(secret: bytes, purpose: str, length: int) -> bytes:
-    """Bytes for one purpose out of a secret (HKDF, RFC 5869); the same each time."""
-    # A derivation ends at 255 digests, which is more than any key is long.
+    """Derive bytes for one purpose from a secret (HKDF, RFC 5869); the same at each call."""
+    # HKDF yields at most 255 digests, more than any key needs.
     return HKDF(hashes.SHA256(), length=length, salt=None, info=purpose.encode()).derive(secret)
 
 
 def static_key(secret: bytes, purpose: str) -> str:
-    """A file for `secret` or `tls-crypt`."""
+    """Return the file for `secret` or `tls-crypt`."""
     digits = derived(secret, purpose, _STATIC_BYTES).hex()
     lines = [digits[start : start + 32] for start in range(0, len(digits), 32)]
     body = "\n".join(["-----BEGIN OpenVPN Static key V1-----", *lines, "-----END OpenVPN Static key V1-----"])
@@ -40,12 +40,12 @@ def static_key(secret: bytes, purpose: str) -> str:
 
 
 def tls_crypt_v2_server(secret: bytes) -> str:
-    """The server's file for `tls-crypt-v2`."""
+    """Return the server's file for `tls-crypt-v2`."""
     return _pem("server", _server_key(secret))
 
 
 def tls_crypt_v2_client(secret: bytes, name: str, made_at: float | None = None) -> str:
-    """A client's file for `tls-crypt-v2`: a key of its own, and the same as only the server can open it."""
+    """Return a client's file for `tls-crypt-v2`: its key, and the same key encrypted for the server."""
     key = derived(secret, f"tls-crypt-v2 client {name}", _STATIC_BYTES)
     seconds = int(time.time() if made_at is None else made_at)
     return _pem("client", key + _wrapped(key, _MADE_AT + seconds.to_bytes(8, "big"), _server_key(secret)))

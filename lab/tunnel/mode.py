@@ -176,7 +176,7 @@ class TunnelMode(Protocol):
         """Return the options that list the networks behind both ends; empty where routing daemons announce them."""
 
 
-def carried_as_declared(mode: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def pin_data_path(mode: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return options with which a tunnel of this mode forwards data the same way on every kernel.
 
     A mode that needs a kernel device uses it, any other one forwards in userspace. For comparisons: by default each
@@ -187,8 +187,8 @@ def carried_as_declared(mode: str, options: Mapping[str, Any]) -> dict[str, Any]
     return {"disable-dco": True, **options}
 
 
-def shown(mode: str) -> str:
-    """Return a mode's name as shown to the user, with a remark if it is deprecated."""
+def display_name(mode: str) -> str:
+    """Return a mode's name as it is shown to the user, with a remark if it is deprecated."""
     known = modes().get(mode)
     return f"{mode} (deprecated)" if known is not None and known.traits.deprecated else mode
 

@@ -1,7 +1,7 @@
 """A certificate authority for one lab.
 
-Keys are on the curve P-256: made in a millisecond, and accepted by every OpenVPN that still has support.
-Certificates carry the key usages that OpenVPN's `remote-cert-tls` asks for (openvpn(8)).
+Keys use the curve P-256, which takes a millisecond and every supported version of OpenVPN accepts. Certificates have
+the key usages that OpenVPN's `remote-cert-tls` requires (openvpn(8)).
 """
 
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 Role = Literal["server", "client"]
 
 _VALID_BEFORE = timedelta(hours=1)
-"""A node's clock may run behind ours a little."""
+"""A node's clock may be behind the host's."""
 _VALID_FOR = timedelta(days=825)
 _USAGE = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
 
 
 @dataclass(frozen=True)
 class Validity:
-    """From when until when something signed is good."""
+    """The period in which a certificate or revocation list is valid."""
 
     begins: datetime
     ends: datetime
 
     @classmethod
     def current(cls) -> Self:
-        """What an authority gives unless it is asked for another."""
+        """Return the default period: from an hour ago for 825 days."""
         now = datetime.now(UTC)
         return cls(now - _VALID_BEFORE, now + _VALID_FOR)
 
@@ -45,12 +45,12 @@ class Credentials:
 
     @property
     def serial_number(self) -> int:
-        """What a revocation list calls the certificate by."""
+        """The certificate's serial number, by which a revocation list names it."""
         return x509.load_pem_x509_certificate(self.certificate.encode()).serial_number
 
 
 class Authority:
-    """Issues the certificates of one lab."""
+    """The certificate authority of one lab."""
 
     def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
         self._certificate = certificate
@@ -58,7 +58,7 @@ class Authority:
 
     @classmethod
     def new(cls, common_name: str) -> Self:
-        """Make a fresh authority."""
+        """Make a new authority."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = _name(common_name)
         builder = (
@@ -70,7 +70,7 @@ class Authority:
 
     @classmethod
     def load(cls, certificate: str, key: str) -> Self:
-        """Take up an authority whose PEM texts were kept."""
+        """Load an authority from its certificate and key as PEM."""
         private = serialization.load_pem_private_key(key.encode(), password=None)
         assert isinstance(private, ec.EllipticCurvePrivateKey)
         return cls(x509.load_pem_x509_certificate(certificate.encode()), private)
@@ -82,7 +82,7 @@ class Authority:
 
     @property
     def key(self) -> str:
-        """The authority's private key as PEM; whoever has it can join the lab."""
+        """The authority's private key as PEM; it can sign certificates that every node accepts."""
         return _key_pem(self._key)
 
     def issue(self, common_name: str, role: Role, validity: Validity | None = None) -> Credentials:
@@ -98,7 +98,7 @@ class Authority:
         return Credentials(common_name, _pem(builder.sign(self._key, hashes.SHA256())), _key_pem(key))
 
     def revocation_list(self, *revoked: Credentials) -> str:
-        """A signed list as PEM, for `crl-verify`, of these certificates; without any it rejects nobody."""
+        """Return a signed list of revoked certificates as PEM, for `crl-verify`; it may be empty."""
         validity = Validity.current()
         builder = (
             x509.CertificateRevocationListBuilder()

@@ -1,4 +1,4 @@
-"""Tunnels that run: start, stop, kill, ask and reconfigure their two OpenVPN processes."""
+"""Running tunnels: start, stop, query and reconfigure their two OpenVPN processes."""
 
 import re
 import time
@@ -18,22 +18,22 @@ from lab.topology import Tunnel
 from lab.tunnel.management import Management, ManagementError
 from lab.tunnel.mode import End, Identity, Process, TunnelMode, modes, processes
 from lab.tunnel.pki import Authority, Credentials
-from lab.tunnel.reason import last_words, why_ended, why_refused
+from lab.tunnel.reason import find_end_reason, find_refusal, last_line
 
 KERNEL_KIND = "ovpn"
-"""How the kind of a device begins through which the kernel itself carries the data (DCO)."""
+"""The prefix of the kinds of devices that forward data in the kernel (DCO)."""
 _STARTED_WITHIN = 30.0
 _CONNECTED_WITHIN = 60.0
 _ASKED = 0.2
-"""Seconds between two questions to the engine whether a process that does not answer yet has ended."""
+"""Seconds between two checks whether a process that does not answer yet has ended."""
 _ENDED = "ENDED"
-"""Said of a process that is gone; OpenVPN has no such state."""
+"""The state of a process that has ended; not one of OpenVPN's own."""
 _CIPHER = re.compile(r"Data Channel: cipher '([^']+)'")
 
 
 @dataclass(frozen=True)
 class TunnelStatus:
-    """A tunnel that is up, as both ends see it."""
+    """The status of a tunnel that is up, as both ends report it."""
 
     name: str
     server: str
@@ -41,44 +41,62 @@ class TunnelStatus:
     real_address: str
     """The client's outer address and port, as the server sees it."""
     cipher: str | None
-    """None where a server that keeps no list of clients has not logged it (below `verb` 2)."""
+    """None if a server without `mode server` has not logged it (below `verb` 2)."""
     connected_since: datetime
     client_id: int | None
-    """Counted by the server; another one means another session. None where it keeps no list of clients."""
+    """The server's number of the session, which a new session changes; None without `mode server`."""
     server_pid: int
     client_pid: int | None
-    """None where the client is an external node's."""
+    """None if the client is an external node."""
     bytes_to_server: int
     bytes_to_client: int
+
+
+class Versions:
+    """The versions of OpenVPN in the images of one lab; one node per image is queried."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._by_image: dict[str, str] = {}
+
+    def of(self, node: RunningNode) -> str:
+        """Return the output of `openvpn --version` in a node, which begins as in `OpenVPN 2.7.8 …`."""
+        with self._lock:
+            image = node.instance.image
+            if image not in self._by_image:
+                # Old versions exit with 1.
+                self._by_image[image] = node.exec("openvpn", "--version").stdout
+            return self._by_image[image]
 
 
 class OpenVpn:
     """One OpenVPN process of a tunnel."""
 
-    def __init__(self, process: Process, node: RunningNode, device: str) -> None:
+    def __init__(self, process: Process, node: RunningNode, device: str, versions: Versions) -> None:
         self.process = process
         self.node = node
         self.device = device
-        """Its tunnel's interface on the node."""
+        """The tunnel's interface on the node."""
+        self._versions = versions
         self._start = Lock()
         self._runs: Callable[[], bool] | None = None
-        """Set where this very object has started the process."""
+        """Reports whether the process runs; None if this object has not started it."""
 
     def __str__(self) -> str:
         return f"OpenVPN {self.process.end} of {self.process.tunnel}"
 
     @property
     def log(self) -> Path:
-        """The process's log, on the host."""
+        """The path of the log on the host."""
         return log_of(self.node, self.process)
 
     def management(self) -> Management:
-        """A connection to the running process; raises `ManagementError` where there is none."""
+        """Connect to the running process; raises `ManagementError` if it does not run."""
         return Management(self.node.root / self.process.socket.relative_to("/"))
 
     @property
     def running(self) -> bool:
-        """True where the process answers."""
+        """Whether the process answers."""
         try:
             with self.management():
                 return True
@@ -86,26 +104,26 @@ class OpenVpn:
             return False
 
     def require(self, mode: TunnelMode) -> None:
-        """Raise `NotSupported` where the kernel or OpenVPN cannot do a mode, and would do it otherwise, silently."""
+        """Raise `NotSupported` if the kernel or OpenVPN lacks what a mode needs; OpenVPN itself would not report it."""
         kind = mode.traits.kernel
         if kind is None:
             return
         if why := self.node.try_device(kind):
             raise NotSupported(kind, f"mode {mode.name} needs this kind of device: {why}")
-        said = _version(self.node)
+        said = self._versions.of(self.node)
         if not any(said.startswith(f"OpenVPN {version}.") for version in mode.traits.openvpn):
             able, there = " or ".join(mode.traits.openvpn), said.split(" [")[0]
             raise NotSupported(kind, f"mode {mode.name} needs OpenVPN {able}, and {self.node.name} has {there}")
 
     def start(self) -> None:
-        """Start the process, unless it runs, and wait until its management interface answers."""
+        """Start the process unless it runs, and wait until its management interface answers."""
         with self._start:  # tunnels that share a server start at the same time
             if not self.running:
                 self._launch()
 
     def _launch(self) -> None:
-        # In any mode the kernel may carry the data (DCO). Its device stays where the process is killed, and keeps a new
-        # one from starting; any other goes with its process, or somebody wants it to stay.
+        # A killed process leaves its DCO device behind, with which a new process cannot start. Any other device ends
+        # with its process, or is persistent on purpose.
         self.node.remove_device(self.device, kind=KERNEL_KIND)
         self._runs = self.node.spawn(self.process.argv)
         asked = time.monotonic()
@@ -125,7 +143,7 @@ class OpenVpn:
                 node=self.node.name,
                 look=look,
                 met=bool,
-                seen=lambda _: self.last_words(),
+                seen=lambda _: self.last_line(),
                 logs=self.log,
             ),
             within=_STARTED_WITHIN,
@@ -134,7 +152,7 @@ class OpenVpn:
             raise self._has_ended()
 
     def wait_connected(self) -> None:
-        """Wait until the process reports CONNECTED: ready for clients, or connected to its server."""
+        """Wait until the process reports CONNECTED: a server ready for clients, a client connected to its server."""
         deadline = time.monotonic() + _CONNECTED_WITHIN
         state = wait_for(
             Expectation(
@@ -142,7 +160,7 @@ class OpenVpn:
                 node=self.node.name,
                 look=lambda: self._state_until(deadline),
                 met=lambda state: state in ("CONNECTED", _ENDED),
-                seen=lambda state: f"{state}; {self.last_words()}",
+                seen=lambda state: f"{state}; {self.last_line()}",
                 logs=self.log,
             ),
             within=_CONNECTED_WITHIN,
@@ -151,7 +169,7 @@ class OpenVpn:
             raise self._has_ended()
 
     def stop(self, signal: str = "TERM") -> None:
-        """Signal the process and wait until it is gone; TERM lets it say good-bye, KILL does not."""
+        """Signal the process and wait until it has ended; with TERM it notifies its peer, with KILL it does not."""
         try:
             with self.management() as management:
                 pid = management.pid()
@@ -161,7 +179,7 @@ class OpenVpn:
         self.expect_gone(pid, signal)
 
     def expect_gone(self, pid: int, signal: str) -> None:
-        """Wait until a process that was told to end is gone; `pid` is what its node calls it."""
+        """Wait until a signalled process has ended; `pid` is its id in the pid namespace of its node."""
         gone = self.node.instance.root / "proc" / str(pid)
         wait_for(
             Expectation(
@@ -176,11 +194,11 @@ class OpenVpn:
         )
 
     def log_size(self) -> int:
-        """Bytes in the log so far, to read what comes later with `log_lines`."""
+        """Return the size of the log in bytes, from which `log_lines` can read on later."""
         return self.log.stat().st_size if self.log.exists() else 0
 
     def log_lines(self, containing: str = "", *, since: int = 0) -> list[str]:
-        """Lines of the log from byte `since` on that contain a text."""
+        """Return the lines of the log from byte `since` on that contain a text."""
         if not self.log.exists():
             return []
         with self.log.open("rb") as file:
@@ -189,13 +207,13 @@ class OpenVpn:
         return [line for line in lines if containing in line]
 
     def cipher(self) -> str | None:
-        """What the log says of the data channel's cipher last; None where it says nothing."""
+        """Return the latest cipher of the data channel in the log; None if it is not logged."""
         found = (_CIPHER.search(line) for line in reversed(self.log_lines("Data Channel: cipher")))
         return next((match[1] for match in found if match), None)
 
-    def last_words(self) -> str:
-        """The last line of the log that says something; that we asked it is no news."""
-        return last_words(self.log_lines())
+    def last_line(self) -> str:
+        """Return the last meaningful line of the log."""
+        return last_line(self.log_lines())
 
     def _state_until(self, deadline: float) -> str:
         try:
@@ -210,40 +228,40 @@ class OpenVpn:
         return self._runs is not None and not self._runs()
 
     def _has_ended(self) -> EnvironmentBroken:
-        return EnvironmentBroken(f"{self.node.name}: {self} ended: {why_ended(self.log_lines())}")
+        return EnvironmentBroken(f"{self.node.name}: {self} ended: {find_end_reason(self.log_lines())}")
 
 
 class ExternalEnd(OpenVpn):
-    """The end of a tunnel in an external node: somebody else runs it, and the lab can neither start nor ask it."""
+    """The end of a tunnel in an external node, which the lab can neither start nor query."""
 
     def __str__(self) -> str:
         return f"{super().__str__()} (external)"
 
     @property
     def running(self) -> bool:
-        """True: nobody here can say otherwise."""
+        """True: the lab assumes that it runs."""
         return True
 
     def management(self) -> Management:
-        """There is none."""
-        raise ManagementError(f"{self} cannot be asked")
+        """Raise `ManagementError`: an external node has no management interface."""
+        raise ManagementError(f"{self} has no management interface")
 
     def require(self, mode: TunnelMode) -> None:
-        """Whoever runs it knows what it can do."""
+        """Require nothing: what an external node supports is not known."""
 
     def start(self) -> None:
-        """Whoever runs it starts it."""
+        """Do nothing: its user starts it."""
 
     def wait_connected(self) -> None:
-        """Nobody knows when it will be."""
+        """Do not wait: its state is not known."""
 
     def stop(self, signal: str = "TERM") -> None:
-        """Whoever runs it stops it."""
+        """Do nothing: its user stops it."""
 
 
 @dataclass(frozen=True)
 class _Session:
-    """A client as its server sees it."""
+    """A client as its server reports it."""
 
     real_address: str
     since: datetime
@@ -263,28 +281,33 @@ class RunningTunnel:
         roots: Mapping[str, Path],
         authority: Authority,
         sharing: list["RunningTunnel"],
+        versions: Versions,
         *,
         external: bool = False,
     ) -> None:
-        """`roots` are the host's directories below which each node's files are rendered.
+        """Join the tunnels in `sharing`, which use the same server process.
 
-        `sharing` are the tunnels of the same server process, which this one joins; `external` says that the client
-        is somebody else's, which the lab can neither start nor ask.
+        `roots` are the directories on the host below which each node's files are rendered, `external` is true if the
+        client is an external node.
         """
         self.tunnel = tunnel
         self.sharing = sharing
-        """The tunnels of the same server process, this one among them."""
+        """The tunnels that use the same server process, this one included."""
         ends = processes(tunnel)
         self.server: OpenVpn = (
-            sharing[0].server if sharing else OpenVpn(ends["server"], nodes[tunnel.server], tunnel.server_device)
+            sharing[0].server
+            if sharing
+            else OpenVpn(ends["server"], nodes[tunnel.server], tunnel.server_device, versions)
         )
         sharing.append(self)
-        self.client = (ExternalEnd if external else OpenVpn)(ends["client"], nodes[tunnel.client], tunnel.device)
+        self.client = (ExternalEnd if external else OpenVpn)(
+            ends["client"], nodes[tunnel.client], tunnel.device, versions
+        )
         self.external = external
-        """Whether the client is an external node's: the lab knows of it what the server says."""
+        """Whether the client is an external node; its status is what the server reports."""
         self._roots = roots
         self.authority = authority
-        """The lab's: it issues what the two ends trust."""
+        """The lab's authority, which issues the certificates of both ends."""
 
     def __str__(self) -> str:
         return f"tunnel {self.name}"
@@ -296,11 +319,11 @@ class RunningTunnel:
 
     @property
     def mode(self) -> TunnelMode:
-        """The unit that renders it."""
+        """The tunnel's mode."""
         return modes()[self.tunnel.mode]
 
     def device(self, node: str) -> str:
-        """The tunnel's interface on one of its two nodes."""
+        """Return the tunnel's interface on one of its two nodes."""
         return self.tunnel.server_device if node == self.tunnel.server else self.tunnel.device
 
     def start(self) -> None:
@@ -309,18 +332,18 @@ class RunningTunnel:
         self.wait_connected()
 
     def wait_connected(self) -> None:
-        """Wait until both ends say so: a server without `mode server` does when it has its client."""
+        """Wait until both ends are connected; a server without `mode server` is when its client is."""
         self.server.wait_connected()
         self.client.wait_connected()
 
     def stop(self, signal: str = "TERM") -> None:
-        """Stop the client, then the server, unless it serves another tunnel."""
+        """Stop the client, then the server unless it serves another tunnel."""
         self.client.stop(signal)
         if not any(other.client.running for other in self.sharing if other is not self):
             self.server.stop(signal)
 
     def status(self) -> TunnelStatus:
-        """Ask both ends; raises `EnvironmentBroken`, with OpenVPN's own reason, where the tunnel is down."""
+        """Query both ends; raises `EnvironmentBroken` with the reason from OpenVPN's logs if the tunnel is down."""
         state = client_pid = None
         try:
             if not self.external:
@@ -330,7 +353,9 @@ class RunningTunnel:
                 session, server_pid = self._session(server), server.pid()
         except ManagementError as error:
             dead = self.server if self.client.running else self.client
-            raise EnvironmentBroken(f"{self} is down: {dead} does not run: {why_ended(dead.log_lines())}") from error
+            raise EnvironmentBroken(
+                f"{self} is down: {dead} does not run: {find_end_reason(dead.log_lines())}"
+            ) from error
         if state is not None and not state.connected:
             raise EnvironmentBroken(f"{self} is {state.name}: {self._reason(self.client)}")
         if session is None:
@@ -350,7 +375,7 @@ class RunningTunnel:
         )
 
     def _session(self, server: Management) -> "_Session | None":
-        """What the server knows of its client; None where it has none."""
+        """Return the server's session with this tunnel's client; None if there is none."""
         counted = server.bytes()
         if self.mode.traits.mode_server:
             client = next((c for c in server.server_status().clients if c.common_name == self.tunnel.client), None)
@@ -362,7 +387,7 @@ class RunningTunnel:
                 since=client.connected_since,
                 cipher=client.cipher,
                 client_id=client.client_id,
-                # A process counts everything it sends, for a client only what it knows to be the client's.
+                # The count of a process is complete, that of a client lacks packets which are not accounted to it.
                 received=counted.received if alone else client.bytes_received,
                 sent=counted.sent if alone else client.bytes_sent,
             )
@@ -373,19 +398,18 @@ class RunningTunnel:
         return _Session(address, state.since, self.server.cipher(), None, counted.received, counted.sent)
 
     def _reason(self, otherwise: OpenVpn) -> str:
-        """Who says why the tunnel is not up and what; the last words of one end where nobody does."""
-        refused = why_refused(self.client.log_lines(), self.server.log_lines())
+        """Return the node whose log has the reason and that line, else the last log line of one end."""
+        refused = find_refusal(self.client.log_lines(), self.server.log_lines())
         if refused is None:
-            return otherwise.last_words()
+            return otherwise.last_line()
         end, words = refused
         return f"{self.tunnel.server if end == 'server' else self.tunnel.client} says {words}"
 
     @contextmanager
     def configured(self, **options: Any) -> Iterator[None]:
-        """Run the tunnel with other options of its mode for a while, then with its own again.
+        """Run the tunnel with other options of its mode in the context, then with its own again.
 
-        Both processes are started anew on the way in and on the way out; so are those of all tunnels that share the
-        server.
+        Both processes restart on entry and on exit, and those of all tunnels that share the server.
         """
         self._restart(options)
         try:
@@ -401,10 +425,10 @@ class RunningTunnel:
         client: Credentials | None = None,
         revoked: Sequence[Credentials] = (),
     ) -> Iterator[None]:
-        """Run the tunnel for a while with other credentials at its ends, or with some revoked, then with fresh ones.
+        """Run the tunnel in the context with other credentials at its ends, or with some revoked, then with new ones.
 
-        Both processes are started anew on the way in and on the way out. On the way in nobody waits for the client
-        to be connected, since it may not be let in.
+        Both processes restart on entry and on exit. On entry this does not wait for the client to be connected, since
+        the server may refuse it.
         """
         usual = Identity.issue(self.tunnel, self.authority)
         identity = replace(
@@ -417,25 +441,23 @@ class RunningTunnel:
             yield
 
     @contextmanager
-    def at_odds(self, *, server: Mapping[str, Any], client: Mapping[str, Any]) -> Iterator[None]:
-        """Run the tunnel for a while with options at one end that the other does not have, then with its own again.
+    def mismatched(self, *, server: Mapping[str, Any], client: Mapping[str, Any]) -> Iterator[None]:
+        """Run the tunnel in the context with different options at its two ends, then with its own again.
 
-        Both processes are started anew on the way in and on the way out. On the way in nobody waits for the client
-        to be connected, since the two may not understand each other.
+        Both processes restart on entry and on exit. On entry this does not wait for the client to be connected, since
+        the options may be incompatible.
         """
         ends: dict[End, Mapping[str, Any]] = {"server": server, "client": client}
-        files = {
-            end: rendered_tunnel(_with(self.tunnel, options), self.authority)[end] for end, options in ends.items()
-        }
+        files = {end: render_tunnel(_with(self.tunnel, options), self.authority)[end] for end, options in ends.items()}
         with self._launched(files):
             yield
 
     @contextmanager
     def extended(self, *, server: Sequence[str] = (), client: Sequence[str] = ()) -> Iterator[None]:
-        """Run the tunnel for a while with more lines in its configurations, then with its own alone again.
+        """Run the tunnel in the context with more lines in its configurations, then without them again.
 
-        For what no option of its mode says, as what users find in their own files. Both processes are started anew on
-        the way in and on the way out. On the way in nobody waits for the client to be connected.
+        For options of OpenVPN that its mode does not have. Both processes restart on entry and on exit. On entry this
+        does not wait for the client to be connected.
         """
         more: dict[End, Sequence[str]] = {"server": server, "client": client}
         ends = processes(self.tunnel)
@@ -446,7 +468,7 @@ class RunningTunnel:
                 else file
                 for file in rendered
             ]
-            for end, rendered in rendered_tunnel(self.tunnel, self.authority).items()
+            for end, rendered in render_tunnel(self.tunnel, self.authority).items()
         }
         with self._launched(files):
             yield
@@ -463,7 +485,7 @@ class RunningTunnel:
             self._restart({})
 
     def _launch(self) -> None:
-        """Start both processes; a server that does not need its client for it is ready first."""
+        """Start both processes; one with `mode server` is ready before the client starts."""
         for process in (self.server, self.client):
             process.require(self.mode)
         self.server.start()
@@ -479,7 +501,7 @@ class RunningTunnel:
     def _restart(self, options: Mapping[str, Any]) -> None:
         self._stop_all()
         for other in self.sharing:
-            render_tunnel(_with(other.tunnel, options), self.authority, self._roots)
+            write_tunnel(_with(other.tunnel, options), self.authority, self._roots)
         for other in self.sharing:
             other.start()
 
@@ -492,15 +514,16 @@ def running_tunnels(
     *,
     external: Collection[str] = (),
 ) -> dict[str, RunningTunnel]:
-    """The tunnels of a running lab by name; those that share a server process know of each other.
+    """Return the tunnels of a running lab by name, linked to those that share their server process.
 
-    `external` are the nodes whose clients are somebody else's.
+    `external` are the names of the external nodes.
     """
     servers: dict[Process, list[RunningTunnel]] = {}
+    versions = Versions()
 
     def running(tunnel: Tunnel) -> RunningTunnel:
         sharing = servers.setdefault(processes(tunnel)["server"], [])
-        return RunningTunnel(tunnel, nodes, roots, authority, sharing, external=tunnel.client in external)
+        return RunningTunnel(tunnel, nodes, roots, authority, sharing, versions, external=tunnel.client in external)
 
     return {tunnel.name: running(tunnel) for tunnel in tunnels}
 
@@ -510,33 +533,19 @@ def _with(tunnel: Tunnel, options: Mapping[str, Any]) -> Tunnel:
     return tunnel.model_copy(update={"options": {**tunnel.options, **changed}})
 
 
-_asking = Lock()
-_versions: dict[str, str] = {}
-"""By the image."""
-
-
-def _version(node: RunningNode) -> str:
-    """What OpenVPN says of itself, as in `OpenVPN 2.7.8 …`; of nodes with one image the first is asked."""
-    with _asking:
-        image = node.instance.image
-        if image not in _versions:
-            _versions[image] = node.exec("openvpn", "--version").stdout  # its exit code is 1 in old versions
-        return _versions[image]
-
-
 def log_of(node: RunningNode, process: Process) -> Path:
-    """Where a process's log lies on the host."""
+    """Return the path of a process's log on the host."""
     return node.files / process.log.relative_to("/")
 
 
-def rendered_tunnel(tunnel: Tunnel, authority: Authority) -> Mapping[End, Sequence[RenderedFile]]:
-    """The files of a tunnel's two ends, with fresh keys."""
+def render_tunnel(tunnel: Tunnel, authority: Authority) -> Mapping[End, Sequence[RenderedFile]]:
+    """Render the files of a tunnel's two ends, with new keys."""
     return modes()[tunnel.mode].render(tunnel, Identity.issue(tunnel, authority))
 
 
-def render_tunnel(tunnel: Tunnel, authority: Authority, roots: Mapping[str, Path]) -> None:
+def write_tunnel(tunnel: Tunnel, authority: Authority, roots: Mapping[str, Path]) -> None:
     """Write the files of a tunnel's two ends below each node's directory."""
-    _write(rendered_tunnel(tunnel, authority), tunnel, roots)
+    _write(render_tunnel(tunnel, authority), tunnel, roots)
 
 
 def _write(files: Mapping[End, Sequence[RenderedFile]], tunnel: Tunnel, roots: Mapping[str, Path]) -> None:

@@ -17,7 +17,7 @@ def expect_log(process: OpenVpn, text: str, since: int, within: float = 30) -> s
             node=process.node.name,
             look=lambda: process.log_lines(text, since=since),
             met=bool,
-            seen=lambda _: process.last_words(),
+            seen=lambda _: process.last_line(),
             logs=process.log,
         ),
         within=within,

@@ -8,7 +8,7 @@ from lab.catalogue.files import topologies_dir
 from lab.catalogue.load import load
 from lab.core.files import RenderedFile
 from lab.topology import Topology, Tunnel
-from lab.tunnel import processes, rendered_tunnel
+from lab.tunnel import processes, render_tunnel
 from lab.tunnel.mode import End
 from lab.tunnel.pki import Authority
 
@@ -19,7 +19,7 @@ OBSOLETE = {"ncp-ciphers", "compress", "comp-lzo", "persist-key", "tls-remote", 
 
 def rendered(authority: Authority, tunnel: Tunnel) -> dict[End, Files]:
     """The files of both ends by their paths."""
-    return {end: {str(f.path): f for f in found} for end, found in rendered_tunnel(tunnel, authority).items()}
+    return {end: {str(f.path): f for f in found} for end, found in render_tunnel(tunnel, authority).items()}
 
 
 def directives(text: str) -> Directives:

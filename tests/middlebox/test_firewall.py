@@ -67,7 +67,7 @@ def test_a_firewall_that_lets_only_https_out(lab: Lab, hq: Site, branch: Site, c
     expect_prefixes_come_and_go(lab, hq, branch)
     # Another port is dropped, and so is UDP to the same one.
     elsewhere = {"remotes": [{"host": str(tunnel.tunnel.server_outer), "port": 1194}]}
-    with tunnel.at_odds(server={}, client=elsewhere):
+    with tunnel.mismatched(server={}, client=elsewhere):
         expect_silence(lab, tunnel, hq, branch, claim)
     with tunnel.extended(client=["proto udp4"]):
         expect_silence(lab, tunnel, hq, branch, claim)
@@ -117,7 +117,7 @@ def test_a_proxy_lets_the_tunnel_out(lab: Lab, hq: Site, branch: Site, claim: Cl
     }
     for status, options in refusals.items():
         size = tunnel.client.log_size()
-        with tunnel.at_odds(server={}, client=options):
+        with tunnel.mismatched(server={}, client=options):
             line = expect_log(tunnel.client, f"HTTP/1.1 {status}", size)
             claim.log_line(tunnel.client, line)
             assert branch.host.echo(hq.host.address("ipv4"), count=3, wait=0.5).silent

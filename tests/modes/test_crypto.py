@@ -19,7 +19,7 @@ def test_another_digest_at_one_end_authenticates_nothing(lab: Lab) -> None:
     tunnel = lab.tunnel("branch", "hq")
     hq, branch = ends(lab, tunnel)
     size = tunnel.server.log_size()
-    with tunnel.at_odds(server={"auth": "SHA256"}, client={"auth": "SHA512"}):
+    with tunnel.mismatched(server={"auth": "SHA256"}, client={"auth": "SHA512"}):
         expect_log(tunnel.server, NOT_AUTHENTIC, size)
         assert hq.host.echo(branch.host.address("ipv4"), count=3, wait=0.5).silent
     size = tunnel.server.log_size()
@@ -41,7 +41,7 @@ def test_of_two_lists_the_servers_first_that_the_client_has_is_used(lab: Lab) ->
         ([aes, chacha], [chacha, aes], aes),
         ([chacha, aes], [aes, chacha], chacha),
     ):
-        with tunnel.at_odds(server={"data_ciphers": server}, client={"data_ciphers": client}):
+        with tunnel.mismatched(server={"data_ciphers": server}, client={"data_ciphers": client}):
             wait_for(
                 Expectation(
                     what=f"{chosen} to be used", node="hq", look=cipher, met=chosen.__eq__, logs=tunnel.server.log

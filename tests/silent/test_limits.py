@@ -43,7 +43,7 @@ def test_max_clients_keeps_a_second_client_out(lab: Lab, claim: Claim) -> None:
     first, second = lab.tunnel("spoke1", "hub"), lab.tunnel("spoke2", "hub")
     second.client.stop()
     size = first.server.log_size()
-    with first.at_odds(server={"max_clients": 1, "keepalive": SHORT}, client={}):
+    with first.mismatched(server={"max_clients": 1, "keepalive": SHORT}, client={}):
         who = let_in(first)
         inside, outside = (first, second) if who == "spoke1" else (second, first)
         claim.log_line(first.server, expect_log(first.server, FULL, size))
@@ -141,7 +141,7 @@ def test_with_duplicate_cn_who_comes_back_early_has_traffic_at_once(
 def test_one_certificate_twice_throws_each_other_out(lab: Lab, claim: Claim) -> None:
     hub = lab.router("hub")
     first, second = lab.tunnel("spoke1", "hub"), lab.tunnel("spoke2", "hub")
-    with first.at_odds(server={"keepalive": SHORT}, client={}), certificate_of(first, second):
+    with first.mismatched(server={"keepalive": SHORT}, client={}), certificate_of(first, second):
         size, noticed = first.server.log_size(), first.client.log_size()
         second.client.start()
         wait_for(
@@ -167,7 +167,7 @@ def test_one_certificate_twice_throws_each_other_out(lab: Lab, claim: Claim) -> 
 def test_one_certificate_twice_with_duplicate_cn(lab: Lab, claim: Claim) -> None:
     hub = lab.router("hub")
     first, second = lab.tunnel("spoke1", "hub"), lab.tunnel("spoke2", "hub")
-    with first.at_odds(server={"duplicate_cn": True}, client={}), certificate_of(first, second):
+    with first.mismatched(server={"duplicate_cn": True}, client={}), certificate_of(first, second):
         expect_hub(hub, [lab.router("spoke1")])
         (alone,) = named_clients(first)
         owner = {r.real_address for r in claimed(first)}

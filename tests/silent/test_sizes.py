@@ -53,7 +53,7 @@ def test_a_large_update_over_udp_on_a_narrow_path(
         with tunnel.configured(mssfix=FITTING), announced(lab, hq) as prefixes:
             branch.router.expect_route(prefixes, via=branch.device)
         # One end's is enough, for both directions: it lowers the MSS in what it sends and in what it receives.
-        with tunnel.at_odds(server={"mssfix": FITTING}, client={"mssfix": 0}):
+        with tunnel.mismatched(server={"mssfix": FITTING}, client={"mssfix": 0}):
             for here, there in ((hq, branch), (branch, hq)):
                 expect_control_plane(lab, hq, branch)
                 with announced(lab, here) as prefixes:

@@ -104,12 +104,12 @@ CASES = {
     "client-without-the-tls-crypt-key": Case(
         "server",
         "TLS Error: tls-crypt unwrapping failed from [AF_INET]198.51.100.5:",
-        lambda tunnel: tunnel.at_odds(server={"tls_crypt": True}, client={}),
+        lambda tunnel: tunnel.mismatched(server={"tls_crypt": True}, client={}),
     ),
     "client-without-a-tls-crypt-v2-key": Case(
         "server",
         "TLS Error: could not determine wrapping from [AF_INET]198.51.100.",
-        lambda tunnel: tunnel.at_odds(server={"tls_crypt_v2": True}, client={}),
+        lambda tunnel: tunnel.mismatched(server={"tls_crypt_v2": True}, client={}),
     ),
     "revoked-server": Case("client", "VERIFY ERROR: depth=0, error=certificate revoked: CN=hq, ", revoked_server),
 }

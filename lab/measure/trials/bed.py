@@ -19,7 +19,7 @@ from lab.topology import (
     dump,
     parse,
 )
-from lab.tunnel import carried_as_declared, modes
+from lab.tunnel import modes, pin_data_path
 from lab.tunnel.options import Options, TlsOptions
 
 _WIRE_MTU = 1500
@@ -59,7 +59,7 @@ def _tunnel(intent: TunnelIntent, bed: Bed) -> TunnelIntent:
         common = TlsOptions if modes()[mode].traits.certificates else Options
         known = {field.alias or name for name, field in common.model_fields.items()}
         options = {key: value for key, value in options.items() if key in known}
-    options = carried_as_declared(mode, {**options, **bed.detector.options})
+    options = pin_data_path(mode, {**options, **bed.detector.options})
     return intent.model_copy(update={"mode": mode, "options": options})
 
 

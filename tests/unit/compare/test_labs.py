@@ -7,7 +7,7 @@ from lab.compare.survey import ALTERNATIVES, declared_of
 from lab.image import NODE_IMAGE, VERSIONS
 from lab.routing import plan_routers
 from lab.topology import EncapsulationKind
-from lab.tunnel import modes, processes, rendered_tunnel
+from lab.tunnel import modes, processes, render_tunnel
 from lab.tunnel.pki import Authority
 
 RUNNABLE = [(mode.name, version) for mode in modes().values() for version in VERSIONS if version in mode.traits.openvpn]
@@ -40,7 +40,7 @@ def test_only_the_mode_of_fixed_routes_is_told_what_lies_behind() -> None:
 
     def written_down(mode: str) -> bool:
         (tunnel,) = pair(mode, openvpn="2.7", transport="udp", name="two").tunnels
-        files = [file for end in rendered_tunnel(tunnel, authority).values() for file in end]
+        files = [file for end in render_tunnel(tunnel, authority).values() for file in end]
         return any("10.2.0.0" in file.content for file in files)
 
     assert {name for name in modes() if written_down(name)} == {"fixed-routes"}

@@ -11,7 +11,7 @@ from lab.catalogue.files import topology_names
 from lab.catalogue.load import load, vocabulary
 from lab.render.graph import mermaid, svg
 from lab.topology import Topology, parse
-from lab.tunnel import shown
+from lab.tunnel import display_name
 
 HUB = """
 name: hub
@@ -52,7 +52,7 @@ def test_both_show_every_node_interface_address_and_tunnel(topology: Topology) -
                 assert end.interface in text
                 assert all(str(address) in text for address in end.addresses)
         for tunnel in topology.tunnels:
-            assert f"{tunnel.name}: {shown(tunnel.mode)} over {tunnel.transport.upper()}" in text
+            assert f"{tunnel.name}: {display_name(tunnel.mode)} over {tunnel.transport.upper()}" in text
 
 
 @pytest.mark.parametrize("topology", topologies(), ids=lambda t: t.name)

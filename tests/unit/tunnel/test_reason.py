@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab.tunnel.reason import last_words, why_ended, why_refused
+from lab.tunnel.reason import find_end_reason, find_refusal, last_line
 
 BANNER = "OpenVPN 2.6.14 x86_64-pc-linux-gnu [SSL (OpenSSL)] [LZO] [LZ4] [EPOLL] [PKCS11] [MH/PKTINFO] [AEAD] [DCO]"
 EXPIRED = "VERIFY ERROR: depth=0, error=certificate has expired: CN=branch, serial=137222187570366751753723831281010"
@@ -37,7 +37,7 @@ def test_the_server_that_refuses_says_why(version: str) -> None:
         *log(12, "TCP/UDP: Closing socket"),
     ]
     client = [*log(11, BANNER), *log(12, *HEARD[version], "Connection reset, restarting [0]", RESTARTING, PAUSE)]
-    assert why_refused(client, server) == ("server", EXPIRED)
+    assert find_refusal(client, server) == ("server", EXPIRED)
 
 
 @pytest.mark.parametrize("words", ["VERIFY X509NAME ERROR: CN=mallory, must be hq", "VERIFY KU ERROR", EXPIRED])
@@ -45,7 +45,7 @@ def test_the_client_that_refuses_says_why(words: str) -> None:
     client = [*log(11, BANNER), *log(12, "VERIFY OK: depth=1, CN=lab", words, *AFTER_A_REFUSAL, RESTARTING, PAUSE)]
     alert = ("Received fatal SSL alert: internal error", *AFTER_A_REFUSAL)
     server = [*log(10, BANNER, UP), *log(12, *alert, prefix=PEERS["2.7"])]
-    assert why_refused(client, server) == ("client", words)
+    assert find_refusal(client, server) == ("client", words)
 
 
 @pytest.mark.parametrize("version", PEERS)
@@ -57,13 +57,13 @@ def test_who_lacks_the_key_of_the_control_channel_is_named(version: str) -> None
         *log(12, "tls-crypt unwrap error: packet too short", words, *fatal, prefix=PEERS[version]),
     ]
     client = [*log(11, BANNER), *log(12, "Connection reset, restarting [0]", RESTARTING, PAUSE)]
-    assert why_refused(client, server) == ("server", words)
+    assert find_refusal(client, server) == ("server", words)
 
 
 def test_what_an_alert_says_is_better_than_nothing() -> None:
     alert = "Received fatal SSL alert: unknown CA"
     client = [*log(11, BANNER), *log(12, alert, "Connection reset, restarting [0]", RESTARTING, PAUSE)]
-    assert why_refused(client, []) == ("client", alert)
+    assert find_refusal(client, []) == ("client", alert)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_server_that_does_not_answer_is_a_reason_too(words: str) -> None:
     client = log(
         11, BANNER, words, "SIGUSR1[connection failed(soft),init_instance] received, process restarting", PAUSE
     )
-    assert why_refused(client, log(10, BANNER, UP)) == ("client", words)
+    assert find_refusal(client, log(10, BANNER, UP)) == ("client", words)
 
 
 def test_the_latest_attempt_counts() -> None:
@@ -90,7 +90,7 @@ def test_the_latest_attempt_counts() -> None:
         *log(16, REVOKED, *AFTER_A_REFUSAL),
     ]
     client = [*log(11, BANNER), *log(12, RESTARTING, PAUSE), *log(14, RESTARTING, PAUSE), *log(16, RESTARTING, PAUSE)]
-    assert why_refused(client, server) == ("server", REVOKED)
+    assert find_refusal(client, server) == ("server", REVOKED)
 
 
 def test_while_the_next_attempt_is_under_way_the_last_one_counts() -> None:
@@ -101,27 +101,27 @@ def test_while_the_next_attempt_is_under_way_the_last_one_counts() -> None:
         *log(14, RESTARTING, PAUSE),
         *log(16, "Attempting to establish TCP connection with [AF_INET]198.51.100.1:1194"),
     ]
-    assert why_refused(client, server) == ("server", REVOKED)
+    assert find_refusal(client, server) == ("server", REVOKED)
 
 
 def test_what_was_said_before_a_restart_or_a_connection_is_no_reason() -> None:
     refused = log(12, EXPIRED, *AFTER_A_REFUSAL)
     server = [*log(10, BANNER, UP), *refused]
     again = [*log(11, BANNER), *log(12, RESTARTING, PAUSE), *log(20, BANNER)]
-    assert why_refused(again, server) is None
+    assert find_refusal(again, server) is None
     connected = [*log(11, BANNER), *log(12, RESTARTING, PAUSE), *log(13, UP), *log(30, "Inactivity timeout")]
-    assert why_refused(connected, [*server, *log(13, "[branch] Peer Connection Initiated with [AF_INET]…")]) is None
+    assert find_refusal(connected, [*server, *log(13, "[branch] Peer Connection Initiated with [AF_INET]…")]) is None
 
 
 def test_nothing_said_is_no_reason() -> None:
-    assert why_refused([], []) is None
-    assert why_refused(["no line of a log"], log(10, EXPIRED)) is None
-    assert why_refused(log(10, BANNER, UP), log(9, BANNER, UP)) is None
+    assert find_refusal([], []) is None
+    assert find_refusal(["no line of a log"], log(10, EXPIRED)) is None
+    assert find_refusal(log(10, BANNER, UP), log(9, BANNER, UP)) is None
 
 
 def test_a_log_without_microseconds_is_read_as_well() -> None:
     client = ["2026-11-24 02:45:11 OpenVPN 2.7.8 x86_64", f"2026-11-24 02:45:12 {RESTARTING}"]
-    assert why_refused(client, [f"2026-11-24 02:45:12 198.51.100.5:1 {REVOKED}"]) == ("server", REVOKED)
+    assert find_refusal(client, [f"2026-11-24 02:45:12 198.51.100.5:1 {REVOKED}"]) == ("server", REVOKED)
 
 
 # --- processes that are gone -------------------------------------------------------------------------------
@@ -129,13 +129,15 @@ def test_a_log_without_microseconds_is_read_as_well() -> None:
 
 def test_last_words_are_neither_ours_nor_advice() -> None:
     lines = ["Options error: no", "Use --help for more information.", "2026 MANAGEMENT: CMD 'pid'", ""]
-    assert last_words(lines) == "Options error: no"
-    assert last_words(["", " "]) == last_words([]) == "its log is empty"
+    assert last_line(lines) == "Options error: no"
+    assert last_line(["", " "]) == last_line([]) == "its log is empty"
 
 
 def test_a_fatal_error_is_told_and_not_what_follows_it() -> None:
     cannot = "Cannot ioctl TUNSETIFF tun0: Operation not permitted (errno=1)"
     lines = log(12, BANNER, cannot, "Exiting due to fatal error", "Closing tun/tap interface")
-    assert why_ended(lines).endswith(cannot)
+    assert find_end_reason(lines).endswith(cannot)
     # An earlier end is another story.
-    assert why_ended([*lines, *log(20, BANNER, "SIGTERM[hard,] received, process exiting")]).endswith("process exiting")
+    assert find_end_reason([*lines, *log(20, BANNER, "SIGTERM[hard,] received, process exiting")]).endswith(
+        "process exiting"
+    )

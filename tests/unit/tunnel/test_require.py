@@ -11,7 +11,7 @@ import pytest
 from lab.core.errors import NotSupported
 from lab.engine import Namespace
 from lab.engine.netlink import try_device
-from lab.tunnel.running import OpenVpn
+from lab.tunnel.running import OpenVpn, Versions
 from tests.helpers.sandbox import Sandbox
 
 IMAGES = count(1)
@@ -42,9 +42,9 @@ def namespace() -> Iterator[Namespace]:
         yield box.namespace
 
 
-def require(node: Any, kind: str | None) -> None:
+def require(node: Any, kind: str | None, versions: Versions | None = None) -> None:
     mode: Any = SimpleNamespace(name="fast", traits=SimpleNamespace(kernel=kind, openvpn=("2.7",)))
-    OpenVpn(None, node, "tun0").require(mode)  # type: ignore[arg-type]
+    OpenVpn(None, node, "tun0", versions or Versions()).require(mode)  # type: ignore[arg-type]
 
 
 def test_what_is_there_is_enough(namespace: Namespace) -> None:
@@ -68,9 +68,12 @@ def test_a_mode_of_userspace_asks_nobody(namespace: Namespace) -> None:
     assert node.asked == 0
 
 
-def test_of_one_image_one_node_is_asked(namespace: Namespace) -> None:
+def test_version_is_queried_once_per_image_and_lab(namespace: Namespace) -> None:
     one, other, another = (Node(namespace, "2.7.8") for _ in range(3))
     other.instance = one.instance
+    versions = Versions()
     for node in (one, other, another):
-        require(node, "bridge")
+        require(node, "bridge", versions)
     assert [node.asked for node in (one, other, another)] == [1, 0, 1]
+    require(other, "bridge", Versions())
+    assert other.asked == 1, "another lab may have a newer image behind the same tag"

@@ -119,5 +119,5 @@ def test_what_would_take_the_data_from_the_kernel_is_refused(transport: str, opt
 
 
 def test_a_password_without_a_user_is_refused() -> None:
-    with pytest.raises(TopologyError, match="user and password go together"):
+    with pytest.raises(TopologyError, match="user and password need each other"):
         laid({"http-proxy": {**PROXY, "password": "alone"}})
