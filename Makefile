@@ -29,7 +29,7 @@ SIDE_BY_SIDE := -n $(WORKERS) --dist=loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help lab-up lab-down lab-status test test-all test-kernel test-dco convergence modes bench lint clean machine may-be-root prepared
+.PHONY: help lab-up lab-down lab-status test test-all test-kernel test-dco convergence modes bench lint docs clean machine may-be-root prepared
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,11 +71,14 @@ lint: $(INSTALLED) ## Check style, format, the direction of imports, and types
 	@$(VENV)/bin/lint-imports --config pyproject.toml >$(VENV)/imports.log 2>&1 || { cat $(VENV)/imports.log; exit 1; }
 	@$(VENV)/bin/mypy
 
+docs: $(INSTALLED) ## Build the documentation site into site/, without a network
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
+
 # Where no engine answers there are no labs and no images to remove.
 clean: may-be-root ## Remove the labs, their images, the virtual environment and the artefacts
 	@if $(ROOT) $(VENV)/bin/python -c 'from lab.host.docker_engine import connect; connect()' 2>/dev/null; then \
 	  $(LAB) clean; fi
-	@$(ROOT) rm -rf $(VENV) $(ARTEFACTS) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@$(ROOT) rm -rf $(VENV) $(ARTEFACTS) site build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 machine: may-be-root $(INSTALLED) ## Build the image of the lab's own virtual machine, see test-kernel
 	@$(LAB) setup --machine
