@@ -107,7 +107,9 @@ def faults() -> str:
     """The kinds of faults, and what each takes."""
     from lab.fault.kinds import KINDS
 
-    text = "# Fault kinds\n\nThe kinds of `lab fault apply KIND [KEY=VALUE]...` and of `lab.fault(KIND, ...)` in a test.\n"
+    text = (
+        "# Fault kinds\n\nThe kinds of `lab fault apply KIND [KEY=VALUE]...` and of `lab.fault(KIND, ...)` in a test.\n"
+    )
     for name, kind in KINDS.items():
         text += f"\n## `{name}`\n\n{_sentence(kind.summary)}\n\n"
         if kind.model_fields:
@@ -149,7 +151,9 @@ def spelling(annotation: Any) -> str:
     if origin in (tuple, list) or (inspect.isclass(origin) and issubclass(origin, Iterable) and len(arguments) == 1):
         parts = [part for part in arguments if part is not Ellipsis]
         several = len(parts) > 1
-        return f"list of {len(parts)}: {', '.join(map(spelling, parts))}" if several else f"list of {spelling(parts[0])}"
+        return (
+            f"list of {len(parts)}: {', '.join(map(spelling, parts))}" if several else f"list of {spelling(parts[0])}"
+        )
     if inspect.isclass(origin) and len(arguments) == 2:
         return "mapping"
     if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
@@ -374,9 +378,10 @@ def fixtures_of(module: Any) -> list[tuple[str, str]]:
     """The fixtures that a plugin defines, with the first line of each docstring."""
     found = []
     for node in ast.walk(ast.parse(inspect.getsource(module))):
-        if isinstance(node, ast.FunctionDef) and any("fixture" in ast.unparse(d) for d in node.decorator_list):
-            if not node.name.startswith("_"):
-                found.append((node.name, (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")))
+        if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+            continue
+        if any("fixture" in ast.unparse(decorator) for decorator in node.decorator_list):
+            found.append((node.name, (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")))
     return found
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from lab.topology.model import CARRIAGES
 from tests.helpers.nested import KINDS
 
-PAGE = Path(__file__).parents[2] / "docs" / "nested.md"
+PAGE = Path(__file__).parents[3] / "docs" / "nested.md"
 WORDS = {"told": "the sender is told", "cut": "what carries it is cut in two"}
 
 

@@ -1,4 +1,4 @@
-"""What mkdocs does for this site beside its plugins: pages from files at the top, reference from code, tables of claims.
+"""Hooks of mkdocs for this site: pages from files at the top, a reference from the code, tables of claims.
 
 - README.md is the front page; CONTRIBUTING.md, CHANGELOG.md and SECURITY.md are pages as well.
 - The pages below `reference/` that have no file are written by `reference.py`.

@@ -1,4 +1,4 @@
-"""The README says what the tests show, and nothing that they do not."""
+"""The tables of the documentation: claims, topologies, modes."""
 
 import ast
 from pathlib import Path
@@ -7,7 +7,7 @@ from lab.claims.claims import Verdict, as_markdown, from_json
 from lab.compare.survey import Declared
 from lab.tunnel import modes
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def claimed() -> dict[str, tuple[str, str]]:
@@ -24,23 +24,22 @@ def claimed() -> dict[str, tuple[str, str]]:
     return found
 
 
-def test_the_table_of_claims_is_what_lab_claims_printed() -> None:
+def test_claims_are_those_of_the_tests() -> None:
     kept = from_json((ROOT / "docs" / "claims.json").read_text())
-    readme = (ROOT / "README.md").read_text()
-    assert as_markdown(kept) in readme, "write it anew: `lab claims --json > docs/claims.json`, and `--markdown` here"
-    assert {f.test: (f.sentence, f.article) for f in kept} == claimed(), "other claims than the tests': as above"
+    page = (ROOT / "docs" / "findings" / "claims.md").read_text()
+    assert as_markdown(kept) in page, "renew both with `lab claims`"
+    assert {f.test: (f.sentence, f.article) for f in kept} == claimed(), "renew the table with `lab claims`"
     assert not [finding.test for finding in kept if finding.verdict is Verdict.NOT_SHOWN]
 
 
-def test_every_topology_stands_in_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text()
+def test_every_topology_is_listed() -> None:
+    page = (ROOT / "docs" / "topologies.md").read_text()
     for file in (ROOT / "topologies").glob("*.clab.yml"):
-        assert f"`{file.name.removesuffix('.clab.yml')}`" in readme, file.name
+        assert f"`{file.name.removesuffix('.clab.yml')}`" in page, file.name
 
 
-def test_every_tunnel_mode_stands_in_the_comparison() -> None:
-    for page in ("README.md", "docs/modes.md"):
-        rows = [line.split(" | ")[0].strip("| ") for line in (ROOT / page).read_text().splitlines()]
-        for mode in (Declared.of(mode) for mode in modes().values()):
-            name = f"{mode.mode} (deprecated)" if mode.deprecated else mode.mode
-            assert name in rows, f"{name} is not in {page}: take it from `lab modes --markdown`"
+def test_every_mode_is_compared() -> None:
+    rows = [line.split(" | ")[0].strip("| ") for line in (ROOT / "docs" / "modes.md").read_text().splitlines()]
+    for mode in (Declared.of(mode) for mode in modes().values()):
+        name = f"{mode.mode} (deprecated)" if mode.deprecated else mode.mode
+        assert name in rows, f"{name} is not in docs/modes.md: take it from `lab modes --markdown`"

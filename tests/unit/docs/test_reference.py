@@ -1,0 +1,116 @@
+"""The generated reference has every command, option, key and marker."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from lab.fault.kinds import KINDS
+from lab.topology.model import LinkIntent, RouterIntent, TunnelIntent
+from lab.tunnel import modes
+from tests.helpers.pages import ROOT
+
+
+@pytest.fixture(scope="module")
+def reference() -> ModuleType:
+    """The module that writes the pages."""
+    spec = spec_from_file_location("reference", ROOT / "docs" / "hooks" / "reference.py")
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def written(reference: ModuleType) -> dict[str, str]:
+    """The pages."""
+    pages: dict[str, str] = reference.pages()
+    return pages
+
+
+def options(text: str) -> set[str]:
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
+
+
+def run(*argv: str) -> str:
+    return subprocess.run([sys.executable, *argv], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+
+
+def test_commands_have_the_options_of_their_help(written: dict[str, str]) -> None:
+    sections = re.split(r"^## `lab ", written["cli.md"], flags=re.MULTILINE)[1:]
+    names = [section.partition("`")[0] for section in sections]
+    assert {"up", "status", "fault apply", "vm run", "report"} <= set(names)
+    by_name = dict(zip(names, sections, strict=True))
+    for name in ("up", "announce", "fault apply", "measure"):
+        shown = options(run("-m", "lab.cli", *name.split(), "--help")) - {"--help"}
+        assert shown <= options(by_name[name]), name
+
+
+def test_plugin_page_has_what_pytest_prints(written: dict[str, str]) -> None:
+    page = written["pytest.md"]
+    told = {option for option in options(run("-m", "pytest", "--help")) if option.startswith("--lab-")}
+    assert told - {"--lab-matrix"} <= options(page)  # this one is of this project's own conftest.py
+    assert options(page) <= told
+    for marker in ("topology(", "claims(", "needs_kernel("):
+        assert f"`{marker}" in page
+    for fixture in ("lab", "claim"):
+        assert f"| `{fixture}` | " in page
+
+
+def keys() -> Iterator[tuple[str, str]]:
+    for model in (RouterIntent, TunnelIntent, LinkIntent):
+        for name, info in model.model_fields.items():
+            yield "topology.md", info.alias or name.replace("_", "-")
+    for mode in modes().values():
+        for name, info in mode.options.model_fields.items():  # type: ignore[attr-defined]
+            yield "modes.md", info.alias or name.replace("_", "-")
+    for kind in KINDS.values():
+        for name in kind.model_fields:
+            yield "faults.md", name.replace("_", "-")
+
+
+def test_every_key_has_a_row(written: dict[str, str]) -> None:
+    for page, key in keys():
+        assert f"| `{key}` | " in written[page], f"{key} is not in {page}"
+
+
+def test_meanings_come_from_the_models(written: dict[str, str]) -> None:
+    meanings = re.findall(r"^\| `[^|]+` \| [^|]* \| [^|]* \| (.*) \|$", written["modes.md"], re.MULTILINE)
+    assert len([meaning for meaning in meanings if meaning]) > len(meanings) / 2
+
+
+def test_values_are_spelt_as_in_a_file(reference: ModuleType) -> None:
+    assert reference.spelling(int | None) == "number"
+    assert reference.spelling(tuple[int, int]) == "list of 2: number, number"
+    assert reference.spelling(tuple[str, ...]) == "list of text"
+    assert reference.spelling(Path | bool) == "Path or `true`, `false`"
+
+
+def test_claims_of_a_page_become_a_table() -> None:
+    sys.path.insert(0, str(ROOT / "docs" / "hooks"))
+    try:
+        import site_hooks
+    finally:
+        sys.path.pop(0)
+    test = site_hooks.claims()[0]["test"]
+    table = site_hooks.with_claims(f"before\n\n```claims\n{test}\n```\nafter\n")
+    assert table.startswith("before\n\n| claim |")
+    assert f"| `{test}` |\n" in table
+    with pytest.raises(KeyError):
+        site_hooks.with_claims("```claims\ntest_that_is_not_there\n```\n")
+
+
+def test_front_page_links_to_pages() -> None:
+    sys.path.insert(0, str(ROOT / "docs" / "hooks"))
+    try:
+        import site_hooks
+    finally:
+        sys.path.pop(0)
+    text = "[a](docs/b.md#c) ![d](docs/e.svg) [f](LICENSE) [g](SECURITY.md) [h](https://i)"
+    assert site_hooks.top_page(text) == "[a](b.md#c) ![d](e.svg) f [g](security.md) [h](https://i)"
