@@ -16,15 +16,27 @@ from lab.tunnel import modes
 from tests.helpers.pages import ROOT
 
 
-@pytest.fixture(scope="module")
-def reference() -> ModuleType:
-    """The module that writes the pages."""
-    spec = spec_from_file_location("reference", ROOT / "docs" / "hooks" / "reference.py")
+def module_of(name: str) -> ModuleType:
+    """Return a module of docs/hooks, which is no package."""
+    spec = spec_from_file_location(name, ROOT / "docs" / "hooks" / f"{name}.py")
     assert spec
     assert spec.loader
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def reference() -> ModuleType:
+    """The module that writes the pages."""
+    return module_of("reference")
+
+
+@pytest.fixture(scope="module")
+def hooks() -> ModuleType:
+    """The hooks of mkdocs."""
+    pytest.importorskip("mkdocs")
+    return module_of("site_hooks")
 
 
 @pytest.fixture(scope="module")
@@ -92,25 +104,15 @@ def test_values_are_spelt_as_in_a_file(reference: ModuleType) -> None:
     assert reference.spelling(Path | bool) == "Path or `true`, `false`"
 
 
-def test_claims_of_a_page_become_a_table() -> None:
-    sys.path.insert(0, str(ROOT / "docs" / "hooks"))
-    try:
-        import site_hooks
-    finally:
-        sys.path.pop(0)
-    test = site_hooks.claims()[0]["test"]
-    table = site_hooks.with_claims(f"before\n\n```claims\n{test}\n```\nafter\n")
+def test_claims_of_a_page_become_a_table(hooks: ModuleType) -> None:
+    test = hooks.claims()[0]["test"]
+    table = hooks.with_claims(f"before\n\n```claims\n{test}\n```\nafter\n")
     assert table.startswith("before\n\n| claim |")
     assert f"| `{test}` |\n" in table
     with pytest.raises(KeyError):
-        site_hooks.with_claims("```claims\ntest_that_is_not_there\n```\n")
+        hooks.with_claims("```claims\ntest_that_is_not_there\n```\n")
 
 
-def test_front_page_links_to_pages() -> None:
-    sys.path.insert(0, str(ROOT / "docs" / "hooks"))
-    try:
-        import site_hooks
-    finally:
-        sys.path.pop(0)
+def test_front_page_links_to_pages(hooks: ModuleType) -> None:
     text = "[a](docs/b.md#c) ![d](docs/e.svg) [f](LICENSE) [g](SECURITY.md) [h](https://i)"
-    assert site_hooks.top_page(text) == "[a](b.md#c) ![d](e.svg) f [g](security.md) [h](https://i)"
+    assert hooks.top_page(text) == "[a](b.md#c) ![d](e.svg) f [g](security.md) [h](https://i)"
