@@ -22,6 +22,7 @@ from lab.cli import (
     observe,
     report,
     scale,
+    schema,
     vm,
     watch,
 )
@@ -73,6 +74,7 @@ app.command(rich_help_panel=_WATCH)(modes.modes)
 app.command(rich_help_panel=_FILES)(draw.validate)
 app.command(rich_help_panel=_FILES)(draw.graph)
 app.command(rich_help_panel=_FILES)(draw.render)
+app.command(rich_help_panel=_FILES)(schema.schema)
 app.command(rich_help_panel=_FILES)(advise.advise)
 app.command(rich_help_panel=_MEASURE)(measure.measure)
 app.command(rich_help_panel=_MEASURE)(report.report)

@@ -20,6 +20,8 @@ TOPOLOGY_KEYS: Final = ("defaults", "kinds", "groups", "nodes", "links")
 
 KINDS: Final = ("linux", "bridge", "mikrotik_ros")
 
+PULL_POLICIES: Final = ("IfNotPresent", "Never", "Always")
+
 _NOT_FROM_FILE = ("name", "intent")
 
 NODE_KEYS: Final[Mapping[str, Any]] = {

@@ -10,7 +10,7 @@ from typing import Any
 from lab.topology.definitions import read_definition, refuse_key
 from lab.topology.env_file import EnvFileError, parse_env
 from lab.topology.inherit import Definitions
-from lab.topology.keys import BRIDGE_KEYS, BRIEF_ENDS_REFUSED, KINDS, NODE_KEYS
+from lab.topology.keys import BRIDGE_KEYS, BRIEF_ENDS_REFUSED, KINDS, NODE_KEYS, PULL_POLICIES
 from lab.topology.magic import LAB_DIR, NODE_DIR, NODE_NAME, replace, replace_source
 from lab.topology.mistakes import Findings, Located, did_you_mean, one_of, quote
 from lab.topology.model import Node, NodeIntent, RouterIntent, StaticRoute, TunnelIntent
@@ -20,7 +20,6 @@ from lab.topology.source import Items, Key, Scalar, Table, Tree, planted
 from lab.topology.vocabulary import Vocabulary
 
 _SIZE = re.compile(r"\d+(\.\d+)?\s*([kmgt]i?)?b?", re.IGNORECASE)
-_PULL_POLICIES = ("IfNotPresent", "Never", "Always")
 _IMPORT_ENVIRONMENT = "__IMPORT_ENVS"
 
 
@@ -130,13 +129,13 @@ class NodeReader:
         }
 
     def _pull_policy(self, text: str, inherited: dict[str, Tree]) -> str:
-        for policy in _PULL_POLICIES:
+        for policy in PULL_POLICIES:
             if policy.lower() == text.strip().lower():
                 return policy
-        hint = did_you_mean(text, _PULL_POLICIES)
+        hint = did_you_mean(text, PULL_POLICIES)
         tree = inherited["image-pull-policy"]
-        self.findings.add(tree, f"{quote(text)} is not one of {one_of(_PULL_POLICIES)}", hint)
-        return _PULL_POLICIES[0]
+        self.findings.add(tree, f"{quote(text)} is not one of {one_of(PULL_POLICIES)}", hint)
+        return PULL_POLICIES[0]
 
     # --- environment and files -----------------------------------------------------------------------------
 

@@ -214,7 +214,7 @@ class _Composer:
         if event.tag not in (None, "!", "tag:yaml.org,2002:str"):
             self.findings.add(scalar, f"the lab does not support the YAML tag {quote(event.tag)}")
         elif event.tag is None and event.implicit[0]:
-            scalar = Scalar(place, self.path(), value, _resolve(value))
+            scalar = Scalar(place, self.path(), value, resolve(value))
         self.put(scalar, event.anchor)
 
     def begin_entry(self, event: yaml.ScalarEvent, place: Place) -> None:
@@ -313,7 +313,7 @@ def _index(event: yaml.Event) -> int:
 
 def _is_writable(number: float) -> bool:
     """Tell whether a number can stand in a file and be read as the same number."""
-    return math.isfinite(number) if isinstance(number, float) else _resolve(str(number)) == number
+    return math.isfinite(number) if isinstance(number, float) else resolve(str(number)) == number
 
 
 def one_line(text: str) -> str:
@@ -333,7 +333,7 @@ _BASED = re.compile(r"[-+]?0(?:x[0-9a-fA-F]{1,16}|o?[0-7]{1,21}|b[01]{1,64})")
 _FRACTION = re.compile(r"[-+]?(?:\d{1,30}\.\d{0,30}|\.\d{1,30})(?:[eE][-+]?\d{1,3})?")
 
 
-def _resolve(text: str) -> Value:
+def resolve(text: str) -> Value:
     """Return what YAML 1.1 makes of a plain scalar, as containerlab's parser does: no times, no base 60."""
     if text in _NULL:
         return None
@@ -354,4 +354,4 @@ def _resolve(text: str) -> Value:
 
 def reads_as_text(text: str) -> bool:
     """Tell whether a text, written without quotes, reads back as text."""
-    return isinstance(_resolve(text), str)
+    return isinstance(resolve(text), str)

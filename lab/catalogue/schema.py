@@ -1,0 +1,302 @@
+"""JSON Schema of the files that the lab reads, made from the reader's own models and of what is installed.
+
+An editor completes and checks a file with it. What JSON Schema cannot say, such as that a node exists or that two
+addresses share a subnet, only the reader checks.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from pydantic import BaseModel
+
+from lab.catalogue.json_schema import (
+    DIALECT,
+    VARIABLE,
+    VARIABLE_DEFINITION,
+    Schema,
+    addresses,
+    any_case,
+    definitions_of,
+    never,
+    optional,
+    reference,
+    text,
+    words,
+)
+from lab.catalogue.load import vocabulary
+from lab.core.prefixes import FAMILIES
+from lab.topology import EndpointIntent, LinkIntent, Node, TunnelIntent
+from lab.topology.keys import (
+    BRIDGE_KEYS,
+    BRIEF_ENDS_REFUSED,
+    BRIEF_KEYS,
+    DUMMY_KEYS,
+    ENDPOINT_KEYS,
+    KINDS,
+    LINK_REFUSED,
+    LINK_TYPES,
+    NODE_KEYS,
+    NODE_REFUSED,
+    PULL_POLICIES,
+    TOP_KEYS,
+    TOP_REFUSED,
+    TOPOLOGY_KEYS,
+    VETH_KEYS,
+)
+from lab.topology.links import LARGEST_MTU, LEAST_MTU
+from lab.topology.names import LONGEST_INTERFACE, LONGEST_NAME
+from lab.tunnel import modes
+from lab.tunnel.profile import PROFILES
+
+_NAME = rf"[a-zA-Z0-9][a-zA-Z0-9._-]{{0,{LONGEST_NAME - 1}}}"
+_INTERFACE = rf"(?!(?:lo|all|default|\.\.?)$)[^\s/:%]{{1,{LONGEST_INTERFACE}}}"
+_SIZE = r"^(?:\d+(?:\.\d+)?\s*(?:[kmgtKMGT][iI]?)?[bB]?)?$"
+_ANY_TEXT: Final[Schema] = {"type": ["string", "number", "boolean"]}
+
+
+def topology_schema() -> Schema:
+    """Return the JSON Schema of a topology file, for the tunnel modes and routing daemons that are installed."""
+    known = vocabulary()
+    models = {"node": Node, "link-vars": LinkIntent, "endpoint-vars": EndpointIntent}
+    definitions = definitions_of(models, by_reader=True)
+    intent, tunnel = definitions.pop("NodeIntent"), definitions["TunnelIntent"]
+    _narrow(definitions["RouterIntent"], "daemon", words(known.daemons))
+    _narrow(tunnel, "profile", words(PROFILES))
+    _narrow(tunnel, "openvpn", words(known.openvpn))
+    definitions |= _options(tunnel)
+    definitions["definition"] = _definition(definitions.pop("node"), intent)
+    definitions["node"] = _node()
+    definitions["bridge"] = optional(_mapping(definitions["definition"]["properties"], BRIDGE_KEYS))
+    definitions |= {**_links(), "variable": VARIABLE_DEFINITION}
+    return {
+        "$schema": DIALECT,
+        "description": "A topology: containerlab's format, with the lab's own keys in `config.vars` and `vars`.",
+        **_mapping(
+            {
+                "name": text(f"^{_NAME}$", "not a name: letters, digits, '.', '_' and '-'")
+                | {"description": "The lab's name."},
+                "prefix": optional(text(f"^(?:__lab-name|{_NAME})?$", "not a prefix of container names")),
+                "topology": _topology(),
+            },
+            TOP_KEYS,
+            refused={key: f"the lab does not support {key!r}: {why}" for key, why in TOP_REFUSED.items()},
+            required=("name", "topology"),
+        ),
+        "definitions": definitions,
+    }
+
+
+SCHEMAS: Final[Mapping[str, Callable[[], Schema]]] = {"topology": topology_schema}
+"""The schemas that there are, by the name of what they describe."""
+
+
+def _mapping(
+    properties: Mapping[str, Schema],
+    keys: tuple[str, ...],
+    *,
+    refused: Mapping[str, str] | None = None,
+    required: tuple[str, ...] = (),
+) -> Schema:
+    """Return the schema of a mapping with these keys and no others; `refused` are those refused with a reason."""
+    return {
+        "type": "object",
+        "properties": {
+            **{key: properties[key] for key in keys},
+            **{key: never(why) for key, why in (refused or {}).items() if key not in keys},
+        },
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def _topology() -> Schema:
+    definition = optional(reference("definition"))
+    properties: dict[str, Schema] = {
+        "defaults": definition | {"description": "What every node inherits."},
+        "kinds": {
+            "type": ["object", "null"],
+            "description": "What the nodes of a kind inherit.",
+            "properties": {kind: reference("bridge") if kind == "bridge" else definition for kind in KINDS},
+            "additionalProperties": False,
+        },
+        "groups": {
+            "type": ["object", "null"],
+            "description": "What the nodes of a group inherit.",
+            "additionalProperties": definition,
+        },
+        "nodes": {
+            "type": "object",
+            "description": "The nodes by name.",
+            "minProperties": 1,
+            "propertyNames": {
+                "pattern": rf"^(?!(?:{'|'.join(BRIEF_ENDS_REFUSED)})$){_NAME}$|\$",
+                "patternErrorMessage": "not a node's name: letters, digits, '.', '_' and '-'",
+            },
+            "additionalProperties": reference("node"),
+        },
+        "links": {
+            "type": ["array", "null"],
+            "description": "The links between nodes.",
+            "items": reference("link"),
+        },
+    }
+    return _mapping(properties, TOPOLOGY_KEYS, required=("nodes",))
+
+
+def _narrow(schema: Schema, key: str, choices: Schema) -> None:
+    """Let a key of a mapping have fewer values than its model says; what is described stays."""
+    before = schema["properties"][key]
+    described = {k: before[k] for k in ("description", "default") if k in before}
+    schema["properties"][key] = {**described, **optional(choices)}
+
+
+# --- nodes -------------------------------------------------------------------------------------------------
+
+
+def _definition(node: Schema, intent: Schema) -> Schema:
+    """Return the schema of a node's definition, from that of the model's node and of its `config.vars`."""
+    in_file: dict[str, Schema] = {
+        "kind": words(KINDS, case=False),
+        "image-pull-policy": words(PULL_POLICIES, case=False),
+        "memory": text(_SIZE, "not an amount of memory, as in 512MB"),
+        "shm-size": text(_SIZE, "not an amount of memory, as in 512MB"),
+        "tmpfs": {"type": "object", "additionalProperties": optional(_ANY_TEXT)},
+        "env-files": {
+            "type": "array",
+            "items": _ANY_TEXT,
+            "description": "Files of environment variables, one NAME=value a line; `env` wins over them.",
+        },
+        "network-mode": {**words(("none",), case=False), "description": "Nodes have the links of the file alone."},
+        "privileged": {
+            "enum": [False, "false"],  # yaml-language-server compares the text of a boolean
+            "errorMessage": "the lab does not support 'privileged: true': use 'cap-add'",
+            "description": "containerlab's default is true; nodes of the lab get single capabilities.",
+        },
+        "config": {
+            "type": "object",
+            "properties": {"vars": {**intent, "type": ["object", "null"]}},
+            "additionalProperties": False,
+            "description": "The lab's own keys are in `vars`.",
+        },
+    }
+    properties = {}
+    for key in NODE_KEYS:
+        own = node["properties"].get(key, {})
+        described = {k: own[k] for k in ("description", "default") if k in own}
+        properties[key] = optional({**described, **in_file[key]} if key in in_file else own)
+    refused = {key: f"the lab does not support {key!r}: {why}" for key, why in NODE_REFUSED.items()}
+    image = vocabulary()
+    properties["image"]["examples"] = [f"{image.node_image}:{version}" for version in image.openvpn]
+    return _mapping(properties, tuple(NODE_KEYS), refused=refused)
+
+
+def _node() -> Schema:
+    """Return the schema of a node: a definition, and with few keys if it is a bridge."""
+    return {
+        "anyOf": [{"type": "null"}, reference("definition")],
+        "if": {"type": "object", "properties": {"kind": {"const": "bridge"}}, "required": ["kind"]},
+        "then": {
+            "propertyNames": {
+                "enum": list(BRIDGE_KEYS),
+                "errorMessage": f"a bridge is no container: it has the keys {', '.join(BRIDGE_KEYS)}",
+            }
+        },
+    }
+
+
+# --- tunnels -----------------------------------------------------------------------------------------------
+
+
+def _options(tunnel: Schema) -> dict[str, Schema]:
+    """Add to a tunnel's schema what depends on its mode, and return the definitions of the modes' options."""
+    models: dict[str, type[BaseModel]] = {}
+    for name, mode in modes().items():
+        options = getattr(mode, "options", None)
+        if isinstance(options, type) and issubclass(options, BaseModel):
+            models[f"{name}-options"] = options
+    _narrow(tunnel, "mode", words(modes(), enumDescriptions=[mode.summary for mode in modes().values()]))
+    tunnel["properties"]["options"] = {"description": tunnel["properties"]["options"]["description"]}
+    default = TunnelIntent.model_fields["mode"].default
+    tunnel["allOf"] = []
+    for name, mode in modes().items():
+        versions = [version for version in vocabulary().openvpn if version in mode.traits.openvpn]
+        then = {} if len(versions) == len(vocabulary().openvpn) else {"openvpn": optional(words(versions))}
+        if f"{name}-options" in models:
+            then["options"] = optional(reference(f"{name}-options"))
+        when = _has("mode", {"const": name})
+        if name == default:  # also that of a tunnel without a mode
+            when = {"properties": {"mode": {"not": {"type": "string", "not": {"const": name}}}}}
+        tunnel["allOf"].append({"if": when, "then": {"properties": then}})
+    return definitions_of(models, by_reader=False)
+
+
+def _has(key: str, value: Schema) -> Schema:
+    return {"properties": {key: value}, "required": [key]}
+
+
+# --- links -------------------------------------------------------------------------------------------------
+
+
+def _links() -> dict[str, Schema]:
+    """Return the definitions of a link, of its three forms and of an endpoint."""
+    brief_end = text(rf"^(?!{any_case(BRIEF_ENDS_REFUSED)}:)[^:]*:{_INTERFACE}$", "not an endpoint as in 'node:eth1'")
+    common: dict[str, Schema] = {
+        "type": words(("brief", *LINK_TYPES), case=False),
+        "mtu": {
+            "description": "Octets; 0 stands for containerlab's default.",
+            "anyOf": [
+                {"type": "integer", "minimum": LEAST_MTU, "maximum": LARGEST_MTU},
+                {"enum": [0, "0", None]},
+                VARIABLE,
+            ],
+        },
+        "vars": optional(reference("link-vars")),
+    }
+    forms: dict[str, tuple[str, tuple[str, ...], dict[str, Schema]]] = {
+        "brief": (
+            "endpoints",
+            BRIEF_KEYS,
+            {"endpoints": _two(brief_end), **{family: _brief_addresses(family) for family in FAMILIES}},
+        ),
+        "veth": ("endpoints", VETH_KEYS, {"endpoints": _two(reference("endpoint"))}),
+        "dummy": ("endpoint", DUMMY_KEYS, {"endpoint": reference("endpoint")}),
+    }
+    refused = {key: f"the lab does not support {key!r} here: {why}" for key, why in LINK_REFUSED.items()}
+    definitions = {
+        f"link-{name}": _mapping(
+            {**common, **own}, tuple(dict.fromkeys(("type", *keys))), refused=refused, required=(needed,)
+        )
+        for name, (needed, keys, own) in forms.items()
+    }
+    chosen: Schema = reference("link-brief")
+    for name in LINK_TYPES:
+        its_type = {"type": "string", "pattern": f"^{any_case([name])}$"}
+        chosen = {"if": _has("type", its_type), "then": reference(f"link-{name}"), "else": chosen}
+    definitions["link"] = {"type": "object", "if": _has("type", VARIABLE), "else": chosen}
+    definitions["endpoint"] = _endpoint()
+    return definitions
+
+
+def _endpoint() -> Schema:
+    properties: dict[str, Schema] = {
+        "node": {**_ANY_TEXT, "description": "The node's name."},
+        "interface": text(f"^{_INTERFACE}$", "not an interface's name"),
+        "mac": optional(text(r"^[0-9a-fA-F][02468aceACE](?:[:-][0-9a-fA-F]{2}){5}$", "not a MAC address")),
+        **{family: optional(addresses([f"{family}interface"])) for family in FAMILIES},
+        "vars": optional(reference("endpoint-vars")),
+    }
+    return _mapping(properties, ENDPOINT_KEYS, required=("node", "interface"))
+
+
+def _two(end: Schema) -> Schema:
+    return {"type": "array", "items": end, "minItems": 2, "maxItems": 2}
+
+
+def _brief_addresses(family: str) -> Schema:
+    no_address = {"enum": ["", None]}
+    return {
+        "type": ["array", "null"],
+        "description": "The addresses of the two ends; an empty one for an end without.",
+        "items": {"anyOf": [addresses([f"{family}interface"]), no_address]},
+        "maxItems": 2,
+    }
