@@ -179,9 +179,23 @@ class _Spelling:
             case "string" if self.by_reader:
                 return {**rest, "type": ["string", "number", "boolean"]}
             case "integer" | "number" | "boolean" as kind:
-                message = f"not {_TYPES[kind]}"
-                return {**rest, "type": [kind, "string"], "pattern": r"\$", "patternErrorMessage": message}
+                pattern, message = rf"{self._in_quotes(kind)}\$", f"not {_TYPES[kind]}"
+                return {
+                    **rest,
+                    "type": [kind, "string"],
+                    "pattern": pattern,
+                    "patternErrorMessage": f"not {_TYPES[kind]}",
+                }
         return rest
+
+    def _in_quotes(self, kind: str) -> str:
+        """Return the pattern of texts that stand for a number or a boolean, and an `|`; empty if none does.
+
+        pydantic takes both in quotes. For the reader `yes` without quotes is a boolean, for editors (YAML 1.2) a text.
+        """
+        if kind == "boolean":
+            return f"^{any_case(['yes', 'no', 'on', 'off', *(() if self.by_reader else ('true', 'false'))])}$|"
+        return "" if self.by_reader else r"^\s*[-+]?\d[\d_.]*\s*$|"
 
     def _object(self, schema: Schema) -> Schema:
         made: Schema = {}
@@ -227,10 +241,9 @@ class _Documented(GenerateJsonSchema):
         """Return pydantic's schema of a model, with descriptions."""
         made = super().model_schema(schema)
         model = schema["cls"]
-        described = docstrings(model)
-        for name, info in model.model_fields.items():
-            if name in described:
-                made.get("properties", {}).get(info.alias or name, {}).setdefault("description", described[name])
+        for name, text in docstrings(model).items():
+            key = model.model_fields[name].alias or name
+            made.get("properties", {}).get(key, {}).setdefault("description", text)
         return made
 
 
@@ -241,7 +254,7 @@ def docstrings(model: type[BaseModel]) -> dict[str, str]:
         module = sys.modules.get(parent.__module__)
         if module is not None:
             found.update(_docstrings_in(module).get(parent.__qualname__, {}))
-    return found
+    return {name: text for name, text in found.items() if name in model.model_fields}
 
 
 @cache

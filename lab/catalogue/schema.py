@@ -57,7 +57,7 @@ _ANY_TEXT: Final[Schema] = {"type": ["string", "number", "boolean"]}
 def topology_schema() -> Schema:
     """Return the JSON Schema of a topology file, for the tunnel modes and routing daemons that are installed."""
     known = vocabulary()
-    models = {"node": Node, "link-vars": LinkIntent, "endpoint-vars": EndpointIntent}
+    models: dict[str, type[BaseModel]] = {"node": Node, "link-vars": LinkIntent, "endpoint-vars": EndpointIntent}
     definitions = definitions_of(models, by_reader=True)
     intent, tunnel = definitions.pop("NodeIntent"), definitions["TunnelIntent"]
     _narrow(definitions["RouterIntent"], "daemon", words(known.daemons))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lab.core.errors import InputError
 from lab.topology import Topology, TopologyError, TunnelIntent, Vocabulary, dump, parse
+from tests.helpers.trees import mutated, places
 
 ARTICLE = (Path(__file__).parents[3] / "topologies" / "article.clab.yml").read_text()
 TREE: Any = yaml.safe_load(ARTICLE)
@@ -122,34 +123,7 @@ def test_any_override(tunnel: Any) -> None:
     outcome(ARTICLE, tunnel=tunnel)
 
 
-def places(tree: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return the path of every value in a tree."""
-    found = [path] if path else []
-    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
-    for key, value in items:
-        found += places(value, (*path, key))
-    return found
-
-
 PLACES = places(TREE)
-
-
-def mutated(tree: Any, path: tuple[Any, ...], how: str, value: Any) -> Any:
-    """Return a copy of a tree in which the value under a path is dropped, renamed or replaced."""
-    key, *rest = path
-    copy = dict(tree) if isinstance(tree, dict) else list(tree)
-    try:
-        if rest:
-            copy[key] = mutated(copy[key], tuple(rest), how, value)
-        elif how == "drop":
-            del copy[key]
-        elif how == "rename" and isinstance(copy, dict):
-            copy[str(value)] = copy.pop(key)
-        else:
-            copy[key] = value
-    except (KeyError, IndexError, TypeError, ValueError):
-        return tree  # an earlier mutation took the place away
-    return copy
 
 
 mutations = st.tuples(st.sampled_from(PLACES), st.sampled_from(["drop", "rename", "replace"]), trees)
