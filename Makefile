@@ -29,7 +29,7 @@ SIDE_BY_SIDE := -n $(WORKERS) --dist=loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help lab-up lab-down lab-status test test-all test-kernel test-dco convergence modes bench lint docs clean machine may-be-root prepared
+.PHONY: help lab-up lab-down lab-status test test-all test-kernel test-dco convergence modes bench lint docs clean vm may-be-root prepared
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,11 +80,12 @@ clean: may-be-root ## Remove the labs, their images, the virtual environment and
 	  $(LAB) clean; fi
 	@$(ROOT) rm -rf $(VENV) $(ARTEFACTS) site build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-machine: may-be-root $(INSTALLED) ## Build the image of the lab's own virtual machine, see test-kernel
-	@$(LAB) setup --machine
+vm: prepared ## Build the image of the lab's virtual machine, see test-kernel
+	@$(LAB) setup --vm
 
-# The machine's part: a Docker engine that answers, and the node's images.
+# The host's part: a Docker engine that answers, the base image, and the nodes' images.
 prepared: may-be-root $(INSTALLED)
+	@$(ROOT) $(VENV)/bin/python -m bootstrap
 	@$(LAB) setup
 
 may-be-root:

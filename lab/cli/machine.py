@@ -1,4 +1,4 @@
-"""`lab doctor`, `lab setup`, `lab clean`: the machine that the lab runs on."""
+"""`lab doctor`, `lab setup`, `lab clean`: the host that the lab runs on."""
 
 from typing import Annotated
 
@@ -10,17 +10,17 @@ from lab.cli.output import print_json, print_table, progress, verdict
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Say what this machine has and lacks; the exit code is 1 where a lab cannot run on it."""
+    """Check this host for what the lab needs; the exit code is 1 if a lab cannot run on it."""
     from lab.host.doctor import examine
 
     with progress() as say:
-        say("examining this machine")
+        say("checking this host")
         findings = examine()
     if as_json:
         print_json(findings)
     else:
         print_table(
-            "This machine",
+            "This host",
             ["what", "status", "needed by", "found", "what to do"],
             [
                 (
@@ -40,40 +40,37 @@ def doctor(as_json: AsJson = False) -> None:
 def setup(
     openvpn: Annotated[
         list[str] | None,
-        typer.Option("--openvpn", metavar="VERSION", help="Only the image for this version. Repeatable."),
+        typer.Option("--openvpn", metavar="VERSION", help="Build only the image for this version. Repeatable."),
     ] = None,
-    machine: Annotated[
-        bool, typer.Option("--machine", help="Also the image of the lab's own virtual machine, see `lab vm`.")
+    vm: Annotated[
+        bool, typer.Option("--vm", help="Also build the image of the lab's virtual machine, see `lab vm`.")
     ] = False,
 ) -> None:
-    """Have a Docker engine that answers, and the images of the nodes."""
-    from lab.host.docker_engine import prepare
+    """Build the images of the nodes, unless they exist."""
     from lab.image import VERSIONS, ensure, ensure_image
 
     with progress() as say:
-        prepare(say)
         for version in openvpn or VERSIONS:
-            say(f"{ensure(None, version, say)} is there")
-        if machine:
-            from lab.vm.machine import RECIPE
+            say(f"{ensure(None, version, say)} exists")
+        if vm:
+            from lab.vm.virtual_machine import RECIPE
 
-            say(f"{ensure_image(None, RECIPE, say)} is there")
+            say(f"{ensure_image(None, RECIPE, say)} exists")
 
 
 def clean() -> None:
-    """Take all labs down, and remove the lab's images."""
+    """Take down all labs, and remove the lab's images."""
     from lab.engine import open_engine
-    from lab.host.docker_engine import connect
-    from lab.image import remove_all
+    from lab.image import remove_everything
     from lab.runtime.lab import destroy, running_labs
-    from lab.vm.machine import forget_disks, sweep_machines
+    from lab.vm.virtual_machine import forget_disks, sweep_virtual_machines
 
     engine = open_engine()
     with progress() as say:
         for name in running_labs(engine):
-            say(f"taking lab {name} down")
+            say(f"taking down lab {name}")
             destroy(name, engine=engine)
-        for name in sweep_machines():
-            say(f"ended the machine {name}")
+        for name in sweep_virtual_machines():
+            say(f"ended the virtual machine {name}")
         forget_disks()
-        remove_all(connect(), say)
+        remove_everything(say)

@@ -1,1 +1,1 @@
-"""This machine: what it has, what it lacks, and a Docker engine on it."""
+"""This host: its Docker engine, its kernel's features, and what `lab doctor` checks."""

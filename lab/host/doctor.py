@@ -1,7 +1,6 @@
-"""What this machine has and lacks for the lab, with a remedy for each lack.
+"""The checks of `lab doctor`: what this host has and lacks for the lab, with a remedy for each lack.
 
-Nothing here changes the machine: kernel features are tried in a network namespace of a child process, which
-goes away with it.
+The checks do not change the host: kernel features are tried in a network namespace that ends with a child process.
 """
 
 import fcntl
@@ -15,9 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import requests
-from docker.errors import DockerException
-
 from lab.core.errors import EnvironmentBroken
 from lab.host import docker_engine
 
@@ -26,38 +22,38 @@ Status = Literal["ok", "missing", "unknown"]
 GIB = 2**30
 
 NEEDED_FEATURES = ("veth", "bridge", "tun", "ipv6")
-"""Kernel features without which no lab stands. The others are each needed by some tests, which say so."""
+"""Kernel features that every lab needs. Each of the others is needed by the tests that name it."""
 
 MEMORY = 1 * GIB
-"""Bytes of memory that the lab and its tests want to find available."""
+"""Bytes of available memory that the lab and its tests need."""
 
 DISK = 2 * GIB
-"""Bytes of disk that the images want to find free."""
+"""Bytes of free disk that the images need."""
 
 PROBE_PATIENCE = 120
-"""Seconds that the kernel has to try all its features, modules that it loads included, on an emulated processor too."""
+"""Seconds to try all kernel features, including loading modules, on an emulated processor too."""
 
 _KVM = Path("/dev/kvm")
 _KVM_CREATE_VM, _KVM_CREATE_VCPU = 0xAE01, 0xAE41
-"""Requests of linux/kvm.h."""
+"""ioctl requests of linux/kvm.h."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked for."""
+    """Result of one check."""
 
     name: str
     status: Status
     detail: str
-    """What was found, or why it was not."""
+    """What was found, or why it is missing."""
     remedy: str = ""
-    """What to do about it; empty when nothing is to be done."""
+    """What to do about it; empty if nothing."""
     required: bool = True
-    """Whether a lab needs it at all; else only some tests do, and are skipped without it."""
+    """True if every lab needs it, False if only some tests do, which are skipped without it."""
 
 
 def examine() -> list[Finding]:
-    """Look at everything. Never raises for what the machine lacks: a lack is a finding."""
+    """Run all checks; what the host lacks is a finding, not an exception."""
     return [
         _python(),
         _root(),
@@ -70,7 +66,7 @@ def examine() -> list[Finding]:
 
 
 def python_finding(version: tuple[int, int, int]) -> Finding:
-    """Judge a Python version."""
+    """Check a Python version."""
     text = ".".join(map(str, version))
     if version >= (3, 11):
         return Finding("Python", "ok", text)
@@ -78,27 +74,26 @@ def python_finding(version: tuple[int, int, int]) -> Finding:
 
 
 def root_finding(uid: int, sudo: bool) -> Finding:
-    """Judge this process's right to work in its nodes' network namespaces."""
+    """Check that this process may enter the nodes' network namespaces."""
     if uid == 0:
         return Finding("root", "ok", "this is root")
-    remedy = "run it with sudo, as the Makefile does" if sudo else "run it as root: there is no sudo here"
+    remedy = "run it with sudo, as the Makefile does" if sudo else "run it as root: this host has no sudo"
     return Finding("root", "missing", f"uid {uid} cannot enter the nodes' network namespaces", remedy)
 
 
 def kernel_findings(probe: Mapping[str, str | None] | str) -> list[Finding]:
-    """Judge what `lab.host.kernel` printed, or the reason why it could not run."""
+    """Turn the output of `lab.host.kernel`, or the reason why it could not run, into findings."""
     if isinstance(probe, str):
-        return [Finding("kernel features", "unknown", probe, "run it as root to have them tried", required=False)]
+        return [Finding("kernel features", "unknown", probe, "run `lab doctor` as root to try them", required=False)]
     return [_kernel_finding(name, reason) for name, reason in probe.items()]
 
 
 def kvm_finding(device: Path = _KVM) -> Finding:
-    """Judge whether the kernel gives a virtual machine a processor: the device may be there, and refuse.
+    """Check that KVM creates a virtual CPU: the device can exist and still refuse.
 
-    One that it gives may still fail, as where KVM emulates instructions of its own host and does not know all; only a
-    kernel that boots shows that.
+    Even then a guest kernel can fail, e.g. under nested virtualization; only booting one shows that.
     """
-    slow = "nothing has to be done: `make test-kernel` emulates a processor instead, which takes longer"
+    slow = "nothing: `make test-kernel` emulates the processor instead, which takes longer"
     fds: list[int] = []
     try:
         fds.append(os.open(device, os.O_RDWR | os.O_CLOEXEC))
@@ -110,41 +105,40 @@ def kvm_finding(device: Path = _KVM) -> Finding:
     finally:
         for fd in reversed(fds):
             os.close(fd)
-    what = "it gives a processor; whether that runs a kernel shows when one boots: `lab vm up` says kvm or tcg"
+    what = "creates a virtual CPU; only a boot shows if a kernel runs on it: `lab vm up` says kvm or tcg"
     return Finding("KVM", "unknown", what, required=False)
 
 
-def amount_finding(name: str, available: int | None, wanted: int, remedy: str) -> Finding:
-    """Judge an amount of bytes against what the lab wants; None says that it could not be measured."""
+def amount_finding(name: str, available: int | None, needed: int, remedy: str) -> Finding:
+    """Compare an amount of bytes with what the lab needs; None if it could not be measured."""
     if available is None:
         return Finding(name, "unknown", "could not be measured", required=False)
-    detail = f"{available / GIB:.1f} GiB available, {wanted / GIB:.0f} GiB wanted"
-    if available >= wanted:
+    detail = f"{available / GIB:.1f} GiB available, {needed / GIB:.0f} GiB needed"
+    if available >= needed:
         return Finding(name, "ok", detail)
     return Finding(name, "missing", detail, remedy)
 
 
 def docker_findings() -> list[Finding]:
-    """Judge the engine, and the disk that it keeps its images on."""
+    """Check the engine, and the disk that it keeps its images on."""
     try:
         client = docker_engine.connect()
-        with_version = client.version()["Version"]
-        root = str(client.info()["DockerRootDir"])
+        with docker_engine.translated("asked for its version"):
+            version = client.version()["Version"]
+            root = str(client.info()["DockerRootDir"])
         client.close()
     except EnvironmentBroken as error:
-        what, _, remedy = str(error).partition(": ")
+        what, _, remedy = str(error).rpartition(": ")
         return [Finding("Docker engine", "missing", what, remedy)]
-    except (DockerException, requests.RequestException) as error:
-        return [Finding("Docker engine", "missing", str(error), "see the engine's own log")]
     free = _measure(lambda: shutil.disk_usage(root).free)
     return [
-        Finding("Docker engine", "ok", f"{with_version} at {docker_engine.endpoint()}"),
+        Finding("Docker engine", "ok", f"{version} at {docker_engine.endpoint()}"),
         amount_finding(f"disk at {root}", free, DISK, "free some, for example with `docker system prune`"),
     ]
 
 
 def available_memory(meminfo: str) -> int | None:
-    """Bytes of memory available, of the text of `/proc/meminfo`."""
+    """Return the bytes of available memory in the text of `/proc/meminfo`."""
     for line in meminfo.splitlines():
         name, _, rest = line.partition(":")
         if name == "MemAvailable":
@@ -153,7 +147,7 @@ def available_memory(meminfo: str) -> int | None:
 
 
 def probe_kernel() -> dict[str, str | None] | str:
-    """Try the kernel's features in a child's own network namespace; a text when that is impossible."""
+    """Try the kernel's features in a child's network namespace; return a reason as text if that is impossible."""
     try:
         done = subprocess.run(
             ["unshare", "--net", sys.executable, "-m", "lab.host.kernel"],
@@ -176,9 +170,9 @@ def _kernel_finding(name: str, reason: str | None) -> Finding:
     if reason is None:
         return Finding(f"kernel: {name}", "ok", "tried", required=required)
     remedy = (
-        "use a kernel that has it, as Debian's own"
+        "use a kernel that has it, e.g. Debian's"
         if required
-        else "the tests that need it run in the lab's own machine (`make test-kernel`), and are skipped by `make test`"
+        else "tests that need it run in the lab's virtual machine (`make test-kernel`), and are skipped by `make test`"
     )
     return Finding(f"kernel: {name}", "missing", reason, remedy, required)
 
@@ -206,7 +200,7 @@ def _resources() -> list[Finding]:
     cores = len(os.sched_getaffinity(0))
     memory = _measure(lambda: available_memory(Path("/proc/meminfo").read_text()))
     return [
-        amount_finding("memory", memory, MEMORY, "a node takes about 40 MB: stop what else runs"),
+        amount_finding("memory", memory, MEMORY, "stop other programs: a node takes about 40 MB"),
         Finding("cores", "ok", f"{cores} usable"),
     ]
 

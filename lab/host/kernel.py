@@ -1,8 +1,8 @@
-"""What the kernel can do, found by trying it.
+"""The kernel's features, found by trying them.
 
-Run as a program inside a throw-away network namespace (`unshare --net python -m lab.host.kernel`) it prints
-one JSON object: every feature's name with null, or with the reason why it failed. Trying means to create the
-thing, so this must never run in a namespace that somebody uses.
+Run as a program in a temporary network namespace (`unshare --net python -m lab.host.kernel`), it prints one JSON
+object: each feature's name with null, or with the error. Trying a feature creates devices and queues and removes
+all others, so never run it in a namespace that is in use.
 """
 
 import json
@@ -17,7 +17,7 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-# Each is created under its own name, with what its kind asks for.
+# Options for creating a device of each kind.
 LINKS: dict[str, dict[str, Any]] = {
     "veth": {"peer": "veth-peer"},
     "bridge": {},
@@ -42,7 +42,7 @@ MODULES = {
     "ip6_tunnel": "ip6tnl",
     "nf_tables": "nftables",
 }
-"""Features by the names of their modules, where these differ."""
+"""Features by the names of their kernel modules, where these differ."""
 
 _NETLINK_NETFILTER = 12
 _NFNL_SUBSYS_NFTABLES = 10
@@ -50,7 +50,7 @@ _NFT_MSG_GETGEN = 16
 
 
 def features() -> dict[str, Callable[[IPRoute], None]]:
-    """Every feature with the act that proves it; the act raises where the feature is missing."""
+    """Return each feature with a function that uses it and raises if the kernel lacks it."""
     return {
         **{kind: _link(kind, options) for kind, options in LINKS.items()},
         "macvlan": _macvlan,
@@ -63,14 +63,14 @@ def features() -> dict[str, Callable[[IPRoute], None]]:
 
 
 def try_all() -> dict[str, str | None]:
-    """Try every feature in this very network namespace; the reason of each failure."""
+    """Try every feature in the current network namespace; return the error of each, or None."""
     with IPRoute() as ip:
-        return {name: _attempt(act, ip) for name, act in features().items()}
+        return {name: _attempt(work, ip) for name, work in features().items()}
 
 
-def _attempt(act: Callable[[IPRoute], None], ip: IPRoute) -> str | None:
+def _attempt(work: Callable[[IPRoute], None], ip: IPRoute) -> str | None:
     try:
-        act(ip)
+        work(ip)
     except NetlinkError as error:
         return os.strerror(error.code)
     except OSError as error:
@@ -81,10 +81,10 @@ def _attempt(act: Callable[[IPRoute], None], ip: IPRoute) -> str | None:
 
 
 def _clear(ip: IPRoute) -> None:
-    """Leave nothing to the next attempt but the loopback device."""
+    """Remove everything but the loopback device before the next attempt."""
     loopback = _loopback(ip)
     for index in [link["index"] for link in ip.get_links() if link["index"] != loopback]:
-        # The other end of a veth goes with the first, and devices like tunl0 belong to the namespace.
+        # A veth's other end is removed with the first, and devices like tunl0 cannot be removed.
         with suppress(NetlinkError):
             ip.link("del", index=index)
     with suppress(NetlinkError):
@@ -114,7 +114,7 @@ def _ipv6(ip: IPRoute) -> None:
 
 
 def _nftables(_: IPRoute) -> None:
-    """Ask nf_tables for its generation: the shortest question that only it can answer."""
+    """Request the generation of nf_tables, its shortest request."""
     nfgenmsg = struct.pack("=BBH", socket.AF_UNSPEC, 0, 0)
     kind = _NFNL_SUBSYS_NFTABLES << 8 | _NFT_MSG_GETGEN
     netlink_request = 1

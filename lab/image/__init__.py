@@ -1,10 +1,11 @@
-"""The lab's images: a directory with a Dockerfile each, built when somebody needs one and when an input changed.
+"""The lab's images: a directory with a Dockerfile each, built on demand and when an input has changed.
 
-Nodes have one image per OpenVPN version; the others are for what only some need: a directory of its own is all that it
-takes to have one more for topologies.
+There is one image for nodes per OpenVPN version; the other images are for nodes of some topologies only. A new
+directory below `images/` adds one.
 """
 
-from lab.image.build import ensure, ensure_image, provide, remove_all
+from lab.image.base import ToolsMissing
+from lab.image.build import ensure, ensure_base, ensure_image, provide, remove_all, remove_everything
 from lab.image.recipe import FAMILY, NODE_IMAGE, VERSIONS, Recipe, beside, is_ours, repository, tag
 
 __all__ = [
@@ -12,12 +13,15 @@ __all__ = [
     "NODE_IMAGE",
     "VERSIONS",
     "Recipe",
+    "ToolsMissing",
     "beside",
     "ensure",
+    "ensure_base",
     "ensure_image",
     "is_ours",
     "provide",
     "remove_all",
+    "remove_everything",
     "repository",
     "tag",
 ]

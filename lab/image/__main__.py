@@ -1,10 +1,9 @@
-"""`python -m lab.image remove`: remove every image of the lab. What `make clean` runs."""
+"""`python -m lab.image remove`: remove every image of the lab."""
 
 import sys
 
 from lab.core.errors import LabError
-from lab.host import docker_engine
-from lab.image import remove_all
+from lab.image import remove_everything
 
 
 def main(arguments: list[str]) -> int:
@@ -13,7 +12,7 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m lab.image remove", file=sys.stderr)
         return 2
     try:
-        remove_all(docker_engine.connect(), print)
+        remove_everything(print)
     except LabError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -1,4 +1,4 @@
-"""The base image: Debian's own where a registry answers, else made of Debian's packages, under one name."""
+"""The base image: pulled from a registry, or else made from Debian's packages, under one name."""
 
 import io
 import shutil
@@ -10,26 +10,38 @@ from pathlib import Path
 
 import docker
 import requests
-from docker.errors import APIError, DockerException, ImageNotFound
+from docker.errors import DockerException, ImageNotFound
 
+from lab.core.errors import EnvironmentBroken
 from lab.core.progress import Say
-from lab.host import packages
+from lab.host.docker_engine import reason
 from lab.image import recipe
 
 REGISTRY_PATIENCE = 20
-"""Seconds that a registry has for its first answer."""
+"""Seconds to wait for a registry's first answer."""
 
 PULL_PATIENCE = 300
-"""Seconds without a byte after which a pull is given up."""
+"""Seconds without a byte after which a pull is abandoned."""
 
 IMPORT_PATIENCE = 300
-"""Seconds that the engine has to take in a base image of 100 MB."""
+"""Seconds for the engine to import a base image of 100 MB."""
 
 
-def ensure_base(client: docker.DockerClient, say: Say, log: Path) -> None:
-    """Have the base image under its name. What the tools print goes to `log`.
+class ToolsMissing(EnvironmentBroken):
+    """No registry has the base image, and the program that makes it is not installed."""
 
-    Raises whatever Docker or the tools raise: `lab.image.build` says it in one line.
+    packages = ("mmdebstrap", "debian-archive-keyring")
+    """Debian's packages to install."""
+
+    def __init__(self) -> None:
+        names = " ".join(self.packages)
+        super().__init__(f"mmdebstrap is needed to make the base image: run `apt-get install {names}` as root")
+
+
+def provide_base(client: docker.DockerClient, say: Say, log: Path) -> None:
+    """Pull or make the base image unless it exists; the tools' output goes to `log`.
+
+    Raises `ToolsMissing`, or what Docker and the tools raise, which `lab.image.build` translates.
     """
     if _is_current(client):
         return
@@ -50,7 +62,7 @@ def _labels() -> dict[str, str]:
 
 
 def _pull(client: docker.DockerClient, say: Say) -> bool:
-    """Take Debian's image from a registry; False when none answers (in time), whatever the reason."""
+    """Pull Debian's image from a registry; return False if that fails for any reason."""
     try:
         with _patience(client, REGISTRY_PATIENCE):
             client.images.get_registry_data(recipe.OFFICIAL_BASE)
@@ -58,9 +70,9 @@ def _pull(client: docker.DockerClient, say: Say) -> bool:
         with _patience(client, PULL_PATIENCE):
             client.images.pull(recipe.OFFICIAL_BASE)
     except (DockerException, requests.RequestException) as error:
-        say(f"no registry gives {recipe.OFFICIAL_BASE} ({_short(error)}): making a base of Debian's packages")
+        say(f"{recipe.OFFICIAL_BASE} cannot be pulled ({reason(error)}): making a base image from Debian's packages")
         return False
-    # A build of one line gives the image our name and labels and leaves Debian's own untouched.
+    # A build of one line gives the image the lab's name and labels, and leaves Debian's own unchanged.
     dockerfile = io.BytesIO(f"FROM {recipe.OFFICIAL_BASE}\n".encode())
     client.images.build(fileobj=dockerfile, tag=recipe.BASE_IMAGE, labels=_labels(), rm=True)
     return True
@@ -68,7 +80,7 @@ def _pull(client: docker.DockerClient, say: Say) -> bool:
 
 def _make(client: docker.DockerClient, say: Say, log: Path) -> None:
     if not (shutil.which("mmdebstrap") or shutil.which("debootstrap")):
-        packages.install(["mmdebstrap", "debian-archive-keyring"], "to make the base image", say)
+        raise ToolsMissing
     with tempfile.TemporaryDirectory(prefix="openvpn-routing-lab-base-") as scratch:
         tar = Path(scratch) / "base.tar"
         if shutil.which("mmdebstrap"):
@@ -83,7 +95,7 @@ def _make(client: docker.DockerClient, say: Say, log: Path) -> None:
         changes = [f"LABEL {key}={value}" for key, value in _labels().items()]
         with _patience(client, IMPORT_PATIENCE):
             client.api.import_image(str(tar), repository=repository, tag=name, changes=[*changes, 'CMD ["bash"]'])
-        client.images.get(recipe.BASE_IMAGE)  # an import that failed says so only in its output
+        client.images.get(recipe.BASE_IMAGE)  # a failed import is visible only in its output
 
 
 def _run(argv: list[str], log: Path) -> None:
@@ -93,16 +105,10 @@ def _run(argv: list[str], log: Path) -> None:
 
 @contextmanager
 def _patience(client: docker.DockerClient, seconds: int) -> Iterator[None]:
-    """Let the client's requests end after `seconds` without an answer."""
+    """Set the timeout of the client's requests."""
     before = client.api.timeout
     client.api.timeout = seconds
     try:
         yield
     finally:
         client.api.timeout = before
-
-
-def _short(error: Exception) -> str:
-    if isinstance(error, APIError) and error.explanation:
-        return str(error.explanation).splitlines()[0]
-    return type(error).__name__

@@ -1,4 +1,4 @@
-"""Build what is missing, once, however many processes ask at the same time."""
+"""Build missing images, once, even if several processes need them at the same time."""
 
 import fcntl
 import os
@@ -17,22 +17,23 @@ from docker.errors import DockerException, ImageNotFound
 from lab.core.errors import EnvironmentBroken
 from lab.core.progress import Say
 from lab.host import docker_engine
+from lab.host.docker_engine import reason
 from lab.image import recipe
-from lab.image.base import ensure_base
+from lab.image.base import ToolsMissing, provide_base
 
-# Docker takes these without a declaration, and they leave no trace in the image.
+# Docker accepts these build arguments undeclared, and does not store them in the image.
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
 SILENCE = 600
-"""Seconds without a line from the build after which it counts as stuck."""
+"""Seconds without a line of output after which a build counts as stuck."""
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def provide(client: docker.DockerClient | None, image: str, say: Say) -> str:
-    """Have the image that a topology names, and return its full reference; one that is not the lab's stays as it is.
+    """Build the image that a topology names, and return its full reference; foreign images are returned unchanged.
 
-    Raises `InputError` where the lab has none of this name, and as `ensure_image`.
+    Raises `InputError` if the lab has no image of this name, and what `ensure_image` raises.
     """
     name, _, version = image.removeprefix(recipe.FAMILY).partition(":")
     if not image.startswith(recipe.FAMILY) or "@" in image:
@@ -48,9 +49,9 @@ def provide(client: docker.DockerClient | None, image: str, say: Say) -> str:
 
 
 def ensure(client: docker.DockerClient | None, version: str, say: Say) -> str:
-    """Have a node's image for an OpenVPN version, and return its full reference.
+    """Build the node image of an OpenVPN version if it is missing, and return its full reference.
 
-    Moves the alias (`…/node:2.6`) to the image; the rest is as in `ensure_image`.
+    Moves the alias (`…/node:2.6`) to the image; otherwise like `ensure_image`.
     """
     client = client or docker_engine.connect()
     reference = ensure_image(client, recipe.node(version), say)
@@ -59,10 +60,9 @@ def ensure(client: docker.DockerClient | None, version: str, say: Say) -> str:
 
 
 def ensure_image(client: docker.DockerClient | None, wanted: recipe.Recipe, say: Say) -> str:
-    """Have an image of the lab, and return its full reference.
+    """Build an image of the lab if it is missing, and return its full reference.
 
-    Builds only what is missing and tells `say` of every step. Raises `EnvironmentBroken` in one line, with the path
-    of the build's whole output.
+    Calls `say` for every step. Raises `EnvironmentBroken` with one sentence and the path of the build's output.
     """
     client = client or docker_engine.connect()
     reference = wanted.reference
@@ -73,25 +73,40 @@ def ensure_image(client: docker.DockerClient | None, wanted: recipe.Recipe, say:
     return reference
 
 
-def remove_all(client: docker.DockerClient, say: Say) -> None:
-    """Remove every image of the lab, older builds included, and no other.
+def ensure_base(client: docker.DockerClient | None, say: Say) -> None:
+    """Pull or make the base image if it is missing.
 
-    Raises `EnvironmentBroken` when one is in use.
+    Raises `ToolsMissing` if that needs packages that are not installed, and what `ensure_image` raises.
+    """
+    client = client or docker_engine.connect()
+    with _one_at_a_time(), _logged("base", recipe.BASE_IMAGE) as log:
+        provide_base(client, say, log)
+
+
+def remove_everything(say: Say) -> None:
+    """Remove every image of the lab from this host's engine; raises `EnvironmentBroken` if one is in use."""
+    remove_all(docker_engine.connect(), say)
+
+
+def remove_all(client: docker.DockerClient, say: Say) -> None:
+    """Remove every image of the lab, including older builds, and no other.
+
+    Raises `EnvironmentBroken` if one is in use.
     """
     listed = client.images.list(filters={"label": recipe.IMAGE_LABEL})
-    # Nodes before the base they stand on. An image made from ours inherits the label, so names count too.
+    # Nodes before their base. An image that a user derived from ours inherits the label, so check the name as well.
     for image in sorted(listed, key=lambda image: image.labels[recipe.IMAGE_LABEL] == "base"):
         names = [name for name in image.tags if name.startswith(recipe.FAMILY)] if image.tags else [str(image.id)]
         for name in names:
             try:
                 client.images.remove(name)
             except DockerException as error:
-                raise EnvironmentBroken(f"image {name} cannot be removed: {error}") from error
+                raise EnvironmentBroken(f"image {name} cannot be removed: {reason(error)}") from error
             say(f"removed {name}")
 
 
 def explain(error: str, output: str, what: str, log: Path) -> EnvironmentBroken:
-    """A failed build in one line: what apt or the disk complained of in its `output`, else `error` itself."""
+    """Return a failed build's error in one sentence: from apt or the disk in its `output`, or else `error` itself."""
     lines = [_COLOUR.sub("", line).strip() for line in [*output.splitlines()[-40:], *error.splitlines()]]
     if any("no space left on device" in line.lower() for line in lines):
         return EnvironmentBroken(f"the disk is full: building {what} takes about 1 GB; the output is in {log}")
@@ -101,7 +116,7 @@ def explain(error: str, output: str, what: str, log: Path) -> EnvironmentBroken:
 
 
 def headline(line: str) -> str | None:
-    """What is worth showing of a line of the build's output: steps that take time, and what is fetched."""
+    """Return the part of a line of build output to show: steps that take time, and downloads."""
     line = " ".join(line.split())
     if re.match(r"Step \d+/\d+ : (FROM|RUN|COPY) ", line):
         return line if len(line) <= 100 else f"{line[:99]}…"
@@ -111,17 +126,16 @@ def headline(line: str) -> str | None:
 
 
 def _move(client: docker.DockerClient, reference: str, repository: str, tag: str) -> None:
-    """Let the name that stays the same mean this image."""
+    """Move a tag to an image."""
     image = client.images.get(reference)
     if f"{repository}:{tag}" not in image.tags:
         image.tag(repository, tag)
 
 
 def _build(client: docker.DockerClient, wanted: recipe.Recipe, reference: str, say: Say) -> None:
-    log = _new_log(wanted.variant or wanted.name)
-    say(f"building {reference} ({wanted.about}); the whole output is in {log}")
-    try:
-        ensure_base(client, say, log)
+    with _logged(wanted.variant or wanted.name, reference) as log:
+        say(f"building {reference} ({wanted.about}); the whole output is in {log}")
+        provide_base(client, say, log)
         events = client.api.build(
             path=str(wanted.context),
             tag=reference,
@@ -134,9 +148,6 @@ def _build(client: docker.DockerClient, wanted: recipe.Recipe, reference: str, s
         )
         _follow(events, say, log)
         client.images.get(reference)
-    except (DockerException, requests.RequestException, subprocess.SubprocessError, OSError) as error:
-        raise explain(str(error), log.read_text(errors="replace"), reference, log) from error
-    log.unlink()
 
 
 def _follow(events: Iterable[dict[str, Any]], say: Say, log: Path) -> None:
@@ -161,19 +172,33 @@ def _exists(client: docker.DockerClient, reference: str) -> bool:
     except ImageNotFound:
         return False
     except (DockerException, requests.RequestException) as error:
-        raise EnvironmentBroken(f"the Docker engine does not say whether {reference} exists: {error}") from error
+        raise EnvironmentBroken(f"the Docker engine cannot be asked for {reference}: {reason(error)}") from error
     return True
 
 
-def _new_log(what: str) -> Path:
-    descriptor, name = tempfile.mkstemp(prefix=f"openvpn-routing-lab-{what}-", suffix=".log")
+@contextmanager
+def _logged(variant: str, what: str) -> Iterator[Path]:
+    """Yield a log file; if the build of `what` fails, keep it and raise `explain`'s error, else remove it."""
+    descriptor, name = tempfile.mkstemp(prefix=f"openvpn-routing-lab-{variant}-", suffix=".log")
     os.close(descriptor)
-    return Path(name)
+    log = Path(name)
+    try:
+        yield log
+    except ToolsMissing:
+        log.unlink()
+        raise
+    except (DockerException, requests.RequestException, subprocess.SubprocessError, OSError) as error:
+        raise explain(_said(error), log.read_text(errors="replace"), what, log) from error
+    log.unlink()
+
+
+def _said(error: Exception) -> str:
+    return reason(error) if isinstance(error, requests.RequestException) else str(error)
 
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Hold the machine's build lock; the kernel lets go of it however this process ends."""
+    """Hold this host's build lock; the kernel releases it however this process ends."""
     path = Path(tempfile.gettempdir()) / f"openvpn-routing-lab-{os.getuid()}.lock"
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

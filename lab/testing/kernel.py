@@ -20,8 +20,8 @@ import pytest
 from lab.core.errors import LabError
 
 if TYPE_CHECKING:
-    from lab.vm.machine import Machine
     from lab.vm.relay import Relay
+    from lab.vm.virtual_machine import VirtualMachine
 
 Where = Literal["host", "vm", "auto"]
 _LAB = "openvpn-routing-lab"
@@ -151,7 +151,7 @@ class _Guest:
         self._config = config
         self._begun: Relay | None = None
         self._relay: Relay | None = None
-        self._own: Machine | None = None
+        self._own: VirtualMachine | None = None
         self._left = _MACHINES
         self._failed = ""
 
@@ -160,7 +160,7 @@ class _Guest:
 
         One that somebody keeps has booted already. A test here may boot one of its own, and has room for that.
         """
-        from lab.vm.machine import has_room, kept
+        from lab.vm.virtual_machine import has_room, kept
 
         try:
             if kept(self._config.rootpath) is None and has_room(2):
@@ -239,18 +239,20 @@ class _Guest:
         )
         return relay
 
-    def _machine(self, project: Path, items: list[pytest.Item]) -> "Machine":
+    def _machine(self, project: Path, items: list[pytest.Item]) -> "VirtualMachine":
         """The one that somebody keeps to work with, or one of our own, which ends with this process."""
         from lab.core.process import this_process
-        from lab.vm.machine import Machine, kept, sweep_machines
+        from lab.vm.virtual_machine import VirtualMachine, kept, sweep_virtual_machines
 
-        sweep_machines()
+        sweep_virtual_machines()
         if (there := kept(project)) is not None and not there.busy:
             self._say(f"using the machine {there.name} (`lab vm down` ends it)")
             return there
         name, versions = f"tests-{os.getpid()}", _versions(items)
         # Its engine starts while pytest there collects.
-        self._own = Machine.boot(name, project, owner=this_process(), versions=versions, wait=False, say=self._say)
+        self._own = VirtualMachine.boot(
+            name, project, owner=this_process(), versions=versions, wait=False, say=self._say
+        )
         return self._own
 
     def _say(self, text: str) -> None:

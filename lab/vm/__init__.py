@@ -1,5 +1,5 @@
-"""A virtual machine with a kernel of its own, for what the host's kernel lacks."""
+"""A virtual machine with its own kernel, for features that the host's kernel lacks."""
 
-from lab.vm.machine import Machine, sweep_machines
+from lab.vm.virtual_machine import VirtualMachine, sweep_virtual_machines
 
-__all__ = ["Machine", "sweep_machines"]
+__all__ = ["VirtualMachine", "sweep_virtual_machines"]

@@ -1,7 +1,7 @@
-"""Tests that run in a machine while they are reported here: two files of JSON lines, one for each direction.
+"""Runs tests in a virtual machine and reports them on the host, through two files of JSON lines.
 
-`queue` says which test is next, `reports` what pytest reports of it. The pytest in the machine collects once and then
-serves: its fixtures, and so its labs, are shared by the tests as they would be here.
+`queue` names the next test, `reports` has pytest's reports of it. The pytest in the virtual machine collects once and
+then runs what it is sent: its tests share fixtures, and so labs, as on the host.
 """
 
 import json
@@ -17,36 +17,36 @@ from typing import Any
 from lab.core.errors import EnvironmentBroken
 from lab.core.expect import POLL
 from lab.core.home import HOME
-from lab.vm.machine import ASKED, Machine, caches
+from lab.vm.virtual_machine import RUNNING_EVERY, VirtualMachine, caches
 
 QUEUE = "queue"
 REPORTS = "reports"
 SHARE = Path("/run/share")
-"""The shared directory as the machine's programs see it."""
+"""The shared directory, as seen in the virtual machine."""
 SILENCE = 420.0
-"""Seconds without a report after which a test in the machine is given up; emulation is ten times slower."""
+"""Seconds without a report after which a test is abandoned; emulation is ten times slower."""
 
 
 class Ended(EnvironmentBroken):
-    """The machine, or the pytest in it, is no more."""
+    """The virtual machine, or the pytest in it, has ended or hangs."""
 
 
 def append(file: Path, message: dict[str, Any]) -> None:
-    """Write one message."""
+    """Append one message to a file."""
     with file.open("a") as stream:
         stream.write(json.dumps(message) + "\n")
 
 
 @dataclass
 class Lines:
-    """The messages of a file that another process appends to."""
+    """Reads the messages of a file that another process appends to."""
 
     file: Path
     _read: int = 0
     _rest: bytes = b""
 
     def new(self) -> Iterator[dict[str, Any]]:
-        """Those that have come since the last call."""
+        """Yield the messages added since the last call."""
         try:
             with self.file.open("rb") as stream:
                 stream.seek(self._read)
@@ -60,86 +60,88 @@ class Lines:
 
 @dataclass
 class Relay:
-    """One pytest in one machine."""
+    """A pytest in a virtual machine."""
 
-    machine: Machine
+    machine: VirtualMachine
     project: Path
     _reports: Lines = field(init=False)
 
     def begin(self, arguments: Sequence[str]) -> None:
-        """Start pytest there; it collects while the machine's engine starts, and while other things go on here."""
+        """Start pytest and return: it collects while the VM's engine starts and the host does other work."""
         for name in (QUEUE, REPORTS):
             (self.machine.directory / name).unlink(missing_ok=True)
         (self.machine.directory / QUEUE).touch()
         self._reports = Lines(self.machine.directory / REPORTS)
-        # With the project's directory on the path (no -P) pytest would take the lab itself for tests, and rewrite it.
+        # Without -P the project's directory is on the path, and pytest would rewrite the lab's own asserts.
         pytest = [sys.executable, "-P", "-m", "pytest", *arguments, f"--lab-serve={SHARE}"]
         self.machine.begin(script(self.project, pytest))
 
     def wait_ready(self) -> None:
-        """Wait until it has collected and its engine answers: from then on it waits for what to run."""
+        """Wait until pytest has collected and the VM's engine answers."""
         message = next(self._messages("collect its tests"))
         if "ready" not in message:
-            raise Ended(f"the machine's pytest began with {message}")
+            raise Ended(f"the virtual machine's pytest sent {message} before it was ready")
         self.machine.wait_ready()
 
     def run(self, nodeid: str, then: str | None) -> Iterator[dict[str, Any]]:
-        """Run one test and yield its reports, as pytest serialises them; `then` is the one after it."""
+        """Run a test and yield its serialised reports; `then` is the node id of the next test."""
         append(self.machine.directory / QUEUE, {"run": nodeid, "then": then})
         for message in self._messages(f"run {nodeid}"):
             if message.get("done") == nodeid:
                 return
             if message.get("unknown") == nodeid:
-                raise EnvironmentBroken(f"the machine's pytest does not collect {nodeid}; {self._said()}")
+                raise EnvironmentBroken(f"the virtual machine's pytest does not collect {nodeid}; {self._printed()}")
             yield message["report"]
 
     def end(self) -> None:
-        """Have pytest end, where the machine goes on."""
+        """End pytest; the virtual machine keeps running."""
         append(self.machine.directory / QUEUE, {"end": True})
         for _ in self._messages("end its tests", until_ended=True):
             pass
 
     def fetch(self, name: str, into: Path | None) -> None:
-        """Take over what tests have left in a directory of the share."""
-        there = self.machine.directory / name
-        if there.is_dir():
+        """Move a directory of the share, which tests have filled, to the host."""
+        shared = self.machine.directory / name
+        if shared.is_dir():
             if into is not None:
-                shutil.copytree(there, into, dirs_exist_ok=True)
-            shutil.rmtree(there, ignore_errors=True)
+                shutil.copytree(shared, into, dirs_exist_ok=True)
+            shutil.rmtree(shared, ignore_errors=True)
 
     def _messages(self, what: str, *, until_ended: bool = False) -> Iterator[dict[str, Any]]:
-        heard = looked = time.monotonic()
+        heard = checked = time.monotonic()
         while True:
             for message in self._reports.new():
                 heard = time.monotonic()
                 yield message
             now = time.monotonic()
             if now - heard > SILENCE:
-                raise Ended(f"the machine did not {what} within {SILENCE:.0f} s; {self.machine.last_words()}")
-            if now - looked > ASKED:
-                looked = now
+                raise Ended(f"the virtual machine did not {what} within {SILENCE:.0f} s; {self.machine.last_words()}")
+            if now - checked > RUNNING_EVERY:
+                checked = now
                 if not self.machine.running:
-                    raise Ended(f"the machine ended before it could {what}; {self.machine.last_words()}")
-                code = self.machine.ended()
+                    raise Ended(f"the virtual machine ended before it could {what}; {self.machine.last_words()}")
+                code = self.machine.exit_code()
                 if code is not None and until_ended:
                     return
                 if code is not None:
-                    raise Ended(f"the machine's pytest ended with {code} before it could {what}; {self._said()}")
+                    raise Ended(
+                        f"the virtual machine's pytest ended with {code} before it could {what}; {self._printed()}"
+                    )
             time.sleep(POLL)
 
-    def _said(self) -> str:
+    def _printed(self) -> str:
         try:
             text = (self.machine.directory / "output.log").read_text(errors="replace")
         except OSError:
             text = ""
         lines = [line for line in text.splitlines() if line.strip()]
-        return f"it said: {' | '.join(lines[-3:])}" if lines else "it said nothing"
+        return f"it printed: {' | '.join(lines[-3:])}" if lines else "it printed nothing"
 
 
 def script(project: Path, argv: Sequence[str]) -> str:
-    """A job that runs a program in the project, seen at its own place by programs and by the engine alike.
+    """Return a job that runs a program in the project, which has the host's path for programs and for the engine.
 
-    Only the directory of labs can be written to there; a file in it keeps the last lab from removing it.
+    Only `.lab` is writable; a file in it keeps the last lab from removing it.
     """
     here = shlex.quote(str(project))
     labs = shlex.quote(str(project / HOME))

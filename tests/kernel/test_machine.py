@@ -11,8 +11,8 @@ import pytest
 from lab.core.errors import EnvironmentBroken
 from lab.core.expect import Expectation, wait_for
 from lab.core.process import this_process
-from lab.vm import Machine, sweep_machines
-from lab.vm.machine import machines
+from lab.vm import VirtualMachine, sweep_virtual_machines
+from lab.vm.virtual_machine import virtual_machines
 
 pytestmark = [pytest.mark.docker, pytest.mark.kernel]
 
@@ -20,8 +20,8 @@ OWNER = """
 import sys, time
 from pathlib import Path
 from lab.core.process import this_process
-from lab.vm import Machine
-machine = Machine.boot(sys.argv[1], Path.cwd(), owner=this_process(), wait=False)
+from lab.vm import VirtualMachine
+machine = VirtualMachine.boot(sys.argv[1], Path.cwd(), owner=this_process(), wait=False)
 print(machine.directory, flush=True)
 time.sleep(3600)
 """
@@ -34,13 +34,13 @@ def _where_machines_are_wanted(request: pytest.FixtureRequest) -> None:
 
 
 def names() -> set[str]:
-    return {machine.name for machine in machines()}
+    return {machine.name for machine in virtual_machines()}
 
 
 def test_a_machine_that_does_not_boot_ends_in_one_sentence() -> None:
     name = f"no-root-{os.getpid()}"
     with pytest.raises(EnvironmentBroken) as failure:
-        Machine.boot(name, Path.cwd(), owner=this_process(), append="root=/dev/nowhere rootwait=1")
+        VirtualMachine.boot(name, Path.cwd(), owner=this_process(), append="root=/dev/nowhere rootwait=1")
     assert "\n" not in str(failure.value)
     assert "ended before it could boot; the console's last lines: " in str(failure.value)
     assert "panic" in str(failure.value)
@@ -49,7 +49,7 @@ def test_a_machine_that_does_not_boot_ends_in_one_sentence() -> None:
 
 def test_a_machine_runs_jobs_and_says_how_they_ended() -> None:
     """Even the end of its engine before that answers: it is started again."""
-    with Machine.boot(f"jobs-{os.getpid()}", Path.cwd(), owner=this_process(), wait=False) as machine:
+    with VirtualMachine.boot(f"jobs-{os.getpid()}", Path.cwd(), owner=this_process(), wait=False) as machine:
         assert machine.run("until pkill -KILL -x dockerd; do sleep 0.1; done; test ! -e /run/share/ready", 60) == 0
         machine.wait_ready()
         assert machine.run("docker version > /dev/null && echo heard; exit 3", 60) == 3
@@ -69,7 +69,7 @@ def test_a_killed_owner_leaves_neither_qemu_nor_a_socket(tmp_path: Path) -> None
         directory = Path(owner.stdout.readline().strip())
         assert (directory / "shell.sock").exists()
         owner.send_signal(signal.SIGKILL)
-    (orphan,) = (machine for machine in machines() if machine.name == name)
+    (orphan,) = (machine for machine in virtual_machines() if machine.name == name)
     wait_for(
         Expectation(
             what="the machine to end by itself", node=name, look=lambda: orphan.running, met=lambda running: not running
@@ -77,5 +77,5 @@ def test_a_killed_owner_leaves_neither_qemu_nor_a_socket(tmp_path: Path) -> None
         within=30,
     )
     assert not list(directory.iterdir())
-    assert name in sweep_machines()
+    assert name in sweep_virtual_machines()
     assert not directory.exists()

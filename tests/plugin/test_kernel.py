@@ -98,7 +98,7 @@ def test_in_the_machine_nobody_asks_again_what_its_kernel_has(pytester: pytest.P
 
 FAKES = """
     import pytest
-    import lab.vm.machine, lab.vm.relay
+    import lab.vm.virtual_machine, lab.vm.relay
 
     class Machine:
         def keep(self, into): ...
@@ -120,10 +120,10 @@ FAKES = """
         print("a machine boots")
         return Machine()
 
-    lab.vm.machine.Machine.boot = boot
-    lab.vm.machine.sweep_machines = lambda: None
-    lab.vm.machine.kept = lambda project: None
-    lab.vm.machine.has_room = lambda count: True
+    lab.vm.virtual_machine.VirtualMachine.boot = boot
+    lab.vm.virtual_machine.sweep_virtual_machines = lambda: None
+    lab.vm.virtual_machine.kept = lambda project: None
+    lab.vm.virtual_machine.has_room = lambda count: True
     lab.vm.relay.Relay = Relay
 """
 
@@ -179,7 +179,7 @@ def test_a_machine_boots_while_the_last_tests_run_here(pytester: pytest.Pytester
     here = [f"here {number}" for number in range(20)]
     assert said(pytester) == [*here[:12], *BOOTS, *here[12:], WAITED]
     # Where tests here could boot another one and there is no room for two it waits its turn.
-    pytester.makeconftest(f"{FAKES}    lab.vm.machine.has_room = lambda count: count < 2\n")
+    pytester.makeconftest(f"{FAKES}    lab.vm.virtual_machine.has_room = lambda count: count < 2\n")
     assert said(pytester) == [*here, *BOOTS, WAITED]
     # And none boots where no test is for it.
     assert said(pytester, "-k", "test_here") == here
@@ -192,7 +192,7 @@ def test_a_machine_that_cannot_begin_early_is_the_trouble_of_its_own_tests_alone
         from lab.core.errors import EnvironmentBroken
         raise EnvironmentBroken("the machine does not boot")
 
-    lab.vm.machine.Machine.boot = boot
+    lab.vm.virtual_machine.VirtualMachine.boot = boot
 """
     )
     pytester.makepyfile(HERE_AND_THERE.replace("MISSING", lacking()))

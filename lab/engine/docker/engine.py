@@ -1,25 +1,24 @@
-"""The native engine: Docker's containers, and wires by netlink.
+"""The Docker engine: nodes are containers, links are made by netlink.
 
-Containers have no Docker network at all (`network_mode: none`), no published port, and only the capabilities that
-their part in the lab needs.
+Containers have no Docker network (`network_mode: none`), no published port, and only the capabilities that their role
+needs.
 """
 
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import docker
 import requests
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, ImageNotFound, NotFound
 from docker.types import Healthcheck
 from docker.utils import parse_bytes
 
-from lab.core.errors import EnvironmentBroken, InputError
+from lab.core.errors import InputError
 from lab.engine.base import (
     HOSTS,
     LABEL_DIRECTORY,
@@ -33,6 +32,7 @@ from lab.engine.base import (
     NodeState,
 )
 from lab.engine.links import NamespaceLinks
+from lab.host.docker_engine import reason, translated
 from lab.image import provide
 from lab.topology import Node
 
@@ -46,29 +46,29 @@ _STATES = {
     "removing": NodeState.STOPPED,
 }
 _SECOND = 1_000_000_000
-"""Docker counts the times of a health check in nanoseconds."""
+"""Docker's unit for the times of a health check is the nanosecond."""
 _SYSCTLS = {
-    # Anybody in the node may ping without a capability (icmp(7)).
+    # Any user in the node may ping without a capability (icmp(7)).
     "net.ipv4.ping_group_range": "0 2147483647",
-    # Docker switches IPv6 off in a sandbox without a network.
+    # Docker disables IPv6 in a sandbox without a network.
     "net.ipv6.conf.all.disable_ipv6": "0",
     "net.ipv6.conf.default.disable_ipv6": "0",
-    # A link-local address that is still being checked for duplicates cannot ask for neighbours.
+    # A tentative link-local address (duplicate address detection) cannot solicit neighbours.
     "net.ipv6.conf.default.accept_dad": "0",
-    # A new namespace has IPv4's settings from the host's own: a lab must be the same on every machine.
+    # A new namespace inherits the host's IPv4 settings: a lab must be the same on every host.
     "net.ipv4.ip_forward": "0",
     "net.ipv4.conf.all.rp_filter": "0",
     "net.ipv4.conf.default.rp_filter": "0",
 }
 _SAME = {"net.ipv4.conf.all.forwarding": "net.ipv4.ip_forward"}
-"""Two names of one setting: the order in which both are written is nobody's."""
+"""Two names of one setting: the order in which Docker writes both is undefined."""
 
 _FREEZES = 10
-"""Times that a container is asked to freeze."""
+"""Attempts to freeze a container."""
 
 
 class DockerEngine(NamespaceLinks, Engine):
-    """Containers of one Docker engine. Safe to use from several threads."""
+    """Nodes as containers of one Docker engine; thread-safe."""
 
     name = "docker"
 
@@ -77,22 +77,22 @@ class DockerEngine(NamespaceLinks, Engine):
         self._api = client.api
 
     def version(self) -> str:
-        """`Docker 28.0.1`; see `Engine.version`."""
-        with _translated("the engine"):
+        """Return e.g. `Docker 28.0.1`."""
+        with translated("the engine"):
             return f"Docker {self._client.version()['Version']}"
 
     def digest(self, image: str) -> str:
-        """The image's id; see `Engine.digest`."""
-        with _translated(image):
+        """Return the image's id."""
+        with translated(image):
             return str(self._client.images.get(image).id)
 
     def provide(self, image: str, say: Callable[[str], None]) -> str:
-        """Build the lab's own images; others are pulled when they are launched; see `Engine.provide`."""
+        """Build the lab's own images; `launch` pulls others."""
         return provide(self._client, image, say)
 
     def launch(self, spec: NodeSpec) -> Instance:
-        """Create and start a container without a network; see `Engine.launch`."""
-        with _translated(spec.node.name):
+        """Create and start a container without a network."""
+        with translated(spec.node.name):
             try:
                 container = self._create(spec)["Id"]
             except APIError as error:
@@ -106,10 +106,10 @@ class DockerEngine(NamespaceLinks, Engine):
             return self._instance(self._api.inspect_container(container))
 
     def find(self, lab: str | None = None) -> list[Instance]:
-        """All containers that carry the lab's labels; see `Engine.find`."""
+        """Return all containers that carry the lab's labels."""
         label = LABEL_LAB if lab is None else f"{LABEL_LAB}={lab}"
         found: list[Instance] = []
-        with _translated("the lab"):
+        with translated("the lab"):
             for summary in self._api.containers(all=True, filters={"label": label}):
                 try:
                     found.append(self._instance(self._api.inspect_container(summary["Id"])))
@@ -118,8 +118,8 @@ class DockerEngine(NamespaceLinks, Engine):
         return sorted(found, key=lambda i: (i.lab, i.node))
 
     def exec(self, instance: Instance, argv: Sequence[str]) -> ExecResult:
-        """Run a command in a container; see `Engine.exec`."""
-        with _translated(instance.node):
+        """Run a command in a container and wait for it."""
+        with translated(instance.node):
             exec_id = self._api.exec_create(instance.container, list(argv))["Id"]
             out, err = self._api.exec_start(exec_id, demux=True)
             exit_code = self._api.exec_inspect(exec_id)["ExitCode"]
@@ -132,29 +132,29 @@ class DockerEngine(NamespaceLinks, Engine):
         )
 
     def spawn(self, instance: Instance, argv: Sequence[str]) -> Callable[[], bool]:
-        """Start a command in a container; see `Engine.spawn`."""
-        with _translated(instance.node):
+        """Start a command in a container without waiting."""
+        with translated(instance.node):
             exec_id = self._api.exec_create(instance.container, list(argv), stdout=False, stderr=False)["Id"]
             self._api.exec_start(exec_id, detach=True)
 
-        def runs() -> bool:
-            with _translated(instance.node):
+        def is_running() -> bool:
+            with translated(instance.node):
                 try:
                     return bool(self._api.exec_inspect(exec_id)["Running"])
-                except NotFound:  # it ended so long ago that Docker has forgotten it
+                except NotFound:  # Docker forgets an exec some time after its end
                     return False
 
-        return runs
+        return is_running
 
     def attach_argv(self, instance: Instance, argv: Sequence[str], *, tty: bool) -> list[str]:
-        """Docker's own client where there is one, since it handles a terminal best; see `Engine.attach_argv`."""
+        """Use the docker CLI if it is installed, because it resizes the terminal; otherwise nsenter(1)."""
         if shutil.which("docker"):
             return ["docker", "exec", "-it" if tty else "-i", instance.container, *argv]
         return ["nsenter", "--target", str(instance.pid), "--all", "--", *argv]
 
     def pause(self, instance: Instance) -> None:
-        """Freeze a container; runc can give up on a busy one, and succeeds when it is asked again."""
-        with _translated(instance.node):
+        """Freeze a container; runc can fail on a busy one, so it is retried."""
+        with translated(instance.node):
             for left in reversed(range(_FREEZES)):
                 try:
                     self._api.pause(instance.container)
@@ -166,34 +166,34 @@ class DockerEngine(NamespaceLinks, Engine):
 
     def resume(self, instance: Instance) -> None:
         """Thaw a container."""
-        with _translated(instance.node):
+        with translated(instance.node):
             self._api.unpause(instance.container)
 
     def output(self, instance: Instance, lines: int = 20) -> str:
-        """The container's log."""
-        with _translated(instance.node):
+        """Return the end of the container's log."""
+        with translated(instance.node):
             printed: bytes = self._api.logs(instance.container, tail=lines)
         return printed.decode(errors="replace").strip()
 
     def memory(self, instance: Instance) -> int:
-        """Anonymous memory of the container's control group, in bytes."""
-        with _translated(instance.node):
+        """Return the anonymous memory of the container's control group, in bytes."""
+        with translated(instance.node):
             stats = self._api.stats(instance.container, stream=False, one_shot=True)["memory_stats"]
         detail = stats.get("stats", {})
-        # cgroup 1 calls it rss, cgroup 2 anon.
+        # total_rss in cgroup 1, anon in cgroup 2.
         return int(detail.get("total_rss", detail.get("anon", stats.get("usage", 0))))
 
     def destroy(self, instances: Sequence[Instance]) -> None:
-        """Remove containers; see `Engine.destroy`."""
+        """Remove containers, several at a time."""
 
         def remove(instance: Instance) -> None:
-            with _translated(instance.node):
+            with translated(instance.node):
                 try:
                     self._api.remove_container(instance.container, force=True, v=True)
                 except NotFound:
                     pass
                 except APIError as error:
-                    if error.status_code != requests.codes.conflict:  # its removal is under way already
+                    if error.status_code != requests.codes.conflict:  # already being removed
                         raise
 
         if instances:
@@ -211,8 +211,8 @@ class DockerEngine(NamespaceLinks, Engine):
         except ImageNotFound as error:
             if node.image_pull_policy == "Never":
                 raise InputError(
-                    f"node {node.name!r}: there is no image {node.image!r} here, and `image-pull-policy: Never` "
-                    "forbids to pull it; build it, load it, or correct `image`"
+                    f"node {node.name!r}: image {node.image!r} does not exist on this host, and "
+                    "`image-pull-policy: Never` forbids pulling it; build it, load it, or correct `image`"
                 ) from error
             self._pull(node.image, node.name)
             created = self._api.create_container(**settings)
@@ -224,8 +224,8 @@ class DockerEngine(NamespaceLinks, Engine):
             self._api.pull(repository, tag=tag)
         except (APIError, requests.RequestException) as error:
             raise InputError(
-                f"node {node!r}: there is no image {image!r} here and none can be pulled "
-                f"({_reason(error)}); build it, load it, or correct `image`"
+                f"node {node!r}: image {image!r} does not exist on this host and cannot be pulled "
+                f"({reason(error)}); build it, load it, or correct `image`"
             ) from error
 
     def _instance(self, facts: dict[str, Any]) -> Instance:
@@ -244,7 +244,7 @@ class DockerEngine(NamespaceLinks, Engine):
 
 
 def _state(state: dict[str, Any]) -> NodeState:
-    # Docker's successors have more words, such as `stopping`; whether it runs is said apart from them.
+    # Other engines with this API have more states, such as `stopping`; `Running` is reported independently.
     return _STATES.get(state["Status"], NodeState.RUNNING if state.get("Running") else NodeState.STOPPED)
 
 
@@ -281,8 +281,8 @@ def _settings(api: Any, spec: NodeSpec) -> dict[str, Any]:
         "image": node.image,
         "name": spec.container,
         "hostname": node.hostname or node.name,
-        # Without a network Docker still makes a sandbox for one, for its own hosts and resolv.conf; that takes as long
-        # as all the rest together.
+        # Without a network Docker still creates a sandbox, for its own hosts and resolv.conf, which takes as long as
+        # everything else together.
         "network_disabled": any(mount.target == HOSTS for mount in spec.mounts),
         "command": shlex.split(node.cmd) if node.cmd else None,
         "entrypoint": shlex.split(node.entrypoint) if node.entrypoint else None,
@@ -300,10 +300,10 @@ def _settings(api: Any, spec: NodeSpec) -> dict[str, Any]:
     }
 
 
-def _sysctls(part: Mapping[str, str], said: Mapping[str, str]) -> dict[str, str]:
-    """What is right for every node, over it what its part in the lab wants, and over that what its topology says."""
-    settled = {_SAME[key] for key in said if key in _SAME}
-    return {**{key: value for key, value in {**_SYSCTLS, **part}.items() if key not in settled}, **said}
+def _sysctls(role: Mapping[str, str], topology: Mapping[str, str]) -> dict[str, str]:
+    """Merge sysctls: defaults, then role, then topology."""
+    replaced = {_SAME[key] for key in topology if key in _SAME}
+    return {**{key: value for key, value in {**_SYSCTLS, **role}.items() if key not in replaced}, **topology}
 
 
 def _healthcheck(node: Node) -> Healthcheck | None:
@@ -319,28 +319,5 @@ def _healthcheck(node: Node) -> Healthcheck | None:
 
 
 def _bytes(amount: str) -> int:
-    """containerlab's units are those of everyday (`1 GiB`, `512MB`); Docker's SDK knows one letter."""
+    """Parse an amount of memory: containerlab allows `1 GiB` and `512MB`, Docker's SDK one letter only."""
     return int(parse_bytes(re.sub(r"(?i)\s*([kmgt])i?b?$", r"\1", amount.strip())))
-
-
-def _reason(error: Exception) -> str:
-    text = str(getattr(error, "explanation", None) or error).strip()
-    return text.splitlines()[-1] if text else type(error).__name__
-
-
-@contextmanager
-def _translated(where: str) -> Iterator[None]:
-    """Turn what the SDK raises into one line that says what to do."""
-    try:
-        yield
-    except NotFound as error:
-        raise EnvironmentBroken(f"{where}: it is gone ({_reason(error)})") from error
-    except APIError as error:
-        why = _reason(error)
-        if "no space left" in why.lower():
-            raise EnvironmentBroken(
-                f"{where}: the disk that Docker uses is full ({why}): free some space, e.g. with `docker system prune`"
-            ) from error
-        raise EnvironmentBroken(f"{where}: Docker refused: {why}") from error
-    except (DockerException, requests.RequestException) as error:
-        raise EnvironmentBroken(f"{where}: the Docker engine does not answer: {_reason(error)}") from error

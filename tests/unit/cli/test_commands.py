@@ -171,9 +171,8 @@ def test_doctor(lab: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "another kernel" in result.stdout
 
 
-def test_setup_prepares_the_engine_and_then_the_images(lab: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_setup_builds_the_images(lab: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
-    monkeypatch.setattr("lab.host.docker_engine.prepare", lambda say: done.append("engine"))
 
     def ensure(_: object, version: str, __: object) -> str:
         done.append(version)
@@ -181,12 +180,12 @@ def test_setup_prepares_the_engine_and_then_the_images(lab: Program, monkeypatch
 
     monkeypatch.setattr("lab.image.ensure", ensure)
     assert lab("setup").exit_code == 0
-    assert done == ["engine", "2.6", "2.7"]
+    assert done == ["2.6", "2.7"]
     assert lab("setup", "--openvpn", "2.7").exit_code == 0
-    assert done[3:] == ["engine", "2.7"]
+    assert done[2:] == ["2.7"]
     monkeypatch.setattr("lab.image.ensure_image", lambda _, recipe, __: done.append(recipe.name))
-    assert lab("setup", "--machine").exit_code == 0
-    assert done[5:] == ["engine", "2.6", "2.7", "vm"]
+    assert lab("setup", "--vm").exit_code == 0
+    assert done[3:] == ["2.6", "2.7", "vm"]
 
 
 def test_clean_takes_labs_and_machines_down_before_it_removes_images(
@@ -194,17 +193,16 @@ def test_clean_takes_labs_and_machines_down_before_it_removes_images(
 ) -> None:
     left: list[int] = []
     machines = ["kept"]
-    monkeypatch.setattr("lab.host.docker_engine.connect", lambda: None)
-    monkeypatch.setattr("lab.vm.machine.sweep_machines", lambda: [machines.pop()])
-    monkeypatch.setattr("lab.vm.machine.forget_disks", lambda: None)
+    monkeypatch.setattr("lab.vm.virtual_machine.sweep_virtual_machines", lambda: [machines.pop()])
+    monkeypatch.setattr("lab.vm.virtual_machine.forget_disks", lambda: None)
     monkeypatch.setattr(
-        "lab.image.remove_all", lambda client, say: left.append(len(lab.engine.instances) + len(machines))
+        "lab.image.remove_everything", lambda say: left.append(len(lab.engine.instances) + len(machines))
     )
     lab.lay_out("one")
     lab.lay_out("two")
     said = lab("clean")
     assert said.exit_code == 0
-    assert "ended the machine kept" in said.output
+    assert "ended the virtual machine kept" in said.output
     assert left == [0]
     assert list(lab.directory.iterdir()) == []
 

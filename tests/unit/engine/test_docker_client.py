@@ -1,4 +1,4 @@
-"""The Docker engine with a client that writes down what it is asked and fails on demand."""
+"""The Docker engine with a fake client that records its calls and fails on demand."""
 
 import re
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from lab.topology import Dns, Healthcheck, Node
 
 
 class FakeApi:
-    """Docker's low-level client: each method is written down, and raises what `fails` has for it."""
+    """Docker's low-level client: records each call, and raises what `fails` has for the method."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
@@ -100,7 +100,7 @@ def refusal(status: int, why: str, kind: type[APIError] = APIError) -> APIError:
 
 
 def created(engine: DockerEngine, api: FakeApi, spec: NodeSpec) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What Docker is asked for: the container's settings and those of its host."""
+    """Launch a node; return the container's settings and its host settings."""
     engine.launch(spec)
     ((_, _, settings),) = [call for call in api.calls if call[0] == "create_container"]
     return settings, settings["host_config"]
@@ -109,7 +109,7 @@ def created(engine: DockerEngine, api: FakeApi, spec: NodeSpec) -> tuple[dict[st
 # --- settings ----------------------------------------------------------------------------------------------
 
 
-def test_a_node_has_no_network_no_port_and_no_privilege(engine: DockerEngine, api: FakeApi) -> None:
+def test_node_has_no_network_port_or_privilege(engine: DockerEngine, api: FakeApi) -> None:
     settings, host = created(engine, api, node_spec())
     assert host["NetworkMode"] == "none"
     assert not host.get("PortBindings")
@@ -119,19 +119,19 @@ def test_a_node_has_no_network_no_port_and_no_privilege(engine: DockerEngine, ap
     assert not any(host.get(f"{kind}Mode") for kind in ("Pid", "Ipc", "UTS", "Userns"))
 
 
-def test_a_node_has_the_capabilities_of_its_part_and_no_other(engine: DockerEngine, api: FakeApi) -> None:
+def test_node_has_only_the_capabilities_of_its_role(engine: DockerEngine, api: FakeApi) -> None:
     _, host = created(engine, api, node_spec(capabilities=("NET_RAW", "NET_ADMIN")))
     assert host["CapDrop"] == ["ALL"]
     assert host["CapAdd"] == ["NET_RAW", "NET_ADMIN"]
 
 
-def test_a_foreign_image_keeps_the_engines_set(engine: DockerEngine, api: FakeApi) -> None:
+def test_foreign_image_keeps_the_default_capabilities(engine: DockerEngine, api: FakeApi) -> None:
     _, host = created(engine, api, node_spec(capabilities=None, cap_add=("SYS_TIME",)))
     assert not host.get("CapDrop")
     assert host["CapAdd"] == ["SYS_TIME"]
 
 
-def test_ipv6_is_on_and_anybody_may_ping_unless_the_file_says_otherwise(engine: DockerEngine, api: FakeApi) -> None:
+def test_default_sysctls_enable_ipv6_and_ping(engine: DockerEngine, api: FakeApi) -> None:
     _, host = created(engine, api, node_spec(sysctls={"net.ipv4.ip_forward": "1"}))
     sysctls = host["Sysctls"]
     assert sysctls["net.ipv6.conf.all.disable_ipv6"] == sysctls["net.ipv6.conf.default.disable_ipv6"] == "0"
@@ -140,14 +140,14 @@ def test_ipv6_is_on_and_anybody_may_ping_unless_the_file_says_otherwise(engine: 
     assert sysctls["net.ipv4.ip_forward"] == "1"
 
 
-def test_what_the_file_says_of_a_sysctl_wins_whatever_its_name(engine: DockerEngine, api: FakeApi) -> None:
+def test_sysctl_of_the_topology_wins_under_either_name(engine: DockerEngine, api: FakeApi) -> None:
     wanted = {"net.ipv4.conf.all.forwarding": "1", "net.ipv6.conf.all.disable_ipv6": "1"}
     _, host = created(engine, api, node_spec(sysctls=wanted))
     assert wanted.items() <= host["Sysctls"].items()
-    assert "net.ipv4.ip_forward" not in host["Sysctls"], "another name of the same setting would take it back"
+    assert "net.ipv4.ip_forward" not in host["Sysctls"], "the other name of this setting would override it"
 
 
-def test_labels_tell_whose_it_is_and_nothing_can_pretend(engine: DockerEngine, api: FakeApi) -> None:
+def test_labels_of_the_lab_override_those_of_the_topology(engine: DockerEngine, api: FakeApi) -> None:
     settings, _ = created(engine, api, node_spec(owner="42-7", labels={"colour": "red", LABEL_LAB: "another"}))
     assert settings["labels"] == {
         "colour": "red",
@@ -158,12 +158,12 @@ def test_labels_tell_whose_it_is_and_nothing_can_pretend(engine: DockerEngine, a
     }
 
 
-def test_a_users_lab_has_no_owner(engine: DockerEngine, api: FakeApi) -> None:
+def test_lab_of_the_user_has_no_owner_label(engine: DockerEngine, api: FakeApi) -> None:
     settings, _ = created(engine, api, node_spec())
     assert LABEL_OWNER not in settings["labels"]
 
 
-def test_mounts_devices_and_the_rest_of_the_file(engine: DockerEngine, api: FakeApi) -> None:
+def test_node_settings_of_the_topology_are_passed_on(engine: DockerEngine, api: FakeApi) -> None:
     settings, host = created(
         engine,
         api,
@@ -200,14 +200,14 @@ def test_mounts_devices_and_the_rest_of_the_file(engine: DockerEngine, api: Fake
 
 
 @pytest.mark.parametrize("brings", [True, False])
-def test_who_brings_names_needs_no_sandbox_of_a_networks(engine: DockerEngine, api: FakeApi, brings: bool) -> None:
-    """For others Docker makes its files there, such as resolv.conf with the name servers that the topology says."""
+def test_hosts_mount_disables_network_sandbox(engine: DockerEngine, api: FakeApi, brings: bool) -> None:
+    """For other nodes Docker writes resolv.conf there, with the topology's name servers."""
     names = Mount(Path("/labs/x/hosts"), PurePosixPath("/etc/hosts"), read_only=False)
     settings, _ = created(engine, api, replace(node_spec(), mounts=(names,) if brings else ()))
     assert settings["network_disabled"] is brings
 
 
-def test_a_node_is_called_by_its_own_name(engine: DockerEngine, api: FakeApi) -> None:
+def test_hostname_defaults_to_the_node_name(engine: DockerEngine, api: FakeApi) -> None:
     settings, host = created(engine, api, node_spec())
     assert settings["hostname"] == "hq"
     assert settings["command"] is None
@@ -229,15 +229,13 @@ def test_a_node_is_called_by_its_own_name(engine: DockerEngine, api: FakeApi) ->
         ("1048576b", 1 << 20),
     ],
 )
-def test_memory_is_written_as_containerlab_writes_it(
-    engine: DockerEngine, api: FakeApi, amount: str, size: int
-) -> None:
+def test_memory_takes_the_units_of_containerlab(engine: DockerEngine, api: FakeApi, amount: str, size: int) -> None:
     _, host = created(engine, api, node_spec(memory=amount, shm_size=amount))
     assert host["Memory"] == host["ShmSize"] == size
-    assert isinstance(host["Memory"], int), "Docker takes no fraction"
+    assert isinstance(host["Memory"], int), "Docker accepts integers only"
 
 
-def test_a_health_check_counts_in_nanoseconds(engine: DockerEngine, api: FakeApi) -> None:
+def test_healthcheck_times_are_nanoseconds(engine: DockerEngine, api: FakeApi) -> None:
     check = Healthcheck(test=("CMD", "true"), interval=3, timeout=2, retries=4, start_period=1)
     settings, _ = created(engine, api, node_spec(healthcheck=check))
     assert dict(settings["healthcheck"]) == {
@@ -260,21 +258,21 @@ def fails(kind: type[LabError], work: Callable[[], object]) -> str:
     return text
 
 
-def test_a_name_that_is_taken_is_the_users_to_change(engine: DockerEngine, api: FakeApi) -> None:
+def test_taken_container_name_is_an_input_error(engine: DockerEngine, api: FakeApi) -> None:
     api.fails["create_container"] = [refusal(409, "Conflict. The container name is already in use")]
     text = fails(InputError, lambda: engine.launch(node_spec()))
     assert "'clab-x-hq' exists already: give the lab another name" in text
     assert "start" not in api.names()
 
 
-def test_a_full_disk_says_what_to_do(engine: DockerEngine, api: FakeApi) -> None:
+def test_full_disk_names_a_remedy(engine: DockerEngine, api: FakeApi) -> None:
     api.fails["start"] = [refusal(500, "mkdir /var/lib/docker/x:\nNo space left on device")]
     assert re.search(
         "hq: the disk .* is full .*docker system prune", fails(EnvironmentBroken, lambda: engine.launch(node_spec()))
     )
 
 
-def test_a_refusal_is_told_in_dockers_words(engine: DockerEngine, api: FakeApi) -> None:
+def test_refusal_quotes_docker(engine: DockerEngine, api: FakeApi) -> None:
     api.fails["start"] = [refusal(403, "permission denied")]
     assert fails(EnvironmentBroken, lambda: engine.launch(node_spec())) == "hq: Docker refused: permission denied"
 
@@ -283,7 +281,7 @@ def test_a_refusal_is_told_in_dockers_words(engine: DockerEngine, api: FakeApi) 
     "failure",
     [
         requests.ConnectionError("Connection refused"),
-        requests.ReadTimeout("Read timed out"),
+        requests.ReadTimeout("timed out"),
         DockerException("Error while fetching server API version"),
     ],
     ids=lambda f: type(f).__name__,
@@ -291,7 +289,7 @@ def test_a_refusal_is_told_in_dockers_words(engine: DockerEngine, api: FakeApi) 
 @pytest.mark.parametrize(
     "method", ["create_container", "containers", "exec_create", "pause", "logs", "remove_container"]
 )
-def test_an_engine_that_is_gone_is_named_whatever_was_asked(
+def test_engine_that_does_not_answer_is_one_sentence(
     engine: DockerEngine, api: FakeApi, method: str, failure: Exception
 ) -> None:
     api.fails[method] = [failure]
@@ -306,7 +304,7 @@ def test_an_engine_that_is_gone_is_named_whatever_was_asked(
     assert f"the Docker engine does not answer: {failure}" in fails(EnvironmentBroken, work[method])
 
 
-def test_a_node_that_is_gone_is_named(engine: DockerEngine, api: FakeApi) -> None:
+def test_missing_container_is_named(engine: DockerEngine, api: FakeApi) -> None:
     api.fails["pause"] = [refusal(404, "No such container: clab-x-hq", NotFound)]
     assert fails(EnvironmentBroken, lambda: engine.pause(instance())).startswith("hq: it is gone")
 
@@ -327,7 +325,7 @@ def missing() -> APIError:
         ("example.org:5000/x/y:2", "example.org:5000/x/y", "2"),
     ],
 )
-def test_a_missing_image_is_pulled_once(
+def test_missing_image_is_pulled_once(
     engine: DockerEngine, api: FakeApi, image: str, repository: str, tag: str
 ) -> None:
     api.fails["create_container"] = [missing(), None]
@@ -337,26 +335,26 @@ def test_a_missing_image_is_pulled_once(
 
 
 @pytest.mark.parametrize("failure", [refusal(404, "manifest unknown"), requests.ConnectionError("no network")])
-def test_an_image_that_cannot_be_pulled_is_named(engine: DockerEngine, api: FakeApi, failure: Exception) -> None:
+def test_failed_pull_names_node_and_image(engine: DockerEngine, api: FakeApi, failure: Exception) -> None:
     api.fails["create_container"] = [missing()]
     api.fails["pull"] = [failure]
     text = fails(InputError, lambda: engine.launch(node_spec()))
-    assert "node 'hq': there is no image 'node:1' here and none can be pulled" in text
+    assert "node 'hq': image 'node:1' does not exist on this host and cannot be pulled" in text
     assert ("manifest unknown" if isinstance(failure, APIError) else "no network") in text
 
 
-def test_an_image_is_not_pulled_where_the_file_forbids_it(engine: DockerEngine, api: FakeApi) -> None:
+def test_pull_policy_never_forbids_pulling(engine: DockerEngine, api: FakeApi) -> None:
     api.fails["create_container"] = [missing()]
     fails(InputError, lambda: engine.launch(node_spec(image_pull_policy="Never")))
     assert "pull" not in api.names()
 
 
-def test_an_image_is_pulled_first_where_the_file_asks_for_it(engine: DockerEngine, api: FakeApi) -> None:
+def test_pull_policy_always_pulls_first(engine: DockerEngine, api: FakeApi) -> None:
     engine.launch(node_spec(image_pull_policy="Always"))
     assert api.names()[:2] == ["pull", "create_container"]
 
 
-def test_an_image_of_somebody_else_is_not_built(engine: DockerEngine) -> None:
+def test_foreign_image_is_not_built(engine: DockerEngine) -> None:
     said: list[str] = []
     assert engine.provide("alpine:3", said.append) == "alpine:3"
     assert said == []
@@ -377,22 +375,20 @@ def test_an_image_of_somebody_else_is_not_built(engine: DockerEngine) -> None:
         ("dead", NodeState.STOPPED),
     ],
 )
-def test_every_state_of_docker_is_one_of_ours(
-    engine: DockerEngine, api: FakeApi, status: str, state: NodeState
-) -> None:
+def test_docker_states_map_to_node_states(engine: DockerEngine, api: FakeApi, status: str, state: NodeState) -> None:
     api.state["Status"] = status
     assert engine.launch(node_spec()).state is state
 
 
 @pytest.mark.parametrize(("runs", "state"), [(True, NodeState.RUNNING), (False, NodeState.STOPPED)])
-def test_a_state_that_nobody_knows_is_told_by_whether_it_runs(
+def test_unknown_state_follows_the_running_flag(
     engine: DockerEngine, api: FakeApi, runs: bool, state: NodeState
 ) -> None:
     api.state |= {"Status": "stopping", "Running": runs}
     assert engine.launch(node_spec()).state is state
 
 
-def test_what_was_launched_is_told_as_it_is(engine: DockerEngine) -> None:
+def test_launch_returns_the_instance(engine: DockerEngine) -> None:
     launched = engine.launch(node_spec(owner="42-7"))
     assert launched == Instance(
         "x", "hq", "clab-x-hq", "node:1", NodeState.RUNNING, Path("/labs/x"), owner="42-7", pid=4711
@@ -401,17 +397,17 @@ def test_what_was_launched_is_told_as_it_is(engine: DockerEngine) -> None:
     assert launched.root == Path("/proc/4711/root")
 
 
-def test_only_what_carries_the_label_is_found(engine: DockerEngine, api: FakeApi) -> None:
+def test_find_filters_by_label(engine: DockerEngine, api: FakeApi) -> None:
     engine.launch(node_spec())
     api.listed = ["one", "two"]
     assert len(engine.find("x")) == 2
     assert len(engine.find()) == 2
     asked = [kwargs for name, _, kwargs in api.calls if name == "containers"]
     assert [a["filters"]["label"] for a in asked] == [f"{LABEL_LAB}=x", LABEL_LAB]
-    assert all(a["all"] for a in asked), "stopped nodes are nodes"
+    assert all(a["all"] for a in asked), "stopped nodes are listed too"
 
 
-def test_what_vanishes_while_it_is_listed_is_not_found(engine: DockerEngine, api: FakeApi) -> None:
+def test_find_skips_containers_removed_meanwhile(engine: DockerEngine, api: FakeApi) -> None:
     engine.launch(node_spec())
     api.listed = ["one", "two"]
     api.fails["inspect_container"] = [refusal(404, "No such container", NotFound), None]
@@ -423,18 +419,18 @@ def test_what_vanishes_while_it_is_listed_is_not_found(engine: DockerEngine, api
     [refusal(404, "No such container", NotFound), refusal(409, "removal of container is already in progress")],
     ids=["gone", "going"],
 )
-def test_to_destroy_what_is_gone_is_no_error(engine: DockerEngine, api: FakeApi, failure: Exception) -> None:
+def test_destroy_ignores_removed_containers(engine: DockerEngine, api: FakeApi, failure: Exception) -> None:
     api.fails["remove_container"] = [failure]
     engine.destroy([instance(), instance()])
     removed = [kwargs for name, _, kwargs in api.calls if name == "remove_container"]
     assert removed == [{"force": True, "v": True}] * 2
 
 
-def test_to_destroy_nothing_asks_nothing(engine: DockerEngine, api: FakeApi) -> None:
+def test_destroy_of_nothing_makes_no_request(engine: DockerEngine, api: FakeApi) -> None:
     engine.destroy([])
     assert api.calls == []
 
 
-def test_what_cannot_be_destroyed_is_told(engine: DockerEngine, api: FakeApi) -> None:
+def test_destroy_reports_failures(engine: DockerEngine, api: FakeApi) -> None:
     api.fails["remove_container"] = [refusal(500, "device or resource busy")]
     assert "busy" in fails(EnvironmentBroken, lambda: engine.destroy([instance()]))

@@ -1,4 +1,4 @@
-"""How a command inside a node ended."""
+"""Results of commands inside nodes."""
 
 import pytest
 
@@ -10,7 +10,7 @@ def result(exit_code: int, stdout: str = "", stderr: str = "") -> ExecResult:
     return ExecResult("hq", ("ip", "link", "show"), exit_code, stdout, stderr)
 
 
-def test_success_returns_itself() -> None:
+def test_raise_on_error_returns_a_successful_result() -> None:
     ended = result(0, "lo\n", "a warning\n")
     assert not ended.failed
     assert ended.raise_on_error() is ended
@@ -24,7 +24,7 @@ def test_success_returns_itself() -> None:
         ("", "", "no output"),
     ],
 )
-def test_failure_is_one_line_with_the_last_words(stdout: str, stderr: str, words: str) -> None:
+def test_raise_on_error_quotes_the_last_line_of_output(stdout: str, stderr: str, words: str) -> None:
     with pytest.raises(CommandFailed) as caught:
         result(137, stdout, stderr).raise_on_error()
     assert str(caught.value) == f"hq: `ip link show` ended with 137: {words}"

@@ -1,4 +1,4 @@
-"""Wires in namespaces that are thrown away: names, addresses, bridges, routes, and what cannot be made."""
+"""Links between temporary namespaces: names, addresses, bridges, routes, and errors."""
 
 import socket
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def two(sandbox: Make) -> dict[str, Sandbox]:
     return {"a": sandbox(), "b": sandbox()}
 
 
-def test_a_pair_stands_under_its_final_names_and_nowhere_else(two: dict[str, Sandbox]) -> None:
+def test_veth_ends_have_their_final_names_and_never_appear_on_the_host(two: dict[str, Sandbox]) -> None:
     before = set(socket.if_nameindex())
     build(two, pair(end("a", "eth1", *A), end("b", "uplink", *B)))
     assert set(two["a"].links()) == {"lo", "eth1"}
@@ -51,7 +51,7 @@ def test_a_pair_stands_under_its_final_names_and_nowhere_else(two: dict[str, San
     assert {name for _, name in socket.if_nameindex()} == {name for _, name in before}
 
 
-def test_inside_an_external_node_nothing_is_set(two: dict[str, Sandbox]) -> None:
+def test_external_node_gets_links_but_no_addresses(two: dict[str, Sandbox]) -> None:
     nodes = {"a": Node(name="a", kind="linux", image="x"), "b": Node(name="b", kind="mikrotik_ros", image="x")}
     routes = {name: [(ip_network("10.9.0.0/24"), ip_address("192.0.2.2"))] for name in nodes}
     namespaces = {name: box.namespace for name, box in two.items()}
@@ -61,7 +61,7 @@ def test_inside_an_external_node_nothing_is_set(two: dict[str, Sandbox]) -> None
     assert two["b"].links()["eth1"]
 
 
-def test_addresses_of_both_families_can_be_used_at_once(two: dict[str, Sandbox]) -> None:
+def test_addresses_of_both_families_are_usable_at_once(two: dict[str, Sandbox]) -> None:
     build(two, pair(end("a", "eth1", *A), end("b", "eth1", *B)))
     flags = two["a"].addresses("eth1")
     assert set(A) <= set(flags)
@@ -74,7 +74,7 @@ def test_addresses_of_both_families_can_be_used_at_once(two: dict[str, Sandbox])
         assert echo(two["a"].namespace, "a", ip_address(target), wait=5.0).answered
 
 
-def test_mtu_and_mac_are_as_asked(two: dict[str, Sandbox]) -> None:
+def test_mtu_and_mac_are_as_requested(two: dict[str, Sandbox]) -> None:
     first = end("a", "eth1", mac="02:00:00:00:00:0a")
     build(
         two, pair(first, end("b", "eth1", mac="02:00:00:00:00:0b"), mtu=1400), pair(end("a", "eth2"), end("b", "eth2"))
@@ -83,11 +83,11 @@ def test_mtu_and_mac_are_as_asked(two: dict[str, Sandbox]) -> None:
         links = two[name].links()
         assert links["eth1"].get_attr("IFLA_ADDRESS") == f"02:00:00:00:00:{last}"
         assert links["eth1"].get_attr("IFLA_MTU") == 1400
-        assert links["eth2"].get_attr("IFLA_MTU") == 9500, "containerlab's own where the file names none"
+        assert links["eth2"].get_attr("IFLA_MTU") == 9500, "containerlab's default"
         assert all(links[e]["flags"] & IFF_UP for e in ("eth1", "eth2"))
 
 
-def test_a_dummy_interface(sandbox: Make) -> None:
+def test_dummy_interface_has_mtu_and_addresses(sandbox: Make) -> None:
     box = sandbox()
     link = Link(kind="dummy", endpoints=(end("a", "dummy7", *A),), mtu=1300)
     try:
@@ -98,14 +98,14 @@ def test_a_dummy_interface(sandbox: Make) -> None:
     assert set(A) <= set(box.addresses("dummy7"))
 
 
-def test_a_kind_of_link_that_the_kernel_lacks_is_a_named_feature(two: dict[str, Sandbox]) -> None:
+def test_link_kind_that_the_kernel_lacks_is_not_supported(two: dict[str, Sandbox]) -> None:
     link = Link.model_construct(kind="nosuchkind", endpoints=(end("a", "x"),), mtu=None)
     with pytest.raises(NotSupported, match="a:x") as caught:
         build(two, link)
     assert caught.value.feature == "nosuchkind"
 
 
-def test_whether_the_kernel_makes_a_kind_of_device_is_tried_and_leaves_nothing(sandbox: Make) -> None:
+def test_try_device_returns_the_error_and_leaves_no_device(sandbox: Make) -> None:
     box = sandbox()
     before = set(box.links())
     assert try_device(box.namespace, "bridge") is None
@@ -113,16 +113,16 @@ def test_whether_the_kernel_makes_a_kind_of_device_is_tried_and_leaves_nothing(s
     assert set(box.links()) == before
 
 
-def test_a_device_is_removed_and_one_that_is_not_there_is_no_error(two: dict[str, Sandbox]) -> None:
+def test_remove_device_matches_name_and_kind(two: dict[str, Sandbox]) -> None:
     build(two, pair(end("a", "tun0", *A), end("b", "tun1", *B)))
     remove_device(two["a"].namespace, "tun1")
     remove_device(two["a"].namespace, "tun0", kind="ovpn")
-    assert "tun0" in two["a"].links(), "of another name, or kind"
+    assert "tun0" in two["a"].links(), "another name or kind must stay"
     remove_device(two["a"].namespace, "tun0", kind="veth")
     assert "tun0" not in two["a"].links()
 
 
-def test_a_bridge_joins_its_ports(sandbox: Make) -> None:
+def test_bridge_connects_its_ports(sandbox: Make) -> None:
     boxes = {name: sandbox() for name in ("a", "b", "lan")}
     build(
         boxes,
@@ -149,7 +149,7 @@ def routes_of(box: Sandbox) -> set[tuple[str, str]]:
     return box.namespace.run(work)
 
 
-def test_static_routes_of_both_families_stand(two: dict[str, Sandbox]) -> None:
+def test_static_routes_of_both_families_are_set(two: dict[str, Sandbox]) -> None:
     wanted = [
         (ip_network("203.0.113.0/24"), ip_address("192.0.2.2")),
         (ip_network("0.0.0.0/0"), ip_address("192.0.2.2")),
@@ -166,26 +166,26 @@ def test_static_routes_of_both_families_stand(two: dict[str, Sandbox]) -> None:
     assert routes_of(two["b"]) == set()
 
 
-def test_a_route_that_cannot_be_set_is_named(two: dict[str, Sandbox]) -> None:
+def test_refused_route_is_named(two: dict[str, Sandbox]) -> None:
     routes = {"a": [(ip_network("203.0.113.0/24"), ip_address("198.51.100.9"))]}
     with pytest.raises(EnvironmentBroken, match=r"a: the route to 203\.0\.113\.0/24 via 198\.51\.100\.9 cannot be set"):
         build(two, pair(end("a", "eth1", *A), end("b", "eth1", *B)), routes=routes)
 
 
-def test_a_link_that_cannot_be_made_is_named(two: dict[str, Sandbox]) -> None:
+def test_refused_link_is_named(two: dict[str, Sandbox]) -> None:
     link = pair(end("a", "eth1"), end("b", "eth1"))
     build(two, link)
     with pytest.raises(EnvironmentBroken, match="the link a:eth1 - b:eth1 cannot be created"):
         build(two, link)
 
 
-def test_a_link_to_a_node_that_died_is_named(two: dict[str, Sandbox]) -> None:
+def test_link_to_an_ended_node_is_named(two: dict[str, Sandbox]) -> None:
     two["b"].close()
     with pytest.raises(EnvironmentBroken, match="a:eth1 - b:eth1"):
         build(two, pair(end("a", "eth1"), end("b", "eth1")))
 
 
-def test_addresses_come_and_go_and_twice_is_no_error(two: dict[str, Sandbox]) -> None:
+def test_addresses_are_added_and_removed_idempotently(two: dict[str, Sandbox]) -> None:
     build(two, pair(end("a", "eth1", *A), end("b", "eth1", *B)))
     box = two["a"]
     more = [ip_interface("198.51.100.1/24"), ip_interface("2001:db8:7::1/64")]
@@ -200,12 +200,12 @@ def test_addresses_come_and_go_and_twice_is_no_error(two: dict[str, Sandbox]) ->
 
 
 @pytest.mark.parametrize("change", [add_addresses, remove_addresses])
-def test_an_interface_that_is_not_there_is_named(sandbox: Make, change: Callable[..., None]) -> None:
+def test_missing_interface_is_named(sandbox: Make, change: Callable[..., None]) -> None:
     with pytest.raises(InputError, match="no interface 'eth9'"):
         change(sandbox().namespace, "eth9", [ip_interface("192.0.2.1/24")])
 
 
-def test_nothing_is_left_open(two: dict[str, Sandbox]) -> None:
+def test_no_file_descriptor_is_left_open(two: dict[str, Sandbox]) -> None:
     build(two, pair(end("a", "eth1", *A), end("b", "eth1", *B)))
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""What Docker is asked again, and what not."""
+"""Retries of a pause."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ NODE = Instance("some", "hq", "clab-some-hq", "image", NodeState.RUNNING, Path("
 
 
 class Api:
-    """Refuses so often."""
+    """A client that refuses a number of times."""
 
     def __init__(self, times: int, why: str) -> None:
         self.left, self.why, self.asked = times, why, 0
@@ -31,14 +31,14 @@ def engine(api: Api) -> DockerEngine:
     return DockerEngine(client)
 
 
-def test_a_busy_node_is_asked_again() -> None:
+def test_pause_retries_a_busy_container() -> None:
     api = Api(3, "OCI runtime pause failed: unable to freeze: unknown")
     engine(api).pause(NODE)
     assert api.asked == 4
 
 
 @pytest.mark.parametrize(("why", "asked"), [("unable to freeze", 10), ("is already paused", 1)])
-def test_but_not_for_ever_and_not_for_another_reason(why: str, asked: int) -> None:
+def test_pause_gives_up_after_10_attempts_or_on_another_error(why: str, asked: int) -> None:
     api = Api(100, why)
     with pytest.raises(LabError, match=why):
         engine(api).pause(NODE)

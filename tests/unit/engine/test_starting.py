@@ -1,4 +1,4 @@
-"""A node's program runs, or does not, a moment after its first process does."""
+"""`Instance.starting`: the runtime has yet to execute the node's program."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from lab.engine import Instance, NodeState
 
 @contextmanager
 def first_process(program: Path, script: str) -> Iterator[Instance]:
-    """A shell under another name, which stands for a node's first process."""
+    """Run a shell under another name in place of a node's first process."""
     shutil.copy2("/bin/sh", program)
     with subprocess.Popen([program, "-c", script], process_group=0) as process:
         try:
@@ -24,7 +24,7 @@ def first_process(program: Path, script: str) -> Iterator[Instance]:
             os.killpg(process.pid, 9)
 
 
-def becomes(instance: Instance, starting: bool) -> None:
+def expect_starting(instance: Instance, starting: bool) -> None:
     wait_for(
         Expectation(
             what=f"starting to be {starting}",
@@ -37,34 +37,34 @@ def becomes(instance: Instance, starting: bool) -> None:
 
 
 @pytest.mark.parametrize("init", ["tini", "docker-init"])
-def test_an_init_is_starting_until_its_child_is_another_program(tmp_path: Path, init: str) -> None:
+def test_init_is_starting_until_its_child_executes_a_program(tmp_path: Path, init: str) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     with first_process(tmp_path / init, f"(read line < {gate}; exec sleep 60) & wait") as instance:
         with gate.open("w") as opened:  # the child, still the init, reads it
             assert instance.starting
             opened.write("go\n")
-        becomes(instance, starting=False)
+        expect_starting(instance, starting=False)
 
 
 @pytest.mark.parametrize("runtime", ["runc", "crun"])
-def test_a_runtime_is_starting(tmp_path: Path, runtime: str) -> None:
+def test_runtime_is_starting(tmp_path: Path, runtime: str) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     with first_process(tmp_path / runtime, f"read line < {gate}; exec sleep 60") as instance:
         with gate.open("w") as opened:
             assert instance.starting
             opened.write("go\n")
-        becomes(instance, starting=False)
+        expect_starting(instance, starting=False)
 
 
-def test_another_program_is_what_was_wanted(tmp_path: Path) -> None:
+def test_any_other_program_has_started(tmp_path: Path) -> None:
     with first_process(tmp_path / "daemon", "sleep 60 & wait") as instance:
-        becomes(instance, starting=False)
+        expect_starting(instance, starting=False)
 
 
-def test_what_has_ended_is_not_starting(tmp_path: Path) -> None:
+def test_ended_process_is_not_starting(tmp_path: Path) -> None:
     with first_process(tmp_path / "tini", "exit 127") as instance:
-        becomes(instance, starting=False)
+        expect_starting(instance, starting=False)
     assert not instance.namespace.exists
     assert not instance.starting

@@ -1,4 +1,4 @@
-"""Building, with an engine that only pretends: what is built, what is said, also when it fails."""
+"""Building images with a fake engine: what is built, printed and reported."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ class FakeImage:
 
 
 class FakeEngine:
-    """As much of a Docker client as building needs. It is its own `api` and its own `images`."""
+    """The part of a Docker client that building needs; it is its own `api` and `images`."""
 
     def __init__(self, output: list[dict[str, str]] | None = None) -> None:
         self.api = self.images = self
@@ -66,19 +66,19 @@ def _own_temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
 
-def test_a_missing_image_is_built_once_and_named_twice(tmp_path: Path) -> None:
+def test_missing_image_is_built_once_and_gets_two_tags(tmp_path: Path) -> None:
     engine, said = FakeEngine(), list[str]()
     for _ in range(2):
         assert build.ensure(engine.client(), "2.6", said.append) == recipe.tag("2.6")
     assert engine.builds == [recipe.tag("2.6")]
     assert engine.get(recipe.alias("2.6")) is engine.get(recipe.tag("2.6"))
     assert "Step 1/1 : FROM x" in said
-    assert not list(tmp_path.glob("*.log")), "the output of a build that went well is not kept"
+    assert not list(tmp_path.glob("*.log")), "the output of a successful build is not kept"
 
 
 @pytest.fixture
 def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> recipe.Recipe:
-    """A directory of images in which there is one for topologies, beside the node's and the browser's."""
+    """A directory of images with one for topologies, besides the node's and the browser's."""
     for name in ("node", "browser", "servers"):
         (tmp_path / "images" / name).mkdir(parents=True)
         (tmp_path / "images" / name / "Dockerfile").write_text("# Servers for clients: DNS.\nFROM scratch\n")
@@ -87,7 +87,7 @@ def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> recipe.Recipe:
 
 
 @pytest.mark.parametrize("tag", ["", ":latest"])
-def test_an_image_that_a_topology_names_is_built_from_its_directory(servers: recipe.Recipe, tag: str) -> None:
+def test_image_named_by_a_topology_is_built_from_its_directory(servers: recipe.Recipe, tag: str) -> None:
     engine, said = FakeEngine(), list[str]()
     for _ in range(2):
         assert build.provide(engine.client(), f"openvpn-routing-lab/servers{tag}", said.append) == servers.reference
@@ -97,7 +97,7 @@ def test_an_image_that_a_topology_names_is_built_from_its_directory(servers: rec
     assert recipe.beside() == ("servers",)
 
 
-def test_what_a_topology_calls_the_nodes_image_is_built_by_its_version() -> None:
+def test_node_image_named_by_a_topology_is_built_for_its_version() -> None:
     engine = FakeEngine()
     assert build.provide(engine.client(), recipe.alias("2.7"), print) == recipe.tag("2.7")
     assert engine.builds == [recipe.tag("2.7")]
@@ -106,7 +106,7 @@ def test_what_a_topology_calls_the_nodes_image_is_built_by_its_version() -> None
 @pytest.mark.parametrize(
     "image", ["alpine:3", "openvpn-routing-lab/servers:0123456789ab", "openvpn-routing-lab/servers@sha256:0"]
 )
-def test_other_images_are_taken_as_they_are(servers: recipe.Recipe, image: str) -> None:
+def test_foreign_images_are_not_built(servers: recipe.Recipe, image: str) -> None:
     engine = FakeEngine()
     assert build.provide(engine.client(), image, print) == image
     assert not engine.builds
@@ -114,12 +114,12 @@ def test_other_images_are_taken_as_they_are(servers: recipe.Recipe, image: str) 
 
 @pytest.mark.usefixtures("servers")
 @pytest.mark.parametrize("name", ["browser", "sorcerers"])
-def test_an_image_that_the_lab_has_not_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match=f"no image openvpn-routing-lab/{name}: one of node, servers is wanted"):
+def test_unknown_image_is_refused_with_the_known_ones(name: str) -> None:
+    with pytest.raises(InputError, match=f"there is no image openvpn-routing-lab/{name}: use one of node, servers"):
         build.provide(FakeEngine().client(), f"openvpn-routing-lab/{name}", print)
 
 
-def test_an_image_that_exists_is_not_talked_about() -> None:
+def test_existing_image_is_not_built_and_prints_nothing() -> None:
     engine, said = FakeEngine(), list[str]()
     engine.store([recipe.tag("2.7"), recipe.alias("2.7")], "node")
     build.ensure(engine.client(), "2.7", said.append)
@@ -127,7 +127,7 @@ def test_an_image_that_exists_is_not_talked_about() -> None:
     assert engine.builds == []
 
 
-def test_a_failed_build_is_one_line_with_the_path_of_its_output(tmp_path: Path) -> None:
+def test_failed_build_is_one_line_with_the_path_of_its_log(tmp_path: Path) -> None:
     engine = FakeEngine(
         [
             {"stream": "\x1b[91mE: Unable to locate package frrr\n\x1b[0m"},
@@ -142,14 +142,14 @@ def test_a_failed_build_is_one_line_with_the_path_of_its_output(tmp_path: Path) 
     assert "Unable to locate" in log.read_text()
 
 
-def test_an_engine_that_fails_to_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_engine_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = FakeEngine()
 
     def fail(name: str) -> FakeImage:
         raise APIError("500 Server Error")
 
     monkeypatch.setattr(engine, "get", fail)
-    with pytest.raises(EnvironmentBroken, match="does not say whether"):
+    with pytest.raises(EnvironmentBroken, match="cannot be asked for"):
         build.ensure(engine.client(), "2.6", lambda _: None)
 
 
@@ -163,7 +163,7 @@ def test_an_engine_that_fails_to_answer_is_one_line(monkeypatch: pytest.MonkeyPa
         ),
     ],
 )
-def test_a_full_disk_is_named_as_such(error: str, output: str) -> None:
+def test_full_disk_is_named(error: str, output: str) -> None:
     assert "the disk is full" in str(build.explain(error, output, "node:2.6", Path("/tmp/x.log")))
 
 
@@ -177,17 +177,17 @@ def test_a_full_disk_is_named_as_such(error: str, output: str) -> None:
         ("", None),
     ],
 )
-def test_progress_shows_what_takes_time(line: str, shown: str | None) -> None:
+def test_headline_shows_steps_that_take_time(line: str, shown: str | None) -> None:
     assert build.headline(line) == shown
 
 
-def test_a_long_step_fits_a_line() -> None:
+def test_headline_shortens_a_long_step() -> None:
     shown = build.headline("Step 1/2 : RUN " + "x" * 500)
     assert shown is not None
     assert len(shown) == 100
 
 
-def test_removal_takes_all_of_ours_and_nothing_else() -> None:
+def test_remove_all_keeps_foreign_images() -> None:
     engine = FakeEngine()
     engine.store([recipe.tag("2.6"), recipe.alias("2.6")], "node")
     engine.store(["somebody/elses:made-from-ours"], "node")

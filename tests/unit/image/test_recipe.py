@@ -1,4 +1,4 @@
-"""The digest in an image's tag: it changes with every input and with nothing else."""
+"""The digest in an image's tag, which changes with every input and nothing else."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ NODE = recipe.node("2.6")
 
 @pytest.fixture
 def context(tmp_path: Path) -> Path:
-    """A copy of the build context that a test may change."""
+    """A writable copy of the build context."""
     return Path(shutil.copytree(NODE.context, tmp_path / "node"))
 
 
@@ -30,40 +30,40 @@ def test_tag_names_the_version_and_twelve_digits() -> None:
     assert int(digest, 16) >= 0
 
 
-def test_alias_does_not_move_with_the_digest() -> None:
+def test_alias_does_not_contain_the_digest() -> None:
     assert recipe.alias("2.6") == "openvpn-routing-lab/node:2.6"
 
 
-def test_same_inputs_give_the_same_digest_wherever_they_lie(context: Path) -> None:
+def test_digest_does_not_depend_on_the_location(context: Path) -> None:
     assert digest(context) == digest(NODE.context) == NODE.reference.rpartition("-")[2]
 
 
-def test_versions_differ() -> None:
+def test_tags_of_versions_differ() -> None:
     assert len({tag(version) for version in VERSIONS}) == len(VERSIONS)
 
 
-def test_changed_dockerfile_is_noticed(context: Path) -> None:
+def test_digest_changes_with_changed_dockerfile(context: Path) -> None:
     before = digest(context)
     with (context / "Dockerfile").open("a") as dockerfile:
         dockerfile.write("\n")
     assert digest(context) != before
 
 
-def test_new_file_is_noticed(context: Path) -> None:
+def test_digest_changes_with_new_file(context: Path) -> None:
     before = digest(context)
     (context / "more").mkdir()
     (context / "more" / "file").touch()
     assert digest(context) != before
 
 
-def test_renamed_file_is_noticed(context: Path) -> None:
+def test_digest_changes_with_renamed_file(context: Path) -> None:
     (context / "one").touch()
     before = digest(context)
     (context / "one").rename(context / "two")
     assert digest(context) != before
 
 
-def test_executable_bit_is_noticed(context: Path) -> None:
+def test_digest_changes_with_executable_bit(context: Path) -> None:
     script = context / "script"
     script.touch(0o644)
     before = digest(context)
@@ -71,19 +71,19 @@ def test_executable_bit_is_noticed(context: Path) -> None:
     assert digest(context) != before
 
 
-def test_changed_argument_is_noticed() -> None:
+def test_digest_changes_with_changed_argument() -> None:
     assert recipe.Recipe("node", "", {"NEW": "1"}).reference != recipe.Recipe("node", "", {"NEW": "2"}).reference
 
 
-def test_every_directory_of_images_is_one_images_context() -> None:
+def test_every_directory_of_images_is_a_build_context() -> None:
     for directory in images_dir().iterdir():
         dockerfile = (directory / "Dockerfile").read_text()
-        assert f"LABEL {recipe.IMAGE_LABEL}={directory.name}" in dockerfile  # what `lab clean` removes it by
+        assert f"LABEL {recipe.IMAGE_LABEL}={directory.name}" in dockerfile  # `lab clean` finds it by this label
         assert "ARG BASE=" in dockerfile
 
 
 @pytest.mark.parametrize("part", ["MMDEBSTRAP", "DEBOOTSTRAP", "OFFICIAL_BASE"])
-def test_changed_base_is_noticed(context: Path, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+def test_digest_changes_with_changed_base(context: Path, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
     before = digest(context)
     monkeypatch.setattr(recipe, part, "something else")
     assert digest(context) != before
@@ -95,7 +95,7 @@ def test_unknown_version_is_refused_with_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize("name", recipe.beside())
-def test_each_image_for_topologies_is_made_on_the_labs_base(name: str) -> None:
+def test_image_for_topologies_uses_the_base_image(name: str) -> None:
     image = recipe.for_topologies(name)
     dockerfile = (image.context / "Dockerfile").read_text()
     assert "ARG BASE=openvpn-routing-lab/base:trixie\nFROM ${BASE}\n" in dockerfile
@@ -104,7 +104,7 @@ def test_each_image_for_topologies_is_made_on_the_labs_base(name: str) -> None:
     assert recipe.is_ours(recipe.repository(name))
 
 
-def test_what_only_begins_like_an_image_of_the_lab_is_none() -> None:
+def test_image_with_a_similar_name_is_foreign() -> None:
     assert recipe.is_ours(recipe.alias("2.6"))
     for other in ("alpine:3", "openvpn-routing-lab/nodes:2.6", "openvpn-routing-lab/vm:1"):
         assert not recipe.is_ours(other)

@@ -1,4 +1,4 @@
-"""What comes with the lab is found by name."""
+"""Files that come with the lab are found by name."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from lab.core.errors import InputError
 from lab.image.recipe import images_dir
 
 
-def test_the_image_and_the_topologies_are_there() -> None:
+def test_node_image_and_topologies_are_installed() -> None:
     assert (images_dir() / "node" / "Dockerfile").is_file()
     assert "article" in resources.topology_names()
 
 
-def test_a_topology_is_found_by_name_and_by_path(tmp_path: Path) -> None:
+def test_topology_is_found_by_name_and_by_path(tmp_path: Path) -> None:
     assert resources.find_topology("article") == resources.topologies_dir() / "article.clab.yml"
     mine = tmp_path / "mine.clab.yml"
     mine.touch()
@@ -22,6 +22,6 @@ def test_a_topology_is_found_by_name_and_by_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["artikle", "../article", "none/article", ""])
-def test_what_is_not_there_is_refused_with_what_is(name: str) -> None:
+def test_unknown_topology_is_refused_with_the_known_ones(name: str) -> None:
     with pytest.raises(InputError, match="article"):
         resources.find_topology(name)

@@ -1,4 +1,4 @@
-"""A machine that hangs before its first process runs is booted once more, and one that ends is not."""
+"""Booting a VM: one that hangs before its first process runs is booted again, one that ends is not."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,14 +7,14 @@ from typing import Any, ClassVar, Self
 import pytest
 
 from lab.core.errors import EnvironmentBroken, ExpectationFailed
-from lab.vm.machine import Machine
+from lab.vm.virtual_machine import VirtualMachine
 
-HANGS, ENDS = ExpectationFailed("expected the machine to boot"), EnvironmentBroken("the machine ended")
+HANGS, ENDS = ExpectationFailed("expected it to boot"), EnvironmentBroken("it ended")
 
 
 @dataclass(frozen=True)
-class Machines(Machine):
-    """Machines that do one after the other what they are told to: fail, or boot (None)."""
+class FakeMachines(VirtualMachine):
+    """VMs whose boots fail with an exception each, or succeed (None)."""
 
     fates: ClassVar[list[Exception | None]] = []
     closed: ClassVar[list[str]] = []
@@ -32,39 +32,66 @@ class Machines(Machine):
         self.closed.append(self.name)
 
 
-def boot(*fates: Exception | None) -> tuple[Machine, list[str]]:
-    Machines.fates[:], Machines.closed[:] = fates, []
+def boot(*fates: Exception | None) -> tuple[VirtualMachine, list[str]]:
+    FakeMachines.fates[:], FakeMachines.closed[:] = fates, []
     said: list[str] = []
-    client: Any = None
-    return Machines._booted(said.append, client), said
+    containers: Any = None
+    return FakeMachines._booted(said.append, containers), said
 
 
-def test_one_that_boots_is_taken_as_it_is() -> None:
+def test_vm_that_boots_is_returned() -> None:
     machine, said = boot(None)
     assert machine.name == "number 1"
-    assert not Machines.closed
+    assert not FakeMachines.closed
     assert not said
 
 
-def test_one_that_hangs_is_ended_and_booted_once_more() -> None:
+def test_vm_that_hangs_is_ended_and_booted_again() -> None:
     machine, said = boot(HANGS, None)
     assert machine.name == "number 2"
-    assert Machines.closed == ["number 1"]
-    assert said == ["expected the machine to boot: booting it once more"]
+    assert FakeMachines.closed == ["number 1"]
+    assert said == ["expected it to boot: booting it again"]
 
 
 @pytest.mark.parametrize(("fates", "booted"), [((HANGS, HANGS), 2), ((ENDS,), 1), ((HANGS, ENDS), 2)])
-def test_one_that_hangs_again_or_ends_is_an_error_and_nothing_is_left(fates: tuple[Exception], booted: int) -> None:
+def test_vm_that_hangs_twice_or_ends_is_an_error_and_is_removed(fates: tuple[Exception], booted: int) -> None:
     with pytest.raises(type(fates[-1])):
         boot(*fates)
-    assert len(Machines.closed) == booted
+    assert len(FakeMachines.closed) == booted
 
 
-def test_a_console_ends_with_what_tells(tmp_path: Path) -> None:
-    machine = Machine("talks", "container", tmp_path)
+def test_console_returns_last_lines_or_the_reason_of_a_panic(tmp_path: Path) -> None:
+    machine = VirtualMachine("any", "container", tmp_path)
     assert machine.console(2) == ""
     console = tmp_path / "console.log"
     console.write_text("one\n\ntwo\r\nthree\n")
     assert machine.console(2) == "two\nthree"
     console.write_text("one\nno root\nKernel panic - not syncing\nCPU: 1\nCall Trace:\n <TASK>\n")
     assert machine.console(3) == "no root\nKernel panic - not syncing\nCPU: 1"
+
+
+class DeadMachine(VirtualMachine):
+    """A VM that does not run."""
+
+    @property
+    def running(self) -> bool:
+        return False
+
+    def last_words(self) -> str:
+        return "the console's last lines: no root"
+
+
+def test_vm_that_ends_before_it_is_ready_is_an_error(tmp_path: Path) -> None:
+    machine = DeadMachine("any", "container", tmp_path)
+    with pytest.raises(EnvironmentBroken, match="ended before it could be ready; the console's last lines: no root"):
+        machine.wait_ready(within=60)
+    (tmp_path / "ready").touch()
+    machine.wait_ready(within=60)
+
+
+def test_run_returns_the_exit_code_of_the_job(tmp_path: Path) -> None:
+    machine = DeadMachine("any", "container", tmp_path)
+    with pytest.raises(EnvironmentBroken, match="before it could finish its job"):
+        machine.run("exit 3", within=60)
+    assert (tmp_path / "job").read_text() == "exit 3"
+    assert machine.exit_code() is None

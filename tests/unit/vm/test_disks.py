@@ -1,4 +1,4 @@
-"""Which versions of OpenVPN a machine's disk has, and when another disk is made."""
+"""The VM's disks: which OpenVPN versions one holds, and when another is made."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,58 +8,57 @@ import pytest
 
 from lab.image import VERSIONS
 from lab.testing.kernel import _versions
-from lab.vm import machine
+from lab.vm import virtual_machine
 
 OLD, NEW = VERSIONS
 
 
 class Shelf:
-    """The disks, of which each is an empty file."""
+    """A directory of disks, each an empty file."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.made, self.base = root, 0, "a" * 64
 
-    def wanted(self, *versions: str) -> Path:
-        images = SimpleNamespace(get=lambda _: SimpleNamespace(id=f"sha256:{self.base}"))
-        client: Any = SimpleNamespace(images=images)
-        return machine._prepared(client, "vm", versions, lambda _: None)
+    def disk(self, *versions: str) -> Path:
+        containers: Any = SimpleNamespace(image_id=lambda _: f"sha256:{self.base}")
+        return virtual_machine._prepared(containers, "vm", versions, lambda _: None)
 
     def prepare(self, _: object, __: str, directory: Path, *___: object) -> None:
         self.made += 1
         (directory / "disk.qcow2").touch()
 
     @property
-    def there(self) -> int:
+    def count(self) -> int:
         return sum(path.is_dir() for path in self.root.iterdir())
 
 
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     found = Shelf(tmp_path)
-    monkeypatch.setattr(machine, "disks", lambda: tmp_path)
-    monkeypatch.setattr(machine, "_prepare", found.prepare)
-    monkeypatch.setattr(machine, "ensure", lambda _, version, __: f"node:{version}-d{version}")
+    monkeypatch.setattr(virtual_machine, "disks", lambda: tmp_path)
+    monkeypatch.setattr(virtual_machine, "_prepare", found.prepare)
+    monkeypatch.setattr(virtual_machine, "ensure", lambda _, version, __: f"node:{version}-d{version}")
     return found
 
 
-def test_a_disk_that_has_more_will_do_and_one_that_has_less_will_not(shelf: Shelf) -> None:
-    few = shelf.wanted(NEW)
-    assert shelf.wanted(NEW) == few
+def test_disk_with_more_versions_is_used_and_one_with_fewer_is_replaced(shelf: Shelf) -> None:
+    few = shelf.disk(NEW)
+    assert shelf.disk(NEW) == few
     assert shelf.made == 1
-    both = shelf.wanted(OLD, NEW)
+    both = shelf.disk(OLD, NEW)
     assert both != few
-    assert (shelf.made, shelf.there) == (2, 1), "the first has nothing that the second has not"
-    assert shelf.wanted(NEW) == shelf.wanted(OLD) == both
+    assert (shelf.made, shelf.count) == (2, 1), "the second holds everything that the first held"
+    assert shelf.disk(NEW) == shelf.disk(OLD) == both
     assert shelf.made == 2
 
 
-def test_a_disk_that_was_not_finished_and_one_over_another_image_are_replaced(shelf: Shelf) -> None:
-    (shelf.wanted(NEW) / "disk.qcow2").unlink()
-    shelf.wanted(NEW)
-    assert (shelf.made, shelf.there) == (2, 1)
+def test_unfinished_disk_and_disk_of_another_image_are_replaced(shelf: Shelf) -> None:
+    (shelf.disk(NEW) / "disk.qcow2").unlink()
+    shelf.disk(NEW)
+    assert (shelf.made, shelf.count) == (2, 1)
     shelf.base = "b" * 64
-    shelf.wanted(NEW)
-    assert (shelf.made, shelf.there) == (3, 1)
+    shelf.disk(NEW)
+    assert (shelf.made, shelf.count) == (3, 1)
 
 
 TESTS = """
@@ -75,7 +74,7 @@ TESTS = """
 """
 
 
-def test_a_machine_has_what_its_tests_ask_for_and_all_where_one_does_not_say(pytester: pytest.Pytester) -> None:
+def test_vm_holds_the_versions_of_its_tests_or_all_if_one_names_none(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(TESTS)
     items, _ = pytester.inline_genitems("--lab-openvpn=all")
     one, old, new, own = items

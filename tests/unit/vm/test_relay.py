@@ -1,16 +1,19 @@
-"""What passes between a machine and the tests that are reported here, without a machine."""
+"""The relay between a VM and the host's pytest, without a VM."""
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab.vm.machine import shown
-from lab.vm.relay import REPORTS, Ended, Lines, Relay, append, script
+from lab.core.errors import EnvironmentBroken
+from lab.vm import relay as relay_module
+from lab.vm.relay import QUEUE, REPORTS, Ended, Lines, Relay, append, script
+from lab.vm.virtual_machine import shown
 
 
-def test_messages_arrive_once_and_whole(tmp_path: Path) -> None:
+def test_lines_yields_each_complete_message_once(tmp_path: Path) -> None:
     file = tmp_path / "reports"
     lines = Lines(file)
     assert list(lines.new()) == []
@@ -25,13 +28,15 @@ def test_messages_arrive_once_and_whole(tmp_path: Path) -> None:
     assert list(lines.new()) == []
 
 
-class Booting:
-    """A machine whose engine does not answer yet."""
+class FakeMachine:
+    """A VM that runs, and whose job prints and ends as a test says."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.jobs: list[str] = []
         self.waited = 0
+        self.running = True
+        self.code: int | None = None
 
     def begin(self, script: str) -> None:
         self.jobs.append(script)
@@ -39,24 +44,117 @@ class Booting:
     def wait_ready(self) -> None:
         self.waited += 1
 
+    def exit_code(self) -> int | None:
+        return self.code
 
-def test_a_relay_is_ready_when_it_has_collected_and_the_engine_answers(tmp_path: Path) -> None:
-    machine: Any = Booting(tmp_path)
-    append(tmp_path / REPORTS, {"report": "of a run before"})
+    def last_words(self) -> str:
+        return "the console's last lines: login"
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Any:
+    return FakeMachine(tmp_path)
+
+
+@pytest.fixture
+def relay(machine: Any, tmp_path: Path) -> Relay:
+    relay = Relay(machine, tmp_path)
+    relay.begin(["tests/a.py"])
+    return relay
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that each sleep advances, and that stops a relay which would wait forever."""
+    now = [1000.0]
+
+    def sleep(_: float) -> None:
+        now[0] += 1.5
+        assert now[0] < 1000 + 10 * relay_module.SILENCE, "the relay waits forever"
+
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", sleep)
+    return now
+
+
+def test_relay_is_ready_after_collection_and_when_the_engine_answers(machine: Any, tmp_path: Path) -> None:
+    append(tmp_path / REPORTS, {"report": "of an earlier run"})
     relay = Relay(machine, tmp_path)
     relay.begin(["tests/a.py"])
     assert len(machine.jobs) == 1
-    assert machine.waited == 0, "something here could go on meanwhile"
+    assert machine.waited == 0, "begin() must not wait"
     append(tmp_path / REPORTS, {"ready": 1})
     relay.wait_ready()
     assert machine.waited == 1
     relay.begin(["tests/b.py"])
     append(tmp_path / REPORTS, {"unknown": "something else"})
-    with pytest.raises(Ended, match="the machine's pytest began with"):
+    with pytest.raises(Ended, match="the virtual machine's pytest sent"):
         relay.wait_ready()
 
 
-def test_a_job_runs_this_interpreter_in_the_project(tmp_path: Path) -> None:
+def test_run_yields_reports_until_done(relay: Relay, tmp_path: Path) -> None:
+    for message in ({"report": 1}, {"report": 2}, {"done": "a.py::test"}, {"report": 3}):
+        append(tmp_path / REPORTS, message)
+    assert list(relay.run("a.py::test", "a.py::next")) == [1, 2]
+    assert list(Lines(tmp_path / QUEUE).new()) == [{"run": "a.py::test", "then": "a.py::next"}]
+
+
+def test_run_of_a_test_that_the_vm_does_not_collect_is_an_error(relay: Relay, tmp_path: Path) -> None:
+    append(tmp_path / REPORTS, {"unknown": "a.py::test"})
+    (tmp_path / "output.log").write_text("collected 0 items\n")
+    with pytest.raises(
+        EnvironmentBroken, match=r"does not collect a\.py::test; it printed: collected 0 items"
+    ) as caught:
+        list(relay.run("a.py::test", None))
+    assert not isinstance(caught.value, Ended), "other tests can still run"
+
+
+def test_silent_vm_is_given_up(relay: Relay, machine: Any, clock: list[float]) -> None:
+    with pytest.raises(Ended, match=r"did not run a\.py::test within 420 s; the console's last lines: login"):
+        list(relay.run("a.py::test", None))
+    assert machine.running
+
+
+def test_each_report_extends_the_patience(relay: Relay, tmp_path: Path, clock: list[float]) -> None:
+    reports = relay.run("a.py::test", None)
+    for number in range(3):
+        append(tmp_path / REPORTS, {"report": number})
+        assert next(reports) == number
+        clock[0] += 0.9 * relay_module.SILENCE
+    append(tmp_path / REPORTS, {"done": "a.py::test"})
+    assert list(reports) == []
+
+
+def test_vm_that_ends_is_noticed_before_it_counts_as_silent(relay: Relay, machine: Any, clock: list[float]) -> None:
+    machine.running = False
+    with pytest.raises(Ended, match=r"the virtual machine ended before it could run a\.py::test"):
+        list(relay.run("a.py::test", None))
+    assert clock[0] < 1000 + 10
+
+
+def test_pytest_that_exits_is_noticed_before_it_counts_as_silent(
+    relay: Relay, machine: Any, tmp_path: Path, clock: list[float]
+) -> None:
+    machine.code = 3
+    (tmp_path / "output.log").write_text("INTERNALERROR\n")
+    with pytest.raises(Ended, match=r"pytest ended with 3 before it could run a\.py::test; it printed: INTERNALERROR"):
+        list(relay.run("a.py::test", None))
+    assert clock[0] < 1000 + 10
+
+
+def test_end_waits_until_pytest_exits(relay: Relay, machine: Any, tmp_path: Path, clock: list[float]) -> None:
+    machine.code = 0
+    relay.end()
+    assert list(Lines(tmp_path / QUEUE).new()) == [{"end": True}]
+
+
+def test_end_reports_a_vm_that_ends_first(relay: Relay, machine: Any, clock: list[float]) -> None:
+    machine.running = False
+    with pytest.raises(Ended, match="before it could end its tests"):
+        relay.end()
+
+
+def test_job_runs_this_interpreter_in_the_project(tmp_path: Path) -> None:
     project = tmp_path / "a project"
     text = script(project, [sys.executable, "-m", "pytest", "tests/a b.py"])
     assert f"'{project}/.lab'" in text
@@ -66,7 +164,7 @@ def test_a_job_runs_this_interpreter_in_the_project(tmp_path: Path) -> None:
     assert "tests/a b.py" in last
 
 
-def test_a_machine_sees_programs_and_the_project_and_nothing_twice(tmp_path: Path) -> None:
+def test_shares_have_programs_and_project_and_no_path_twice(tmp_path: Path) -> None:
     seen = shown(tmp_path)
     assert ("programs", "/usr") in seen
     assert ("project", str(tmp_path)) in seen
@@ -77,7 +175,7 @@ def test_a_machine_sees_programs_and_the_project_and_nothing_twice(tmp_path: Pat
             assert not any(path != other and path.is_relative_to(other) for other in paths)
 
 
-def test_the_interpreter_in_a_project_lies_over_it(tmp_path: Path) -> None:
+def test_interpreter_inside_the_project_is_mounted_over_it(tmp_path: Path) -> None:
     project = Path(sys.prefix).parent
     paths = [path for _, path in shown(project)]
     assert ("project", str(project)) in shown(project)
@@ -85,11 +183,11 @@ def test_the_interpreter_in_a_project_lies_over_it(tmp_path: Path) -> None:
     assert paths.index(str(project)) < paths.index(sys.prefix)
 
 
-def test_scapys_cache_is_seen_and_found_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_of_scapy_is_shared_and_named_to_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = tmp_path / "a cache"
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     assert f"XDG_CACHE_HOME='{cache}' " in script(tmp_path, ["true"])
-    assert ("programs", str(cache / "scapy")) not in shown(tmp_path), "nobody has used scapy yet"
+    assert ("programs", str(cache / "scapy")) not in shown(tmp_path), "it does not exist yet"
     (cache / "scapy").mkdir(parents=True)
     assert ("programs", str(cache / "scapy")) in shown(tmp_path)
     assert str(cache) not in [path for _, path in shown(tmp_path)]

@@ -1,13 +1,13 @@
-"""When something is installed and when not: the whole table."""
+"""When packages are installed: every combination of powers."""
 
 import os
 from itertools import product
 
 import pytest
 
+from bootstrap import packages
+from bootstrap.packages import Powers
 from lab.core.errors import EnvironmentBroken
-from lab.host import packages
-from lab.host.packages import Powers
 
 TABLE = [Powers(*row) for row in product([True, False], repeat=4)]
 

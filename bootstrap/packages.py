@@ -1,4 +1,4 @@
-"""Debian's packages on this machine: installed only when announced, allowed and possible."""
+"""Debian's packages: installed only if announced, allowed and possible."""
 
 import os
 import shutil
@@ -12,22 +12,22 @@ from lab.core.errors import EnvironmentBroken
 from lab.core.progress import Say
 
 APT_PATIENCE = 900
-"""Seconds that apt has for one installation, a slow mirror included."""
+"""Seconds for one installation, from a slow mirror too."""
 
 
 @dataclass(frozen=True)
 class Powers:
-    """What this process may do to the machine."""
+    """What this process can do on this host."""
 
     root: bool
     sudo: bool
     apt: bool
     allowed: bool
-    """False with LAB_NO_INSTALL set to anything but nothing or 0."""
+    """False if LAB_NO_INSTALL is set to anything but an empty value or 0."""
 
     @classmethod
     def here(cls, environment: Mapping[str, str] = os.environ) -> "Powers":
-        """As this machine and the environment have it."""
+        """Return the powers of this process."""
         return cls(
             root=os.geteuid() == 0,
             sudo=shutil.which("sudo") is not None,
@@ -36,12 +36,12 @@ class Powers:
         )
 
     def refusal(self, packages: Sequence[str], purpose: str) -> str | None:
-        """Why the packages cannot be installed from here and how to get them, in one sentence, or None."""
+        """Return in one sentence why the packages cannot be installed and how to get them, or None."""
         names = " ".join(packages)
         missing = f"{' and '.join(packages)} {'is' if len(packages) == 1 else 'are'} needed {purpose}"
         command = f"run `apt-get install {names}` as root"
         if not self.apt:
-            return f"{missing}, and there is no apt-get here: install it with this system's own tools"
+            return f"{missing}, and this host has no apt-get: install it with this system's own tools"
         if not self.allowed:
             return f"{missing}, and LAB_NO_INSTALL forbids to install it: {command}"
         if not (self.root or self.sudo):
@@ -49,14 +49,14 @@ class Powers:
         return None
 
     def as_root(self, argv: Sequence[str]) -> list[str]:
-        """The command as root would run it."""
+        """Return a command that runs `argv` as root."""
         return list(argv) if self.root else ["sudo", *argv]
 
 
 def install(packages: Sequence[str], purpose: str, say: Say, powers: Powers | None = None) -> None:
-    """Install Debian's packages and say so first; `purpose` reads "to make the base image".
+    """Install Debian's packages and say so first; `purpose` is e.g. "to make the base image".
 
-    Raises `EnvironmentBroken` in one line when that is forbidden, impossible or fails.
+    Raises `EnvironmentBroken` with one sentence if that is forbidden, impossible or fails.
     """
     powers = powers or Powers.here()
     if refusal := powers.refusal(packages, purpose):
@@ -65,11 +65,11 @@ def install(packages: Sequence[str], purpose: str, say: Say, powers: Powers | No
     say(f"installing {names} with apt {purpose} (LAB_NO_INSTALL=1 forbids it)")
     apt = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=120"]
     with tempfile.NamedTemporaryFile(prefix="openvpn-routing-lab-apt-", suffix=".log", delete=False) as log:
-        # One source of many that does not answer makes `update` fail: only the installation's result counts.
+        # `update` fails if one of many sources does not answer: only the result of the installation counts.
         _run(powers.as_root([*apt, "update"]), log.fileno())
         code = _run(powers.as_root([*apt, "install", "-y", "--no-install-recommends", *packages]), log.fileno())
     if code:
-        raise EnvironmentBroken(f"apt-get install {names} ended with {code}: {_complaint(Path(log.name))}")
+        raise EnvironmentBroken(f"apt-get install {names} ended with {code}: {_error(Path(log.name))}")
     Path(log.name).unlink()
 
 
@@ -82,6 +82,6 @@ def _run(argv: list[str], output: int) -> int:
         raise EnvironmentBroken(f"`{' '.join(argv)}` did not end within {APT_PATIENCE} s") from error
 
 
-def _complaint(log: Path) -> str:
+def _error(log: Path) -> str:
     errors = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("E: ")]
-    return f"{errors[0] if errors else 'no reason given'} (the output is in {log})"
+    return f"{errors[0] if errors else 'no reason given'} (output in {log})"

@@ -1,0 +1,133 @@
+"""When `make` installs or starts an engine, on hosts where both only leave a note."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from bootstrap import engine, packages
+from bootstrap.packages import Powers
+from lab.core.errors import EnvironmentBroken
+from lab.host import docker_engine
+
+
+class Host:
+    """A host without a running engine, on which installing and starting only leave a note."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, installed: bool, systemd: bool = False) -> None:
+        self.notes: list[str] = []
+        self.installed, self.answers = installed, False
+        monkeypatch.delenv("DOCKER_HOST", raising=False)
+        monkeypatch.setattr(engine, "is_absent", lambda host: not self.answers)
+        monkeypatch.setattr(engine, "answers", lambda host: self.answers)
+        monkeypatch.setattr(engine, "_dockerd", lambda: "/usr/sbin/dockerd" if self.installed else None)
+        monkeypatch.setattr(engine, "_runs_systemd", lambda: systemd)
+        monkeypatch.setattr(engine, "_remove_leftovers", lambda powers: None)
+        monkeypatch.setattr(engine, "_systemctl_start", lambda powers: self.start("systemctl"))
+        monkeypatch.setattr(engine, "_spawn", lambda powers, log, options: self.start("dockerd"))
+        monkeypatch.setattr(docker_engine, "connect", Client)
+        monkeypatch.setattr(packages, "install", self.install)
+
+    def install(self, names: tuple[str, ...], *_: object) -> None:
+        self.notes.append(f"install {names[0]}")
+        self.installed = True
+
+    def start(self, how: str) -> int:
+        self.notes.append(f"start {how}")
+        self.answers = True
+        return 1
+
+
+class Client:
+    def version(self) -> dict[str, str]:
+        return {"Version": "26.1"}
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def _root(monkeypatch: pytest.MonkeyPatch) -> None:
+    powers = Powers(root=True, sudo=False, apt=True, allowed=True)
+    monkeypatch.setattr(Powers, "here", classmethod(lambda cls: powers))
+
+
+@pytest.mark.parametrize(
+    ("installed", "systemd", "notes"),
+    [
+        (False, False, ["install docker.io", "start dockerd"]),
+        (False, True, ["install docker.io", "start systemctl"]),
+        (True, False, ["start dockerd"]),
+        (True, True, ["start systemctl"]),
+    ],
+)
+def test_missing_engine_is_installed_and_started(
+    monkeypatch: pytest.MonkeyPatch, installed: bool, systemd: bool, notes: list[str]
+) -> None:
+    host, said = Host(monkeypatch, installed=installed, systemd=systemd), list[str]()
+    engine.prepare_engine(said.append)
+    assert host.notes == notes
+    assert said[-1] == "Docker 26.1 answers at unix:///var/run/docker.sock"
+
+
+def test_running_engine_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(monkeypatch, installed=True)
+    host.answers = True
+    engine.prepare_engine(lambda _: None)
+    assert host.notes == []
+
+
+def test_engine_is_not_started_without_root_or_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(monkeypatch, installed=True)
+    powers = Powers(root=False, sudo=False, apt=True, allowed=True)
+    monkeypatch.setattr(Powers, "here", classmethod(lambda cls: powers))
+    with pytest.raises(EnvironmentBroken, match="start it as root"):
+        engine.prepare_engine(lambda _: None)
+    assert host.notes == []
+
+
+def test_engine_named_by_docker_host_is_not_replaced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    monkeypatch.setattr(packages, "install", lambda *_: pytest.fail("nothing may be installed"))
+    with pytest.raises(EnvironmentBroken, match="DOCKER_HOST=unix://"):
+        engine.prepare_engine(lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("pid", "stat", "running"),
+    [
+        ("7", "7 (dockerd) S 1 7", True),
+        ("7", "7 (bash) S 1 7", False),
+        ("7", "7 (dockerd) Z 1 7", False),
+        ("8", "7 (dockerd) S 1 7", False),
+        ("rubbish", "7 (dockerd) S 1 7", False),
+    ],
+)
+def test_pid_file_of_a_running_dockerd_stays_and_others_are_leftovers(
+    tmp_path: Path, pid: str, stat: str, running: bool
+) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "stat").write_text(stat)
+    (tmp_path / "docker.pid").write_text(pid)
+    assert engine.leftovers(tmp_path, tmp_path) == ([] if running else [tmp_path / "docker.pid"])
+
+
+def test_pid_file_of_a_running_containerd_stays(tmp_path: Path) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "stat").write_text("7 (containerd) S 1 7")
+    pid_file = tmp_path / "docker/containerd/containerd.pid"
+    pid_file.parent.mkdir(parents=True)
+    pid_file.write_text("7")
+    assert engine.leftovers(tmp_path, tmp_path) == []
+    pid_file.write_text("8")
+    assert engine.leftovers(tmp_path, tmp_path) == [pid_file]
+
+
+def test_socket_of_containerd_is_a_leftover_unless_a_process_listens(tmp_path: Path) -> None:
+    (tmp_path / "containerd").mkdir()
+    path = tmp_path / "containerd/containerd.sock"
+    with socket.socket(socket.AF_UNIX) as containerd:
+        containerd.bind(str(path))
+        containerd.listen()
+        assert engine.leftovers(tmp_path, tmp_path) == []
+    assert engine.leftovers(tmp_path, tmp_path) == [path]
