@@ -93,9 +93,9 @@ def test_relay_is_ready_after_collection_and_when_the_engine_answers(machine: An
 
 
 def test_run_yields_reports_until_done(relay: Relay, tmp_path: Path) -> None:
-    for message in ({"report": 1}, {"report": 2}, {"done": "a.py::test"}, {"report": 3}):
+    for message in ({"report": {"n": 1}}, {"report": {"n": 2}}, {"done": "a.py::test"}, {"report": {"n": 3}}):
         append(tmp_path / REPORTS, message)
-    assert list(relay.run("a.py::test", "a.py::next")) == [1, 2]
+    assert list(relay.run("a.py::test", "a.py::next")) == [{"n": 1}, {"n": 2}]
     assert list(Lines(tmp_path / QUEUE).new()) == [{"run": "a.py::test", "then": "a.py::next"}]
 
 
@@ -118,8 +118,8 @@ def test_silent_vm_is_given_up(relay: Relay, machine: Any, clock: list[float]) -
 def test_each_report_extends_the_patience(relay: Relay, tmp_path: Path, clock: list[float]) -> None:
     reports = relay.run("a.py::test", None)
     for number in range(3):
-        append(tmp_path / REPORTS, {"report": number})
-        assert next(reports) == number
+        append(tmp_path / REPORTS, {"report": {"n": number}})
+        assert next(reports) == {"n": number}
         clock[0] += 0.9 * relay_module.SILENCE
     append(tmp_path / REPORTS, {"done": "a.py::test"})
     assert list(reports) == []
