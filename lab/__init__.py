@@ -1,1 +1,50 @@
-"""A test lab that shows how dynamic routing behaves over OpenVPN."""
+"""A test lab that shows how dynamic routing behaves over OpenVPN.
+
+    import lab
+
+    with lab.Lab.deploy(lab.load("article")) as running:
+        running.router("hq").announce(running.free_prefix("ipv4"))
+
+Names are imported when they are first used, so `import lab` alone is fast.
+"""
+
+from typing import TYPE_CHECKING
+
+from lab.core.errors import (
+    CommandFailed,
+    EnvironmentBroken,
+    ExpectationFailed,
+    InputError,
+    LabError,
+    NotSupported,
+)
+from lab.core.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from lab.catalogue.load import load
+    from lab.runtime.lab import Lab
+
+    __version__: str
+    """The version of the installed distribution, as in its metadata."""
+
+__all__ = [
+    "CommandFailed",
+    "EnvironmentBroken",
+    "ExpectationFailed",
+    "InputError",
+    "Lab",
+    "LabError",
+    "NotSupported",
+    "__version__",
+    "load",
+]
+
+if not TYPE_CHECKING:
+    __getattr__ = lazy_exports(
+        __name__,
+        {"Lab": "lab.runtime.lab", "load": "lab.catalogue.load", "__version__": "lab.core.version"},
+    )
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.choose import AsJson, OpenVpnVersion, Settings, complete_topology, loaded
 from lab.cli.errors import FAILED
+from lab.cli.options import AsJson, OpenVpnVersion, Settings, complete_topology, loaded
 from lab.cli.output import print_json, print_table, verdict
 from lab.core.errors import InputError
 

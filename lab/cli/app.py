@@ -1,86 +1,111 @@
-"""All commands of `lab`."""
+"""The program `lab`: one group whose commands are imported when they are called."""
 
 import os
-from typing import Annotated
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from lab.cli import (
-    advise,
-    announce,
-    bench,
-    capture,
-    claims,
-    draw,
-    fault,
-    impair,
-    inside,
-    life,
-    machine,
-    measure,
-    modes,
-    observe,
-    report,
-    scale,
-    schema,
-    vm,
-    watch,
-)
+from lab.cli.commands import COMMANDS
 from lab.cli.errors import Commands
+
+
+class LazyCommands(MutableMapping[str, Any]):
+    """Commands by name, each imported when it is asked for."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._loaded:
+            self._loaded[name] = _load(name)
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys((*COMMANDS, *self._loaded)))
+
+    def __len__(self) -> int:
+        return len({*COMMANDS, *self._loaded})
+
+
+class LabCommands(Commands):
+    """The group `lab`, whose help and completion import no command."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "commands": LazyCommands()})
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return all names, in the order of the table."""
+        return list(self.commands)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command; completion gets its name and summary only."""
+        if ctx.resilient_parsing and cmd_name in COMMANDS:
+            return TyperCommand(cmd_name, help=COMMANDS[cmd_name].summary)
+        return self.commands.get(cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command of the first argument, to be called or to complete its arguments."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command and self.commands[name or ""], rest
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the names and summaries of all commands, by panel."""
+        width = max(map(len, COMMANDS))
+        for panel in dict.fromkeys(entry.panel for entry in COMMANDS.values()):
+            with formatter.section(panel):
+                rows = [(name.ljust(width), entry.summary) for name, entry in COMMANDS.items() if entry.panel == panel]
+                formatter.write_dl(rows)
+
 
 app = typer.Typer(
     name="lab",
-    cls=Commands,
+    cls=LabCommands,
     help="A lab that shows how dynamic routing behaves over OpenVPN.",
-    epilog="Exit codes: 0 done, 1 a check failed, 2 bad input or a machine that lacks something.",
+    epilog="Exit codes: 0 done, 1 a check failed, 2 bad input or a host that lacks something.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich takes longer to import than all the rest of the help
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from lab import __version__
+
+        print(f"lab {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Set what holds for every command."""
     if debug:
         os.environ["LAB_DEBUG"] = "1"
 
 
-_LIFE = "The life of a lab"
-_WATCH = "Watch"
-_CHANGE = "Change"
-_FILES = "Topologies and files"
-_MEASURE = "Measure"
-_MACHINE = "This machine"
-
-app.command(rich_help_panel=_LIFE)(life.up)
-app.command(rich_help_panel=_LIFE)(life.down)
-app.command("list", rich_help_panel=_LIFE)(life.list_)
-app.command(rich_help_panel=_LIFE)(observe.status)
-app.command(rich_help_panel=_WATCH)(watch.watch)
-app.command(rich_help_panel=_WATCH)(observe.routes)
-app.command(rich_help_panel=_WATCH)(inside.logs)
-app.command(rich_help_panel=_WATCH)(capture.capture)
-app.command(rich_help_panel=_CHANGE)(announce.announce)
-app.command(rich_help_panel=_CHANGE)(announce.withdraw)
-app.command("exec", rich_help_panel=_CHANGE, context_settings={"ignore_unknown_options": True})(inside.exec_)
-app.command(rich_help_panel=_CHANGE)(inside.shell)
-app.command(rich_help_panel=_CHANGE)(impair.impair)
-app.add_typer(fault.app, name="fault", rich_help_panel=_CHANGE)
-app.command(rich_help_panel=_WATCH)(claims.claims)
-app.command(rich_help_panel=_WATCH)(modes.modes)
-app.command(rich_help_panel=_FILES)(draw.validate)
-app.command(rich_help_panel=_FILES)(draw.graph)
-app.command(rich_help_panel=_FILES)(draw.render)
-app.command(rich_help_panel=_FILES)(schema.schema)
-app.command(rich_help_panel=_FILES)(advise.advise)
-app.command(rich_help_panel=_MEASURE)(measure.measure)
-app.command(rich_help_panel=_MEASURE)(report.report)
-app.command(rich_help_panel=_MEASURE)(scale.scale)
-app.command(rich_help_panel=_MACHINE)(machine.doctor)
-app.command(rich_help_panel=_MACHINE)(machine.setup)
-app.command(rich_help_panel=_MACHINE)(bench.bench)
-app.command(rich_help_panel=_MACHINE)(machine.clean)
-app.add_typer(vm.app, name="vm", rich_help_panel=_MACHINE)
+def _load(name: str) -> Any:
+    """Import a command; raises `KeyError` if there is no such command."""
+    entry = COMMANDS[name]
+    module, _, attribute = entry.where.partition(":")
+    found = getattr(import_module(f"lab.cli.{module}"), attribute)
+    if isinstance(found, typer.Typer):
+        return typer.main.get_command(found)
+    one = typer.Typer(add_completion=False, rich_markup_mode=None)
+    settings = {"ignore_unknown_options": True} if entry.passes_options else None
+    one.command(name, context_settings=settings)(found)
+    return typer.main.get_command(one)

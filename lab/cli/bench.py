@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.choose import AsJson
+from lab.cli.options import AsJson
 from lab.cli.output import print_json, print_table, progress
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from lab.cli.choose import LabName, NodeName, attached
 from lab.cli.errors import let_go_of_stdout
+from lab.cli.options import LabName, NodeName, attached
 from lab.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def capture(
     seconds: Annotated[float | None, typer.Option("--seconds", "-s", min=0, help="End after this time.")] = None,
     lab_name: LabName = None,
 ) -> None:
-    """Capture packets until Ctrl-C; without -w, print one line for each.
+    """Capture packets until Ctrl-C; without -w, print a line for each.
 
     With Wireshark: lab capture hq tun0 -w - | wireshark -k -i -
     """

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lab.cli.choose import (
+from lab.cli.errors import BAD_INPUT, tell
+from lab.cli.options import (
     AsJson,
     LabName,
     NewName,
@@ -18,7 +19,6 @@ from lab.cli.choose import (
     complete_topology,
     loaded,
 )
-from lab.cli.errors import BAD_INPUT, tell
 from lab.cli.output import print_json
 from lab.core.errors import InputError
 

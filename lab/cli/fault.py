@@ -5,11 +5,17 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.choose import AsJson, LabName, attached
+from lab.cli.options import AsJson, LabName, attached
 from lab.cli.output import print_json, print_table, progress
 from lab.core.errors import InputError
 
-app = typer.Typer(help="Break something in a running lab, and put it back.")
+app = typer.Typer(
+    name="fault",
+    help="Apply faults to a running lab, and undo them.",
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
 
 
 def _kinds(incomplete: str) -> list[str]:

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.choose import AsJson, LabName, attached
-from lab.cli.observe import print_links
+from lab.cli.options import AsJson, LabName, attached
 from lab.cli.output import print_json
+from lab.cli.status import print_links
 from lab.core.errors import InputError
 
 _UNITS = {
@@ -36,9 +36,10 @@ def impair(
     lab_name: LabName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Have a link delay, lose, double, reorder or slow down packets; shows what is asked and what is in force.
+    """Delay, lose, duplicate, reorder or slow down packets on a link.
 
-    It holds until `lab impair LINK --clear`, or `lab fault undo`. What was set on this link before is taken back.
+    The impairment replaces any that was applied to the link before, and lasts until `lab impair LINK --clear` or
+    `lab fault undo`. Afterwards the impairments of all links are shown.
     """
     from lab.fault import undo
     from lab.fault.impaired import Impaired

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.choose import AsJson
 from lab.cli.errors import FAILED
+from lab.cli.options import AsJson
 from lab.cli.output import print_json, print_table, progress, verdict
 
 
@@ -62,7 +62,8 @@ def clean() -> None:
     """Take down all labs, and remove the lab's images."""
     from lab.engine import open_engine
     from lab.image import remove_everything
-    from lab.runtime.lab import destroy, running_labs
+    from lab.runtime.destroy import destroy
+    from lab.runtime.registry import running_labs
     from lab.vm.virtual_machine import forget_disks, sweep_virtual_machines
 
     engine = open_engine()

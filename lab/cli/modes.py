@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.choose import AsJson
 from lab.cli.errors import FAILED, say
+from lab.cli.options import AsJson
 from lab.cli.output import print_json, print_table, progress, verdict
 from lab.core.errors import InputError
 

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from enum import Enum
@@ -68,6 +68,13 @@ def progress() -> Iterator[Callable[[str], None]]:
 
     with _console(sys.stderr).status("") as status:
         yield lambda step: status.update(escape(step))
+
+
+def few(names: Iterable[object], most: int = 3) -> str:
+    """Return the first few names, and the number of the others: `a, b, c and 47 more`."""
+    known = list(names)
+    shown = ", ".join(map(str, known[:most]))
+    return shown if len(known) <= most else f"{shown} and {len(known) - most} more"
 
 
 def span(seconds: float) -> str:

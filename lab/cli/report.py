@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lab.cli.choose import AsJson
+from lab.cli.options import AsJson
 from lab.cli.output import print_json, print_table, progress
 from lab.core.errors import InputError
 

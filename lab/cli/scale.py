@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lab.cli.choose import AsJson, OpenVpnVersion, Settings, tunnel_settings
 from lab.cli.errors import FAILED
-from lab.cli.observe import FamilyName
+from lab.cli.options import AsJson, FamilyName, OpenVpnVersion, Settings, tunnel_settings
 from lab.cli.output import print_json, print_table, progress, span
 from lab.core.errors import InputError
 

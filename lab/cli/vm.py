@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from lab.vm import VirtualMachine
 
 app = typer.Typer(
-    help="A virtual machine with its own kernel, for features that the host's kernel lacks.", no_args_is_help=True
+    name="vm",
+    help="A virtual machine with its own kernel, for features that the host's kernel lacks.",
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
 )
 
 _ESCAPE = b"\x1d"

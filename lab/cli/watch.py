@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lab.cli.choose import AsJson, LabName, attached
+from lab.cli.options import AsJson, LabName, attached
 from lab.cli.output import plain, span, table, verdict
 
 if TYPE_CHECKING:
@@ -28,9 +28,10 @@ def watch(
     lab_name: LabName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Watch tunnels, sessions, prefixes and routes live, until Ctrl-C or until the lab is taken down.
+    """Watch tunnels, sessions, prefixes and routes until Ctrl-C.
 
-    Off a terminal, and with --json, there is a line for each change; the first lines say how things are.
+    On a terminal it shows tables, elsewhere and with --json one line for each change, after lines for the current
+    state. It also ends when the lab is taken down.
     """
     from lab.status.live import Watch
 

@@ -107,7 +107,7 @@ def asked_of(
     return declared
 
 
-def declared_imposed(site: FaultSite) -> None:
+def apply_declared(site: FaultSite) -> None:
     """Have all links do what the topology declares."""
     for link, leaving, arriving in directions(site.topology):
         if (declared := link.impairment(leaving)) is not None:

@@ -1,22 +1,23 @@
-"""Labs that belong to a process, such as a test run, and are swept when it is gone, however it ended."""
+"""Labs that belong to a process, such as a test run, and are destroyed after it has ended, however it ended."""
 
 from lab.core.process import is_alive
 from lab.engine import Engine
-from lab.runtime.lab import Lab, destroy
+from lab.runtime.destroy import destroy
+from lab.runtime.lab import Lab
 
 _KEPT = "kept"
 """A file in a lab's directory."""
 
 
 def keep(lab: Lab) -> None:
-    """Let a lab outlive its process."""
+    """Exclude a lab from `sweep`."""
     (lab.directory / _KEPT).touch()
 
 
 def sweep(engine: Engine) -> list[str]:
-    """Take down the labs whose process is gone; returns their names.
+    """Destroy the labs whose process has ended; returns their names.
 
-    Labs without an owner, and those that somebody wants to keep, are left alone.
+    Labs without an owner, and those to be kept, are left alone.
     """
     owned = {i.lab for i in engine.find() if i.owner and not is_alive(i.owner) and not (i.directory / _KEPT).exists()}
     orphans = sorted(owned)

@@ -102,7 +102,7 @@ class Router(LabNode):
         try:
             yield address
         finally:
-            self.serve_no_longer(prefix, host)
+            self.stop_serving(prefix, host)
 
     def serve(self, prefix: Prefix, host: LabNode) -> Address:
         """Give this router and a host on one of its wires an address each in a prefix; returns the host's."""
@@ -111,7 +111,7 @@ class Router(LabNode):
         host.running.add_addresses(there, [theirs])
         return theirs.ip
 
-    def serve_no_longer(self, prefix: Prefix, host: LabNode) -> None:
+    def stop_serving(self, prefix: Prefix, host: LabNode) -> None:
         """Take back what `serve` gave."""
         (here, ours), (there, theirs) = self._ends_in(prefix, host)
         self.running.remove_addresses(here, [ours])

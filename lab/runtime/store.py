@@ -1,23 +1,22 @@
-"""A lab's directory: its topology, its authority, the rendered files and the logs. Nothing else is remembered."""
+"""A lab's directory: its topology, certificate authority, rendered files and logs."""
 
 import fcntl
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lab.core.errors import EnvironmentBroken, InputError
 from lab.core.home import HOME, entering, left
-from lab.engine import HOSTS
 from lab.engine.node import node_files
-from lab.render.files import render
-from lab.render.node_spec import brings_hosts
-from lab.routing import daemon_of, plan_routers
-from lab.topology import Topology
-from lab.tunnel.mode import LOGS
-from lab.tunnel.pki import Authority
+
+if TYPE_CHECKING:
+    from lab.topology import Topology
+    from lab.tunnel.pki import Authority
 
 _TOPOLOGY = "topology.json"
 _CERTIFICATE = "pki/ca.crt"
@@ -33,30 +32,33 @@ class LabDirectory:
 
     @classmethod
     def default(cls, name: str) -> "LabDirectory":
-        """`.lab/NAME` below the current directory."""
+        """Return `.lab/NAME` below the current directory."""
         return cls(Path.cwd() / HOME / name)
 
     @property
-    def is_ours(self) -> bool:
-        """True where a lab has been here; anything else is not touched."""
+    def exists(self) -> bool:
+        """True if the directory holds a lab. Any other directory is left alone."""
         return (self.path / _TOPOLOGY).is_file()
 
     @property
     def nodes(self) -> frozenset[str]:
-        """The nodes of the lab that has been here; none where that cannot be told."""
+        """The names of the lab's nodes; empty if its topology is missing or damaged."""
         try:
-            return frozenset(self.load()[0].nodes)
-        except InputError:
+            return frozenset(json.loads((self.path / _TOPOLOGY).read_text())["nodes"])
+        except (OSError, ValueError, LookupError, TypeError):
             return frozenset()
 
-    def create(self, topology: Topology) -> Authority:
-        """Lay out an empty directory for a lab, with a fresh authority, and render all files.
+    def create(self, topology: "Topology") -> "Authority":
+        """Create the directory of a lab, with a fresh authority, and render all files into it.
 
-        What a lab that died left here is cleared away. Raises `InputError` where something else is here, and
-        `EnvironmentBroken` where nothing can be written.
+        A lab that was left there is removed first. Raises `InputError` if the directory holds something else, and
+        `EnvironmentBroken` if it cannot be written.
         """
+        from lab.render.files import render
+        from lab.tunnel.pki import Authority
+
         try:
-            if self.path.exists() and not self.is_ours and any(self.path.iterdir()):
+            if self.path.exists() and not self.exists and any(self.path.iterdir()):
                 raise InputError(f"{self.path} is not empty and holds no lab: choose another directory")
             self.remove()
             self._make()
@@ -65,35 +67,48 @@ class LabDirectory:
             _write(self.path / _CERTIFICATE, authority.certificate, 0o644)
             _write(self.path / _KEY, authority.key, 0o600)
             render(topology, authority, self.roots(topology))
-            self._hosts(topology)
-            self._log_directories(topology)
+            self._write_hosts(topology)
+            self._make_log_directories(topology)
         except OSError as error:
             raise EnvironmentBroken(f"{self.path}: {error.strerror}: the lab needs to write its files there") from error
         return authority
 
-    def load(self) -> tuple[Topology, Authority]:
-        """What `create` wrote; raises `InputError` where it is gone or damaged."""
+    def load(self) -> "Topology":
+        """Return the topology; raises `InputError` if it is missing or damaged."""
+        from lab.topology.model import Topology
+
+        with self._reading():
+            return Topology.model_validate_json((self.path / _TOPOLOGY).read_text())
+
+    def authority(self) -> "Authority":
+        """Return the certificate authority; raises `InputError` if it is missing or damaged."""
+        from lab.tunnel.pki import Authority
+
+        with self._reading():
+            return Authority.load((self.path / _CERTIFICATE).read_text(), (self.path / _KEY).read_text())
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
         try:
-            topology = Topology.model_validate_json((self.path / _TOPOLOGY).read_text())
-            authority = Authority.load((self.path / _CERTIFICATE).read_text(), (self.path / _KEY).read_text())
+            yield
         except PermissionError as error:
             raise EnvironmentBroken(
-                f"{self.path}: {error.strerror}: a lab is its owner's: run this as root, or with sudo"
+                f"{self.path}: {error.strerror}: only the user who deployed the lab may read it: run this as root, or "
+                "with sudo"
             ) from error
         except (OSError, ValueError) as error:
             raise InputError(
-                f"{self.path} does not hold the lab's files any more ({str(error).splitlines()[0]}): "
+                f"{self.path}: the lab's files are missing or damaged ({str(error).splitlines()[0]}): "
                 "take the lab down and up again"
             ) from error
-        return topology, authority
 
-    def roots(self, topology: Topology) -> Mapping[str, Path]:
-        """Below which directory each node's files are rendered."""
+    def roots(self, topology: "Topology") -> Mapping[str, Path]:
+        """Return the directory below which each node's files are rendered."""
         return {name: node_files(self.path, name) for name in topology.nodes}
 
     def remove(self) -> None:
-        """Remove the directory, and `.lab` with the last one; only if a lab has been here."""
-        if not self.is_ours:
+        """Remove the directory if it holds a lab, and `.lab` with the last lab."""
+        if not self.exists:
             return
         shutil.rmtree(self.path)
         if self.path.parent.name == HOME.name:
@@ -104,12 +119,18 @@ class LabDirectory:
         with entering(home) if home.name == HOME.name else nullcontext():
             self.path.mkdir(parents=True, exist_ok=True)
 
-    def _hosts(self, topology: Topology) -> None:
+    def _write_hosts(self, topology: "Topology") -> None:
+        from lab.engine import HOSTS
+        from lab.render.node_spec import brings_hosts
+
         for name, node in topology.nodes.items():
             if brings_hosts(node):
                 _write(node_files(self.path, name) / HOSTS.relative_to("/"), _HOSTS, 0o644)
 
-    def _log_directories(self, topology: Topology) -> None:
+    def _make_log_directories(self, topology: "Topology") -> None:
+        from lab.routing import daemon_of, plan_routers
+        from lab.tunnel.mode import LOGS
+
         for root in self.roots(topology).values():
             root.mkdir(parents=True, exist_ok=True)
         for tunnel in topology.tunnels:
@@ -125,7 +146,7 @@ class LabDirectory:
 
 @contextmanager
 def locked(name: str) -> Iterator[None]:
-    """Keep other processes from bringing the same lab up or down meanwhile; ends with the process at the latest."""
+    """Hold the lock of a lab, so that no other process deploys or destroys it; it ends with the process."""
     directory = Path(tempfile.gettempdir()) / "openvpn-routing-lab"
     directory.mkdir(mode=0o1777, exist_ok=True)
     path = directory / f"{name}.lock"
@@ -138,7 +159,7 @@ def locked(name: str) -> Iterator[None]:
 
 
 def _lock(path: Path) -> int:
-    """Open a lock's file and hold it; whoever held it before has removed it, and then it is another file."""
+    """Open a lock file and lock it; its last holder removes it, so a file that was replaced is opened again."""
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX)

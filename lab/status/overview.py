@@ -233,7 +233,7 @@ def _summary(name: str, instances: list[Instance]) -> LabSummary:
     directory = instances[0].directory
     running = sum(i.state is NodeState.RUNNING for i in instances)
     try:
-        topology, _ = LabDirectory(directory).load()
+        topology = LabDirectory(directory).load()
     except LabError:
         return LabSummary(name, running, len(instances), None, directory)
     return LabSummary(name, running, len(topology.nodes), topology.file, directory)

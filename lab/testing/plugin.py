@@ -289,10 +289,11 @@ class Pool:
         return running
 
     def _reused(self, wanted: Wanted, engine: "Engine", item: pytest.Item) -> Running | None:
-        from lab.runtime.lab import Lab, runs
+        from lab.runtime.lab import Lab
+        from lab.runtime.registry import is_running
 
         name = wanted.topology.name
-        if wanted.fresh or not runs(name, engine=engine):
+        if wanted.fresh or not is_running(name, engine=engine):
             return None
         lab = Lab.attach(name, engine=engine)
         if wanted.is_met_by(lab.topology):

@@ -279,7 +279,7 @@ class RunningTunnel:
         tunnel: Tunnel,
         nodes: Mapping[str, RunningNode],
         roots: Mapping[str, Path],
-        authority: Authority,
+        authority: "Callable[[], Authority]",
         sharing: list["RunningTunnel"],
         versions: Versions,
         *,
@@ -306,8 +306,7 @@ class RunningTunnel:
         self.external = external
         """Whether the client is an external node; its status is what the server reports."""
         self._roots = roots
-        self.authority = authority
-        """The lab's authority, which issues the certificates of both ends."""
+        self._authority = authority
 
     def __str__(self) -> str:
         return f"tunnel {self.name}"
@@ -321,6 +320,11 @@ class RunningTunnel:
     def mode(self) -> TunnelMode:
         """The tunnel's mode."""
         return modes()[self.tunnel.mode]
+
+    @property
+    def authority(self) -> "Authority":
+        """The lab's authority, which issues the certificates of both ends."""
+        return self._authority()
 
     def device(self, node: str) -> str:
         """Return the tunnel's interface on one of its two nodes."""
@@ -510,7 +514,7 @@ def running_tunnels(
     tunnels: Iterable[Tunnel],
     nodes: Mapping[str, RunningNode],
     roots: Mapping[str, Path],
-    authority: Authority,
+    authority: "Callable[[], Authority]",
     *,
     external: Collection[str] = (),
 ) -> dict[str, RunningTunnel]:

@@ -8,7 +8,8 @@ import pytest
 
 from lab.core.process import this_process
 from lab.engine import Engine, open_engine
-from lab.runtime.lab import Lab, destroy
+from lab.runtime.destroy import destroy
+from lab.runtime.lab import Lab
 from lab.topology import Topology
 from tests.helpers.labs import Deploy, Write, new_name, topology
 

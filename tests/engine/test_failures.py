@@ -13,7 +13,8 @@ from lab.core.files import RenderedFile
 from lab.engine import Engine
 from lab.routing import RouterPlan
 from lab.routing.frr.frr import Frr
-from lab.runtime.lab import Lab, destroy
+from lab.runtime.destroy import destroy
+from lab.runtime.lab import Lab
 from lab.topology import Topology
 from tests.helpers.labs import IMAGE, PAIR, Deploy, Write, assert_nothing_left, names_of_host
 

@@ -15,8 +15,10 @@ from lab.core.errors import InputError
 from lab.core.expect import Expectation, wait_for
 from lab.core.process import is_alive, this_process
 from lab.engine import Engine, NodeState
-from lab.runtime.lab import Lab, destroy, running_labs
+from lab.runtime.destroy import destroy
+from lab.runtime.lab import Lab
 from lab.runtime.owner import sweep
+from lab.runtime.registry import running_labs
 from lab.runtime.store import LabDirectory
 from lab.topology import Topology
 from tests.helpers.labs import IMAGE, PAIR, Deploy, Write, assert_nothing_left, new_name, topology

@@ -167,6 +167,6 @@ def test_startup_delay(write: Write, deploy: Deploy, engine: Engine, monkeypatch
     def sleep(seconds: float) -> None:
         slept.append((seconds, len(engine.find(topology.name))))
 
-    monkeypatch.setattr("lab.runtime.lab.time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
+    monkeypatch.setattr("lab.runtime.deploy.time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
     assert deploy(topology).nodes["late"].state is NodeState.RUNNING
     assert slept == [(1000, 0)]

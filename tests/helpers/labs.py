@@ -10,7 +10,8 @@ from pyroute2 import IPRoute
 
 from lab.catalogue.load import load
 from lab.engine import Engine
-from lab.runtime.lab import Lab, running_labs
+from lab.runtime.lab import Lab
+from lab.runtime.registry import running_labs
 from lab.topology import Topology
 
 IMAGE = "openvpn-routing-lab/node:2.6"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.engine import Engine
-from lab.runtime.lab import running_labs
+from lab.runtime.registry import running_labs
 from tests.helpers.labs import PAIR, new_name
 
 TUNNEL = """

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from lab.engine import Engine, open_engine
-from lab.runtime.lab import destroy
+from lab.runtime.destroy import destroy
 from tests.helpers.project import Project
 
 

@@ -12,7 +12,8 @@ from scapy.utils import rdpcap
 
 from lab.core.expect import Expectation, wait_for
 from lab.core.process import this_process
-from lab.runtime.lab import Lab, destroy
+from lab.runtime.destroy import destroy
+from lab.runtime.lab import Lab
 from tests.helpers.labs import PAIR
 from tests.helpers.labs import topology as written
 from tests.helpers.project import READY, TUNNEL, Project

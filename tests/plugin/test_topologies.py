@@ -196,7 +196,7 @@ def test_not_all_labs_stay_alive(project: Project) -> None:
     project.conftest(
         f"""
         from pathlib import Path
-        from lab.runtime.lab import running_labs
+        from lab.runtime.registry import running_labs
 
         def pytest_lab_ready(lab):
             ours = [n.split("-")[3] for n in running_labs(lab.engine) if n.startswith("{project.name}-")]

@@ -17,7 +17,7 @@ from _pytest.mark.structures import ParameterSet
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.packet import Packet
 
-from lab.cli.observe import show
+from lab.cli.status import show
 from lab.core.expect import Expectation, wait_for
 from lab.core.prefixes import FAMILIES
 from lab.image import VERSIONS

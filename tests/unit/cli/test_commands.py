@@ -248,7 +248,7 @@ def test_attributes_are_said_with_whom_they_are_for(lab: Program) -> None:
     lab.lay_out("dead")
     result = lab("announce", "hq", "10.9.0.0/24", "--through", "tun0")
     assert result.exit_code == 2
-    assert "give --med or --prepend with it" in result.stderr
+    assert "--through limits --med and --prepend to one interface" in result.stderr
 
 
 def test_impair_wants_units_and_one_thing_at_a_time(lab: Program) -> None:

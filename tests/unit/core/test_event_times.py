@@ -82,7 +82,7 @@ def measure(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(Measurement, "_wait", lambda *_: "appears")
 
     def at(lab: Lab, node: str) -> Measurement:
-        observer: Any = SimpleNamespace(name=node, running=lab._running[node])
+        observer: Any = SimpleNamespace(name=node, running=lab.running_nodes[node])
         return Measurement(observer, [], results=lab.results)
 
     return at
@@ -95,13 +95,13 @@ def test_event_of_one_lab_does_not_set_the_event_time_of_a_measurement_in_anothe
     own, other = (Lab(article, none, tmp_path / name, none, {}) for name in ("own", "other"))
     with measure(own, "branch") as m:
         apply(other, Nudge())
-        with other._running["branch"].event_times.timing():
+        with other.running_nodes["branch"].event_times.timing():
             pass
         began = apply(own, Nudge()).began
     assert m.event == began.since
     with measure(other, "branch") as m:
         apply(own, Nudge())
         after = time.monotonic()
-        with other._running["hq"].event_times.timing():
+        with other.running_nodes["hq"].event_times.timing():
             before = time.monotonic()
     assert after <= m.event <= before

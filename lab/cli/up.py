@@ -1,4 +1,4 @@
-"""`lab up`, `lab down`, `lab list`."""
+"""`lab up`: deploy a topology."""
 
 import os
 import shutil
@@ -8,19 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lab.cli.choose import (
-    AsJson,
-    NewName,
-    OpenVpnVersion,
-    Settings,
-    TopologyName,
-    complete_lab,
-    lab_named,
-    loaded,
-)
-from lab.cli.observe import show
-from lab.cli.output import print_json, print_table, progress
-from lab.core.errors import InputError
+from lab.cli.options import AsJson, NewName, OpenVpnVersion, Settings, TopologyName, loaded
+from lab.cli.output import progress
+from lab.cli.status import show
 
 if TYPE_CHECKING:
     from lab.runtime.lab import Lab
@@ -50,11 +40,13 @@ def up(
     """Deploy a topology, and show what runs."""
     with progress() as say:
         from lab.engine import open_engine
-        from lab.runtime.lab import Lab, destroy, runs
+        from lab.runtime.destroy import destroy
+        from lab.runtime.lab import Lab
+        from lab.runtime.registry import is_running
 
         wanted = loaded(topology, name=name, openvpn=openvpn, settings=settings)
         engine = open_engine()
-        running = reuse and runs(wanted.name, engine=engine)
+        running = reuse and is_running(wanted.name, engine=engine)
         if reuse and not running and engine.find(wanted.name):
             say(
                 f"all nodes of lab {wanted.name} have ended, as a restart of the machine leaves them: deploying it anew"
@@ -74,64 +66,9 @@ def up(
                 print(f"  {command}")
 
 
-def down(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[NAME]...",
-            help="Labs by name, or topology files; by default the only lab that runs.",
-            autocompletion=complete_lab,
-        ),
-    ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All labs on this machine.")] = False,
-) -> None:
-    """Take labs down: containers, wires and files."""
-    from lab.engine import open_engine
-    from lab.runtime.lab import destroy, running_labs
-
-    if names and everything:
-        raise InputError("`lab down` takes names or --all, not both")
-    engine = open_engine()
-    running = running_labs(engine)
-    if everything:
-        chosen = running
-    elif names:
-        chosen = [loaded(name).name if Path(name).is_file() else name for name in names]
-    else:
-        chosen = [lab_named(None, engine)] if running else []
-    if not chosen:
-        print("no lab is running", file=sys.stderr)
-    for lab in chosen:
-        with progress() as say:
-            say(f"taking lab {lab} down")
-            found = destroy(lab, engine=engine)
-        if not found and lab in (names or []):
-            known = f"running are {', '.join(running)}" if running else "no lab is running"
-            raise InputError(f"no lab named {lab!r} is running; {known}")
-        print(f"lab {lab} is down" if found else f"lab {lab} was not running", file=sys.stderr)
-
-
-def list_(as_json: AsJson = False) -> None:
-    """List the labs on this machine."""
-    from lab.engine import open_engine
-    from lab.status.overview import summaries
-
-    labs = summaries(open_engine())
-    if as_json:
-        print_json(labs)
-    elif not labs:
-        print("no lab is running", file=sys.stderr)
-    else:
-        rows = [
-            (s.name, f"{s.nodes_running}/{s.nodes_total}", s.topology or "its directory is gone", s.directory)
-            for s in labs
-        ]
-        print_table("Labs", ["name", "#nodes running", "topology", "directory"], rows)
-
-
 def next_steps(lab: "Lab") -> list[str]:
     """Three commands that show something in this lab, ready to be copied."""
-    from lab.runtime.lab import running_labs
+    from lab.runtime.registry import running_labs
 
     program = _program()
     which = "" if running_labs(lab.engine) == [lab.name] else f" --lab {lab.name}"

@@ -1,13 +1,12 @@
-"""`lab status`, `lab routes`: what a lab is and knows, as tables."""
+"""`lab status`: nodes, tunnels, sessions, faults and impaired links of a lab."""
 
 from collections.abc import Sequence
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from lab.cli.choose import AsJson, LabName, attached, complete_node
 from lab.cli.errors import FAILED
+from lab.cli.options import AsJson, LabName, attached
 from lab.cli.output import print_json, print_table, span, verdict
 
 if TYPE_CHECKING:
@@ -15,15 +14,8 @@ if TYPE_CHECKING:
     from lab.status.overview import LabReport, LinkReport, TunnelReport
 
 
-class FamilyName(StrEnum):
-    """An address family."""
-
-    IPV4 = "ipv4"
-    IPV6 = "ipv6"
-
-
 def status(lab_name: LabName = None, as_json: AsJson = False) -> None:
-    """Show nodes, tunnels and BGP sessions; the exit code is 1 where one of them is down."""
+    """Show nodes, tunnels and sessions; the exit code is 1 if one is down."""
     with attached(lab_name) as lab:
         if not show(lab, as_json=as_json):
             raise typer.Exit(FAILED)
@@ -128,60 +120,3 @@ def _state(tunnel: "TunnelReport") -> str:
     if not tunnel.up:
         return f"down: {tunnel.reason.removeprefix('down: ')}"
     return "up"
-
-
-def routes(
-    node: Annotated[
-        str | None,
-        typer.Argument(metavar="[NODE]", help="By default all routers.", autocompletion=complete_node),
-    ] = None,
-    rib: Annotated[bool, typer.Option("--rib", help="Only the BGP RIB.")] = False,
-    fib: Annotated[bool, typer.Option("--fib", help="Only the kernel's FIB.")] = False,
-    family: Annotated[FamilyName | None, typer.Option("--family", help="Only this address family.")] = None,
-    lab_name: LabName = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show the BGP RIB and the kernel's FIB, of one node or of all routers."""
-    from lab.status import tables
-
-    both = rib == fib
-    with attached(lab_name) as lab:
-        routers = [name for name, n in lab.topology.nodes.items() if n.intent.router]
-        names = [node] if node else routers
-        families = tables.families(family.value if family else None)
-        # A node without a routing daemon has a FIB all the same; a RIB that is asked for by name is missing.
-        with_rib = [name for name in names if rib or name in routers] if rib or both else []
-        paths = [row for name in with_rib for row in tables.rib(lab.router(name), families)]
-        entries = [row for name in names for row in tables.fib(lab.node(name), families)] if fib or both else []
-    if as_json:
-        print_json({"lab": lab.name, "rib": paths, "fib": entries})
-        return
-    if with_rib:
-        print_table(
-            "BGP RIB",
-            ["router", "prefix", "", "next hop", "from", "AS path"],
-            [
-                (
-                    p.node,
-                    p.prefix,
-                    ("*" if p.valid else "") + (">" if p.best else ""),
-                    _words(p.next_hops),
-                    p.peer or "this router",
-                    _words(p.as_path),
-                )
-                for p in paths
-            ],
-        )
-    if fib or both:
-        print_table(
-            "Kernel FIB",
-            ["node", "prefix", "via", "interface", "set by", "#metric"],
-            [
-                (e.node, e.prefix, _words(e.next_hops) or "on link", _words(e.interfaces), e.protocol, e.metric)
-                for e in entries
-            ],
-        )
-
-
-def _words(items: tuple[object, ...]) -> str:
-    return " ".join(map(str, items))

@@ -3,7 +3,7 @@
 import pytest
 
 from lab.cli.announce import prefix_of
-from lab.cli.choose import complete_topology, tunnel_settings
+from lab.cli.options import complete_topology, tunnel_settings
 from lab.core.errors import InputError
 from tests.helpers.paper import Program
 
@@ -47,8 +47,8 @@ def test_prefixes() -> None:
         ("10.9.0.1/24", "did you mean 10.9.0.0/24"),
         ("2001:db8:9::1/64", "did you mean 2001:db8:9::/64"),
         ("10.9.0.1", "write 10.9.0.1/32"),
-        ("10.9.0.0/33", "is no prefix"),
-        ("hq", "is no prefix"),
+        ("10.9.0.0/33", "is not a prefix"),
+        ("hq", "is not a prefix"),
     ],
 )
 def test_no_prefixes(text: str, hint: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,13 @@ if TYPE_CHECKING:
     from lab.engine import Engine, Instance
     from lab.runtime.lab import Lab
     from lab.topology import Topology
+
+
+class FamilyName(StrEnum):
+    """An address family."""
+
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
 
 
 # --- completion --------------------------------------------------------------------------------------------
@@ -100,7 +108,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 
 def lab_named(name: str | None, engine: "Engine") -> str:
     """The name of the lab that is meant: the one given, or the only one there is."""
-    from lab.runtime.lab import running_labs
+    from lab.runtime.registry import running_labs
 
     if name is not None:
         return name

@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 
@@ -27,7 +28,7 @@ def rights(path: Path) -> int:
 
 def test_what_was_created_is_what_is_loaded(store: LabDirectory, article: Topology) -> None:
     authority = store.create(article)
-    topology, kept = store.load()
+    topology, kept = store.load(), store.authority()
     assert topology == article
     assert (kept.certificate, kept.key) == (authority.certificate, authority.key)
 
@@ -78,7 +79,7 @@ def test_a_directory_of_somebody_else_is_refused_and_left_alone(store: LabDirect
 def test_an_empty_directory_will_do(store: LabDirectory, article: Topology) -> None:
     store.path.mkdir(parents=True)
     store.create(article)
-    assert store.is_ours
+    assert store.exists
 
 
 def test_what_a_lab_that_died_left_is_cleared_away(store: LabDirectory, article: Topology) -> None:
@@ -96,7 +97,7 @@ def test_the_home_of_labs_goes_with_the_last_one(tmp_path: Path, article: Topolo
     second.create(article)
     assert (home / ".gitignore").read_text() == "*\n"
     first.remove()
-    assert second.is_ours
+    assert second.exists
     second.remove()
     assert not home.exists()
     assert tmp_path.exists()
@@ -123,10 +124,17 @@ def test_to_remove_what_is_not_there_is_no_error(store: LabDirectory) -> None:
     assert not store.path.exists()
 
 
-@pytest.mark.parametrize("damaged", ["topology.json", "pki/ca.crt", "pki/ca.key"])
+@pytest.mark.parametrize(
+    ("damaged", "read"),
+    [
+        ("topology.json", LabDirectory.load),
+        ("pki/ca.crt", LabDirectory.authority),
+        ("pki/ca.key", LabDirectory.authority),
+    ],
+)
 @pytest.mark.parametrize("how", ["gone", "cut"])
-def test_a_damaged_directory_is_one_line_with_what_to_do(
-    store: LabDirectory, article: Topology, damaged: str, how: str
+def test_damaged_file_is_reported_in_one_line_with_a_remedy(
+    store: LabDirectory, article: Topology, damaged: str, read: Callable[[LabDirectory], object], how: str
 ) -> None:
     store.create(article)
     file = store.path / damaged
@@ -135,7 +143,7 @@ def test_a_damaged_directory_is_one_line_with_what_to_do(
     else:
         file.write_text(file.read_text()[:40])
     with pytest.raises(InputError, match="take the lab down and up again") as caught:
-        store.load()
+        read(store)
     assert str(store.path) in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -1,0 +1,95 @@
+"""The commands of `lab` by name: where each is defined, and its line in `lab --help`.
+
+The table is static, so that help and completion import no command. `tests/unit/cli/test_app.py` compares it with the
+docstrings.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One command or group of commands."""
+
+    panel: str
+    """Heading in `lab --help`."""
+    where: str
+    """`MODULE:OBJECT` in `lab.cli`; the object is a function, or a `typer.Typer` with commands of its own."""
+    summary: str
+    """First sentence of the command's help."""
+    passes_options: bool = False
+    """True if options that the command does not know belong to its arguments."""
+
+
+_LAB = "Labs"
+_WATCH = "Watch"
+_CHANGE = "Change"
+_FILES = "Topologies and files"
+_MEASURE = "Measure"
+_HOST = "Host"
+
+COMMANDS: Mapping[str, Entry] = {
+    "up": Entry(_LAB, "up:up", "Deploy a topology, and show what runs."),
+    "down": Entry(_LAB, "down:down", "Take labs down: containers, links and files."),
+    "list": Entry(_LAB, "list:list_", "List the labs on this host."),
+    "status": Entry(_LAB, "status:status", "Show nodes, tunnels and sessions; the exit code is 1 if one is down."),
+    "watch": Entry(_WATCH, "watch:watch", "Watch tunnels, sessions, prefixes and routes until Ctrl-C."),
+    "routes": Entry(_WATCH, "routes:routes", "Show the RIB and the kernel's FIB of one node or of all routers."),
+    "logs": Entry(_WATCH, "logs:logs", "Show the logs of a node, and the output of its container."),
+    "capture": Entry(_WATCH, "capture:capture", "Capture packets until Ctrl-C; without -w, print a line for each."),
+    "claims": Entry(
+        _WATCH, "claims:claims", "Test every claim on real packets, and print verdict, condition and evidence of each."
+    ),
+    "modes": Entry(
+        _WATCH,
+        "modes:modes",
+        "Compare the tunnel modes, and kernel tunnels beside them: what passes, how fast, in how much memory.",
+    ),
+    "announce": Entry(_CHANGE, "announce:announce", "Originate prefixes on a router, or change their attributes."),
+    "withdraw": Entry(_CHANGE, "withdraw:withdraw", "Stop originating prefixes on a router."),
+    "exec": Entry(_CHANGE, "exec:exec_", "Run a command in a node, with its own input, output and exit code.", True),
+    "shell": Entry(_CHANGE, "shell:shell", "Open a shell in a node."),
+    "impair": Entry(_CHANGE, "impair:impair", "Delay, lose, duplicate, reorder or slow down packets on a link."),
+    "fault": Entry(_CHANGE, "fault:app", "Apply faults to a running lab, and undo them."),
+    "validate": Entry(_FILES, "draw:validate", "Check topology files and list all mistakes with line and column."),
+    "graph": Entry(_FILES, "draw:graph", "Draw a topology: nodes, links, addresses and tunnels."),
+    "render": Entry(_FILES, "draw:render", "Write all configurations, keys and scripts for real hosts; start nothing."),
+    "schema": Entry(
+        _FILES,
+        "schema:schema",
+        "Print the JSON Schema (draft-07) of topology files, with which an editor completes and checks them.",
+    ),
+    "advise": Entry(
+        _FILES,
+        "advise:advise",
+        "Tell which silent failures a topology, or files of yours, are exposed to; the exit code is 1 where some are.",
+    ),
+    "measure": Entry(
+        _MEASURE,
+        "measure:measure",
+        "Measure convergence: cause events in tunnels and beside them, and write down when what was noticed where.",
+    ),
+    "report": Entry(
+        _MEASURE,
+        "report:report",
+        "Make a page of a run, with its figures and tables beside it, or tell in what two runs differ "
+        "beyond the noise.",
+    ),
+    "scale": Entry(
+        _MEASURE,
+        "scale:scale",
+        "Send big tables through a tunnel and a bare wire, and show how long they take and what holds them back.",
+    ),
+    "doctor": Entry(
+        _HOST, "machine:doctor", "Check this host for what the lab needs; the exit code is 1 if a lab cannot run on it."
+    ),
+    "setup": Entry(_HOST, "machine:setup", "Build the images of the nodes, unless they exist."),
+    "bench": Entry(
+        _HOST,
+        "bench:bench",
+        "Measure what the lab costs beside bare containers, how exact its instrument is, and tunnel beside wire.",
+    ),
+    "clean": Entry(_HOST, "machine:clean", "Take down all labs, and remove the lab's images."),
+    "vm": Entry(_HOST, "vm:app", "A virtual machine with its own kernel, for features that the host's kernel lacks."),
+}

@@ -1,0 +1,24 @@
+"""`lab list`: the labs on this host."""
+
+import sys
+
+from lab.cli.options import AsJson
+from lab.cli.output import print_json, print_table
+
+
+def list_(as_json: AsJson = False) -> None:
+    """List the labs on this host."""
+    from lab.engine import open_engine
+    from lab.status.overview import summaries
+
+    labs = summaries(open_engine())
+    if as_json:
+        print_json(labs)
+    elif not labs:
+        print("no lab is running", file=sys.stderr)
+    else:
+        rows = [
+            (s.name, f"{s.nodes_running}/{s.nodes_total}", s.topology or "its directory is gone", s.directory)
+            for s in labs
+        ]
+        print_table("Labs", ["name", "#nodes running", "topology", "directory"], rows)

@@ -1,0 +1,213 @@
+"""Deploy a lab: launch its nodes, connect them, start OpenVPN and the routing daemons; roll back what fails."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from lab.core.errors import CommandFailed, EnvironmentBroken, ExpectationFailed, InputError, LabError
+from lab.core.expect import Expectation, wait_for
+from lab.core.progress import Say
+from lab.engine import Engine, Instance, NodeState
+from lab.engine.node import node_files
+from lab.fault.impaired import apply_declared
+from lab.render.node_spec import node_spec
+from lab.render.routeros import COMMANDS
+from lab.routing import daemon_of
+from lab.runtime.lab import Lab, image_of
+from lab.runtime.parallel import in_parallel
+from lab.runtime.store import LabDirectory, locked
+from lab.topology import Topology, substitute
+from lab.topology.segments import static_routes
+from lab.tunnel.pki import Authority
+
+L = TypeVar("L", bound=Lab)
+
+_STARTED_WITHIN = 60.0
+"""Seconds until nodes run their programs, and until the engine notices that one has ended."""
+
+
+def deploy(
+    kind: type[L],
+    topology: Topology,
+    *,
+    engine: Engine,
+    directory: Path,
+    say: Say,
+    wait: bool,
+    keep_failed: bool,
+    diagnose_into: Path | None,
+    owner: str,
+) -> L:
+    """Deploy a topology as a lab of type `kind`; see `Lab.deploy`."""
+    store = LabDirectory(directory.absolute())
+    with locked(topology.name):
+        _raise_if_taken(topology.name, engine, store)
+        lab: L | None = None
+        authority: Authority | None = None
+        try:
+            authority = store.create(topology)
+            instances = _launch(topology, engine, store.path, owner, say)
+            lab = kind(topology, engine, store.path, _always(authority), instances)
+            _connect(lab, say)
+            _start(lab, say)
+            if wait:
+                say("waiting for sessions and routes")
+                lab.wait_ready()
+            _raise_if_dead(engine, topology.name)
+        except BaseException as error:
+            cause = _cause(error, engine, topology.name)
+            if lab is not None:
+                lab.close()
+            elif authority is not None:
+                found = {i.node: i for i in engine.find(topology.name)}
+                lab = kind(topology, engine, store.path, _always(authority), found)
+            if lab is not None and diagnose_into is not None:
+                _diagnose(lab, diagnose_into, cause)
+            if not keep_failed:
+                _roll_back(topology, engine, store, cause)
+            if cause is error:
+                raise
+            raise cause from error
+    return lab
+
+
+def _always(authority: Authority) -> Callable[[], Authority]:
+    return lambda: authority
+
+
+def _raise_if_taken(name: str, engine: Engine, store: LabDirectory) -> None:
+    if engine.find(name):
+        raise InputError(
+            f"a lab named {name!r} is running already: take it down with `lab down {name}`, or give this one another "
+            "name with --name"
+        )
+    if users := {i.lab for i in engine.find() if i.directory == store.path}:
+        raise InputError(f"{store.path} is the directory of the running lab {users.pop()!r}: choose another")
+
+
+# --- launch and start --------------------------------------------------------------------------------------
+
+
+def _launch(topology: Topology, engine: Engine, directory: Path, owner: str, say: Say) -> dict[str, Instance]:
+    wanted = {name: image_of(topology, name) for name in topology.nodes}
+    provided = {image: engine.provide(image, say) for image in dict.fromkeys(wanted.values())}
+    say(f"starting {len(topology.nodes)} nodes: {', '.join(topology.nodes)}")
+
+    def launch(name: str) -> Instance:
+        spec = node_spec(topology, name, provided[wanted[name]], directory, owner)
+        if spec.node.startup_delay:
+            time.sleep(spec.node.startup_delay)  # containerlab's key `startup-delay`
+        return engine.launch(spec)
+
+    launched = in_parallel(launch, list(topology.nodes))
+    return dict(zip(topology.nodes, launched, strict=True))
+
+
+def _connect(lab: Lab, say: Say) -> None:
+    """Create links, addresses, static routes and declared impairments, then run the commands of `exec`."""
+    say(f"connecting nodes by {len(lab.topology.links)} links")
+    lab.engine.connect_nodes(
+        lab.topology.nodes,
+        {name: node.instance for name, node in lab.running_nodes.items()},
+        lab.topology.links,
+        static_routes(lab.topology),
+    )
+    apply_declared(lab)
+    for name, node in lab.topology.nodes.items():
+        substituted = substitute(node, node_dir=node_files(lab.directory, name), lab_dir=lab.directory)
+        for command in substituted.exec:
+            lab.running_nodes[name].exec("sh", "-c", command).raise_on_error()
+
+
+def _start(lab: Lab, say: Say) -> None:
+    """Start tunnels and routers, all at once.
+
+    Within a tunnel the server is started first, so that it listens when the client dials. Routers need not wait: bgpd
+    starts a session a second after its own start, and zebra notifies it when the tunnel's peer becomes reachable.
+    """
+    if lab.tunnels:
+        say(f"starting OpenVPN for {', '.join(lab.tunnels)}")
+    if lab.plans:
+        daemons = sorted({plan.daemon for plan in lab.plans.values()})
+        say(f"starting {', '.join(daemons)} on {', '.join(lab.plans)}")
+    tunnels: list[Callable[[], None]] = [tunnel.start for tunnel in lab.tunnels.values()]
+    routers: list[Callable[[], None]] = [
+        partial(daemon_of(plan).start, lab.running_nodes[name], plan) for name, plan in lab.plans.items()
+    ]
+    in_parallel(lambda start: start(), [*tunnels, *routers])
+    for name in sorted(lab.external):
+        say(f"{name} is external: enter the commands of {node_files(lab.directory, name) / COMMANDS} in it")
+
+
+# --- failure -----------------------------------------------------------------------------------------------
+
+
+def _dead_nodes(engine: Engine, name: str) -> list[Instance]:
+    """Return the nodes of a lab whose first process has ended.
+
+    It waits until every node has started its program, and until the engine has noticed every end, which the kernel
+    knows a moment earlier.
+    """
+
+    def is_settled(instance: Instance) -> bool:
+        return instance.state is not NodeState.RUNNING or (instance.namespace.exists and not instance.starting)
+
+    instances = wait_for(
+        Expectation(
+            what="every node to run its program, and the engine to notice those that have ended",
+            node=name,
+            look=lambda: engine.find(name),
+            met=lambda found: all(map(is_settled, found)),
+            seen=lambda found: f"not so for {', '.join(i.node for i in found if not is_settled(i))}",
+        ),
+        within=_STARTED_WITHIN,
+    )
+    return [i for i in instances if i.state is NodeState.STOPPED]
+
+
+def _raise_if_dead(engine: Engine, name: str) -> None:
+    if dead := _dead_nodes(engine, name):
+        raise _death(dead)
+
+
+def _death(dead: list[Instance]) -> EnvironmentBroken:
+    ended = ", ".join(f"{i.node!r} ended with exit code {i.exit_code}" for i in dead)
+    return EnvironmentBroken(f"the first process of node {ended}: a node must run as long as its lab")
+
+
+def _cause(error: BaseException, engine: Engine, name: str) -> BaseException:
+    """Return the death of a node if that is what caused an error, else the error.
+
+    Also for an `InputError`, which is raised for a node that does not run any more.
+    """
+    if not isinstance(error, EnvironmentBroken | ExpectationFailed | CommandFailed | InputError):
+        return error
+    try:
+        dead = _dead_nodes(engine, name)
+    except LabError:
+        return error
+    return _death(dead) if dead else error
+
+
+def _diagnose(lab: Lab, into: Path, error: BaseException) -> None:
+    try:
+        lab.diagnose(into)
+    except (LabError, OSError) as second:
+        error.add_note(f"and the diagnosis could not be written to {into}: {second}")
+
+
+def _roll_back(topology: Topology, engine: Engine, store: LabDirectory, error: BaseException) -> None:
+    """Take down what exists, and add the output of dead containers to the error."""
+    try:
+        instances = engine.find(topology.name)
+        for instance in instances:
+            if instance.state in (NodeState.STOPPED, NodeState.CREATED):
+                output = engine.output(instance)
+                if output:
+                    error.add_note(f"{instance.node} printed before it died:\n{output}")
+        engine.destroy(instances)
+        store.remove()
+    except (LabError, OSError) as second:
+        error.add_note(f"and taking the lab down failed: {second}; `lab down {topology.name}` tries again")
