@@ -10,6 +10,7 @@ from lab.advise.disk import Disk
 from lab.advise.handed import handed
 from lab.advise.openvpn import Configuration
 from lab.advise.subject import Subject
+from lab.image import VERSIONS
 from lab.render.files import render
 from lab.routing import daemons, plan_routers
 from lab.topology import Prefix, Topology, Tunnel
@@ -78,7 +79,7 @@ def _router(topology: Topology, node: str, roots: Mapping[str, Path]) -> tuple[f
 def _version(topology: Topology, node: str) -> str | None:
     """OpenVPN's version as an image's tag says it; another image says nothing."""
     tag = (topology.nodes[node].image or "").rpartition(":")[2]
-    return tag if tag in ("2.6", "2.7") else None
+    return tag if tag in VERSIONS else None
 
 
 def _path_mtu(topology: Topology, tunnel: Tunnel) -> int | None:

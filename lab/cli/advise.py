@@ -37,12 +37,15 @@ def advise(
 
     if topology is None and not config:
         raise InputError("nothing to advise on: name a topology, or a file with --config")
-    subjects = subjects_of_topology(loaded(topology, openvpn=openvpn, settings=settings)) if topology else []
+    wanted = loaded(topology, openvpn=openvpn, settings=settings) if topology else None
+    subjects = subjects_of_topology(wanted) if wanted else []
     subjects += subjects_of_files(config, openvpn) if config else []
     findings = judged(subjects)
     if as_json:
         print_json(findings)
     else:
+        if wanted and not wanted.tunnels:
+            print(f"{topology}: no tunnels, so there is nothing to advise on")
         for subject in subjects:
             mine = [f for f in findings if f.subject == subject.name]
             shown = [f for f in mine if everything or f.verdict is not Verdict.NOT_EXPOSED]

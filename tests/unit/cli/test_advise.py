@@ -34,6 +34,15 @@ def test_what_is_not_known_is_no_failed_check(lab: Program) -> None:
     assert "cannot tell" in result.stdout
 
 
+def test_topology_without_tunnels_says_so_in_one_line(lab: Program) -> None:
+    file = lab.directory / "plain.clab.yml"
+    file.write_text("name: plain\ntopology: {nodes: {a: {kind: linux, image: x:1}}}\n")
+    result = lab("advise", str(file))
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"{file}: no tunnels, so there is nothing to advise on\n"
+    assert json.loads(lab("advise", str(file), "--json").stdout) == []
+
+
 def test_files_that_cannot_be_read_are_one_line(lab: Program) -> None:
     file = lab.directory / "broken.conf"
     file.write_text('dev tun\npush "route\n')
