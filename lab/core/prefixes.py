@@ -10,11 +10,12 @@ Address = IPv4Address | IPv6Address
 Family = Literal["ipv4", "ipv6"]
 FAMILIES: tuple[Family, Family] = ("ipv4", "ipv6")
 
-_POOLS: dict[Family, tuple[Prefix, int]] = {
+POOLS: dict[Family, tuple[Prefix, int]] = {
     # RFC 1918 and RFC 3849; a lab's own networks are skipped.
     "ipv4": (IPv4Network("10.128.0.0/9"), 24),
     "ipv6": (IPv6Network("2001:db8:8000::/33"), 64),
 }
+"""What `free_prefixes` draws from, and the length of what it returns."""
 
 
 def family_of(prefix: Prefix) -> Family:
@@ -39,7 +40,7 @@ def named(prefixes: Iterable[Prefix]) -> str:
 
 def free_prefixes(family: Family, taken: Iterable[Prefix]) -> Iterator[Prefix]:
     """Prefixes of one family that overlap with none that is taken."""
-    pool, length = _POOLS[family]
+    pool, length = POOLS[family]
     same = [p for p in taken if p.version == pool.version]
     base, step = int(pool.network_address), 1 << (pool.max_prefixlen - length)
     for number in range(1 << (length - pool.prefixlen)):

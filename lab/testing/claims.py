@@ -1,4 +1,4 @@
-"""The pytest plugin's part for claims: the marker `claims`, the fixture `claim`, and `--lab-claims DIR`.
+"""The pytest plugin for claims: the marker `claims`, the fixture `claim`, the option `--lab-claims DIR`.
 
     @pytest.mark.topology("article")
     @pytest.mark.claims("an inner packet of 1500 bytes passes", article="says so")
@@ -6,7 +6,7 @@
         claim.echo(lab.host("hq-lan").expect_reaches(address, packet_size=1500))
         claim.holds()
 
-Verdicts travel in the test reports, so that they arrive from the workers of pytest-xdist as well.
+Verdicts travel in the test reports, so that they also arrive from the workers of pytest-xdist.
 """
 
 import json
@@ -30,16 +30,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         type=Path,
         default=None,
-        help="where the verdicts on claims go, as claims.json and claims.md, with the evidence beside them",
+        help="write the verdicts on claims to DIR, as claims.json and claims.md, with the evidence beside them",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker and start to collect."""
+    """Declare the marker; with `--lab-claims`, register the collector of findings."""
     config.addinivalue_line(
         "markers",
-        "claims(sentence, article=''): the test says whether a sentence holds, and "
-        "`article` what the article says of it; see `claim`",
+        "claims(sentence, article=''): the sentence on which the test gives a verdict by the fixture `claim`, and what "
+        "the article says of it",
     )
     directory: Path | None = config.getoption("--lab-claims")
     if directory is not None and not hasattr(config, "workerinput"):
@@ -50,7 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def claim(request: pytest.FixtureRequest, lab_openvpn: str | None, tmp_path: Path) -> "Claim":
-    """The claim that the marker `claims` states; the test ends with its verdict."""
+    """The claim in the marker `claims`; the test has to give a verdict on it."""
     from lab.claims.claims import Claim
 
     marker = request.node.get_closest_marker("claims")
@@ -64,7 +64,8 @@ def claim(request: pytest.FixtureRequest, lab_openvpn: str | None, tmp_path: Pat
     folder = re.sub(r"[^\w.=-]+", "_", f"{test}-{lab_openvpn}" if lab_openvpn else test)
     topology = request.node.get_closest_marker("topology")
     own = topology.kwargs.get("openvpn") if topology is not None else None
-    claim = Claim(test, marker.args[0], lab_openvpn or own or "", root / folder, **marker.kwargs)
+    file, _, _ = request.node.location
+    claim = Claim(test, marker.args[0], lab_openvpn or own or "", root / folder, file=file, **marker.kwargs)
     request.node.stash[_CLAIM] = claim
     return claim
 
@@ -73,12 +74,13 @@ def claim(request: pytest.FixtureRequest, lab_openvpn: str | None, tmp_path: Pat
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Put the finding into the report; a test that passed without a verdict fails."""
+    """Add the finding to the report; fail a test that passed without a verdict."""
     report = yield
     claim = item.stash.get(_CLAIM, None)
     if claim is None or report.when != "call":
         return report
-    from lab.claims.claims import NoVerdict, as_json
+    from lab.claims.claims import NoVerdict
+    from lab.claims.record import as_json, normalised
 
     try:
         finding = claim.finding(passed=report.passed)
@@ -86,7 +88,7 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = str(error)
         finding = claim.finding(passed=False)
-    report.user_properties.append((_PROPERTY, json.loads(as_json([finding]))))
+    report.user_properties.append((_PROPERTY, json.loads(as_json([normalised(finding)]))))
     return report
 
 
@@ -99,15 +101,15 @@ class _NoVersion:
 
 
 class _Collector:
-    """Gathers the findings of a run and writes them at its end."""
+    """Collects the findings of a run, and writes them at its end."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._found: list[tuple[tuple[str, int, str], object]] = []
-        """Each finding with the place of its test."""
+        """Each finding with the location of its test."""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take a finding out of a report."""
+        """Take the finding out of a report."""
         if report.when == "call":
             file, line, _ = report.location
             for name, value in report.user_properties:
@@ -115,8 +117,8 @@ class _Collector:
                     self._found += [((file, line or 0, report.nodeid), row) for row in value]
 
     def pytest_sessionfinish(self) -> None:
-        """Write claims.json and claims.md, in the order of the tests' files: workers finish in any order."""
-        from lab.claims.claims import as_json, as_markdown, from_json
+        """Write claims.json and claims.md in the order of the tests' files, not in that of the workers' ends."""
+        from lab.claims.record import as_json, as_markdown, from_json
 
         rows = [row for _, row in sorted(self._found, key=lambda found: found[0])]
         findings = from_json(json.dumps(rows))

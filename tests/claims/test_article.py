@@ -2,6 +2,7 @@
 
 import pytest
 from scapy.layers.inet import TCP
+from scapy.packet import Packet, Raw
 
 from lab.claims.claims import Claim
 from lab.core.prefixes import FAMILIES
@@ -100,16 +101,21 @@ def test_the_mtu_inside_is_1500(hq: Site, branch: Site, claim: Claim) -> None:
     claim.holds()
 
 
+def carries_data(frame: Packet, port: int) -> bool:
+    return TCP in frame and Raw in frame and frame[TCP].sport == port
+
+
 @pytest.mark.claims(
     "the network between sees one TCP connection and nothing else of the sites",
     article="says so: it passes middleboxes",
 )
 def test_the_network_between_sees_one_tcp_connection(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     inner = [site.host.address(family).packed for site in (hq, branch) for family in FAMILIES]
+    port = lab.tunnel("branch", "hq").tunnel.port
     with lab.node("transit").capture("eth1") as wire:
         for family in FAMILIES:
             expect_passes(hq, branch, family)
-        segment = wire.expect("a segment of the tunnel", lambda p: TCP in p.decode())
+        segment = wire.expect("a segment with data from the server", lambda p: carries_data(p.decode(), port))
     frames = [packet.decode() for packet in wire.packets]
     connections = {frozenset((f[TCP].sport, f[TCP].dport)) for f in frames if TCP in f}
     assert len(connections) == 1

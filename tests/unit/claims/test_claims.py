@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.claims.claims import Claim, NoVerdict, Verdict, as_json, as_markdown, by_claim, from_json, row_of
+from lab.claims.claims import Claim, NoVerdict, Verdict
+from lab.claims.record import as_json, as_markdown, by_claim, from_json, row_of
 
 
 def claim(tmp_path: Path, openvpn: str = "2.6") -> Claim:
