@@ -13,6 +13,7 @@ from typing import Literal
 
 from lab.advise.disk import Disk, Spot
 from lab.advise.numbers import is_number
+from lab.core.prefixes import family_of
 from lab.topology import Address, Family, Prefix
 
 _TOP = re.compile(
@@ -167,7 +168,7 @@ class FrrConfiguration:
 
     def accepts(self, neighbor: Neighbor, address: Address, shortest: int = 0) -> Acceptance:
         """Whether a route that covers `address`, of a length from `shortest` on, passes the inbound policy."""
-        family: Family = "ipv4" if address.version == 4 else "ipv6"
+        family = family_of(address)
         if not self.active(neighbor, family):
             return Acceptance(None, "", (neighbor.spot,), f"its session carries no {_NAMES[family]}")
         policies = self.policies(neighbor, family, "in")

@@ -13,7 +13,7 @@ from typing import Any
 
 from lab.catalogue.load import load
 from lab.core.errors import EnvironmentBroken
-from lab.core.progress import Say
+from lab.core.progress import Say, quiet
 from lab.engine import Engine, open_engine
 from lab.runtime.lab import Lab
 from lab.topology import NodeIntent, Topology
@@ -41,7 +41,7 @@ class Figure:
         return {**asdict(self), "median": self.median, "min": min(self.values), "max": max(self.values)}
 
 
-def measure(topology: str = "article", *, trials: int = 5, say: Say = lambda _: None) -> list[Figure]:
+def measure(topology: str = "article", *, trials: int = 5, say: Say = quiet) -> list[Figure]:
     """Deploy a topology some times, in turn with bare containers, and return what it took."""
     engine = open_engine()
     whole = load(topology, name=f"bench-{topology}")

@@ -1,7 +1,6 @@
 """`lab measure`: convergence as a plan asks for it, trial by trial."""
 
 import sys
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ import typer
 
 from lab.cli.options import AsJson
 from lab.cli.output import print_json, print_table, progress, span
+from lab.core.progress import Say
 
 if TYPE_CHECKING:
     from lab.measure.trials.runner import Watch
@@ -78,7 +78,7 @@ def measure(
         print(f"{directory}: `lab report {directory}` makes a page of it")
 
 
-def _told(say: Callable[[str], None]) -> "Watch":
+def _told(say: Say) -> "Watch":
     """Tell how far a run has come: each trial on a terminal, now and then elsewhere."""
     from lab.measure.trials.runner import Progress
 

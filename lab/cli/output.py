@@ -3,11 +3,13 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from enum import Enum
 from typing import IO, TYPE_CHECKING, Any
+
+from lab.core.progress import Say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,7 +61,7 @@ def verdict(good: bool, text: str) -> Any:
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[str], None]]:
+def progress() -> Iterator[Say]:
     """Tell what goes on: one line that changes on a terminal, plain lines elsewhere; both on stderr."""
     if not sys.stderr.isatty():
         yield lambda step: print(step, file=sys.stderr, flush=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lab.compare.labs import CLIENT, INNER, SERVER
-from lab.core.prefixes import FAMILIES
+from lab.core.prefixes import FAMILIES, family_of
 from lab.runtime.lab import Lab
 from lab.topology import Address, Encapsulation, Family, Prefix
 from lab.tunnel import RunningTunnel
@@ -45,7 +45,7 @@ class Way:
 
     def carried(self, prefixes: Sequence[Prefix]) -> list[Prefix]:
         """Those of its families."""
-        return [prefix for prefix in prefixes if ("ipv4" if prefix.version == 4 else "ipv6") in self.families]
+        return [prefix for prefix in prefixes if family_of(prefix) in self.families]
 
     @property
     def _encapsulation(self) -> Encapsulation | None:

@@ -18,9 +18,9 @@ POOLS: dict[Family, tuple[Prefix, int]] = {
 """What `free_prefixes` draws from, and the length of what it returns."""
 
 
-def family_of(prefix: Prefix) -> Family:
-    """The family of a prefix."""
-    return "ipv4" if isinstance(prefix, IPv4Network) else "ipv6"
+def family_of(item: Prefix | Interface | Address) -> Family:
+    """Return the family of a prefix or an address."""
+    return "ipv4" if item.version == 4 else "ipv6"
 
 
 def prefix_set(prefixes: Prefix | Iterable[Prefix]) -> frozenset[Prefix]:

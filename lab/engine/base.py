@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol, Self
 
 from lab.core.errors import CommandFailed
+from lab.core.progress import Say
 from lab.engine.namespace import Namespace
 from lab.topology import Address, Interface, Link, Node, Prefix
 
@@ -165,7 +166,7 @@ class Engine(Protocol):
     def digest(self, image: str) -> str:
         """Return the engine's content digest of an image."""
 
-    def provide(self, image: str, say: Callable[[str], None]) -> str:
+    def provide(self, image: str, say: Say) -> str:
         """Build a missing image of the lab's own; return the reference to launch.
 
         Raises `EnvironmentBroken` if the build fails.

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.core.progress import Say
+from lab.core.progress import Say, quiet
 from lab.report import page, tables
 from lab.report.comparison import Comparison
 from lab.report.drawing import Drawing
@@ -27,7 +27,7 @@ class Written:
     tables: tuple[Path, ...]
 
 
-def write_report(summary: RunSummary, out: Path, say: Say = lambda _: None) -> Written:
+def write_report(summary: RunSummary, out: Path, say: Say = quiet) -> Written:
     """Write a run's report into a directory; what an earlier one left there is replaced."""
     names = short_names(event.event for event in summary.events)
     figures: dict[str, list[Drawing]] = {}
@@ -57,7 +57,7 @@ def write_report(summary: RunSummary, out: Path, say: Say = lambda _: None) -> W
     return written.end(page.report_page(summary, names, figures, load), "\n".join(parts))
 
 
-def write_comparison(comparison: Comparison, out: Path, say: Say = lambda _: None) -> Written:
+def write_comparison(comparison: Comparison, out: Path, say: Say = quiet) -> Written:
     """Write what two runs differ in into a directory; what an earlier comparison left there is replaced."""
     say("drawing")
     figures = difference_figures(comparison, short_names(d.variant.event for d in comparison.differences))

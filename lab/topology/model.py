@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from lab.core.prefixes import FAMILIES
 from lab.core.prefixes import Address as Address
 from lab.core.prefixes import Family as Family
 from lab.core.prefixes import Interface as Interface
@@ -232,9 +233,9 @@ class Carriage(NamedTuple):
 
     overhead: int
     """Bytes beside the outer IP header, those of an inner Ethernet header included."""
-    over_ipv4: tuple[Family, ...] = ("ipv4", "ipv6")
+    over_ipv4: tuple[Family, ...] = FAMILIES
     """The families that pass inside where the outer addresses are IPv4's."""
-    over_ipv6: tuple[Family, ...] = ("ipv4", "ipv6")
+    over_ipv6: tuple[Family, ...] = FAMILIES
 
 
 CARRIAGES: Mapping[EncapsulationKind, Carriage] = {

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 
-from lab.core.prefixes import FAMILIES
+from lab.core.prefixes import FAMILIES, family_of
 from lab.topology.links import Wire
 from lab.topology.mistakes import Findings, did_you_mean, quote
 from lab.topology.model import Address, Family, StaticRoute
@@ -69,7 +69,7 @@ def _check_via_node(
     if not shared:
         findings.add(via, f"{quote(draft.name)} shares no link with {quote(route.via)}")
         return
-    families: list[Family] = list(FAMILIES) if route.to == "default" else [family_of(route.to.version)]
+    families: list[Family] = list(FAMILIES) if route.to == "default" else [family_of(route.to)]
     for meeting in shared:
         if meeting.mine.damaged or meeting.theirs.damaged:
             return
@@ -79,11 +79,6 @@ def _check_via_node(
                 return
     wanted = families[0] if len(families) == 1 else "common"
     findings.add(via, f"{quote(draft.name)} and {quote(route.via)} have no {wanted} subnet on a link that they share")
-
-
-def family_of(version: int) -> Family:
-    """Return the name of an address family by IP's version number."""
-    return "ipv4" if version == 4 else "ipv6"
 
 
 def check_peerings(drafts: Mapping[str, Draft], wires: Sequence[Wire], findings: Findings) -> None:

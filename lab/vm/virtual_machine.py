@@ -21,7 +21,7 @@ from lab.core.errors import EnvironmentBroken, ExpectationFailed, InputError, La
 from lab.core.expect import POLL, Expectation, wait_for
 from lab.core.home import HOME, entering, left
 from lab.core.process import is_alive, this_process
-from lab.core.progress import Say
+from lab.core.progress import Say, quiet
 from lab.engine import Mount
 from lab.engine.docker.containers import Container, Containers, ContainerSpec
 from lab.host.doctor import available_memory
@@ -82,7 +82,7 @@ class VirtualMachine:
         versions: Sequence[str] = VERSIONS,
         append: str = "",
         wait: bool = True,
-        say: Say = lambda _: None,
+        say: Say = quiet,
     ) -> Self:
         """Boot a virtual machine that sees a project; return when its engine answers, or without `wait` once it boots.
 

@@ -7,6 +7,7 @@ from functools import cache
 from itertools import combinations, product
 from typing import Any, Literal
 
+from lab.core.prefixes import FAMILIES
 from lab.image import VERSIONS
 from lab.topology import Family
 
@@ -101,7 +102,6 @@ SHAPES = (
 )
 
 TRANSPORTS: tuple[Transport, ...] = ("udp", "tcp")
-FAMILIES: tuple[Family, ...] = ("ipv4", "ipv6")
 UNDERLAYS = tuple(Underlay(*choice) for choice in product(TRANSPORTS, FAMILIES))
 
 DAEMONS = (("frr", "frr"), ("bird", "bird"), ("bird3", "bird3"), ("frr", "bird"))

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
 from lab.catalogue.load import load
+from lab.core.prefixes import FAMILIES, Family
 from lab.measure.trials.record import (
     STAGES,
     DataPlane,
@@ -24,7 +24,6 @@ from lab.render.graph import svg
 
 THEN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ERRORS = {"event": 1e-5, "detection": 1e-4, "update": 5e-5, "rib": 5e-4, "fib": 1e-4, "first-packet": 1e-3}
-Family = Literal["ipv4", "ipv6"]
 
 DETECTION = {"": 0.0005, "bfd 3x100 ms": 0.28, "hold 3 s": 2.7, "hold 9 s": 8.4, "ping-restart 45 s": 44.0}
 """Seconds, the median."""
@@ -98,7 +97,7 @@ def trials(
     *,
     seed: int = 1,
     slower: float = 1.0,
-    families: tuple[Family, ...] = ("ipv4", "ipv6"),
+    families: tuple[Family, ...] = FAMILIES,
     detectors: int = 4,
 ) -> list[Trial]:
     """All variants in rounds, with so many of the detectors.

@@ -3,8 +3,7 @@
 from lab.advise.openvpn import Configuration, Directive
 from lab.advise.rule import Judgement, Rule, exposed, safe, unknown
 from lab.advise.subject import Subject
-
-_ETHERNET = 1500
+from lab.topology.links import ETHERNET_MTU
 
 
 def mismatch(subject: Subject) -> Judgement:
@@ -42,7 +41,7 @@ def _on_the_path(subject: Subject, peer: Configuration) -> Judgement:
                 *spots,
                 do="have the routers on the path tell (ICMP), or lower the outer TCP's MSS where it is narrow",
             )
-        if subject.path_mtu >= _ETHERNET:
+        if subject.path_mtu >= ETHERNET_MTU:
             return safe("the sizes of both ends agree, and the path takes a whole Ethernet packet", *spots)
         return unknown(
             f"a link on the path takes {subject.path_mtu} bytes: an outer TCP that is not told stands still",
@@ -78,7 +77,7 @@ def _largest(subject: Subject, clamps: list[Directive]) -> int | None:
     Of two ends the smaller counts, for both directions.
     """
     headers = 8 + (40 if any(address.version == 6 for address in subject.far) else 20)
-    sizes = [_ETHERNET - 8] if len(clamps) < 2 else []
+    sizes = [ETHERNET_MTU - 8] if len(clamps) < 2 else []
     for clamp in clamps:
         number = clamp.argument(0)
         if number is None:

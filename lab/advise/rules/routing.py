@@ -9,6 +9,7 @@ from lab.advise.frr import FrrConfiguration, Neighbor
 from lab.advise.openvpn import Configuration
 from lab.advise.rule import Judgement, Rule, exposed, safe, unknown
 from lab.advise.subject import Subject
+from lab.core.prefixes import FAMILIES
 from lab.topology import Address, Family
 
 _WITHOUT: dict[Literal["in", "out"], str] = {"out": "is announced", "in": "accepted"}
@@ -71,7 +72,7 @@ def without_policy(subject: Subject) -> Judgement:
     frr = subject.frr
     if not frr.requires_policy:
         return safe("no policy is required", frr.first)
-    families: tuple[Family, ...] = ("ipv4", "ipv6")
+    families: tuple[Family, ...] = FAMILIES
     bare: list[tuple[Neighbor, str]] = []
     for neighbor in filter(frr.external, frr.neighbors):
         lacks = [

@@ -19,6 +19,7 @@ from docker.types import Healthcheck
 from docker.utils import parse_bytes
 
 from lab.core.errors import InputError
+from lab.core.progress import Say
 from lab.engine.base import (
     HOSTS,
     LABEL_DIRECTORY,
@@ -86,7 +87,7 @@ class DockerEngine(NamespaceLinks, Engine):
         with translated(image):
             return str(self._client.images.get(image).id)
 
-    def provide(self, image: str, say: Callable[[str], None]) -> str:
+    def provide(self, image: str, say: Say) -> str:
         """Build the lab's own images; `launch` pulls others."""
         return provide(self._client, image, say)
 

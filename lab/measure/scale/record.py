@@ -4,6 +4,7 @@ from datetime import datetime
 from statistics import median
 from typing import Literal
 
+from lab.core.prefixes import Family
 from lab.measure.trials.record import Over, Record, Seconds, Status
 
 
@@ -65,7 +66,7 @@ class ScaleTrial(Record):
     """One table, once."""
 
     kind: Literal["scale"] = "scale"
-    family: Literal["ipv4", "ipv6"]
+    family: Family
     prefixes: int
     over: Over
     mode: str = ""
@@ -110,7 +111,7 @@ _NEVER_RESTS = 0.85
 class Line(Record):
     """The trials of one size over one medium, in their medians."""
 
-    family: Literal["ipv4", "ipv6"]
+    family: Family
     prefixes: int
     over: Over
     trials: int

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from lab.catalogue.load import load
 from lab.core.errors import InputError
 from lab.core.process import this_process
-from lab.core.progress import Say
+from lab.core.progress import Say, quiet
 from lab.engine import Engine, open_engine
 from lab.measure.scale.record import ScaleTrial
 from lab.measure.scale.table import Table, generate
@@ -64,9 +64,7 @@ _LAB: Final = 7.0
 _PREFIX: Final = 100e-6
 
 
-def run(
-    plan: Plan, *, into: Path | None = None, engine: Engine | None = None, say: Say = lambda _: None
-) -> list[ScaleTrial]:
+def run(plan: Plan, *, into: Path | None = None, engine: Engine | None = None, say: Say = quiet) -> list[ScaleTrial]:
     """Measure what a plan asks for; each trial is written into the directory `into` as it ends."""
     return list(_trials(plan, into, engine or open_engine(), say))
 

@@ -19,10 +19,9 @@ from lab.topology import (
     dump,
     parse,
 )
+from lab.topology.links import ETHERNET_MTU
 from lab.tunnel import modes, pin_data_path
 from lab.tunnel.options import Options, TlsOptions
-
-_WIRE_MTU = 1500
 
 
 def build(bed: Bed, name: str) -> Topology:
@@ -82,6 +81,6 @@ def _in_place_of(tunnel: Tunnel, topology: Topology, over: Over) -> Link:
             end(tunnel.server, tunnel.server_ipv4, tunnel.server_ipv6),
             end(tunnel.client, tunnel.client_ipv4, tunnel.client_ipv6),
         ),
-        mtu=None if encapsulation else _WIRE_MTU,
+        mtu=None if encapsulation else ETHERNET_MTU,
         intent=LinkIntent(peering=True, preference=tunnel.preference, encapsulation=encapsulation),
     )

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lab.core.errors import InputError
+from lab.core.prefixes import FAMILIES
 from lab.image import VERSIONS
 from lab.measure.trials.detector import Detector
 from lab.measure.trials.events import EVENTS, TrialEvent, event_names, event_of
@@ -41,7 +42,7 @@ class Plan(BaseModel):
     openvpn: tuple[str, ...] = Field((VERSIONS[-1],), min_length=1)
     baselines: tuple[Literal["wire", "vxlan"], ...] = ("wire", "vxlan")
     """What takes the tunnel's place for comparison, in the same run."""
-    families: tuple[Family, ...] = Field(("ipv4", "ipv6"), min_length=1)
+    families: tuple[Family, ...] = Field(FAMILIES, min_length=1)
     events: tuple[str, ...] = Field(tuple(EVENTS), min_length=1)
     detectors: tuple[str, ...] = Field(("hold 3 s",), min_length=1)
     """Tried with the events that somebody has to notice; the others are measured with the first."""

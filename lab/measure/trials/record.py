@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lab.core.errors import InputError
+from lab.core.prefixes import Family
 
 StageName = Literal["event", "detection", "update", "rib", "fib", "first-packet"]
 STAGES: tuple[StageName, ...] = ("event", "detection", "update", "rib", "fib", "first-packet")
@@ -79,7 +80,7 @@ class Variant(Record):
     """`announce`, `withdraw`, `client-killed`, `blackhole`, …; `… recovery` for the way back."""
     detector: str = ""
     """Who notices, and how fast: `hold 3 s`, `bfd 3x100 ms`, `ping-restart 45 s`; empty where the event tells all."""
-    family: Literal["ipv4", "ipv6"]
+    family: Family
     topology: str
     over: Over = "tunnel"
     mode: str = ""

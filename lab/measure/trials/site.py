@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from lab.core.errors import InputError
+from lab.core.prefixes import FAMILIES
 from lab.fault import RouterPath
 from lab.measure.trials.bed import build
 from lab.measure.trials.plan import Bed
@@ -84,7 +85,7 @@ class TrialSite:
         self.origin: Router = lab.router(roles.origin)
         self.asking: LabNode = lab.host(roles.asking)
         self.answering: LabNode = lab.host(roles.answering)
-        families: tuple[Family, ...] = ("ipv4", "ipv6")
+        families: tuple[Family, ...] = FAMILIES
         self.prefixes: dict[Family, list[Prefix]] = {family: lab.free_prefixes(family, count) for family in families}
         self.addresses: dict[Family, list[Address]] = {
             family: [self.origin.serve(prefix, self.answering) for prefix in prefixes]

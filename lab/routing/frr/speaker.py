@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any, Protocol
 
+from lab.core.prefixes import family_of
 from lab.engine.node import RunningNode
 from lab.routing.frr.vty import Vty
 from lab.routing.model import Neighbor, Path, Rib
@@ -38,7 +39,7 @@ def by_family(prefixes: Iterable[Prefix]) -> dict[Family, list[Prefix]]:
     """Prefixes in their families; a family without any is missing."""
     found: dict[Family, list[Prefix]] = {}
     for prefix in prefixes:
-        found.setdefault("ipv4" if prefix.version == 4 else "ipv6", []).append(prefix)
+        found.setdefault(family_of(prefix), []).append(prefix)
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from lab.core.files import RenderedFile
+from lab.core.prefixes import FAMILIES
 from lab.topology import Family, Prefix, TrafficClass, TunnelIntent
 from lab.tunnel.base import Mode, Render
 from lab.tunnel.mode import Identity, Process, Traits, TunnelMode
@@ -25,7 +26,7 @@ class Options(ServerOptions):
 
     hand_out: Literal["client-connect", "client-config-dir"] = "client-connect"
     """The source of the client's `iroute`: a script that runs when it connects, or a file named after it."""
-    iroute: tuple[Family, ...] = ("ipv4", "ipv6")
+    iroute: tuple[Family, ...] = FAMILIES
     """The families whose default route becomes an `iroute`; an empty list shows what happens without."""
     push_iroute: bool = False
     """Push `iroute 0.0.0.0 0.0.0.0` as well, as the article does; the client rejects it."""

@@ -262,10 +262,8 @@ def test_a_prefix_with_two_paths_has_both() -> None:
 )
 def test_route_whose_next_hop_cannot_be_resolved_is_not_valid(kind: str, valid: bool) -> None:
     """BIRD shows a BGP route as unreachable while its next hop has no route."""
-    line = Line(
-        1007, f"10.1.0.0/24          {kind} [peer1 2026-11-24 02:55:56.147 from 10.255.0.1] * (100/-) [AS65001i]"
-    )
-    (path,) = answers.routes([line])[ip_network("10.1.0.0/24")]
+    text = f"10.1.0.0/24          {kind} [peer1 2026-11-24 02:55:56.147 from 10.255.0.1] * (100/-) [AS65001i]"
+    (path,) = answers.routes([Line(1007, text)])[ip_network("10.1.0.0/24")]
     assert path.valid is valid
 
 
