@@ -345,7 +345,7 @@ def _split_marker(line: str) -> tuple[str, str]:
 
 
 class _Recorder:
-    """Stands for pytest's parser while a plugin adds its options."""
+    """Record the options that a plugin adds to pytest's parser."""
 
     def __init__(self) -> None:
         self.options: list[tuple[str, dict[str, Any]]] = []
@@ -389,7 +389,7 @@ def fixtures_of(module: Any) -> list[tuple[str, str]]:
 
 
 def api() -> str:
-    """What a test holds in its hands, for mkdocstrings to fill in."""
+    """Return the page of the Python API, for mkdocstrings to fill in."""
     names = (
         "lab.runtime.lab.Lab",
         "lab.runtime.node.LabNode",
@@ -399,4 +399,4 @@ def api() -> str:
         "lab.claims.claims.Claim",
     )
     text = "# Python API\n\nThe objects that a test or a script works with; `lab` in a test is a `Lab`.\n"
-    return text + "".join(f"\n## `{name.rsplit('.', 1)[1]}`\n\n::: {name}\n" for name in names)
+    return text + "".join(f"\n::: {name}\n" for name in names)

@@ -31,7 +31,7 @@ _CLAIMS = re.compile(r"^```claims\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that are no files below `docs`."""
+    """Add the pages that have no file below `docs`."""
     for source, page in PAGES.items():
         files.append(File.generated(config, page, content=top_page((ROOT / source).read_text())))
     for page, text in reference.pages().items():
@@ -48,7 +48,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def top_page(text: str) -> str:
-    """A file at the top as a page: its links go to pages; what is no page keeps the words of its link."""
+    """Return a file at the top as a page: its links lead to pages, and a link to any other file becomes text."""
 
     def moved(found: re.Match[str]) -> str:
         image, words, target = found.groups()
@@ -65,23 +65,23 @@ def top_page(text: str) -> str:
 
 
 def with_claims(markdown: str) -> str:
-    """Put the table of claims in the place of each block that lists their tests."""
+    """Replace each block that lists tests by the table of their claims."""
     return _CLAIMS.sub(lambda found: claims_table(found[1].split()), markdown)
 
 
 def claims_table(tests: list[str]) -> str:
-    """The claims of some tests, with verdict, condition and versions; raises `KeyError` for a test without a claim."""
+    """Return the claims of some tests, with verdict, condition and versions; raises `KeyError` for a test without a claim."""
     rows = {row["test"]: row for row in claims()}
-    lines = ["| claim | verdict | condition, or what is true | OpenVPN | test |", "| --- | --- | --- | --- | --- |"]
+    lines = ["| claim, and its test | verdict | condition, or what is true | OpenVPN |", "| --- | --- | --- | --- |"]
     for test in tests:
         row = rows[test]
-        cells = (row["sentence"], row["verdict"], row["condition"], row["openvpn"], f"`{test}`")
+        cells = (f"{row['sentence']}<br>`{test}`", row["verdict"], row["condition"], row["openvpn"])
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
 
 def claims() -> list[dict[str, str]]:
-    """The claims of `claims.json`, one each: what its versions of OpenVPN agree on is said once."""
+    """Return the claims of `claims.json`, one row each; versions of OpenVPN that agree share it."""
     found: dict[str, list[dict[str, Any]]] = {}
     for finding in json.loads((ROOT / "docs" / "claims.json").read_text()):
         found.setdefault(finding["test"], []).append(finding)

@@ -79,9 +79,14 @@ def blocks() -> list[Block]:
     return [block for page in pages() for block in blocks_of(name_of(page), page.read_text())]
 
 
+def without_blocks(text: str) -> str:
+    """Return a page without its fenced blocks."""
+    return _FENCE.sub("", text)
+
+
 def inline_code(text: str) -> list[str]:
     """Return what a page has between backticks, outside of its blocks."""
-    return _INLINE.findall(" ".join(_FENCE.sub("", text).split("\n")))
+    return _INLINE.findall(" ".join(without_blocks(text).split("\n")))
 
 
 def commands(text: str) -> Iterator[list[str]]:

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,7 +53,7 @@ def test_command_lines_parse(block: pages.Block) -> None:
 
 
 @pytest.mark.parametrize("page", pages.pages(), ids=pages.name_of)
-def test_commands_in_text_exist(page: Any) -> None:
+def test_commands_in_text_exist(page: Path) -> None:
     for code in pages.inline_code(page.read_text()):
         words = re.split(r"\s+", code.strip())
         if words[0] in PROGRAMS and len(words) > 1 and re.fullmatch(r"[a-z-]+", words[1]):
@@ -74,6 +75,11 @@ def test_block_that_is_not_run_says_why() -> None:
     for block in SHELL:
         assert block.runs or len(block.directives["not run"]) > 10, f"{block}: give the reason"
     assert [str(block) for block in pages.blocks() if not block.language] == [], "name the language of these blocks"
+
+
+@pytest.mark.parametrize("page", pages.pages(), ids=pages.name_of)
+def test_commands_are_in_fenced_blocks(page: Path) -> None:
+    assert re.findall(r"^(?: {4}|\t)(?:lab|make|pytest|\.venv/\S+) .*", pages.without_blocks(page.read_text()), re.M) == []
 
 
 def test_simple_commands_of_a_script() -> None:
