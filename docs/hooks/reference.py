@@ -247,13 +247,12 @@ def cli() -> str:
 
 def commands(root: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """All commands below one, each with its path of words."""
-    context = root.make_context("lab", [], resilient_parsing=True)
-    for name in root.list_commands(context):
-        command = root.get_command(context, name)
+    for name in root.commands:
+        command = root.commands[name]
         if command.hidden:
             continue
         full = f"{path} {name}".strip()
-        if hasattr(command, "list_commands"):
+        if hasattr(command, "commands"):
             yield from commands(command, full)
         else:
             yield full, command
@@ -390,13 +389,21 @@ def fixtures_of(module: Any) -> list[tuple[str, str]]:
 
 def api() -> str:
     """Return the page of the Python API, for mkdocstrings to fill in."""
+    import lab
+
     names = (
+        "lab.catalogue.load.load",
         "lab.runtime.lab.Lab",
         "lab.runtime.node.LabNode",
         "lab.runtime.router.Router",
         "lab.tunnel.RunningTunnel",
         "lab.measure.instrument.measurement.Measurement",
         "lab.claims.claims.Claim",
+        "lab.core.errors",
     )
-    text = "# Python API\n\nThe objects that a test or a script works with; `lab` in a test is a `Lab`.\n"
+    exported = ", ".join(f"`{name}`" for name in lab.__all__)
+    text = (
+        "# Python API\n\nThe objects that a test or a script works with; the fixture `lab` of a test is a `Lab`. "
+        f"The package `lab` exports {exported}.\n"
+    )
     return text + "".join(f"\n::: {name}\n" for name in names)

@@ -70,7 +70,7 @@ def with_claims(markdown: str) -> str:
 
 
 def claims_table(tests: list[str]) -> str:
-    """Return the claims of some tests, with verdict, condition and versions; raises `KeyError` for a test without a claim."""
+    """Return the claims of some tests as a table; raises `KeyError` for a test without a claim."""
     rows = {row["test"]: row for row in claims()}
     lines = ["| claim, and its test | verdict | condition, or what is true | OpenVPN |", "| --- | --- | --- | --- |"]
     for test in tests:
