@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, MutableMapping
+from functools import partial
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -42,14 +43,21 @@ class LabCommands(Commands):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{**settings, "commands": LazyCommands()})
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the options of `lab` itself: flags, for which typer would import pydantic to coerce their values."""
+        params = super().get_params(ctx)
+        for param in params:
+            param.process_value = partial(_flag_value, param)  # type: ignore[method-assign]
+        return params
+
     def list_commands(self, ctx: Any) -> list[str]:
         """Return all names, in the order of the table."""
         return list(self.commands)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return a command; completion gets its name and summary only."""
+        """Return a command; completion gets its name only, since typer imports rich to show a summary beside it."""
         if ctx.resilient_parsing and cmd_name in COMMANDS:
-            return TyperCommand(cmd_name, help=COMMANDS[cmd_name].summary)
+            return TyperCommand(cmd_name)
         return self.commands.get(cmd_name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -78,7 +86,11 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
+def _flag_value(flag: Any, ctx: Any, value: bool | None) -> Any:
+    return flag.callback(ctx, flag, value) if flag.callback else value
+
+
+def _print_version(wanted: bool | None) -> None:
     if wanted:
         from lab import __version__
 

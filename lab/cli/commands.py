@@ -82,14 +82,28 @@ COMMANDS: Mapping[str, Entry] = {
         "Send big tables through a tunnel and a bare wire, and show how long they take and what holds them back.",
     ),
     "doctor": Entry(
-        _HOST, "machine:doctor", "Check this host for what the lab needs; the exit code is 1 if a lab cannot run on it."
+        _HOST,
+        "machine:doctor",
+        "Check this host for what the lab needs; the exit code is 1 if a lab cannot run on it.",
     ),
-    "setup": Entry(_HOST, "machine:setup", "Build the images of the nodes, unless they exist."),
+    "setup": Entry(
+        _HOST,
+        "machine:setup",
+        "Build the images of the nodes, unless they exist.",
+    ),
     "bench": Entry(
         _HOST,
         "bench:bench",
         "Measure what the lab costs beside bare containers, how exact its instrument is, and tunnel beside wire.",
     ),
-    "clean": Entry(_HOST, "machine:clean", "Take down all labs, and remove the lab's images."),
-    "vm": Entry(_HOST, "vm:app", "A virtual machine with its own kernel, for features that the host's kernel lacks."),
+    "clean": Entry(
+        _HOST,
+        "machine:clean",
+        "Take down all labs, and remove the lab's images.",
+    ),
+    "vm": Entry(
+        _HOST,
+        "vm:app",
+        "A virtual machine with its own kernel, for features that the host's kernel lacks.",
+    ),
 }
