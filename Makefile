@@ -62,7 +62,7 @@ convergence: prepared ## Run the experiment alone: do routes and traffic converg
 modes: prepared ## Compare the tunnel modes, measured on this machine
 	@$(LAB) modes
 
-bench: prepared ## Measure what the lab costs, how exact its instrument is, and the tunnel beside the bare wire
+bench: prepared ## Measure what commands and deployments cost, how exact the instrument is, and the tunnel beside the bare wire
 	@$(LAB) bench
 
 lint: $(INSTALLED) ## Check style, format, the direction of imports, and types

@@ -1,30 +1,55 @@
 """`lab bench`: what the lab itself costs, and what its instrument and the tunnel reach."""
 
-from typing import Annotated
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lab.cli.options import AsJson
 from lab.cli.output import print_json, print_table, progress
 
+if TYPE_CHECKING:
+    from lab.bench.figure import Figure
+
+
+class Part(StrEnum):
+    """A part of the bench."""
+
+    COMMANDS = "commands"
+    DEPLOYMENT = "deployment"
+    INSTRUMENT = "instrument"
+    CONVERGENCE = "convergence"
+    SCALE = "scale"
+
 
 def bench(
-    topology: Annotated[str, typer.Argument(help="A topology's name or file.")] = "article",
+    topology: Annotated[str, typer.Argument(help="The name or file of the topology to deploy.")] = "article",
+    only: Annotated[list[Part] | None, typer.Option("--only", help="Run only this part. Repeatable.")] = None,
     trials: Annotated[int, typer.Option(min=1, max=100, help="Counted trials, after one to warm up.")] = 5,
     prefixes: Annotated[
         int, typer.Option(min=0, max=1_000_000, help="Size of the large table; 0 leaves it out, and saves minutes.")
     ] = 1_000_000,
     as_json: AsJson = False,
 ) -> None:
-    """Measure what the lab costs beside bare containers, how exact its instrument is, and tunnel beside wire."""
-    from lab.bench.instrument import convergence, instrument, scale
-    from lab.bench.startup import measure
+    """Measure the cost of commands and labs, the error of the instrument, and the tunnel beside the bare wire."""
+    from lab.bench.commands import commands
+    from lab.bench.deployment import deployment
+    from lab.bench.instrument import instrument
+    from lab.bench.tunnel import convergence, scale
 
+    parts = only or list(Part)
+    figures: list[Figure] = []
     with progress() as say:
-        figures = measure(topology, trials=trials, say=say)
-        figures += instrument(trials=trials, say=say)
-        figures += convergence(trials=trials, say=say)
-        figures += scale(prefixes, say=say) if prefixes else []
+        if Part.COMMANDS in parts:
+            figures += commands(trials=trials, say=say)
+        if Part.DEPLOYMENT in parts:
+            figures += deployment(topology, trials=trials, say=say)
+        if Part.INSTRUMENT in parts:
+            figures += instrument(trials=trials, say=say)
+        if Part.CONVERGENCE in parts:
+            figures += convergence(trials=trials, say=say)
+        if Part.SCALE in parts and prefixes:
+            figures += scale(prefixes, say=say)
     if as_json:
         print_json([figure.as_dict() for figure in figures])
         return

@@ -94,7 +94,7 @@ COMMANDS: Mapping[str, Entry] = {
     "bench": Entry(
         _HOST,
         "bench:bench",
-        "Measure what the lab costs beside bare containers, how exact its instrument is, and tunnel beside wire.",
+        "Measure the cost of commands and labs, the error of the instrument, and the tunnel beside the bare wire.",
     ),
     "clean": Entry(
         _HOST,

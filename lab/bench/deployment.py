@@ -1,4 +1,4 @@
-"""`make bench`: what the lab itself costs, beside a bare `docker run` of the same containers in the same run.
+"""The time and memory that a deployment takes, beside a bare `docker run` of the same containers in the same run.
 
 Trials of both kinds are interleaved, since machines are shared and drift; quote medians and ratios.
 """
@@ -7,13 +7,11 @@ import subprocess
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from statistics import median
-from typing import Any
 
+from lab.bench.figure import Figure
 from lab.catalogue.load import load
 from lab.core.errors import EnvironmentBroken
-from lab.core.progress import Say, quiet
+from lab.core.progress import Say
 from lab.engine import Engine, open_engine
 from lab.runtime.lab import Lab
 from lab.topology import NodeIntent, Topology
@@ -21,28 +19,8 @@ from lab.topology import NodeIntent, Topology
 MIB = 1 << 20
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One measured quantity."""
-
-    name: str
-    unit: str
-    values: tuple[float, ...]
-    aim: str
-    """What it should reach on two idle cores; a report of a busy machine may miss it."""
-
-    @property
-    def median(self) -> float:
-        """The value to quote."""
-        return median(self.values)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {**asdict(self), "median": self.median, "min": min(self.values), "max": max(self.values)}
-
-
-def measure(topology: str = "article", *, trials: int = 5, say: Say = quiet) -> list[Figure]:
-    """Deploy a topology some times, in turn with bare containers, and return what it took."""
+def deployment(topology: str, *, trials: int, say: Say) -> list[Figure]:
+    """Deploy a topology once a trial, in turn with bare containers, after one trial to warm up."""
     engine = open_engine()
     whole = load(topology, name=f"bench-{topology}")
     nodes = whole.nodes.values()
@@ -61,7 +39,7 @@ def measure(topology: str = "article", *, trials: int = 5, say: Say = quiet) -> 
         memory.extend(used)
     return [
         Figure("containers, bare docker run", "s", tuple(bare), ""),
-        Figure("containers and wires", "s", tuple(built), ""),
+        Figure("containers and links", "s", tuple(built), ""),
         Figure("ratio of the two, pair by pair", "", tuple(_ratios(built, bare)), "at most 1.3"),
         Figure("up, until all routes are in all FIBs", "s", tuple(ready), "under 4"),
         Figure("down", "s", tuple(gone), "under 1"),
@@ -74,7 +52,7 @@ def _ratios(ours: Iterable[float], theirs: Iterable[float]) -> list[float]:
 
 
 def _without_daemons(topology: Topology) -> Topology:
-    """The same containers and wires, and nothing that runs in them."""
+    """Return the topology with its containers and links, and nothing that runs in them."""
     nodes = {
         name: node.model_copy(update={"intent": NodeIntent(routes=node.intent.routes)})
         for name, node in topology.nodes.items()
@@ -83,7 +61,7 @@ def _without_daemons(topology: Topology) -> Topology:
 
 
 def _timed_deploy(topology: Topology, engine: Engine) -> tuple[float, float, list[float]]:
-    """Seconds up, seconds down, and MiB of each router."""
+    """Deploy and destroy; return the seconds up, the seconds down, and the MiB of each router."""
     start = time.monotonic()
     lab = Lab.deploy(topology, engine=engine)
     up = time.monotonic() - start
@@ -94,7 +72,7 @@ def _timed_deploy(topology: Topology, engine: Engine) -> tuple[float, float, lis
 
 
 def _bare(topology: Topology, image: str) -> float:
-    """Seconds that as many concurrent `docker run`s take, without any network."""
+    """Return the seconds that as many concurrent `docker run`s take, without any network."""
     names = [f"{topology.container_name(node)}-bare" for node in topology.nodes]
     start = time.monotonic()
     try:
@@ -109,6 +87,8 @@ def _docker(*arguments: str) -> None:
     try:
         subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True)
     except FileNotFoundError as error:
-        raise EnvironmentBroken("`docker`, the client, is not there: the bench compares the lab with it") from error
+        raise EnvironmentBroken(
+            "`docker` is not installed: install Docker's client, with which the bench compares the lab"
+        ) from error
     except subprocess.CalledProcessError as error:
         raise EnvironmentBroken(f"`docker {arguments[0]}` failed: {error.stderr.strip()}") from error
