@@ -1,4 +1,4 @@
-"""Every file that the nodes of a topology get, below a directory per node."""
+"""Rendering of all files of a topology's nodes, below a directory per node."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from lab.tunnel.pki import Authority
 
 
 def render(topology: Topology, authority: Authority, roots: Mapping[str, Path]) -> None:
-    """Write the configurations, keys and scripts of all nodes below their directories; for external ones commands."""
+    """Write all configurations, keys and scripts below the nodes' directories, and commands for external nodes."""
     for plan in plan_routers(topology).values():
         write_all(daemon_of(plan).render(plan), roots[plan.node])
     for tunnel in topology.tunnels:

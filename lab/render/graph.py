@@ -1,8 +1,8 @@
-"""A topology as a picture: Mermaid's text, and SVG by a small layout of our own.
+"""Pictures of a topology, as Mermaid text or as SVG with a layout of its own.
 
-The SVG puts nodes into columns by their distance along the links from one end of the network. All text that
-belongs to a link stands in its nodes' boxes, one row per interface, so lines carry none and no text can overlap;
-tunnels run dotted through lanes of their own above, each with its label.
+The SVG puts nodes into columns by their distance along the links from one end of the network. The text of a link is in
+the boxes of its nodes, one row per interface, so lines have no labels and no text can overlap. Tunnels are dotted lines
+in lanes above the nodes, each with its label.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ from lab.tunnel import display_name
 
 
 def mermaid(topology: Topology) -> str:
-    """A Mermaid flowchart (mermaid.js.org): links with interfaces and addresses, tunnels as dotted links."""
+    """Return a Mermaid flowchart (mermaid.js.org): links with interfaces and addresses, tunnels as dotted links."""
     ids = {name: f"n{number}" for number, name in enumerate(topology.nodes)}
     lines = ["---", f"title: {_yaml(topology.name)}", "---", "flowchart LR"]
     for name, node in topology.nodes.items():
@@ -43,11 +43,11 @@ def mermaid(topology: Topology) -> str:
 
 
 def svg(topology: Topology) -> str:
-    """The same as SVG, for light and dark pages; the same topology gives the same octets."""
+    """Return an SVG picture for light and dark pages; the same topology gives the same bytes."""
     return _Drawing(topology).text()
 
 
-# --- words -------------------------------------------------------------------------------------------------
+# --- labels ------------------------------------------------------------------------------------------------
 
 
 def _is_router(node: Node) -> bool:
@@ -82,14 +82,14 @@ def _yaml(text: str) -> str:
 # --- the drawing -------------------------------------------------------------------------------------------
 
 _CHARACTER = 7.25
-"""Width of a character of the rows' monospaced font: 12 px, with something to spare."""
+"""The width of a character of the monospaced 12 px font, rounded up."""
 _ROW = 17
 _HEAD = 24
 _PADDING = 10
 _CHANNEL = 80
-"""Between two columns: room for the links, and for tunnels on their way up."""
+"""The space between two columns, for links and for the vertical parts of tunnels."""
 _GAP = 28
-"""Between two boxes of a column."""
+"""The space between two boxes of a column."""
 _MARGIN = 24
 _TITLE = 30
 _LANE = 30
@@ -128,14 +128,14 @@ text { font: 12px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; 
 
 @dataclass(frozen=True)
 class _Interface:
-    """Rows of a box that a line may end at."""
+    """The rows of an interface in a box, where a line can end."""
 
     name: str
     texts: tuple[str, ...]
 
 
 class _Box:
-    """A node: a head with its name, some words about it, and its interfaces."""
+    """The box of a node: its name, its router and its interfaces."""
 
     def __init__(self, node: Node, interfaces: Sequence[_Interface]) -> None:
         self.node = node
@@ -155,7 +155,7 @@ class _Box:
         self.y = 0.0
 
     def row_y(self, interface: str) -> float:
-        """Where a line to an interface ends: at the height of its first row."""
+        """Return the height of an interface's first row, where its line ends."""
         row = len(self.about)
         for candidate in self.interfaces:
             if candidate.name == interface:
@@ -164,7 +164,7 @@ class _Box:
         return self.y + _HEAD + row * _ROW + _ROW / 2 + 2
 
     def draw(self) -> list[str]:
-        """The box and its text."""
+        """Return the SVG elements of the box and its text."""
         kind = "router" if _is_router(self.node) else self.node.kind
         left = self.x + _PADDING
         parts = [
@@ -194,11 +194,11 @@ class _Box:
 class _Drawing:
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
-        self.wires = [link for link in topology.links if len(link.endpoints) == 2]
+        self.links = [link for link in topology.links if len(link.endpoints) == 2]
         self.boxes = {name: _Box(node, _interfaces(topology, name)) for name, node in topology.nodes.items()}
-        self.columns = _columns(list(topology.nodes), _neighbours(topology, self.wires))
+        self.columns = _columns(list(topology.nodes), _neighbours(topology, self.links))
         self.column = {name: number for number, names in enumerate(self.columns) for name in names}
-        # The shortest tunnels run lowest, so that few lines cross a label.
+        # The shortest tunnels are in the lowest lanes, so that few lines cross a label.
         self.lanes = sorted(
             topology.tunnels, key=lambda t: (-abs(self.column[t.client] - self.column[t.server]), t.name)
         )
@@ -206,7 +206,7 @@ class _Drawing:
         self.width, self.height = self._place()
 
     def text(self) -> str:
-        lines = [self._link(link) for link in self.wires]
+        lines = [self._link(link) for link in self.links]
         lines += [self._tunnel(number, tunnel) for number, tunnel in enumerate(self.lanes)]
         drawn = [path for path, *_ in lines]
         drawn += [part for box in self.boxes.values() for part in box.draw()]
@@ -237,8 +237,8 @@ class _Drawing:
                 box.x, box.y = x + (width - box.width) / 2, y
                 y += box.height + _GAP
             x += width + _CHANNEL
-        # What stays within a column leaves it to the right, and comes back from there.
-        pairs = [tuple(end.node for end in link.endpoints) for link in self.wires]
+        # A line between two boxes of one column bends to the right.
+        pairs = [tuple(end.node for end in link.endpoints) for link in self.links]
         pairs += [(tunnel.client, tunnel.server) for tunnel in self.lanes]
         bent = any(self.column[one] == self.column[other] for one, other in pairs)
         right = x - _CHANNEL + (_CHANNEL / 2 if bent else 0)
@@ -246,7 +246,7 @@ class _Drawing:
         return max(right + _MARGIN, max(texts) + 2 * _MARGIN), self.top + tallest + _MARGIN
 
     def _edge(self, name: str, interface: str, towards: str) -> tuple[float, float, int]:
-        """Where a line leaves a box, and in which direction: -1 is to the left."""
+        """Return the point where a line leaves a box, and its direction: -1 for left, 1 for right."""
         box = self.boxes[name]
         left = self.column[towards] < self.column[name]
         return (box.x if left else box.x + box.width), box.row_y(interface), (-1 if left else 1)
@@ -263,7 +263,7 @@ class _Drawing:
         lane = self._lane_y(number)
         x1, y1, d1 = self._edge(tunnel.client, tunnel.device, tunnel.server)
         x2, y2, d2 = self._edge(tunnel.server, tunnel.server_device, tunnel.client)
-        # Tunnels go up beside each other, not on top of each other.
+        # The vertical parts of tunnels are side by side.
         up1, up2 = x1 + d1 * self._aside(number), x2 + d2 * self._aside(number)
         path = f"M{_n(x1)} {_n(y1)} H{_n(up1)} V{_n(lane)} H{_n(up2)} V{_n(y2)} H{_n(x2)}"
         return [f'<path class="tunnel" d="{path}"/>', _dot(x1, y1, "end"), _dot(x2, y2, "end")]
@@ -298,9 +298,9 @@ def _interfaces(topology: Topology, name: str) -> list[_Interface]:
     return found
 
 
-def _neighbours(topology: Topology, wires: Iterable[Link]) -> dict[str, list[str]]:
+def _neighbours(topology: Topology, links: Iterable[Link]) -> dict[str, list[str]]:
     near: dict[str, list[str]] = {name: [] for name in topology.nodes}
-    for link in wires:
+    for link in links:
         one, other = (end.node for end in link.endpoints)
         near[one].append(other)
         near[other].append(one)
@@ -348,7 +348,7 @@ def _distances(start: str, near: Mapping[str, Sequence[str]]) -> dict[str, int]:
 
 
 def _untangle(layers: list[list[str]], near: Mapping[str, Sequence[str]]) -> None:
-    """Order each column by where its neighbours in the column before stand, so that few lines cross."""
+    """Order each column by the positions of its neighbours in the column before, so that few lines cross."""
     for before, layer in pairwise(layers):
         place = {name: number for number, name in enumerate(before)}
         means = {name: _mean([place[n] for n in near[name] if n in place]) for name in layer}

@@ -1,4 +1,4 @@
-"""Files for real hosts: what a topology's nodes would be given, written per node, with a guide beside them."""
+"""Export of a topology's files for real hosts, a directory per node, with a guide."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -21,14 +21,14 @@ _AUTHORITY = "authority"
 def export(
     topology: Topology, out: Path, *, force: bool = False, resolved: bool = False, routeros: bool = False
 ) -> list[Path]:
-    """Write the files of all nodes below `out`, one directory each, and return where all files are.
+    """Write the files of all nodes below `out`, one directory each, and return the paths of all files.
 
-    `force` takes away what an earlier export wrote there; `resolved` adds the topology with everything filled in, and
-    `routeros` the commands for a RouterOS in the place of each node with a tunnel whose profile says so.
-    Raises `InputError` where the directory is not empty, `EnvironmentBroken` where it cannot be written.
+    `force` removes the files of an earlier export, `resolved` adds the topology with all defaults filled in, and
+    `routeros` adds commands for RouterOS for each node with a tunnel that has such a profile. Raises `InputError` if
+    the directory is not empty, `EnvironmentBroken` if it cannot be written.
     """
     try:
-        _make_room(topology, out, force=force)
+        _prepare(topology, out, force=force)
         authority = Authority.new(f"{topology.name} lab")
         render(topology, authority, {name: out / name for name in topology.nodes})
         secret = RenderedFile(PurePosixPath("/") / _AUTHORITY / "ca.key", authority.key, mode=0o600)
@@ -40,26 +40,26 @@ def export(
             (out / RESOLVED).write_text(dump(topology))
         (out / GUIDE).write_text(guide(topology, out))
     except OSError as error:
-        raise EnvironmentBroken(f"{error.filename or out}: {error.strerror}: nothing more was written") from error
+        raise EnvironmentBroken(f"{error.filename or out}: {error.strerror}: the export is incomplete") from error
     return sorted(path for path in out.rglob("*") if path.is_file())
 
 
 def _write_commands(topology: Topology, out: Path) -> None:
     written = {name: commands(topology, name) for name in topology.nodes}
     if not any(written.values()):
-        raise InputError(f"{topology.file}: no tunnel has a profile of RouterOS: give one `profile: routeros-7`")
+        raise InputError(f"{topology.file}: no tunnel has a RouterOS profile: set `profile: routeros-7` on one")
     for name, text in written.items():
         if text:
             (out / name / COMMANDS).write_text(text)
 
 
 def guide(topology: Topology, out: Path) -> str:
-    """What to do with the files below `out`, as Markdown."""
+    """Return instructions for the files below `out`, as Markdown."""
     return "\n".join(_guide(topology, out)) + "\n"
 
 
 def _guide(topology: Topology, out: Path) -> Iterator[str]:
-    yield f"# {topology.name}: files for hosts of your own"
+    yield f"# {topology.name}: files for real hosts"
     yield ""
     routers = [node.intent.router for node in topology.nodes.values() if node.intent.router and not node.external]
     packages = ["openvpn", *dict.fromkeys(daemons()[router.daemon].package for router in routers)]
@@ -70,12 +70,12 @@ def _guide(topology: Topology, out: Path) -> Iterator[str]:
     )
     yield ""
     yield (
-        f"**`{_AUTHORITY}/ca.key` goes to no host.** Whoever has it can make certificates that every host here "
-        "trusts. Keep it offline, or delete it once all hosts have their files."
+        f"**Do not copy `{_AUTHORITY}/ca.key` to any host.** It can sign certificates that every host here trusts. "
+        "Keep it offline, or delete it once all hosts have their files."
     )
     yield ""
     yield (
-        "The outer addresses in the configurations are the topology's: where your hosts have others, change "
+        "The outer addresses in the configurations are those of the topology: if your hosts have others, change "
         "`remote` at the client and `local` at the server."
     )
     yield ""
@@ -101,10 +101,10 @@ def _host(topology: Topology, node: Node, files: list[PurePosixPath]) -> Iterato
     yield ""
     yield f"## {node.name}"
     yield ""
-    yield "| file | goes to | what it is |"
+    yield "| file | copy to | description |"
     yield "| --- | --- | --- |"
     for file in files:
-        yield f"| `{node.name}{file}` | `{file}` | {_what(file, ends, daemon)} |"
+        yield f"| `{node.name}{file}` | `{file}` | {_describe(file, ends, daemon)} |"
     yield ""
     if node.external:
         yield f"1. Upload the certificates, the key and `{COMMANDS}`, without their directories."
@@ -116,11 +116,11 @@ def _host(topology: Topology, node: Node, files: list[PurePosixPath]) -> Iterato
         steps.append(f"Forward packets: `{lines}` in `/etc/sysctl.d/90-routing.conf`, then `sysctl --system`.")
     if ends:
         steps.append(
-            "`mkdir -p /run/openvpn /var/log/openvpn` (a tmpfiles.d entry keeps `/run/openvpn` over a reboot)."
+            "`mkdir -p /run/openvpn /var/log/openvpn` (a tmpfiles.d entry recreates `/run/openvpn` after a reboot)."
         )
     steps += [
         f"`systemctl enable --now openvpn-{process.end}@{tunnel.name}`"
-        + (f", after its server on {tunnel.server} runs." if process.end == "client" else ".")
+        + (f", once its server on {tunnel.server} runs." if process.end == "client" else ".")
         for tunnel, process in sorted(ends, key=lambda e: e[1].end, reverse=True)
     ]
     if router and daemon:
@@ -129,9 +129,9 @@ def _host(topology: Topology, node: Node, files: list[PurePosixPath]) -> Iterato
         yield f"{number}. {step}"
 
 
-def _what(file: PurePosixPath, ends: list[tuple[Tunnel, Process]], daemon: RoutingDaemon | None) -> str:
+def _describe(file: PurePosixPath, ends: list[tuple[Tunnel, Process]], daemon: RoutingDaemon | None) -> str:
     if file.name == COMMANDS:
-        return "the commands that set up a RouterOS"
+        return "the commands that configure RouterOS"
     for tunnel, process in ends:
         peer = tunnel.client if process.end == "server" else tunnel.server
         of = f"the tunnel {tunnel.name} ({process.end}, to {peer}; mode {display_name(tunnel.mode)})"
@@ -161,12 +161,12 @@ def _listed(words: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
-def _make_room(topology: Topology, out: Path, *, force: bool) -> None:
+def _prepare(topology: Topology, out: Path, *, force: bool) -> None:
     if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is no directory: name another one with --out")
+        raise InputError(f"{out} is not a directory: choose another one with --out")
     if out.is_dir() and any(out.iterdir()):
         if not force:
-            raise InputError(f"{out} is not empty: name another directory, or write over what is there with --force")
+            raise InputError(f"{out} is not empty: choose another directory with --out, or overwrite it with --force")
         for name in (*topology.nodes, _AUTHORITY):
             if (out / name).is_dir():
                 shutil.rmtree(out / name)

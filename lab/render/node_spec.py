@@ -1,4 +1,4 @@
-"""From the topology to what the engine is asked for: pure functions, nothing is started here."""
+"""The specification of a node for the engine, computed from the topology; nothing is started here."""
 
 from pathlib import Path, PurePosixPath
 
@@ -11,17 +11,17 @@ from lab.topology.segments import endpoints_of
 from lab.tunnel.mode import CONFIGURATION, LOGS
 
 _BASIC = ("NET_RAW",)
-"""What tcpdump and ping need; all that a host of an image of ours gets, beside what its topology adds."""
+"""For tcpdump and ping; the only capability of a host with one of our images, besides those in the topology."""
 _NETWORKING = ("NET_ADMIN",)
 _TUN = "/dev/net/tun"
 FILES_INSIDE = PurePosixPath("/ftpboot")
-"""Where an external node finds its commands, certificates and keys."""
+"""The directory of commands, certificates and keys in an external node."""
 _FORWARDING = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
-"""What makes a node a router; a topology may say otherwise."""
+"""The sysctls of a router; a topology can override them."""
 
 
 def node_spec(topology: Topology, name: str, image: str, directory: Path, owner: str = "") -> NodeSpec:
-    """What to launch for a node; `image` is the reference that the engine provided."""
+    """Return the specification of a node; `image` is the reference that the engine provided."""
     files = node_files(directory, name)
     node = substitute(topology.nodes[name].model_copy(update={"image": image}), node_dir=files, lab_dir=directory)
     ends_tunnel = any(name in (t.server, t.client) for t in topology.tunnels)
@@ -34,7 +34,7 @@ def node_spec(topology: Topology, name: str, image: str, directory: Path, owner:
     def mount(target: PurePosixPath, *, read_only: bool) -> None:
         mounts.append(Mount(files / target.relative_to("/"), target, read_only))
 
-    if brings_hosts(node):
+    if has_hosts_file(node):
         mount(HOSTS, read_only=False)
     if ends_tunnel or router:
         needed += _NETWORKING
@@ -59,16 +59,17 @@ def node_spec(topology: Topology, name: str, image: str, directory: Path, owner:
     )
 
 
-def brings_hosts(node: Node) -> bool:
-    """Whether a node's file of names is the lab's: one with name servers leaves it, and all of this, to the engine."""
+def has_hosts_file(node: Node) -> bool:
+    """Return whether the lab writes a node's hosts file; the engine does for a node with name servers."""
     own = any(bind.split(":")[1:2] == [str(HOSTS)] for bind in node.binds)
     return not (own or node.dns or node.external)
 
 
 def _external(topology: Topology, node: Node, directory: Path, owner: str) -> NodeSpec:
-    """As containerlab starts an image that vrnetlab has made of a RouterOS; its disk of files is for who has to set it.
+    """Return the specification of a RouterOS image built by vrnetlab, as containerlab starts it.
 
-    The program in it waits for as many interfaces as it is told of.
+    The mount holds the files with which the user configures it. The image waits for the number of interfaces in
+    CLAB_INTFS.
     """
     arguments = f"--username admin --password admin --hostname {node.name} --connection-mode tc --trace"
     env = {"CLAB_INTFS": str(len(endpoints_of(topology, node.name))), "CONNECTION_MODE": "tc", **node.env}
@@ -84,7 +85,7 @@ def _external(topology: Topology, node: Node, directory: Path, owner: str) -> No
 
 
 def _capabilities(node: Node, needed: list[str]) -> tuple[str, ...] | None:
-    """A foreign image gets the engine's default set, since nobody knows what it needs."""
+    """Return the capabilities of a node; None, the engine's default set, for an image that is not ours."""
     if node.kind == "linux" and not is_ours(node.image or ""):
         return None
     return tuple(dict.fromkeys([*needed, *node.cap_add]))

@@ -121,10 +121,10 @@ class LabDirectory:
 
     def _write_hosts(self, topology: "Topology") -> None:
         from lab.engine import HOSTS
-        from lab.render.node_spec import brings_hosts
+        from lab.render.node_spec import has_hosts_file
 
         for name, node in topology.nodes.items():
-            if brings_hosts(node):
+            if has_hosts_file(node):
                 _write(node_files(self.path, name) / HOSTS.relative_to("/"), _HOSTS, 0o644)
 
     def _make_log_directories(self, topology: "Topology") -> None:

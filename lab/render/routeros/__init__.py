@@ -1,4 +1,4 @@
-"""RouterOS, MikroTik's system, at the other end of a tunnel: its commands, written and checked against its manual."""
+"""RouterOS, MikroTik's system, at one end of a tunnel: its commands, rendered and checked against its manual."""
 
 from typing import Final
 
@@ -6,6 +6,6 @@ from lab.render.routeros.commands import commands
 from lab.render.routeros.syntax import Command, Mistake, check, parse
 
 COMMANDS: Final = "routeros.rsc"
-"""The file of a node's commands; RouterOS reads such a file by `/import`."""
+"""The name of a node's file of commands, which RouterOS reads by `/import`."""
 
 __all__ = ["COMMANDS", "Command", "Mistake", "check", "commands", "parse"]

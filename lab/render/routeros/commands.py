@@ -1,6 +1,6 @@
-"""The commands for a RouterOS at one end of a tunnel whose profile says so: certificates, OpenVPN, BGP of version 7.
+"""The commands that configure RouterOS at one end of a tunnel with its profile: certificates, OpenVPN, BGP.
 
-For one that is an external node of the topology its addresses and routes as well.
+An external node gets its addresses and routes as well. BGP is rendered for version 7 only.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,16 +18,16 @@ _INSTANCE = "lab"
 
 
 def commands(topology: Topology, node: str) -> str:
-    """What to paste into a terminal of the RouterOS that a node is; empty where none of its tunnels is for one."""
+    """Return the commands for a node; empty if it is not external and no tunnel of it has a RouterOS profile."""
     external = topology.nodes[node].external
     tunnels = [t for t in topology.tunnels if (t.profile or "").startswith(PROFILE) and node in (t.client, t.server)]
     if not tunnels and not external:
         return ""
     at = f", at its end of {', '.join(tunnel.name for tunnel in tunnels)}" if tunnels else ""
-    lines = [f"# {node}{at}; written from MikroTik's manual, and tried on no RouterOS."]
-    lines += [f"# The files have to be uploaded first.{'' if external else ' Addresses of LANs and wires are yours.'}"]
+    lines = [f"# {node}{at}; written after MikroTik's manual, not tested on RouterOS."]
+    lines += [f"# Upload the files first.{'' if external else ' Addresses of LANs and links are not included.'}"]
     if external:
-        lines += ["", *_wires(topology, node)]
+        lines += ["", *_links(topology, node)]
     for tunnel in tunnels:
         lines += ["", *(_client(tunnel) if node == tunnel.client else _server(tunnel))]
     plan = plan_router(topology, node)
@@ -35,18 +35,18 @@ def commands(topology: Topology, node: str) -> str:
         theirs = {t.device if node == t.client else t.server_device for t in tunnels}
         lines += ["", *_bgp(plan, [p for p in plan.peers if external or p.interface in theirs])]
     elif plan is not None:
-        lines += ["", "# BGP is written for RouterOS 7 only."]
+        lines += ["", "# BGP is rendered for RouterOS 7 only."]
     return "\n".join(lines) + "\n"
 
 
 def _command(path: str, verb: str, **properties: object) -> str:
-    """A line; in names `_` is `-` and `__` is `.`, and what is None is left out."""
+    """Return a line; in names `_` stands for `-` and `__` for `.`, and properties that are None are left out."""
     names = {name: name.replace("__", ".").replace("_", "-") for name in properties}
     said = [f"{names[name]}={quoted(str(value))}" for name, value in properties.items() if value is not None]
     return " ".join([path, verb, *said])
 
 
-def _wires(topology: Topology, node: str) -> Iterator[str]:
+def _links(topology: Topology, node: str) -> Iterator[str]:
     for end in endpoints_of(topology, node):
         port = port_shown(end.interface)
         if end.ipv4 is not None:
@@ -71,7 +71,7 @@ def _crypto(tunnel: Tunnel) -> dict[str, str]:
     digest = str(tunnel.options.get("auth", "SHA1")).lower()
     return {
         "cipher": plain.removesuffix("-cbc") if old else plain,
-        # Before 7.17 a cipher that authenticates by itself had to go without a digest.
+        # Before 7.17 an authenticated cipher (GCM) did not work with a digest.
         "auth": "null" if plain.endswith("gcm") else digest,
     }
 
@@ -89,7 +89,7 @@ def _common(tunnel: Tunnel) -> dict[str, object]:
 
 def _client(tunnel: Tunnel) -> Iterator[str]:
     yield from _certificates(tunnel, "client")
-    yield "# A name is mandatory; who checks certificates does not look at it."
+    yield "# A user is mandatory; a server that checks certificates ignores it."
     yield _command(
         "/interface ovpn-client",
         "add",
@@ -102,7 +102,7 @@ def _client(tunnel: Tunnel) -> Iterator[str]:
         use_peer_dns="no",
         **_common(tunnel),
     )
-    yield "# IPv6 inside: whether it takes what a server pushes is not known, so it is set here."
+    yield "# IPv6: it is not known whether RouterOS accepts a pushed address, so it is set here."
     yield _command("/ipv6 address", "add", address=tunnel.client_ipv6, interface=tunnel.name, advertise="no")
 
 
@@ -115,7 +115,7 @@ def _server(tunnel: Tunnel) -> Iterator[str]:
         local_address=tunnel.server_ipv4.ip,
         remote_address=tunnel.client_ipv4.ip,
     )
-    yield "# The server asks for a name and a password: the client needs `auth-user-pass` with these."
+    yield "# The server requires a name and a password: the client needs `auth-user-pass` with these."
     yield _command("/ppp secret", "add", name=tunnel.client, password="", profile=tunnel.name, service="ovpn")
     yield _command(
         "/interface ovpn-server server",
@@ -127,13 +127,13 @@ def _server(tunnel: Tunnel) -> Iterator[str]:
         netmask=tunnel.server_ipv4.network.prefixlen,
         **_common(tunnel),
     )
-    yield "# An interface of the client's own: the kernel's routes through it need no `iroute`."
+    yield "# A separate interface for the client: routes through it need no `iroute`."
     yield _command("/interface ovpn-server", "add", name=tunnel.name, user=tunnel.client)
     yield _command("/ipv6 address", "add", address=tunnel.server_ipv6, interface=tunnel.name, advertise="no")
 
 
 def _bgp(plan: RouterPlan, peers: Sequence[Peer]) -> Iterator[str]:
-    yield "# RouterOS 7.20 or later: before, the connection had the `router-id`, and `address-families` for `afi`."
+    yield "# For RouterOS 7.20 or later; earlier, `router-id` is of the connection, and `afi` is `address-families`."
     for prefix in plan.networks:
         family = "ip" if prefix.version == 4 else "ipv6"
         yield _command(f"/{family} firewall address-list", "add", list=_NETWORKS, address=prefix)

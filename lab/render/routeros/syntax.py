@@ -1,8 +1,8 @@
-"""RouterOS's command language, as far as the commands need it that the lab writes.
+"""Parser of RouterOS's command language, for the commands that the lab renders.
 
 https://manual.mikrotik.com/docs/developer-guides/scripting: a line is a path of words, a command and properties;
-strings stand in double quotes, with escapes; a backslash at the end of a line joins it with the next; `#` begins a
-comment. What properties there are, and what they may be, is `vocabulary.py`.
+strings are in double quotes, with escapes; a backslash at the end of a line joins it with the next; `#` begins a
+comment. The known properties and their values are in `vocabulary.py`.
 """
 
 import re
@@ -23,14 +23,14 @@ class Command:
 
     line: int
     path: str
-    """With blanks between its words: `/interface ovpn-client`."""
+    """The path, with blanks between its words: `/interface ovpn-client`."""
     verb: str
     properties: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """What is wrong with a line."""
+    """A mistake in a line."""
 
     line: int
     what: str
@@ -44,14 +44,14 @@ class _SyntaxError(Exception):
 
 
 def quoted(value: str) -> str:
-    """A value as it has to be written."""
+    """Return a value in quotes if it needs them."""
     if _PLAIN.fullmatch(value):
         return value
     return '"' + "".join({'"': '\\"', "\\": "\\\\", "$": "\\$", "\n": "\\n"}.get(c, c) for c in value) + '"'
 
 
 def parse(text: str) -> tuple[list[Command], list[Mistake]]:
-    """The commands of a text, and what could not be read."""
+    """Return the commands in a text, and the mistakes in its syntax."""
     commands: list[Command] = []
     mistakes: list[Mistake] = []
     menu = ""
@@ -70,24 +70,24 @@ def parse(text: str) -> tuple[list[Command], list[Mistake]]:
             menu = here
             continue
         if not verb:
-            mistakes.append(Mistake(number, f"no command: one of {', '.join(sorted(_VERBS))} is wanted"))
+            mistakes.append(Mistake(number, f"no command: add one of {', '.join(sorted(_VERBS))}"))
             continue
         commands.append(Command(number, f"/{here}", verb, properties))
     return commands, mistakes
 
 
 def check(text: str) -> list[Mistake]:
-    """What RouterOS would not understand of a text, as far as its manual tells."""
+    """Return the mistakes in a text, by RouterOS's manual."""
     commands, mistakes = parse(text)
     for command in commands:
-        mistakes += [Mistake(command.line, what) for what in _wrong(command)]
+        mistakes += [Mistake(command.line, what) for what in _mistakes(command)]
     return sorted(mistakes, key=lambda mistake: mistake.line)
 
 
 _VERBS = {"add", "set", "import"}
 
 
-def _wrong(command: Command) -> Iterator[str]:
+def _mistakes(command: Command) -> Iterator[str]:
     known = KNOWN.get((command.path, command.verb))
     if known is None:
         yield f"unknown command `{command.path} {command.verb}`"
@@ -98,7 +98,7 @@ def _wrong(command: Command) -> Iterator[str]:
         elif (form := known.properties[name]) is not None and not all(
             form(part) for part in _parts(name, value, known)
         ):
-            yield f"{name}={value} is no value of {command.path}"
+            yield f"{value!r} is not valid for {name!r} of {command.path}"
     for name in known.mandatory:
         if name not in command.properties:
             yield f"`{command.path} {command.verb}` needs {name!r}"
@@ -109,7 +109,7 @@ def _parts(name: str, value: str, known: Known) -> Sequence[str]:
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """Lines without comments, those that are joined as one, each with the number of its first."""
+    """Return the lines without comments, joined at backslashes, each with the number of its first line."""
     joined, first = "", 0
     for number, line in enumerate(text.splitlines(), 1):
         first = first if joined else number
@@ -135,7 +135,7 @@ def _without_comment(line: str) -> str:
 
 
 def _split(line: str) -> tuple[list[str], dict[str, str]]:
-    """The words before the properties, and these; `.as=` after `remote.address=` means `remote.as`."""
+    """Return the words and the properties of a line; `.as=` after `remote.address=` means `remote.as`."""
     words: list[str] = []
     properties: dict[str, str] = {}
     prefix, place = "", 0
@@ -151,14 +151,14 @@ def _split(line: str) -> tuple[list[str], dict[str, str]]:
                 prefix = name.partition(".")[0]
             value, place = _value(line, found.end())
             if name in properties:
-                raise _SyntaxError(f"{name!r} stands there twice")
+                raise _SyntaxError(f"duplicate property {name!r}")
             properties[name] = value
             continue
         end = place
         while end < len(line) and not line[end].isspace():
             end += 1
         if properties or line[place:end].startswith("="):
-            raise _SyntaxError(f"{line[place:end]!r} is no property: NAME=VALUE is wanted, without blanks around `=`")
+            raise _SyntaxError(f"{line[place:end]!r} is not a property: write NAME=VALUE, without blanks around `=`")
         words.append(line[place:end])
         place = end
     return words, properties
@@ -172,26 +172,26 @@ def _value(line: str, place: int) -> tuple[str, int]:
         end += 1
     value = line[place:end]
     if value and not _PLAIN.fullmatch(value):
-        raise _SyntaxError(f"{value!r} has to stand in quotes")
+        raise _SyntaxError(f"{value!r} needs double quotes")
     return value, end
 
 
 def _string(line: str, place: int) -> tuple[str, int]:
-    said = ""
+    text = ""
     while place < len(line):
         character = line[place]
         if character == '"':
-            return said, place + 1
+            return text, place + 1
         if character == "$":
-            raise _SyntaxError("a `$` in a string is a variable: write `\\$`")
+            raise _SyntaxError("`$` in a string begins a variable: write `\\$`")
         if character != "\\":
-            said, place = said + character, place + 1
+            text, place = text + character, place + 1
             continue
         following = line[place + 1 : place + 2]
         if following in _ESCAPES:
-            said, place = said + _ESCAPES[following], place + 2
+            text, place = text + _ESCAPES[following], place + 2
         elif found := _HEX.match(line, place + 1):
-            said, place = said + chr(int(found[0], 16)), place + 3
+            text, place = text + chr(int(found[0], 16)), place + 3
         else:
-            raise _SyntaxError(f"`\\{following}` is no escape")
-    raise _SyntaxError("a string does not end")
+            raise _SyntaxError(f"unknown escape `\\{following}`")
+    raise _SyntaxError("unterminated string")

@@ -1,4 +1,4 @@
-"""The properties of the RouterOS commands that the lab writes, with what they may be.
+"""The RouterOS commands that the lab renders: their properties and valid values.
 
 From MikroTik's manual (https://manual.mikrotik.com/docs/cli-reference/: interface/ovpn-client, interface/ovpn-server,
 ip/address, ip/route, ppp, routing/bgp) and the routers' own completions (https://tikoci.github.io/restraml/), version
@@ -18,10 +18,10 @@ class Known:
     """One command."""
 
     properties: Mapping[str, Form | None]
-    """None where anything may stand."""
+    """The check of each property's value; None accepts any value."""
     mandatory: frozenset[str] = frozenset()
     lists: frozenset[str] = frozenset()
-    """Properties that hold several values, with commas between them."""
+    """The properties that take several values, separated by commas."""
 
 
 def _one_of(*words: str) -> Form:

@@ -36,7 +36,7 @@ def test_the_guide_names_every_file_and_service(lab: Program) -> None:
                 assert f"`{file.relative_to('out')}`" in guide
     for word in (
         *("openvpn-server@branch-hq", "openvpn-client@branch-hq", "bgpd=yes", "systemctl restart frr"),
-        *("net.ipv4.ip_forward = 1", "net.ipv6.conf.all.forwarding = 1", "`authority/ca.key` goes to no host"),
+        *("net.ipv4.ip_forward = 1", "net.ipv6.conf.all.forwarding = 1", "Do not copy `authority/ca.key` to any host"),
     ):
         assert word in guide
     assert guide.index("## hq") < guide.index("## branch")
@@ -75,4 +75,4 @@ def test_lab_render_writes_them_beside_the_certificates(lab: Program, tmp_path: 
     assert (out / "branch/etc/openvpn/client/branch-hq/client.key").stat().st_mode & 0o777 == 0o600
     refused = lab("render", "article", "--out", str(tmp_path / "other"), "--for", "routeros")
     assert refused.exit_code == 2
-    assert "no tunnel has a profile of RouterOS" in refused.stderr
+    assert "no tunnel has a RouterOS profile" in refused.stderr

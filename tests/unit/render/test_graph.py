@@ -1,4 +1,4 @@
-"""Pictures of topologies: complete, deterministic, and no text on another."""
+"""Pictures of topologies: complete, deterministic, without overlapping text."""
 
 import re
 from itertools import combinations
@@ -43,7 +43,7 @@ def topologies() -> list[Topology]:
 
 
 @pytest.mark.parametrize("topology", topologies(), ids=lambda t: t.name)
-def test_both_show_every_node_interface_address_and_tunnel(topology: Topology) -> None:
+def test_both_formats_show_every_node_interface_address_and_tunnel(topology: Topology) -> None:
     for text in (mermaid(topology), svg(topology)):
         for name in topology.nodes:
             assert name in text
@@ -56,7 +56,7 @@ def test_both_show_every_node_interface_address_and_tunnel(topology: Topology) -
 
 
 @pytest.mark.parametrize("topology", topologies(), ids=lambda t: t.name)
-def test_no_text_lies_on_another_nor_outside(topology: Topology) -> None:
+def test_no_text_overlaps_another_or_leaves_the_picture(topology: Topology) -> None:
     root = ElementTree.fromstring(svg(topology))  # noqa: S314 - our own text
     boxes = []
     for text in root.iter("{http://www.w3.org/2000/svg}text"):
@@ -76,11 +76,11 @@ def test_no_text_lies_on_another_nor_outside(topology: Topology) -> None:
         assert apart, (one, other)
 
 
-def test_the_same_topology_gives_the_same_octets() -> None:
+def test_svg_is_deterministic() -> None:
     assert svg(load("article")) == svg(load("article"))
 
 
-def test_the_article_is_a_line_from_lan_to_lan() -> None:
+def test_svg_puts_the_article_in_a_row_from_lan_to_lan() -> None:
     drawing = svg(load("article"))
     places = {
         name: float(re.findall(rf'x="([\d.]+)"[^>]*class="name"[^>]*>{name}<', drawing)[0])
@@ -93,5 +93,5 @@ def test_mermaid_shows_tunnels_as_dotted_links() -> None:
     assert re.search(r'n1 -\. "branch-hq: iroute over TCP port 1194.*" \.-> n0', mermaid(load("article")))
 
 
-def test_colours_follow_the_page() -> None:
+def test_svg_has_colours_for_dark_pages() -> None:
     assert "prefers-color-scheme: dark" in svg(load("article"))

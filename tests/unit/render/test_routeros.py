@@ -1,4 +1,4 @@
-"""RouterOS's commands: what is written is understood, and what the manual does not know is a mistake."""
+"""RouterOS's commands: rendered ones are valid, and the checker finds mistakes."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ SIX: dict[str, Any] = {
 
 @pytest.mark.parametrize("tunnel", [SEVEN, SIX], ids=["7", "6"])
 @pytest.mark.parametrize("node", ["branch", "hq"])
-def test_what_is_written_is_right_by_the_manual(tunnel: dict[str, Any], node: str) -> None:
+def test_commands_are_valid_by_the_manual(tunnel: dict[str, Any], node: str) -> None:
     text = commands(load("article", tunnel=tunnel), node)
     assert check(text) == []
     found, _ = parse(text)
@@ -33,7 +33,7 @@ def test_what_is_written_is_right_by_the_manual(tunnel: dict[str, Any], node: st
     assert ("/routing bgp connection" in paths) == (tunnel is SEVEN)
 
 
-def test_the_values_are_the_tunnels() -> None:
+def test_commands_have_the_values_of_the_tunnel() -> None:
     found, _ = parse(commands(load("article", tunnel=SEVEN), "branch"))
     by_path = {command.path: command.properties for command in found}
     client = by_path["/interface ovpn-client"]
@@ -45,7 +45,7 @@ def test_the_values_are_the_tunnels() -> None:
     assert by_path["/routing bgp instance"]["as"] == "65002"
 
 
-def test_old_names_and_no_digest_beside_gcm() -> None:
+def test_cipher_names_of_version_6_and_no_digest_with_gcm() -> None:
     (old,) = (c for c in parse(commands(load("article", tunnel=SIX), "branch"))[0] if "ovpn-client" in c.path)
     assert old.properties["cipher"] == "aes128"
     assert "protocol" not in old.properties
@@ -54,8 +54,7 @@ def test_old_names_and_no_digest_beside_gcm() -> None:
     assert (new.properties["cipher"], new.properties["auth"]) == ("aes256-gcm", "null")
 
 
-def test_an_external_node_is_told_everything() -> None:
-    """The addresses of its wires, its routes, and all its neighbours: nothing of it is the reader's own."""
+def test_external_node_gets_addresses_routes_and_all_neighbours() -> None:
     topology = load("routeros")
     text = commands(topology, "ros")
     assert check(text) == []
@@ -73,19 +72,19 @@ def test_an_external_node_is_told_everything() -> None:
     assert peer["remote.address"] == str(topology.tunnels[0].server_ipv4.ip)
 
 
-def test_without_a_profile_there_is_nothing_to_write() -> None:
+def test_node_without_a_profile_gets_no_commands() -> None:
     assert commands(load("article"), "branch") == ""
 
 
 @pytest.mark.parametrize("value", ["plain-1.2/3,4", "two words", 'a "quote"', "a $ and a \\", "", "line\nbreak"])
-def test_strings_survive(value: str) -> None:
+def test_quoted_strings_are_parsed_back(value: str) -> None:
     written = quoted(value) if value else '""'
     (command,), mistakes = parse(f"/certificate import file-name={written}")
     assert mistakes == []
     assert command.properties == {"file-name": value}
 
 
-def test_menus_dotted_names_joined_lines_and_comments() -> None:
+def test_parser_reads_menus_dotted_names_joined_lines_and_comments() -> None:
     text = """\
 # a comment
 /routing bgp connection
@@ -114,20 +113,20 @@ add name=x instance=lab remote.address=10.0.0.1 .as=65001 \\
     ("text", "words"),
     [
         ("/interface ovpn-client add connect-to=a user=b tls-crypt=yes", "has no property 'tls-crypt'"),
-        ("/interface ovpn-client add connect-to=a user=b cipher=chacha20", "cipher=chacha20 is no value"),
+        ("/interface ovpn-client add connect-to=a user=b cipher=chacha20", "'chacha20' is not valid for 'cipher'"),
         ("/interface ovpn-client add connect-to=a", "needs 'user'"),
         ("/interface wireguard add name=a", "unknown command"),
-        ("/ip firewall address-list add list=a address=10.0.0.300", "is no value"),
-        ('/certificate import file-name="a', "a string does not end"),
-        ('/certificate import file-name="$a"', "is a variable"),
-        ('/certificate import file-name="\\q"', "is no escape"),
-        ("/certificate import file-name = a", "is no property"),
-        ("/certificate import file-name=a file-name=b", "stands there twice"),
-        ("/certificate import file-name=a;b", "has to stand in quotes"),
+        ("/ip firewall address-list add list=a address=10.0.0.300", "is not valid for 'address'"),
+        ('/certificate import file-name="a', "unterminated string"),
+        ('/certificate import file-name="$a"', "begins a variable"),
+        ('/certificate import file-name="\\q"', "unknown escape"),
+        ("/certificate import file-name = a", "is not a property"),
+        ("/certificate import file-name=a file-name=b", "duplicate property"),
+        ("/certificate import file-name=a;b", "needs double quotes"),
         ("/certificate file-name=a", "no command"),
     ],
 )
-def test_what_the_manual_does_not_know_is_a_mistake(text: str, words: str) -> None:
+def test_check_finds_mistake(text: str, words: str) -> None:
     (mistake,) = check(text)
     assert mistake.line == 1
     assert words in str(mistake)
