@@ -1,26 +1,26 @@
-"""What can go wrong, told apart by who can mend it.
+"""The errors of the lab, by who can correct them.
 
-Every error ends for the user in one line: what, where and what to do. `exit_code` is what the command line
-returns: 2 for bad input or a machine that lacks something, 1 for a check that failed.
+The user sees each as one line: what is wrong, where, and what to do. `exit_code` is the exit code of the command line:
+2 for bad input or a host that lacks something, 1 for a failed check.
 """
 
 
 class LabError(Exception):
-    """The root of everything the lab raises on purpose."""
+    """Base of all errors that the lab raises."""
 
     exit_code = 2
 
 
 class InputError(LabError):
-    """The user asked for something that cannot be: a wrong file, name, option or value."""
+    """Invalid input: a wrong file, name, option or value."""
 
 
 class EnvironmentBroken(LabError):
-    """The machine lacks something or an engine failed: no Docker, no permission, no space, a dead container."""
+    """The host lacks something or an engine failed: no Docker, no permission, no space, a stopped container."""
 
 
 class NotSupported(LabError):
-    """The kernel or the engine lacks a named feature; a test skips on it."""
+    """The kernel or the engine lacks a feature; a test that needs it is skipped."""
 
     def __init__(self, feature: str, why: str) -> None:
         super().__init__(f"{feature} is not available here: {why}")
@@ -28,12 +28,12 @@ class NotSupported(LabError):
 
 
 class ExpectationFailed(LabError, AssertionError):
-    """Something observable was not as expected by its deadline."""
+    """An expectation was not met by its deadline."""
 
     exit_code = 1
 
 
 class CommandFailed(LabError):
-    """A command inside a node ended with another exit code than 0."""
+    """A command in a node ended with an exit code other than 0."""
 
     exit_code = 1

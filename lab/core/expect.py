@@ -1,7 +1,7 @@
-"""Waiting for something observable, with one deadline that counts from the act which causes it.
+"""Waiting for an expectation, with one deadline that counts from the event which causes it.
 
-A wait that fails says what was expected, what was seen last, on which node and where the logs are. It goes on for
-a while after its deadline, because "late" and "never" are different findings; both fail.
+The error of a failed wait names the expectation, the last observation, the node and its logs. A wait continues for a
+while after its deadline, because "late" and "never" are different findings; both fail.
 """
 
 import time
@@ -16,51 +16,51 @@ from lab.core.errors import ExpectationFailed, LabError
 T = TypeVar("T")
 
 POLL = 0.05
-"""Seconds between two looks at what gives no notice of a change; as long as a look took, where that is longer."""
+"""Seconds between two observations without notifications; at least as long as an observation takes."""
 LONGEST_PAUSE = 1.0
-"""Seconds between two looks however long one takes."""
+"""The most seconds between two observations, however long one takes."""
 GRACE = 10.0
-"""Seconds that a wait goes on after its deadline at most, to tell late from never; never longer than the deadline."""
+"""The most seconds that a wait continues after its deadline, to tell late from never; never longer than the wait."""
 
 
 class Clock(Protocol):
-    """Time, and waiting for it; tests have a fake one."""
+    """A clock to wait by; tests use a fake one."""
 
     def now(self) -> float:
-        """Seconds on a monotonic scale."""
+        """Return seconds on a monotonic scale."""
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+        """Wait so many seconds."""
 
 
 class MonotonicClock:
-    """CLOCK_MONOTONIC: the same in all processes and namespaces of a machine."""
+    """CLOCK_MONOTONIC: the same in all processes and namespaces of a host."""
 
     def now(self) -> float:
-        """Seconds since some point in the past."""
+        """Return seconds since an arbitrary point in the past."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+        """Wait so many seconds."""
         time.sleep(seconds)
 
 
 @dataclass(frozen=True)
 class Expectation(Generic[T]):
-    """Something observable, and what it should be."""
+    """An observation, and a condition that it should meet."""
 
     what: str
-    """As in "expected WHAT", e.g. `10.9.0.0/24 via tun0 in the kernel FIB`."""
+    """Completes "expected …", e.g. `10.9.0.0/24 via tun0 in the kernel FIB`."""
     node: str
     look: Callable[[], T]
-    """One look. A `LabError` counts as seen but not met: a daemon may be on its way."""
+    """Make one observation. A `LabError` counts as not met: a daemon may still be starting."""
     met: Callable[[T], bool]
     seen: Callable[[T], str] = str
-    """What was seen, for the message."""
+    """Describe an observation in the message."""
     logs: Path | None = None
-    """Where the node's logs are."""
+    """The directory of the node's logs."""
     changed: Callable[[float], object] | None = None
-    """Block until something may have changed or so many seconds have passed; polling where there is none."""
+    """Block until something may have changed, or for so many seconds; None to poll."""
 
 
 def wait_for(
@@ -71,16 +71,16 @@ def wait_for(
     grace: float | None = None,
     clock: Clock | None = None,
 ) -> T:
-    """Wait until an expectation is met and return what was seen then.
+    """Wait until an expectation is met and return the observation that met it.
 
-    `within` are seconds from `since`, a time of the same clock, by default now. `grace` are the seconds that the
-    wait goes on after a missed deadline, by default as many again, up to `GRACE`. Raises `ExpectationFailed`.
+    The deadline is `within` seconds after `since`, a time of the same clock, by default now. The wait continues `grace`
+    seconds after it, by default `within` again, up to `GRACE`. Raises `ExpectationFailed`.
     """
     clock = clock or MonotonicClock()
     start = clock.now() if since is None else since
     deadline = start + within
     end = deadline + (min(within, GRACE) if grace is None else grace)
-    last: Callable[[], str] = partial(str, "nothing")  # told when the wait has failed: to tell can take long
+    last: Callable[[], str] = partial(str, "nothing")  # called once the wait has failed: describing can take long
     while True:
         began = clock.now()
         try:
@@ -101,21 +101,21 @@ def wait_for(
         if expectation.changed is not None:
             expectation.changed(left)
         else:
-            # Looking never takes more than half of the time: a slow machine has to get on with what is waited for.
+            # Observe at most half of the time: a slow host needs the rest for the change that is awaited.
             pause = max(POLL, min(now - began, LONGEST_PAUSE))
             clock.sleep(min(pause, left))
 
 
 def _late(expectation: Expectation[T], took: float, within: float) -> str:
     return (
-        f"{expectation.node}: late: {expectation.what} came after {took:.1f} s, expected within {within:g} s"
+        f"{expectation.node}: late: {expectation.what}, seen after {took:.1f} s, expected within {within:g} s"
         f"{_where(expectation)}"
     )
 
 
 def _never(expectation: Expectation[T], last: str, within: float, waited: float) -> str:
     return (
-        f"{expectation.node}: expected {expectation.what} within {within:g} s, and it did not come in {waited:.1f} s;"
+        f"{expectation.node}: expected {expectation.what} within {within:g} s, not seen in {waited:.1f} s;"
         f" last seen: {last}{_where(expectation)}"
     )
 

@@ -1,4 +1,4 @@
-"""Files that the lab renders for a node, before they are anywhere."""
+"""Rendered files, and the templates that they are rendered from."""
 
 import os
 from collections.abc import Iterable
@@ -11,17 +11,17 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, Stric
 
 @dataclass(frozen=True)
 class RenderedFile:
-    """A file as it shall stand in a node, or on a real host."""
+    """A file to be written for a node, or for a real host."""
 
     path: PurePosixPath
-    """Absolute, as the node sees it."""
+    """The absolute path in the node."""
     content: str
     mode: int = 0o644
 
     def write_below(self, root: Path) -> Path:
-        """Write it to the same path below `root` and return where it is.
+        """Write the file to the same path below `root` and return that path.
 
-        A secret never exists with more rights than its own, not even for a moment.
+        A file with secrets has its final permissions from the moment it exists.
         """
         target = root / self.path.relative_to("/")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ class RenderedFile:
 
 
 def write_all(files: Iterable[RenderedFile], root: Path) -> list[Path]:
-    """Write files below `root`; returns where they are."""
+    """Write files below `root` and return their paths."""
     return [file.write_below(root) for file in files]
 
 

@@ -1,4 +1,4 @@
-"""The directory `.lab`: labs have theirs in it, machines what keeps it there. Made by the first, gone with the last."""
+"""The directory `.lab`, which holds the directories of labs and VMs; created with the first, removed with the last."""
 
 import fcntl
 import os
@@ -8,32 +8,32 @@ from contextlib import contextmanager
 from pathlib import Path
 
 HOME = Path(".lab")
-"""Seen from where the user stands."""
+"""Relative to the working directory."""
 _IGNORED = ".gitignore"
 
 
 @contextmanager
-def entering(home: Path) -> Iterator[None]:
-    """Have the directory there, and alone, while something is put into it."""
+def locked_home(home: Path) -> Iterator[None]:
+    """Create the directory if needed, and lock out other processes while the block adds to it."""
     home.parent.mkdir(parents=True, exist_ok=True)
-    with _alone_in(home.parent):
+    with _locked(home.parent):
         home.mkdir(exist_ok=True)
         (home / _IGNORED).write_text("*\n")
         yield
 
 
-def left(home: Path) -> None:
-    """Something was taken out of it: remove it where that was the last."""
-    if not home.exists():  # somebody has removed it, or the whole project
+def remove_empty_home(home: Path) -> None:
+    """Remove the directory if nothing is left in it."""
+    if not home.exists():  # it was removed by other means, alone or with the whole project
         return
-    with _alone_in(home.parent):
+    with _locked(home.parent):
         if home.exists() and all(entry.name == _IGNORED for entry in home.iterdir()):
             shutil.rmtree(home)
 
 
 @contextmanager
-def _alone_in(directory: Path) -> Iterator[None]:
-    """Keep other processes from making or removing `.lab` here meanwhile."""
+def _locked(directory: Path) -> Iterator[None]:
+    """Keep other processes from creating or removing `.lab` in a directory during the block."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)

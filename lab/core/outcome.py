@@ -1,4 +1,4 @@
-"""What an event does to the routes of the prefixes that are measured."""
+"""The effect of an event on the routes of the measured prefixes."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Address families and prefixes: their types, sets of them, and free ones to announce."""
+"""Address families and prefixes: types, sets, and unused prefixes to announce."""
 
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, ip_network
@@ -11,11 +11,11 @@ Family = Literal["ipv4", "ipv6"]
 FAMILIES: tuple[Family, Family] = ("ipv4", "ipv6")
 
 POOLS: dict[Family, tuple[Prefix, int]] = {
-    # RFC 1918 and RFC 3849; a lab's own networks are skipped.
+    # RFC 1918 and RFC 3849; networks that a lab uses are skipped.
     "ipv4": (IPv4Network("10.128.0.0/9"), 24),
     "ipv6": (IPv6Network("2001:db8:8000::/33"), 64),
 }
-"""What `free_prefixes` draws from, and the length of what it returns."""
+"""The ranges of `free_prefixes`, and the length of its prefixes."""
 
 
 def family_of(item: Prefix | Interface | Address) -> Family:
@@ -24,22 +24,22 @@ def family_of(item: Prefix | Interface | Address) -> Family:
 
 
 def prefix_set(prefixes: Prefix | Iterable[Prefix]) -> frozenset[Prefix]:
-    """One prefix or many, as a set."""
-    # A network iterates over its addresses, so it has to be asked for first.
+    """Return one prefix or many as a set."""
+    # A network is an iterable of its addresses, so its type has to be checked first.
     if isinstance(prefixes, IPv4Network | IPv6Network):
         return frozenset((prefixes,))
     return frozenset(prefixes)
 
 
 def named(prefixes: Iterable[Prefix]) -> str:
-    """The first few of some prefixes, and how many more there are."""
+    """Return the first three prefixes as text, with the number of the others."""
     ordered = sorted(prefixes, key=lambda p: (p.version, int(p.network_address), p.prefixlen))
     shown = ", ".join(map(str, ordered[:3])) or "none"
     return shown if len(ordered) <= 3 else f"{shown} and {len(ordered) - 3} more"
 
 
 def free_prefixes(family: Family, taken: Iterable[Prefix]) -> Iterator[Prefix]:
-    """Prefixes of one family that overlap with none that is taken."""
+    """Generate prefixes of one family that overlap no prefix in `taken`."""
     pool, length = POOLS[family]
     same = [p for p in taken if p.version == pool.version]
     base, step = int(pool.network_address), 1 << (pool.max_prefixlen - length)

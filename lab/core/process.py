@@ -1,20 +1,20 @@
-"""A name for a process that no later process can have."""
+"""Identities of processes, which no later process can have: the id and the start time (proc(5))."""
 
 import os
 from pathlib import Path
 
 _DEAD = "ZXx"
-"""Of these states only a number is left (proc(5)): nobody has asked yet how the process ended."""
+"""States of a process that has ended, and whose parent has not waited for it yet (proc(5))."""
 
 
 def this_process() -> str:
-    """A name for this process that no later process can have: its id and the time it started (proc(5))."""
+    """Return the identity of this process."""
     return f"{os.getpid()}-{_started(os.getpid())}"
 
 
-def is_alive(owner: str) -> bool:
-    """Whether the process that a lab belongs to still runs."""
-    pid, _, started = owner.partition("-")
+def is_alive(identity: str) -> bool:
+    """Return whether the process with this identity still runs."""
+    pid, _, started = identity.partition("-")
     return pid.isdigit() and started != "" and _started(int(pid)) == started
 
 
@@ -23,6 +23,6 @@ def _started(pid: int) -> str:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return ""
-    # The second field is the command in parentheses, and may hold spaces; the start time is the 22nd.
+    # The second field is the command in parentheses, which may contain spaces; the start time is the 22nd.
     state, *fields = text.rpartition(")")[2].split()
     return "" if state in _DEAD else fields[18]

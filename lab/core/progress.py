@@ -1,9 +1,9 @@
-"""How long work tells what it is doing: a function that takes one line."""
+"""The function by which long work reports its progress."""
 
 from collections.abc import Callable
 
 Say = Callable[[str], None]
-"""Called with a line of plain text at each step."""
+"""Is called with a line of plain text at each step."""
 
 
 def quiet(_: str) -> None:

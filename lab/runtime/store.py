@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.core.errors import EnvironmentBroken, InputError
-from lab.core.home import HOME, entering, left
+from lab.core.home import HOME, locked_home, remove_empty_home
 from lab.engine.node import node_files
 
 if TYPE_CHECKING:
@@ -112,11 +112,11 @@ class LabDirectory:
             return
         shutil.rmtree(self.path)
         if self.path.parent.name == HOME.name:
-            left(self.path.parent)
+            remove_empty_home(self.path.parent)
 
     def _make(self) -> None:
         home = self.path.parent
-        with entering(home) if home.name == HOME.name else nullcontext():
+        with locked_home(home) if home.name == HOME.name else nullcontext():
             self.path.mkdir(parents=True, exist_ok=True)
 
     def _write_hosts(self, topology: "Topology") -> None:

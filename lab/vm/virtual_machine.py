@@ -19,7 +19,7 @@ from typing import IO, Any, Self
 
 from lab.core.errors import EnvironmentBroken, ExpectationFailed, InputError, LabError
 from lab.core.expect import POLL, Expectation, wait_for
-from lab.core.home import HOME, entering, left
+from lab.core.home import HOME, locked_home, remove_empty_home
 from lab.core.process import is_alive, this_process
 from lab.core.progress import Say, quiet
 from lab.engine import Mount
@@ -136,7 +136,7 @@ class VirtualMachine:
         append: str = "",
     ) -> Self:
         if project is not None:
-            with entering(project / HOME):
+            with locked_home(project / HOME):
                 _hold(project, name).touch()
         directory = Path(tempfile.mkdtemp(prefix=f"openvpn-routing-lab-{name}-"))
         chosen = accelerator(containers, image)
@@ -205,7 +205,7 @@ class VirtualMachine:
         shutil.rmtree(self.directory, ignore_errors=True)
         if self.project is not None:
             _hold(self.project, self.name).unlink(missing_ok=True)
-            left(self.project / HOME)
+            remove_empty_home(self.project / HOME)
         if self.lock is not None:
             self.lock.close()
 

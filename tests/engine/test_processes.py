@@ -214,15 +214,6 @@ def test_a_lab_of_a_zombie_is_an_orphan(start: Start, write: Write, engine: Engi
     assert deploying.name in sweep(engine)
 
 
-@pytest.mark.parametrize("owner", ["", "-", "1-", "999999999-1", "not-a-process", "-5-5", "1-0"])
-def test_what_names_no_process_is_not_alive(owner: str) -> None:
-    assert not is_alive(owner)
-
-
-def test_this_process_is_alive() -> None:
-    assert is_alive(this_process())
-
-
 # --- several -----------------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""Deadlines: one per act, late is not never, and a failure names all that is needed."""
+"""Deadlines: they count from the event, tell late from never, and the error names node, observation and logs."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from lab.core.expect import LONGEST_PAUSE, Expectation, wait_for
 
 
 class FakeClock:
-    """Time that passes only where somebody waits for it."""
+    """A clock that advances only while a test waits."""
 
     def __init__(self, now: float = 100.0) -> None:
         self.time = now
@@ -31,7 +31,7 @@ def clock() -> FakeClock:
 
 
 def from_time(clock: FakeClock, when: float) -> Callable[[], str]:
-    """Something that is `down` and from a time on `up`."""
+    """Return a look that sees `down`, and `up` from a time on."""
     return lambda: "up" if clock.now() >= when else "down"
 
 
@@ -39,21 +39,21 @@ def expectation(look: Callable[[], str], **more: Any) -> Expectation[str]:
     return Expectation(what="tun0 to be up", node="hq", look=look, met=lambda seen: seen == "up", **more)
 
 
-def test_what_is_so_already_takes_no_time(clock: FakeClock) -> None:
+def test_condition_that_holds_takes_no_time(clock: FakeClock) -> None:
     assert wait_for(expectation(lambda: "up"), within=5, clock=clock) == "up"
     assert clock.now() == 100
 
 
-def test_what_is_so_already_is_seen_even_with_no_time_at_all(clock: FakeClock) -> None:
+def test_condition_that_holds_is_seen_with_a_deadline_of_zero(clock: FakeClock) -> None:
     assert wait_for(expectation(lambda: "up"), within=0, clock=clock) == "up"
 
 
-def test_what_becomes_so_is_noticed_when_it_does(clock: FakeClock) -> None:
+def test_condition_is_noticed_when_it_begins_to_hold(clock: FakeClock) -> None:
     assert wait_for(expectation(from_time(clock, 103)), within=5, clock=clock) == "up"
     assert 103 <= clock.now() < 103.2
 
 
-def test_looking_takes_no_more_than_half_of_the_time(clock: FakeClock) -> None:
+def test_looks_take_at_most_half_of_the_time(clock: FakeClock) -> None:
     looks = []
 
     def look() -> str:
@@ -66,7 +66,7 @@ def test_looking_takes_no_more_than_half_of_the_time(clock: FakeClock) -> None:
     assert len(looks) == 11  # at 100.0, 100.8, ... and 108.0: the last pause ends with the deadline
 
 
-def test_a_look_that_takes_long_is_not_waited_for_as_long(clock: FakeClock) -> None:
+def test_pause_after_a_long_look_is_limited(clock: FakeClock) -> None:
     came = clock.now() + 31
 
     def look() -> str:
@@ -77,74 +77,73 @@ def test_a_look_that_takes_long_is_not_waited_for_as_long(clock: FakeClock) -> N
     assert clock.now() == pytest.approx(100 + 30 + LONGEST_PAUSE + 30)
 
 
-def test_a_deadline_counts_from_the_act_and_not_from_the_wait(clock: FakeClock) -> None:
-    with pytest.raises(ExpectationFailed, match=r"late: tun0 to be up came after 6\.0 s, expected within 5 s"):
+def test_deadline_counts_from_the_event_and_not_from_the_wait(clock: FakeClock) -> None:
+    with pytest.raises(ExpectationFailed, match=r"late: tun0 to be up, seen after 6\.0 s, expected within 5 s"):
         wait_for(expectation(from_time(clock, 101)), within=5, since=95, clock=clock)
 
 
-def test_what_is_so_at_the_first_look_after_the_deadline_is_late(clock: FakeClock) -> None:
-    with pytest.raises(ExpectationFailed, match=r"late: .* came after 10\.0 s"):
+def test_condition_that_holds_at_the_first_look_after_the_deadline_is_late(clock: FakeClock) -> None:
+    with pytest.raises(ExpectationFailed, match=r"late: .* seen after 10\.0 s"):
         wait_for(expectation(lambda: "up"), within=5, since=90, clock=clock)
 
 
-def test_late_says_when_it_came_and_where_the_logs_are(clock: FakeClock) -> None:
+def test_late_error_names_time_and_logs(clock: FakeClock) -> None:
     with pytest.raises(ExpectationFailed) as caught:
         wait_for(expectation(from_time(clock, 107), logs=Path("/lab/hq")), within=5, clock=clock)
     took = re.fullmatch(
-        r"hq: late: tun0 to be up came after (\d+\.\d) s, expected within 5 s; logs: /lab/hq", str(caught.value)
+        r"hq: late: tun0 to be up, seen after (\d+\.\d) s, expected within 5 s; logs: /lab/hq", str(caught.value)
     )
     assert took
     assert 7.0 <= float(took[1]) <= 7.2
 
 
-def test_never_names_node_expected_seen_and_logs(clock: FakeClock) -> None:
+def test_never_error_names_node_expectation_observation_and_logs(clock: FakeClock) -> None:
     waiting = expectation(lambda: "down", seen=lambda s: f"state {s!r}", logs=Path("/lab/hq"))
     with pytest.raises(ExpectationFailed) as caught:
         wait_for(waiting, within=5, grace=2, clock=clock)
     assert str(caught.value) == (
-        "hq: expected tun0 to be up within 5 s, and it did not come in 7.0 s; last seen: state 'down'; logs: /lab/hq"
+        "hq: expected tun0 to be up within 5 s, not seen in 7.0 s; last seen: state 'down'; logs: /lab/hq"
     )
     assert clock.now() == pytest.approx(107)
 
 
-def test_what_was_seen_is_told_once_and_only_of_a_wait_that_failed(clock: FakeClock) -> None:
-    """To tell can mean to read a log."""
-    told: list[str] = []
+def test_observation_is_described_once_and_only_in_an_error(clock: FakeClock) -> None:
+    described: list[str] = []
 
-    def tell(value: str) -> str:
-        told.append(value)
+    def describe(value: str) -> str:
+        described.append(value)
         return value
 
-    wait_for(expectation(from_time(clock, 103.0), seen=tell), within=5, clock=clock)
-    assert told == []
+    wait_for(expectation(from_time(clock, 103.0), seen=describe), within=5, clock=clock)
+    assert described == []
     with pytest.raises(ExpectationFailed, match="last seen: down"):
-        wait_for(expectation(lambda: "down", seen=tell), within=5, clock=clock)
-    assert told == ["down"]
+        wait_for(expectation(lambda: "down", seen=describe), within=5, clock=clock)
+    assert described == ["down"]
 
 
-def test_without_logs_none_are_named(clock: FakeClock) -> None:
+def test_error_without_logs_names_none(clock: FakeClock) -> None:
     with pytest.raises(ExpectationFailed) as caught:
         wait_for(expectation(lambda: "down"), within=1, clock=clock)
     assert "logs" not in str(caught.value)
 
 
-def test_grace_is_as_long_as_the_deadline_unless_told(clock: FakeClock) -> None:
-    with pytest.raises(ExpectationFailed, match="did not come"):
+def test_grace_is_by_default_as_long_as_the_deadline(clock: FakeClock) -> None:
+    with pytest.raises(ExpectationFailed, match="not seen"):
         wait_for(expectation(lambda: "down"), within=5, clock=clock)
     assert clock.now() == pytest.approx(110)
-    with pytest.raises(ExpectationFailed, match="did not come"):
+    with pytest.raises(ExpectationFailed, match="not seen"):
         wait_for(expectation(lambda: "down"), within=5, grace=0, clock=clock)
     assert clock.now() == pytest.approx(115)
 
 
-def test_a_failure_is_the_users_and_a_failed_assertion(clock: FakeClock) -> None:
+def test_error_is_a_lab_error_and_a_failed_assertion(clock: FakeClock) -> None:
     with pytest.raises(AssertionError) as caught:
         wait_for(expectation(lambda: "down"), within=1, clock=clock)
     assert isinstance(caught.value, ExpectationFailed)
     assert caught.value.exit_code == 1
 
 
-def test_an_error_of_a_look_is_something_seen_and_the_wait_goes_on(clock: FakeClock) -> None:
+def test_error_of_a_look_does_not_end_the_wait(clock: FakeClock) -> None:
     def look() -> str:
         if clock.now() < 102:
             raise EnvironmentBroken("bgpd does not answer")
@@ -154,7 +153,7 @@ def test_an_error_of_a_look_is_something_seen_and_the_wait_goes_on(clock: FakeCl
     assert clock.now() >= 102
 
 
-def test_the_last_error_of_a_look_is_in_the_message(clock: FakeClock) -> None:
+def test_last_error_of_a_look_is_in_the_message(clock: FakeClock) -> None:
     def look() -> str:
         raise EnvironmentBroken(f"bgpd does not answer at {clock.now():.0f}")
 
@@ -162,7 +161,7 @@ def test_the_last_error_of_a_look_is_in_the_message(clock: FakeClock) -> None:
         wait_for(expectation(look), within=1, clock=clock)
 
 
-def test_a_mistake_in_the_look_itself_is_not_waited_for(clock: FakeClock) -> None:
+def test_bug_in_a_look_ends_the_wait(clock: FakeClock) -> None:
     def look() -> str:
         raise KeyError("a bug")
 
@@ -171,7 +170,7 @@ def test_a_mistake_in_the_look_itself_is_not_waited_for(clock: FakeClock) -> Non
     assert clock.now() == 100
 
 
-def test_a_notice_of_change_is_waited_for_instead_of_polling(clock: FakeClock) -> None:
+def test_notification_replaces_polling(clock: FakeClock) -> None:
     looks: list[float] = []
     waits: list[float] = []
 
@@ -184,11 +183,11 @@ def test_a_notice_of_change_is_waited_for_instead_of_polling(clock: FakeClock) -
         clock.time += 2
 
     assert wait_for(expectation(look, changed=changed), within=5, grace=3, clock=clock) == "up"
-    assert looks == [100, 102, 104], "one look at first, and one after each notice"
-    assert waits == [pytest.approx(8), pytest.approx(6)], "no notice is waited for beyond the end"
+    assert looks == [100, 102, 104], "one look at first, and one after each notification"
+    assert waits == [pytest.approx(8), pytest.approx(6)], "no wait for a notification goes beyond the grace"
 
 
-def test_a_change_that_never_comes_ends_with_the_grace(clock: FakeClock) -> None:
-    with pytest.raises(ExpectationFailed, match=r"did not come in 4\.0 s"):
+def test_missing_notification_ends_with_the_grace(clock: FakeClock) -> None:
+    with pytest.raises(ExpectationFailed, match=r"not seen in 4\.0 s"):
         wait_for(expectation(lambda: "down", changed=clock.sleep), within=2, clock=clock)
     assert clock.now() == pytest.approx(104)

@@ -1,36 +1,36 @@
-"""`.lab` is there from the first that is put into it to the last, and nothing is put into one that is being removed."""
+"""The directory `.lab`: it is removed with its last entry, and never while another process adds one."""
 
 import threading
 from pathlib import Path
 
-from lab.core.home import entering, left
+from lab.core.home import locked_home, remove_empty_home
 
 
-def test_it_goes_with_the_last(tmp_path: Path) -> None:
+def test_home_is_removed_with_its_last_entry(tmp_path: Path) -> None:
     home = tmp_path / ".lab"
     for name in ("lab", "machine"):
-        with entering(home):
+        with locked_home(home):
             (home / name).touch()
     assert (home / ".gitignore").read_text() == "*\n"
     (home / "lab").unlink()
-    left(home)
+    remove_empty_home(home)
     assert (home / "machine").exists()
     (home / "machine").unlink()
-    left(home)
+    remove_empty_home(home)
     assert not home.exists()
 
 
-def test_one_whose_project_is_gone_is_left_without_a_word(tmp_path: Path) -> None:
-    left(tmp_path / "gone" / ".lab")
+def test_removing_a_missing_home_is_no_error(tmp_path: Path) -> None:
+    remove_empty_home(tmp_path / "gone" / ".lab")
 
 
-def test_it_is_not_removed_while_something_is_put_into_it(tmp_path: Path) -> None:
+def test_home_is_not_removed_while_an_entry_is_added(tmp_path: Path) -> None:
     home = tmp_path / ".lab"
-    with entering(home):
-        leaving = threading.Thread(target=left, args=[home])
-        leaving.start()
-        leaving.join(0.2)
-        assert leaving.is_alive(), "it did not wait"
+    with locked_home(home):
+        removing = threading.Thread(target=remove_empty_home, args=[home])
+        removing.start()
+        removing.join(0.2)
+        assert removing.is_alive(), "it did not wait"
         (home / "lab").touch()
-    leaving.join()
+    removing.join()
     assert (home / "lab").exists()

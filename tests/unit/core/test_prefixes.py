@@ -1,4 +1,4 @@
-"""Sets of prefixes and free ones."""
+"""Sets of prefixes, their text in messages, and unused prefixes."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import islice, pairwise
@@ -11,11 +11,11 @@ from lab.topology import Family, Prefix
 PREFIX: dict[Family, Prefix] = {"ipv4": IPv4Network("10.9.0.0/24"), "ipv6": IPv6Network("2001:db8:9::/64")}
 
 
-def test_one_prefix_is_a_set_of_one_and_not_of_its_addresses(family: Family) -> None:
+def test_set_of_one_prefix_has_no_addresses_of_it(family: Family) -> None:
     assert prefix_set(PREFIX[family]) == {PREFIX[family]}
 
 
-def test_many_prefixes_of_both_families_are_a_set() -> None:
+def test_set_takes_prefixes_of_both_families() -> None:
     assert prefix_set(iter([*PREFIX.values(), *PREFIX.values()])) == set(PREFIX.values())
 
 
@@ -31,11 +31,11 @@ def test_many_prefixes_of_both_families_are_a_set() -> None:
         ),
     ],
 )
-def test_a_message_names_the_first_three(texts: tuple[str, ...], shown: str) -> None:
+def test_text_names_the_first_three_prefixes(texts: tuple[str, ...], shown: str) -> None:
     assert named(map(ip_network, texts)) == shown
 
 
-def test_free_prefixes_are_many_and_none_overlaps_another(family: Family) -> None:
+def test_free_prefixes_do_not_overlap_each_other(family: Family) -> None:
     found = list(islice(free_prefixes(family, []), 3000))
     assert len(set(found)) == 3000
     assert {p.prefixlen for p in found} == {24 if family == "ipv4" else 64}
@@ -49,7 +49,7 @@ def test_free_prefixes_are_for_documentation_or_private_use(family: Family) -> N
 
 
 @pytest.mark.parametrize("taken", ["inside", "same", "around"])
-def test_free_prefixes_keep_clear_of_what_is_taken(family: Family, taken: str) -> None:
+def test_free_prefixes_do_not_overlap_used_prefixes(family: Family, taken: str) -> None:
     first, second = islice(free_prefixes(family, []), 2)
     length = {"inside": first.prefixlen + 4, "same": first.prefixlen, "around": first.prefixlen - 4}[taken]
     other = ip_network((first.network_address, length))
@@ -59,9 +59,9 @@ def test_free_prefixes_keep_clear_of_what_is_taken(family: Family, taken: str) -
         assert found == second
 
 
-def test_the_other_family_takes_nothing() -> None:
+def test_prefixes_of_the_other_family_are_ignored() -> None:
     assert list(islice(free_prefixes("ipv4", [IPv6Network("::/0")]), 2)) == list(islice(free_prefixes("ipv4", []), 2))
 
 
-def test_where_all_is_taken_nothing_is_free() -> None:
+def test_no_prefix_is_free_if_all_are_used() -> None:
     assert list(free_prefixes("ipv4", [IPv4Network("0.0.0.0/0")])) == []
