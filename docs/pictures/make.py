@@ -1,6 +1,7 @@
 """Draw the pictures of README and documentation from real runs.
 
     .venv/bin/python docs/pictures/make.py topologies          # article.svg, road-warrior.svg: `lab graph`
+    .venv/bin/python docs/pictures/make.py rooms               # rooms.svg: the layers of the import contract
     .venv/bin/python docs/pictures/make.py terminal            # lab-up.svg: what `make lab-up` prints
     .venv/bin/python docs/pictures/make.py report RUN          # report.svg: figures of `lab report RUN`
 
@@ -14,6 +15,7 @@ import pty
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from xml.sax.saxutils import escape
@@ -42,6 +44,44 @@ def topologies() -> None:
     """Draw topologies."""
     for name in ("article", "road-warrior"):
         subprocess.run([LAB, "graph", name, "--format", "svg", "--output", HERE / f"{name}.svg"], check=True)
+
+
+def layers() -> list[list[str]]:
+    """Return the rooms of each layer of the import contract, the highest first."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (found,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    return [sorted(re.split(r"\s*[|:]\s*", layer)) for layer in found]
+
+
+def rooms() -> None:
+    """Draw the rooms of the code."""
+    (HERE / "rooms.svg").write_text(rooms_svg())
+
+
+def rooms_svg() -> str:
+    """Return the rooms as boxes, one row for each layer; imports go down."""
+    width, high, gap, left = 720, 30, 8, 44
+    found = layers()
+    height = len(found) * (high + gap) + gap
+    parts = []
+    for row, names in enumerate(found):
+        y, wide = gap + row * (high + gap), (width - left - gap * len(names)) / len(names)
+        for column, name in enumerate(names):
+            x = left + column * (wide + gap)
+            parts.append(f'<rect x="{x:g}" y="{y}" width="{wide:g}" height="{high}" rx="4"/>')
+            parts.append(f'<text x="{x + wide / 2:g}" y="{y + 20}">{name}</text>')
+    arrow = f"M20 {gap} V{height - 2 * gap} M14 {height - 3 * gap} L20 {height - 2 * gap} L26 {height - 3 * gap}"
+    style = (
+        ":root { color: #1b1f24; background: #ffffff; --box: #eef5ff; --line: #0550ae } "
+        "@media (prefers-color-scheme: dark) { :root { color: #e6edf3; background: #0d1117; --box: #12233d; "
+        "--line: #58a6ff } } text { font: 13px sans-serif; fill: currentColor; text-anchor: middle } "
+        "rect { fill: var(--box); stroke: var(--line) } path { fill: none; stroke: currentColor; stroke-width: 1.5 }"
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        'role="img" aria-label="The rooms of the code: a room imports only rooms below it">\n'
+        f'<style>{style}</style>\n<path d="{arrow}"/>\n' + "\n".join(parts) + "\n</svg>\n"
+    )
 
 
 def terminal() -> None:
@@ -118,13 +158,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     pictures = parser.add_subparsers(dest="picture", required=True)
     pictures.add_parser("topologies")
+    pictures.add_parser("rooms")
     pictures.add_parser("terminal")
     pictures.add_parser("report").add_argument("run", type=Path)
     given = parser.parse_args()
     if given.picture == "report":
         report(given.run)
     else:
-        {"topologies": topologies, "terminal": terminal}[given.picture]()
+        {"topologies": topologies, "rooms": rooms, "terminal": terminal}[given.picture]()
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _DIRECTIVE = re.compile(r"<!-- (not run|exit code|file): (.+?) -->\n\Z")
 _INLINE = re.compile(r"`([^`\n]+)`")
+_REDIRECTIONS = {">", ">>", "<"}
 _SEPARATORS = {"|", "||", "&&", "&", ";"}
 
 
@@ -92,13 +93,19 @@ def inline_code(text: str) -> list[str]:
 def commands(text: str) -> Iterator[list[str]]:
     """Yield the simple commands of a shell script, without comments, redirections and variables before them."""
     for line in text.replace("\\\n", " ").splitlines():
-        lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;")
+        lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
         lexer.whitespace_split = True
         lexer.commenters = "#"
         words: list[str] = []
+        redirects = False
         for word in [*lexer, ";"]:
-            if word not in _SEPARATORS:
+            if redirects:  # this word is a file
+                redirects = False
+            elif word in _REDIRECTIONS:
+                redirects = True
+            elif word not in _SEPARATORS:
                 words.append(word)
+            if word not in _SEPARATORS:
                 continue
             while words and (re.match(r"^[A-Z_]+=", words[0]) or words[0] == "sudo"):
                 words = words[1:]

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from importlib.util import module_from_spec, spec_from_file_location
 
 from tests.helpers.pages import ROOT
 
@@ -22,6 +23,17 @@ def test_layers_are_those_of_the_import_contract() -> None:
     shown = [sorted(re.findall(r"`(\w+)`", rooms)) for _, rooms in table("layers")]
     assert shown == expected
     assert [int(number) for number, _ in table("layers")] == list(range(len(layers), 0, -1))
+
+
+def test_picture_shows_the_layers_of_the_import_contract() -> None:
+    spec = spec_from_file_location("pictures", ROOT / "docs" / "pictures" / "make.py")
+    assert spec
+    assert spec.loader
+    pictures = module_from_spec(spec)
+    spec.loader.exec_module(pictures)
+    drawn = (ROOT / "docs" / "pictures" / "rooms.svg").read_text()
+    assert drawn == pictures.rooms_svg(), "draw it again: docs/pictures/make.py rooms"
+    assert [room for layer in pictures.layers() for room in layer] == re.findall(r"<text [^>]*>(\w+)<", drawn)
 
 
 def test_every_room_is_described() -> None:

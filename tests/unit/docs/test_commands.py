@@ -83,7 +83,7 @@ def test_commands_are_in_fenced_blocks(page: Path) -> None:
 
 
 def test_simple_commands_of_a_script() -> None:
-    script = "A=1 sudo lab up x \\\n  --json || true  # comment\nlab exec a -- sh -c 'x; y' | cat\n"
+    script = "A=1 sudo lab up x \\\n  --json >out || true  # comment\nlab exec a -- sh -c 'x; y' | cat\n"
     assert list(pages.commands(script)) == [
         ["lab", "up", "x", "--json"],
         ["true"],
