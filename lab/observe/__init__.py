@@ -1,4 +1,4 @@
-"""Watch a node from outside: its kernel's routes, its packets, whom it reaches. Nothing here changes a node."""
+"""Observe a node from the host: its kernel's routes, its packets, what it reaches. Nothing here changes a node."""
 
 from lab.observe.capture import Capture, CapturedPacket
 from lab.observe.counters import without_route

@@ -26,23 +26,23 @@ _OUTGOING = 4
 _LINKTYPE_ETHERNET = 1
 _LINKTYPE_RAW = 101
 _KEPT = 200_000
-"""Packets that a capture holds at most; the oldest go first."""
+"""The most packets that a capture keeps; the oldest are dropped."""
 
 
 @dataclass(frozen=True)
 class CapturedPacket:
-    """A packet as the kernel gave it."""
+    """A packet as the kernel delivered it."""
 
     time: float
-    """Seconds since the epoch, by the kernel."""
+    """Seconds since the epoch, from the kernel."""
     outgoing: bool
-    """True where the node sent it."""
+    """True if the node sent it."""
     data: bytes
     linktype: int
-    """pcap's number: Ethernet, or bare IP as on a tun device."""
+    """The link type in pcap files: Ethernet, or IP as on a tun device."""
 
     def decode(self) -> Any:
-        """The packet as scapy sees it: `Ether`, `IP` or `IPv6`."""
+        """Return the packet as scapy's `Ether`, `IP` or `IPv6`."""
         from scapy.layers.inet import IP
         from scapy.layers.inet6 import IPv6
         from scapy.layers.l2 import Ether
@@ -53,7 +53,7 @@ class CapturedPacket:
 
 
 class Capture:
-    """Captures from its creation until `stop`; nothing sent after the constructor returned is missed."""
+    """Captures packets from its creation until `stop`; misses none that is sent after the constructor has returned."""
 
     def __init__(
         self,
@@ -64,9 +64,9 @@ class Capture:
         keep: int = _KEPT,
         sink: Callable[[CapturedPacket], None] | None = None,
     ) -> None:
-        """Listen on `interface`; messages call the node `node`.
+        """Listen on `interface`; `node` is the name in messages.
 
-        At most `keep` packets are held, or none where `sink` takes each of them at once.
+        The last `keep` packets are kept, or none if `sink` receives each of them.
         """
         self.node = node
         self.interface = interface
@@ -86,7 +86,7 @@ class Capture:
         self.stop()
 
     def stop(self) -> list[CapturedPacket]:
-        """Take in what the kernel still holds, stop, and return all packets."""
+        """Read what the kernel has queued, stop, and return all packets."""
         if self._thread.is_alive():
             os.write(self._waker, b".")
             self._thread.join()
@@ -96,7 +96,7 @@ class Capture:
         return self.packets
 
     def expect(self, what: str, match: Callable[[CapturedPacket], bool], *, within: float = 30.0) -> CapturedPacket:
-        """Wait until a packet is there that `match` accepts, and return the first such one."""
+        """Wait for a packet that `match` accepts, and return the first."""
         found = wait_for(
             Expectation(
                 what=f"{what} on {self.interface}",
@@ -122,7 +122,7 @@ class Capture:
     def _receive(self) -> None:
         stopping = False
         while True:
-            # After the wake-up the socket is drained without waiting: what was sent before is still seen.
+            # After the wake-up the socket is drained without waiting, so that no packet sent before is missed.
             ready, _, _ = select.select([self._socket.fileno(), self._wake], [], [], 0 if stopping else None)
             stopping = stopping or self._wake in ready
             if self._socket.fileno() in ready:
@@ -135,7 +135,7 @@ class Capture:
     def _next(self) -> CapturedPacket | None:
         try:
             data, ancillary, _, address = self._socket.recvmsg(65535 + 64, 256)
-        except OSError:  # ENETDOWN: the interface went away; it may come back
+        except OSError:  # ENETDOWN: the interface is down or removed; it may come back
             return None
         when = 0.0
         for level, kind, value in ancillary:
@@ -149,7 +149,7 @@ class Capture:
 
 
 def write_pcap(stream: BinaryIO, packets: list[CapturedPacket], *, header: bool = True) -> None:
-    """Write packets in pcap's format, e.g. for Wireshark; `header` only once per stream."""
+    """Write packets in pcap's format, e.g. for Wireshark, with one `header` per stream."""
     from scapy.utils import RawPcapWriter
 
     linktype = packets[0].linktype if packets else _LINKTYPE_ETHERNET
@@ -171,5 +171,5 @@ def _listen(interface: str) -> socket.socket:
     except OSError as error:
         listener.close()
         names = ", ".join(name for _, name in socket.if_nameindex())
-        raise InputError(f"there is no interface {interface!r} to capture on; there are {names}") from error
+        raise InputError(f"cannot capture on interface {interface!r} ({error.strerror}): use one of {names}") from error
     return listener

@@ -1,9 +1,9 @@
-"""The kernel's FIB of a node, kept by route events (rtnetlink(7)) and never by polling.
+"""A copy of a node's FIB, updated by the kernel's route events (rtnetlink(7)) and never by polling.
 
-The socket is opened in the node's namespace before the table is read, so no change can fall between the two. The
-kernel says nothing of the IPv4 routes that go with an interface, its carrier or an address, so after such an event
-the table is read again. Netlink carries no time: an event has the time at which it was read, and reading goes before
-parsing.
+The socket is opened in the node's namespace before the table is read, so that no change is missed between the two. The
+kernel sends no event for IPv4 routes that it deletes with an interface, its carrier or an address, so the table is read
+again after such a change. Netlink messages have no time: an event has the time at which it was read, and all that is
+queued is read before it is parsed.
 """
 
 import os
@@ -34,14 +34,14 @@ _RTM_GETROUTE = 26
 _NLM_F_REQUEST, _NLM_F_DUMP, _NLM_F_DUMP_INTR = 0x1, 0x300, 0x10
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _DUMPS = 3
-"""Times that a table is read which changes meanwhile; the events tell the rest."""
+"""How often a table is read again that changes during the dump; the events bring the rest."""
 _HEADER = struct.Struct("=IHHII")
 _SO_RCVBUFFORCE = 33
 _RECEIVE_BUFFER = 64 << 20
-"""Bytes: a burst of a hundred thousand route events is held by the kernel rather than lost."""
+"""Bytes: the kernel queues a burst of a hundred thousand route events without loss."""
 _CHUNK = 1 << 18
 _AT_ONCE = 4096
-"""Reads before what was read is parsed."""
+"""The most reads before parsing."""
 _EVENTS_KEPT = 100_000
 
 
@@ -51,18 +51,18 @@ class FibEntry:
 
     prefix: Prefix
     next_hops: tuple[Address, ...]
-    """Empty for a route that is on link."""
+    """Empty for an on-link route."""
     interfaces: tuple[str, ...]
     protocol: str
-    """Who set it: `bgp`, `kernel`, `static`, … or a number."""
+    """The origin of the route: `bgp`, `kernel`, `static`, … or a number."""
     metric: int
     by_object: bool = False
-    """Its next hop is an object of its own (ip-nexthop(8)), as FRR's are; BIRD's are not."""
+    """The route refers to a next hop object (ip-nexthop(8)), which some daemons create."""
 
 
 @dataclass(frozen=True)
 class RouteEvent:
-    """One notification of the kernel."""
+    """A change of one route."""
 
     time: float
     """Seconds on CLOCK_MONOTONIC, when the notification was read."""
@@ -71,7 +71,7 @@ class RouteEvent:
 
 
 class Fib:
-    """A FIB as it follows from the kernel's messages."""
+    """A FIB, built from the kernel's messages."""
 
     def __init__(self, interface_name: Callable[[int], str], protocol_name: Callable[[int], str] = str) -> None:
         """Start with no routes; the two functions name an interface by its index and a protocol by its number."""
@@ -81,18 +81,18 @@ class Fib:
         """By prefix and metric."""
 
     def used(self, prefix: Prefix) -> FibEntry | None:
-        """The route to exactly this prefix; of several the one with the lowest metric."""
+        """Return the route to exactly this prefix; of several the one with the lowest metric."""
         found = self.routes.get(prefix)
         return found[min(found)] if found else None
 
     def entries(self) -> Iterator[FibEntry]:
-        """All routes."""
+        """Iterate over all routes."""
         return chain.from_iterable(by_metric.values() for by_metric in self.routes.values())
 
-    def without(self, interface: str, *, objects_only: bool = False) -> None:
-        """Forget the IPv4 routes through an interface: the kernel takes them along with it, and says nothing.
+    def drop_interface(self, interface: str, *, objects_only: bool = False) -> None:
+        """Drop the IPv4 routes through an interface, which the kernel deletes with it without an event.
 
-        With the carrier alone go the next hops that are objects, and the routes that have one.
+        If only the carrier is lost, `objects_only`, the kernel deletes next hop objects and the routes that use them.
         """
         for entry in list(self.entries()):
             gone = entry.by_object or not objects_only
@@ -100,12 +100,12 @@ class Fib:
                 self._remove(entry.prefix, entry.metric)
 
     def apply(self, message: RouteMessage, when: float) -> RouteEvent | None:
-        """Take in a change; returns the event that it is, or None where the main table stays as it was."""
+        """Apply a change and return its event, or None if the main table does not change."""
         if message.table != MAIN_TABLE:
             return None
         entry = self.entry(message)
         before = after = self.routes.get(entry.prefix, {}).get(entry.metric)
-        if message.new:  # a blackhole takes the place of a route, and is none
+        if message.new:  # a blackhole replaces a route, and is not one
             after = entry if message.kind == UNICAST else None
         elif message.kind == UNICAST:
             after = _without(before, entry)
@@ -118,7 +118,7 @@ class Fib:
         return RouteEvent(when, "delete", before)
 
     def replace(self, read: Iterable[Message], when: float) -> list[RouteEvent]:
-        """Take a whole table in the place of what was known; returns what that changes."""
+        """Replace all routes by those of a dump; returns the changes."""
         before = {(entry.prefix, entry.metric): entry for entry in self.entries()}
         after = {
             (entry.prefix, entry.metric): entry
@@ -135,7 +135,7 @@ class Fib:
         ]
 
     def entry(self, message: RouteMessage) -> FibEntry:
-        """A message's route."""
+        """Return the route of a message."""
         return FibEntry(
             prefix=message.prefix,
             next_hops=tuple(gateway for gateway, _ in message.hops if gateway is not None),
@@ -152,7 +152,7 @@ class Fib:
 
 
 class FibWatch:
-    """A live copy of a node's FIB, both families, and the events that made it. Close it, or use it as a context."""
+    """A live copy of a node's FIB, both families, and its events. Close it, or use it as a context manager."""
 
     def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
@@ -177,7 +177,7 @@ class FibWatch:
         self.close()
 
     def close(self) -> None:
-        """Stop watching; the copy stays as it is."""
+        """Stop watching; the copy is updated no more."""
         if self._socket.fileno() >= 0:
             os.write(self._waker, b".")
             self._thread.join()
@@ -186,33 +186,33 @@ class FibWatch:
             os.close(self._waker)
 
     def routes(self, family: Family | None = None) -> Mapping[Prefix, FibEntry]:
-        """The FIB as of now; of several routes to one prefix the one with the lowest metric, which is used."""
+        """Return the current FIB; of several routes to one prefix the one in use, with the lowest metric."""
         versions = {"ipv4": (4,), "ipv6": (6,), None: (4, 6)}[family]
         with self._changed:
             found = self._fib.routes.items()
             return {prefix: by[min(by)] for prefix, by in found if prefix.version in versions}
 
     def route(self, prefix: Prefix) -> FibEntry | None:
-        """The route to exactly this prefix."""
+        """Return the route to exactly this prefix."""
         with self._changed:
             return self._fib.used(prefix)
 
     def events(self, since: float = 0.0) -> list[RouteEvent]:
-        """The events from a time on, oldest first."""
+        """Return the events from a time on, oldest first."""
         with self._changed:
             return [event for event in self._events if event.time >= since]
 
     def copy(self) -> Fib:
-        """The FIB as of now, for somebody who goes on from here by messages of his own."""
+        """Return a copy of the current FIB, to be updated by messages from another socket."""
         with self._changed:
             fib = Fib(self.interface, self.protocol)
             fib.routes = {prefix: dict(by_metric) for prefix, by_metric in self._fib.routes.items()}
             return fib
 
     def waiter(self) -> Callable[[float], None]:
-        """A function that blocks until there was a change since its last call, or since now, or the time is over.
+        """Return a function that blocks until a change since its last call, or since now, or until its timeout.
 
-        Take it before the first look at the routes: then no change falls between a look and a wait.
+        Call this before the first look at the routes, so that no change is missed between a look and a wait.
         """
         with self._changed:
             seen = self._version
@@ -226,8 +226,8 @@ class FibWatch:
         return wait
 
     def interface(self, index: int) -> str:
-        """An interface's name by its index."""
-        if index not in self._names:  # an interface that came later
+        """Return an interface's name by its index."""
+        if index not in self._names:  # a new interface
             self._names.update(self._namespace.run(_names))
         return self._names.get(index, f"if{index}")
 
@@ -239,11 +239,13 @@ class FibWatch:
         return self._protocols[number]
 
     def _load(self, *, first: bool = False) -> None:
-        """Read the whole table: at first, and again where the kernel does not tell, or had to drop events."""
+        """Read the whole table: at first, and after changes without events or with lost ones."""
         names, table = self._namespace.run(lambda: (_names(), _dump()))
         now = time.monotonic()
         with self._changed:
-            self._names.update(names)  # none is forgotten: routes go after their interface, and indexes are not reused
+            self._names.update(
+                names
+            )  # keep old names: routes are deleted after their interface, and indexes are not reused
             events = self._fib.replace(messages(table), now)
             self._events.extend(() if first else events)
             self._version += 1
@@ -260,11 +262,11 @@ class FibWatch:
             if not complete:
                 try:
                     self._load()
-                except EnvironmentBroken:  # the node is gone, and its routes with it
+                except EnvironmentBroken:  # the node has ended
                     return
 
     def _read(self) -> tuple[list[tuple[bytes, float]], bool]:
-        """All that the socket holds, each with its time; and False where the kernel had to drop events."""
+        """Read all that is queued, each with its time; the second value is False if the kernel dropped events."""
         read: list[tuple[bytes, float]] = []
         try:
             while len(read) < _AT_ONCE:
@@ -276,7 +278,7 @@ class FibWatch:
         return read, True
 
     def _apply(self, data: bytes, when: float) -> bool:
-        """Apply the events of one read; False where routes may have gone without a word."""
+        """Apply the events of one read; returns False if the kernel may have deleted routes without an event."""
         complete = True
         with self._changed:
             for message in messages(data):
@@ -285,15 +287,15 @@ class FibWatch:
                     if event is not None:
                         self._events.append(event)
                 else:
-                    told = isinstance(message, LinkMessage) and message.up and message.carrier
-                    complete = complete and told
+                    usable = isinstance(message, LinkMessage) and message.up and message.carrier
+                    complete = complete and usable
             self._version += 1
             self._changed.notify_all()
         return complete
 
 
 def _without(entry: FibEntry | None, gone: FibEntry) -> FibEntry | None:
-    """What is left of a route: IPv6 gives up the next hops of a multipath route one by one."""
+    """Return the rest of a route: the kernel deletes the next hops of an IPv6 multipath route one by one."""
     if entry is None or entry.prefix.version == 4 or len(entry.next_hops) != len(entry.interfaces):
         return None
     lost = set(zip(gone.next_hops, gone.interfaces, strict=False))
@@ -305,7 +307,7 @@ def _without(entry: FibEntry | None, gone: FibEntry) -> FibEntry | None:
 
 
 def subscribe() -> socket.socket:
-    """A socket that is told of all changes of routes, and of links and addresses, in the caller's namespace."""
+    """Open a socket that receives all changes of routes, links and addresses in the caller's namespace."""
     events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
     events.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
     events.bind((0, _RTMGRP_LINK | _RTMGRP_IPV4_IFADDR | _RTMGRP_IPV4_ROUTE | _RTMGRP_IPV6_ROUTE))
@@ -317,7 +319,7 @@ def _names() -> dict[int, str]:
 
 
 def _dump() -> bytes:
-    """All routes of the caller's namespace, read again where they changed meanwhile."""
+    """Dump all routes of the caller's namespace, again if they change during the dump."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as asker:
         return b"".join(_ask(asker, family) for family in (socket.AF_INET, socket.AF_INET6))
 
@@ -339,7 +341,7 @@ def _ask(asker: socket.socket, family: int) -> bytes:
 
 
 def _progress(data: bytes) -> tuple[bool, bool]:
-    """Of a part of a dump: whether it is the last one, and whether the table stayed the same while it was read."""
+    """Return whether a part of a dump is the last one, and whether the table has not changed during the dump."""
     offset, intact = 0, True
     while offset + _HEADER.size <= len(data):
         length, kind, flags, _, _ = _HEADER.unpack_from(data, offset)

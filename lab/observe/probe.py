@@ -1,6 +1,6 @@
-"""Whom a node reaches, and packets of one's own: ICMP echo from inside its namespace (RFC 792, RFC 4443).
+"""ICMP echo from a node's namespace (RFC 792, RFC 4443), and single packets of any kind.
 
-The kernel's ping sockets fill in identifier and checksum for both families, and hand each socket its own answers.
+The kernel's ping sockets fill in identifier and checksum for both families, and deliver to each socket its own replies.
 """
 
 import select
@@ -18,29 +18,29 @@ _ECHO_REPLY = {4: 0, 6: 129}
 _IP_MTU_DISCOVER = 10
 _IPV6_MTU_DISCOVER = 23
 _PMTUDISC_PROBE = 3
-"""Set DF and do not believe a path MTU learnt before: each probe finds out for itself."""
+"""Set DF and ignore the cached path MTU: each probe tests the path again."""
 _HEADERS = {4: 20 + 8, 6: 40 + 8}
 
 
 @dataclass(frozen=True)
 class Echo:
-    """Echo requests to one address and what became of them."""
+    """The result of echo requests to one address."""
 
     source: str
     destination: Address
     sent: int
     received: int
     refused: str = ""
-    """Why the kernel did not even send one, e.g. `Message too long`, or an ICMP error; empty where none came."""
+    """The last error of sending, e.g. `Message too long`, or in an ICMP message; empty if there is none."""
 
     @property
     def answered(self) -> bool:
-        """True where each request was answered."""
+        """Return whether each request was answered."""
         return self.sent > 0 and self.received == self.sent
 
     @property
     def silent(self) -> bool:
-        """True where no request was answered."""
+        """Return whether no request was answered."""
         return self.received == 0
 
     def __str__(self) -> str:
@@ -58,18 +58,18 @@ def echo(
     interval: float = 0.05,
     wait: float = 1.0,
 ) -> Echo:
-    """Send `count` echo requests and count the answers.
+    """Ping from a node: send `count` echo requests and count the replies.
 
-    `packet_size` is the whole IP packet in bytes; it is never fragmented (DF is set, IPv6 is not fragmented at the
-    source). `wait` are the seconds after the last request; an answer to the last one that is missing ends it.
+    `packet_size` is the size of the IP packet in bytes; it is never fragmented (DF is set, IPv6 is not fragmented at
+    the source). Replies are awaited for `wait` seconds after the last request, or until all have arrived.
     """
     return namespace.run(lambda: _echo(source, destination, count, packet_size, interval, wait))
 
 
 def send(namespace: Namespace, packet: Any, interface: str | None = None) -> None:
-    """Send one scapy packet, built from the IP header on, through the namespace's routing (raw(7)).
+    """Send one scapy packet, which begins with its IP header, by the routes of the namespace (raw(7)).
 
-    It leaves through `interface` where one is given, as packets to multicast groups and link-local addresses have to.
+    Packets to multicast groups and link-local addresses need the `interface` to leave by.
     """
     version = packet.version
     family = socket.AF_INET if version == 4 else socket.AF_INET6
@@ -97,7 +97,7 @@ def _echo(source: str, destination: Address, count: int, packet_size: int, inter
             pinger.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE)
 
         def collect(until: float) -> str:
-            """Take answers until a time, or until all that were sent are answered."""
+            """Receive replies until a time, or until all requests are answered."""
             trouble = ""
             while len(answered) < sent and (left := until - time.monotonic()) > 0:
                 ready, _, _ = select.select([pinger], [], [], left)
@@ -105,7 +105,7 @@ def _echo(source: str, destination: Address, count: int, packet_size: int, inter
                     break
                 try:
                     answer = pinger.recv(65535)
-                except OSError as error:  # an ICMP error came back
+                except OSError as error:  # an ICMP error
                     trouble = error.strerror or str(error)
                     continue
                 kind, _, _, _, sequence = struct.unpack_from("!BBHHH", answer)

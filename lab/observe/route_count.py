@@ -1,7 +1,7 @@
-"""How many routes a node's kernel gains and loses, and when: for tables that are too big to be looked at one by one.
+"""Counting the routes that a node's kernel adds and removes, for tables too big for `FibWatch`.
 
-`FibWatch` knows every route, and spends some 50 µs of processor time on each. This reads the first bytes of each
-notification (rtnetlink(7)) and counts.
+`FibWatch` stores every route, and spends some 50 µs of processor time on each. `RouteCount` reads the first bytes of
+each notification (rtnetlink(7)) and counts.
 """
 
 import errno
@@ -20,36 +20,36 @@ _GROUPS: Final = {"ipv4": 0x40, "ipv6": 0x400}
 _AF: Final = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 _SO_RCVBUFFORCE: Final = 33
 _BUFFER: Final = 768 << 20
-"""Bytes that the kernel may hold for us: a million notifications."""
+"""Bytes of the receive buffer: a million notifications."""
 _HEAD: Final = 28
-"""Bytes of nlmsghdr and rtmsg; the rest of a notification is left unread."""
+"""Bytes of nlmsghdr and rtmsg; the rest of a notification is not read."""
 _MAIN_TABLE, _UNICAST = 254, 1
 _NEW, _GONE, _GET = 24, 25, 26
 _REPLACE: Final = 0x1
-"""Of the second byte of the flags: a route in the place of another is no new one."""
+"""NLM_F_REPLACE, in the second byte of the flags: a replaced route is not counted as added."""
 _DONE, _ERROR = 3, 2
 _DUMP_REQUEST: Final = 0x301
 _MANY: Final = 64
-"""After so many notifications at once the reader rests, so as not to take the processor from who makes routes."""
+"""After so many notifications in one go the reader sleeps, to leave the processor to the daemons."""
 _REST: Final = 0.005
 
 
 @dataclass(frozen=True)
 class Counted:
-    """Routes that came and went. Times are seconds on CLOCK_MONOTONIC; None where there was none."""
+    """Routes added and removed. Times are seconds on CLOCK_MONOTONIC; None without a notification."""
 
     added: int = 0
     removed: int = 0
     first: float | None = None
     last: float | None = None
     error: float = _REST
-    """A time may be late by so many seconds."""
+    """Seconds by which a time may be late."""
     lost: bool = False
-    """The kernel had to drop notifications: the numbers are from the table itself, and `last` is when it was read."""
+    """The kernel dropped notifications: the numbers are from a dump of the table, and `last` is its time."""
 
 
 class RouteCount:
-    """Counts from now on. Use it as a context manager; nothing is read before `follow`, the kernel holds it all."""
+    """Counts from its creation on; a context manager. Until `follow` the kernel queues all notifications."""
 
     def __init__(self, namespace: Namespace, family: Family, protocol: int) -> None:
         self._namespace = namespace
@@ -67,7 +67,7 @@ class RouteCount:
         self._socket.close()
 
     def follow(self, *, added: int = 0, removed: int = 0, stalled: float) -> Counted:
-        """Count until so many routes were added or removed, or nothing happened for `stalled` seconds."""
+        """Count until so many routes were added or removed, or nothing changed for `stalled` seconds."""
         plus = minus = 0
         first = last = None
         waiting = time.monotonic()
@@ -90,7 +90,7 @@ class RouteCount:
         return Counted(plus, minus, first, last)
 
     def _drain(self) -> tuple[int, int, int]:
-        """Read what is there: routes added, routes removed, notifications in all."""
+        """Read all queued notifications; returns routes added, routes removed, and the number of notifications."""
         new = gone = read = 0
         head = bytearray(_HEAD)
         receive, protocol = self._socket.recv_into, self._protocol
@@ -107,7 +107,7 @@ class RouteCount:
             return new, gone, read
 
     def _counted_again(self, first: float, added: int, removed: int, stalled: float) -> Counted:
-        """The notifications have a gap: ask for the table until it is as it was to become, or does not change."""
+        """Dump the table, as notifications were lost, until it has the expected size or does not change any more."""
         wanted = self._before + added - removed
         count, changed = -1, time.monotonic()
         while True:
@@ -128,7 +128,7 @@ class RouteCount:
 
 
 def count_routes(namespace: Namespace, family: Family, protocol: int) -> int:
-    """How many unicast routes of a protocol the main table has now, from a dump of the table."""
+    """Count the unicast routes of a protocol in a dump of the main table."""
 
     def work() -> int:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as asked:
@@ -146,7 +146,7 @@ def count_routes(namespace: Namespace, family: Family, protocol: int) -> int:
 
 
 def counted_in(dump: bytes, protocol: int) -> tuple[int, bool]:
-    """The routes in one part of a dump, and whether it is the last part; raises `OSError` where it is an error."""
+    """Count the routes in one part of a dump, and return whether it is the last; raises `OSError` if it is an error."""
     count = at = 0
     while at < len(dump):
         length, kind = struct.unpack_from("=IH", dump, at)

@@ -1,7 +1,7 @@
-"""The kernel's messages about routes, links and addresses, as bytes and as data (rtnetlink(7), netlink(7)).
+"""Parser of the kernel's messages about routes, links and addresses (rtnetlink(7), netlink(7)).
 
-A burst of a hundred thousand route events has to be read while it lasts; this takes a tenth of the time that a
-general parser takes.
+It takes a tenth of the time of a general parser, so that a burst of a hundred thousand route events is read while it
+lasts.
 """
 
 import struct
@@ -26,11 +26,11 @@ _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_MULTIPATH, _RTA_TABLE, _RT
 _RTA_NH_ID = 30
 _IFLA_IFNAME = 3
 _TYPE = 0x3FFF
-"""Without the flags for nesting and byte order."""
+"""Masks the flags for nesting and byte order."""
 _AF_INET, _AF_INET6 = 2, 10
 _IFF_UP = 0x1
 _IFF_CARRIER = 0x40 | 0x10000
-"""IFF_RUNNING and IFF_LOWER_UP: without both, the kernel deletes the next hops through the interface."""
+"""IFF_RUNNING and IFF_LOWER_UP: if both are missing, the kernel deletes the next hops through the interface."""
 _BLACKHOLE, _BOOT, _ANYWHERE, _ON_LINK = 6, 3, 0, 253
 _REQUEST, _CREATE, _EXCLUSIVE = 0x1, 0x400, 0x200
 
@@ -49,7 +49,7 @@ class RouteMessage:
     protocol: int
     metric: int
     by_object: bool = False
-    """Its next hop is an object of its own (ip-nexthop(8)), as FRR's are."""
+    """The route refers to a next hop object (ip-nexthop(8))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,9 @@ class LinkMessage:
     index: int
     up: bool
     name: str = ""
-    """As the message has it: of one that is gone nobody else knows it any more."""
+    """The name in the message: the only source of it once the link is deleted."""
     carrier: bool = True
-    """Something is at its other end."""
+    """The link has a carrier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ Message = RouteMessage | LinkMessage | AddressGone
 
 
 def messages(data: bytes) -> Iterator[Message]:
-    """What one read of a netlink socket holds; what is of no interest here is left out."""
+    """Parse the data of one read of a netlink socket; other kinds of messages are skipped."""
     offset = 0
     while offset + _HEADER.size <= len(data):
         length, kind, *_ = _HEADER.unpack_from(data, offset)
@@ -95,9 +95,9 @@ def messages(data: bytes) -> Iterator[Message]:
 
 
 def route_message(prefix: Prefix, interface: int | None, *, new: bool) -> bytes:
-    """The request that sets or deletes a route of the main table: out of an interface, or into nothing (a blackhole).
+    """Return the request that adds or deletes a route of the main table: out of an interface, or a blackhole for None.
 
-    The kernel carries it out before send(2) returns.
+    The kernel executes it before send(2) returns.
     """
     version, family = prefix.version, _AF_INET if prefix.version == 4 else _AF_INET6
     kind = _BLACKHOLE if interface is None else UNICAST
@@ -155,7 +155,7 @@ def _hops(value: bytes) -> Iterator[tuple[Address | None, int]]:
 
 
 def _gateway(attribute: int, value: bytes) -> Address:
-    raw = value[2:] if attribute == _RTA_VIA else value  # RTA_VIA has the family in front: IPv4 by way of IPv6
+    raw = value[2:] if attribute == _RTA_VIA else value  # RTA_VIA begins with the family: IPv4 via IPv6
     return IPv4Address(raw) if len(raw) == 4 else IPv6Address(raw)
 
 

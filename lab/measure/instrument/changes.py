@@ -76,7 +76,7 @@ def follow(
             elif isinstance(message, LinkMessage):
                 interface = message.name or name_of(message.index)
                 if not message.up or not message.carrier:
-                    before.without(interface, objects_only=message.up)
+                    before.drop_interface(interface, objects_only=message.up)
                     look(wanted, time)
                 if up.get(interface) != message.up:
                     history.links.append((time, interface, message.up))

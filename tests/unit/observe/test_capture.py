@@ -1,4 +1,4 @@
-"""Captures: nothing is missed, whatever the device, and the file can be read by others."""
+"""Captures: complete on veth and tun devices, and written as files that other programs read."""
 
 import fcntl
 import os
@@ -30,8 +30,8 @@ IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
 
 
 @pytest.fixture
-def wire(sandbox: Make) -> tuple[Sandbox, Sandbox]:
-    """A node and its neighbour, which answers nothing: no packet is there but the test's own."""
+def link(sandbox: Make) -> tuple[Sandbox, Sandbox]:
+    """A node and a neighbour that never answers: the link carries only the test's packets."""
     here, there = sandbox(), sandbox()
     here.ip(
         ("link", "add", {
@@ -41,7 +41,7 @@ def wire(sandbox: Make) -> tuple[Sandbox, Sandbox]:
         ("addr", "add", {"dev": "eth1", "address": "192.0.2.1", "prefixlen": 24}),
     )  # fmt: skip
     for box in (here, there):
-        box.sysctl("ipv6/conf/eth1/disable_ipv6", "1")  # IPv6 greets whoever is on the wire
+        box.sysctl("ipv6/conf/eth1/disable_ipv6", "1")  # IPv6 would send packets of its own
         box.ip(("link", "set", {"dev": "eth1", "state": "up"}))
     here.ip(("neigh", "add", {
         "dev": "eth1", "dst": "192.0.2.2", "lladdr": "02:00:00:00:00:0b", "state": "permanent",
@@ -50,13 +50,13 @@ def wire(sandbox: Make) -> tuple[Sandbox, Sandbox]:
 
 
 @pytest.fixture
-def a(wire: tuple[Sandbox, Sandbox]) -> Sandbox:
-    return wire[0]
+def a(link: tuple[Sandbox, Sandbox]) -> Sandbox:
+    return link[0]
 
 
 @pytest.fixture
-def b(wire: tuple[Sandbox, Sandbox]) -> Sandbox:
-    return wire[1]
+def b(link: tuple[Sandbox, Sandbox]) -> Sandbox:
+    return link[1]
 
 
 def datagram(number: int, family: int = 4) -> IP:
@@ -76,7 +76,7 @@ def numbers(packets: list[CapturedPacket]) -> list[int]:
 
 
 @pytest.mark.parametrize("count", [1, 300])
-def test_stop_takes_in_all_that_was_sent_before(a: Sandbox, count: int) -> None:
+def test_stop_returns_all_packets_sent_before(a: Sandbox, count: int) -> None:
     with Capture(a.namespace, "eth1") as capture:
         for number in range(count):
             send(a.namespace, datagram(number))
@@ -84,26 +84,26 @@ def test_stop_takes_in_all_that_was_sent_before(a: Sandbox, count: int) -> None:
     assert numbers(packets) == list(range(count))
 
 
-def test_stop_takes_in_what_the_kernel_still_holds(a: Sandbox) -> None:
+def test_stop_returns_packets_that_the_kernel_has_queued(a: Sandbox) -> None:
     got: list[CapturedPacket] = []
-    go_on = threading.Event()
+    released = threading.Event()
 
     def slow(packet: CapturedPacket) -> None:
         got.append(packet)
-        assert go_on.wait(10)
+        assert released.wait(10)
 
     capture = Capture(a.namespace, "eth1", sink=slow)
     for number in range(50):
         send(a.namespace, datagram(number))
     stopping = threading.Thread(target=capture.stop)
     stopping.start()
-    assert select.select([capture._wake], [], [], 10)[0], "asked to stop while packets wait"
-    go_on.set()
+    assert select.select([capture._wake], [], [], 10)[0], "stop() is called while packets are queued"
+    released.set()
     stopping.join(10)
     assert numbers(got) == list(range(50))
 
 
-def test_both_directions_are_told_apart(a: Sandbox, b: Sandbox) -> None:
+def test_packets_have_their_direction(a: Sandbox, b: Sandbox) -> None:
     with Capture(a.namespace, "eth1") as here, Capture(b.namespace, "eth1") as there:
         send(a.namespace, datagram(7))
         there.expect("the datagram", lambda p: number_of(p) == 7, within=10)
@@ -115,7 +115,7 @@ def test_both_directions_are_told_apart(a: Sandbox, b: Sandbox) -> None:
     assert sent[0].decode().dst == "02:00:00:00:00:0b"
 
 
-def test_times_are_the_kernels_and_in_order(a: Sandbox) -> None:
+def test_times_are_from_the_kernel_and_in_order(a: Sandbox) -> None:
     before = time.time()
     with Capture(a.namespace, "eth1") as capture:
         for number in range(3):
@@ -125,14 +125,14 @@ def test_times_are_the_kernels_and_in_order(a: Sandbox) -> None:
     assert before - 0.1 <= times[0] <= times[1] <= times[2] <= time.time() + 0.1
 
 
-def test_what_came_before_the_capture_is_not_in_it(a: Sandbox) -> None:
+def test_packets_sent_before_the_capture_are_not_in_it(a: Sandbox) -> None:
     send(a.namespace, datagram(1))
     with Capture(a.namespace, "eth1") as capture:
         send(a.namespace, datagram(2))
         assert numbers(capture.stop()) == [2]
 
 
-def test_an_expected_packet_is_the_first_that_matches(a: Sandbox) -> None:
+def test_expect_returns_the_first_packet_that_matches(a: Sandbox) -> None:
     with Capture(a.namespace, "eth1", node="hq") as capture:
         for number in (1, 2, 3):
             send(a.namespace, datagram(number))
@@ -143,14 +143,14 @@ def test_an_expected_packet_is_the_first_that_matches(a: Sandbox) -> None:
             capture.expect("a fourth", lambda p: number_of(p) == 4, within=0)
 
 
-def test_only_the_youngest_are_kept(a: Sandbox) -> None:
+def test_capture_keeps_the_latest_packets(a: Sandbox) -> None:
     with Capture(a.namespace, "eth1", keep=2) as capture:
         for number in range(5):
             send(a.namespace, datagram(number))
         assert numbers(capture.stop()) == [3, 4]
 
 
-def test_a_sink_gets_each_packet_instead(a: Sandbox) -> None:
+def test_sink_receives_each_packet_instead(a: Sandbox) -> None:
     got: list[CapturedPacket] = []
     with Capture(a.namespace, "eth1", sink=got.append) as capture:
         for number in range(5):
@@ -159,14 +159,14 @@ def test_a_sink_gets_each_packet_instead(a: Sandbox) -> None:
     assert numbers(got) == list(range(5))
 
 
-def test_an_interface_that_is_not_there_is_answered_with_those_there_are(a: Sandbox) -> None:
+def test_error_for_a_missing_interface_names_the_existing_ones(a: Sandbox) -> None:
     before = threading.active_count()
-    with pytest.raises(InputError, match="no interface 'eth9' to capture on; there are lo, eth1"):
+    with pytest.raises(InputError, match=r"cannot capture on interface 'eth9' \(No such device\): use one of lo, eth1"):
         Capture(a.namespace, "eth9")
     assert threading.active_count() == before
 
 
-def test_an_interface_that_goes_down_and_comes_back_is_still_watched(a: Sandbox) -> None:
+def test_capture_continues_after_the_interface_was_down(a: Sandbox) -> None:
     with Capture(a.namespace, "eth1") as capture:
         send(a.namespace, datagram(1))
         a.ip(("link", "set", {"dev": "eth1", "state": "down"}), ("link", "set", {"dev": "eth1", "state": "up"}))
@@ -178,7 +178,7 @@ def test_an_interface_that_goes_down_and_comes_back_is_still_watched(a: Sandbox)
         assert numbers(capture.stop()) == [1, 2]
 
 
-def test_nothing_is_left_open(a: Sandbox) -> None:
+def test_stopped_capture_leaves_no_descriptor_open(a: Sandbox) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     with Capture(a.namespace, "eth1") as capture:
         capture.stop()
@@ -188,7 +188,7 @@ def test_nothing_is_left_open(a: Sandbox) -> None:
 
 @pytest.fixture
 def tun(a: Sandbox) -> Iterator[int]:
-    """A tun device `tun0` with addresses of both families; its far end is the file."""
+    """A tun device `tun0` with addresses of both families; its other end is the file descriptor."""
 
     def make() -> int:
         fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
@@ -209,7 +209,7 @@ def tun(a: Sandbox) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_a_tun_device_gives_bare_ip_of_both_families(a: Sandbox, tun: int, family: int, tmp_path: Path) -> None:
+def test_packets_of_a_tun_device_begin_with_the_ip_header(a: Sandbox, tun: int, family: int, tmp_path: Path) -> None:
     layer, (src, dst) = {4: (IP, ("10.255.0.1", "10.255.0.2")), 6: (IPv6, ("2001:db8:ff::1", "2001:db8:ff::2"))}[family]
     out = layer(src=src, dst=dst) / UDP(sport=1, dport=2) / Raw(b"number 1")
     back = layer(src=dst, dst=src) / UDP(sport=2, dport=1) / Raw(b"number 2")
@@ -227,7 +227,7 @@ def test_a_tun_device_gives_bare_ip_of_both_families(a: Sandbox, tun: int, famil
     assert [packet[layer].dst for packet in rdpcap(str(file))] == [dst, src]
 
 
-def test_a_file_of_a_capture_is_read_by_others(a: Sandbox, tmp_path: Path) -> None:
+def test_scapy_reads_the_file_of_a_capture(a: Sandbox, tmp_path: Path) -> None:
     with Capture(a.namespace, "eth1") as capture:
         for number in range(3):
             send(a.namespace, datagram(number))
@@ -239,7 +239,7 @@ def test_a_file_of_a_capture_is_read_by_others(a: Sandbox, tmp_path: Path) -> No
     assert [float(p.time) for p in read] == pytest.approx([p.time for p in kept], abs=1e-6)
 
 
-def test_a_stream_has_one_header(tmp_path: Path) -> None:
+def test_stream_of_several_writes_has_one_header(tmp_path: Path) -> None:
     packets = [CapturedPacket(1000.25 + n, True, bytes(datagram(n)), RAW) for n in range(2)]
     stream = BytesIO()
     write_pcap(stream, packets[:1])
@@ -250,13 +250,13 @@ def test_a_stream_has_one_header(tmp_path: Path) -> None:
     assert [bytes(p[UDP].payload) for p in read] == [b"number 0", b"number 1"]
 
 
-def test_an_empty_capture_is_a_file_all_the_same(tmp_path: Path) -> None:
+def test_empty_capture_is_a_valid_file(tmp_path: Path) -> None:
     with (tmp_path / "empty.pcap").open("wb") as stream:
         write_pcap(stream, [])
     assert len(rdpcap(str(tmp_path / "empty.pcap"))) == 0
 
 
-def test_a_packet_that_is_sent_arrives_as_it_was_built(a: Sandbox, b: Sandbox) -> None:
+def test_sent_packet_arrives_unchanged(a: Sandbox, b: Sandbox) -> None:
     b.ip(("addr", "add", {"dev": "eth1", "address": "192.0.2.2", "prefixlen": 24}))
     receiver = b.namespace.run(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
     with closing(receiver):

@@ -1,4 +1,4 @@
-"""The kernel's tables of counters, as two kernels print them."""
+"""The kernel's counters of packets without a route, in /proc/net/netstat and /proc/net/snmp6."""
 
 import os
 from pathlib import Path
@@ -22,13 +22,13 @@ Ip6OutNoRoutes                  	8
 """
 
 
-def test_the_counter_of_its_own_group_is_taken() -> None:
+def test_counter_is_read_from_its_own_group() -> None:
     assert counters._of_columns(NETSTAT, "IpExt", "InNoRoutes") == 17
     assert counters._of_lines(SNMP6, "Ip6InNoRoutes") == 4
 
 
 @pytest.mark.parametrize("family", ["ipv4", "ipv6"])
-def test_this_kernel_has_it(family: Family) -> None:
+def test_this_kernel_has_the_counter(family: Family) -> None:
     if family == "ipv6" and not Path("/proc/self/net/snmp6").exists():
         pytest.skip("this kernel lacks ipv6")
     assert counters.without_route(Namespace(os.getpid()), family) >= 0

@@ -1,4 +1,4 @@
-"""The FIB by events: what appears, what disappears, what the kernel does not tell, and nobody who waits in vain."""
+"""The FIB by events: routes added, deleted, and deleted without an event; waiting for changes."""
 
 import os
 import socket
@@ -31,7 +31,7 @@ HOP_2: dict[Family, str] = {"ipv4": "192.0.3.2", "ipv6": "2001:db8:3::2"}
 
 @pytest.fixture
 def box(sandbox: Make) -> Sandbox:
-    """Two wires, `w1` and `w2`, with the next hops behind them."""
+    """Two links, `w1` and `w2`, with a next hop on each."""
     made = sandbox()
     for number, (v4, v6) in enumerate((("192.0.2.1", "2001:db8::1"), ("192.0.3.1", "2001:db8:3::1")), start=1):
         here, there = f"w{number}", f"p{number}"
@@ -52,7 +52,7 @@ def watch(box: Sandbox) -> Iterator[FibWatch]:
 
 
 def eventually(watch: FibWatch, what: str, met: Callable[[FibWatch], Any]) -> None:
-    """Wait for the kernel's events, which come on their own."""
+    """Wait until the kernel's events have made a condition true."""
     wait_for(
         Expectation(
             what=what,
@@ -74,7 +74,7 @@ def actions(events: list[RouteEvent], prefix: str) -> list[str]:
     return [event.action for event in events if event.entry.prefix == ip_network(prefix)]
 
 
-def test_what_is_there_already_is_known_at_once(box: Sandbox, family: Family) -> None:
+def test_existing_route_is_known_at_once(box: Sandbox, family: Family) -> None:
     box.ip(route("add", PREFIX[family], gateway=HOP[family], proto=186))
     with FibWatch(box.namespace) as watch:
         entry = watch.route(ip_network(PREFIX[family]))
@@ -84,7 +84,7 @@ def test_what_is_there_already_is_known_at_once(box: Sandbox, family: Family) ->
         assert watch.events() == []
 
 
-def test_routes_on_link_have_no_next_hop_and_local_ones_are_not_shown(watch: FibWatch) -> None:
+def test_on_link_route_has_no_next_hop_and_local_routes_are_not_shown(watch: FibWatch) -> None:
     entry = watch.route(ip_network("192.0.2.0/24"))
     assert entry is not None
     assert (entry.next_hops, entry.interfaces, entry.protocol) == ((), ("w1",), "kernel")
@@ -92,7 +92,7 @@ def test_routes_on_link_have_no_next_hop_and_local_ones_are_not_shown(watch: Fib
     assert watch.route(ip_network("2001:db8::1/128")) is None
 
 
-def test_routes_come_and_go_by_events_in_order(box: Sandbox, watch: FibWatch, family: Family) -> None:
+def test_added_and_deleted_routes_are_events_in_order(box: Sandbox, watch: FibWatch, family: Family) -> None:
     prefix = ip_network(PREFIX[family])
     before = time.monotonic()
     box.ip(route("add", PREFIX[family], gateway=HOP[family]))
@@ -109,7 +109,7 @@ def test_routes_come_and_go_by_events_in_order(box: Sandbox, watch: FibWatch, fa
     assert actions(watch.events(since=middle), PREFIX[family]) == ["delete"]
 
 
-def test_the_lowest_metric_is_the_route_in_use(box: Sandbox, watch: FibWatch, family: Family) -> None:
+def test_route_with_the_lowest_metric_is_the_one_in_use(box: Sandbox, watch: FibWatch, family: Family) -> None:
     prefix = ip_network(PREFIX[family])
     box.ip(
         route("add", PREFIX[family], gateway=HOP[family], priority=20),
@@ -129,7 +129,7 @@ def test_the_lowest_metric_is_the_route_in_use(box: Sandbox, watch: FibWatch, fa
     eventually(watch, "the second best", lambda fib: used(fib) == [20])
 
 
-def test_default_routes_of_both_families(box: Sandbox, watch: FibWatch, family: Family) -> None:
+def test_default_route_is_added_and_deleted(box: Sandbox, watch: FibWatch, family: Family) -> None:
     anywhere = ip_network("0.0.0.0/0" if family == "ipv4" else "::/0")
     box.ip(route("add", str(anywhere), gateway=HOP[family]))
     eventually(watch, "a default route", lambda fib: anywhere in fib.routes(family))
@@ -146,7 +146,7 @@ def hops(watch: FibWatch, family: Family) -> set[tuple[str, str]]:
     return set() if entry is None else set(zip(map(str, entry.next_hops), entry.interfaces, strict=True))
 
 
-def test_a_multipath_route_has_all_its_next_hops(box: Sandbox, watch: FibWatch, family: Family) -> None:
+def test_multipath_route_has_all_its_next_hops(box: Sandbox, watch: FibWatch, family: Family) -> None:
     both = {(HOP[family], "w1"), (HOP_2[family], "w2")}
     box.ip(multipath(family))
     eventually(watch, "both hops", lambda fib: hops(fib, family) == both)
@@ -156,7 +156,7 @@ def test_a_multipath_route_has_all_its_next_hops(box: Sandbox, watch: FibWatch, 
     eventually(watch, "no route", lambda fib: not hops(fib, family))
 
 
-def test_a_multipath_route_that_loses_one_next_hop_keeps_the_other(box: Sandbox, watch: FibWatch) -> None:
+def test_multipath_route_keeps_the_other_next_hop_if_one_is_deleted(box: Sandbox, watch: FibWatch) -> None:
     box.ip(multipath("ipv6"))
     eventually(watch, "both hops", lambda fib: len(hops(fib, "ipv6")) == 2)
     box.ip(route("del", PREFIX["ipv6"], gateway=HOP["ipv6"]))
@@ -166,7 +166,7 @@ def test_a_multipath_route_that_loses_one_next_hop_keeps_the_other(box: Sandbox,
     assert actions(watch.events(), PREFIX["ipv6"])[-2:] == ["add", "delete"]
 
 
-def test_a_blackhole_in_a_routes_place_is_no_route(box: Sandbox, watch: FibWatch) -> None:
+def test_blackhole_that_replaces_a_route_deletes_it(box: Sandbox, watch: FibWatch) -> None:
     prefix = ip_network(PREFIX["ipv4"])
     box.ip(route("add", PREFIX["ipv4"], gateway=HOP["ipv4"]))
     eventually(watch, "the route", lambda fib: prefix in fib.routes())
@@ -182,9 +182,9 @@ def test_a_blackhole_in_a_routes_place_is_no_route(box: Sandbox, watch: FibWatch
         ("link", "del", {"dev": "w1"}),
         ("addr", "del", {"dev": "w1", "address": "192.0.2.1", "prefixlen": 24}),
     ],
-    ids=["down", "gone", "last address gone"],
+    ids=["down", "deleted", "last-address-deleted"],
 )
-def test_routes_that_go_with_their_interface_go_though_the_kernel_does_not_say_so(
+def test_routes_deleted_with_their_interface_are_deleted_without_an_event_of_the_kernel(
     box: Sandbox, watch: FibWatch, how: tuple[str, str, dict[str, Any]]
 ) -> None:
     routed, kept = ip_network(PREFIX["ipv4"]), ip_network("10.8.0.0/24")
@@ -198,14 +198,14 @@ def test_routes_that_go_with_their_interface_go_though_the_kernel_does_not_say_s
 
 
 def nexthop_object(number: int, interface: int, gateway: str) -> bytes:
-    """The request for a next hop of its own (RTM_NEWNEXTHOP, ip-nexthop(8)), which pyroute2 has no word for."""
+    """Return the request for a next hop object (RTM_NEWNEXTHOP, ip-nexthop(8)), which pyroute2 does not support."""
     attributes = struct.pack("=HHI", 8, 1, number) + struct.pack("=HHI", 8, 5, interface)
     attributes += struct.pack("=HH", 8, 6) + ip_address(gateway).packed
     return message(104, struct.pack("=BBBBI", socket.AF_INET, 0, 3, 0, 0) + attributes)
 
 
 def route_by_object(prefix: IPv4Network, number: int) -> bytes:
-    """The request for a route whose next hop is such an object, as FRR's are."""
+    """Return the request for a route that refers to a next hop object, as FRR's do."""
     attributes = struct.pack("=HH", 8, 1) + prefix.network_address.packed + struct.pack("=HHI", 8, 30, number)
     return message(
         24, struct.pack("=BBBBBBBBI", socket.AF_INET, prefix.prefixlen, 0, 0, 254, 186, 0, 1, 0) + attributes
@@ -213,11 +213,11 @@ def route_by_object(prefix: IPv4Network, number: int) -> bytes:
 
 
 def message(kind: int, body: bytes) -> bytes:
-    """NLM_F_REQUEST, NLM_F_ACK, NLM_F_CREATE."""
+    """Return a message with NLM_F_REQUEST, NLM_F_ACK and NLM_F_CREATE."""
     return struct.pack("=IHHII", 16 + len(body), kind, 0x405, 1, 0) + body
 
 
-def test_routes_whose_next_hop_is_an_object_go_with_the_carrier(box: Sandbox, watch: FibWatch) -> None:
+def test_routes_with_a_next_hop_object_are_deleted_with_the_carrier(box: Sandbox, watch: FibWatch) -> None:
     by_object, plain = IPv4Network("10.7.0.0/24"), ip_network("10.8.0.0/24")
     index = box.links()["w1"]["index"]
 
@@ -235,17 +235,17 @@ def test_routes_whose_next_hop_is_an_object_go_with_the_carrier(box: Sandbox, wa
         before = watch.copy()
         box.ip(("link", "set", {"dev": "p1", "state": "down"}))
         eventually(watch, "one route gone", lambda fib: by_object not in fib.routes())
-        told = []
+        readings = []
         with suppress(BlockingIOError):
             while True:
-                told.append(Reading(time.monotonic_ns(), 0, 0, events.recv(1 << 18, socket.MSG_DONTWAIT)))
-    assert plain in watch.routes(), "without an object it stays, as a route of a dead link"
-    history = follow(told, before, [by_object, plain], watch.interface)
+                readings.append(Reading(time.monotonic_ns(), 0, 0, events.recv(1 << 18, socket.MSG_DONTWAIT)))
+    assert plain in watch.routes(), "a route without an object stays, with the flag linkdown"
+    history = follow(readings, before, [by_object, plain], watch.interface)
     assert [(c.prefix, c.entry) for c in history.changes] == [(by_object, None)]
 
 
-def test_a_name_outlives_its_interface(box: Sandbox, watch: FibWatch) -> None:
-    """What the kernel says of the routes of an interface that is gone has its index only."""
+def test_name_of_a_deleted_interface_is_kept(box: Sandbox, watch: FibWatch) -> None:
+    """The kernel's events for routes of a deleted interface contain its index only."""
     index = box.links()["w1"]["index"]
     gone = ip_network("192.0.2.0/24")
     box.ip(("link", "del", {"dev": "w1"}))
@@ -253,19 +253,19 @@ def test_a_name_outlives_its_interface(box: Sandbox, watch: FibWatch) -> None:
     assert watch.interface(index) == "w1"
 
 
-def test_a_route_is_told_gone_once(box: Sandbox, watch: FibWatch) -> None:
+def test_route_is_deleted_by_one_event(box: Sandbox, watch: FibWatch) -> None:
     prefix = ip_network(PREFIX["ipv6"])
     box.ip(route("add", str(prefix), gateway=HOP["ipv6"]))
     eventually(watch, "the route", lambda fib: prefix in fib.routes())
     box.ip(("link", "set", {"dev": "w1", "state": "down"}))
     eventually(watch, "no route", lambda fib: prefix not in fib.routes())
-    # A later event shows that all earlier ones have been taken in.
+    # A later event shows that all earlier ones have been applied.
     box.ip(route("add", "10.8.0.0/24", gateway=HOP_2["ipv4"]))
     eventually(watch, "a later route", lambda fib: ip_network("10.8.0.0/24") in fib.routes())
     assert actions(watch.events(), str(prefix)) == ["add", "delete"]
 
 
-def test_an_interface_that_came_later_has_its_name(box: Sandbox, watch: FibWatch) -> None:
+def test_interface_added_later_has_its_name(box: Sandbox, watch: FibWatch) -> None:
     box.ip(
         ("link", "add", {"ifname": "late", "kind": "veth", "peer": {"ifname": "late-peer"}}),
         ("link", "set", {"dev": "late", "state": "up"}),
@@ -278,7 +278,7 @@ def test_an_interface_that_came_later_has_its_name(box: Sandbox, watch: FibWatch
     assert entry.interfaces == ("late",)
 
 
-def test_a_burst_is_complete(box: Sandbox, watch: FibWatch) -> None:
+def test_burst_of_2000_routes_is_complete(box: Sandbox, watch: FibWatch) -> None:
     v4 = [f"10.{n >> 8}.{n & 255}.0/24" for n in range(1000)]
     v6 = [f"2001:db8:9:{n:x}::/64" for n in range(1000)]
     calls = [route("add", p, gateway=HOP["ipv4"]) for p in v4] + [route("add", p, gateway=HOP["ipv6"]) for p in v6]
@@ -293,25 +293,25 @@ def test_a_burst_is_complete(box: Sandbox, watch: FibWatch) -> None:
     assert sum(event.action == "delete" for event in watch.events()) == 2000
 
 
-def test_no_change_falls_between_a_look_and_a_wait(box: Sandbox, watch: FibWatch) -> None:
+def test_waiter_returns_for_a_change_before_its_call(box: Sandbox, watch: FibWatch) -> None:
     prefix = ip_network(PREFIX["ipv4"])
     wait = watch.waiter()
     box.ip(route("add", PREFIX["ipv4"], gateway=HOP["ipv4"]))
     eventually(watch, "the route", lambda fib: prefix in fib.routes())
-    # The change is over before anybody waits for it, and yet the wait returns at once.
+    # The change precedes the wait, which still returns at once.
     started = time.monotonic()
     wait(60)
     assert time.monotonic() - started < 30
-    # It is told once: the next wait is for the next change.
-    assert waits_in_vain(lambda: wait)
+    # The next wait is for the next change.
+    assert times_out(lambda: wait)
 
 
-def test_a_fresh_waiter_waits_for_what_is_to_come(watch: FibWatch) -> None:
-    assert waits_in_vain(watch.waiter)
+def test_new_waiter_ignores_earlier_changes(watch: FibWatch) -> None:
+    assert times_out(watch.waiter)
 
 
-def waits_in_vain(waiter: Callable[[], Callable[[float], None]]) -> bool:
-    """Whether a wait takes all its time; a few changes that IPv6 makes on new wires may come first."""
+def times_out(waiter: Callable[[], Callable[[float], None]]) -> bool:
+    """Return whether a wait times out; IPv6 may make a few changes on new links first."""
     for _ in range(20):
         wait = waiter()
         started = time.monotonic()
@@ -321,7 +321,7 @@ def waits_in_vain(waiter: Callable[[], Callable[[float], None]]) -> bool:
     return False
 
 
-def test_every_waiter_is_woken(box: Sandbox, watch: FibWatch) -> None:
+def test_change_wakes_every_waiter(box: Sandbox, watch: FibWatch) -> None:
     prefix = ip_network(PREFIX["ipv4"])
     woken: list[float] = []
 
@@ -342,7 +342,7 @@ def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def test_a_closed_watch_keeps_what_it_saw_and_leaves_nothing_open(box: Sandbox) -> None:
+def test_closed_watch_keeps_its_routes_and_leaves_no_descriptor_open(box: Sandbox) -> None:
     mine = f"fib-{box.namespace.pid}"
     before = open_files()
     watch = FibWatch(box.namespace)
@@ -354,13 +354,13 @@ def test_a_closed_watch_keeps_what_it_saw_and_leaves_nothing_open(box: Sandbox) 
     assert ip_network("192.0.2.0/24") in watch.routes()
 
 
-def test_a_watch_outlives_its_node_and_can_be_closed(sandbox: Make) -> None:
+def test_watch_of_an_ended_node_can_be_closed(sandbox: Make) -> None:
     box, other = sandbox(), sandbox()
     mine = f"fib-{box.namespace.pid}"
     box.ip(("link", "add", {"ifname": "w", "kind": "veth", "peer": {"ifname": "p", "net_ns_pid": other.pid}}))
     before = open_files()
     with FibWatch(box.namespace) as watch:
-        # The watch's socket keeps the namespace, but there is no process any more to reach it by.
+        # The watch's socket keeps the namespace, which cannot be entered without a process.
         box.close()
         other.ip(("link", "del", {"dev": "p"}))
         wait_for(
@@ -368,4 +368,4 @@ def test_a_watch_outlives_its_node_and_can_be_closed(sandbox: Make) -> None:
             within=SETTLED,
         )
         assert watch.routes("ipv4") == {}
-    assert open_files() < before, "the child's pipes are closed, and nothing of the watch is open"
+    assert open_files() < before, "the child's pipes and the watch's descriptors are closed"

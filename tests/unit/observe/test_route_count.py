@@ -1,4 +1,4 @@
-"""Counted is what the kernel says, no more and no less: in a namespace that is thrown away."""
+"""Route counts, compared with the changes made in a network namespace of the test."""
 
 import struct
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from tests.helpers.sandbox import Sandbox
 
 BGP, STATIC = 186, 4
 STALLED = 0.3
-"""Nothing more can come: the kernel has told all before a change returns."""
+"""Seconds; the kernel has sent all notifications before a change returns."""
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ SIX = [f"fd00:{n:x}::/48" for n in range(200)]
 
 
 @pytest.mark.parametrize("prefixes", [FOUR, SIX], ids=["ipv4", "ipv6"])
-def test_routes_are_counted_as_they_come_and_go(node: Sandbox, prefixes: list[str]) -> None:
+def test_added_and_deleted_routes_are_counted(node: Sandbox, prefixes: list[str]) -> None:
     family: Family = "ipv4" if prefixes is FOUR else "ipv6"
     with RouteCount(node.namespace, family, BGP) as count:
         change(node, routes("add", prefixes))
@@ -56,7 +56,7 @@ def test_routes_are_counted_as_they_come_and_go(node: Sandbox, prefixes: list[st
     assert count_routes(node.namespace, family, BGP) == 50
 
 
-def test_what_is_not_bgps_or_not_the_familys_is_not_counted(node: Sandbox) -> None:
+def test_routes_of_other_protocols_families_tables_and_types_are_not_counted(node: Sandbox) -> None:
     with RouteCount(node.namespace, "ipv4", BGP) as count:
         change(node, routes("add", FOUR[:3]))
         change(node, routes("add", FOUR[3:9], proto=STATIC))
@@ -68,7 +68,7 @@ def test_what_is_not_bgps_or_not_the_familys_is_not_counted(node: Sandbox) -> No
     assert count_routes(node.namespace, "ipv4", BGP) == 3
 
 
-def test_a_route_in_the_place_of_another_is_no_new_one(node: Sandbox) -> None:
+def test_replaced_route_is_not_counted_as_added(node: Sandbox) -> None:
     change(node, routes("add", FOUR[:2]))
     with RouteCount(node.namespace, "ipv4", BGP) as count:
         change(node, routes("replace", FOUR[:3], metrics={"mtu": 1400}))
@@ -76,7 +76,7 @@ def test_a_route_in_the_place_of_another_is_no_new_one(node: Sandbox) -> None:
     assert counted.added == 1
 
 
-def test_lost_notifications_are_made_good_by_the_table_itself(node: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_is_dumped_if_notifications_were_lost(node: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lab.observe.route_count._BUFFER", 4096)
     with RouteCount(node.namespace, "ipv4", BGP) as count:
         change(node, routes("add", FOUR))
@@ -88,12 +88,12 @@ def test_lost_notifications_are_made_good_by_the_table_itself(node: Sandbox, mon
     assert (counted.removed, counted.lost) == (200, True)
 
 
-def test_nothing_is_counted_where_nothing_happens(node: Sandbox) -> None:
+def test_count_without_changes_is_zero(node: Sandbox) -> None:
     with RouteCount(node.namespace, "ipv4", BGP) as count:
         counted = count.follow(added=1, stalled=0.05)
     assert (counted.added, counted.first, counted.last) == (0, None, None)
 
 
-def test_a_dump_that_is_refused_is_an_error() -> None:
+def test_refused_dump_is_an_error() -> None:
     with pytest.raises(OSError, match="refused"):
         counted_in(struct.pack("=IHHIIi", 20, 2, 0, 1, 0, -95), BGP)

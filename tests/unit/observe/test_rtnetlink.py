@@ -1,4 +1,4 @@
-"""Our reading of the kernel's route messages, beside pyroute2's of the same bytes."""
+"""The parser of route messages, compared with pyroute2's on the same bytes."""
 
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
@@ -41,8 +41,8 @@ def box(sandbox: Make) -> Sandbox:
     return made
 
 
-def told(namespace: Namespace, change: Callable[[], None]) -> list[bytes]:
-    """What the kernel says of a change; it says it before the change returns."""
+def notifications(namespace: Namespace, change: Callable[[], None]) -> list[bytes]:
+    """Return the kernel's notifications of a change, which arrive before the change returns."""
     with namespace.run(subscribe) as events:
         change()
         found = []
@@ -54,7 +54,7 @@ def told(namespace: Namespace, change: Callable[[], None]) -> list[bytes]:
 
 
 def theirs(data: bytes) -> list[Message]:
-    """The same by pyroute2."""
+    """Parse the same bytes with pyroute2."""
     found: list[Message] = []
     for message in MarshalRtnl().parse(data):
         kind = message["event"]
@@ -83,8 +83,8 @@ def theirs(data: bytes) -> list[Message]:
     return found
 
 
-def test_both_read_the_same(box: Sandbox) -> None:
-    data = told(box.namespace, lambda: box.ip(*CHANGES))
+def test_parser_agrees_with_pyroute2(box: Sandbox) -> None:
+    data = notifications(box.namespace, lambda: box.ip(*CHANGES))
     ours = [message for part in data for message in messages(part)]
     assert ours == [message for part in data for message in theirs(part)]
     routes = {str(m.prefix): m for m in ours if isinstance(m, RouteMessage) and m.new}
@@ -95,5 +95,5 @@ def test_both_read_the_same(box: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\0" * 15, b"\0" * 64, b"\x40\0\0\0" + b"\x18\0" + b"\0" * 10])
-def test_what_is_no_message_is_left_out(data: bytes) -> None:
+def test_data_without_a_message_is_skipped(data: bytes) -> None:
     assert list(messages(data[:16])) == []
