@@ -9,6 +9,6 @@ __all__ = ["HOSTS", "Engine", "ExecResult", "Instance", "Mount", "Namespace", "N
 def open_engine() -> Engine:
     """Return this host's engine; raises `EnvironmentBroken` with a remedy if there is none."""
     from lab.engine.docker.engine import DockerEngine
-    from lab.host.docker_engine import connect
+    from lab.host.docker_engine import connect_fast
 
-    return DockerEngine(connect())
+    return DockerEngine(connect_fast())

@@ -10,30 +10,20 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPException
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import docker
-import requests
-import urllib3.exceptions
-from docker.errors import APIError, DockerException, NotFound
+from lab.core.errors import EnvironmentBroken, LabError
 
-from lab.core.errors import EnvironmentBroken
+if TYPE_CHECKING:
+    import docker
+
+    from lab.host.docker_api import Client
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 
 ANSWER_PATIENCE = 120
 """Seconds to wait for one answer: removing many containers at once takes long."""
-
-CLIENT_ERRORS = (
-    DockerException,
-    requests.RequestException,
-    urllib3.exceptions.HTTPError,
-    HTTPException,
-    ConnectionError,
-    TimeoutError,
-)
-"""What a request to the engine raises; a stream that breaks off raises what urllib3 or the socket does."""
 
 # A ping is the same in every version; naming a version saves the request for it.
 _ANY_VERSION = "1.41"
@@ -44,8 +34,47 @@ def endpoint(environment: Mapping[str, str] = os.environ) -> str:
     return environment.get("DOCKER_HOST") or DEFAULT_HOST
 
 
-def connect() -> docker.DockerClient:
-    """Return a client of this host's engine.
+def client_errors() -> tuple[type[Exception], ...]:
+    """Return what a request to the engine raises; a stream that breaks off raises what urllib3 or the socket does.
+
+    The SDK is imported here, and not with this module: it takes a quarter of a second.
+    """
+    import requests
+    import urllib3.exceptions
+    from docker.errors import DockerException
+
+    return (
+        DockerException,
+        requests.RequestException,
+        urllib3.exceptions.HTTPError,
+        HTTPException,
+        ConnectionError,
+        TimeoutError,
+    )
+
+
+def connect_fast() -> "Client | docker.DockerClient":
+    """Return a client that imports the SDK only for the requests that few commands make; see `connect`."""
+    host = endpoint()
+    if refusal := refuse_remote(host):
+        raise EnvironmentBroken(refusal)
+    if urlsplit(host).scheme == "https" or os.environ.get("DOCKER_TLS_VERIFY"):
+        return connect()
+    from lab.host.docker_api import Client
+
+    try:
+        knock(host)
+    except OSError as error:
+        raise translate(host, error) from error
+    client = Client(host, ANSWER_PATIENCE)
+    with translated(f"the engine at {host}"):
+        facts = client.version()
+    _refuse_other(host, facts)
+    return client
+
+
+def connect() -> "docker.DockerClient":
+    """Return the SDK's client of this host's engine.
 
     Raises `EnvironmentBroken` with one sentence if there is no engine, no permission to use it, or if it is Podman or
     an engine of another machine.
@@ -53,19 +82,31 @@ def connect() -> docker.DockerClient:
     host = endpoint()
     if refusal := refuse_remote(host):
         raise EnvironmentBroken(refusal)
+    import docker
+
     try:
         # The SDK hides the reason of a failed connection in a text; the socket itself gives the error number.
         knock(host)
         client = docker.from_env(timeout=ANSWER_PATIENCE)
         client.api.trust_env = False  # do not look up proxies and .netrc for each request to a local socket
         facts = client.version()
-    except (OSError, DockerException, requests.RequestException) as error:
-        raise translate(host, error) from error
+    except Exception as error:
+        if isinstance(error, (OSError, *client_errors())):
+            raise translate(host, error) from error
+        raise
+    try:
+        _refuse_other(host, facts)
+    except EnvironmentBroken:
+        client.close()
+        raise
+    return client
+
+
+def _refuse_other(host: str, facts: Mapping[str, Any]) -> None:
+    """Raise `EnvironmentBroken` if an answer to `/version` is Podman's or that of an engine on another kernel."""
     kernel = str(facts.get("KernelVersion", ""))
     if refusal := refuse_podman(host, facts) or refuse_foreign_kernel(host, kernel, os.uname().release):
-        client.close()
         raise EnvironmentBroken(refusal)
-    return client
 
 
 def refuse_remote(host: str) -> str | None:
@@ -125,23 +166,37 @@ def translated(where: str) -> Iterator[None]:
     """Turn what the client raises about `where`, e.g. a node's name, into `EnvironmentBroken` with one sentence."""
     try:
         yield
-    except NotFound as error:
-        raise EnvironmentBroken(f"{where}: it is gone ({reason(error)})") from error
-    except APIError as error:
-        why = reason(error)
-        if "no space left" in why.lower():
-            raise EnvironmentBroken(
-                f"{where}: the disk that Docker uses is full ({why}): free some space, e.g. with `docker system prune`"
-            ) from error
-        raise EnvironmentBroken(f"{where}: Docker refused: {why}") from error
-    except CLIENT_ERRORS as error:
-        raise EnvironmentBroken(
-            f"{where}: the Docker engine does not answer: {reason(error)}; check that dockerd runs, with `lab doctor`"
-        ) from error
+    except LabError:
+        raise
+    except Exception as error:
+        if isinstance(error, client_errors()):
+            raise _translation(where, error) from error
+        raise
+
+
+def _translation(where: str, error: Exception) -> EnvironmentBroken:
+    from docker.errors import APIError, NotFound
+
+    why = reason(error)
+    if isinstance(error, NotFound):
+        return EnvironmentBroken(f"{where}: it is gone ({why})")
+    if not isinstance(error, APIError):
+        return EnvironmentBroken(
+            f"{where}: the Docker engine does not answer: {why}; check that dockerd runs, with `lab doctor`"
+        )
+    if "no space left" in why.lower():
+        return EnvironmentBroken(
+            f"{where}: the disk that Docker uses is full ({why}): free some space, e.g. with `docker system prune`"
+        )
+    return EnvironmentBroken(f"{where}: Docker refused: {why}")
 
 
 def reason(error: BaseException) -> str:
     """Return an error of the client in words, on one line."""
+    import requests
+    import urllib3.exceptions
+    from docker.errors import APIError
+
     if isinstance(error, APIError):
         lines = str(error.explanation or error).strip().splitlines()
         return lines[-1] if lines else type(error).__name__
@@ -159,13 +214,17 @@ def reason(error: BaseException) -> str:
 
 def answers(host: str) -> bool:
     """Return whether the engine answers a request: its socket exists long before, even if the start then fails."""
+    import docker
+
     try:
         knock(host)
         return bool(docker.APIClient(base_url=host, version=_ANY_VERSION, timeout=5).ping())
     except PermissionError:
         return True  # it runs, and `connect` says that this user may not use it
-    except (OSError, DockerException, requests.RequestException):
-        return False
+    except Exception as error:
+        if isinstance(error, (OSError, *client_errors())):
+            return False
+        raise
 
 
 def is_absent(host: str) -> bool:

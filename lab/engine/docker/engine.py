@@ -10,13 +10,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
-
-import docker
-import requests
-from docker.errors import APIError, ImageNotFound, NotFound
-from docker.types import Healthcheck
-from docker.utils import parse_bytes
+from typing import TYPE_CHECKING, Any
 
 from lab.core.errors import InputError
 from lab.core.progress import Say
@@ -34,8 +28,16 @@ from lab.engine.base import (
 )
 from lab.engine.links import NamespaceLinks
 from lab.host.docker_engine import reason, translated
-from lab.image import provide
-from lab.topology import Node
+from lab.topology.model import Node
+
+if TYPE_CHECKING:
+    import docker
+    from docker.types import Healthcheck
+
+    from lab.host.docker_api import Client
+
+# The SDK takes a quarter of a second to import, so it is imported where it is needed: to launch nodes, and for images.
+_NOT_FOUND, _CONFLICT = 404, 409
 
 _STATES = {
     "created": NodeState.CREATED,
@@ -73,9 +75,9 @@ class DockerEngine(NamespaceLinks, Engine):
 
     name = "docker"
 
-    def __init__(self, client: docker.DockerClient) -> None:
+    def __init__(self, client: "Client | docker.DockerClient") -> None:
         self._client = client
-        self._api = client.api
+        self._api: Any = client.api
 
     def version(self) -> str:
         """Return e.g. `Docker 28.0.1`."""
@@ -89,15 +91,18 @@ class DockerEngine(NamespaceLinks, Engine):
 
     def provide(self, image: str, say: Say) -> str:
         """Build the lab's own images; `launch` pulls others."""
-        return provide(self._client, image, say)
+        from lab.image.build import provide
+
+        client: Any = self._client
+        return provide(client.sdk() if hasattr(client, "sdk") else client, image, say)
 
     def launch(self, spec: NodeSpec) -> Instance:
         """Create and start a container without a network."""
         with translated(spec.node.name):
             try:
                 container = self._create(spec)["Id"]
-            except APIError as error:
-                if error.status_code == requests.codes.conflict:
+            except Exception as error:
+                if _status(error) == _CONFLICT:
                     raise InputError(
                         f"a container named {spec.container!r} exists already: give the lab another name, "
                         "or remove that container if you do not need it"
@@ -114,8 +119,9 @@ class DockerEngine(NamespaceLinks, Engine):
             for summary in self._api.containers(all=True, filters={"label": label}):
                 try:
                     found.append(self._instance(self._api.inspect_container(summary["Id"])))
-                except NotFound:  # removed between the two calls
-                    continue
+                except Exception as error:
+                    if _status(error) != _NOT_FOUND:  # removed between the two calls
+                        raise
         return sorted(found, key=lambda i: (i.lab, i.node))
 
     def exec(self, instance: Instance, argv: Sequence[str]) -> ExecResult:
@@ -142,8 +148,10 @@ class DockerEngine(NamespaceLinks, Engine):
             with translated(instance.node):
                 try:
                     return bool(self._api.exec_inspect(exec_id)["Running"])
-                except NotFound:  # Docker forgets an exec some time after its end
-                    return False
+                except Exception as error:
+                    if _status(error) == _NOT_FOUND:  # Docker forgets an exec some time after its end
+                        return False
+                    raise
 
         return is_running
 
@@ -159,8 +167,8 @@ class DockerEngine(NamespaceLinks, Engine):
             for left in reversed(range(_FREEZES)):
                 try:
                     self._api.pause(instance.container)
-                except APIError as error:
-                    if not left or "unable to freeze" not in str(error.explanation):
+                except Exception as error:
+                    if not left or "unable to freeze" not in str(getattr(error, "explanation", "")):
                         raise
                 else:
                     return
@@ -191,10 +199,8 @@ class DockerEngine(NamespaceLinks, Engine):
             with translated(instance.node):
                 try:
                     self._api.remove_container(instance.container, force=True, v=True)
-                except NotFound:
-                    pass
-                except APIError as error:
-                    if error.status_code != requests.codes.conflict:  # already being removed
+                except Exception as error:
+                    if _status(error) not in (_NOT_FOUND, _CONFLICT):  # removed, or being removed
                         raise
 
         if instances:
@@ -202,6 +208,8 @@ class DockerEngine(NamespaceLinks, Engine):
                 list(pool.map(remove, instances))
 
     def _create(self, spec: NodeSpec) -> dict[str, Any]:
+        from docker.errors import ImageNotFound
+
         node = spec.node
         assert node.image is not None
         settings = _settings(self._api, spec)
@@ -220,6 +228,9 @@ class DockerEngine(NamespaceLinks, Engine):
         return created
 
     def _pull(self, image: str, node: str) -> None:
+        import requests
+        from docker.errors import APIError
+
         repository, _, tag = image.rpartition(":") if ":" in image.rpartition("/")[2] else (image, "", "latest")
         try:
             self._api.pull(repository, tag=tag)
@@ -307,11 +318,19 @@ def _sysctls(role: Mapping[str, str], topology: Mapping[str, str]) -> dict[str, 
     return {**{key: value for key, value in {**_SYSCTLS, **role}.items() if key not in replaced}, **topology}
 
 
-def _healthcheck(node: Node) -> Healthcheck | None:
+def _status(error: Exception) -> int | None:
+    """Return the HTTP status of an answer that the client raised."""
+    status: int | None = getattr(error, "status_code", None)
+    return status
+
+
+def _healthcheck(node: Node) -> "Healthcheck | None":
     check = node.healthcheck
     if check is None or not check.test:
         return None
     times: dict[str, Any] = {"interval": check.interval, "timeout": check.timeout, "start_period": check.start_period}
+    from docker.types import Healthcheck
+
     return Healthcheck(
         test=list(check.test),
         retries=check.retries,
@@ -321,4 +340,6 @@ def _healthcheck(node: Node) -> Healthcheck | None:
 
 def _bytes(amount: str) -> int:
     """Parse an amount of memory: containerlab allows `1 GiB` and `512MB`, Docker's SDK one letter only."""
+    from docker.utils import parse_bytes
+
     return int(parse_bytes(re.sub(r"(?i)\s*([kmgt])i?b?$", r"\1", amount.strip())))
