@@ -1,4 +1,4 @@
-"""`lab modes`: the tunnel modes side by side, measured on this machine."""
+"""`lab modes`: a comparison of the tunnel modes, measured on this host."""
 
 from typing import Annotated
 
@@ -15,27 +15,36 @@ _ALL = "all"
 def modes(
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", metavar="MODE", help="This mode, or kind of kernel tunnel; repeatable."),
+        typer.Option("--only", metavar="MODE", help="A mode or kind of kernel tunnel to measure; repeatable."),
     ] = None,
-    openvpn: Annotated[str, typer.Option(metavar="VERSION[,VERSION]", help="OpenVPN's versions, or all.")] = _ALL,
-    transport: Annotated[str, typer.Option(metavar="tcp|udp|all", help="What the tunnels run over.")] = _ALL,
-    seconds: Annotated[int, typer.Option(min=1, max=60, help="Of each run of iperf3.")] = 2,
-    rounds: Annotated[int, typer.Option(min=1, max=50, help="How often throughput and start are measured.")] = 3,
+    openvpn: Annotated[str, typer.Option(metavar="VERSION[,VERSION]", help="Versions of OpenVPN, or all.")] = _ALL,
+    transport: Annotated[str, typer.Option(metavar="tcp|udp|all", help="The transport of the tunnels.")] = _ALL,
+    seconds: Annotated[int, typer.Option(min=1, max=60, help="Duration of each run of iperf3.")] = 2,
+    rounds: Annotated[int, typer.Option(min=1, max=50, help="Number of measurements of throughput and start.")] = 3,
     clients: Annotated[
-        str, typer.Option(metavar="N[,N]", help="The clients of the hubs whose memory is measured.")
+        str, typer.Option(metavar="N[,N]", help="Numbers of clients of the hubs whose memory is measured.")
     ] = "1,8,32",
-    quick: Annotated[bool, typer.Option("--quick", help="Print what the modes declare, and measure nothing.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Print the declared properties, measure nothing.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare the tunnel modes, and kernel tunnels beside them: what passes, how fast, in how much memory.
+    """Compare the tunnel modes and kernel tunnels: what they forward, throughput, start and memory.
 
-    Everything is measured in labs of its own, one after another. The exit code is 1 where a mode is not what it
-    declares, or could not be measured although nothing is missing.
+    Each is measured in labs of its own. The exit code is 1 if a mode differs from its declaration, or if a measurement
+    failed although the host lacks nothing.
     """
     from lab.compare.sheet import markdown as as_markdown
     from lab.compare.sheet import sheets
-    from lab.compare.survey import ALTERNATIVES, TRANSPORTS, Declared, Effort, Machine, Survey, declared_of, survey
+    from lab.compare.survey import (
+        ALTERNATIVES,
+        TRANSPORTS,
+        Declared,
+        Effort,
+        Host,
+        Survey,
+        declare_kernel_tunnel,
+        survey,
+    )
     from lab.engine import open_engine
     from lab.image import VERSIONS
     from lab.tunnel import modes as installed
@@ -47,7 +56,7 @@ def modes(
     chosen = [installed()[name] for name in names if name in installed()]
     beside = [kind for kind in ALTERNATIVES if kind in names]
     if quick:
-        found = Survey(Machine.here(), None, (*map(Declared.of, chosen), *map(declared_of, beside)))
+        found = Survey(Host.here(), None, (*map(Declared.of, chosen), *map(declare_kernel_tunnel, beside)))
     else:
         with progress() as tell:
             found = survey(
@@ -74,10 +83,10 @@ def modes(
 
 
 def _some(option: str, wanted: list[str], known: tuple[str, ...]) -> list[str]:
-    """What was asked for, in the order of what there is; all of it where nothing or `all` was asked for."""
+    """Return the wanted words in the order of the known ones; all known ones for none or `all`."""
     for word in wanted:
         if word not in (*known, _ALL):
-            raise InputError(f"{option}: there is no {word!r}; give {', '.join(known)} or {_ALL}")
+            raise InputError(f"{option}: unknown {word!r}: give {', '.join(known)} or {_ALL}")
     return [word for word in known if not wanted or word in wanted or _ALL in wanted]
 
 
@@ -86,5 +95,5 @@ def _numbers(text: str) -> tuple[int, ...]:
 
     words = text.split(",")
     if not all(word.isdecimal() and 1 <= int(word) <= MOST_CLIENTS for word in words):
-        raise InputError(f"--clients {text}: give numbers from 1 to {MOST_CLIENTS}, as in 1,8,32")
+        raise InputError(f"--clients {text}: invalid: give numbers from 1 to {MOST_CLIENTS}, as in 1,8,32")
     return tuple(sorted({int(word) for word in words}))

@@ -1,1 +1,1 @@
-"""The tunnel modes side by side: what each declares about itself, and what is measured of it on this machine."""
+"""Comparison of the tunnel modes: the declared properties of each, and those measured on this host."""

@@ -1,4 +1,4 @@
-"""What a mode needs and what passes through it: as it declares, as it was measured, and where the two differ."""
+"""Properties of a mode: as declared, as measured, and where the two differ."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -10,7 +10,7 @@ from lab.tunnel import TunnelMode
 
 @dataclass(frozen=True)
 class Mtu:
-    """Bytes of the largest IP packet that passes in one piece; 0 where none of the family passes."""
+    """The size of the largest IP packet that passes unfragmented, in bytes; 0 if no packet of the family passes."""
 
     ipv4: int
     ipv6: int
@@ -18,19 +18,19 @@ class Mtu:
 
 @dataclass(frozen=True)
 class Facts:
-    """What can be said of a mode by its declaration, and by watching its packets."""
+    """The properties of a mode that are both declared and measured."""
 
     needs_iroute: bool
     families: tuple[Family, ...]
-    """Those in which a prefix passes that a routing daemon announces while the tunnel is up, in both directions."""
+    """The families in which traffic to a prefix passes that is announced while the tunnel is up, in both directions."""
     multicast: tuple[Family, ...]
-    """Those in which a packet to a link-local group arrives, in both directions."""
+    """The families in which a packet to a link-local group arrives, in both directions."""
     mtu: Mtu
 
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A fact that the mode declares otherwise than it was measured."""
+    """A property whose measurement differs from its declaration."""
 
     fact: str
     declared: str
@@ -40,32 +40,32 @@ class Disagreement:
         return f"{self.fact}: {self.measured} measured, {self.declared} declared"
 
 
-def declared(mode: TunnelMode) -> Facts:
-    """What a mode says of itself."""
+def declared_facts(mode: TunnelMode) -> Facts:
+    """Return the declared properties of a mode."""
     traits = mode.traits
     return Facts(traits.needs_iroute, traits.families, traits.multicast, Mtu(traits.mtu, traits.mtu))
 
 
-def disagreements(said: Facts, seen: Facts) -> tuple[Disagreement, ...]:
-    """Where a declaration and a measurement differ."""
+def find_disagreements(said: Facts, seen: Facts) -> tuple[Disagreement, ...]:
+    """Return the differences between a declaration and a measurement."""
     names = {field.name: field.name.replace("_", " ") for field in fields(Facts)}
     return tuple(
-        Disagreement(name, told(getattr(said, key)), told(getattr(seen, key)))
+        Disagreement(name, format_fact(getattr(said, key)), format_fact(getattr(seen, key)))
         for key, name in names.items()
         if getattr(said, key) != getattr(seen, key)
     )
 
 
-def told(fact: object) -> str:
-    """A fact in as few words as a table's cell takes."""
+def format_fact(fact: object) -> str:
+    """Format a property for a cell of a table."""
     if isinstance(fact, bool):
         return "yes" if fact else "no"
     if isinstance(fact, Mtu):
         return str(fact.ipv4) if fact.ipv4 == fact.ipv6 else f"IPv4 {fact.ipv4}, IPv6 {fact.ipv6}"
     assert isinstance(fact, tuple)
-    return families_told(fact)
+    return format_families(fact)
 
 
-def families_told(families: Sequence[Family]) -> str:
-    """`IPv4, IPv6`, or `none`."""
+def format_families(families: Sequence[Family]) -> str:
+    """Format families as in `IPv4, IPv6`, or `none`."""
     return ", ".join(f.replace("ip", "IP") for f in FAMILIES if f in families) or "none"

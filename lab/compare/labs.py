@@ -1,4 +1,4 @@
-"""The labs that modes are compared in, as data: two routers on a wire, and a hub with any number of clients."""
+"""The topologies for comparisons: two routers on a link, and a hub with any number of clients."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,11 @@ from lab.tunnel import modes, pin_data_path
 
 SERVER: Final = "server"
 CLIENT: Final = "client"
-WIRE: Final = "eth1"
+ETHERNET: Final = "eth1"
 INNER: Final = "inner0"
-"""The device of a kernel tunnel that stands where OpenVPN's would."""
+"""The device of a kernel tunnel."""
 MOST_CLIENTS: Final = 200
-"""Of a hub: their addresses are of one /24."""
+"""The largest number of clients of a hub, whose addresses are in one /24."""
 
 _SITES: Final[Mapping[str, list[str]]] = {
     SERVER: ["10.1.0.0/24", "2001:db8:1::/64"],
@@ -27,9 +27,9 @@ _ASN: Final[Mapping[str, int]] = {SERVER: 65001, CLIENT: 65002}
 
 
 def pair(mode: str, *, openvpn: str, transport: str, name: str, daemon: str = "frr") -> Topology:
-    """Two routers with one wire between them, and a tunnel of the mode over it.
+    """Build two routers with one link of Ethernet's MTU between them, and a tunnel of the mode over it.
 
-    The wire's MTU is Ethernet's, as below most tunnels. Each router announces one prefix per family.
+    Each router announces one prefix per family.
     """
     tunnel = _tunnel(mode, transport, _SITES[SERVER], _SITES[CLIENT])
     routers = {node: {"daemon": daemon, "asn": _ASN[node], "networks": _SITES[node]} for node in (SERVER, CLIENT)}
@@ -37,22 +37,22 @@ def pair(mode: str, *, openvpn: str, transport: str, name: str, daemon: str = "f
         SERVER: _node(router=routers[SERVER]),
         CLIENT: _node(router=routers[CLIENT], tunnels=[tunnel]),
     }
-    return _topology(name, openvpn, nodes, [_wire()])
+    return _topology(name, openvpn, nodes, [_link()])
 
 
-def _wire() -> dict[str, Any]:
+def _link() -> dict[str, Any]:
     return {
-        "endpoints": [f"{SERVER}:{WIRE}", f"{CLIENT}:{WIRE}"],
+        "endpoints": [f"{SERVER}:{ETHERNET}", f"{CLIENT}:{ETHERNET}"],
         "mtu": 1500,
         "ipv4": ["198.51.100.1/30", "198.51.100.2/30"],
         "ipv6": ["2001:db8:f00::1/64", "2001:db8:f00::2/64"],
     }
 
 
-def beside(kind: EncapsulationKind, *, openvpn: str, name: str, daemon: str = "frr") -> Topology:
-    """The same two routers and wire, and a kernel tunnel instead of OpenVPN's, over which they peer.
+def kernel_pair(kind: EncapsulationKind, *, openvpn: str, name: str, daemon: str = "frr") -> Topology:
+    """Build the same two routers and link with a kernel tunnel instead of OpenVPN's, over which they peer.
 
-    They announce prefixes of the families that it carries: of others no route could be used.
+    They announce prefixes of the families that the tunnel carries.
     """
     encapsulation = {"kind": kind, "outer": ["198.51.100.1", "198.51.100.2"]}
     carried = Encapsulation.model_validate(encapsulation).carries
@@ -68,11 +68,11 @@ def beside(kind: EncapsulationKind, *, openvpn: str, name: str, daemon: str = "f
     networks = {node: [n for n in _SITES[node] if f"ipv{ip_network(n).version}" in carried] for node in _SITES}
     routers = {node: {"daemon": daemon, "asn": _ASN[node], "networks": networks[node]} for node in (SERVER, CLIENT)}
     nodes = {node: _node(router=router) for node, router in routers.items()}
-    return _topology(name, openvpn, nodes, [_wire(), tunnel])
+    return _topology(name, openvpn, nodes, [_link(), tunnel])
 
 
 def hub(mode: str, clients: int, *, openvpn: str, name: str) -> Topology:
-    """A server with so many clients, over UDP, all on one bridge; nobody runs a routing daemon."""
+    """Build a server with a number of clients over UDP, all on one bridge, without routing daemons."""
     tunnels = [_tunnel(mode, "udp", [], [str(behind(number))]) for number in range(clients)]
     ends = [SERVER, *(f"{CLIENT}{number}" for number in range(1, clients + 1))]
     nodes = {
@@ -85,7 +85,7 @@ def hub(mode: str, clients: int, *, openvpn: str, name: str) -> Topology:
             "type": "veth",
             "mtu": 1500,
             "endpoints": [
-                {"node": node, "interface": WIRE, "ipv4": f"198.51.100.{number}/24"},
+                {"node": node, "interface": ETHERNET, "ipv4": f"198.51.100.{number}/24"},
                 {"node": "bridge", "interface": f"port{number}"},
             ],
         }
@@ -95,7 +95,7 @@ def hub(mode: str, clients: int, *, openvpn: str, name: str) -> Topology:
 
 
 def behind(client: int) -> IPv4Network:
-    """What lies behind a client of a hub; they count from 0."""
+    """Return the network behind a client of a hub; the first is number 0."""
     return IPv4Network(f"10.2.{client}.0/24")
 
 
@@ -109,7 +109,7 @@ def _node(**intent: Any) -> dict[str, Any]:
 
 
 def _topology(name: str, openvpn: str, nodes: Mapping[str, Any], links: Sequence[Mapping[str, Any]]) -> Topology:
-    """The reader fills in the tunnels' defaults and checks everything; it reads JSON, which is YAML too."""
+    """Parse a topology from JSON, which is YAML too, so that defaults are filled in and all is checked."""
     defaults = {"kind": "linux", "image": f"{NODE_IMAGE}:{openvpn}", "network-mode": "none", "privileged": False}
     text = json.dumps({"name": name, "topology": {"defaults": defaults, "nodes": nodes, "links": links}})
     return parse(text, Path(f"{name}.clab.yml"), vocabulary(), environ={})

@@ -1,4 +1,4 @@
-"""What a hub's OpenVPN processes occupy, and for how many of its clients traffic passes."""
+"""Measurement of a hub: the memory of its OpenVPN processes, and the number of clients whose traffic passes."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,36 +16,36 @@ _SILENCE = 2.0
 
 @dataclass(frozen=True)
 class Memory:
-    """Of one process, in bytes (proc(5), `smaps_rollup`)."""
+    """The memory of one process in bytes (proc(5), `smaps_rollup`)."""
 
     own: int
-    """Anonymous memory: another process has none of it."""
+    """Anonymous memory, which no other process shares."""
     mapped: int
-    """Pages of the program and its libraries, which all processes share."""
+    """Pages of the program and its libraries, which all its processes share."""
 
 
 @dataclass(frozen=True)
 class Hub:
-    """What was seen of a hub."""
+    """The measurements of a hub."""
 
     clients: int
     routed_for: int
-    """Clients that the hub hears from through an address behind them."""
+    """The number of clients with an address behind them that answers the hub."""
     processes: int
-    """OpenVPN's, on the hub."""
+    """The number of OpenVPN processes on the hub."""
     memory: int
-    """Bytes that they occupy: what each has of its own, and once what all of them map."""
+    """The bytes that they occupy: the own memory of each, and once what all of them map."""
 
     @property
     def memory_per_client(self) -> float:
-        """Bytes."""
+        """The bytes per client."""
         return self.memory / self.clients
 
 
 def measure_hub(lab: Lab) -> Hub:
-    """Measure a lab of `labs.hub`."""
+    """Measure a lab built by `labs.hub`."""
     servers: dict[str, OpenVpn] = {t.server.process.tunnel: t.server for t in lab.tunnels.values()}
-    routed_for = _routed_for(lab)  # first: the inner table is then filled, and belongs to what is measured
+    routed_for = _routed_for(lab)  # before memory is measured, so that the inner table is filled
     used = [_memory(process) for process in servers.values()]
     return Hub(len(lab.tunnels), routed_for, len(used), sum(m.own for m in used) + max(m.mapped for m in used))
 
@@ -57,9 +57,9 @@ def _memory(process: OpenVpn) -> Memory:
 
 
 def parse_rollup(text: str) -> Memory:
-    """Read `smaps_rollup`.
+    """Parse `smaps_rollup`.
 
-    Not its `Pss`: that divides a shared page by everybody on the machine who maps it, the clients and other labs too.
+    `Pss` is of no use: it divides a shared page by all processes of the host that map it, those of other labs too.
     """
     sizes = {
         name: int(size) * _KIB
@@ -69,7 +69,7 @@ def parse_rollup(text: str) -> Memory:
 
 
 def _routed_for(lab: Lab) -> int:
-    """Have the hub's kernel route to what lies behind each client, and ask all of them at once."""
+    """Add kernel routes to the networks behind all clients, ping these at once and count the answers."""
     server = lab.node(SERVER)
     tunnels = list(lab.tunnels.values())
 
@@ -85,9 +85,9 @@ def _routed_for(lab: Lab) -> int:
         node.running.add_addresses("lo", [IPv4Interface(f"{behind(number)[1]}/32")])
     server.running.namespace.run(route)
 
-    def heard(numbered: tuple[int, RunningTunnel]) -> bool:
+    def is_reachable(numbered: tuple[int, RunningTunnel]) -> bool:
         number, _ = numbered
         return server.echo(behind(number)[1], count=3, wait=_SILENCE).received > 0
 
     with ThreadPoolExecutor(max_workers=len(tunnels)) as pool:
-        return sum(pool.map(heard, enumerate(tunnels)))
+        return sum(pool.map(is_reachable, enumerate(tunnels)))

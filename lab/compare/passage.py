@@ -1,4 +1,4 @@
-"""What passes through a tunnel, found by sending it: packets of both families, to groups, and as large as possible."""
+"""Measurement of what passes through a tunnel: routed packets, packets to groups, and the MTU."""
 
 import os
 import socket
@@ -9,7 +9,7 @@ from ipaddress import ip_interface
 
 from lab.compare.facts import Facts, Mtu
 from lab.compare.labs import CLIENT, SERVER
-from lab.compare.way import Way
+from lab.compare.path import TunnelPath
 from lab.core.errors import ExpectationFailed
 from lab.core.expect import Expectation, wait_for
 from lab.core.prefixes import FAMILIES
@@ -20,36 +20,39 @@ from lab.topology import Family, Interface, Prefix
 from lab.tunnel import OpenVpn
 
 _GROUPS = {"ipv4": "224.0.0.5", "ipv6": "ff02::5"}
-"""All OSPF routers of a link (RFC 2328, RFC 5340)."""
+"""The group of all OSPF routers on a link (RFC 2328, RFC 5340)."""
 _DISCARD = 9
-_LEAST = 1280
-"""Bytes that any link must pass with IPv6 (RFC 8200, section 5)."""
+_SMALLEST = 1280
+"""The smallest MTU of a link with IPv6 (RFC 8200, section 5)."""
 _LARGEST = 9000
-_SILENCE = 2.0
-"""Seconds without an answer that are taken for none: the way takes a millisecond."""
+_ANSWER_WITHIN = 2.0
+"""Seconds to wait for an answer, which takes a millisecond."""
 _PROBES = 3
 
 
 def facts(lab: Lab) -> Facts:
-    """Measure a lab of two routers that runs. Afterwards its tunnel may lack its inner routes: take the lab down."""
-    way = Way(lab)
+    """Measure a running lab of two routers.
+
+    Destroy the lab afterwards, since its server may have lost its `iroute`.
+    """
+    path = TunnelPath(lab)
     server, client = lab.router(SERVER), lab.router(CLIENT)
     for router in (server, client):
-        _live_in(router, router.plan.networks)
-    families = tuple(family for family in way.families if _announced_passes(way, family))
-    multicast = tuple(family for family in way.families if _group_is_heard(way, family))
-    mtu = Mtu(**{family: _largest(way, family) if family in way.families else 0 for family in FAMILIES})
-    return Facts(_needs_iroute(way), families, multicast, mtu)
+        _add_hosts(router, router.plan.networks)
+    families = tuple(family for family in path.families if _announced_passes(path, family))
+    multicast = tuple(family for family in path.families if _group_passes(path, family))
+    mtu = Mtu(**{family: _largest(path, family) if family in path.families else 0 for family in FAMILIES})
+    return Facts(_needs_iroute(path), families, multicast, mtu)
 
 
-def _announced_passes(way: Way, family: Family) -> bool:
-    """Whether both ends reach what the other one announces only now."""
-    lab, device = way.lab, way.device
+def _announced_passes(path: TunnelPath, family: Family) -> bool:
+    """Return whether both ends reach a prefix that the other one announces while the tunnel is up."""
+    lab, device = path.lab, path.device
     server, client = lab.router(SERVER), lab.router(CLIENT)
     passed = []
     for here, there in ((server, client), (client, server)):
         prefix = lab.free_prefix(family)
-        _live_in(there, [prefix])
+        _add_hosts(there, [prefix])
         with there.announced(prefix):
             here.expect_in_fib(prefix, via=device(here.name))
             passed.append(_answers(here, prefix))
@@ -58,14 +61,14 @@ def _announced_passes(way: Way, family: Family) -> bool:
 
 
 def _answers(here: Router, prefix: Prefix) -> bool:
-    """Whether a router hears of its neighbour's address in a prefix."""
-    return here.echo(_first(prefix).ip, count=_PROBES, wait=_SILENCE).received > 0
+    """Return whether the neighbour's address in a prefix answers a router."""
+    return here.echo(_first(prefix).ip, count=_PROBES, wait=_ANSWER_WITHIN).received > 0
 
 
-def _needs_iroute(way: Way) -> bool:
-    """Whether without `iroute` in any of the server's files nothing passes that lies behind the client."""
-    tunnel, server, client = way.tunnel, way.lab.router(SERVER), way.lab.router(CLIENT)
-    if tunnel is None or not _without_iroute(tunnel.server):
+def _needs_iroute(path: TunnelPath) -> bool:
+    """Return whether the networks behind the client are unreachable without `iroute` in the server's files."""
+    tunnel, server, client = path.tunnel, path.lab.router(SERVER), path.lab.router(CLIENT)
+    if tunnel is None or not _remove_iroute(tunnel.server):
         return False
     tunnel.stop()
     tunnel.start()
@@ -75,8 +78,8 @@ def _needs_iroute(way: Way) -> bool:
         return not any(pool.map(partial(_answers, server), networks))
 
 
-def _without_iroute(process: OpenVpn) -> bool:
-    """Take the lines that begin with `iroute` out of a process's own files; whether there were any."""
+def _remove_iroute(process: OpenVpn) -> bool:
+    """Remove the lines that begin with `iroute` from a process's own files, and return whether there were any."""
     found = False
     own = process.node.files / process.process.files.relative_to("/")
     for file in filter(lambda path: path.is_file(), own.rglob("*")):
@@ -88,14 +91,14 @@ def _without_iroute(process: OpenVpn) -> bool:
     return found
 
 
-def _group_is_heard(way: Way, family: Family) -> bool:
-    """Whether a packet to a link-local group arrives, in both directions."""
-    server, client = way.lab.router(SERVER), way.lab.router(CLIENT)
-    return all(_hears(way, here, there, family) for here, there in ((server, client), (client, server)))
+def _group_passes(path: TunnelPath, family: Family) -> bool:
+    """Return whether a packet to a link-local group arrives, in both directions."""
+    server, client = path.lab.router(SERVER), path.lab.router(CLIENT)
+    return all(_group_arrives(path, here, there, family) for here, there in ((server, client), (client, server)))
 
 
-def _hears(way: Way, here: Router, there: Router, family: Family) -> bool:
-    device = way.device
+def _group_arrives(path: TunnelPath, here: Router, there: Router, family: Family) -> bool:
+    device = path.device
     mark = os.urandom(16)
     with there.capture(device(there.name)) as capture:
 
@@ -105,7 +108,7 @@ def _hears(way: Way, here: Router, there: Router, family: Family) -> bool:
 
         expectation = Expectation(what=f"a packet to {_GROUPS[family]}", node=there.name, look=arrived, met=bool)
         try:
-            return wait_for(expectation, within=_SILENCE, grace=0)
+            return wait_for(expectation, within=_ANSWER_WITHIN, grace=0)
         except ExpectationFailed:
             return False
 
@@ -122,14 +125,14 @@ def _send_to_group(namespace: Namespace, device: str, family: Family, mark: byte
     namespace.run(work)
 
 
-def _largest(way: Way, family: Family) -> int:
-    """Bytes of the largest IP packet that the client may send into the tunnel, with DF, and hears the answer to."""
-    client, destination = way.lab.router(CLIENT), way.server(family)
+def _largest(path: TunnelPath, family: Family) -> int:
+    """Return the size of the largest IP packet with DF that the client can send and gets an answer to."""
+    client, destination = path.lab.router(CLIENT), path.server(family)
 
     def passes(size: int) -> bool:
-        return client.echo(destination, count=_PROBES, packet_size=size, wait=_SILENCE).received > 0
+        return client.echo(destination, count=_PROBES, packet_size=size, wait=_ANSWER_WITHIN).received > 0
 
-    passing, failing = _LEAST, _LARGEST
+    passing, failing = _SMALLEST, _LARGEST
     if not passes(passing):
         return 0
     while failing - passing > 1:
@@ -141,8 +144,8 @@ def _largest(way: Way, family: Family) -> int:
     return passing
 
 
-def _live_in(router: Router, prefixes: Iterable[Prefix]) -> None:
-    """Give a router an address in each prefix, as if a host of it lay behind."""
+def _add_hosts(router: Router, prefixes: Iterable[Prefix]) -> None:
+    """Add an address in each prefix to a router, in place of a host behind it."""
     router.running.add_addresses("lo", [_host_route(prefix) for prefix in prefixes])
 
 

@@ -1,10 +1,10 @@
-"""A survey as tables of text, for a terminal and for Markdown alike."""
+"""A survey as tables of text, for a terminal and for Markdown."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from lab.compare.facts import Disagreement, told
+from lab.compare.facts import Disagreement, format_fact
 from lab.compare.survey import Declared, Measured, MeasuredHub, Survey
 from lab.tunnel import display_name
 
@@ -15,15 +15,16 @@ _MEGA = 1e6
 
 @dataclass(frozen=True)
 class Row:
-    """A row, and whether something in it is not as it should be."""
+    """A row of a table."""
 
     cells: tuple[str, ...]
     good: bool = True
+    """False if a measurement failed or differs from its declaration."""
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table; a column called `#…` holds numbers."""
+    """A table; the columns whose names begin with `#` hold numbers."""
 
     title: str
     columns: tuple[str, ...]
@@ -31,7 +32,7 @@ class Sheet:
 
 
 def sheets(survey: Survey) -> Iterator[Sheet]:
-    """The tables of a survey: what is declared where nothing was measured, else what was measured."""
+    """Yield the tables of a survey: the measurements, or the declarations if nothing was measured."""
     by_name = {mode.mode: mode for mode in survey.declared}
     if survey.effort is None:
         yield _declared(survey.declared)
@@ -41,7 +42,7 @@ def sheets(survey: Survey) -> Iterator[Sheet]:
 
 
 def markdown(survey: Survey) -> str:
-    """All tables of a survey as Markdown."""
+    """Return all tables of a survey as Markdown."""
     return "\n".join(f"{sheet.title}:\n\n{_markdown(sheet)}" for sheet in sheets(survey))
 
 
@@ -58,25 +59,25 @@ def _markdown(sheet: Sheet) -> str:
 def _declared(modes: Sequence[Declared]) -> Sheet:
     columns = (
         *("mode", "OpenVPN", "needs iroute", "clients per process", "families routed", "multicast", "MTU"),
-        *("kernel", "what it is"),
+        *("kernel", "summary"),
     )
     rows = [
         Row(
             (
                 _named(mode),
                 ", ".join(mode.openvpn),
-                told(mode.facts.needs_iroute),
+                format_fact(mode.facts.needs_iroute),
                 _clients(mode),
-                told(mode.facts.families),
-                told(mode.facts.multicast),
-                told(mode.facts.mtu),
+                format_fact(mode.facts.families),
+                format_fact(mode.facts.multicast),
+                format_fact(mode.facts.mtu),
                 mode.kernel or "any",
                 f"{mode.summary}; deprecated: {mode.deprecated}" if mode.deprecated else mode.summary,
             )
         )
         for mode in modes
     ]
-    return Sheet("What the modes declare of themselves; nothing was measured", columns, tuple(rows))
+    return Sheet("Declared properties of the modes; nothing was measured", columns, tuple(rows))
 
 
 def _tunnels(survey: Survey, modes: "dict[str, Declared]") -> Sheet:
@@ -88,7 +89,7 @@ def _tunnels(survey: Survey, modes: "dict[str, Declared]") -> Sheet:
     )
     title = (
         "Tunnels between two routers, as measured beside the bare wire: TCP's throughput, "
-        f"the medians of {effort.rounds} times {effort.seconds} s; {survey.machine}"
+        f"the medians of {effort.rounds} times {effort.seconds} s; {survey.host}"
     )
     return Sheet(title, columns, tuple(_tunnel(row, modes[row.mode], len(columns)) for row in survey.tunnels))
 
@@ -102,11 +103,11 @@ def _tunnel(row: Measured, mode: Declared, width: int) -> Row:
     wire = " / ".join(f"{median(way.wire) / _GIGA:.1f}" for way in ways)
     cells = (
         *head,
-        _fact(told(row.facts.needs_iroute), differ.get("needs iroute")),
+        _fact(format_fact(row.facts.needs_iroute), differ.get("needs iroute")),
         _clients(mode),
-        _fact(told(row.facts.families), differ.get("families")),
-        _fact(told(row.facts.multicast), differ.get("multicast")),
-        _fact(told(row.facts.mtu), differ.get("mtu")),
+        _fact(format_fact(row.facts.families), differ.get("families")),
+        _fact(format_fact(row.facts.multicast), differ.get("multicast")),
+        _fact(format_fact(row.facts.mtu), differ.get("mtu")),
         *(f"{way.ratio:.1%} ({median(way.tunnel) / _MEGA:.0f} Mbit/s)" for way in ways),
         wire,
         f"{row.seconds:.2f}",
@@ -115,7 +116,7 @@ def _tunnel(row: Measured, mode: Declared, width: int) -> Row:
 
 
 def _hubs(survey: Survey) -> Sheet:
-    """A row per mode and version, a column per number of clients."""
+    """Return a table with a row per mode and version, and a column per number of clients."""
     effort = survey.effort
     assert effort is not None
     modes = {mode.mode: mode for mode in survey.declared}

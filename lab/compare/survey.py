@@ -1,4 +1,4 @@
-"""All modes, one after another: what is measured of each, in labs of its own that end with it."""
+"""A survey of all modes, each measured in labs of its own."""
 
 import os
 import platform
@@ -9,10 +9,10 @@ from itertools import count
 from statistics import median
 
 from lab.compare import passage
-from lab.compare.facts import Disagreement, Facts, Mtu, declared, disagreements
-from lab.compare.labs import beside, hub, pair
+from lab.compare.facts import Disagreement, Facts, Mtu, declared_facts, find_disagreements
+from lab.compare.labs import hub, kernel_pair, pair
 from lab.compare.memory import Hub, measure_hub
-from lab.compare.start import seconds_to_routes
+from lab.compare.start import measure_start
 from lab.compare.throughput import Direction, Throughput, throughput
 from lab.core.errors import LabError, NotSupported
 from lab.core.prefixes import FAMILIES
@@ -29,19 +29,19 @@ _MIB = 1 << 20
 
 
 @dataclass(frozen=True)
-class Machine:
-    """Where it was measured."""
+class Host:
+    """The host on which the survey ran."""
 
     kernel: str
     cpus: int
     memory: int
     """Bytes."""
     load: float
-    """Processes that wanted to run, over the last minute before (proc(5), `loadavg`)."""
+    """The load average of the minute before (proc(5), `loadavg`)."""
 
     @classmethod
-    def here(cls) -> "Machine":
-        """This machine, as it is now."""
+    def here(cls) -> "Host":
+        """Describe this host as it is now."""
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         return cls(platform.release(), len(os.sched_getaffinity(0)), memory, os.getloadavg()[0])
 
@@ -51,34 +51,34 @@ class Machine:
 
 @dataclass(frozen=True)
 class Effort:
-    """How long and how often is measured."""
+    """The duration and number of measurements."""
 
     seconds: int = 2
-    """Of each run of iperf3."""
+    """The duration of each run of iperf3."""
     rounds: int = 3
     clients: tuple[int, ...] = (1, 8, 32)
-    """Of the hubs whose memory is measured."""
+    """The numbers of clients of the hubs whose memory is measured."""
 
 
 @dataclass(frozen=True)
 class Declared:
-    """A mode by its own declaration."""
+    """The declared properties of a mode."""
 
     mode: str
     summary: str
     deprecated: str | None
     openvpn: tuple[str, ...]
     kernel: str | None
-    """The kind of device that the kernel must have."""
+    """The kind of device that the kernel must support."""
     clients_per_process: int | None
-    """None: any number."""
+    """The number of clients that a process takes; None for any number."""
     clients_routed_for: int | None
-    """None: all of them."""
+    """The number of these whose traffic passes at the same time; None for all."""
     facts: Facts
 
     @classmethod
     def of(cls, mode: TunnelMode) -> "Declared":
-        """What a mode says of itself."""
+        """Read the declaration of a mode."""
         traits = mode.traits
         return cls(
             mode.name,
@@ -88,7 +88,7 @@ class Declared:
             traits.kernel,
             traits.clients_per_process,
             traits.clients_routed_for,
-            declared(mode),
+            declared_facts(mode),
         )
 
 
@@ -98,11 +98,11 @@ ALTERNATIVES: Mapping[EncapsulationKind, str] = {
     "ipip": "IPv4 in IPv4, in the clear",
     "vxlan": "an Ethernet in UDP, in the clear",
 }
-"""What stands beside OpenVPN: kernel tunnels between the same two routers."""
+"""The kernel tunnels that are measured as well, between the same two routers."""
 
 
-def declared_of(kind: EncapsulationKind) -> Declared:
-    """What a kernel tunnel carries: what its headers leave, of the families that have a place in it."""
+def declare_kernel_tunnel(kind: EncapsulationKind) -> Declared:
+    """Compute the properties of a kernel tunnel: its families, and the MTU that its headers leave."""
     inside = Encapsulation.model_validate({"kind": kind, "outer": ["198.51.100.1", "198.51.100.2"]})
     size = {family: ETHERNET_MTU - inside.overhead if family in inside.carries else 0 for family in FAMILIES}
     facts = Facts(False, inside.carries, inside.carries, Mtu(**size))
@@ -111,35 +111,35 @@ def declared_of(kind: EncapsulationKind) -> Declared:
 
 @dataclass(frozen=True)
 class Measured:
-    """A tunnel between two routers, as it was measured."""
+    """The measurements of a tunnel between two routers."""
 
     mode: str
     openvpn: str
     transport: str
     facts: Facts | None = None
-    """None where nothing could be measured."""
+    """None if nothing could be measured."""
     disagreements: tuple[Disagreement, ...] = ()
     throughput: Mapping[Direction, Throughput] = field(default_factory=dict)
     seconds_to_routes: tuple[float, ...] = ()
     missing: str | None = None
-    """What this machine lacks for it."""
+    """What the host lacks for the measurement."""
     failure: str | None = None
-    """Why it could not be measured although nothing is known to be missing."""
+    """The error that ended the measurement, if not for something missing."""
 
     @property
     def where(self) -> str:
-        """What tells it from the mode's other rows."""
+        """The text that distinguishes the row from the mode's other rows."""
         return self.transport
 
     @property
     def seconds(self) -> float:
-        """From the start of the daemons to routes in both FIBs: the median."""
+        """The median time from the start of the daemons to routes in both FIBs."""
         return median(self.seconds_to_routes)
 
 
 @dataclass(frozen=True)
 class MeasuredHub:
-    """A server with clients, as it was measured."""
+    """The measurements of a server with clients."""
 
     mode: str
     openvpn: str
@@ -151,29 +151,29 @@ class MeasuredHub:
 
     @property
     def where(self) -> str:
-        """What tells it from the mode's other rows."""
+        """The text that distinguishes the row from the mode's other rows."""
         return f"clients: {self.clients}"
 
 
 @dataclass(frozen=True)
 class Survey:
-    """Everything that was found out."""
+    """The results of all measurements."""
 
-    machine: Machine
+    host: Host
     effort: Effort | None
-    """None where nothing was measured."""
+    """None if nothing was measured."""
     declared: tuple[Declared, ...]
     tunnels: tuple[Measured, ...] = ()
     hubs: tuple[MeasuredHub, ...] = ()
 
     @property
     def rows(self) -> tuple[Measured | MeasuredHub, ...]:
-        """All that was measured, or could not be."""
+        """All rows, also those without measurements."""
         return (*self.tunnels, *self.hubs)
 
     @property
     def troubles(self) -> list[str]:
-        """What is not as it was declared, or could not be measured for another reason than this machine's lacks."""
+        """The disagreements with declarations, and the failures that have no cause in the host."""
         return [
             f"{row.mode}{f', OpenVPN {row.openvpn}, {row.where}' if row.openvpn else ''}: {word}"
             for row in self.rows
@@ -191,8 +191,8 @@ def survey(
     effort: Effort,
     say: Say,
 ) -> Survey:
-    """Measure modes, one after another, and go on where one cannot be measured."""
-    machine = Machine.here()
+    """Measure modes one after another; a failure does not end the survey."""
+    host = Host.here()
     pairs = [(mode, version, transport) for mode in chosen for version in openvpn for transport in transports]
     hubs = [(mode, version, clients) for mode in chosen for version in openvpn for clients in effort.clients]
     steps = count(1)
@@ -207,8 +207,8 @@ def survey(
         for kind in alternatives
     ]
     served = [_hub(m, v, n, engine, _prefixed(say, head(m, v, f"clients: {n}"))) for m, v, n in hubs]
-    said = (*map(Declared.of, chosen), *map(declared_of, alternatives))
-    return Survey(machine, effort, said, tuple(tunnels), tuple(served))
+    said = (*map(Declared.of, chosen), *map(declare_kernel_tunnel, alternatives))
+    return Survey(host, effort, said, tuple(tunnels), tuple(served))
 
 
 def _prefixed(say: Say, head: str) -> Say:
@@ -220,12 +220,12 @@ def _tunnel(mode: TunnelMode, version: str, transport: str, engine: Engine, effo
     if missing := _unable(mode, version):
         return replace(row, missing=missing)
     topology = pair(mode.name, openvpn=version, transport=transport, name=_name())
-    return _measured(row, topology, declared(mode), engine, effort, say)
+    return _measured(row, topology, declared_facts(mode), engine, effort, say)
 
 
 def _alternative(kind: EncapsulationKind, image: str, engine: Engine, effort: Effort, say: Say) -> Measured:
-    topology = beside(kind, openvpn=image, name=_name())
-    return _measured(Measured(kind, "", ""), topology, declared_of(kind).facts, engine, effort, say)
+    topology = kernel_pair(kind, openvpn=image, name=_name())
+    return _measured(Measured(kind, "", ""), topology, declare_kernel_tunnel(kind).facts, engine, effort, say)
 
 
 def _measured(row: Measured, topology: Topology, said: Facts, engine: Engine, effort: Effort, say: Say) -> Measured:
@@ -234,7 +234,7 @@ def _measured(row: Measured, topology: Topology, said: Facts, engine: Engine, ef
             say("throughput beside the bare wire")
             rates = throughput(lab, seconds=effort.seconds, rounds=effort.rounds)
             say("from start to routes")
-            seconds = seconds_to_routes(lab, rounds=effort.rounds)
+            seconds = measure_start(lab, rounds=effort.rounds)
             say("what passes")
             facts = passage.facts(lab)
     except NotSupported as error:
@@ -244,7 +244,7 @@ def _measured(row: Measured, topology: Topology, said: Facts, engine: Engine, ef
     return replace(
         row,
         facts=facts,
-        disagreements=disagreements(said, facts),
+        disagreements=find_disagreements(said, facts),
         throughput=rates,
         seconds_to_routes=seconds,
     )
@@ -262,11 +262,11 @@ def _hub(mode: TunnelMode, version: str, clients: int, engine: Engine, say: Say)
         return replace(row, missing=_lacks(error))
     except LabError as error:
         return replace(row, failure=str(error))
-    return replace(row, hub=seen, disagreements=hub_disagreements(mode, seen))
+    return replace(row, hub=seen, disagreements=find_hub_disagreements(mode, seen))
 
 
-def hub_disagreements(mode: TunnelMode, seen: Hub) -> tuple[Disagreement, ...]:
-    """Where a hub is not what its mode declares: how many processes it takes, and for how many clients it routes."""
+def find_hub_disagreements(mode: TunnelMode, seen: Hub) -> tuple[Disagreement, ...]:
+    """Return where a hub differs from its mode's declaration, in its processes and in the clients it routes for."""
     shares, routed_for = mode.traits.clients_per_process, mode.traits.clients_routed_for
     processes = 1 if shares is None else -(-seen.clients // shares)
     routed = seen.clients if routed_for is None else min(seen.clients, routed_for * seen.processes)
@@ -288,7 +288,7 @@ def _name() -> str:
 
 @contextmanager
 def _running(topology: Topology, engine: Engine, say: Say) -> Iterator[Lab]:
-    """A lab that is gone afterwards, and with this process at the latest."""
+    """Deploy a lab and destroy it on exit, or with this process at the latest."""
     say(f"a lab of {len(topology.nodes)} nodes")
     lab = Lab.deploy(topology, engine=engine, owner=this_process())
     try:

@@ -1,4 +1,4 @@
-"""How much a tunnel carries, beside the bare wire between the same two nodes, by iperf3 and in turn."""
+"""Measurement of throughput by iperf3, through a tunnel and over the bare wire between the same nodes in turn."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any, Literal
 
 from lab.compare.labs import CLIENT, SERVER
-from lab.compare.way import Way
+from lab.compare.path import TunnelPath
 from lab.core.errors import EnvironmentBroken
 from lab.core.expect import Expectation, wait_for
 from lab.engine import ExecResult
@@ -27,38 +27,38 @@ _LISTENS = "0A"
 
 @dataclass(frozen=True)
 class Throughput:
-    """TCP's goodput in one direction."""
+    """The goodput of TCP in one direction."""
 
     ratio: float
-    """What the tunnel carries of what the bare wire does: the median of the rounds."""
+    """The throughput of the tunnel divided by that of the bare wire, the median of the rounds."""
     tunnel: tuple[float, ...]
-    """Bits per second, once per round."""
+    """The bits per second of each round."""
     wire: tuple[float, ...]
 
     @classmethod
     def of(cls, tunnel: Sequence[float], wire: Sequence[float]) -> "Throughput":
-        """From what was measured in turn: each round is compared with itself, since machines drift."""
+        """Divide within each round, since the speed of a host drifts between rounds."""
         return cls(median(t / w for t, w in zip(tunnel, wire, strict=True)), tuple(tunnel), tuple(wire))
 
 
 def throughput(lab: Lab, *, seconds: int, rounds: int) -> Mapping[Direction, Throughput]:
-    """Measure a lab of `labs.pair`: wire and tunnel in turn, both directions, each for some seconds and rounds."""
+    """Measure a lab built by `labs.pair`: bare wire and tunnel in turn, in both directions."""
     server, client = lab.node(SERVER), lab.node(CLIENT)
-    ways: dict[str, Address] = {
+    addresses: dict[str, Address] = {
         "wire": server.address("ipv4"),
-        "tunnel": Way(lab).server("ipv4"),
+        "tunnel": TunnelPath(lab).server("ipv4"),
     }
-    seen: dict[tuple[str, Direction], list[float]] = {(way, to): [] for way in ways for to in DIRECTIONS}
+    seen: dict[tuple[str, Direction], list[float]] = {(path, to): [] for path in addresses for to in DIRECTIONS}
     for _ in range(rounds):
-        for (way, to), rates in seen.items():
+        for (path, to), rates in seen.items():
             with _listening(server):
-                rates.append(_iperf3(client, ways[way], to, seconds))
+                rates.append(_iperf3(client, addresses[path], to, seconds))
     return {to: Throughput.of(seen["tunnel", to], seen["wire", to]) for to in DIRECTIONS}
 
 
 @contextmanager
 def _listening(server: LabNode) -> Iterator[None]:
-    """A server of iperf3 for one test. One for many closes its socket after each, and resets who comes meanwhile."""
+    """Run an iperf3 server for one test; one for several tests resets connections between two of them."""
     runs = server.running.spawn(("iperf3", "--server", "--one-off", "--port", str(_PORT)))
     table = Path(f"/proc/{server.running.namespace.pid}/net/tcp6")
     wait_for(
@@ -67,7 +67,7 @@ def _listening(server: LabNode) -> Iterator[None]:
             node=server.name,
             look=lambda: [line.split() for line in table.read_text().splitlines()[1:]],
             met=lambda rows: any(row[1].endswith(f":{_PORT:04X}") and row[3] == _LISTENS for row in rows),
-            seen=lambda _: "nobody listens" if runs() else "iperf3 has ended",
+            seen=lambda _: "it does not listen" if runs() else "iperf3 has ended",
         ),
         within=_WITHIN,
     )
@@ -79,7 +79,7 @@ def _listening(server: LabNode) -> Iterator[None]:
 
 
 def _iperf3(client: LabNode, server: Address, to: Direction, seconds: int) -> float:
-    """Bits per second that arrived."""
+    """Return the received bits per second."""
     reverse = ["--reverse"] if to == "to-client" else []
     asked = ("iperf3", "--client", str(server), "--port", str(_PORT), "--time", str(seconds), "--json", *reverse)
     result = client.exec(*asked)

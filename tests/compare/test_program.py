@@ -1,4 +1,4 @@
-"""`lab modes` from end to end, as narrow as it can be run."""
+"""`lab modes` from end to end, with the least possible effort."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ PATIENCE = 300
 
 
 def measured(home: Path, *asked: str) -> tuple[dict[str, Any], str]:
-    """What the program found, and what it said meanwhile."""
+    """Run `lab modes` and return its JSON and its progress on stderr."""
     result = subprocess.run(
         [sys.executable, "-m", "lab.cli", "modes", *asked, "--seconds", "1", "--rounds", "1", "--json"],
         cwd=home,
@@ -30,7 +30,7 @@ def measured(home: Path, *asked: str) -> tuple[dict[str, Any], str]:
 
 
 @pytest.mark.needs_kernel("vxlan")
-def test_a_kernel_tunnel_is_measured(tmp_path: Path) -> None:
+def test_modes_command_measures_a_kernel_tunnel(tmp_path: Path) -> None:
     found, _ = measured(tmp_path, "--only", "vxlan")
     (tunnel,) = found["tunnels"]
     assert (tunnel["mode"], tunnel["disagreements"], tunnel["missing"], tunnel["failure"]) == ("vxlan", [], None, None)
@@ -38,12 +38,12 @@ def test_a_kernel_tunnel_is_measured(tmp_path: Path) -> None:
     assert min(tunnel["seconds_to_routes"]) > 0
 
 
-def test_one_mode_is_measured(tmp_path: Path) -> None:
+def test_modes_command_measures_one_mode(tmp_path: Path) -> None:
     asked = ("--only", "p2p-tls", "--openvpn", "2.6", "--transport", "tcp", "--clients", "1,2")
     found, said = measured(tmp_path, *asked)
     assert "1 of 3: p2p-tls, OpenVPN 2.6, tcp: throughput beside the bare wire" in said
     assert found["effort"] == {"seconds": 1, "rounds": 1, "clients": [1, 2]}
-    assert found["machine"]["cpus"] >= 1
+    assert found["host"]["cpus"] >= 1
 
     (tunnel,) = found["tunnels"]
     assert (tunnel["mode"], tunnel["openvpn"], tunnel["transport"]) == ("p2p-tls", "2.6", "tcp")
@@ -58,5 +58,5 @@ def test_one_mode_is_measured(tmp_path: Path) -> None:
 
     one, two = found["hubs"]
     assert [(h["clients"], h["hub"]["processes"], h["hub"]["routed_for"]) for h in (one, two)] == [(1, 1, 1), (2, 2, 2)]
-    # What a second process maps is shared with the first; what it has of its own comes on top.
+    # The second process adds its own memory and shares mapped pages with the first.
     assert one["hub"]["memory"] < two["hub"]["memory"] < 2 * one["hub"]["memory"]

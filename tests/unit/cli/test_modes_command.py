@@ -1,16 +1,16 @@
-"""`lab modes` where nothing is measured, and how it ends."""
+"""`lab modes` without measurements, and its exit code."""
 
 import json
 
 import pytest
 
 from lab.compare.facts import Disagreement
-from lab.compare.survey import ALTERNATIVES, Declared, Effort, Machine, Measured, Survey
+from lab.compare.survey import ALTERNATIVES, Declared, Effort, Host, Measured, Survey
 from lab.tunnel import modes
 from tests.helpers.paper import Program
 
 
-def test_quick_prints_what_is_declared(lab: Program) -> None:
+def test_quick_prints_declared_properties(lab: Program) -> None:
     result = lab("modes", "--quick")
     assert result.exit_code == 0
     for name, mode in modes().items():
@@ -19,9 +19,9 @@ def test_quick_prints_what_is_declared(lab: Program) -> None:
         assert ("(deprecated)" in line) == bool(mode.traits.deprecated)
 
 
-def test_quick_as_json(lab: Program) -> None:
+def test_quick_prints_json(lab: Program) -> None:
     found = json.loads(lab("modes", "--quick", "--json").stdout)
-    assert set(found) == {"machine", "effort", "declared", "tunnels", "hubs"}
+    assert set(found) == {"host", "effort", "declared", "tunnels", "hubs"}
     assert (found["effort"], found["tunnels"], found["hubs"]) == (None, [], [])
     assert {mode["mode"] for mode in found["declared"]} == {*modes(), *ALTERNATIVES}
     (dco,) = (mode for mode in found["declared"] if mode["mode"] == "dco")
@@ -34,7 +34,7 @@ def test_quick_as_json(lab: Program) -> None:
     }
 
 
-def test_quick_as_markdown_and_only_some(lab: Program) -> None:
+def test_quick_prints_markdown_of_selected_modes(lab: Program) -> None:
     result = lab("modes", "--quick", "--markdown", "--only", "tap", "--only", "iroute")
     rows = [line for line in result.stdout.splitlines() if line.startswith("| ")]
     assert [row.split(" | ")[0] for row in rows] == ["| mode", "| ---", "| iroute", "| tap"]
@@ -51,17 +51,17 @@ def test_quick_as_markdown_and_only_some(lab: Program) -> None:
         (("--seconds", "0"), "1"),
     ],
 )
-def test_bad_input_is_one_line_with_what_would_do(lab: Program, arguments: tuple[str, str], word: str) -> None:
+def test_invalid_option_is_one_line_with_the_valid_values(lab: Program, arguments: tuple[str, str], word: str) -> None:
     result = lab("modes", "--quick", *arguments)
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) == 1
     assert word in result.stderr
 
 
-def test_what_is_not_as_declared_is_a_failed_check(lab: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disagreement_and_failure_give_exit_code_1(lab: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     row = Measured("tap", "2.7", "udp", failure="it did not start", disagreements=(Disagreement("mtu", "1500", "9"),))
     said = tuple(map(Declared.of, modes().values()))
-    found = Survey(Machine.here(), Effort(), said, (row,))
+    found = Survey(Host.here(), Effort(), said, (row,))
     monkeypatch.setattr("lab.compare.survey.survey", lambda *_, **__: found)
     result = lab("modes")
     assert result.exit_code == 1

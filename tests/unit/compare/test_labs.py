@@ -1,9 +1,9 @@
-"""The labs of the comparison are topologies like any other: read, checked and rendered."""
+"""The topologies of the comparison: read, checked and rendered."""
 
 import pytest
 
-from lab.compare.labs import CLIENT, MOST_CLIENTS, SERVER, behind, beside, hub, pair
-from lab.compare.survey import ALTERNATIVES, declared_of
+from lab.compare.labs import CLIENT, MOST_CLIENTS, SERVER, behind, hub, kernel_pair, pair
+from lab.compare.survey import ALTERNATIVES, declare_kernel_tunnel
 from lab.image import NODE_IMAGE, VERSIONS
 from lab.routing import plan_routers
 from lab.topology import EncapsulationKind
@@ -15,7 +15,7 @@ RUNNABLE = [(mode.name, version) for mode in modes().values() for version in VER
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 @pytest.mark.parametrize(("mode", "openvpn"), RUNNABLE)
-def test_two_routers_and_one_tunnel(mode: str, openvpn: str, transport: str) -> None:
+def test_pair_has_two_routers_and_one_tunnel(mode: str, openvpn: str, transport: str) -> None:
     topology = pair(mode, openvpn=openvpn, transport=transport, name="two")
     (tunnel,) = topology.tunnels
     assert (tunnel.mode, tunnel.transport, tunnel.server, tunnel.client) == (mode, transport, SERVER, CLIENT)
@@ -25,8 +25,7 @@ def test_two_routers_and_one_tunnel(mode: str, openvpn: str, transport: str) -> 
 
 
 @pytest.mark.parametrize("mode", modes())
-def test_what_is_compared_is_the_same_on_every_kernel(mode: str) -> None:
-    """The data in userspace, but for the mode that is there to have it in the kernel; with many clients as well."""
+def test_data_path_does_not_depend_on_the_kernel(mode: str) -> None:
     for topology in (
         pair(mode, openvpn="2.7", transport="udp", name="two"),
         hub(mode, 2, openvpn="2.7", name="hub"),
@@ -35,19 +34,19 @@ def test_what_is_compared_is_the_same_on_every_kernel(mode: str) -> None:
             assert tunnel.options.get("disable-dco", False) is (mode != "dco"), f"{mode} depends on the kernel"
 
 
-def test_only_the_mode_of_fixed_routes_is_told_what_lies_behind() -> None:
+def test_only_fixed_routes_lists_networks_in_its_files() -> None:
     authority = Authority.new("test")
 
-    def written_down(mode: str) -> bool:
+    def lists_networks(mode: str) -> bool:
         (tunnel,) = pair(mode, openvpn="2.7", transport="udp", name="two").tunnels
         files = [file for end in render_tunnel(tunnel, authority).values() for file in end]
         return any("10.2.0.0" in file.content for file in files)
 
-    assert {name for name in modes() if written_down(name)} == {"fixed-routes"}
+    assert {name for name in modes() if lists_networks(name)} == {"fixed-routes"}
 
 
 @pytest.mark.parametrize(("mode", "servers"), [("iroute", 32), ("p2p-tls", 32), ("fixed-routes", 32), ("tap", 1)])
-def test_a_hub_has_a_process_for_each_client_or_one_for_all(mode: str, servers: int) -> None:
+def test_hub_has_a_process_per_client_or_one_for_all(mode: str, servers: int) -> None:
     topology = hub(mode, 32, openvpn="2.7", name="hub")
     assert len(topology.tunnels) == 32
     assert len({processes(tunnel)["server"] for tunnel in topology.tunnels}) == servers
@@ -55,14 +54,14 @@ def test_a_hub_has_a_process_for_each_client_or_one_for_all(mode: str, servers: 
     assert not plan_routers(topology)
 
 
-def test_the_largest_hub_has_room_for_all() -> None:
+def test_largest_hub_has_an_address_per_client() -> None:
     topology = hub("tap", MOST_CLIENTS, openvpn="2.6", name="hub")
     assert len({tunnel.client_ipv4 for tunnel in topology.tunnels}) == MOST_CLIENTS
     assert len({behind(number) for number in range(MOST_CLIENTS)}) == MOST_CLIENTS
 
 
 @pytest.mark.parametrize("kind", ALTERNATIVES)
-def test_beside_a_kernel_tunnel_what_it_carries_is_announced_and_nothing_else(kind: EncapsulationKind) -> None:
-    carried = declared_of(kind).facts.families
-    for router in plan_routers(beside(kind, openvpn="2.7", name="beside")).values():
+def test_kernel_pair_announces_families_of_its_tunnel_only(kind: EncapsulationKind) -> None:
+    carried = declare_kernel_tunnel(kind).facts.families
+    for router in plan_routers(kernel_pair(kind, openvpn="2.7", name="beside")).values():
         assert {f"ipv{network.version}" for network in router.networks} == set(carried)

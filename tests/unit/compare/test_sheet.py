@@ -1,17 +1,17 @@
-"""What a survey looks like: every fact in its column, and what is not as declared beside its declaration."""
+"""The tables of a survey."""
 
 from dataclasses import replace
 
 import pytest
 
-from lab.compare.facts import Disagreement, Mtu, declared, disagreements
+from lab.compare.facts import Disagreement, Mtu, declared_facts, find_disagreements
 from lab.compare.memory import Hub, parse_rollup
 from lab.compare.sheet import Sheet, markdown, sheets
-from lab.compare.survey import Declared, Effort, Machine, Measured, MeasuredHub, Survey
+from lab.compare.survey import Declared, Effort, Host, Measured, MeasuredHub, Survey
 from lab.compare.throughput import Direction, Throughput
 from lab.tunnel import modes
 
-MACHINE = Machine(kernel="6.18", cpus=2, memory=8 << 30, load=0.5)
+HOST = Host(kernel="6.18", cpus=2, memory=8 << 30, load=0.5)
 RATES: dict[Direction, Throughput] = {
     "to-server": Throughput.of([4e8, 1e8, 4e8], [8e9, 8e9, 8e9]),
     "to-client": Throughput.of([2e8], [4e9]),
@@ -20,14 +20,19 @@ RATES: dict[Direction, Throughput] = {
 
 def measured(mode: str, **more: object) -> Measured:
     row = Measured(
-        mode, "2.7", "udp", facts=declared(modes()[mode]), throughput=dict(RATES), seconds_to_routes=(0.5, 9.0, 0.7)
+        mode,
+        "2.7",
+        "udp",
+        facts=declared_facts(modes()[mode]),
+        throughput=dict(RATES),
+        seconds_to_routes=(0.5, 9.0, 0.7),
     )
     return replace(row, **more)  # type: ignore[arg-type]
 
 
 def survey(*rows: Measured, hubs: tuple[MeasuredHub, ...] = ()) -> Survey:
     said = tuple(map(Declared.of, modes().values()))
-    return Survey(MACHINE, Effort(seconds=2, rounds=3, clients=(1, 8)), said, rows, hubs)
+    return Survey(HOST, Effort(seconds=2, rounds=3, clients=(1, 8)), said, rows, hubs)
 
 
 def first_row(found: Survey) -> dict[str, str]:
@@ -35,11 +40,11 @@ def first_row(found: Survey) -> dict[str, str]:
     return dict(zip(sheet.columns, sheet.rows[0].cells, strict=True))
 
 
-def test_rounds_are_compared_with_themselves() -> None:
+def test_throughput_ratio_is_median_of_ratios_per_round() -> None:
     assert Throughput.of([1.0, 8.0, 3.0], [10.0, 10.0, 4.0]).ratio == 0.75
 
 
-def test_what_was_measured_has_units() -> None:
+def test_row_has_units() -> None:
     row = first_row(survey(measured("iroute")))
     assert row["mode"] == "iroute"
     assert (row["needs iroute"], row["clients per process"]) == ("yes", "1")
@@ -50,9 +55,9 @@ def test_what_was_measured_has_units() -> None:
     assert row["#start to routes, s"] == "0.70"
 
 
-def test_what_is_not_as_declared_stands_beside_its_declaration() -> None:
-    seen = replace(declared(modes()["iroute"]), families=("ipv4",), mtu=Mtu(1400, 1400))
-    differ = disagreements(declared(modes()["iroute"]), seen)
+def test_row_shows_declaration_beside_a_different_measurement() -> None:
+    seen = replace(declared_facts(modes()["iroute"]), families=("ipv4",), mtu=Mtu(1400, 1400))
+    differ = find_disagreements(declared_facts(modes()["iroute"]), seen)
     found = survey(measured("iroute", facts=seen, disagreements=differ), measured("tap"))
     row = first_row(found)
     assert row["families routed"] == "IPv4 (declared: IPv4, IPv6)"
@@ -65,16 +70,16 @@ def test_what_is_not_as_declared_stands_beside_its_declaration() -> None:
 
 
 @pytest.mark.parametrize("mode", ["p2p-static-key", "shared-iroute"])
-def test_what_is_deprecated_is_marked_in_every_table(mode: str) -> None:
+def test_deprecated_mode_is_marked_in_every_table(mode: str) -> None:
     hub = MeasuredHub(mode, "2.7", 1, Hub(1, 1, 1, 10 << 20))
-    quick = Survey(MACHINE, None, (Declared.of(modes()[mode]),))
+    quick = Survey(HOST, None, (Declared.of(modes()[mode]),))
     for found in (survey(measured(mode), hubs=(hub,)), quick):
         for sheet in sheets(found):
             assert [row.cells[0] for row in sheet.rows] == [f"{mode} (deprecated)"]
     assert f"deprecated: {modes()[mode].traits.deprecated}" in markdown(quick)
 
 
-def test_what_this_machine_lacks_is_named_and_no_trouble() -> None:
+def test_missing_feature_is_named_and_is_no_failure() -> None:
     lacking = Measured("dco", "2.7", "udp", missing="this kernel lacks ovpn")
     hub = MeasuredHub("dco", "2.7", 1, missing="this kernel lacks ovpn")
     found = survey(lacking, hubs=(hub,))
@@ -86,7 +91,7 @@ def test_what_this_machine_lacks_is_named_and_no_trouble() -> None:
         assert row.good
 
 
-def test_what_could_not_be_measured_is_trouble() -> None:
+def test_failed_measurement_is_reported() -> None:
     found = survey(Measured("tap", "2.7", "udp", failure="iperf3 has ended"))
     assert found.troubles == ["tap, OpenVPN 2.7, udp: iperf3 has ended"]
     (row,) = next(sheets(found)).rows
@@ -98,7 +103,7 @@ def hubs_of(found: Survey) -> Sheet:
     return list(sheets(found))[1]
 
 
-def test_memory_is_per_client() -> None:
+def test_memory_is_shown_per_client() -> None:
     hubs = (
         MeasuredHub("iroute", "2.7", 1, Hub(1, 1, 1, 12 << 20)),
         MeasuredHub("iroute", "2.7", 8, Hub(8, 8, 8, 28 << 20)),
@@ -113,7 +118,7 @@ def test_memory_is_per_client() -> None:
     assert (iroute.good, tap.good) == (True, False)
 
 
-def test_markdown_is_one_table_after_another() -> None:
+def test_markdown_has_one_table_per_sheet() -> None:
     text = markdown(survey(measured("tap"), hubs=(MeasuredHub("tap", "2.7", 1, Hub(1, 1, 1, 12 << 20)),)))
     tables = [block for block in text.split("\n\n") if block.startswith("|")]
     assert len(tables) == 2
@@ -122,7 +127,7 @@ def test_markdown_is_one_table_after_another() -> None:
     assert "| ---: |" in tables[0]
 
 
-def test_what_a_process_has_of_its_own_and_what_all_share() -> None:
+def test_rollup_is_split_into_own_and_shared_memory() -> None:
     memory = parse_rollup(
         "55d0c0a00000-7ffd1a5f2000 ---p 00000000 00:00 0                          [rollup]\n"
         "Rss:               14336 kB\n"

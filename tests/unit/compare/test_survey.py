@@ -1,4 +1,4 @@
-"""A survey goes on where a mode cannot be measured, and tells why."""
+"""A survey in which no mode can be measured."""
 
 from typing import Any, cast
 
@@ -28,14 +28,14 @@ def surveyed(mode: str, *versions: str) -> tuple[Survey, list[str]]:
     return found, said
 
 
-def test_a_version_that_cannot_run_a_mode_is_no_failure() -> None:
+def test_version_that_cannot_run_a_mode_is_no_failure() -> None:
     found, said = surveyed("dco", "2.6")
     assert said == [], "no lab was needed to know that"
     assert {row.missing for row in found.rows} == {"OpenVPN 2.6 cannot run it"}
     assert found.troubles == []
 
 
-def test_each_failure_is_a_row_and_the_next_is_tried() -> None:
+def test_survey_continues_after_a_failure() -> None:
     found, said = surveyed("tap", "2.6", "2.7")
     assert [(row.openvpn, row.transport) for row in found.tunnels] == [
         *(("2.6", "tcp"), ("2.6", "udp"), ("2.7", "tcp"), ("2.7", "udp"))

@@ -1,4 +1,4 @@
-"""What lies between the two routers of a lab that is compared: an OpenVPN tunnel, or a kernel tunnel in its place."""
+"""The tunnel between the two routers of a compared lab: OpenVPN's, or a kernel tunnel."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,27 +12,27 @@ from lab.tunnel import RunningTunnel
 
 
 @dataclass(frozen=True)
-class Way:
-    """The way between `server` and `client` that is not the bare wire."""
+class TunnelPath:
+    """The path through the tunnel between `server` and `client`."""
 
     lab: Lab
 
     @cached_property
     def tunnel(self) -> RunningTunnel | None:
-        """OpenVPN's; None where the kernel alone makes the way."""
+        """The OpenVPN tunnel; None for a kernel tunnel."""
         return self.lab.tunnel(SERVER, CLIENT) if self.lab.tunnels else None
 
     @property
     def families(self) -> tuple[Family, ...]:
-        """Those that there are addresses of inside."""
+        """The families with addresses inside the tunnel."""
         return FAMILIES if self._encapsulation is None else self._encapsulation.carries
 
     def device(self, node: str) -> str:
-        """Its interface on one of the two."""
+        """Return the tunnel's interface on one of the two routers."""
         return INNER if self.tunnel is None else self.tunnel.device(node)
 
     def server(self, family: Family) -> Address:
-        """The server's address inside."""
+        """Return the server's address inside the tunnel."""
         if self.tunnel is not None:
             declared = self.tunnel.tunnel
             return (declared.server_ipv4 if family == "ipv4" else declared.server_ipv6).ip
@@ -44,7 +44,7 @@ class Way:
         return address.ip
 
     def carried(self, prefixes: Sequence[Prefix]) -> list[Prefix]:
-        """Those of its families."""
+        """Return the prefixes of the tunnel's families."""
         return [prefix for prefix in prefixes if family_of(prefix) in self.families]
 
     @property
