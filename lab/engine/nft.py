@@ -1,111 +1,177 @@
-"""nftables in a node's namespace, spoken to by netlink: the few tables, chains and rules that the lab sets.
+"""nftables in a node's namespace, by netlink: the few tables, chains and rules that the lab sets.
 
-The program `nft` may be missing on the host and in a foreign image, and takes a hundred times as long. A rule is a
-list of expressions that load a register, compare it and end with a verdict (linux/netfilter/nf_tables.h; `nft
---debug=netlink` shows the same for a rule in nft's own language).
+The program `nft` may be missing on the host and in a foreign image, and takes a hundred times as long. A rule is a list
+of expressions that load a register, compare it and end with a verdict (linux/netfilter/nf_tables.h; `nft
+--debug=netlink` shows them for a rule in nft's own language).
+
+Messages, expressions and constants are pyroute2's. These parts of pyroute2 0.9 cannot be used, and are replaced here:
+
+- Its sockets, `NFTSocket` and `NFTables`: they are thread-local, so that another thread than the one that entered the
+  namespace opens a second socket, in its own namespace; they commit each message alone, so that a table would appear
+  without its rules; and they wait forever for a batch that the kernel refuses as a whole.
+- `NFTables.chain()`: it knows neither the hooks ingress and egress of the family netdev nor the chain's device.
+- `genex("numgen")`, whose attributes begin with `NFTA_NG_`; `ipv4addr()`, which has no IPv6 and does not check a
+  packet's family, as an inet table needs; and the class of `fwd`, which names a type `u32` that does not exist.
 """
 
 import errno
 import os
 import socket
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
+
+from pyroute2.netlink import (
+    NETLINK_NETFILTER,
+    NLM_F_ACK,
+    NLM_F_APPEND,
+    NLM_F_CREATE,
+    NLM_F_DUMP,
+    NLM_F_REQUEST,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    nlmsg_atoms,
+)
+from pyroute2.netlink.marshal import Marshal
+from pyroute2.netlink.nfnetlink import NFNL_SUBSYS_NFTABLES, nfgen_msg
+from pyroute2.netlink.nfnetlink.nftsocket import (
+    NFPROTO_INET,
+    NFPROTO_NETDEV,
+    NFT_MSG_DELTABLE,
+    NFT_MSG_GETRULE,
+    NFT_MSG_GETTABLE,
+    NFT_MSG_NEWCHAIN,
+    NFT_MSG_NEWRULE,
+    NFT_MSG_NEWTABLE,
+    Cmp,
+    Meta,
+    Regs,
+    nft_chain_msg,
+    nft_rule_msg,
+    nft_table_msg,
+)
+from pyroute2.nftables.expressions import genex, verdict
 
 from lab.core.errors import EnvironmentBroken, NotSupported
 from lab.topology import Address
 
-Expression = bytes
-"""One step of a rule, ready to be sent."""
+Expression = Mapping[str, Any]
+"""One step of a rule, as pyroute2 encodes it."""
 Family = Literal["inet", "netdev"]
 
-_NETLINK_NETFILTER: Final = 12
-_SUBSYSTEM: Final = 10
-_FAMILIES: Final = {"inet": 1, "netdev": 5}
+_FAMILIES: Final[Mapping[Family, int]] = {"inet": NFPROTO_INET, "netdev": NFPROTO_NETDEV}
+_HOOKS: Final = {"prerouting": 0, "ingress": 0, "egress": 1}
+"""Hook numbers of linux/netfilter.h: prerouting is of the family inet, the others of netdev."""
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
-_NEW_TABLE, _GET_TABLE, _DELETE_TABLE, _NEW_CHAIN, _NEW_RULE, _GET_RULE = 0, 1, 2, 3, 6, 7
-_REQUEST, _ACK, _DUMP, _CREATE, _APPEND = 0x1, 0x4, 0x300, 0x400, 0x800
-_ERROR, _DONE = 2, 3
-_NESTED: Final = 0x8000
-_OWNED: Final = 0x2
-"""A table's flag: it goes with the socket that made it."""
-_REGISTER: Final = 1
+_OWNER: Final = 0x2
+"""NFT_TABLE_F_OWNER: the kernel removes the table with the socket that created it."""
+_NETWORK_HEADER, _TRANSPORT_HEADER = 1, 2
 _DROP: Final = 0
+_RANDOM: Final = 1
+_HTON: Final = 1
 _PATIENCE: Final = 10.0
+"""Seconds for one answer of the kernel."""
 _CHUNK: Final = 1 << 16
-_META = {"mark": 3, "iif": 4, "iifname": 6, "nfproto": 15, "l4proto": 16}
-_HOOKS = {"prerouting": 0, "ingress": 0, "egress": 1}
 _NAME_LENGTH: Final = 16
+
+
+class _RuleMessage(nft_rule_msg):  # type: ignore[misc]
+    """pyroute2's message about a rule, with an expression `fwd` that can be encoded."""
+
+    class nft_expr(nft_rule_msg.nft_expr):  # type: ignore[misc] # noqa: N801 - looked up by this name
+        class nft_fwd(nft_rule_msg.nft_expr.nft_fwd):  # type: ignore[misc] # noqa: N801
+            u32 = nlmsg_atoms.uint32
 
 
 # --- expressions -------------------------------------------------------------------------------------------
 
 
 def device_is(name: str) -> list[Expression]:
-    """What came in through the interface of this name, which need not exist yet."""
-    return [_meta("iifname"), _equals(name.encode().ljust(_NAME_LENGTH, b"\0"))]
+    """Match packets that came in through an interface, which need not exist yet."""
+    return [_meta(Meta.NFT_META_IIFNAME), _compare(Cmp.NFT_CMP_EQ, name.encode().ljust(_NAME_LENGTH, b"\0"))]
 
 
 def mark_is_not(mark: int) -> list[Expression]:
-    """What does not carry this mark (SO_MARK)."""
-    return [_meta("mark"), _compare(1, struct.pack("=I", mark))]
+    """Match packets that do not carry a mark (SO_MARK)."""
+    return [_meta(Meta.NFT_META_MARK), _compare(Cmp.NFT_CMP_NEQ, struct.pack("=I", mark))]
 
 
 def source_is(address: Address) -> list[Expression]:
-    """What comes from an address."""
+    """Match packets from an address."""
     version4 = address.version == 4
-    offset = 12 if version4 else 8
-    nfproto = socket.AF_INET if version4 else socket.AF_INET6
     return [
-        _meta("nfproto"),
-        _equals(bytes([nfproto])),
-        _payload(1, offset, len(address.packed)),
-        _equals(address.packed),
+        _meta(Meta.NFT_META_NFPROTO),
+        _compare(Cmp.NFT_CMP_EQ, bytes([socket.AF_INET if version4 else socket.AF_INET6])),
+        _payload(_NETWORK_HEADER, 12 if version4 else 8, len(address.packed)),
+        _compare(Cmp.NFT_CMP_EQ, address.packed),
     ]
 
 
 def port_is(transport: Literal["tcp", "udp"], end: Literal["source", "destination"], port: int) -> list[Expression]:
-    """What goes to or comes from a port."""
-    protocol = socket.IPPROTO_TCP if transport == "tcp" else socket.IPPROTO_UDP
-    offset = 0 if end == "source" else 2
+    """Match packets to or from a port."""
     return [
-        _meta("l4proto"),
-        _equals(bytes([protocol])),
-        _payload(2, offset, 2),
-        _equals(struct.pack("!H", port)),
+        _meta(Meta.NFT_META_L4PROTO),
+        _compare(Cmp.NFT_CMP_EQ, bytes([socket.IPPROTO_TCP if transport == "tcp" else socket.IPPROTO_UDP])),
+        _payload(_TRANSPORT_HEADER, 0 if end == "source" else 2, 2),
+        _compare(Cmp.NFT_CMP_EQ, struct.pack("!H", port)),
     ]
 
 
 def at_random(share: float) -> list[Expression]:
-    """A share of all packets, each by a draw of its own."""
+    """Match a share of all packets, by an independent draw for each."""
     modulus = 1 << 24
+    draw = {"NFTA_NG_DREG": Regs.NFT_REG_1, "NFTA_NG_MODULUS": modulus, "NFTA_NG_TYPE": _RANDOM}
+    swap = {"sreg": Regs.NFT_REG_1, "dreg": Regs.NFT_REG_1, "op": _HTON, "len": 4, "size": 4}
     return [
-        _expression("numgen", _u32(1, _REGISTER), _u32(2, modulus), _u32(3, 1)),
-        # The draw is in the machine's byte order, and comparing goes byte by byte.
-        _expression("byteorder", _u32(1, _REGISTER), _u32(2, _REGISTER), _u32(3, 1), _u32(4, 4), _u32(5, 4)),
-        _compare(2, struct.pack("!I", round(share * modulus))),
+        {"attrs": [("NFTA_EXPR_NAME", "numgen"), ("NFTA_EXPR_DATA", {"attrs": list(draw.items())})]},
+        # The draw is in the host's byte order, and registers are compared byte by byte.
+        genex("byteorder", swap),
+        _compare(Cmp.NFT_CMP_LT, struct.pack("!I", round(share * modulus))),
     ]
 
 
 def counted() -> list[Expression]:
-    """Count what came so far."""
-    return [_expression("counter")]
+    """Count the packets that have matched so far."""
+    return [genex("counter", {})]
 
 
 def dropped() -> list[Expression]:
-    """End: drop it, and tell nobody."""
-    verdict = _attribute(2 | _NESTED, _u32(1, _DROP))
-    return [_expression("immediate", _u32(1, 0), _attribute(2 | _NESTED, verdict))]
+    """End the rule: drop the packet silently."""
+    found: list[Expression] = verdict(_DROP)
+    return found
 
 
 def forwarded(index: int) -> list[Expression]:
-    """End: send it out of the interface of this index instead."""
-    value = _attribute(1, struct.pack("=I", index))
+    """End the rule: send the packet out of the interface with this index instead."""
     return [
-        _expression("immediate", _u32(1, _REGISTER), _attribute(2 | _NESTED, value)),
-        _expression("fwd", _u32(1, _REGISTER)),
+        genex("immediate", {"dreg": Regs.NFT_REG_1, "data": _data(struct.pack("=I", index))}),
+        genex("fwd", {"sreg_dev": Regs.NFT_REG_1}),
     ]
+
+
+def rule(*parts: Iterable[Expression]) -> list[Expression]:
+    """Join conditions and an end to a rule."""
+    return [expression for part in parts for expression in part]
+
+
+def _meta(key: Meta) -> Expression:
+    found: Expression = genex("meta", {"dreg": Regs.NFT_REG_1, "key": key})
+    return found
+
+
+def _payload(base: int, offset: int, length: int) -> Expression:
+    found: Expression = genex("payload", {"dreg": Regs.NFT_REG_1, "base": base, "offset": offset, "len": length})
+    return found
+
+
+def _compare(operation: Cmp, value: bytes) -> Expression:
+    found: Expression = genex("cmp", {"sreg": Regs.NFT_REG_1, "op": operation, "data": _data(value)})
+    return found
+
+
+def _data(value: bytes) -> Mapping[str, Any]:
+    return {"attrs": [("NFTA_DATA_VALUE", value)]}
 
 
 # --- tables ------------------------------------------------------------------------------------------------
@@ -113,7 +179,7 @@ def forwarded(index: int) -> list[Expression]:
 
 @dataclass(frozen=True)
 class Chain:
-    """Rules at a place that packets pass; a packet goes on where none of them ends it."""
+    """Rules at a hook; a packet that no rule ends goes on."""
 
     hook: Literal["prerouting", "ingress", "egress"]
     rules: Sequence[Sequence[Expression]]
@@ -124,7 +190,7 @@ class Chain:
 
 @dataclass(frozen=True)
 class Table:
-    """What one purpose of the lab has set, under one name."""
+    """Chains that serve one purpose of the lab."""
 
     family: Family
     name: str
@@ -132,15 +198,21 @@ class Table:
 
 
 class Nft:
-    """A socket to the nf_tables of the namespace in which it is made. Close it, or use it as a context."""
+    """A socket to nf_tables in the namespace of the thread that creates it, for use by any thread.
+
+    Close it, or use it as a context manager.
+    """
 
     def __init__(self) -> None:
         try:
-            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER)
+            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
         except OSError as error:
             raise NotSupported("nftables", str(error.strerror)) from error
         self._socket.settimeout(_PATIENCE)
         self._sequence = 0
+        self._marshal = Marshal()
+        kinds = {NFT_MSG_NEWTABLE: nft_table_msg, NFT_MSG_NEWRULE: _RuleMessage}
+        self._marshal.msg_map = {_type(kind): message for kind, message in kinds.items()}
 
     def __enter__(self) -> "Nft":
         return self
@@ -149,27 +221,38 @@ class Nft:
         self.close()
 
     def close(self) -> None:
-        """Let go; a table that is owned by this socket goes with it."""
+        """Close the socket; the kernel then removes a table that it owns."""
         self._socket.close()
 
     def add(self, table: Table, *, owned: bool = False) -> None:
-        """Set a table at once and as a whole; raises `NotSupported` where the kernel lacks a part of it."""
+        """Create a table with its chains and rules in one step; raises `NotSupported` if the kernel lacks a part."""
         family = _FAMILIES[table.family]
-        named = _text(1, table.name)
-        messages = [(_NEW_TABLE, family, named + (_u32(2, _OWNED) if owned else b""), _CREATE)]
+        flags = [("NFTA_TABLE_FLAGS", _OWNER)] if owned else []
+        messages = [_message(nft_table_msg, NFT_MSG_NEWTABLE, family, [("NFTA_TABLE_NAME", table.name), *flags])]
         for number, chain in enumerate(table.chains):
             name = f"{chain.hook}{number}"
-            hook = _u32(1, _HOOKS[chain.hook]) + struct.pack("=HH", 8, 2) + struct.pack("!i", chain.priority)
+            hook: list[tuple[str, Any]] = [
+                ("NFTA_HOOK_HOOKNUM", _HOOKS[chain.hook]),
+                ("NFTA_HOOK_PRIORITY", chain.priority),
+            ]
             if chain.device is not None:
-                hook += _text(3, chain.device)
-            about = named + _text(3, name) + _attribute(4 | _NESTED, hook) + _text(7, "filter")
-            messages.append((_NEW_CHAIN, family, about, _CREATE))
-            for rule in chain.rules:
-                elements = b"".join(_attribute(1 | _NESTED, each) for each in rule)
-                about = named + _text(2, name) + _attribute(4 | _NESTED, elements)
-                messages.append((_NEW_RULE, family, about, _CREATE | _APPEND))
+                hook.append(("NFTA_HOOK_DEV", chain.device))
+            attributes: list[tuple[str, Any]] = [
+                ("NFTA_CHAIN_TABLE", table.name),
+                ("NFTA_CHAIN_NAME", name),
+                ("NFTA_CHAIN_HOOK", {"attrs": hook}),
+                ("NFTA_CHAIN_TYPE", "filter"),
+            ]
+            messages.append(_message(nft_chain_msg, NFT_MSG_NEWCHAIN, family, attributes))
+            for expressions in chain.rules:
+                attributes = [
+                    ("NFTA_RULE_TABLE", table.name),
+                    ("NFTA_RULE_CHAIN", name),
+                    ("NFTA_RULE_EXPRESSIONS", list(expressions)),
+                ]
+                messages.append(_message(_RuleMessage, NFT_MSG_NEWRULE, family, attributes))
         try:
-            self._batch(messages)
+            self._commit(messages)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.EOPNOTSUPP, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT):
                 why = f"this kernel's nftables lacks a part of what {table.name} needs ({error.strerror})"
@@ -177,140 +260,112 @@ class Nft:
             raise EnvironmentBroken(f"nftables refused the table {table.name}: {error.strerror}") from error
 
     def delete(self, family: Family, name: str) -> None:
-        """Take a table away; one that is not there is no error."""
+        """Delete a table; a missing one is no error."""
+        attributes = [("NFTA_TABLE_NAME", name)]
         try:
-            self._batch([(_DELETE_TABLE, _FAMILIES[family], _text(1, name), 0)])
+            self._commit([_message(nft_table_msg, NFT_MSG_DELTABLE, _FAMILIES[family], attributes)])
         except OSError as error:
             if error.errno != errno.ENOENT:
-                raise EnvironmentBroken(f"nftables kept the table {name}: {error.strerror}") from error
+                raise EnvironmentBroken(f"nftables did not delete the table {name}: {error.strerror}") from error
 
     def tables(self, family: Family) -> list[str]:
-        """The names of all tables of a family."""
-        answers = self._dump(_GET_TABLE, _FAMILIES[family], b"")
-        return [attributes[1].rstrip(b"\0").decode() for attributes in answers if 1 in attributes]
+        """Return the names of all tables of a family."""
+        request = _message(nft_table_msg, NFT_MSG_GETTABLE, _FAMILIES[family], [])
+        return [answer.get_attr("NFTA_TABLE_NAME") for answer in self._dump(request)]
 
     def packets(self, family: Family, name: str) -> int | None:
-        """What the counters of a table's rules sum up to; None where there is no such table."""
+        """Return the sum of a table's packet counters; None if there is no such table."""
         counters = self.counters(family, name)
         return None if counters is None else sum(counters)
 
     def counters(self, family: Family, name: str) -> list[int] | None:
-        """The packets that each counter of a table has seen, in the order of its rules; None without such a table."""
+        """Return the packets of each counter of a table, in the order of its rules; None if there is no such table."""
         if name not in self.tables(family):
             return None
-        found: list[int] = []
-        for attributes in self._dump(_GET_RULE, _FAMILIES[family], _text(1, name)):
-            if attributes.get(1, b"").rstrip(b"\0").decode() != name:
-                continue
-            for _, element in _split(attributes.get(4, b"")):
-                expression = dict(_split(element))
-                if expression.get(1, b"").rstrip(b"\0") == b"counter":
-                    (packets,) = struct.unpack("!Q", dict(_split(expression[2]))[2])
-                    found.append(packets)
-        return found
+        request = _message(_RuleMessage, NFT_MSG_GETRULE, _FAMILIES[family], [("NFTA_RULE_TABLE", name)])
+        return [
+            expression.get_attr("NFTA_EXPR_DATA").get_attr("NFTA_COUNTER_PACKETS")
+            for answer in self._dump(request)
+            if answer.get_attr("NFTA_RULE_TABLE") == name
+            for expression in answer.get_attr("NFTA_RULE_EXPRESSIONS") or ()
+            if expression.get_attr("NFTA_EXPR_NAME") == "counter"
+        ]
 
-    def _batch(self, messages: Sequence[tuple[int, int, bytes, int]]) -> None:
-        first = self._sequence + 1
-        data = self._message(_BATCH_BEGIN, _REQUEST, 0, b"", _SUBSYSTEM)
-        for kind, family, attributes, flags in messages:
-            data += self._message(_SUBSYSTEM << 8 | kind, _REQUEST | _ACK | flags, family, attributes)
-        data += self._message(_BATCH_END, _REQUEST, 0, b"", _SUBSYSTEM)
-        self._socket.send(data)
-        expected = set(range(first + 1, first + 1 + len(messages)))
+    def _commit(self, messages: Sequence[Any]) -> None:
+        """Send messages in one transaction; raises the first error that the kernel reports, after all answers."""
+        begin, end = _boundary(_BATCH_BEGIN), _boundary(_BATCH_END)
+        self._send(begin, *messages, end)
+        first = begin["header"]["sequence_number"]
+        pending = {message["header"]["sequence_number"] for message in messages}
         failure: OSError | None = None
-        while expected:
-            for kind, sequence, body in self._received():
-                if kind != _ERROR:
-                    continue
-                (code,) = struct.unpack_from("=i", body)
-                if code and failure is None:
-                    failure = OSError(-code, os.strerror(-code))
-                if sequence == first:  # the batch as a whole was refused
+        while pending:
+            for answer in self._received():
+                error = _error(answer)
+                failure = failure or error
+                sequence = answer["header"]["sequence_number"]
+                if sequence == first:  # the kernel refused the batch as a whole
                     raise failure or OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-                expected.discard(sequence)
+                if answer["header"]["type"] == NLMSG_ERROR:
+                    pending.discard(sequence)
         if failure is not None:
             raise failure
 
-    def _dump(self, kind: int, family: int, attributes: bytes) -> list[dict[int, bytes]]:
-        self._socket.send(self._message(_SUBSYSTEM << 8 | kind, _REQUEST | _DUMP, family, attributes))
-        found: list[dict[int, bytes]] = []
+    def _dump(self, request: Any) -> list[Any]:
+        request["header"]["flags"] = NLM_F_REQUEST | NLM_F_DUMP
+        self._send(request)
+        found: list[Any] = []
         while True:
-            for answered, _, body in self._received():
-                if answered == _DONE:
+            for answer in self._received():
+                if error := _error(answer):
+                    raise EnvironmentBroken(f"nftables does not answer: {error.strerror}")
+                if answer["header"]["type"] in (NLMSG_DONE, NLMSG_ERROR):
                     return found
-                if answered == _ERROR:
-                    (code,) = struct.unpack_from("=i", body)
-                    if code:
-                        raise EnvironmentBroken(f"nftables does not answer: {os.strerror(-code)}")
-                    return found
-                found.append(dict(_split(body[4:])))
+                found.append(answer)
 
-    def _message(self, kind: int, flags: int, family: int, attributes: bytes, resource: int = 0) -> bytes:
-        self._sequence += 1
-        body = struct.pack("!BBH", family, 0, resource) + attributes
-        return struct.pack("=IHHII", 16 + len(body), kind, flags, self._sequence, 0) + body
+    def _send(self, *messages: Any) -> None:
+        data = b""
+        for message in messages:
+            self._sequence += 1
+            message["header"]["sequence_number"] = self._sequence
+            message.encode()
+            data += bytes(message.data)
+        self._socket.send(data)
 
-    def _received(self) -> Iterator[tuple[int, int, bytes]]:
+    def _received(self) -> Iterator[Any]:
         try:
             data = self._socket.recv(_CHUNK)
         except TimeoutError as error:
             raise EnvironmentBroken(f"nftables did not answer in {_PATIENCE:.0f} s") from error
-        while len(data) >= 16:
-            length, kind, _, sequence, _ = struct.unpack_from("=IHHII", data)
-            yield kind, sequence, data[16:length]
-            data = data[_aligned(length) :]
+        yield from self._marshal.parse(data)
 
 
-# --- attributes --------------------------------------------------------------------------------------------
+def _type(kind: int) -> int:
+    return int(NFNL_SUBSYS_NFTABLES << 8 | kind)
 
 
-def _aligned(length: int) -> int:
-    return (length + 3) & ~3
+def _message(message_class: Any, kind: int, family: int, attributes: Sequence[tuple[str, Any]]) -> Any:
+    create = {
+        NFT_MSG_NEWTABLE: NLM_F_CREATE,
+        NFT_MSG_NEWCHAIN: NLM_F_CREATE,
+        NFT_MSG_NEWRULE: NLM_F_CREATE | NLM_F_APPEND,
+    }
+    message = message_class()
+    message["nfgen_family"] = family
+    message["header"]["type"] = _type(kind)
+    message["header"]["flags"] = NLM_F_REQUEST | NLM_F_ACK | create.get(kind, 0)
+    message["attrs"] = list(attributes)
+    return message
 
 
-def _attribute(kind: int, payload: bytes) -> bytes:
-    length = 4 + len(payload)
-    return struct.pack("=HH", length, kind) + payload + bytes(_aligned(length) - length)
+def _boundary(kind: int) -> Any:
+    """Return the message that begins or ends a transaction."""
+    message = nfgen_msg()
+    message["res_id"] = NFNL_SUBSYS_NFTABLES
+    message["header"]["type"] = kind
+    message["header"]["flags"] = NLM_F_REQUEST
+    return message
 
 
-def _u32(kind: int, value: int) -> bytes:
-    return _attribute(kind, struct.pack("!I", value))
-
-
-def _text(kind: int, value: str) -> bytes:
-    return _attribute(kind, value.encode() + b"\0")
-
-
-def _split(data: bytes) -> Iterator[tuple[int, bytes]]:
-    while len(data) >= 4:
-        length, kind = struct.unpack_from("=HH", data)
-        if length < 4:
-            return
-        yield kind & 0x3FFF, data[4:length]
-        data = data[_aligned(length) :]
-
-
-def _expression(name: str, *attributes: bytes) -> Expression:
-    return _text(1, name) + _attribute(2 | _NESTED, b"".join(attributes))
-
-
-def _meta(key: str) -> Expression:
-    return _expression("meta", _u32(1, _REGISTER), _u32(2, _META[key]))
-
-
-def _payload(base: int, offset: int, length: int) -> Expression:
-    return _expression("payload", _u32(1, _REGISTER), _u32(2, base), _u32(3, offset), _u32(4, length))
-
-
-def _equals(value: bytes) -> Expression:
-    return _compare(0, value)
-
-
-def _compare(operation: int, value: bytes) -> Expression:
-    data = _attribute(3 | _NESTED, _attribute(1, value))
-    return _expression("cmp", _u32(1, _REGISTER), _u32(2, operation), data)
-
-
-def rule(*parts: Iterable[Expression]) -> list[Expression]:
-    """A rule of several conditions and an end."""
-    return [expression for part in parts for expression in part]
+def _error(answer: Any) -> OSError | None:
+    error = answer["header"]["error"]
+    return None if error is None else OSError(error.code, os.strerror(error.code))

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from lab.core.errors import InputError
 from lab.fault.base import FaultAction, FaultSite, OnLink
-from lab.impair.oneway import OneWay, impose, lift
+from lab.impair.oneway import OneWay, apply, undo
 from lab.topology import Endpoint, Impairment, Link, Topology
 
 _HOME = "relays"
@@ -48,7 +48,7 @@ class Impaired(OnLink):
     def prepare(self, site: FaultSite) -> FaultAction:
         """Both ends have to be there."""
         ways = [way for way, _ in self._ways(site)]
-        return FaultAction(lambda: _impose(ways, self.wanted()))
+        return FaultAction(lambda: _apply_to_all(ways, self.wanted()))
 
     def recovery(self, site: FaultSite, kept: Mapping[str, Any]) -> FaultAction:
         """The way it was without this."""
@@ -57,9 +57,9 @@ class Impaired(OnLink):
         def do() -> None:
             for way, wanted in before:
                 if wanted is None:
-                    lift(way)
+                    undo(way)
                 else:
-                    impose(way, wanted)
+                    apply(way, wanted)
 
         return FaultAction(do)
 
@@ -111,9 +111,9 @@ def apply_declared(site: FaultSite) -> None:
     """Have all links do what the topology declares."""
     for link, leaving, arriving in directions(site.topology):
         if (declared := link.impairment(leaving)) is not None:
-            impose(way_of(site, leaving, arriving), declared)
+            apply(way_of(site, leaving, arriving), declared)
 
 
-def _impose(ways: list[OneWay], wanted: Impairment) -> None:
+def _apply_to_all(ways: list[OneWay], wanted: Impairment) -> None:
     for way in ways:
-        impose(way, wanted)
+        apply(way, wanted)

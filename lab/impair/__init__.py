@@ -1,4 +1,4 @@
-"""Link conditions: delay, jitter, loss, rate and duplicates, by what this kernel has.
+"""Impairments of links: delay, jitter, loss, rate and duplicates, by whatever this kernel provides.
 
-Nothing is imported here: a relay is a program of its own, and starts the sooner the less it brings along.
+This module imports nothing: the relay is a program of its own, and must start fast.
 """

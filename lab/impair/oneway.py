@@ -1,8 +1,8 @@
-"""What a link does to packets in one direction: set by what the kernel has, and read back from it.
+"""Impairment of a link in one direction: apply, undo, and read back from the kernel.
 
-`netem` does all of it where the kernel has it (tc-netem(8)). Elsewhere each condition has its own means: a relay in
-user space for delay, jitter, reordering and duplicates, tbf for the rate (tc-tbf(8)), nftables for loss. Loss is drawn
-where packets arrive: the sender of one that is dropped on its way out would be told, and would send it again at once.
+`netem` does everything if the kernel has it (tc-netem(8)). Otherwise each impairment has its own means: a relay in
+userspace for delay, jitter, reordering and duplicates, tbf for the rate (tc-tbf(8)), nftables for loss. Loss is applied
+at the receiver: dropping an outgoing packet reports an error to its sender, which would send it again at once.
 """
 
 import errno
@@ -28,11 +28,11 @@ from lab.topology import Impairment
 T = TypeVar("T")
 
 _HANDLE = "1ab:"
-"""Of the queues that are the lab's."""
+"""Handle of the lab's queueing disciplines."""
 _HANDLE_NUMBER = 0x1AB0000
 _CHILD_OF_NETEM = "1ab:1"
 _BURST = 16_000
-"""Bytes that tbf lets pass at once, and more where the rate is high: it is asked a thousand times a second."""
+"""Smallest burst of tbf in bytes; a high rate needs more, because tbf runs a thousand times a second."""
 _LATENCY = "100ms"
 _READY_WITHIN = 30
 _GONE_WITHIN = 5.0
@@ -40,7 +40,7 @@ _GONE_WITHIN = 5.0
 
 @dataclass(frozen=True)
 class OneWay:
-    """The packets that leave one end of a link."""
+    """One direction of a link."""
 
     sender: str
     """`NODE:INTERFACE`."""
@@ -48,76 +48,76 @@ class OneWay:
     sender_namespace: Namespace
     receiver_namespace: Namespace
     home: Path
-    """A directory of the lab, for what relays tell."""
+    """A directory of the lab, for the relays' counters."""
 
     @property
     def leaves(self) -> str:
-        """The interface that they leave."""
+        """Return the sender's interface."""
         return self.sender.partition(":")[2]
 
     @property
     def arrives(self) -> str:
-        """The interface that they come to."""
+        """Return the receiver's interface."""
         return self.receiver.partition(":")[2]
 
     @property
-    def told(self) -> Path:
-        """Where a relay tells what it has done."""
+    def counters(self) -> Path:
+        """Return the file of the relay's counters."""
         return self.home / f"{self.sender.replace(':', '.')}.json"
 
     @property
     def loss_table(self) -> str:
-        """nftables' table at the receiver."""
+        """Return the name of the receiver's nftables table."""
         return f"lab-loss-{self.arrives}"
 
 
 @dataclass(frozen=True)
 class Mechanism:
-    """What does something to packets, as the kernel has it now."""
+    """A mechanism that impairs packets, as read from the kernel."""
 
     name: str
     """`netem`, `tbf`, `nftables` or `relay`."""
     does: str
-    """What it is set to, and what it has done, in words."""
+    """Its settings and counters, in words."""
     figures: Mapping[str, float | int | None]
-    """The same as numbers: milliseconds, percent, kbit/s, packets."""
+    """The same as numbers, in milliseconds, percent, kbit/s and packets."""
 
 
-def impose(way: OneWay, wanted: Impairment) -> None:
-    """Have a link do this to packets, and nothing else; raises `NotSupported` where this kernel has no means for it."""
-    lift(way)
+def apply(way: OneWay, wanted: Impairment) -> None:
+    """Replace the impairment of a link; raises `NotSupported` if this kernel has no means for it."""
+    undo(way)
     try:
         if not way.sender_namespace.run(partial(_netem, way.leaves, wanted)):
             _without_netem(way, wanted)
     except BaseException:
-        lift(way)
+        undo(way)
         raise
 
 
-def lift(way: OneWay) -> None:
-    """Have a link do nothing to packets."""
+def undo(way: OneWay) -> None:
+    """Remove the impairment of a link."""
     way.sender_namespace.run(partial(_unqueue, way.leaves))
     way.receiver_namespace.run(partial(_nft, lambda nft: nft.delete("netdev", way.loss_table)))
     until = time.monotonic() + _GONE_WITHIN
-    # The relay ends when its device is gone, and its table with it.
+    # The relay ends when its device is gone, and its table is removed with its socket.
     while way.sender_namespace.run(partial(_nft, lambda nft: table_name(way.leaves) in nft.tables("netdev"))):
         if time.monotonic() > until:
             raise EnvironmentBroken(f"{way.sender}: the relay does not end: take the lab down and up again")
         time.sleep(0.005)
-    way.told.unlink(missing_ok=True)
+    way.counters.unlink(missing_ok=True)
 
 
-def in_force(way: OneWay) -> list[Mechanism]:
-    """What is done to packets now, as the kernel and the relay tell."""
+def read_mechanisms(way: OneWay) -> list[Mechanism]:
+    """Return what impairs a link, as read from the kernel and the relay's counters."""
     found = way.sender_namespace.run(partial(_queues, way.leaves))
     drawn = way.receiver_namespace.run(partial(_nft, lambda nft: nft.counters("netdev", way.loss_table)))
     if drawn is not None:
         came, lost = drawn
-        told = f"{lost} of {came} frames dropped at {way.receiver}"
-        found.append(Mechanism("nftables", told, {"frames": came, "lost": lost}))
+        words = f"{lost} of {came} frames dropped at {way.receiver}"
+        found.append(Mechanism("nftables", words, {"frames": came, "lost": lost}))
     relayed = way.sender_namespace.run(partial(_nft, lambda nft: nft.packets("netdev", table_name(way.leaves))))
     if relayed is not None:
-        found.append(_relay_tells(way, relayed))
+        found.append(_relay_mechanism(way, relayed))
     return found
 
 
@@ -125,7 +125,7 @@ def in_force(way: OneWay) -> list[Mechanism]:
 
 
 def netem_options(wanted: Impairment) -> dict[str, Any]:
-    """An impairment as pyroute2 wants it for netem: microseconds and percent."""
+    """Return an impairment as pyroute2's options for netem, in microseconds and percent."""
     options: dict[str, Any] = {"limit": LIMIT}
     if wanted.delay:
         options["delay"] = round(wanted.delay * 1000)
@@ -141,7 +141,7 @@ def netem_options(wanted: Impairment) -> dict[str, Any]:
 
 
 def tbf_options(rate: int) -> dict[str, Any]:
-    """A rate in kbit/s as pyroute2 wants it for tbf."""
+    """Return a rate in kbit/s as pyroute2's options for tbf."""
     return {"rate": f"{rate}kbit", "burst": max(_BURST, rate // 8), "latency": _LATENCY}
 
 
@@ -153,7 +153,7 @@ def _netem(interface: str, wanted: Impairment) -> bool:
         except NetlinkError as error:
             if error.code in (errno.ENOENT, errno.EOPNOTSUPP):
                 return False
-            raise EnvironmentBroken(f"{interface}: netem was refused: {error}") from error
+            raise EnvironmentBroken(f"{interface}: the kernel refused netem: {error}") from error
         if wanted.rate is not None:
             ip.tc("add", "tbf", index, handle="1ac:", parent=_CHILD_OF_NETEM, **tbf_options(wanted.rate))
     return True
@@ -165,8 +165,10 @@ def _tbf(interface: str, rate: int) -> None:
             ip.tc("add", "tbf", _index(ip, interface), handle=_HANDLE, **tbf_options(rate))
         except NetlinkError as error:
             if error.code in (errno.ENOENT, errno.EOPNOTSUPP):
-                raise NotSupported("tbf", "without it and without netem nothing can limit a rate") from error
-            raise EnvironmentBroken(f"{interface}: tbf was refused: {error}") from error
+                raise NotSupported(
+                    "tbf", "this kernel has neither tbf nor netem, and nothing else can limit a rate"
+                ) from error
+            raise EnvironmentBroken(f"{interface}: the kernel refused tbf: {error}") from error
 
 
 def _unqueue(interface: str) -> None:
@@ -179,7 +181,7 @@ def _unqueue(interface: str) -> None:
             try:
                 ip.link("del", index=relay)
             except NetlinkError as error:
-                if error.code != errno.ENODEV:  # a relay that was killed takes its device along
+                if error.code != errno.ENODEV:  # the device of a killed relay disappears by itself
                     raise
 
 
@@ -191,15 +193,15 @@ def _queues(interface: str) -> list[Mechanism]:
                 continue
             kind, options = queue.get_attr("TCA_KIND"), queue.get_attr("TCA_OPTIONS")
             if kind == "netem":
-                found.append(netem_tells(options))
+                found.append(netem_mechanism(options))
             elif kind == "tbf":
                 rate = options.get_attr("TCA_TBF_PARMS")["rate"] * 8 // 1000
                 found.append(Mechanism("tbf", f"rate {rate} kbit/s", {"rate": rate}))
     return found
 
 
-def netem_tells(options: Any) -> Mechanism:
-    """What netem's options in the kernel say."""
+def netem_mechanism(options: Any) -> Mechanism:
+    """Return netem's options in the kernel as a mechanism."""
     ticks = _ticks_per_microsecond()
     whole = 2**32 - 1
     reorder = dict(options["attrs"]).get("TCA_NETEM_REORDER", {"prob_reorder": 0})
@@ -214,7 +216,7 @@ def netem_tells(options: Any) -> Mechanism:
 
 
 def _ticks_per_microsecond() -> float:
-    """tc counts in ticks of its own (tc's `tc_core.c`)."""
+    """Return the length of tc's unit of time (`tc_core.c` of iproute2)."""
     ticks, microseconds, factor, _ = (int(word, 16) for word in Path("/proc/net/psched").read_text().split())
     return ticks / microseconds * (factor / 1_000_000)
 
@@ -222,7 +224,7 @@ def _ticks_per_microsecond() -> float:
 def _index(ip: Any, interface: str) -> int:
     found = ip.link_lookup(ifname=interface)
     if not found:
-        raise InputError(f"there is no interface {interface!r} here")
+        raise InputError(f"the node has no interface {interface!r}")
     index: int = found[0]
     return index
 
@@ -245,7 +247,7 @@ def _start_relay(way: OneWay, wanted: Impairment) -> None:
     way.home.mkdir(exist_ok=True)
     started = subprocess.run(
         [
-            *(sys.executable, "-m", "lab.impair.relay", str(way.sender_namespace.pid), way.leaves, str(way.told)),
+            *(sys.executable, "-m", "lab.impair.relay", str(way.sender_namespace.pid), way.leaves, str(way.counters)),
             wanted.model_dump_json(),
         ],
         stdin=subprocess.DEVNULL,
@@ -262,17 +264,17 @@ def _start_relay(way: OneWay, wanted: Impairment) -> None:
         raise EnvironmentBroken(f"{way.sender}: the relay did not start: {why}")
 
 
-def _relay_tells(way: OneWay, handed: int) -> Mechanism:
+def _relay_mechanism(way: OneWay, frames: int) -> Mechanism:
     try:
-        told: dict[str, Any] = json.loads(way.told.read_text())
-    except (OSError, ValueError):  # it has not told yet
-        told = {}
-    mean = told.get("mean-delay")
-    # What it did not look at in time, its device has dropped.
-    dropped = told.get("dropped", 0) + way.sender_namespace.run(partial(_missed, way.leaves))
-    figures = {"frames": handed, "delay": mean, "longest": told.get("longest-delay"), "dropped": dropped}
-    held = f" held back {mean:.1f} ms on average" if mean is not None else " taken in"
-    words = f"{handed} frame{'' if handed == 1 else 's'}{held}, {dropped} dropped"
+        counters: dict[str, Any] = json.loads(way.counters.read_text())
+    except (OSError, ValueError):  # not written yet
+        counters = {}
+    mean = counters.get("mean-delay")
+    # Its device drops the frames that the relay does not read in time.
+    dropped = counters.get("dropped", 0) + way.sender_namespace.run(partial(_missed, way.leaves))
+    figures = {"frames": frames, "delay": mean, "longest": counters.get("longest-delay"), "dropped": dropped}
+    held = f" delayed by {mean:.1f} ms on average" if mean is not None else ""
+    words = f"{frames} frame{'' if frames == 1 else 's'}{held}, {dropped} dropped"
     return Mechanism("relay", words, figures)
 
 

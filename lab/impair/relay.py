@@ -1,19 +1,20 @@
-"""The relay: a process that holds back the packets which leave an interface, and sends them a while later.
+"""The relay: a process that delays the packets which leave an interface, for kernels without netem.
 
-For kernels without netem. In the node's namespace nftables hands every frame that is about to leave the interface to a
-TAP device instead. The relay reads it there, keeps it for its time, and sends it out of the interface with a mark that
-lets it pass. Frames are complete by then: the TAP device has the kernel fill in checksums and cut what TCP left large.
+In the node's namespace an nftables rule forwards every frame that leaves the interface to a TAP device instead. The
+relay reads it there, keeps it for its delay, and sends it out of the interface with a mark that the rule lets pass. The
+frames are complete: for a TAP device the kernel fills in checksums and segments what TCP left large.
 
-It lives as long as its node, its TAP device and its interface; take the device away and it ends. The rule belongs to
-its socket and goes with it, so a relay that is killed leaves a link that does nothing to packets, and no dead one.
+It runs as long as its node, its TAP device and its interface exist; removing the TAP device ends it. The table belongs
+to its socket and is removed with it, so a link whose relay is killed works without an impairment.
 
-`python -m lab.impair.relay PID INTERFACE FILE IMPAIRMENT` goes into the background as soon as it relays; `FILE` gets
-what it has done, once a second.
+`python -m lab.impair.relay PID INTERFACE FILE IMPAIRMENT` goes into the background as soon as it relays, and writes its
+counters to `FILE` once a second.
 """
 
 import fcntl
 import gc
 import heapq
+import importlib.util
 import json
 import os
 import random
@@ -28,42 +29,43 @@ from typing import Final
 
 from lab.core.errors import LabError, NotSupported
 from lab.engine.namespace import Namespace
-from lab.engine.nft import Chain, Nft, Table, counted, forwarded, mark_is_not, rule
 from lab.topology import Impairment
 
 MARK: Final = 0x6C6162
-"""Of frames that have waited already (SO_MARK)."""
+"""Mark of frames that have been delayed (SO_MARK)."""
 LIMIT: Final = 20_000
-"""Frames that wait at most; what comes then is dropped."""
+"""Largest number of delayed frames; more are dropped."""
 _TUNSETIFF: Final = 0x400454CA
 _IFF_TAP_NO_PI: Final = 0x0002 | 0x1000
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _SIOCSIFMTU, _SIOCGIFMTU = 0x8913, 0x8914, 0x8922, 0x8921
 _SIOCSIFTXQLEN: Final = 0x8943
 _QUEUE: Final = 10_000
-"""Frames that the TAP device holds while the relay is not looking; Linux's 500 are gone in a hundredth of a second."""
+"""Queue of the TAP device, in frames: Linux's default of 500 is full after a hundredth of a second."""
 _IFF_UP, _IFF_NOARP = 0x1, 0x80
 _SO_MARK: Final = 36
 _LARGEST: Final = 1 << 16
 _BATCH: Final = 64
-"""Frames that are read at once before what is due is sent."""
-_TOLD_EVERY: Final = 1.0
+"""Frames to read at once before sending those that are due."""
+_WRITE_EVERY: Final = 1.0
 
 
 def tap_name(index: int) -> str:
-    """The relay's device for the interface of this index."""
+    """Return the name of the relay's TAP device for an interface index."""
     return f"lab-relay{index}"
 
 
 def table_name(interface: str) -> str:
-    """The relay's table for an interface."""
+    """Return the name of the relay's nftables table for an interface."""
     return f"lab-relay-{interface}"
 
 
 class Relay:
-    """Frames on their way from a TAP device to an interface."""
+    """Delays frames between a TAP device and an interface."""
 
     def __init__(self, interface: str, wanted: Impairment) -> None:
-        """In the namespace of the calling thread; raises `NotSupported` where the kernel cannot hand frames over."""
+        """Set up in the calling thread's namespace; raises `NotSupported` if the kernel cannot forward frames."""
+        from lab.engine.nft import Chain, Nft, Table, counted, forwarded, mark_is_not, rule
+
         self._delay = wanted.delay / 1000
         self._jitter = wanted.jitter / 1000
         self._duplicate = wanted.duplicate / 100
@@ -73,36 +75,36 @@ class Relay:
         self.forwarded = 0
         self.dropped = 0
         self.delayed = 0.0
-        """Seconds that all forwarded frames have waited together."""
+        """Total delay of all forwarded frames, in seconds."""
         self.longest = 0.0
         index = socket.if_nametoindex(interface)
         try:
             self.tap = _tap(tap_name(index), interface)
         except OSError as error:
-            raise NotSupported("a relay", f"no TAP device can be made ({error.strerror})") from error
+            raise NotSupported("a relay", f"a TAP device cannot be created ({error.strerror})") from error
         self._out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
         self._out.setsockopt(socket.SOL_SOCKET, _SO_MARK, MARK)
         self._out.bind((interface, 0))
         self._nft = Nft()
-        handed = rule(mark_is_not(MARK), counted(), forwarded(socket.if_nametoindex(tap_name(index))))
-        table = Table("netdev", table_name(interface), [Chain("egress", [handed], interface, priority=0)])
+        redirect = rule(mark_is_not(MARK), counted(), forwarded(socket.if_nametoindex(tap_name(index))))
+        table = Table("netdev", table_name(interface), [Chain("egress", [redirect], interface, priority=0)])
         self._nft.add(table, owned=True)
 
-    def run(self, until: int, tell: Path) -> None:
+    def run(self, until: int, file: Path) -> None:
         """Relay until the process of this pidfd ends, or a device is gone."""
         told = time.monotonic()
         while True:
             now = time.monotonic()
-            left = self._waiting[0][0] - now if self._waiting else _TOLD_EVERY
-            ready, _, _ = select.select([self.tap, until], [], [], max(0.0, min(left, _TOLD_EVERY)))
+            left = self._waiting[0][0] - now if self._waiting else _WRITE_EVERY
+            ready, _, _ = select.select([self.tap, until], [], [], max(0.0, min(left, _WRITE_EVERY)))
             if until in ready:
                 return
             if self.tap in ready and not self._take():
                 return
             self._send()
-            if time.monotonic() - told >= _TOLD_EVERY:
+            if time.monotonic() - told >= _WRITE_EVERY:
                 told = time.monotonic()
-                self._tell(tell)
+                self._write_counters(file)
 
     def _take(self) -> bool:
         for _ in range(_BATCH):
@@ -110,7 +112,7 @@ class Relay:
                 frame = os.read(self.tap, _LARGEST)
             except BlockingIOError:
                 return True
-            except OSError:  # the device was taken away
+            except OSError:  # the device was removed
                 return False
             now = time.monotonic()
             copies = 2 if self._duplicate and random.random() < self._duplicate else 1  # noqa: S311 - no secret
@@ -119,11 +121,11 @@ class Relay:
                     self.dropped += 1
                     continue
                 self._count += 1
-                heapq.heappush(self._waiting, (now + self._wait(), self._count, now, frame))
+                heapq.heappush(self._waiting, (now + self._draw_delay(), self._count, now, frame))
         return True
 
-    def _wait(self) -> float:
-        """Seconds for which a frame is held back."""
+    def _draw_delay(self) -> float:
+        """Return the delay of a frame, in seconds."""
         if self._reorder and random.random() < self._reorder:  # noqa: S311 - no secret
             return 0.0
         return self._delay + (random.uniform(-self._jitter, self._jitter) if self._jitter else 0.0)  # noqa: S311
@@ -133,14 +135,14 @@ class Relay:
             _, _, came, frame = heapq.heappop(self._waiting)
             try:
                 self._out.send(frame)
-            except OSError:  # the interface is down, or its queue full: as on any wire
+            except OSError:  # the interface is down, or its queue is full
                 self.dropped += 1
                 continue
             self.forwarded += 1
             self.delayed += now - came
             self.longest = max(self.longest, now - came)
 
-    def _tell(self, file: Path) -> None:
+    def _write_counters(self, file: Path) -> None:
         mean = 1000 * self.delayed / self.forwarded if self.forwarded else None
         told = {
             "forwarded": self.forwarded,
@@ -148,17 +150,17 @@ class Relay:
             "mean-delay": mean,
             "longest-delay": 1000 * self.longest if self.forwarded else None,
         }
-        with suppress(OSError):  # the lab's directory may go before its nodes
+        with suppress(OSError):  # the lab's directory may be removed before its nodes
             draft = file.with_suffix(".new")
             draft.write_text(json.dumps(told))
             draft.replace(file)
 
 
 def _tap(name: str, interface: str) -> int:
-    """A TAP device that is up, and has no address and no word of its own."""
+    """Create a TAP device that is up, has no address and sends nothing itself; return its descriptor."""
     tap = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     fcntl.ioctl(tap, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TAP_NO_PI))
-    with suppress(OSError):  # a kernel without IPv6 says nothing there either
+    with suppress(OSError):  # a kernel without IPv6
         Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
         answer = fcntl.ioctl(control, _SIOCGIFMTU, struct.pack("16si12x", interface.encode(), 0))
@@ -169,24 +171,35 @@ def _tap(name: str, interface: str) -> int:
     return tap
 
 
+def _skip_initialisation(package: str) -> None:
+    """Import a package without its `__init__`, so that its modules can be imported alone.
+
+    pyroute2's takes half a second of processor time and needs none of it for nftables.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is not None and package not in sys.modules:
+        sys.modules[package] = importlib.util.module_from_spec(spec)
+
+
 def main(pid: int, interface: str, file: Path, wanted: Impairment) -> int:
-    """Relay in the background; returns once it does, or with the reason on stderr why it cannot."""
+    """Relay in the background and return the exit code; an error goes to stderr."""
+    _skip_initialisation("pyroute2")
     try:
-        lives = os.pidfd_open(pid)
+        process = os.pidfd_open(pid)
         Namespace(pid).enter()
         relay = Relay(interface, wanted)
     except (LabError, OSError) as error:
         print(error, file=sys.stderr)
         return 2 if isinstance(error, NotSupported) else 1
     if os.fork():
-        os._exit(0)  # what was opened goes on in the child
+        os._exit(0)  # the child keeps the open descriptors
     os.setsid()
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
         os.dup2(nothing, stream)
     os.chdir("/")
     gc.disable()
-    relay.run(lives, file)
+    relay.run(process, file)
     return 0
 
 

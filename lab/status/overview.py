@@ -16,7 +16,7 @@ from lab.engine import Engine, Instance, Namespace, NodeState
 from lab.fault import Record
 from lab.fault.impaired import asked_of, directions, way_of
 from lab.fault.kinds import written
-from lab.impair.oneway import Mechanism, in_force
+from lab.impair.oneway import Mechanism, read_mechanisms
 from lab.routing import DOWN, BfdState, Neighbor, Peer, RouterPlan, State, plan_routers
 from lab.runtime.lab import Lab
 from lab.runtime.store import LabDirectory
@@ -199,7 +199,7 @@ def link_reports(lab: Lab, *, node: str | None = None) -> list[LinkReport]:
         declared = link.impairment(leaving)
         try:
             way = way_of(lab, leaving, arriving)
-            asked, mechanisms = asked_of(lab, way, declared), tuple(in_force(way))
+            asked, mechanisms = asked_of(lab, way, declared), tuple(read_mechanisms(way))
         except LabError:
             continue
         if asked is not None or mechanisms:

@@ -1,4 +1,4 @@
-"""What a link does to packets, between two namespaces that are thrown away: bounds that hold on any machine."""
+"""Impairments of a link between two temporary namespaces, with bounds that hold on any host."""
 
 import contextlib
 import hashlib
@@ -21,7 +21,7 @@ from pyroute2.netlink.rtnl.tcmsg import sched_netem
 
 from lab.core.errors import NotSupported
 from lab.engine.netlink import connect_nodes
-from lab.impair.oneway import OneWay, impose, in_force, lift, netem_options, netem_tells, tbf_options
+from lab.impair.oneway import OneWay, apply, netem_mechanism, netem_options, read_mechanisms, tbf_options, undo
 from lab.observe import echo
 from lab.topology import Endpoint, Impairment, Link, Node
 from tests.helpers.sandbox import Sandbox
@@ -31,7 +31,7 @@ ADDRESSES = {"ipv4": ("192.0.2.1/24", "192.0.2.2/24"), "ipv6": ("2001:db8::1/64"
 
 @pytest.fixture
 def boxes() -> Iterator[dict[str, Sandbox]]:
-    """Two namespaces with a wire between them."""
+    """Two namespaces with a link between them."""
     with Sandbox() as one, Sandbox() as two:
         boxes = {"one": one, "two": two}
         ends = [
@@ -52,21 +52,21 @@ def way(boxes: dict[str, Sandbox], tmp_path: Path) -> OneWay:
 
 
 @pytest.fixture
-def imposed(way: OneWay) -> Iterator[Callable[..., None]]:
-    """Impair the way from one to two; skipped with its name where this kernel lacks what it takes."""
+def impair(way: OneWay) -> Iterator[Callable[..., None]]:
+    """Impair packets from one to two; skip the test if this kernel lacks a feature."""
 
-    def imposed(**wanted: Any) -> None:
+    def impair(**wanted: Any) -> None:
         try:
-            impose(way, Impairment(**wanted))
+            apply(way, Impairment(**wanted))
         except NotSupported as error:
             pytest.skip(str(error))
 
-    yield imposed
-    lift(way)
+    yield impair
+    undo(way)
 
 
 def round_trip(boxes: dict[str, Sandbox], family: str) -> float:
-    """Seconds from a request until its answer is there."""
+    """Return the seconds from a request to its answer."""
     target = ip_interface(ADDRESSES[family][1]).ip
     started = time.monotonic()
     result = echo(boxes["one"].namespace, "one", target, wait=20)
@@ -76,7 +76,7 @@ def round_trip(boxes: dict[str, Sandbox], family: str) -> float:
 
 
 def received(boxes: dict[str, Sandbox], count: int) -> list[bytes]:
-    """What arrives at two of some numbered datagrams from one; the last is sent until it comes through."""
+    """Send numbered datagrams from one to two and return those received; the last is repeated until it arrives."""
     end = b"end"
     got: list[bytes] = []
     done = threading.Event()
@@ -98,7 +98,7 @@ def received(boxes: dict[str, Sandbox], count: int) -> list[bytes]:
     with closing(boxes["one"].namespace.run(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))) as there:
         for number in range(count):
             there.sendto(b"%d" % number, ("192.0.2.2", 5001))
-            if number % 100 == 99:  # no queue on the way shall overflow: what is lost is what was drawn
+            if number % 100 == 99:  # no queue may overflow: only drawn packets may be lost
                 time.sleep(0.002)
         while not done.wait(0.3):
             there.sendto(end, ("192.0.2.2", 5001))
@@ -107,38 +107,38 @@ def received(boxes: dict[str, Sandbox], count: int) -> list[bytes]:
 
 
 @pytest.mark.parametrize("family", ["ipv4", "ipv6"])
-def test_a_delay_is_waited_for_and_gone_when_it_is_lifted(
-    boxes: dict[str, Sandbox], way: OneWay, imposed: Callable[..., None], family: str
+def test_delay_is_applied_and_undone(
+    boxes: dict[str, Sandbox], way: OneWay, impair: Callable[..., None], family: str
 ) -> None:
     links = set(boxes["one"].links())
-    imposed(delay=200)
+    impair(delay=200)
     slow = round_trip(boxes, family)
     assert slow >= 0.2
-    assert [m.name for m in in_force(way)] in (["netem"], ["relay"])
-    lift(way)
-    assert in_force(way) == []
+    assert [m.name for m in read_mechanisms(way)] in (["netem"], ["relay"])
+    undo(way)
+    assert read_mechanisms(way) == []
     assert min(round_trip(boxes, family) for _ in range(5)) < slow
     assert set(boxes["one"].links()) == links
-    assert not way.told.exists()
+    assert not way.counters.exists()
 
 
-def test_jitter_keeps_within_its_bounds(boxes: dict[str, Sandbox], imposed: Callable[..., None]) -> None:
-    imposed(delay=100, jitter=40)
+def test_jitter_stays_within_its_bounds(boxes: dict[str, Sandbox], impair: Callable[..., None]) -> None:
+    impair(delay=100, jitter=40)
     took = [round_trip(boxes, "ipv4") for _ in range(10)]
     assert min(took) >= 0.06
-    # All ten of them close together would be a delay without jitter: a chance of one in a hundred million.
+    # Ten draws so close together have a probability of one in a hundred million.
     assert max(took) - min(took) > 0.004
 
 
-def test_lost_is_what_was_drawn(boxes: dict[str, Sandbox], way: OneWay, imposed: Callable[..., None]) -> None:
-    round_trip(boxes, "ipv4")  # each knows where the other is: the search for that can be lost, too
-    imposed(loss=20)
+def test_loss_drops_the_configured_share(boxes: dict[str, Sandbox], way: OneWay, impair: Callable[..., None]) -> None:
+    round_trip(boxes, "ipv4")  # neighbour discovery first, which can be lost too
+    impair(loss=20)
     count = 4000
     got = received(boxes, count)
-    # Binomial with a deviation of 25.3: ten of them away is never.
+    # Binomial with a standard deviation of 25.3: the bounds are ten of them.
     assert 0.8 * count - 253 < len(got) < 0.8 * count + 253
     assert len(set(got)) == len(got)
-    (mechanism,) = in_force(way)
+    (mechanism,) = read_mechanisms(way)
     if mechanism.name == "nftables":
         frames, lost = mechanism.figures["frames"], mechanism.figures["lost"]
         assert isinstance(frames, int)
@@ -149,29 +149,29 @@ def test_lost_is_what_was_drawn(boxes: dict[str, Sandbox], way: OneWay, imposed:
         assert mechanism.name == "netem"
 
 
-def test_some_arrive_twice(boxes: dict[str, Sandbox], imposed: Callable[..., None]) -> None:
-    imposed(duplicate=20)
+def test_duplicate_sends_the_configured_share_twice(boxes: dict[str, Sandbox], impair: Callable[..., None]) -> None:
+    impair(duplicate=20)
     count = 2000
     got = received(boxes, count)
     assert len(set(got)) == count
-    assert 0.2 * count - 180 < len(got) - count < 0.2 * count + 180  # a deviation of 17.9
+    assert 0.2 * count - 180 < len(got) - count < 0.2 * count + 180  # standard deviation 17.9
 
 
-def test_some_overtake_the_others(boxes: dict[str, Sandbox], imposed: Callable[..., None]) -> None:
-    imposed(delay=200, reorder=20)
+def test_reorder_lets_the_configured_share_overtake(boxes: dict[str, Sandbox], impair: Callable[..., None]) -> None:
+    impair(delay=200, reorder=20)
     count = 2000
     got = [int(data) for data in received(boxes, count)]
     assert sorted(got) == list(range(count))
     still_to_come = list(accumulate(got[:0:-1], min))[::-1]
     ahead = sum(number > least for number, least in zip(got, still_to_come, strict=False))
-    assert 0.2 * count - 180 < ahead < 0.2 * count + 180  # a deviation of 17.9
+    assert 0.2 * count - 180 < ahead < 0.2 * count + 180  # standard deviation 17.9
 
 
-def test_a_rate_is_not_exceeded_and_what_goes_through_is_whole(
-    boxes: dict[str, Sandbox], way: OneWay, imposed: Callable[..., None]
+def test_rate_is_not_exceeded_and_data_arrives_intact(
+    boxes: dict[str, Sandbox], way: OneWay, impair: Callable[..., None]
 ) -> None:
-    """With a delay besides, so that TCP's large packets and unfinished checksums go through the relay as well."""
-    imposed(rate=20_000, delay=5)
+    """With a delay in addition, so that TCP's large packets and partial checksums pass through the relay."""
+    impair(rate=20_000, delay=5)
     data = os.urandom(1 << 20)
     with closing(boxes["two"].namespace.run(lambda: socket.create_server(("192.0.2.2", 5002)))) as server:
 
@@ -193,28 +193,28 @@ def test_a_rate_is_not_exceeded_and_what_goes_through_is_whole(
         thread.join()
     assert digest.digest() == hashlib.sha256(data).digest()
     assert size * 8 / took <= 20_000_000 * 1.1
-    assert {m.name for m in in_force(way)} in ({"netem", "tbf"}, {"relay", "tbf"})
+    assert {m.name for m in read_mechanisms(way)} in ({"netem", "tbf"}, {"relay", "tbf"})
 
 
-def test_a_relay_that_is_killed_leaves_a_link_that_works_and_is_told(
-    boxes: dict[str, Sandbox], way: OneWay, imposed: Callable[..., None]
+def test_link_works_after_its_relay_is_killed(
+    boxes: dict[str, Sandbox], way: OneWay, impair: Callable[..., None]
 ) -> None:
-    imposed(delay=200)
-    if [m.name for m in in_force(way)] != ["relay"]:
-        pytest.skip("netem: this kernel needs no relay")
+    impair(delay=200)
+    if [m.name for m in read_mechanisms(way)] != ["relay"]:
+        pytest.skip("this kernel has netem and needs no relay")
     slow = round_trip(boxes, "ipv4")
     (relay,) = relays(way)
     os.kill(relay, signal.SIGKILL)
-    wait_until(lambda: in_force(way) == [])
+    wait_until(lambda: read_mechanisms(way) == [])
     assert min(round_trip(boxes, "ipv4") for _ in range(5)) < slow
 
 
-def test_a_relay_ends_with_its_node(tmp_path: Path) -> None:
+def test_relay_ends_with_its_node(tmp_path: Path) -> None:
     with Sandbox() as one, Sandbox() as two:
         one.ip(("link", "add", {"ifname": "eth1", "kind": "veth", "peer": {"ifname": "eth1", "net_ns_pid": two.pid}}))
         way = OneWay("one:eth1", "two:eth1", one.namespace, two.namespace, tmp_path)
         try:
-            impose(way, Impairment(delay=10))
+            apply(way, Impairment(delay=10))
         except NotSupported as error:
             pytest.skip(str(error))
         before = relays(way)
@@ -222,10 +222,10 @@ def test_a_relay_ends_with_its_node(tmp_path: Path) -> None:
     assert len(before) <= 1
 
 
-def test_what_nothing_can_do_is_refused_by_name_and_leaves_nothing(
+def test_unsupported_impairment_is_named_and_undone(
     boxes: dict[str, Sandbox], way: OneWay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on a kernel that has neither netem nor what a relay needs: the rest of what was asked is taken back."""
+    """On a kernel with neither netem nor what a relay needs, the other impairments are undone."""
 
     def lacks(*_: object) -> None:
         raise NotSupported("delay", "this kernel has no netem, and no relay can take its place")
@@ -233,11 +233,11 @@ def test_what_nothing_can_do_is_refused_by_name_and_leaves_nothing(
     monkeypatch.setattr("lab.impair.oneway._netem", lambda *_: False)
     monkeypatch.setattr("lab.impair.oneway._start_relay", lacks)
     with pytest.raises(NotSupported, match="delay is not available here: this kernel has no netem, and no relay"):
-        impose(way, Impairment(delay=1, loss=1, rate=1000))
-    assert in_force(way) == []
+        apply(way, Impairment(delay=1, loss=1, rate=1000))
+    assert read_mechanisms(way) == []
 
 
-def test_a_relay_that_cannot_start_says_why(boxes: dict[str, Sandbox], tmp_path: Path) -> None:
+def test_relay_that_cannot_start_prints_the_reason(boxes: dict[str, Sandbox], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "lab.impair.relay", str(boxes["one"].pid), "eth9", str(tmp_path / "told")]
     ended = subprocess.run([*command, "{}"], capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 1
@@ -246,11 +246,11 @@ def test_a_relay_that_cannot_start_says_why(boxes: dict[str, Sandbox], tmp_path:
 
 
 def relays(way: OneWay) -> list[int]:
-    """The processes that relay for it."""
+    """Return the pids of the link's relays."""
     found = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
-            if entry.name.isdigit() and str(way.told).encode() in (entry / "cmdline").read_bytes().split(b"\0"):
+            if entry.name.isdigit() and str(way.counters).encode() in (entry / "cmdline").read_bytes().split(b"\0"):
                 found.append(int(entry.name))
     return found
 
@@ -262,8 +262,8 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_what_netem_and_tbf_are_asked_for() -> None:
-    """Microseconds and percent; netem's own limit of packets is too small for a long delay."""
+def test_options_of_netem_and_tbf() -> None:
+    """In microseconds and percent, with a larger limit than netem's default, which is too small for a long delay."""
     assert netem_options(Impairment(delay=30.5, jitter=2, loss=0.5, duplicate=1, reorder=5)) == {
         "limit": 20_000,
         "delay": 30_500,
@@ -277,18 +277,18 @@ def test_what_netem_and_tbf_are_asked_for() -> None:
     assert tbf_options(1_000_000)["burst"] == 125_000
 
 
-def test_netem_tells_what_it_was_asked_for() -> None:
-    """Ticks, and shares of all that 32 bits hold, there and back."""
+def test_netem_mechanism_survives_a_round_trip() -> None:
+    """netem counts in ticks, and shares in 32 bits."""
     asked = Impairment(delay=30.5, jitter=2, loss=0.5, duplicate=1, reorder=5)
     encoded = sched_netem.get_parameters(netem_options(asked))
-    told = netem_tells(encoded)
-    assert told.name == "netem"
-    for key, value in told.figures.items():
+    read = netem_mechanism(encoded)
+    assert read.name == "netem"
+    for key, value in read.figures.items():
         assert value == pytest.approx(getattr(asked, key), rel=1e-3), key
-    assert told.does.startswith("delay 30.5 ms ± 2 ms")
+    assert read.does.startswith("delay 30.5 ms ± 2 ms")
 
 
-def test_words_for_it() -> None:
+def test_impairment_in_words() -> None:
     assert str(Impairment(delay=30, jitter=5, loss=0.1, rate=1000, duplicate=2, reorder=3)) == (
         "delay 30 ms ± 5 ms, loss 0.1 %, rate 1000 kbit/s, duplicate 2 %, reorder 3 %"
     )
