@@ -1,4 +1,4 @@
-"""Routing daemons behind one interface: render, start, read, announce, withdraw."""
+"""Routing daemons behind one interface: render files, start, read the RIB, announce, withdraw."""
 
 from lab.routing.daemon import Monitor, RoutingDaemon, daemon_of, daemons
 from lab.routing.model import (

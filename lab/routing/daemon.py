@@ -55,7 +55,7 @@ class Monitor(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Stop the reports; a daemon that has ended is no error."""
+        """Stop the reports, also of a daemon that has ended."""
 
 
 class RoutingDaemon(ABC):
@@ -154,7 +154,7 @@ class RoutingDaemon(ABC):
 
     @abstractmethod
     def stop(self, node: RunningNode, signal: str = "KILL") -> None:
-        """End the daemon and return when it has ended; a daemon that does not run is no error.
+        """End the daemon and return when it has ended; does nothing if it does not run.
 
         With KILL its routes stay in the kernel, with TERM it removes them.
         """

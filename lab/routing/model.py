@@ -1,4 +1,4 @@
-"""What every routing daemon can be asked for, whatever it speaks: its neighbours and its RIB."""
+"""The state of a routing daemon, for every daemon and protocol: its neighbours and its RIB."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class SessionState(StrEnum):
 
     @property
     def up(self) -> bool:
-        """Routes are exchanged."""
+        """Return whether routes are exchanged."""
         return self is SessionState.ESTABLISHED
 
 
@@ -39,19 +39,19 @@ class AdjacencyState(StrEnum):
 
     @property
     def up(self) -> bool:
-        """The databases are the same."""
+        """Return whether the link-state databases are synchronized."""
         return self is AdjacencyState.FULL
 
 
 class RipState(StrEnum):
-    """RIP knows no sessions: a neighbour is heard, or it is not (RFC 2453, section 3.8)."""
+    """States of a RIP neighbour, which has no session: a router is heard or not (RFC 2453, section 3.8)."""
 
     SILENT = "Silent"
     HEARD = "Heard"
 
     @property
     def up(self) -> bool:
-        """It was heard lately."""
+        """Return whether its updates arrive."""
         return self is RipState.HEARD
 
 
@@ -65,7 +65,7 @@ class BfdState(StrEnum):
 
     @property
     def up(self) -> bool:
-        """Each end hears the other."""
+        """Return whether each end receives the packets of the other."""
         return self is BfdState.UP
 
 
@@ -75,66 +75,66 @@ DOWN: Mapping[RoutingProtocol, State] = {
     "ospf": AdjacencyState.DOWN,
     "rip": RipState.SILENT,
 }
-"""The state of a neighbour that a daemon has no word of."""
+"""The state of a configured neighbour that its daemon does not list."""
 
 
 @dataclass(frozen=True)
 class Neighbor:
-    """A BGP session, an OSPF adjacency or a RIP neighbour, as its daemon sees it."""
+    """A BGP session, an OSPF adjacency or a RIP neighbour, as its daemon reports it."""
 
     address: Address | None
-    """None where only the interface is known, and nobody there was heard yet."""
+    """None if only the interface is configured, and no neighbour was heard on it yet."""
     asn: int | None
-    """BGP's."""
+    """BGP only."""
     state: State
     uptime: float
-    """Seconds since it came up; 0 where it is not."""
+    """Seconds since it came up; 0 while it is down."""
     times_established: int
     prefixes_received: Mapping[Family, int]
-    """BGP's, per family that both sides negotiated; a family that is missing is not carried by this session."""
+    """BGP only, by the families that both ends negotiated."""
     last_reset: str
-    """Why it went down last, in the daemon's words; empty where it never did."""
+    """The daemon's reason why it went down last; empty if it never did."""
     interface: str = ""
-    """The local one that leads to it, where the daemon says so."""
+    """The local interface that leads to it, if the daemon reports it."""
     router_id: IPv4Address | None = None
-    """What it calls itself, where the daemon says so."""
+    """The neighbour's router id, if the daemon reports it."""
     bfd: BfdState | None = None
-    """Of the BFD session that watches it; None where none does."""
+    """The state of its BFD session; None without BFD."""
 
     @property
     def up(self) -> bool:
-        """Routes are exchanged with it."""
+        """Return whether routes are exchanged with it."""
         return self.state.up
 
 
 @dataclass(frozen=True)
 class Path:
-    """One way to a prefix in a daemon's RIB (BGP: Loc-RIB and Adj-RIB-In alike)."""
+    """A path to a prefix in a daemon's RIB (of BGP in the Loc-RIB or an Adj-RIB-In)."""
 
     prefix: Prefix
     next_hops: tuple[IPv4Address | IPv6Address, ...]
     as_path: tuple[int, ...]
     peer: Address | None
-    """The neighbour it came from; for OSPF and RIP the next hop. None where this router originates it."""
+    """The neighbour it was received from; for OSPF and RIP the next hop. None if this router originates it."""
     best: bool
     valid: bool
 
 
 @dataclass(frozen=True)
 class Attributes:
-    """Path attributes that a router sets on prefixes (RFC 4271, section 5.1); what is None stays as it would be."""
+    """Path attributes that a router sets on prefixes (RFC 4271, section 5.1); None leaves the default."""
 
     med: int | None = None
-    """MULTI_EXIT_DISC: of paths from the same neighbouring AS the lowest is preferred."""
+    """MULTI_EXIT_DISC: the lowest is preferred among paths from the same neighbouring AS."""
     next_hop: Address | None = None
     local_pref: int | None = None
-    """LOCAL_PREF: the highest is preferred; it stays within an AS, so it is set where routes come in."""
+    """LOCAL_PREF: the highest is preferred; it is not sent to other ASes, so it is set on received routes."""
     prepend: int = 0
-    """How often the own AS number is put in front of the path once more, which makes it longer."""
+    """How many times the own AS number is prepended to the path."""
 
 
 Direction = Literal["in", "out"]
-"""Whether attributes are set on what comes from a neighbour, or on what goes to it."""
+"""Attributes are set on routes received from a neighbour, or on routes sent to it."""
 
 Rib = Mapping[Prefix, tuple[Path, ...]]
 """A RIB of one family: all paths of each prefix."""
@@ -142,13 +142,13 @@ Rib = Mapping[Prefix, tuple[Path, ...]]
 
 @dataclass(frozen=True)
 class RibEvent:
-    """A change that a daemon told of while it was monitored."""
+    """A change that a daemon reported while it was monitored."""
 
     time: float
     """Seconds on CLOCK_MONOTONIC."""
     what: Literal["best", "gone", "up", "down"]
-    """A prefix has a new best path, or none any more; a neighbour came up, or was given up."""
+    """A prefix has a new best path, or none any more; a neighbour came up or went down."""
     prefix: Prefix | None
-    """None where it is about a neighbour."""
+    """None if a neighbour changed."""
     peer: Address | None
-    """The neighbour; None where it is about a prefix."""
+    """None if a prefix changed."""

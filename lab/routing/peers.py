@@ -1,4 +1,4 @@
-"""Who peers with whom: derived from tunnels and from links that are marked for peering."""
+"""The neighbours of each router, derived from tunnels and from links with `peering`."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -16,47 +16,47 @@ class Peer:
 
     node: str
     address: Address | None
-    """None: somebody behind the interface, known by a link-local address that nobody chose."""
+    """None for a neighbour that is found on the interface by its link-local address."""
     asn: int | None
     interface: str
-    """The local interface that leads to it."""
+    """The local interface that leads to the neighbour."""
     families: tuple[Family, ...] = FAMILIES
-    """What it is told of, and asked for."""
+    """The families of the routes that are exchanged."""
     guarded: bool = False
-    """It is beyond a tunnel, and no route from it may cover one of the router's `outer` addresses."""
+    """The neighbour is behind a tunnel: its routes that cover one of the router's `outer` addresses are rejected."""
     preference: int | None = None
-    """The local preference of what is learnt from it; None for BGP's usual one."""
+    """LOCAL_PREF of the routes received from it; None for the default of 100."""
     router_id: IPv4Address | None = None
-    """What it calls itself, where that tells it from others behind the same interface."""
+    """The neighbour's router id, if it distinguishes several neighbours on the interface."""
     priority: int | None = None
-    """On an interface with more than one neighbour, this router's claim to be the one that all others synchronize
-    with (OSPF's designated router, RFC 2328, section 9.4): the end that all reach has one. None where two are alone."""
+    """On an interface with several neighbours, this router's priority in the election of OSPF's designated router (RFC
+    2328, section 9.4), greater than 0 for the end that reaches all others. None on an interface with one neighbour."""
     reflects: bool = False
-    """This router passes on to it what other internal BGP neighbours said, and to them what it says (RFC 4456)."""
+    """The neighbour is a client of this route reflector (RFC 4456)."""
 
     @property
     def rank(self) -> int:
-        """The local preference that counts: 100 where none is set, as in every BGP."""
+        """Return the effective LOCAL_PREF: 100 by default, as in every BGP implementation."""
         return 100 if self.preference is None else self.preference
 
     @property
     def name(self) -> str:
-        """How configurations call it."""
+        """Return its name in configurations: the address, or the interface."""
         return str(self.address or self.interface)
 
     def matches(self, neighbor: Neighbor) -> bool:
-        """Whether a daemon's neighbour is this one."""
+        """Return whether a daemon's neighbour is this one."""
         if self.address is not None:
             return neighbor.address == self.address
         if None not in (self.router_id, neighbor.router_id) and neighbor.router_id != self.router_id:
             return False
-        known = neighbor.address is None or neighbor.address.version == 6
-        return known and neighbor.interface == self.interface
+        link_local = neighbor.address is None or neighbor.address.version == 6
+        return link_local and neighbor.interface == self.interface
 
 
 @dataclass(frozen=True)
 class RouterPlan:
-    """All that a daemon's configuration is rendered from."""
+    """The input for rendering a daemon's configuration."""
 
     node: str
     daemon: str
@@ -69,38 +69,38 @@ class RouterPlan:
     protocol: RoutingProtocol = "bgp"
     multipath: bool = False
     accept: tuple[Accepted, ...] | None = None
-    """What is taken from neighbours; None for everything."""
+    """The prefixes accepted from neighbours; None for all."""
     outer: tuple[Address, ...] = ()
-    """The outer addresses of the other ends of this router's tunnels. A route from beyond a tunnel that covers one of
-    them would lead tunnels into themselves or each other (recursive routing)."""
+    """The outer addresses of the other ends of this router's tunnels. A route through a tunnel that covers one of them
+    would route the tunnel's packets into a tunnel (recursive routing)."""
 
     def accepted(self, prefixes: Iterable[Prefix]) -> tuple[Prefix, ...]:
-        """Those of some prefixes that are taken from neighbours."""
+        """Return the prefixes that are accepted from neighbours."""
         return tuple(p for p in prefixes if self.accept is None or any(entry.takes(p) for entry in self.accept))
 
     def accepted_of(self, family: Family) -> tuple[Accepted, ...]:
-        """The entries of `accept` for one family."""
+        """Return the entries of `accept` for one family."""
         return tuple(e for e in self.accept or () if e.prefix.version == (4 if family == "ipv4" else 6))
 
     @property
     def guarded_interfaces(self) -> tuple[str, ...]:
-        """The interfaces from beyond which no route may cover an `outer` address."""
+        """Return the interfaces through which no route may cover an `outer` address."""
         return tuple(dict.fromkeys(peer.interface for peer in self.peers if peer.guarded))
 
     def outer_of(self, family: Family) -> tuple[Address, ...]:
-        """The `outer` addresses of one family."""
+        """Return the `outer` addresses of one family."""
         return tuple(address for address in self.outer if address.version == (4 if family == "ipv4" else 6))
 
     def covering(self, family: Family) -> tuple[Prefix, ...]:
-        """All prefixes that cover one of these, from the default route to the host routes."""
+        """Return all prefixes that cover one of them, from the default route to the host routes."""
         hosts = [ip_network(address) for address in self.outer_of(family)]
         lengths = range(hosts[0].max_prefixlen + 1) if hosts else ()
         return tuple(dict.fromkeys(host.supernet(new_prefix=length) for length in lengths for host in hosts))
 
     def interfaces_to(self, node: str) -> tuple[str, ...]:
-        """The interfaces that lead to what a neighbour announces, while all sessions with it stand.
+        """Return the interfaces that lead to a neighbour's prefixes while all sessions with it are up.
 
-        Without multipath, and where none is preferred, the daemon takes one of several, and none is said here.
+        Empty if the daemon chooses one of several: without multipath and without a preference.
         """
         peers = [peer for peer in self.peers if peer.node == node]
         if self.protocol != "bgp":
@@ -111,25 +111,25 @@ class RouterPlan:
 
     @property
     def interfaces(self) -> tuple[str, ...]:
-        """The interfaces that lead to neighbours."""
+        """Return the interfaces that lead to neighbours."""
         return tuple(self.priorities)
 
     @property
     def priorities(self) -> Mapping[str, int | None]:
-        """The interfaces that lead to neighbours, each with `Peer.priority`."""
+        """Return the interfaces that lead to neighbours, each with `Peer.priority`."""
         return {peer.interface: peer.priority for peer in self.peers}
 
 
 def plan_routers(topology: Topology) -> Mapping[str, RouterPlan]:
-    """The routers of a topology by node, but for those in external nodes, which the lab does not run."""
+    """Return the routers of a topology by node, without external nodes, whose daemons the lab does not run."""
     planned = {name: plan_router(topology, name) for name, node in topology.nodes.items() if not node.external}
     return {name: plan for name, plan in planned.items() if plan is not None}
 
 
 def plan_router(topology: Topology, name: str) -> RouterPlan | None:
-    """The router on a node; None where there is none.
+    """Return the router on a node; None if it has none.
 
-    Its id, where the file gives none, is the lowest of its IPv4 addresses on links.
+    Its id is by default the lowest of its IPv4 addresses on links.
     """
     intent = topology.nodes[name].intent.router
     if intent is None:
@@ -151,10 +151,10 @@ def plan_router(topology: Topology, name: str) -> RouterPlan | None:
 
 
 def _outer(topology: Topology, name: str) -> tuple[Address, ...]:
-    """Where tunnels are dialled from here, and where those that are dialled here come from."""
-    dialled = [tunnel.server_outer for tunnel in topology.tunnels if tunnel.client == name]
-    dialling = [tunnel.client_outer for tunnel in topology.tunnels if tunnel.server == name]
-    return tuple(dict.fromkeys(dialled + dialling))
+    """Return the outer addresses of the other ends of a node's tunnels."""
+    servers = [tunnel.server_outer for tunnel in topology.tunnels if tunnel.client == name]
+    clients = [tunnel.client_outer for tunnel in topology.tunnels if tunnel.server == name]
+    return tuple(dict.fromkeys(servers + clients))
 
 
 def _over_tunnels(topology: Topology, name: str) -> list[Peer]:
@@ -187,7 +187,7 @@ def _over_tunnels(topology: Topology, name: str) -> list[Peer]:
 
 
 def _internal(topology: Topology, tunnel: Tunnel) -> bool:
-    """Whether internal BGP is spoken through a tunnel."""
+    """Return whether the BGP session through a tunnel is internal."""
     server, client = (topology.nodes[end].intent.router for end in (tunnel.server, tunnel.client))
     return server is not None and client is not None and server.asn is not None and server.asn == client.asn
 
@@ -211,7 +211,7 @@ def _over_links(topology: Topology, name: str) -> list[Peer]:
                         peer,
                         families=tuple(family for family in peer.families if family in carried),
                         preference=link.intent.preference,
-                        # It may lead through a tunnel of the same router, and around that one's filter.
+                        # The link may pass through a tunnel of the same router, whose filter it would bypass.
                         guarded=encapsulation is not None and bool(_outer(topology, name)) and own.recursion_filter,
                     )
                     for peer in _peers(there.node, router, here.interface, addresses)
@@ -225,14 +225,14 @@ def _peers(
     interface: str,
     addresses: tuple[IPv4Address | None, IPv6Address | None],
 ) -> list[Peer]:
-    """The neighbours that a router is, behind one interface; each end decides as the other does."""
+    """Return the neighbours that a router amounts to on one interface, by rules that are the same at both ends."""
     ipv4, ipv6 = addresses
     if router.protocol != "bgp" or router.sessions == "per-family":
-        # OSPFv3 and RIPng speak with link-local addresses (RFC 5340, section 2.5; RFC 2080, section 2.4.1).
-        sixth = ipv6 if router.protocol == "bgp" else None
+        # OSPFv3 and RIPng use link-local addresses (RFC 5340, section 2.5; RFC 2080, section 2.4.1).
+        ipv6_address = ipv6 if router.protocol == "bgp" else None
         either: tuple[tuple[Address | None, Address | None, Family], ...] = (
             (ipv4, ipv4, "ipv4"),
-            (ipv6, sixth, "ipv6"),
+            (ipv6, ipv6_address, "ipv6"),
         )
         return [
             Peer(node, address, router.asn, interface, (family,))
@@ -254,7 +254,7 @@ def _lowest_address(topology: Topology, name: str) -> IPv4Address:
     ]
     if not addresses:
         raise InputError(
-            f"{topology.file}: topology.nodes.{name}.config.vars.router: a router without an IPv4 address on a "
-            "link needs a `router-id`"
+            f"{topology.file}: topology.nodes.{name}.config.vars.router: the node has no IPv4 address on a link to "
+            "derive the router id from: add `router-id`"
         )
     return min(addresses)

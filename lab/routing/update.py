@@ -1,4 +1,4 @@
-"""What a BGP UPDATE says of prefixes (RFC 4271, section 4.3; RFC 4760 for what is not IPv4), decoded by scapy."""
+"""The prefixes in BGP UPDATEs (RFC 4271, section 4.3; RFC 4760 for IPv6), decoded by scapy."""
 
 import logging
 from collections.abc import Collection, Iterator
@@ -25,10 +25,9 @@ class Update:
 
 
 def split(stream: bytes) -> tuple[list[bytes], bytes]:
-    """The whole BGP messages at the beginning of a stream, and what is left of it.
+    """Split a stream into complete BGP messages and the rest.
 
-    Where the stream does not begin with a message (a capture that came in the middle), what is before the first
-    one is left out.
+    If the stream begins within a message, as in a capture that began later, the data before the next one is dropped.
     """
     found: list[bytes] = []
     while True:
@@ -49,9 +48,9 @@ def split(stream: bytes) -> tuple[list[bytes], bytes]:
 
 
 def decode(message: bytes, wanted: Collection[Prefix] | None = None) -> Update | None:
-    """A BGP message as an UPDATE; None where it is another one, or has none of the `wanted` prefixes.
+    """Decode an UPDATE; None for other messages, and for UPDATEs without any of the `wanted` prefixes.
 
-    Those that are not wanted are left out.
+    Other prefixes are left out.
     """
     if len(message) < HEADER or message[18] != UPDATE:
         return None
@@ -76,8 +75,8 @@ def decode(message: bytes, wanted: Collection[Prefix] | None = None) -> Update |
 
 
 def _nlri(found: Any, version: int) -> Iterator[Prefix]:
-    """The prefixes of a field. scapy takes what begins with a default route for another encoding (RFC 7911), so its
-    items are put together again."""
+    """Iterate over the prefixes of a field, whose items are joined again: scapy mistakes a field that begins with a
+    default route for the encoding of RFC 7911."""
     raw = b"".join(map(bytes, found or ()))
     size = 4 if version == 4 else 16
     while raw:
@@ -89,13 +88,13 @@ def _nlri(found: Any, version: int) -> Iterator[Prefix]:
 
 @cache
 def _encoded(prefix: Prefix) -> bytes:
-    """A prefix as it stands in a message: its length, and as many bytes of it as that takes."""
+    """Return a prefix as encoded in messages: its length, and as many bytes as the length needs."""
     return bytes([prefix.prefixlen]) + prefix.network_address.packed[: (prefix.prefixlen + 7) // 8]
 
 
 @cache
 def _scapy() -> Any:
-    """scapy's BGP, told that AS numbers have four bytes (RFC 6793); it warns of its default when it is imported."""
+    """Import scapy's BGP with AS numbers of four bytes (RFC 6793), and without its warning about the default of two."""
     logger = logging.getLogger("scapy")
     level = logger.level
     logger.setLevel(logging.ERROR)

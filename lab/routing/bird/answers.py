@@ -1,4 +1,4 @@
-"""What BIRD's answers mean. BIRD has no JSON: these are the texts that birdc shows."""
+"""Parsers of BIRD's answers, which are the texts that birdc shows: BIRD has no JSON output."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ _OSPF_NEIGHBOR, _RIP_NEIGHBOR, _BFD_SESSION = 1013, 1022, 1020
 _BGP_STATES: Mapping[str, SessionState] = {
     "Idle": SessionState.IDLE,
     "Down": SessionState.IDLE,
-    "Flush": SessionState.IDLE,  # BIRD 3, while its routes are being withdrawn
+    "Flush": SessionState.IDLE,  # BIRD 3, while it withdraws the routes
     "Connect": SessionState.CONNECT,
     "Active": SessionState.ACTIVE,
     "OpenSent": SessionState.OPEN_SENT,
@@ -31,26 +31,28 @@ _ROUTE_LINE = re.compile(
     r"\[(?P<protocol>\S+) (?P<since>[^\]]*?)(?: from (?P<peer>\S+))?\](?P<best> \*)?"
 )
 _STATIC = "originated"
-"""The protocols that bird.conf originates prefixes with are named so."""
+"""Begins the names of the protocols in bird.conf that originate prefixes."""
 UNNUMBERED = "on:"
-"""A protocol that waits for a neighbour on an interface is named so, and after the interface."""
+"""Begins the name of a protocol that accepts sessions on an interface; the interface follows."""
 
 
 def bgp_neighbors(
     lines: Sequence[Line], now: datetime | None = None, watched: Mapping[Address, BfdState] | None = None
 ) -> list[Neighbor]:
-    """The sessions in `show protocols all`, and what BFD says of the neighbours that it watches."""
+    """Parse the sessions in `show protocols all`; `watched` are the states of their BFD sessions."""
     each = [_bgp_neighbor(head, details, now or datetime.now(UTC)) for head, details in _protocols(lines, "BGP")]
     found = [replace(n, bfd=(watched or {}).get(n.address) if n.address else None) for n in each]
-    # Who has called has a protocol of its own, beside the one that goes on waiting. It stays when the caller is gone,
-    # who may call again by another address.
-    waiting = {neighbor.interface for neighbor in found if neighbor.address is None}
-    called = {neighbor.interface for neighbor in found if neighbor.up}
-    return [n for n in found if n.interface not in waiting or (n.up if n.interface in called else n.address is None)]
+    # BIRD creates a protocol for each accepted session, beside the one that accepts. It stays after the session has
+    # ended, and the neighbour may connect again from another address.
+    accepting = {neighbor.interface for neighbor in found if neighbor.address is None}
+    connected = {neighbor.interface for neighbor in found if neighbor.up}
+    return [
+        n for n in found if n.interface not in accepting or (n.up if n.interface in connected else n.address is None)
+    ]
 
 
 def callers(lines: Sequence[Line], interface: str) -> list[str]:
-    """The protocols of those who have called on an interface, as BIRD names them."""
+    """Return the names of the protocols of sessions that were accepted on an interface."""
     return [
         head[0]
         for head, details in _protocols(lines, "BGP")
@@ -60,12 +62,12 @@ def callers(lines: Sequence[Line], interface: str) -> list[str]:
 
 
 def has_bfd(lines: Sequence[Line]) -> bool:
-    """Whether `show protocols all` knows BFD, without which `show bfd sessions` is an error."""
+    """Return whether `show protocols all` lists BFD, without which `show bfd sessions` is an error."""
     return any(True for _ in _protocols(lines, "BFD"))
 
 
 def bfd_sessions(lines: Sequence[Line]) -> dict[Address, BfdState]:
-    """`show bfd sessions`: IP address, Interface, State, Since, Interval, Timeout."""
+    """Parse `show bfd sessions`: IP address, Interface, State, Since, Interval, Timeout."""
     found: dict[Address, BfdState] = {}
     for line in lines:
         words = line.text.split()
@@ -112,7 +114,7 @@ def _bgp_neighbor(head: Sequence[str], details: Sequence[str], now: datetime) ->
         asn=int(facts["Neighbor AS"]),
         state=state,
         uptime=max(0.0, (now - since).total_seconds()) if state.up else 0.0,
-        times_established=int(state.up),  # BIRD does not count
+        times_established=int(state.up),  # BIRD has no counter
         prefixes_received=received if state.up else {},
         last_reset="" if state.up else facts.get("Last error", ""),
         interface=interface,
@@ -120,7 +122,7 @@ def _bgp_neighbor(head: Sequence[str], details: Sequence[str], now: datetime) ->
 
 
 def routes(lines: Sequence[Line]) -> Rib:
-    """All paths in `show route all` of one table."""
+    """Parse all paths in `show route all` of one table."""
     found: dict[Prefix, list[Path]] = {}
     prefix: Prefix | None = None
     about: re.Match[str] | None = None
@@ -146,7 +148,7 @@ def routes(lines: Sequence[Line]) -> Rib:
 
 def _path(prefix: Prefix, about: re.Match[str], hops: Sequence[Address], as_path: tuple[int, ...]) -> Path:
     own = about["protocol"].startswith(_STATIC)
-    # BIRD names a route's source only where it is not the next hop.
+    # BIRD shows the neighbour only if it is not the next hop.
     peer = ip_address(about["peer"].partition("%")[0]) if about["peer"] else (hops[0] if hops else None)
     return Path(
         prefix=prefix,
@@ -159,7 +161,7 @@ def _path(prefix: Prefix, about: re.Match[str], hops: Sequence[Address], as_path
 
 
 def ospf_neighbors(lines: Sequence[Line]) -> list[Neighbor]:
-    """`show ospf neighbors`: Router ID, Pri, State, DTime, Interface, Router IP."""
+    """Parse `show ospf neighbors`: Router ID, Pri, State, DTime, Interface, Router IP."""
     found = []
     for line in lines:
         words = line.text.split()
@@ -178,7 +180,7 @@ _OSPF_STATES = {str(state).lower(): str(state) for state in AdjacencyState}
 
 
 def rip_neighbors(lines: Sequence[Line]) -> list[Neighbor]:
-    """`show rip neighbors`: IP address, Interface, Metric, Routes, Seen."""
+    """Parse `show rip neighbors`: IP address, Interface, Metric, Routes, Seen."""
     found = []
     for line in lines:
         words = line.text.split()

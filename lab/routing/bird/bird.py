@@ -1,4 +1,4 @@
-"""BIRD: one process that holds all protocols, and writes what they learn into the kernel."""
+"""BIRD: one process that runs all protocols, and writes their routes into the kernel."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
@@ -16,12 +16,12 @@ from lab.routing.peers import Peer, RouterPlan
 from lab.topology import Family, Prefix, RouterIntent
 
 _VERSION: Mapping[Family, int] = {"ipv4": 4, "ipv6": 6}
-# BIRD goes into the background when its socket listens.
+# BIRD goes into the background once it listens on its socket.
 _START = """
 exec </dev/null >>/var/log/bird/start.log 2>&1
 mkdir -p /run/bird && "$1" -c /etc/bird/bird.conf -s /run/bird/bird.ctl -P /run/bird/bird.pid
 """
-# Its routes stay in the kernel; a BIRD that starts again takes away what it does not know any more.
+# Routes stay in the kernel after KILL; BIRD removes those that it does not know when it is started again.
 _STOP = """
 [ -e /run/bird/bird.pid ] || exit 0
 pid=$(cat /run/bird/bird.pid)
@@ -32,12 +32,12 @@ rm -f /run/bird/bird.pid /run/bird/bird.ctl
 
 
 class Bird(RoutingDaemon):
-    """BIRD, whichever version."""
+    """BIRD, of any version."""
 
     program: ClassVar[str]
     """The path of the program in a node."""
 
-    # /run/bird belongs to the user bird, which a lab's BIRD does not become.
+    # /run/bird belongs to the user bird; in a lab BIRD runs as root.
     capabilities = ("NET_BIND_SERVICE", "DAC_OVERRIDE")
     configuration = PurePosixPath("/etc/bird")
     logs = PurePosixPath("/var/log/bird")
@@ -49,7 +49,7 @@ class Bird(RoutingDaemon):
         return 12
 
     def render(self, plan: RouterPlan) -> Sequence[RenderedFile]:
-        """bird.conf, and one file per family with the prefixes that the router originates."""
+        """Render bird.conf, a file per family with the originated prefixes, and empty files for attributes."""
         text = (
             templates("lab.routing.bird")
             .get_template("bird.conf.j2")
@@ -66,7 +66,7 @@ class Bird(RoutingDaemon):
         return [f"Give `{self.configuration}` and `{self.logs}` to the daemon's user, then restart its service."]
 
     def start(self, node: RunningNode, plan: RouterPlan) -> None:
-        """Start it with its configuration, and with the prefixes that it has from the start."""
+        """Start BIRD with its configuration, and with the prefixes and attributes that the topology declares."""
         for file in [*self._originated(plan.networks), *self._no_attributes(plan)]:
             file.write_below(node.files)
         if node.exec("sh", "-c", _START, "start", self.program).failed:
@@ -75,16 +75,16 @@ class Bird(RoutingDaemon):
             pass
 
     def stop(self, node: RunningNode, signal: str = "KILL") -> None:
-        """Kill it; with KILL it has no time to withdraw its routes from the kernel."""
+        """Send the process a signal and wait for its end."""
         node.exec("sh", "-c", _STOP, "stop", signal).raise_on_error()
 
     def processes(self, node: RunningNode) -> Sequence[int]:
-        """The one, as its file in /run/bird says."""
+        """Return the one process, from bird.pid."""
         file = node.root / "run/bird/bird.pid"
         return [int(file.read_text())] if file.exists() else []
 
     def is_running(self, node: RunningNode) -> bool:
-        """True where it answers."""
+        """Return whether BIRD answers."""
         try:
             with Control(node.root):
                 return True
@@ -92,7 +92,7 @@ class Bird(RoutingDaemon):
             return False
 
     def neighbors(self, node: RunningNode) -> Sequence[Neighbor]:
-        """`show protocols all`, `show ospf neighbors`, `show rip neighbors`."""
+        """Read `show protocols all`, `show ospf neighbors` or `show rip neighbors`."""
         if self.protocol == "bgp":
             shown = self._ask(node, "show protocols all")
             watched = answers.bfd_sessions(self._ask(node, "show bfd sessions")) if answers.has_bfd(shown) else {}
@@ -106,11 +106,11 @@ class Bird(RoutingDaemon):
         ]
 
     def rib(self, node: RunningNode, family: Family) -> Rib:
-        """`show route`."""
+        """Read `show route all`."""
         return answers.routes(self._ask(node, f"show route table master{_VERSION[family]} all"))
 
     def reset(self, node: RunningNode, plan: RouterPlan, peers: Sequence[Peer], *, soft: bool) -> None:
-        """`restart` or `reload`."""
+        """`restart` or `reload` the protocols of some neighbours."""
         act = "reload" if soft else "restart"
         with Control(node.root) as control:
             for peer in peers:
@@ -129,30 +129,30 @@ class Bird(RoutingDaemon):
         attributes: Attributes | None,
         direction: Direction,
     ) -> None:
-        """By the files that the neighbours' filters include."""
+        """Write the files that the neighbours' filters include."""
         for peer in peers:
             for family in peer.families:
                 members = [p for p in prefixes if p.version == _VERSION[family]]
                 path = self.configuration / policy.file_of(plan.peers.index(peer) + 1, family, direction)
-                here = node.files / path.relative_to("/")
-                text = policy.changed(here.read_text(), members, attributes, plan.asn)
+                file = node.files / path.relative_to("/")
+                text = policy.changed(file.read_text(), members, attributes, plan.asn)
                 RenderedFile(path, text).write_below(node.files)
         self._reconfigure(node)
 
     def announce(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
-        """Add to what is originated."""
+        """Add prefixes to the files of originated ones."""
         self._originate(node, self._known(node) | set(prefixes))
 
     def withdraw(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
-        """Take from what is originated."""
+        """Remove prefixes from the files of originated ones."""
         self._originate(node, self._known(node) - set(prefixes))
 
     def monitor(self, node: RunningNode, plan: RouterPlan) -> Trace:
-        """By its log."""
+        """Follow the log."""
         return Trace(node, plan)
 
     def diagnosis(self, node: RunningNode) -> Mapping[str, str]:
-        """Protocols and routes."""
+        """Return protocols, routes and interfaces."""
         shown = {
             "bird-status.txt": "show status",
             "bird-protocols.txt": "show protocols all",

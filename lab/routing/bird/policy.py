@@ -1,4 +1,4 @@
-"""Attributes by prefix, as BIRD has them: a file of one line per prefix, which a neighbour's filter includes."""
+"""Attributes by prefix: files of one line per prefix, which the neighbours' filters in bird.conf include."""
 
 import re
 from collections.abc import Iterable
@@ -12,12 +12,12 @@ _LINE = re.compile(r"^if net = (\S+) then ")
 
 
 def file_of(number: int, family: Family, direction: Direction) -> str:
-    """What the file is called that the filter of the neighbour with this number includes."""
+    """Return the name of the file that the filter of a neighbour includes."""
     return f"{direction}{number}-{family}.conf"
 
 
 def all_files(configuration: PurePosixPath, plan: RouterPlan) -> list[PurePosixPath]:
-    """The files of all neighbours of a router."""
+    """Return the files of all neighbours of a router."""
     if plan.protocol != "bgp":
         return []
     directions: tuple[Direction, ...] = ("in", "out")
@@ -30,7 +30,7 @@ def all_files(configuration: PurePosixPath, plan: RouterPlan) -> list[PurePosixP
 
 
 def changed(text: str, prefixes: Iterable[Prefix], attributes: Attributes | None, asn: int | None) -> str:
-    """The file's text with other attributes for some prefixes."""
+    """Return a file's text with new attributes for some prefixes."""
     wanted = {str(prefix) for prefix in prefixes}
     kept = [line for line in text.splitlines() if (match := _LINE.match(line)) is not None and match[1] not in wanted]
     if attributes is not None:

@@ -1,4 +1,4 @@
-"""BIRD tells of its tables and protocols in its log, with microseconds, once it is asked to (`birdc debug`)."""
+"""Changes of BIRD's tables and protocols, from its log with microseconds (`birdc debug`)."""
 
 import contextlib
 import re
@@ -19,13 +19,13 @@ _PATTERNS: dict[RoutingProtocol, str] = {"bgp": "peer*", "ospf": "ospf*", "rip":
 _KERNEL = "kernel*"
 _PREFIX = r"(?P<prefix>[0-9a-fA-F.:]+/\d+) "
 _IMPORT = re.compile(rf"(?P<time>\S+ \S+) .*<TRACE> \S+ > (?P<verb>added|replaced|removed) \[(?P<mark>\w+)\] {_PREFIX}")
-# BIRD 3 tells of imports only where it was asked to when the session came up; the kernel's part it tells always.
+# BIRD 3 logs imports only if debugging was on when the session came up; it always logs exports to the kernel.
 _EXPORT = re.compile(rf"(?P<time>\S+ \S+) .*<TRACE> kernel\S+ < (?P<verb>added|replaced|removed) {_PREFIX}")
 _STATE = re.compile(r"(?P<time>\S+ \S+) .*<TRACE> peer(?P<peer>\d+): State changed to (?P<state>up|stop|flush)")
 _IMPORTED: dict[tuple[str, str], Literal["best", "gone"]] = {
     ("added", "best"): "best",
     ("replaced", "best"): "best",
-    ("removed", "best"): "best",  # and another takes its place
+    ("removed", "best"): "best",  # and another path becomes the best
     ("removed", "replaced"): "best",
     ("removed", "sole"): "gone",
 }
@@ -35,7 +35,7 @@ class Trace(Monitor):
     """BIRD's log, with what `debug` adds to it."""
 
     source = "log"
-    # BIRD looks at the clock once for all that it does in one go.
+    # BIRD reads the clock once per iteration of its event loop.
     error = 0.001
 
     def __init__(self, node: RunningNode, plan: RouterPlan) -> None:
@@ -68,7 +68,7 @@ class Trace(Monitor):
 def events(
     text: str, wanted: Collection[Prefix], plan: RouterPlan, monotonic: Callable[[int], float]
 ) -> list[RibEvent]:
-    """What the lines of a log tell. Its times are UTC, as everything in a node."""
+    """Parse the lines of a log, whose times are UTC as all times in a node."""
     found: list[RibEvent] = []
     down: set[str] = set()
     for line in text.splitlines():
@@ -86,7 +86,7 @@ def events(
             if state["state"] == "up":
                 down.discard(peer)
                 found.append(RibEvent(when, "up", None, _address(plan, int(peer))))
-            elif peer not in down:  # on its way down a session stops and then flushes, or does one of the two
+            elif peer not in down:  # a session that goes down logs stop, flush, or both
                 down.add(peer)
                 found.append(RibEvent(when, "down", None, _address(plan, int(peer))))
     return found

@@ -21,8 +21,8 @@ class Bgp:
     """See `Speaker`."""
 
     daemons: tuple[str, ...] = ("bgpd",)
-    # `vtysh -b` marks the beginning and the end of a configuration, and bgpd then holds its peers back for four
-    # seconds in case more is coming.
+    # After `vtysh -b`, which marks the beginning and the end of a configuration, bgpd delays its sessions by four
+    # seconds.
     reads_file = True
     shown: Mapping[str, tuple[str, str]] = {
         "bgp-summary.txt": ("bgpd", "show bgp summary"),
@@ -37,13 +37,13 @@ class Bgp:
         return "bgpd", f"router bgp {plan.asn}"
 
     def neighbors(self, node: RunningNode) -> Sequence[Neighbor]:
-        """`show bgp neighbors`."""
+        """Read `show bgp neighbors json`."""
         with Vty(node.root, "bgpd") as bgpd:
             answer = bgpd.ask_json("show bgp neighbors json")
         return [_neighbor(name, facts) for name, facts in answer.items() if isinstance(facts, dict)]
 
     def rib(self, node: RunningNode, family: Family) -> Rib:
-        """`show bgp ipv4 unicast`."""
+        """Read `show bgp ipv4 unicast json` or its IPv6 counterpart."""
         with Vty(node.root, "bgpd") as bgpd:
             answer = bgpd.ask_json(f"show bgp {_FAMILIES[family]} json")
         return {
@@ -52,7 +52,7 @@ class Bgp:
         }
 
     def originate(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix], *, no: bool) -> None:
-        """`network PREFIX`."""
+        """Configure `network PREFIX`."""
         command = "no network" if no else "network"
         with Vty(node.root, "bgpd") as bgpd:
             for family, members in by_family(prefixes).items():
@@ -67,9 +67,9 @@ def _neighbor(name: str, facts: Mapping[str, Any]) -> Neighbor:
         for name, family in _AFI_SAFI.items()
         if name in facts.get("addressFamilyInfo", {}) and _negotiated(name, facts)
     }
-    # On the way back to Idle bgpd knows two states of its own.
+    # bgpd has two states of its own between Established and Idle.
     state = SessionState.IDLE if facts["bgpState"] in ("Clearing", "Deleted") else SessionState(facts["bgpState"])
-    address, interface = _who(name, facts)
+    address, interface = _address_and_interface(name, facts)
     return Neighbor(
         address=address,
         asn=int(facts["remoteAs"]),
@@ -84,14 +84,14 @@ def _neighbor(name: str, facts: Mapping[str, Any]) -> Neighbor:
 
 
 def _reset(facts: Mapping[str, Any]) -> str:
-    """Why a session ended last: `BGP Notification send` alone does not say what was notified."""
+    """Return why a session ended last, with the reason in the NOTIFICATION if there was one."""
     reset = str(facts.get("lastResetDueTo", ""))
     notified = facts.get("lastNotificationReason", "") if "Notification" in reset else ""
     return f"{reset}: {notified}" if notified else reset
 
 
-def _who(name: str, facts: Mapping[str, Any]) -> tuple[Address | None, str]:
-    """A neighbour's address and interface; one that is found on an interface is called after it."""
+def _address_and_interface(name: str, facts: Mapping[str, Any]) -> tuple[Address | None, str]:
+    """Return a neighbour's address and interface; an unnumbered neighbour is named after its interface."""
     try:
         return ip_address(name), ""
     except ValueError:

@@ -1,7 +1,7 @@
-"""bgpd tells of its RIB and its neighbours by BMP (RFC 7854; the Loc-RIB by RFC 9069).
+"""Changes of bgpd's RIB and neighbours, by BMP (RFC 7854; RFC 9069 for the Loc-RIB).
 
-The other end of the session is a socket of ours in the node's own namespace, on its loopback interface. bgpd writes a
-message when its event loop is done with the change, and before zebra has the route in the kernel.
+The lab listens on the loopback interface in the node's namespace. bgpd writes a message when its event loop has handled
+the change, before zebra adds the route to the kernel.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from lab.routing.update import decode
 from lab.topology import Address, Prefix
 
 TARGET = "measure"
-"""What it is called in bgpd's configuration; it is not there longer than it is used."""
+"""The name of the target in bgpd's configuration, which is removed on `close`."""
 
 _COMMON = struct.Struct("!BIB")
 _VERSION = 3
@@ -36,7 +36,7 @@ _END_OF_RIB = {bytes.fromhex("00170200000000"), bytes.fromhex("001d0200000006800
 _MARKER = 16
 _SYNCHRONIZED_WITHIN = 30.0
 _QUIET = 1.0
-"""Seconds without a word after which the RIB is taken for complete: bgpd marks its end only while a session is up."""
+"""Seconds of silence after which the RIB is complete: bgpd sends End-of-RIB only while a session is up."""
 _CHUNK = 1 << 18
 
 
@@ -63,9 +63,9 @@ class Bmp(Monitor):
 
     @classmethod
     def open(cls, node: RunningNode, plan: RouterPlan) -> Self | None:
-        """Have bgpd connect and send what it has; None where it was built without BMP.
+        """Open a session and receive the current RIB; None if bgpd was built without BMP.
 
-        Raises `EnvironmentBroken` where it does not answer.
+        Raises `EnvironmentBroken` if bgpd does not answer.
         """
         with Vty(node.root, "bgpd") as bgpd:
             try:
@@ -91,14 +91,14 @@ class Bmp(Monitor):
         """See `Monitor`."""
         if self.socket is not None:
             self.socket.close()
-        # It may have been killed, or have forgotten by being restarted.
+        # bgpd may have been killed, or have lost the target by a restart.
         with contextlib.suppress(EnvironmentBroken), Vty(self._node.root, "bgpd") as bgpd:
             bgpd.configure([f"router bgp {self._plan.asn}", f"no bmp targets {TARGET}"])
 
     def _monitor(self, listener: socket.socket) -> None:
         _, port = listener.getsockname()
         with Vty(self._node.root, "bgpd") as bgpd:
-            with contextlib.suppress(EnvironmentBroken):  # what somebody left who was killed
+            with contextlib.suppress(EnvironmentBroken):  # left by a killed process
                 bgpd.configure([f"router bgp {self._plan.asn}", f"no bmp targets {TARGET}"])
             bgpd.configure(
                 [
@@ -111,7 +111,7 @@ class Bmp(Monitor):
             )
 
     def _synchronize(self, session: socket.socket) -> None:
-        """Take in the RIB as it is, to the end of both families."""
+        """Receive the current RIB, up to the End-of-RIB of both families."""
         session.settimeout(_QUIET)
         ends: set[bytes] = set()
         until = time.monotonic() + _SYNCHRONIZED_WITHIN
@@ -130,12 +130,12 @@ class Bmp(Monitor):
 
 
 def _split(stream: bytes) -> tuple[list[bytes], bytes]:
-    """The whole messages at the beginning of a stream, and what is left of it."""
+    """Split a stream into complete messages and the rest."""
     found, offset = [], 0
     while offset + _COMMON.size <= len(stream):
         version, length, _ = _COMMON.unpack_from(stream, offset)
         if version != _VERSION or length < _COMMON.size:
-            raise EnvironmentBroken(f"bgpd sends BMP that is none: version {version}, length {length}")
+            raise EnvironmentBroken(f"malformed BMP from bgpd: version {version}, length {length}")
         if offset + length > len(stream):
             break
         found.append(stream[offset : offset + length])

@@ -1,4 +1,4 @@
-"""FRR's daemons with zebra, started without `watchfrr`: all stand within a tenth of a second."""
+"""FRR's daemons with zebra, started without `watchfrr`, which takes a tenth of a second."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
@@ -18,9 +18,9 @@ from lab.routing.model import Attributes, Direction, Neighbor, Rib
 from lab.routing.peers import Peer, RouterPlan
 from lab.topology import Family, Prefix, RouterIntent, RoutingProtocol
 
-# Either each daemon reads frr.conf itself, as far as it is its own, or vtysh hands each its part, as on a host.
-# bgpd gets its BMP module, for whoever wants to be told of its RIB; it is silent until it is asked.
-# zebra and mgmtd have to listen before the others look for them: a client that misses them waits ten seconds.
+# Either each daemon reads its part of frr.conf itself, or vtysh gives each its part, as on a real host.
+# bgpd loads its BMP module, which sends nothing until a target is configured.
+# zebra and mgmtd are started first: a daemon that cannot connect to them tries again after ten seconds.
 _START = """
 exec </dev/null >>/var/log/frr/start.log 2>&1
 vtysh -C -f /etc/frr/frr.conf || exit
@@ -41,7 +41,7 @@ wait
 for daemon in zebra "$@"; do [ -S /run/frr/$daemon.vty ] || { echo "$daemon did not start"; exit 1; } done
 [ -n "$file" ] || vtysh -b
 """
-# The routes of the dead daemons would stay in the kernel for ever; zebra sweeps them only when it starts again.
+# Routes stay in the kernel after KILL; zebra removes them only when it is started again.
 _STOP = """
 for file in /run/frr/*.pid; do
   [ -e "$file" ] && kill -s "$1" "$(cat "$file")" 2>/dev/null
@@ -76,8 +76,8 @@ class Frr(RoutingDaemon):
 
     name = "frr"
     summary = "FRR: zebra with bgpd (and bfdd), with ospfd and ospf6d, or with ripd and ripngd"
-    # FRR's daemons change their user and keep SYS_ADMIN, and refuse to start without; root needs DAC_OVERRIDE to
-    # open vtysh's sockets, which belong to the group frrvty.
+    # FRR's daemons change their user, keep SYS_ADMIN, and do not start without it; root needs DAC_OVERRIDE to open
+    # vtysh's sockets, which belong to the group frrvty.
     capabilities = ("SYS_ADMIN", "SETUID", "SETGID", "NET_BIND_SERVICE", "DAC_OVERRIDE", "CHOWN", "KILL")
     configuration = PurePosixPath("/etc/frr")
     logs = PurePosixPath("/var/log/frr")
@@ -92,7 +92,7 @@ class Frr(RoutingDaemon):
         return _ROUTE_PROTOCOL[self.protocol, family]
 
     def render(self, plan: RouterPlan) -> Sequence[RenderedFile]:
-        """frr.conf, and the files that Debian's service and vtysh read."""
+        """Render frr.conf, and the files that Debian's service and vtysh read."""
         environment = templates("lab.routing.frr")
         return [
             RenderedFile(self.configuration / name, environment.get_template(f"{name}.j2").render(router=plan))
@@ -100,12 +100,12 @@ class Frr(RoutingDaemon):
         ]
 
     def describe(self, file: PurePosixPath) -> str:
-        """Tell Debian's list of daemons from the configuration."""
+        """Name Debian's list of daemons, and the configuration."""
         return "list of daemons to start" if file.name == "daemons" else "configuration"
 
     def host_steps(self, intent: RouterIntent) -> Sequence[str]:
         """Return the steps for Debian's service `frr`."""
-        always = {"zebra", "staticd"}  # Debian's service starts these whatever the file says
+        always = {"zebra", "staticd"}  # Debian's service always starts these
         names = [*(d for d in SPEAKERS[intent.protocol].daemons if d not in always), *(["bfdd"] if intent.bfd else [])]
         wanted = " and ".join(f"`{name}=yes`" for name in names)
         directory = self.configuration
@@ -116,7 +116,7 @@ class Frr(RoutingDaemon):
         ]
 
     def start(self, node: RunningNode, plan: RouterPlan) -> None:
-        """Check frr.conf and start the daemons with it."""
+        """Check frr.conf, start the daemons with it, and check that it was read."""
         file = "-f /etc/frr/frr.conf" if self._speaker.reads_file else ""
         others = [*self._speaker.daemons, *(["bfdd"] if plan.bfd else [])]
         result = node.exec("sh", "-c", _START, "start", file, *others)
@@ -125,18 +125,18 @@ class Frr(RoutingDaemon):
         daemon, line = self._speaker.mark(plan)
         with Vty(node.root, daemon) as vty:
             if line not in vty.ask("show running-config"):
-                raise EnvironmentBroken(f"{node.name}: FRR did not take its configuration: {self.start_log(node)}")
+                raise EnvironmentBroken(f"{node.name}: FRR did not read its configuration: {self.start_log(node)}")
 
     def stop(self, node: RunningNode, signal: str = "KILL") -> None:
-        """Kill all daemons; with KILL they have no time to withdraw their routes from the kernel."""
+        """Send all daemons a signal and wait for their end."""
         node.exec("sh", "-c", _STOP, "stop", signal).raise_on_error()
 
     def processes(self, node: RunningNode) -> Sequence[int]:
-        """As their files in /run/frr say."""
+        """Return all processes, from the pid files in /run/frr."""
         return [int(file.read_text()) for file in sorted((node.root / "run/frr").glob("*.pid"))]
 
     def is_running(self, node: RunningNode) -> bool:
-        """True where the protocol's first daemon answers."""
+        """Return whether the protocol's main daemon answers."""
         try:
             with Vty(node.root, self._speaker.daemons[0]):
                 return True
@@ -144,15 +144,15 @@ class Frr(RoutingDaemon):
             return False
 
     def neighbors(self, node: RunningNode) -> Sequence[Neighbor]:
-        """As the protocol's daemons have them."""
+        """Read the neighbours from the protocol's daemons."""
         return self._speaker.neighbors(node)
 
     def rib(self, node: RunningNode, family: Family) -> Rib:
-        """As the protocol's daemons have it."""
+        """Read the RIB from the protocol's daemons."""
         return self._speaker.rib(node, family)
 
     def reset(self, node: RunningNode, plan: RouterPlan, peers: Sequence[Peer], *, soft: bool) -> None:
-        """`clear bgp`."""
+        """`clear bgp` for some neighbours."""
         with Vty(node.root, "bgpd") as bgpd:
             for peer in peers:
                 bgpd.ask(f"clear bgp {peer.name}{' soft' if soft else ''}")
@@ -166,25 +166,25 @@ class Frr(RoutingDaemon):
         attributes: Attributes | None,
         direction: Direction,
     ) -> None:
-        """By route maps, one per neighbour, family and direction."""
+        """Change the route maps, one per neighbour, family and direction."""
         with Vty(node.root, "bgpd") as bgpd:
             for peer in peers:
                 set_attributes(bgpd, plan, peer, prefixes, attributes, direction, node.event_times)
 
     def announce(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
-        """In the protocol's own way."""
+        """Originate prefixes in the protocol's own way."""
         self._speaker.originate(node, plan, prefixes, no=False)
 
     def withdraw(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
-        """The same with `no`."""
+        """Stop originating prefixes, by the same commands with `no`."""
         self._speaker.originate(node, plan, prefixes, no=True)
 
     def monitor(self, node: RunningNode, plan: RouterPlan) -> Bmp | None:
-        """bgpd by BMP; the other daemons have nothing like it."""
+        """Open a BMP session with bgpd; the other daemons have no counterpart."""
         return Bmp.open(node, plan) if plan.protocol == "bgp" else None
 
     def diagnosis(self, node: RunningNode) -> Mapping[str, str]:
-        """Tables and the configuration in force."""
+        """Return tables and the running configurations."""
         shown = {
             **self._speaker.shown,
             "zebra-ipv4.txt": ("zebra", "show ip route"),

@@ -14,7 +14,7 @@ from lab.topology import Family, Prefix
 _DAEMON: Mapping[Family, str] = {"ipv4": "ospfd", "ipv6": "ospf6d"}
 _IP: Mapping[Family, str] = {"ipv4": "ip", "ipv6": "ipv6"}
 _ORIGINATED = "ORIGINATED"
-"""The prefix list of what this router originates, in each of the two daemons; see frr.conf."""
+"""The prefix list of the originated prefixes in each of the two daemons; see ospf.j2."""
 _STATES = {str(state).lower(): state for state in AdjacencyState} | {"twoway": AdjacencyState.TWO_WAY}
 
 
@@ -37,7 +37,7 @@ class Ospf:
         return "ospfd", "router ospf"
 
     def neighbors(self, node: RunningNode) -> Sequence[Neighbor]:
-        """`show ip ospf neighbor` and its IPv6 counterpart."""
+        """Read `show ip ospf neighbor json` and its IPv6 counterpart."""
         with Vty(node.root, "ospfd") as ospfd:
             found = read_ospf(ospfd.ask_json("show ip ospf neighbor json"))
         with Vty(node.root, "ospf6d") as ospf6d:
@@ -45,13 +45,13 @@ class Ospf:
         return found
 
     def rib(self, node: RunningNode, family: Family) -> Rib:
-        """What OSPF gave zebra, and what this router originates."""
+        """Read OSPF's routes from zebra, and the originated prefixes from the configuration."""
         with Vty(node.root, _DAEMON[family]) as ospfd:
             own = read_prefix_list(ospfd.ask("show running-config"), family)
         return {**zebra_rib(node, family, ("ospf", "ospf6")), **own_paths(own)}
 
     def originate(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix], *, no: bool) -> None:
-        """An entry in the list, and a blackhole for a prefix that no interface is in."""
+        """Configure an entry in the prefix list, and a blackhole for a prefix without an interface in it."""
         before = "no " if no else ""
         for family, members in by_family(prefixes).items():
             ip = _IP[family]
@@ -64,7 +64,7 @@ class Ospf:
 
 
 def read_ospf(answer: Mapping[str, Any]) -> list[Neighbor]:
-    """`show ip ospf neighbor json`."""
+    """Parse `show ip ospf neighbor json`."""
     return [
         Neighbor(
             address=ip_address(facts["ifaceAddress"]),
@@ -82,7 +82,7 @@ def read_ospf(answer: Mapping[str, Any]) -> list[Neighbor]:
 
 
 def read_ospf6(answer: Mapping[str, Any]) -> list[Neighbor]:
-    """`show ipv6 ospf6 neighbor json`, which names no address."""
+    """Parse `show ipv6 ospf6 neighbor json`, which has no addresses."""
     return [
         Neighbor(
             address=None,
@@ -100,7 +100,7 @@ def read_ospf6(answer: Mapping[str, Any]) -> list[Neighbor]:
 
 
 def read_prefix_list(configuration: str, family: Family) -> list[Prefix]:
-    """The prefixes that a running configuration originates."""
+    """Parse the originated prefixes in a running configuration."""
     start = f"{_IP[family]} prefix-list {_ORIGINATED} "
     return [
         ip_network(line.split()[-1])
@@ -110,12 +110,12 @@ def read_prefix_list(configuration: str, family: Family) -> list[Prefix]:
 
 
 def _state(text: str) -> AdjacencyState:
-    """`Full/-`, `Full/DR`, `Twoway`: a state, and a role."""
+    """Parse `Full/-`, `Full/DR`, `Twoway`: a state, and a role."""
     return _STATES.get(text.partition("/")[0].lower(), AdjacencyState.DOWN)
 
 
 def _seconds(duration: str) -> float:
-    """`01:02:03`; longer ones have another form, and say nothing here."""
+    """Parse `01:02:03`; durations of a day or more have another form, and return 0."""
     parts = duration.split(":")
     if len(parts) != 3 or not all(part.isdigit() for part in parts):
         return 0.0

@@ -1,4 +1,4 @@
-"""Attributes by prefix, as FRR has them: route maps whose entries each match a list of one prefix."""
+"""Attributes by prefix: route maps in which each entry matches a prefix list of one prefix."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from lab.routing.peers import Peer, RouterPlan
 from lab.topology import Family, Prefix
 
 _LAST = 65535
-"""The entry of a route map that lets all the rest pass as it is."""
+"""The number of the last entry of a route map, which permits all other prefixes unchanged."""
 _STEP = 10
 _ENTRY = re.compile(r"sequence (\d+)|prefix-list (\S+)")
 
@@ -25,9 +25,9 @@ def set_attributes(
     direction: Direction,
     event_times: EventTimes,
 ) -> None:
-    """Set attributes of prefixes for one neighbour, or set them no longer, and have it hear of it at once.
+    """Set or clear the attributes of prefixes for one neighbour, and apply them at once.
 
-    bgpd looks at a route map that has changed five seconds later; a soft reset does not wait for that.
+    bgpd applies a changed route map after five seconds; a soft reset applies it immediately.
     """
     for family, members in by_family(prefixes).items():
         if family not in peer.families:
@@ -36,7 +36,7 @@ def set_attributes(
         known = read_entries(bgpd.ask(f"show route-map {name}"))
         if not known and attributes is None:
             continue
-        lines = entries(name, family, members, attributes, known, plan.asn, always(peer, family, direction))
+        lines = entries(name, family, members, attributes, known, plan.asn, default_sets(peer, family, direction))
         bgpd.configure(lines, event_times=event_times)
         if not known:
             bgpd.configure(
@@ -51,7 +51,7 @@ def set_attributes(
 
 
 def read_entries(shown: str) -> dict[str, int]:
-    """The entries in `show route-map NAME`, by the prefix list that each matches; the last has none, as ``."""
+    """Parse the entries in `show route-map NAME`: their numbers by prefix list, and of the last by an empty string."""
     found: dict[str, int] = {}
     sequence: int | None = None
     for number, prefix_list in _ENTRY.findall(shown):
@@ -64,8 +64,8 @@ def read_entries(shown: str) -> dict[str, int]:
     return found
 
 
-def always(peer: Peer, family: Family, direction: Direction) -> list[str]:
-    """What the neighbour's own route map sets, whose place is taken; see bgp.j2."""
+def default_sets(peer: Peer, family: Family, direction: Direction) -> list[str]:
+    """Return the `set` lines of the neighbour's default route map, which the new one replaces; see bgp.j2."""
     if direction == "out":
         return []
     preferred = [] if peer.preference is None else [f"set local-preference {peer.preference}"]
@@ -81,7 +81,7 @@ def entries(
     asn: int | None,
     usual: Sequence[str],
 ) -> list[str]:
-    """The lines that change a route map; `usual` are set in every entry."""
+    """Return the lines that change a route map; every entry contains `usual`."""
     ip = "ip" if family == "ipv4" else "ipv6"
     lines = [] if known else [f"route-map {name} permit {_LAST}", *usual, "exit"]
     free = max((number for number in known.values() if number != _LAST), default=0)

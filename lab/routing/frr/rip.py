@@ -1,6 +1,6 @@
-"""ripd and ripngd: RIP version 2 (RFC 2453) for IPv4, RIPng (RFC 2080) for IPv6; the article's `routed`, today.
+"""ripd and ripngd: RIP version 2 (RFC 2453) for IPv4, RIPng (RFC 2080) for IPv6; the article used `routed`.
 
-Their configuration is mgmtd's, which hands it on to them.
+They are configured through mgmtd.
 """
 
 import re
@@ -49,13 +49,13 @@ class Rip:
         return found
 
     def rib(self, node: RunningNode, family: Family) -> Rib:
-        """What RIP gave zebra, and what this router originates."""
+        """Read RIP's routes from zebra, and the originated prefixes from RIP's table."""
         with Vty(node.root, _DAEMON[family]) as ripd:
             own = read_own(ripd.ask(_TABLE[family]))
         return {**zebra_rib(node, family, ("rip", "ripng")), **own_paths(own)}
 
     def originate(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix], *, no: bool) -> None:
-        """`route PREFIX`, RIP's own static routes."""
+        """Configure `route PREFIX`, RIP's own static routes."""
         before = "no " if no else ""
         with Vty(node.root, "mgmtd") as mgmtd:
             for family, members in by_family(prefixes).items():
@@ -64,7 +64,7 @@ class Rip:
 
 
 def read_status(status: str, table: str) -> list[Neighbor]:
-    """The gateways in `show ip rip status`; the interface of a link-local one stands in the table."""
+    """Parse the gateways in `show ip rip status`; the interface of a link-local one is in the table."""
     interfaces = dict(_VIA.findall(table))
     sources = status.partition("Gateway")[2]
     return [
@@ -83,5 +83,5 @@ def read_status(status: str, table: str) -> list[Neighbor]:
 
 
 def read_own(table: str) -> list[Prefix]:
-    """The prefixes that a router originates itself, in `show ip rip`."""
+    """Parse the originated prefixes in `show ip rip`."""
     return [ip_network(prefix) for prefix in _OWN.findall(table)]

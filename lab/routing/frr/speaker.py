@@ -1,4 +1,4 @@
-"""What FRR's protocols have in common, so that one unit drives the daemons of each."""
+"""The interface to the daemons of one of FRR's protocols, and readers that several of them share."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
@@ -13,17 +13,17 @@ from lab.topology import Family, Prefix
 
 
 class Speaker(Protocol):
-    """One protocol of FRR's: the daemons that speak it, and how they are asked."""
+    """The daemons of one protocol, and the commands that read and configure them."""
 
     daemons: tuple[str, ...]
-    """Besides zebra and mgmtd; the first is the one that counts."""
+    """The daemons besides zebra and mgmtd; the first is the main one."""
     reads_file: bool
-    """The daemons read frr.conf themselves; else vtysh hands each what is its own."""
+    """True if the daemons read frr.conf themselves; False if vtysh gives each its part."""
     shown: Mapping[str, tuple[str, str]]
-    """What a diagnosis keeps: file, daemon, command."""
+    """The output to keep of a failure: daemon and command by the name of the file."""
 
     def mark(self, plan: RouterPlan) -> tuple[str, str]:
-        """A daemon, and a line that its configuration has once it was taken."""
+        """Return a daemon, and a line in its running configuration once it has read frr.conf."""
 
     def neighbors(self, node: RunningNode) -> Sequence[Neighbor]:
         """See `RoutingDaemon`."""
@@ -32,11 +32,11 @@ class Speaker(Protocol):
         """See `RoutingDaemon`."""
 
     def originate(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix], *, no: bool) -> None:
-        """Announce prefixes, or, with `no`, withdraw them."""
+        """Announce prefixes, or withdraw them with `no`."""
 
 
 def by_family(prefixes: Iterable[Prefix]) -> dict[Family, list[Prefix]]:
-    """Prefixes in their families; a family without any is missing."""
+    """Group prefixes by family; a family without prefixes is left out."""
     found: dict[Family, list[Prefix]] = {}
     for prefix in prefixes:
         found.setdefault(family_of(prefix), []).append(prefix)
@@ -44,20 +44,20 @@ def by_family(prefixes: Iterable[Prefix]) -> dict[Family, list[Prefix]]:
 
 
 def zebra_rib(node: RunningNode, family: Family, protocols: Sequence[str]) -> Rib:
-    """What the daemons of some protocols gave zebra: `show ip route json`."""
+    """Read the routes of some protocols from zebra: `show ip route json`."""
     with Vty(node.root, "zebra") as zebra:
         answer = zebra.ask_json(f"show {'ip' if family == 'ipv4' else 'ipv6'} route json")
     return read_zebra(answer, protocols)
 
 
 def read_zebra(answer: Mapping[str, Any], protocols: Sequence[str]) -> dict[Prefix, tuple[Path, ...]]:
-    """The paths of some protocols in zebra's RIB that lead to a neighbour."""
+    """Parse the paths of some protocols in zebra's RIB that have a next hop."""
     found: dict[Prefix, tuple[Path, ...]] = {}
     for text, entries in answer.items():
         prefix = ip_network(text)
         paths = tuple(_path(prefix, entry) for entry in entries if entry.get("protocol") in protocols)
-        if learnt := tuple(path for path in paths if path.next_hops):
-            found[prefix] = learnt
+        if learned := tuple(path for path in paths if path.next_hops):
+            found[prefix] = learned
     return found
 
 
@@ -74,5 +74,5 @@ def _path(prefix: Prefix, entry: Mapping[str, Any]) -> Path:
 
 
 def own_paths(prefixes: Iterable[Prefix]) -> dict[Prefix, tuple[Path, ...]]:
-    """Paths of what this router originates itself."""
+    """Return the paths of prefixes that this router originates."""
     return {p: (Path(prefix=p, next_hops=(), as_path=(), peer=None, best=True, valid=True),) for p in prefixes}

@@ -3,7 +3,7 @@
 from ipaddress import ip_address, ip_network
 
 from lab.routing import Attributes, Peer
-from lab.routing.frr.policy import always, entries, read_entries
+from lab.routing.frr.policy import default_sets, entries, read_entries
 
 SHOWN = """ZEBRA:
 BGP:
@@ -64,6 +64,6 @@ def test_a_next_hop_is_of_its_own_family() -> None:
 
 def test_what_the_own_route_map_set_is_set_still() -> None:
     peer = Peer("b", ip_address("10.255.0.2"), 65002, "tun0", preference=200)
-    assert always(peer, "ipv6", "in") == ["set local-preference 200", "set ipv6 next-hop prefer-global"]
-    assert always(peer, "ipv4", "in") == ["set local-preference 200"]
-    assert always(peer, "ipv6", "out") == []
+    assert default_sets(peer, "ipv6", "in") == ["set local-preference 200", "set ipv6 next-hop prefer-global"]
+    assert default_sets(peer, "ipv4", "in") == ["set local-preference 200"]
+    assert default_sets(peer, "ipv6", "out") == []
