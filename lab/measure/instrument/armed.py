@@ -1,4 +1,4 @@
-"""The instrument while it is armed: every socket open, every process running, before anything happens."""
+"""The armed instrument: every socket open and every process running before the event."""
 
 import socket
 import time
@@ -29,14 +29,14 @@ RATE = 1000.0
 """Packets per second and prefix."""
 
 _LEAD = 0.2
-"""Seconds of probe packets before the event: whether they arrive then is remembered."""
+"""Seconds of probe packets before the event, to know which prefixes they reach then."""
 _LONGEST = 24 * 3600.0
-"""Seconds after which probe packets end by themselves."""
+"""Seconds after which the sender of probe packets ends by itself."""
 
 
 @dataclass(frozen=True)
 class ProbePath:
-    """From where and to where probe packets go."""
+    """Source and targets of probe packets."""
 
     source: Namespace
     targets: Sequence[Target]
@@ -46,7 +46,7 @@ class ProbePath:
 
 @dataclass
 class Seen:
-    """Everything raw that a measurement has seen."""
+    """The raw data of a measurement."""
 
     clock: Clock
     recorded: Recorded
@@ -58,7 +58,7 @@ class Seen:
 
 @dataclass
 class Armed:
-    """The instrument while it is armed. Close it."""
+    """The armed instrument; a context manager that closes it."""
 
     observer: LabNode
     prefixes: Sequence[Prefix]
@@ -67,11 +67,11 @@ class Armed:
     tape: Tape
     monitor: Monitor | None
     unmonitored: str
-    """Why nobody tells of the RIB."""
+    """Why the RIB is not monitored; empty if it is."""
     interfaces: Sequence[str]
     probes: Probes | None
     flowing: set[Prefix]
-    """The prefixes whose packets arrived before the event."""
+    """The prefixes whose probe packets arrived before the event."""
     offset: Offset
     stack: ExitStack = field(default_factory=ExitStack)
 
@@ -85,7 +85,7 @@ class Armed:
 
     @classmethod
     def arm(cls, observer: LabNode, prefixes: Sequence[Prefix], probe: ProbePath | None, *, rib: bool) -> Self:
-        """Open everything; nothing that happens after this returns is missed."""
+        """Open all sockets and start all processes; anything that happens after this returns is recorded."""
         namespace = observer.running.namespace
         with ExitStack() as stack:
             probes = None
@@ -128,18 +128,18 @@ class Armed:
 
     @property
     def likely(self) -> Outcome:
-        """What is likely to become of the prefixes."""
+        """The outcome that is assumed if none was seen in time."""
         return "vanishes" if any(self.before.values()) else "appears"
 
     def outcome(self) -> Outcome:
-        """What has become of the prefixes."""
+        """Return what became of the routes of the prefixes, by the FIB as it is now."""
         routes = [self.observer.fib.route(prefix) for prefix in self.prefixes]
         if None in routes:
             return "vanishes"
         return "moves" if any(self.before.values()) else "appears"
 
     def finish(self, event: float) -> Seen:
-        """Stop everything and read what there is."""
+        """Stop sending and recording, and return the raw data."""
         trace = None
         if self.probes is not None:
             self.probes.stop_sending()
@@ -165,7 +165,7 @@ class Armed:
 
 
 def _peering(observer: LabNode) -> Sequence[str]:
-    """The interfaces over which the observer hears of routes, as far as they are there."""
+    """Return the interfaces over which the observer peers, as far as they exist."""
     if not isinstance(observer, Router):
         return []
     there = {name for _, name in observer.running.namespace.run(socket.if_nameindex)}
@@ -176,6 +176,6 @@ def _monitor(observer: LabNode) -> tuple[Monitor | None, str]:
     if not isinstance(observer, Router):
         return None, ""
     if not observer.daemon.is_running(observer.running):
-        return None, f"{observer.plan.daemon} did not run when the measurement began: nothing is known of its RIB"
+        return None, f"{observer.plan.daemon} was not running when the measurement began, so its RIB is not monitored"
     monitor = observer.daemon.monitor(observer.running, observer.plan)
-    return monitor, "" if monitor else f"{observer.plan.daemon} does not tell of its RIB"
+    return monitor, "" if monitor else f"{observer.plan.daemon} does not export its RIB"

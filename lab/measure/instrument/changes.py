@@ -1,4 +1,4 @@
-"""How a router's way to some prefixes changed, from what the recorder read off its netlink socket."""
+"""Changes of a router's routes to some prefixes, from the netlink messages that the recorder read."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -13,13 +13,13 @@ from lab.topology import Prefix
 
 @dataclass(frozen=True)
 class Change:
-    """A prefix has another way."""
+    """The FIB has another entry for a prefix."""
 
     time: float
-    """Seconds of CLOCK_MONOTONIC, as it was read."""
+    """Seconds of CLOCK_MONOTONIC when the message was read."""
     prefix: Prefix
     entry: FibEntry | None
-    """None: it has none any more."""
+    """None if the route is gone."""
 
     def __str__(self) -> str:
         if self.entry is None:
@@ -29,21 +29,21 @@ class Change:
 
 @dataclass
 class History:
-    """All changes of some prefixes, in order; and the interfaces that went up or down meanwhile."""
+    """All changes of some prefixes in order, and the interfaces that went up or down meanwhile."""
 
     changes: list[Change] = field(default_factory=list)
     links: list[tuple[float, str, bool]] = field(default_factory=list)
-    """Time, interface, whether it is up."""
+    """Time, interface, and True if it is up."""
     last: dict[Prefix, FibEntry | None] = field(default_factory=dict)
-    """The way that each prefix had in the end."""
+    """The last entry of each prefix."""
 
     def settled(self, prefix: Prefix, since: float) -> Change | None:
-        """The change that brought what stayed; None where nothing changed."""
+        """Return the last change of a prefix since a time, the one that lasted; None if there was none."""
         mine = [change for change in self.changes if change.prefix == prefix and change.time >= since]
         return mine[-1] if mine else None
 
     def returned(self, prefix: Prefix, since: float) -> bool:
-        """Whether a prefix was gone and came again."""
+        """Return whether a prefix was gone for a time and came back."""
         states = [c.entry is not None for c in self.changes if c.prefix == prefix and c.time >= since]
         return any(not before and after for before, after in pairwise(states))
 
@@ -51,10 +51,10 @@ class History:
 def follow(
     readings: Sequence[Reading], before: Fib, wanted: Collection[Prefix], name_of: Callable[[int], str]
 ) -> History:
-    """Go through what was read, from the FIB `before` on.
+    """Replay netlink messages on the FIB `before`, and return the changes of the wanted prefixes.
 
-    The kernel does not tell of IPv4 routes that go with their interface: they go when it says that the interface is
-    down or without a carrier, which it does in the same breath.
+    The kernel sends no message for IPv4 routes that it deletes together with their interface: they are taken out when
+    the interface is reported down or without a carrier, which the kernel does at the same moment.
     """
     history = History(last={prefix: before.used(prefix) for prefix in wanted})
 

@@ -1,4 +1,4 @@
-"""Starting the instrument's own processes: a small program, open files, and a line to it that ends it."""
+"""Processes of the instrument: a small program with open files, which a control socket stops."""
 
 import os
 import select
@@ -11,7 +11,7 @@ from pathlib import Path
 import lab
 from lab.core.errors import EnvironmentBroken
 
-# Without `site`, which takes longer than all the rest.
+# Without `site`, whose import takes longer than the rest of the start.
 _START = """
 import importlib, sys
 sys.path.append(sys.argv[1])
@@ -23,10 +23,10 @@ _ENDED_WITHIN = 20.0
 
 
 class Child:
-    """A process that says when it is ready, and ends when its line is closed, also when its parent dies."""
+    """A process that reports when it is ready, and ends when its control socket closes or its parent dies."""
 
     def __init__(self, module: str, before: Sequence[int], after: Sequence[int]) -> None:
-        """Start a module's `main` with the files `before`, its end of the line, and the files `after`."""
+        """Start a module's `main` with the files `before`, its end of the control socket, the files `after`."""
         self._line, theirs = socket.socketpair()
         files = [*before, theirs.fileno(), *after]
         with theirs:
@@ -36,18 +36,18 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C is for the parent, which ends it when it has what it needs
+                start_new_session=True,  # Ctrl-C goes to the parent, which ends this process after reading its data
             )
         self._name = module.rpartition(".")[2]
-        self._words = "it left no word"
+        self._words = "no output"
 
     @property
     def pid(self) -> int:
-        """The process."""
+        """The process ID."""
         return self._process.pid
 
     def wait_ready(self) -> None:
-        """Wait until it reads or sends; raises `EnvironmentBroken` where it ended instead."""
+        """Wait until it reads or sends; raises `EnvironmentBroken` if it ends or does not report in time."""
         ready, _, _ = select.select([self._line], [], [], _READY_WITHIN)
         if not ready:
             self.close()
@@ -57,14 +57,14 @@ class Child:
             raise EnvironmentBroken(f"the instrument's {self._name} did not start: {self._words}")
 
     def stop(self) -> None:
-        """End it when it has done its work; raises `EnvironmentBroken` where it had ended badly by itself."""
+        """End it after its work; raises `EnvironmentBroken` if it had failed before."""
         self.close()
         if self._process.returncode:
             code = self._process.returncode
-            raise EnvironmentBroken(f"the instrument's {self._name} ended with {code}: {self._words}")
+            raise EnvironmentBroken(f"the instrument's {self._name} ended with exit code {code}: {self._words}")
 
     def close(self) -> None:
-        """End it, wherever it is, and wait for its end. One that was not ready yet may complain; nobody asked it to."""
+        """End it in whatever state it is, and wait for that. Errors of a process that was not ready yet are ignored."""
         if self._line.fileno() < 0:
             return
         self._line.close()
@@ -76,4 +76,4 @@ class Child:
         assert self._process.stderr is not None
         with self._process.stderr as errors:
             lines = errors.read().decode(errors="replace").strip().splitlines()
-        self._words = lines[-1] if lines else "it left no word"
+        self._words = lines[-1] if lines else "no output"

@@ -1,6 +1,6 @@
-"""One clock for everything: CLOCK_MONOTONIC, which is the same in all processes and namespaces of a machine.
+"""One clock for all times: CLOCK_MONOTONIC, which is the same in all processes and network namespaces of a host.
 
-The kernel stamps packets with CLOCK_REALTIME. How far that is ahead is sampled before and after a measurement.
+The kernel stamps packets with CLOCK_REALTIME. The offset between the two is sampled before and after a measurement.
 """
 
 import time
@@ -9,22 +9,22 @@ from typing import Self
 
 _SAMPLES = 25
 STEP = 0.001
-"""Seconds by which the offset may change during a measurement: more is a clock that was set, and no drift."""
+"""Seconds by which the offset may drift during a measurement; a larger change means that the clock was set."""
 
 
 @dataclass(frozen=True)
 class Offset:
-    """How far CLOCK_REALTIME is ahead of CLOCK_MONOTONIC."""
+    """The offset of CLOCK_REALTIME to CLOCK_MONOTONIC."""
 
     nanoseconds: int
     error: float
-    """Seconds: the offset is right to plus or minus so much."""
+    """The uncertainty in seconds, to either side."""
     taken: int
-    """When, in nanoseconds of CLOCK_MONOTONIC."""
+    """When it was sampled, in nanoseconds of CLOCK_MONOTONIC."""
 
     @classmethod
     def sample(cls) -> Self:
-        """The reading of a few that took least time."""
+        """Sample the offset a few times, and return the sample that took the least time."""
         best: tuple[int, int, int] | None = None
         for _ in range(_SAMPLES):
             before, real, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
@@ -37,28 +37,28 @@ class Offset:
 
 @dataclass(frozen=True)
 class Clock:
-    """Turns the kernel's packet times into monotonic ones, by the offsets before and after."""
+    """Converts the kernel's packet times to CLOCK_MONOTONIC, by the offsets before and after a measurement."""
 
     before: Offset
     after: Offset
 
     @property
     def error(self) -> float:
-        """Seconds: the readings' own error, and what the clocks drifted apart meanwhile."""
+        """Error in seconds: that of the samples, plus the drift between them."""
         return max(self.before.error, self.after.error) + self.drift
 
     @property
     def drift(self) -> float:
-        """Seconds that CLOCK_REALTIME went differently between the two readings."""
+        """Seconds by which the offset changed between the two samples."""
         return abs(self.after.nanoseconds - self.before.nanoseconds) / 1e9
 
     @property
     def was_set(self) -> bool:
-        """True where somebody set the clock meanwhile: packet times are worthless."""
+        """True if the clock was set during the measurement, so that packet times are worthless."""
         return self.drift > STEP
 
     def monotonic(self, real: int) -> float:
-        """Seconds of CLOCK_MONOTONIC for nanoseconds of CLOCK_REALTIME, the drift shared out evenly."""
+        """Convert nanoseconds of CLOCK_REALTIME to seconds of CLOCK_MONOTONIC, the drift interpolated linearly."""
         span = self.after.taken - self.before.taken
         drifted = self.after.nanoseconds - self.before.nanoseconds
         guess = real - self.before.nanoseconds

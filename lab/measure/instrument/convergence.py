@@ -1,7 +1,7 @@
-"""Convergence times from what was sent, what arrived, and what a router did: formulas, and nothing of a network.
+"""Convergence times from the times of packets and of FIB changes. Pure functions.
 
-The words are those of RFC 6412 (terminology of data-plane convergence; methods in section 3.5, benchmarks in 3.6) and
-of RFC 7747, which uses them for BGP. There the tester sees packets only; here it caused the event as well, so the
+The terms are those of RFC 6412 (terminology of data-plane convergence; methods in section 3.5, benchmarks in 3.6) and
+of RFC 7747, which uses them for BGP. There the tester sees packets only; here it also causes the event, so the
 Convergence Event Instant (RFC 6412, section 3.2.2) is known and not inferred. All times are seconds on one clock.
 
 A change lets traffic flow (`flows=True`: a route appears, or traffic is lost and comes back) or ends it
@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from functools import cached_property
 
 FORWARDING_DELAY = 0.25
-"""Seconds: a packet that takes longer is counted as lost (Forwarding Delay Threshold, RFC 6412, section 3.7.6).
+"""Seconds after which a packet counts as lost (Forwarding Delay Threshold, RFC 6412, section 3.7.6).
 
-A tunnel over TCP delivers seconds later what it held back.
+A tunnel over TCP retransmits, and may deliver packets seconds later.
 """
 SAMPLING_INTERVAL = 0.01
-"""Seconds: the longest Packet Sampling Interval that RFC 6412 recommends (section 3.7.4)."""
+"""Seconds of the longest Packet Sampling Interval that RFC 6412 recommends (section 3.7.4)."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Packets of a stream; `received` counts each packet once, late ones not at all."""
+    """Packet counts of a stream; `received` counts each packet once, and late packets not at all."""
 
     sent: int
     received: int
@@ -41,14 +41,14 @@ class Stream:
 
     prefix: str
     sent: Sequence[float]
-    """When each packet was sent, by its sequence number; never falling."""
+    """Time at which each packet was sent, indexed by sequence number; never decreasing."""
     arrivals: Sequence[tuple[float, int]]
     """Time and sequence number of each packet that arrived, in the order of arrival."""
     threshold: float = FORWARDING_DELAY
 
     @cached_property
     def arrived(self) -> dict[int, float]:
-        """When each packet arrived first, by its sequence number; those that came too late are not in it."""
+        """Time at which each packet first arrived, by sequence number; without those that arrived too late."""
         first: dict[int, float] = {}
         for time, number in self.arrivals:
             if number not in first and time - self.sent[number] <= self.threshold:
@@ -56,7 +56,7 @@ class Stream:
         return first
 
     def since(self, event: float) -> range:
-        """The numbers of the packets that were sent at the event or later."""
+        """Return the sequence numbers of the packets that were sent at the event or later."""
         low, high = 0, len(self.sent)
         while low < high:
             middle = (low + high) // 2
@@ -64,7 +64,7 @@ class Stream:
         return range(low, len(self.sent))
 
     def counts(self, event: float) -> Counts:
-        """What became of the packets that were sent since the event."""
+        """Count the packets that were sent since the event."""
         numbers = self.since(event)
         received = sum(number in self.arrived for number in numbers)
         duplicated = reordered = 0
@@ -79,9 +79,9 @@ class Stream:
         return Counts(len(numbers), received, len(numbers) - received, duplicated, reordered)
 
     def outage(self, event: float) -> range | None:
-        """The longest run of packets lost since the event; None where none was.
+        """Return the longest run of packets lost since the event; None if none was lost.
 
-        The longest, since a link may lose a packet at any time for reasons of its own.
+        The longest, because a link may lose single packets at any time for other reasons.
         """
         best = range(0)
         start: int | None = None
@@ -95,19 +95,19 @@ class Stream:
         return best or None
 
     def recovered(self, event: float) -> int | None:
-        """The number of the first packet that arrived after the outage; None where nothing was lost, or none came."""
+        """Return the number of the first packet that arrived after the outage; None without an outage or its end."""
         lost = self.outage(event)
         return lost.stop if lost is not None and lost.stop < len(self.sent) else None
 
     def last_delivered(self, event: float) -> int | None:
-        """The number of the last packet sent since the event that still arrived."""
+        """Return the number of the last packet sent since the event that arrived; None if none did."""
         return next((number for number in reversed(self.since(event)) if number in self.arrived), None)
 
     def changed(self, event: float, *, flows: bool) -> tuple[float, float] | None:
-        """Between which two packets forwarding changed: when the one before and the one after were sent.
+        """Return the sending times of the last packet before and the first packet after forwarding changed.
 
-        None where no packet saw a change. The change lies in between whatever the delay, since what counts is which
-        packets the router sent on.
+        None if no packet shows a change. The delay of packets does not matter: what counts is which of them the router
+        forwarded.
         """
         if flows:
             first = self.recovered(event)
@@ -123,11 +123,11 @@ class Stream:
 def route_specific(stream: Stream, event: float, rate: float, *, flows: bool) -> float | None:
     """Route-Specific Convergence Time (RFC 6412, section 3.6.3), by the method of section 3.5.3.
 
-    The packets lost since the event, divided by the rate at which the prefix is probed: right to plus or minus
-    1 / rate. None where nothing was lost or nothing came, or (`flows=False`) nothing was delivered any more.
+    The number of packets lost since the event, divided by the rate at which the prefix is probed; its error is
+    1 / rate. None if nothing was lost or nothing arrived, or (`flows=False`) nothing was delivered.
     """
     counts = stream.counts(event)
-    if flows and not counts.received:  # how long was looked is no convergence time
+    if flows and not counts.received:  # the length of the observation is not a convergence time
         return None
     return (counts.lost if flows else counts.received) / rate or None
 
@@ -136,7 +136,7 @@ def loss_derived(streams: Sequence[Stream], event: float, rate: float, *, flows:
     """Loss-Derived Convergence Time (RFC 6412, section 3.6.4), by the method of section 3.5.2.
 
     All packets lost since the event, divided by the load that was offered to all prefixes: the mean over the routes.
-    None where that is nothing, or where nothing came of a route.
+    None if that is zero, or if nothing arrived over one of the routes.
     """
     counts = [stream.counts(event) for stream in streams]
     if not counts or (flows and not all(c.received for c in counts)):
@@ -155,10 +155,10 @@ def rate_derived(
 ) -> float | None:
     """Full Convergence Time (RFC 6412, section 3.6.1), by the rate-derived method of section 3.5.1.
 
-    From the event to the end of the last sampling interval in which the forwarding rate was not yet what it was to
-    become: the offered load (a share `full` of it, where a link loses packets at all times), or nothing. The true
-    time is up to one interval shorter. The rate of an interval is taken of the packets sent in it, so that a delay
-    that varies does not look like loss. None where each interval was as it should be, or where the last one was not.
+    From the event to the end of the last sampling interval in which the forwarding rate had not yet reached its final
+    value: the offered load (a share `full` of it if a link always loses packets), or zero. The true time is up to one
+    interval shorter. The rate of an interval counts the packets sent in it, so that varying delay does not look like
+    loss. None if every interval had the final rate, or if the last one did not.
     """
     offered: dict[int, int] = {}
     delivered: dict[int, int] = {}
@@ -174,7 +174,7 @@ def rate_derived(
 
 
 def first_packet(streams: Sequence[Stream], event: float) -> float | None:
-    """When the last prefix had its first packet after its outage; None where one had no outage, or no end of it."""
+    """Return when the last prefix got its first packet after its outage; None if one had no outage, or no end of it."""
     arrivals = []
     for stream in streams:
         first = stream.recovered(event)
@@ -185,10 +185,10 @@ def first_packet(streams: Sequence[Stream], event: float) -> float | None:
 
 
 def disagreement(fib: float, window: tuple[float, float], error: float) -> float:
-    """By how many seconds control and data plane disagree beyond their common error; 0 where they agree.
+    """Return by how many seconds control and data plane disagree beyond their common error; 0 if they agree.
 
-    `fib` is when the route changed in the FIB, `window` between which packets forwarding changed (`Stream.changed`).
-    Positive where the packets changed later than the FIB.
+    `fib` is the time of the route's change in the FIB, `window` that of the change in forwarding (`Stream.changed`).
+    Positive if the packets changed later than the FIB.
     """
     before, after = window
     if fib < before - error:

@@ -1,4 +1,4 @@
-"""Works out stages, times and what is odd from everything that an armed instrument has seen."""
+"""Evaluation of a measurement's raw data: stages, times, and flags for what is unusual."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,31 +15,31 @@ from lab.measure.trials.record import STAGES, DataPlane, Moment, Stage, StageNam
 from lab.topology import Prefix
 
 _LOSSY = 0.01
-"""Share of packets that a path may lose when nothing happens, without a remark."""
+"""Share of packets that a path may lose without an event before a flag says so."""
 _TOO_LOSSY = 0.2
-"""Share from which on losses tell of the path's capacity, and not of the change."""
-_TOLD = 20
-"""Prefixes whose changes are told one by one."""
-_VAGUE = 0.01
-"""Seconds of doubt about the time of the event that deserve a remark."""
+"""Share above which losses show the path's capacity instead of the event."""
+_LISTED = 20
+"""Number of prefixes whose changes are listed in the timeline."""
+_UNCERTAIN = 0.01
+"""Uncertainty of the event's time, in seconds, above which a flag says so."""
 
 
 @dataclass(frozen=True)
 class ObservedEvent:
-    """What happened, and what became of it."""
+    """The event of a measurement and its outcome."""
 
     time: float
     """Seconds of CLOCK_MONOTONIC."""
-    doubt: float
-    """The time is right to plus or minus so many seconds."""
+    uncertainty: float
+    """Uncertainty of the time in seconds, to either side."""
     outcome: Outcome
     late: str = ""
-    """What did not come in time; empty where all did."""
+    """The expectation that was not met in time; empty if all were."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """See `Trial`."""
+    """The results of a measurement; the fields are those of `Trial`."""
 
     status: Status
     reason: str
@@ -50,11 +50,16 @@ class Findings:
 
 
 class Evaluation:
-    """One event's."""
+    """The evaluation of one event."""
 
     def __init__(self, armed: Armed, seen: Seen, event: ObservedEvent) -> None:
         self._armed, self._seen = armed, seen
-        self._event, self._outcome, self._late, self._doubt = event.time, event.outcome, event.late, event.doubt
+        self._event, self._outcome, self._late, self._uncertainty = (
+            event.time,
+            event.outcome,
+            event.late,
+            event.uncertainty,
+        )
         self._node, self._prefixes = armed.observer.name, armed.prefixes
         self._flows = event.outcome != "vanishes"
         self._changed = {
@@ -64,9 +69,9 @@ class Evaluation:
         }
 
     def findings(self) -> Findings:
-        """Everything."""
+        """Return stages, data plane, timeline, flags and status."""
         reached = [
-            Stage(name="event", node=self._node, at=0.0, error=self._doubt, source="caused"),
+            Stage(name="event", node=self._node, at=0.0, error=self._uncertainty, source="caused"),
             self._detection(),
             self._update(),
             self._rib(),
@@ -90,12 +95,12 @@ class Evaluation:
         return at - self._event
 
     def _before_fib(self, prefix: Prefix, time: float, error: float) -> bool:
-        """Whether something can be what brought a prefix's last change."""
+        """Return whether something happened early enough to have caused a prefix's last change in the FIB."""
         change = self._changed.get(prefix)
         return change is None or time <= change.time + error
 
     def _detection(self) -> Stage | None:
-        """The first neighbour that was given up."""
+        """Return the stage at which the first neighbour was declared down."""
         error = self._rib_error()
         last = max((change.time for change in self._changed.values()), default=float("inf"))
         for event in self._seen.rib:
@@ -148,7 +153,7 @@ class Evaluation:
     def _last(
         self, name: StageName, times: Sequence[float | None], error: Callable[[float], float], source: str
     ) -> Stage | None:
-        """The stage that is reached with the last prefix; None where one did not reach it."""
+        """Return the stage as reached by the last prefix; None if one did not reach it."""
         known = [time for time in times if time is not None]
         if not known or len(known) < len(times):
             return None
@@ -175,7 +180,7 @@ class Evaluation:
         return monitor.error + self._seen.recorded.error(self._event if at is None else at)
 
     def _packet_error(self, trace: Trace) -> float:
-        """The distance of two packets, and by how much one of them was late."""
+        """The interval between two packets, plus the largest delay in sending one."""
         return 1 / trace.sent.rate + trace.sent.late(self._event) + self._seen.clock.error
 
     # --- data plane ----------------------------------------------------------------------------------------
@@ -202,7 +207,7 @@ class Evaluation:
         )
 
     def _background(self, trace: Trace) -> float:
-        """The share of packets that is lost when nothing happens: after the outage, or all the time without one."""
+        """Return the share of packets that is lost without an event: those sent after the outage."""
         sent = lost = 0
         for stream in trace.streams:
             first = stream.recovered(self._event) if self._flows else None
@@ -211,18 +216,18 @@ class Evaluation:
                 sent, lost = sent + counts.sent, lost + counts.lost
         return lost / sent if sent else 0.0
 
-    # --- what is odd ---------------------------------------------------------------------------------------
+    # --- flags ---------------------------------------------------------------------------------------
 
     def _flags(self, stages: Sequence[Stage]) -> Iterator[str]:
-        if self._doubt > _VAGUE:
-            yield f"the event is known to ±{self._doubt * 1000:.1f} ms only"
+        if self._uncertainty > _UNCERTAIN:
+            yield f"the event is known to ±{self._uncertainty * 1000:.1f} ms only"
         if self._armed.unmonitored:
             yield self._armed.unmonitored
         monitor = self._armed.monitor
         if monitor is not None and monitor.socket is not None and self._seen.recorded.ended[-1]:
-            yield "the routing daemon ended: its RIB was not told of any more"
+            yield "the routing daemon ended, so its RIB was no longer monitored"
         if any(self._seen.recorded.lost[1:]):
-            yield "the kernel dropped what was captured: an UPDATE may be missing, or be told too late"
+            yield "the kernel dropped captured packets: an UPDATE may be missing or have too late a time"
         at = {stage.name: stage for stage in stages}
         for one, other in pairwise(at[name] for name in STAGES if name in at and name != "detection"):
             if other.at + other.error < one.at - one.error:
@@ -240,7 +245,7 @@ class Evaluation:
         if silent:
             yield f"no probe packet arrived at {named(silent)} before the event, although there was a route"
         if (background := self._background(trace)) > _LOSSY:
-            yield f"the path loses {background:.1%} of the packets when nothing happens"
+            yield f"the path loses {background:.1%} of the packets without an event"
         for stream in trace.streams:
             change = self._changed.get(prefixes[stream.prefix])
             window = stream.changed(self._event, flows=self._flows)
@@ -250,7 +255,7 @@ class Evaluation:
                 continue
             error = self._fib_error(change.time) + trace.sent.late(self._event) + self._seen.clock.error
             apart = disagreement(change.time, window, error)
-            if apart < 0 and detected:  # what had to be noticed first had taken the packets already
+            if apart < 0 and detected:  # the fault stopped the packets before it was noticed
                 continue
             if apart:
                 yield (
@@ -259,11 +264,11 @@ class Evaluation:
                 )
 
     def _invalid(self) -> str:
-        """Why the figures do not count; empty where they do."""
+        """Return why the figures do not count; empty if they do."""
         if self._seen.recorded.lost[0]:
             return "the kernel dropped route events: the recorder was too slow"
         if self._seen.clock.was_set:
-            return f"the clock was set meanwhile, by {_ms(self._seen.clock.drift)}"
+            return f"the clock was set during the measurement, by {_ms(self._seen.clock.drift)}"
         trace = self._seen.trace
         if trace is None:
             return ""
@@ -274,7 +279,7 @@ class Evaluation:
         if behind := trace.sent.fell_behind(self._event):
             return behind
         if (lossy := self._background(trace)) > _TOO_LOSSY:
-            return f"the path loses {lossy:.0%} of the packets when nothing happens: it cannot carry so many"
+            return f"the path loses {lossy:.0%} of the packets without an event: the probe rate exceeds its capacity"
         return ""
 
     # --- timeline ------------------------------------------------------------------------------------------
@@ -282,16 +287,16 @@ class Evaluation:
     def _moments(self) -> list[Moment]:
         seen = self._seen
         found = [
-            *((c.time, str(c)) for c in seen.history.changes if c.prefix in self._prefixes[:_TOLD]),
+            *((c.time, str(c)) for c in seen.history.changes if c.prefix in self._prefixes[:_LISTED]),
             *((when, f"{interface} {'up' if up else 'down'}") for when, interface, up in seen.history.links),
-            *((c.time, _told(c)) for c in seen.crossings),
+            *((c.time, _described(c)) for c in seen.crossings),
             *((e.time, f"neighbour {e.peer or ''} {e.what}") for e in seen.rib if e.prefix is None),
-            *((e.time, f"{e.prefix} {e.what} in the RIB") for e in seen.rib if e.prefix in self._prefixes[:_TOLD]),
+            *((e.time, f"{e.prefix} {e.what} in the RIB") for e in seen.rib if e.prefix in self._prefixes[:_LISTED]),
         ]
         return [Moment(at=self._since(when), node=self._node, what=what) for when, what in found if when >= self._event]
 
 
-def _told(crossing: Crossing) -> str:
+def _described(crossing: Crossing) -> str:
     announced, withdrawn = crossing.update.announced, crossing.update.withdrawn
     parts = [f"announces {named(announced)}"] if announced else []
     parts += [f"withdraws {named(withdrawn)}"] if withdrawn else []

@@ -1,12 +1,12 @@
-"""The instrument: one event at one observing router, watched from its cause to the first packet.
+"""The measurement of one event at one observing node, from its cause to the first packet.
 
     with lab.measure("branch", prefix, probe_from="branch-lan") as m:
         hq.announce(prefix)
     assert m.at("update") <= m.at("rib") <= m.at("fib") <= m.at("first-packet")
 
-Everything is armed before the block begins: the netlink socket and the captures are open in the observer's namespace,
-its daemon tells of its RIB, and the probe packets flow. When the block ends the instrument waits until the change is
-done, and a while longer, and then works everything out.
+The instrument is armed before the block begins: the netlink socket and the captures are open in the observer's
+namespace, its daemon exports its RIB, and the probe packets flow. When the block ends the measurement waits until the
+change is complete and has lasted a while, and then evaluates the data.
 """
 
 import time
@@ -30,25 +30,25 @@ from lab.runtime.results import Results
 from lab.topology import Prefix
 
 WITHIN = 120.0
-"""Seconds that a change may take: an OpenVPN session of the article's settings is given up after 90."""
+"""Seconds that a change may take: with the article's settings OpenVPN gives up a session after 90."""
 SETTLE = 0.3
-"""Seconds for which it has to last (Sustained Convergence Validation Time, RFC 6412, section 3.7.5)."""
+"""Seconds for which a change has to last (Sustained Convergence Validation Time, RFC 6412, section 3.7.5)."""
 WATCH = 5.0
-"""Seconds in which an interruption is waited for, where there may be none."""
+"""Seconds in which an interruption may begin, if there may be none at all."""
 
 _POLL = 0.01
 _INTERRUPTED = 0.03
-"""Seconds without a packet that are an interruption."""
+"""Seconds without a packet that count as an interruption."""
 _AWAITED: dict[Outcome | None, str] = {
     "appears": "a route to",
-    "vanishes": "no route any more to",
-    "moves": "another way to",
-    None: "a change of the way to",
+    "vanishes": "no route to",
+    "moves": "another next hop or interface for",
+    None: "a change of the route to",
 }
 
 
 class Measurement:
-    """Use it as a context manager; see the module's words. After the block it holds the results.
+    """A context manager around the event; after the block it has the results.
 
     All times are seconds since the event, on CLOCK_MONOTONIC. With several prefixes a stage is reached when the last
     of them has reached it (full convergence).
@@ -67,7 +67,7 @@ class Measurement:
         watch: float = WATCH,
         rib: bool = True,
     ) -> None:
-        """Arm nothing yet. See `Lab.measure` for what the arguments mean."""
+        """Prepare a measurement; see `lab.measure.at` for the arguments."""
         self.observer = observer
         self.prefixes = sorted(prefixes, key=lambda p: (p.version, p))
         self.status: Status = "valid"
@@ -79,9 +79,9 @@ class Measurement:
         self.streams: Sequence[Stream] = ()
         """The probe packets, with their times on CLOCK_MONOTONIC."""
         self.outcome: Outcome | None = until
-        """What became of the prefixes."""
+        """The observed effect on the routes of the prefixes."""
         self.event: float = 0.0
-        """When the event was caused, on CLOCK_MONOTONIC."""
+        """Time of the event, on CLOCK_MONOTONIC."""
         self._until, self._within, self._settle, self._watch, self._rib = until, within, settle, watch, rib
         self._probe = probe
         self._results = results
@@ -99,10 +99,10 @@ class Measurement:
         return self
 
     def caused(self, at: float | None = None, error: float = 0.0) -> None:
-        """Say when the event happened (CLOCK_MONOTONIC; now, if nothing is said), no more than `error` later.
+        """Set the time of the event (CLOCK_MONOTONIC, by default now); it happened no more than `error` later.
 
-        What the lab itself causes (announcements, withdrawals, faults) has its time recorded in the lab's event times.
-        Without either the event is the beginning of the block, and what the block took is its error.
+        Changes by the lab itself (announcements, withdrawals, faults) have their times in the lab's event times.
+        Without them the event is the beginning of the block, and the duration of the block is its error.
         """
         self._said = (time.monotonic() if at is None else at), error
 
@@ -131,12 +131,12 @@ class Measurement:
         self._results.publish(self.as_dict())
 
     def _hear(self, since: float, until: float) -> None:
-        """Several acts in a block are one event, from the first to the last."""
+        """Record the time of an event; several in a block count as one, from the first to the last."""
         first, _ = self._told or (since, until)
         self._told = first, until
 
     def _when(self, left: float) -> tuple[float, float]:
-        """When the event was, and by how much later it may have been."""
+        """Return the time of the event, and by how much later it may have been."""
         if self._said is not None:
             return self._said
         since, until = self._told or (self._entered, left)
@@ -144,7 +144,7 @@ class Measurement:
 
     @property
     def sender_pid(self) -> int:
-        """The process that sends the probe packets."""
+        """The process ID of the sender of probe packets."""
         assert self._armed is not None
         assert self._armed.probes is not None, "nothing is probed"
         return self._armed.probes.pid
@@ -153,23 +153,23 @@ class Measurement:
 
     @property
     def valid(self) -> bool:
-        """Whether the figures count; `reason` says why not."""
+        """True if the figures count; otherwise `reason` says why not."""
         return self.status == "valid"
 
     def stage(self, name: StageName) -> Stage:
-        """A stage; raises `ExpectationFailed` where it was not reached, or nobody could tell."""
+        """Return a stage; raises `ExpectationFailed` if it was not reached or could not be observed."""
         for stage in self.stages:
             if stage.name == name:
                 return stage
-        why = self.reason or "; ".join(self.flags) or f"there are {', '.join(s.name for s in self.stages)}"
-        raise ExpectationFailed(f"{self.observer.name}: there is no stage {name!r} of this event: {why}")
+        why = self.reason or "; ".join(self.flags) or f"reached were {', '.join(s.name for s in self.stages)}"
+        raise ExpectationFailed(f"{self.observer.name}: this event did not reach the stage {name!r}: {why}")
 
     def at(self, name: StageName) -> float:
-        """When a stage was reached, in seconds since the event."""
+        """Return when a stage was reached, in seconds since the event."""
         return self.stage(name).at
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: what was measured where, and the fields of a `Trial` that tell what was found."""
+        """Return the result as data for JSON: observer, prefixes, and the fields of a `Trial`."""
         return {
             "observer": self.observer.name,
             "prefixes": [str(prefix) for prefix in self.prefixes],
@@ -208,7 +208,7 @@ class Measurement:
                 node=self.observer.name,
                 look=waiting,
                 met=lambda left: not left,
-                seen=lambda left: f"as before: {named(left)}",
+                seen=lambda left: f"unchanged: {named(left)}",
                 logs=self.observer.running.files,
                 changed=fib.waiter(),
             ),
@@ -227,12 +227,12 @@ class Measurement:
         return now != before
 
     def _wait_for_packets(self, probes: Probes, *, flow: bool) -> None:
-        """Wait until packets flow to all prefixes, or to none, and go on doing so."""
+        """Wait until packets arrive at all prefixes, or at none, and keep doing so."""
         wanted = set(self.prefixes) if flow else set()
         since = time.monotonic()
 
         def look() -> set[Prefix]:
-            """The prefixes whose packets, of those that were just sent, arrive; once they do (or not) for a while."""
+            """Return the prefixes whose latest packets arrive, once that has been as wanted for a while."""
             nonlocal since
             if time.monotonic() - since < self._settle:
                 return set() if flow else set(self.prefixes)
@@ -256,7 +256,7 @@ class Measurement:
         )
 
     def _wait_for_return(self, armed: Armed) -> None:
-        """Wait for an interruption, or that there is none, and for its end."""
+        """Wait for an interruption to begin, or for the time in which it may, and then for its end."""
         routed = [prefix for prefix in self.prefixes if armed.before[prefix] is not None]
         while time.monotonic() < self.event + self._watch and not self._interrupted(armed, routed):
             time.sleep(_POLL)
@@ -281,7 +281,7 @@ class Measurement:
             time.sleep(self._settle)
 
     def _interrupted(self, armed: Armed, routed: Sequence[Prefix]) -> bool:
-        """Whether a route is another than before, or packets do not arrive any more."""
+        """Return whether a route differs from before, or packets no longer arrive."""
         if any(self.observer.fib.route(prefix) != armed.before[prefix] for prefix in routed):
             return True
         probes = armed.probes

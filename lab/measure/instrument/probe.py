@@ -1,6 +1,6 @@
-"""Probe packets: one UDP stream per prefix, sent and received by processes of their own (`sender.py`, `recorder.py`).
+"""Probe packets: one UDP stream per prefix, sent and received by separate processes (`sender.py`, `recorder.py`).
 
-Scapy makes the packets, `ProbePacket` is their layer; the kernel stamps them when they arrive (SO_TIMESTAMPNS).
+Scapy builds the packets (layer `ProbePacket`); the kernel stamps them when they arrive (SO_TIMESTAMPNS).
 """
 
 import json
@@ -22,9 +22,9 @@ from lab.measure.instrument.tape import Reading, Recorded, Tape
 from lab.topology import Address, Prefix
 
 MAX_LATE = 0.005
-"""Seconds that a packet may leave after its time; more, and the sender fell behind."""
+"""Seconds by which a packet may leave late; above, the sender fell behind."""
 MIN_ACHIEVED = 0.99
-"""Share of the asked rate that has to be reached."""
+"""Share of the requested rate that the sender has to reach."""
 
 _SO_TIMESTAMPNS = 35
 _SO_RCVBUFFORCE, _SO_SNDBUFFORCE = 33, 32
@@ -35,7 +35,7 @@ _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 @dataclass(frozen=True)
 class Target:
-    """Where the probe packets for a prefix go."""
+    """The destination of the probe packets of a prefix."""
 
     prefix: Prefix
     address: Address
@@ -44,22 +44,22 @@ class Target:
 
 @dataclass(frozen=True)
 class Sent:
-    """What the sender's log says."""
+    """The sender's log."""
 
     rate: float
-    """Packets per second and prefix that were asked for."""
+    """Requested packets per second and prefix."""
     base: int
-    """When the first packets were due (ns)."""
+    """Time at which the first packets were due (ns)."""
     groups: int
     log: Sequence[tuple[int, int, int]]
-    """Group after group: when it was begun and when it was done (ns), and the packets that the kernel refused."""
+    """For each group: the times before and after sending it (ns), and the number of packets that the kernel refused."""
 
     def of(self, group: int) -> list[float]:
-        """When each packet of a group was sent, in seconds."""
+        """Return the time at which each packet of a group was sent, in seconds."""
         return [before / 1e9 for before, _, _ in self.log[group :: self.groups]]
 
     def late(self, since: float) -> float:
-        """By how many seconds the latest packet since a time was sent after it was due."""
+        """Return the largest delay in sending a packet since a time, in seconds."""
         period = 1e9 / self.rate
         worst = 0.0
         for index, (_, after, _) in enumerate(self.log):
@@ -70,28 +70,24 @@ class Sent:
         return worst
 
     def achieved(self, since: float) -> float:
-        """Packets per second and prefix that were sent since a time."""
+        """Return the packets per second and prefix that were sent since a time."""
         times = [before / 1e9 for before, _, _ in self.log[:: self.groups] if before / 1e9 >= since]
         return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 0.0
 
     @property
     def refused(self) -> int:
-        """Packets that the kernel did not take."""
+        """Number of packets that the kernel refused."""
         return sum(refused for _, _, refused in self.log)
 
     def fell_behind(self, since: float) -> str:
-        """Why nothing that was measured with these packets counts; empty where all is well."""
+        """Return why a measurement with these packets does not count; empty if it does."""
         late, achieved = self.late(since), self.achieved(since)
         if late > MAX_LATE:
             return (
-                f"the sender fell behind: a packet left {late * 1000:.1f} ms after its time, {MAX_LATE * 1000:g} ms "
-                "are allowed"
+                f"the sender fell behind: a packet left {late * 1000:.1f} ms late, the limit is {MAX_LATE * 1000:g} ms"
             )
         if achieved < MIN_ACHIEVED * self.rate:
-            return (
-                f"the sender fell behind: it sent {achieved:.0f} packets/s for each prefix, {self.rate:.0f} were asked "
-                "for"
-            )
+            return f"the sender fell behind: it sent {achieved:.0f} of {self.rate:.0f} packets/s for each prefix"
         return ""
 
 
@@ -102,11 +98,11 @@ class Trace:
     streams: Sequence[Stream]
     sent: Sent
     lost_by_receiver: bool
-    """Whether the receiving socket had more than the kernel could keep: losses mean nothing then."""
+    """True if the receive buffer overflowed, so that losses mean nothing."""
 
 
 class Probes:
-    """Sends and receives from `start` until `stop`."""
+    """The sender and the receiver of probe packets, which run from `start` to `stop`."""
 
     def __init__(
         self,
@@ -117,7 +113,7 @@ class Probes:
         rate: float,
         seconds: float,
     ) -> None:
-        """Open all sockets; `seconds` bounds the sending. `receivers` are the namespaces of the targets' nodes."""
+        """Open all sockets; sending ends after `seconds`. `receivers` are the namespaces of the targets' nodes."""
         self.targets = targets
         self._rate, self._periods = rate, int(seconds * rate)
         self._latest = [0] * len(targets)
@@ -139,7 +135,7 @@ class Probes:
             self._stack = stack.pop_all()
 
     def start(self) -> None:
-        """Send from now on."""
+        """Start to receive and to send."""
         self._tape = self._stack.enter_context(Tape(self._receiving))
         self._log = os.memfd_create("log", os.MFD_CLOEXEC)
         self._stack.callback(os.close, self._log)
@@ -156,13 +152,13 @@ class Probes:
 
     @property
     def pid(self) -> int:
-        """The sending process."""
+        """The process ID of the sender."""
         assert self._sender is not None, "not started"
         return self._sender.pid
 
     @property
     def sent_until(self) -> float:
-        """Until when packets were sent, in seconds."""
+        """Time of the last packet sent so far, in seconds."""
         size = os.fstat(self._log).st_size // sender.LOG.size * sender.LOG.size
         if size <= sender.LOG.size:
             return 0.0
@@ -170,7 +166,7 @@ class Probes:
         return float(before) / 1e9
 
     def delivered_since(self, time: float) -> set[Prefix]:
-        """The prefixes of which a packet that was sent at a time or later has arrived."""
+        """Return the prefixes from whose packets, sent at a time or later, one has arrived."""
         assert self._tape is not None, "not started"
         for place, readings in enumerate(self._tape.more().readings):
             for reading in readings[self._seen.get(place, 0) :]:
@@ -181,12 +177,12 @@ class Probes:
         return {t.prefix for t, sent in zip(self.targets, self._latest, strict=True) if sent / 1e9 >= time}
 
     def stop_sending(self) -> None:
-        """Send no more; what is on its way may still arrive."""
+        """Stop sending; packets in flight may still arrive."""
         if self._sender is not None:
             self._sender.stop()
 
     def stop(self, clock: Clock) -> Trace:
-        """Everything, once `stop_sending` was called and what was on its way had its time."""
+        """Stop receiving and return all packets; `stop_sending` comes first, then the time of flight."""
         assert self._tape is not None, "not started"
         recorded = self._tape.stop()
         sent = self._read_log()
@@ -235,7 +231,7 @@ class Probes:
         return streams
 
     def _groups(self) -> list[int]:
-        """The group in which each prefix's packets are sent, as the sender makes them up."""
+        """Return the group in which each prefix's packets are sent, as the sender forms them."""
         groups, first = [0] * len(self.targets), 0
         for version in self._versions:
             mine = [place for place, target in enumerate(self.targets) if target.address.version == version]
@@ -246,13 +242,13 @@ class Probes:
 
 
 def payload(place: int, number: int = 0, sent: int = 0) -> bytes:
-    """A probe packet's payload, made by scapy."""
+    """Return a probe packet's payload, built by scapy."""
     return bytes(probe_layer()(prefix=place, number=number, sent=sent))
 
 
 @cache
 def probe_layer() -> Any:
-    """scapy's layer for a probe packet's payload, as `sender.PAYLOAD` lays it out."""
+    """Return scapy's layer for a probe packet's payload, in the layout of `sender.PAYLOAD`."""
     from scapy.fields import IntField, LongField, ShortField, StrFixedLenField
     from scapy.packet import Packet
 
@@ -272,7 +268,7 @@ def probe_layer() -> Any:
 
 
 def _unpack(reading: Reading) -> tuple[int, int, int] | None:
-    """Prefix, number and time sent; None for what is no probe packet. A million of them are too many for scapy."""
+    """Return prefix, number and time sent of a probe packet, None for other data. By hand: scapy takes too long."""
     if len(reading.data) != sender.PAYLOAD.size:
         return None
     mark, place, _, number, sent = sender.PAYLOAD.unpack(reading.data)
@@ -297,7 +293,7 @@ def _sending(version: int) -> socket.socket:
 
 
 def _sockaddr(version: int, address: str, port: int) -> bytes:
-    """struct sockaddr_in or sockaddr_in6."""
+    """Return a struct sockaddr_in or sockaddr_in6."""
     family = _FAMILY[version].to_bytes(2, sys.byteorder)
     head = family + port.to_bytes(2, "big")
     packed = socket.inet_pton(_FAMILY[version], address)

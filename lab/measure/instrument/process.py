@@ -1,4 +1,4 @@
-"""What the instrument's own processes share. They import nothing else, so they stand within hundredths of a second."""
+"""Shared code of the instrument's processes. It imports little, so that they start in hundredths of a second."""
 
 import contextlib
 import ctypes
@@ -29,7 +29,7 @@ class Message(ctypes.Structure):
 
 
 def prompt() -> None:
-    """Be scheduled before everything else, where that is allowed."""
+    """Run at real-time priority if the kernel permits it."""
     gc.disable()
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))

@@ -1,13 +1,13 @@
-"""The process that reads sockets while something is measured, and does nothing else: it stamps and keeps.
+"""The process that records sockets during a measurement: it reads them, and notes when.
 
     main([TAPE, STOP, FD…])
 
-Started by `lab.measure.instrument.tape`, which hands it open sockets. It runs at real-time priority where it may,
-because netlink and TCP carry no time of their own: what is read has the time of its reading. What the kernel stamps
-(SO_TIMESTAMPNS) keeps that time as well. Every few milliseconds it wakes and notes how late it was: that is how wrong a
-time of reading can be just then.
+Started by `lab.measure.instrument.tape`, which passes it open sockets. It runs at real-time priority if permitted,
+because netlink and TCP carry no timestamps: their data has the time at which it was read. Data with a timestamp of the
+kernel (SO_TIMESTAMPNS) keeps that as well. Every few milliseconds the process wakes and notes how late it did: that is
+the error of the times read just then.
 
-What it reads goes to TAPE, a file in memory, one record after another (`RECORD`, then the data).
+The data goes to TAPE, a file in memory, one record after another (`RECORD`, then the data).
 """
 
 import ctypes
@@ -20,15 +20,14 @@ import time
 from lab.measure.instrument.process import Iovec, Message, prompt
 
 RECORD = struct.Struct("=BBHIqq")
-"""Socket (its place among the arguments), kind, flags, length of the data, time read, kernel's time or 0 (ns)."""
+"""Socket (index among the arguments), kind, flags, length of the data, time read, kernel's time or 0 (ns)."""
 DATA, END, LOST, BEAT = 0, 1, 2, 3
-"""Kinds of records: data; a stream ended; the kernel had to drop something; a beat that was late by so many ns, which
-stand in the last field."""
+"""Kinds of records: data; end of a stream; data dropped by the kernel; a late wake-up, its ns in the last field."""
 
 BEAT_EVERY = 0.005
-"""Seconds."""
+"""Seconds between two wake-ups."""
 LATE = 200e-6
-"""Seconds of lateness that are worth a note."""
+"""Seconds of lateness from which on it is noted."""
 
 _BATCH = 64
 _SIZE = 1 << 16
@@ -43,7 +42,7 @@ _CONTROL_HEADER = struct.Struct("=Qii")
 
 
 class Recorder:
-    """Reads sockets and writes records."""
+    """Reads sockets and writes records of their data."""
 
     def __init__(self, tape: int, stop: int, sockets: list[int]) -> None:
         self._tape, self._stop = tape, stop
@@ -65,7 +64,7 @@ class Recorder:
         self._place = {fd: place for place, fd in enumerate(sockets)}
 
     def run(self) -> None:
-        """Read until the other end of STOP is closed, and then what is still there."""
+        """Read until the other end of STOP is closed, and then what is left in the sockets."""
         waiting = list(self._place)
         beat = time.monotonic() + BEAT_EVERY
         while True:
@@ -86,7 +85,7 @@ class Recorder:
                     waiting.remove(fd)
 
     def _read(self, fd: int) -> int:
-        """Read once; the number of messages, or -1 where no more will come."""
+        """Read once; return the number of messages, or -1 at the end of a stream."""
         if fd in self._streams:
             return self._read_stream(fd)
         for i in range(_BATCH):
@@ -130,7 +129,7 @@ class Recorder:
         os.write(self._tape, RECORD.pack(place, kind, flags, len(data), now, 0) + data)
 
     def _stamp(self, i: int, length: int) -> int:
-        """The kernel's time of a message; 0 where it gave none."""
+        """Return the kernel's timestamp of a message; 0 if there is none."""
         start, end = i * _CONTROL, i * _CONTROL + length
         while start + _CONTROL_HEADER.size <= end:
             size, level, kind = _CONTROL_HEADER.unpack_from(self._control, start)
@@ -143,7 +142,7 @@ class Recorder:
         return 0
 
     def _direction(self, i: int) -> int:
-        """Of a packet socket's message sll_pkttype, plus one; else 0."""
+        """Return sll_pkttype plus one for a message of a packet socket, else 0."""
         family, kind = struct.unpack_from("=H8xB", self._names, i * _NAME)
         return kind + 1 if family == _AF_PACKET else 0
 
@@ -154,7 +153,7 @@ class Recorder:
 
 
 def main(arguments: list[str]) -> None:
-    """See above."""
+    """Run the recorder, see the module's documentation."""
     tape, stop, *sockets = map(int, arguments)
     prompt()
     recorder = Recorder(tape, stop, sockets)

@@ -1,11 +1,11 @@
-"""The process that sends probe packets on an absolute schedule, and does nothing else.
+"""The process that sends probe packets on an absolute schedule.
 
     main([PLAN, LOG, STOP, FD…])
 
-Started by `lab.measure.instrument.probe` with the packets made and the sockets open. Packet n of each prefix is due at
-BASE + n / rate, however late the one before was: a sender that was held up catches up, and its log shows by how much it
-was late. One sendmmsg(2) sends a group of packets; groups take their turns within a period, so that a hundred prefixes
-are no burst of a hundred packets.
+Started by `lab.measure.instrument.probe` with the packets built and the sockets open. Packet n of each prefix is due at
+BASE + n / rate, however late the one before was: a delayed sender catches up, and its log shows the delay. One
+sendmmsg(2) sends a group of packets; groups are spread over a period, so that a hundred prefixes do not make a burst of
+a hundred packets.
 """
 
 import ctypes
@@ -20,37 +20,37 @@ from typing import Any
 from lab.measure.instrument.process import Iovec, Message, prompt
 
 PAYLOAD = struct.Struct("!4sHHIQ")
-"""Mark, prefix (its place among the probed ones), nothing, sequence number, time sent (ns, CLOCK_MONOTONIC)."""
+"""Mark, prefix (index among the probed ones), unused, sequence number, time sent (ns, CLOCK_MONOTONIC)."""
 MARK = b"ovrl"
 _STAMP = struct.Struct("!IQ")
 _STAMP_AT = PAYLOAD.size - _STAMP.size
 
 LOG = struct.Struct("=qqI4x")
-"""For each group of a period: the time before and after it was sent (ns), and how many packets the kernel refused."""
+"""For each group of a period: the times before and after sending it (ns), and the number of refused packets."""
 GROUP = 25
-"""Packets that are sent in one go."""
+"""Packets sent by one system call."""
 _LEAD = 20_000_000
-"""ns from the start to the first packet."""
+"""Nanoseconds from the start to the first packet."""
 _LOST = 1_000_000_000
-"""ns behind its schedule after which a sender gives up: where the rate is too high for the machine, it would never
-sleep, before everything else, and nothing else would ever run."""
+"""Nanoseconds behind schedule after which the sender gives up: at a rate that the host cannot reach it would never
+sleep, and its real-time priority would keep other processes from running."""
 _STOP_EVERY = 8
-"""Periods between two looks whether to stop."""
+"""Number of periods after which the sender checks for the order to stop."""
 
 
 @dataclass
 class Group:
-    """Packets that leave together, through one socket."""
+    """Packets that are sent together through one socket."""
 
     socket: int
     buffers: list[ctypes.Array[ctypes.c_char]]
     messages: "ctypes.Array[Message]"
     kept: list[Any]
-    """What the messages point to."""
+    """The buffers that the messages point to."""
 
 
 class Sender:
-    """Sends groups of packets in their turns."""
+    """Sends groups of packets on schedule."""
 
     def __init__(self, plan: dict[str, Any], sockets: list[int]) -> None:
         self.rate: float = plan["rate"]
@@ -62,7 +62,7 @@ class Sender:
             self.groups += [_group(fd, mine[start : start + GROUP]) for start in range(0, len(mine), GROUP)]
 
     def run(self, log: int, stop: socket.socket) -> None:
-        """Send until all periods are over, the other end of `stop` is closed, or no catching up is in sight."""
+        """Send until all periods are over, the other end of `stop` is closed, or the delay exceeds `_LOST`."""
         period = 1e9 / self.rate
         turn = period / max(1, len(self.groups))
         base = time.monotonic_ns() + _LEAD
@@ -81,7 +81,7 @@ class Sender:
                 refused = self._send(group)
                 after = time.monotonic_ns()
                 os.write(log, LOG.pack(before, after, refused))
-                if after - due > _LOST:  # not before it is on record
+                if after - due > _LOST:  # after it is in the log
                     return
 
     def _send(self, group: Group) -> int:
@@ -90,7 +90,7 @@ class Sender:
         while done < count:
             first = ctypes.byref(group.messages, done * size)
             sent: int = self._libc.sendmmsg(group.socket, first, count - done, 0)
-            if sent <= 0:  # the first of them was refused: no route, no room
+            if sent <= 0:  # the first one was refused: no route, no buffer space
                 refused, sent = refused + 1, 1
             done += sent
         return refused
@@ -118,7 +118,7 @@ def _closed(stop: socket.socket) -> bool:
 
 
 def main(arguments: list[str]) -> None:
-    """See above."""
+    """Run the sender, see the module's documentation."""
     plan, log, stop, *sockets = map(int, arguments)
     with os.fdopen(plan) as file:
         file.seek(0)

@@ -1,4 +1,4 @@
-"""What the recorder read from sockets, as data; `recorder.py` is the process that reads."""
+"""The recording of sockets, as data; `recorder.py` is the process that reads them."""
 
 import os
 import socket
@@ -11,50 +11,50 @@ from lab.measure.instrument import recorder
 from lab.measure.instrument.child import Child
 
 READING_ERROR = 0.0002
-"""Seconds between the arrival of something and its time of reading on a machine with nothing else to do."""
+"""Seconds between the arrival of data and its time of reading on an idle host."""
 _AROUND = 0.02
-"""Seconds before and after a reading in which the recorder's lateness tells of its error."""
+"""Seconds before and after a reading in which the recorder's lateness counts as its error."""
 _CHUNK = 16 << 20
 _SO_MEMINFO = 55
 _SK_MEMINFO_DROPS = 8
 
 
 class Reading(NamedTuple):
-    """Something that was read."""
+    """One message that was read."""
 
     read: int
-    """ns of CLOCK_MONOTONIC."""
+    """Time of reading, in ns of CLOCK_MONOTONIC."""
     stamped: int
-    """ns of CLOCK_REALTIME, by the kernel; 0 where it does not stamp."""
+    """The kernel's timestamp, in ns of CLOCK_REALTIME; 0 if there is none."""
     direction: int
-    """Of packets: `INCOMING` or `OUTGOING`; 0 for what is no packet."""
+    """`INCOMING` or `OUTGOING` for packets, 0 for other data."""
     data: bytes
 
 
 INCOMING, OUTGOING = 1, 5
-"""PACKET_HOST and PACKET_OUTGOING of packet(7), plus one."""
+"""PACKET_HOST and PACKET_OUTGOING of packet(7), each plus one."""
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """All that was read, by the places of the sockets."""
+    """All data that was read; lists are indexed like the sockets."""
 
     readings: list[list[Reading]]
     lost: list[bool]
-    """Whether a socket had more than the kernel could keep."""
+    """True for a socket whose receive buffer overflowed."""
     ended: list[bool]
-    """Whether a stream's other end was closed."""
+    """True for a stream that has ended."""
     beats: list[tuple[int, int]]
-    """When the recorder was late, and by how many ns."""
+    """Times at which the recorder was late, and by how many ns."""
 
     def error(self, at: float) -> float:
-        """How many seconds what was read at a time (s, CLOCK_MONOTONIC) can have been there before."""
+        """Return the error in seconds of a time of reading: data may have arrived that much earlier."""
         low, high = (at - _AROUND) * 1e9, (at + _AROUND) * 1e9
         return READING_ERROR + max((late for when, late in self.beats if low <= when <= high), default=0) / 1e9
 
 
 class Tape:
-    """Records from its creation until `stop`. The sockets stay the caller's."""
+    """Records sockets from its creation until `stop`. The caller closes the sockets."""
 
     def __init__(self, sockets: Sequence[socket.socket]) -> None:
         for each in sockets:
@@ -78,26 +78,26 @@ class Tape:
 
     @property
     def pid(self) -> int:
-        """The recording process."""
+        """The process ID of the recorder."""
         return self._child.pid
 
     def wait_ready(self) -> None:
-        """Return when everything that arrives from now on is stamped as it comes."""
+        """Wait until the recorder reads, so that data gets its time on arrival."""
         self._child.wait_ready()
 
     def more(self) -> Recorded:
-        """Everything that was read so far; each call goes on where the one before ended."""
+        """Take in the data recorded since the last call, and return all."""
         size = os.fstat(self._file).st_size
         while self._at < size:
             part = os.pread(self._file, min(_CHUNK, size - self._at), self._at)
             used = self._take(part)
-            if used == 0:  # it is being written
+            if used == 0:  # the last record is being written
                 break
             self._at += used
         return self._recorded
 
     def stop(self) -> Recorded:
-        """Take in what the kernel still holds, end, and return everything."""
+        """Record the data left in the sockets, end the process, and return all data."""
         self._child.stop()
         recorded = self.more()
         for place, (each, before) in enumerate(zip(self._sockets, self._drops, strict=True)):
@@ -105,14 +105,14 @@ class Tape:
         return recorded
 
     def close(self) -> None:
-        """End the process and forget what it read."""
+        """End the process and discard its data."""
         self._child.close()
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
     def _take(self, content: bytes) -> int:
-        """Take in the whole records at the beginning; returns how many bytes they have."""
+        """Take in the complete records at the beginning; return their length in bytes."""
         recorded, offset, head = self._recorded, 0, recorder.RECORD
         while offset + head.size <= len(content):
             place, kind, flags, length, read, stamped = head.unpack_from(content, offset)
@@ -132,7 +132,7 @@ class Tape:
 
 
 def _drops(each: socket.socket) -> int:
-    """How many messages the kernel could not keep for a socket (SO_MEMINFO)."""
+    """Return the number of messages that the kernel dropped at a socket (SO_MEMINFO)."""
     if each.type == socket.SOCK_STREAM:
         return 0
     data = each.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 4 * (_SK_MEMINFO_DROPS + 1))

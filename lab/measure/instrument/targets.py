@@ -1,4 +1,4 @@
-"""Where probe packets can go: who lives in a prefix."""
+"""The destinations of probe packets: addresses that nodes have within prefixes."""
 
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
@@ -12,9 +12,9 @@ from lab.topology import Address, Prefix
 
 
 def find_targets(prefixes: Iterable[Prefix], nodes: Mapping[str, Namespace]) -> list[Target]:
-    """For each prefix an address in it that one of some nodes has; of several nodes the first.
+    """Return for each prefix an address within it that one of the nodes has; of several nodes the first.
 
-    Raises `InputError` where nobody lives in a prefix.
+    Raises `InputError` if no node has an address in a prefix.
     """
     living = {node: namespace.run(_addresses) for node, namespace in nodes.items()}
     return [_target(prefix, living) for prefix in prefixes]
@@ -26,7 +26,7 @@ def _target(prefix: Prefix, living: Mapping[str, list[Address]]) -> Target:
             if address.version == prefix.version and address in prefix:
                 return Target(prefix, address, node)
     raise InputError(
-        f"nobody has an address in {prefix} to send probe packets to, of {', '.join(living)}: give one to a host "
+        f"none of the nodes {', '.join(living)} has an address in {prefix} for probe packets: give one to a host "
         "(`router.serving(prefix, host)`), or measure without `probe_from`"
     )
 

@@ -1,4 +1,4 @@
-"""BGP UPDATEs as they come out of an interface: captured in the node's namespace, stamped by the kernel."""
+"""BGP UPDATEs received on an interface: captured in the node's namespace, with the kernel's timestamps."""
 
 import ctypes
 import socket
@@ -13,7 +13,7 @@ from lab.routing.update import Update, decode, split
 from lab.topology import Prefix
 
 ERROR = 0.0001
-"""Seconds from a packet's way through the interface to the kernel's stamp, beside the error of the clock."""
+"""Seconds from a packet's reception on the interface to the kernel's timestamp, apart from the clock's error."""
 
 _ETH_P_ALL = 3
 _SO_TIMESTAMPNS = 35
@@ -24,10 +24,10 @@ _TCP = 6
 _SYN = 0x02
 _HALF = 1 << 31
 _HELD = 256
-"""Segments that wait for one that is missing, before it is given up: the capture lost it."""
+"""Number of segments kept while one is missing; above, it is taken as lost by the capture."""
 
 # Classic BPF (socket(7), SO_ATTACH_FILTER): TCP from or to port 179. The socket is of type SOCK_DGRAM, so a packet
-# begins with its IP header whatever the device. (code, jump if true, jump if false, operand)
+# begins with its IP header on any device. (code, jump if true, jump if false, operand)
 _BGP_ONLY = (
     (0x30, 0, 0, 0),  # 0: the first byte
     (0x54, 0, 0, 0xF0),
@@ -48,22 +48,22 @@ _BGP_ONLY = (
     (0x15, 3, 0, 179),
     (0x28, 0, 0, 42),
     (0x15, 1, 0, 179),
-    (0x06, 0, 0, 0),  # 19: leave it
-    (0x06, 0, 0, 0x40000),  # 20: take it
+    (0x06, 0, 0, 0),  # 19: reject
+    (0x06, 0, 0, 0x40000),  # 20: accept
 )
 
 
 @dataclass(frozen=True)
 class Crossing:
-    """An UPDATE, whole."""
+    """An UPDATE that was received completely."""
 
     time: float
-    """Seconds of CLOCK_MONOTONIC, when its last byte came."""
+    """Seconds of CLOCK_MONOTONIC at which its last byte was received."""
     update: Update
 
 
 def listen(interface: str) -> socket.socket:
-    """A socket that sees all of BGP on an interface of the caller's namespace."""
+    """Return a socket that captures BGP on an interface of the caller's namespace."""
     listener = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, 0)
     try:
         code = b"".join(struct.pack("=HBBI", *line) for line in _BGP_ONLY)
@@ -80,7 +80,7 @@ def listen(interface: str) -> socket.socket:
 
 
 def crossings(readings: Sequence[Reading], wanted: Collection[Prefix], clock: Clock) -> list[Crossing]:
-    """The UPDATEs that came in and speak of a wanted prefix, in the order of their times."""
+    """Return the received UPDATEs that contain a wanted prefix, in order of time."""
     flows: dict[tuple[bytes, bytes], _Flow] = {}
     found = []
     for reading in readings:
@@ -106,14 +106,14 @@ class _Segment(NamedTuple):
 
 @dataclass
 class _Flow:
-    """One direction of a TCP connection, put together again (RFC 9293, section 3.4)."""
+    """One direction of a TCP connection, reassembled (RFC 9293, section 3.4)."""
 
     next: int | None = None
     rest: bytes = b""
     held: dict[int, bytes] = field(default_factory=dict)
 
     def take(self, segment: _Segment) -> list[bytes]:
-        """The messages that are whole with this segment."""
+        """Add a segment, and return the messages that it completes."""
         if segment.syn:
             self.next, self.rest = (segment.number + 1) % (1 << 32), b""
             self.held.clear()
@@ -144,7 +144,7 @@ class _Flow:
                     yield new
 
     def _ahead(self, number: int) -> int:
-        """How far a sequence number is ahead of what is expected; they wrap around."""
+        """Return how far a sequence number is ahead of the expected one, modulo 2^32."""
         assert self.next is not None
         return (number - self.next + _HALF) % (1 << 32) - _HALF
 
@@ -158,7 +158,7 @@ def _segment(packet: bytes) -> _Segment | None:
     else:
         start, end = 40, 40 + int.from_bytes(packet[4:6], "big")
         ends = packet[8:40]
-    tcp = packet[start : end if end > start else len(packet)]  # a length of 0: more than fits into the field
+    tcp = packet[start : end if end > start else len(packet)]  # a length of 0 means more than fits into the field
     if len(tcp) < 20:
         return None
     offset, flags = (tcp[12] >> 4) * 4, tcp[13]

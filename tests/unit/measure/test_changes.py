@@ -1,4 +1,4 @@
-"""Route events of a synthetic trace come out as they were constructed."""
+"""Changes of the FIB, followed through a synthetic trace of route events."""
 
 from collections.abc import Sequence
 from ipaddress import ip_network
@@ -20,14 +20,14 @@ INTERFACES = {1: "tun0", 2: "tun1"}
 steps = st.lists(
     st.tuples(st.integers(1, 5_000_000_000), st.sampled_from([0, 1]), st.sampled_from([None, 1, 2])), max_size=30
 )
-"""Nanoseconds after the one before, which prefix, and the interface that it then has; None: none any more."""
+"""Nanoseconds since the previous event, index of the prefix, and its new interface; None if it is gone."""
 
 
 def reading(at: int, data: bytes) -> Reading:
     return Reading(at, 0, 0, data)
 
 
-def test_what_is_written_is_what_is_read() -> None:
+def test_route_messages_survive_a_round_trip() -> None:
     for prefix in PREFIXES:
         (set_, gone) = messages(route_message(prefix, 2, new=True) + route_message(prefix, 2, new=False))
         assert (set_.new, set_.prefix, set_.hops) == (True, prefix, ((None, 2),))  # type: ignore[union-attr]
@@ -35,7 +35,7 @@ def test_what_is_written_is_what_is_read() -> None:
 
 
 @given(steps)
-def test_each_change_has_the_time_of_its_message_and_no_other_message_is_one(
+def test_changes_have_the_times_of_their_messages(
     steps: list[tuple[int, int, int | None]],
 ) -> None:
     now, trace = 0, []

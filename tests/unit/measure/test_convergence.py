@@ -1,4 +1,4 @@
-"""Each formula with cases worked out by hand, and on synthetic traces whose times are known by construction."""
+"""Each formula with cases computed by hand, and on synthetic traces with known times."""
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,7 @@ DELAY = 0.0002
 
 
 def stream(count: int, lost: set[int], *, start: float = 10.0, rate: float = RATE, prefix: str = "p") -> Stream:
-    """So many packets, one every millisecond from 10.0 on, each with the same delay, but for those that are lost."""
+    """Return a stream of packets, one every millisecond from 10.0 on, all with the same delay except the lost ones."""
     sent = [start + number / rate for number in range(count)]
     return Stream(prefix, sent, [(time + DELAY, n) for n, time in enumerate(sent) if n not in lost])
 
@@ -37,11 +37,11 @@ def test_counts() -> None:
     assert probe.counts(9.0) == Counts(0, 0, 0, 0, 0)
 
 
-def test_an_appearing_route() -> None:
+def test_appearing_route_by_hand() -> None:
     """Twenty packets from 10.000 on, the event at 10.005, and packet 12 is the first to arrive."""
     probe = stream(20, set(range(12)))
     event = 10.005
-    # Packets 5 to 11 are lost: seven at a thousand a second.
+    # Packets 5 to 11 are lost: seven, at 1,000 a second.
     assert route_specific(probe, event, RATE, flows=True) == pytest.approx(0.007)
     assert loss_derived([probe], event, RATE, flows=True) == pytest.approx(0.007)
     assert probe.outage(event) == range(5, 12)
@@ -50,7 +50,7 @@ def test_an_appearing_route() -> None:
     assert probe.changed(event, flows=True) == pytest.approx((10.011, 10.012))
 
 
-def test_a_withdrawn_route() -> None:
+def test_withdrawn_route_by_hand() -> None:
     """The event at 10.005, and packet 8 is the last to arrive: 5, 6, 7 and 8 were still delivered."""
     probe = stream(20, set(range(9, 20)))
     event = 10.005
@@ -58,10 +58,10 @@ def test_a_withdrawn_route() -> None:
     assert loss_derived([probe], event, RATE, flows=False) == pytest.approx(0.004)
     assert probe.last_delivered(event) == 8
     assert probe.changed(event, flows=False) == pytest.approx((10.008, 10.009))
-    assert first_packet([probe], event) is None, "nothing came back"
+    assert first_packet([probe], event) is None, "no packet arrived after the outage"
 
 
-def test_traffic_that_stops_with_the_event_itself() -> None:
+def test_traffic_that_stops_at_the_event_has_no_time() -> None:
     probe = stream(20, set(range(5, 20)))
     assert route_specific(probe, 10.005, RATE, flows=False) is None
     assert probe.changed(10.005, flows=False) == pytest.approx((10.004, 10.005))
@@ -76,8 +76,8 @@ def test_traffic_that_never_stops() -> None:
     assert probe.changed(10.005, flows=False) is None
 
 
-def test_traffic_that_never_comes_has_no_time() -> None:
-    """How long was looked for it is none; nor is there a mean with it."""
+def test_traffic_that_never_arrives_has_no_time() -> None:
+    """The length of the observation is not a time, and the routes have no mean either."""
     never, soon = stream(20, set(range(20))), stream(20, {10, 11}, prefix="q")
     assert route_specific(never, 10.005, RATE, flows=True) is None
     assert loss_derived([never], 10.005, RATE, flows=True) is None
@@ -86,8 +86,8 @@ def test_traffic_that_never_comes_has_no_time() -> None:
     assert rate_derived([never], 10.005, flows=True) is None
 
 
-def test_two_routes_have_a_time_each_and_a_mean() -> None:
-    """One loses 10 packets, the other 30: 20 ms in the mean, and 30 ms until both are there."""
+def test_two_routes_by_hand() -> None:
+    """One loses 10 packets, the other 30: the mean is 20 ms, and both have converged after 30 ms."""
     one, other = stream(100, set(range(50, 60))), stream(100, set(range(50, 80)), prefix="q")
     event = 10.05
     assert route_specific(one, event, RATE, flows=True) == pytest.approx(0.010)
@@ -97,7 +97,7 @@ def test_two_routes_have_a_time_each_and_a_mean() -> None:
     assert first_packet([one, other], event) == pytest.approx(10.0802)
 
 
-def test_rate_by_intervals() -> None:
+def test_rate_derived_time_by_hand() -> None:
     """Sampled every 10 ms from the event at 10.0 on; packets 0 to 24 are lost, the third interval is half full."""
     probe = stream(100, set(range(25)), start=10.0005)
     assert rate_derived([probe], 10.0, flows=True) == pytest.approx(0.030)
@@ -109,13 +109,13 @@ def test_rate_by_intervals() -> None:
     assert rate_derived([gone], 10.0, flows=True) is None, "still lost in the last interval"
 
 
-def test_a_packet_lost_by_the_way_is_no_outage() -> None:
+def test_single_lost_packet_is_not_the_outage() -> None:
     probe = stream(100, {10, *range(50, 60), 90})
     assert probe.outage(10.0) == range(50, 60)
     assert probe.recovered(10.0) == 60
 
 
-def test_a_packet_that_comes_too_late_is_lost() -> None:
+def test_late_packet_is_lost() -> None:
     sent = [1.0, 2.0]
     assert Stream("p", sent, [(1.2, 0), (2.3, 1)]).counts(0.0).lost == 1
     assert Stream("p", sent, [(1.2, 0), (2.3, 1)], threshold=0.5).counts(0.0).lost == 0
@@ -130,7 +130,7 @@ def test_disagreement(fib: float, beyond: float) -> None:
     assert disagreement(fib, (5.0, 6.0), 0.1) == pytest.approx(beyond)
 
 
-def test_nothing_was_sent() -> None:
+def test_empty_stream_has_no_times() -> None:
     empty = Stream("p", [], [])
     assert empty.counts(0.0) == Counts(0, 0, 0, 0, 0)
     assert empty.outage(0.0) is None
@@ -140,12 +140,12 @@ def test_nothing_was_sent() -> None:
     assert first_packet([], 0.0) is None
 
 
-# --- by construction ---------------------------------------------------------------------------------------------
+# --- synthetic traces ---------------------------------------------------------------------------------------------
 
 
 @st.composite
 def outages(draw: st.DrawFn) -> tuple[float, float, list[tuple[float, float]]]:
-    """A rate, an event, and for each of some prefixes when forwarding ended and began again (seconds)."""
+    """A rate, an event, and for each prefix when forwarding ended and began again (seconds)."""
     rate = draw(st.sampled_from([1000.0, 500.0, 2000.0]))
     event = draw(st.floats(1.0, 1.2))
     spans = st.tuples(st.floats(0.0, 0.3), st.floats(0.005, 0.4))
@@ -200,7 +200,6 @@ def test_times_of_a_withdrawal_come_out_as_constructed(event: float, after: floa
 
 @given(st.lists(st.integers(0, 19), max_size=60), st.integers(0, 19))
 def test_every_packet_is_either_received_or_lost(order: list[int], first: int) -> None:
-    """Whatever arrives in whatever order and how often."""
     sent = [n / 1000 for n in range(20)]
     probe = Stream("p", sent, [(0.02 + at / 1e6, n) for at, n in enumerate(order)])
     counts = probe.counts(sent[first])

@@ -1,4 +1,4 @@
-"""Stages, errors and remarks, worked out of a trace that is made by hand."""
+"""Stages, errors and flags of a trace made by hand."""
 
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, ip_network
@@ -29,7 +29,7 @@ ENTRY = cast(FibEntry, SimpleNamespace(interfaces=("tun0",)))
 
 @dataclass
 class Made:
-    """A prefix that is announced: 5 ms to the UPDATE, 8 to the RIB, 10 to the FIB, and packets from then on."""
+    """An announced prefix: UPDATE after 5 ms, RIB after 8, FIB after 10, and packets from then on."""
 
     update: float = 0.005
     rib: float = 0.008
@@ -73,7 +73,7 @@ class Made:
         return Evaluation(cast(Any, armed), seen, ObservedEvent(EVENT, 0.0, outcome, late)).findings()
 
 
-def test_each_stage_is_where_it_was_put() -> None:
+def test_stages_have_the_times_of_the_trace() -> None:
     found = Made().findings()
     assert (found.status, found.reason, found.flags) == ("valid", "", ())
     at = {stage.name: stage.at for stage in found.stages}
@@ -86,8 +86,8 @@ def test_each_stage_is_where_it_was_put() -> None:
     assert {stage.node for stage in found.stages} == {"branch"}
 
 
-def test_what_the_packets_say_stands_beside() -> None:
-    """Packets 50 to 59 were sent in the ten milliseconds: ten are lost, at a thousand a second."""
+def test_data_plane_counts_the_lost_packets() -> None:
+    """Packets 50 to 59 were sent in the first 10 ms: ten are lost, at 1,000 a second."""
     plane = Made().findings().data_plane
     assert plane is not None
     assert (plane.sent, plane.received, plane.lost) == (350, 340, 10)
@@ -102,7 +102,7 @@ def test_planes_that_disagree_beyond_their_error_are_flagged(packets: float, sai
     assert f"{said} the FIB" in flag
 
 
-def test_a_route_that_carries_nothing_has_no_time_and_is_flagged() -> None:
+def test_route_that_carries_nothing_is_flagged_and_has_no_time() -> None:
     found = Made(packets=100.0).findings()
     assert found.data_plane is not None
     assert (found.data_plane.received, found.data_plane.route_specific) == (0, {})
@@ -111,11 +111,11 @@ def test_a_route_that_carries_nothing_has_no_time_and_is_flagged() -> None:
     assert not [flag for flag in Made().findings().flags if "although" in flag]
 
 
-def test_stages_in_an_order_that_cannot_be_are_flagged() -> None:
+def test_impossible_order_of_stages_is_flagged() -> None:
     assert any("fib came" in flag and "before rib" in flag for flag in Made(rib=0.02, fib=0.010).findings().flags)
 
 
-def test_a_neighbour_that_is_given_up_is_the_detection() -> None:
+def test_neighbour_going_down_is_the_detection() -> None:
     (stage,) = [stage for stage in Made(down=0.002).findings().stages if stage.name == "detection"]
     assert stage.at == pytest.approx(0.002)
 
@@ -130,18 +130,18 @@ def test_a_neighbour_that_is_given_up_is_the_detection() -> None:
     ],
     ids=["refused", "late", "lost", "clock"],
 )
-def test_what_makes_figures_worthless_is_named(made: Made, why: str) -> None:
+def test_invalid_measurement_names_the_reason(made: Made, why: str) -> None:
     found = made.findings()
     assert found.status == "invalid"
     assert why in found.reason
 
 
-def test_captured_packets_that_were_dropped_are_a_remark() -> None:
+def test_dropped_captured_packets_are_flagged() -> None:
     found = Made(lost=[False, True]).findings()
     assert found.status == "valid"
     assert any("an UPDATE may be missing" in flag for flag in found.flags)
 
 
-def test_what_did_not_come_in_time_is_no_figure() -> None:
+def test_missed_deadline_times_the_measurement_out() -> None:
     found = Made().findings(late="it did not come")
     assert (found.status, found.reason) == ("timed-out", "it did not come")

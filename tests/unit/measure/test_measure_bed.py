@@ -1,4 +1,4 @@
-"""The deployments that a plan is measured in: a detector set, a mode changed, a baseline in a tunnel's place."""
+"""The deployments of a plan: detector, mode, and the baselines that replace a tunnel."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def peers(topology: Topology) -> dict[str, list[tuple[str, str, str]]]:
     }
 
 
-def test_a_tunnel_gets_the_detector() -> None:
+def test_tunnel_gets_the_detector() -> None:
     topology = build(Bed("article", Detector.parse("ping-restart 6 s"), openvpn="2.7"), "bed")
     (tunnel,) = topology.tunnels
     assert (topology.name, tunnel.mode) == ("bed", "iroute")
@@ -30,22 +30,22 @@ def test_a_tunnel_gets_the_detector() -> None:
     assert topology.nodes["hq"].image == "openvpn-routing-lab/node:2.7"
 
 
-def test_a_mode_takes_the_files_place_with_the_options_that_it_knows() -> None:
+def test_other_mode_keeps_the_options_that_it_has() -> None:
     (tunnel,) = build(Bed("article", HOLD, mode="p2p-tls", openvpn="2.7"), "bed").tunnels
     assert tunnel.mode == "p2p-tls"
     assert "iroute" not in tunnel.options
     assert list(tunnel.options["keepalive"]) == [60, 180]
 
 
-def test_the_data_is_carried_as_the_mode_says_whatever_the_kernel_could() -> None:
+def test_data_path_is_the_declared_one_on_any_kernel() -> None:
     (article,) = build(Bed("article", HOLD, openvpn="2.7"), "bed").tunnels
     (kernel,) = build(Bed("dco-hub", HOLD, mode="dco", openvpn="2.7"), "bed").tunnels[:1]
-    assert article.options.get("disable-dco") is True, "what is measured depends on the kernel"
+    assert article.options.get("disable-dco") is True, "the measured data path depends on the kernel"
     assert "disable-dco" not in kernel.options
 
 
 @pytest.mark.parametrize("medium", ["wire", "vxlan"])
-def test_a_baseline_has_the_tunnels_addresses_and_peers(medium: str) -> None:
+def test_baseline_has_the_addresses_and_peers_of_the_tunnel(medium: str) -> None:
     tunnel = build(Bed("article", HOLD), "bed")
     baseline = build(Bed("article", HOLD, medium), "bed")  # type: ignore[arg-type]
     assert baseline.tunnels == ()
@@ -56,14 +56,14 @@ def test_a_baseline_has_the_tunnels_addresses_and_peers(medium: str) -> None:
     assert all(r.timers.hold == 9 for r in plan_routers(baseline).values())
 
 
-def test_vxlan_runs_where_the_tunnel_ran() -> None:
+def test_vxlan_has_the_outer_addresses_of_the_tunnel() -> None:
     link = build(Bed("article", HOLD, "vxlan"), "bed").links[-1]
     assert link.intent.encapsulation is not None
     assert [str(a) for a in link.intent.encapsulation.outer] == ["198.51.100.1", "198.51.100.5"]
     assert (link.endpoints[0].node, link.endpoints[1].node, link.mtu) == ("hq", "branch", 1450)
 
 
-def test_a_plans_variables_are_the_files() -> None:
+def test_variables_of_a_plan_reach_the_topology() -> None:
     bed = Bed("dual-homed", HOLD, variables=(("PREFERENCE", "200"),))
     assert [tunnel.preference for tunnel in build(bed, "bed").tunnels] == [200, 100]
 

@@ -1,4 +1,4 @@
-"""What a plan's file says, what is wrong with it, and the order of its trials."""
+"""Plans: their file format, mistakes in them, and the order of their trials."""
 
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,13 @@ def plan(**keys: Any) -> Plan:
 
 
 @pytest.mark.parametrize("name", ["default", "dual-homed", "quick"])
-def test_the_plans_that_come_with_the_lab_are_right(name: str) -> None:
+def test_plans_of_the_lab_are_valid(name: str) -> None:
     read = Plan.read(name)
     assert read.name == name
     assert sum(len(block.tasks) for block in blocks(read, TWO_WAYS)) > 10
 
 
-def test_the_default_plan_is_everything() -> None:
+def test_default_plan_has_all_events() -> None:
     read = Plan.read("default")
     measured = {task.event.name for block in blocks(read, TWO_WAYS) for task in block.tasks}
     assert measured == set(EVENTS)
@@ -51,14 +51,14 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("keys", "what"), WRONG)
-def test_a_mistake_is_named_with_its_key(keys: dict[str, Any], what: str) -> None:
+def test_mistake_is_reported_with_its_key(keys: dict[str, Any], what: str) -> None:
     with pytest.raises(InputError) as caught:
         plan(**keys)
     assert what in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
+def test_unreadable_plan_is_reported(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match="no plan 'defualt': give a file, or one of default, dual-homed, quick by name"
     ):
@@ -72,11 +72,11 @@ def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["hold 3 s", "bfd 3x100 ms", "ping-restart 45 s", "interface"])
-def test_a_detector_reads_as_it_is_written(text: str) -> None:
+def test_detector_survives_a_round_trip(text: str) -> None:
     assert str(Detector.parse(text)) == text
 
 
-def test_only_the_detector_that_is_meant_is_fast() -> None:
+def test_router_has_no_other_fast_detector() -> None:
     from lab.topology import RouterIntent
 
     router = RouterIntent(asn=65001)
@@ -95,14 +95,14 @@ def names(tasks: tuple[Task, ...]) -> set[tuple[str, str]]:
     return {(task.event.name, task.bed.over) for task in tasks}
 
 
-def test_what_needs_nobody_to_notice_is_measured_with_the_first_detector_only() -> None:
+def test_events_without_detection_are_measured_with_the_first_detector() -> None:
     first, second = blocks(plan(detectors=["hold 3 s", "bfd 3x100 ms"], topologies=["article"]), TWO_WAYS)
     assert ("announce", "tunnel") in names(first.tasks)
     assert ("announce", "tunnel") not in names(second.tasks)
     assert ("blackhole", "wire") in names(second.tasks)
 
 
-def test_what_is_openvpns_happens_in_tunnels_only() -> None:
+def test_faults_of_openvpn_need_a_tunnel() -> None:
     (block,) = blocks(plan(), TWO_WAYS)
     over = {event: {o for e, o in names(block.tasks) if e == event} for event in ("sigusr1", "blackhole")}
     assert over == {"sigusr1": {"tunnel"}, "blackhole": {"tunnel", "wire", "vxlan"}}
@@ -110,8 +110,8 @@ def test_what_is_openvpns_happens_in_tunnels_only() -> None:
     assert {o for _, o in names(block.tasks)} == {"tunnel"}
 
 
-def test_who_notices_is_who_is_named() -> None:
-    """A carrier that goes takes eBGP along, and over TCP the other end's kernel says that OpenVPN is gone."""
+def test_events_are_measured_with_the_detector_that_notices() -> None:
+    """eBGP ends with the carrier, and over TCP the kernel of a killed OpenVPN closes the connection."""
     detectors = ["hold 3 s", "ping-restart 6 s", "interface"]
     by_detector = {
         str(block.beds[0].detector): names(block.tasks)
@@ -127,7 +127,7 @@ def test_who_notices_is_who_is_named() -> None:
     assert variants_of(block.tasks[0], "iroute", "article")[0].detector == "interface"
 
 
-def test_what_is_measured_besides_is_the_plan_with_some_keys_otherwise() -> None:
+def test_also_is_the_plan_with_some_keys_replaced() -> None:
     whole = plan(events=["announce"], trials=2, also=[{"topologies": ["dual-homed"], "events": ["worsen"]}])
     own, besides = blocks(whole, TWO_WAYS)
     assert {(t.event.name, t.bed.topology) for t in own.tasks} == {("announce", "article")}
@@ -136,13 +136,13 @@ def test_what_is_measured_besides_is_the_plan_with_some_keys_otherwise() -> None
     assert Plan.parse(whole.model_dump(mode="json", by_alias=True), "again") == whole
 
 
-def test_another_path_is_needed_for_some() -> None:
+def test_some_events_need_an_alternative_path() -> None:
     one, two = blocks(plan(topologies=["article", "dual-homed"]), TWO_WAYS)
     assert "worsen" not in {task.event.name for task in one.tasks}
     assert "worsen" in {task.event.name for task in two.tasks}
 
 
-def test_every_variant_has_as_many_trials_as_asked_for_and_they_are_interleaved() -> None:
+def test_trials_of_variants_are_complete_and_interleaved() -> None:
     (block,) = blocks(plan(events=["announce", "blackhole"], trials=3, warm_up=1), TWO_WAYS)
     counted: dict[tuple[object, ...], list[int]] = {}
     for task in block.tasks:
@@ -152,14 +152,14 @@ def test_every_variant_has_as_many_trials_as_asked_for_and_they_are_interleaved(
     assert [task.number for task in block.tasks] == sorted(task.number for task in block.tasks)
 
 
-def test_the_seed_decides_the_order() -> None:
+def test_seed_decides_the_order() -> None:
     (one,), (again,), (other,) = (blocks(plan(seed=seed), TWO_WAYS) for seed in (1, 1, 2))
     assert one == again
     assert one.tasks != other.tasks
     assert sorted(map(str, one.tasks)) == sorted(map(str, other.tasks))
 
 
-def test_what_is_known_beforehand_of_the_time_it_takes() -> None:
+def test_expected_seconds_grow_with_the_detector() -> None:
     slow, fast = (
         expected_seconds(blocks(plan(events=["blackhole"], detectors=[text], warm_up=0, trials=10), TWO_WAYS)[0].tasks)
         for text in ("hold 9 s", "hold 3 s")
@@ -167,7 +167,7 @@ def test_what_is_known_beforehand_of_the_time_it_takes() -> None:
     assert slow - fast == pytest.approx(3 * 2 * 10 * 6)
 
 
-def test_a_fault_is_written_down_with_its_recovery() -> None:
+def test_fault_has_a_variant_for_its_recovery() -> None:
     (block,) = blocks(plan(events=["blackhole"], baselines=[], families=["ipv6"], trials=1, warm_up=0), TWO_WAYS)
     (task,) = block.tasks
     fault, recovery = variants_of(task, "iroute", "article")
@@ -175,7 +175,7 @@ def test_a_fault_is_written_down_with_its_recovery() -> None:
     assert {(v.family, v.detector, v.mode) for v in (fault, recovery)} == {("ipv6", "hold 3 s", "iroute")}
 
 
-def test_an_alternative_path_takes_over_unless_all_of_a_router_is_gone() -> None:
+def test_alternative_path_takes_over_unless_the_router_breaks() -> None:
     for name, with_one, with_two in (
         ("blackhole", "vanishes", "moves"),
         ("node-paused", "vanishes", "vanishes"),

@@ -1,4 +1,4 @@
-"""What a run's directory holds, and what it says of what it can't read."""
+"""The directory of a run, and its errors."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ def trial(number: int) -> Trial:
     return Trial(variant=VARIANT, number=number, started=THEN, status="valid", stages=(fib,))
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_run_survives_a_round_trip(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path / "run")
     directory.create(run())
     for number in (1, 2):
@@ -33,13 +33,13 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert directory.trials()[0].at("rib") is None
 
 
-def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
+def test_run_is_not_overwritten(tmp_path: Path) -> None:
     RunDirectory(tmp_path).create(run())
     with pytest.raises(InputError, match="--resume"):
         RunDirectory(tmp_path).create(run())
 
 
-def test_a_line_that_a_crash_cut_off_is_no_trial(tmp_path: Path) -> None:
+def test_truncated_last_line_is_not_a_trial(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path)
     directory.create(run())
     directory.append(trial(1))
@@ -48,7 +48,7 @@ def test_a_line_that_a_crash_cut_off_is_no_trial(tmp_path: Path) -> None:
     assert directory.trials() == [trial(1)]
 
 
-def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_unreadable_run_is_reported_with_its_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"run\.json: No such file"):
         RunDirectory(tmp_path).run()
     directory = RunDirectory(tmp_path)

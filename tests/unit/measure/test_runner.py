@@ -102,7 +102,7 @@ def test_interruption_below_a_failure_ends_the_run(course: Callable[..., Course]
     assert [trial.number for trial in run.trials] == [1]
 
 
-# --- a fault kind of somebody else's ---------------------------------------------------------------------------------
+# --- a fault kind of another distribution ---------------------------------------------------------------------------
 
 APPLIED: list[str] = []
 
@@ -111,7 +111,7 @@ class LineCut(FaultKind):
     """A fault kind that the lab does not have."""
 
     kind = "line-cut"
-    summary = "somebody digs"
+    summary = "the cable is cut"
     effect = PathEffect(silent=True)
 
     cable: str

@@ -1,4 +1,4 @@
-"""The receiver that keeps nothing: what it takes for the first prefix."""
+"""The discarding receiver: when the first prefix arrives."""
 
 import os
 import socket
@@ -13,11 +13,11 @@ from lab.measure.scale.receiver import Receiver
 from lab.measure.scale.updates import KEEPALIVE, UPDATE, message
 
 END_OF_RIB = message(UPDATE, bytes(4))
-"""RFC 4724, section 2: an UPDATE that carries nothing."""
+"""End-of-RIB (RFC 4724, section 2): an UPDATE without prefixes."""
 ROUTE = message(UPDATE, bytes(BGPUpdate(nlri=[BGPNLRI_IPv4(prefix="10.1.0.0/17")])))
 
 
-def test_what_comes_before_the_first_prefix_is_none_of_it() -> None:
+def test_table_begins_with_the_first_prefix() -> None:
     ours, theirs = socket.socketpair()
     with Receiver(Namespace(os.getpid()), ip_address("127.0.0.1"), 65003) as receiver, theirs:
         receiver._session = ours
@@ -28,7 +28,7 @@ def test_what_comes_before_the_first_prefix_is_none_of_it() -> None:
             caused.append(time.monotonic())
             theirs.sendall(ROUTE)
 
-        later = threading.Timer(0.2, announce)  # the receiver has read by then what was there before
+        later = threading.Timer(0.2, announce)  # by then the receiver has read the messages before
         later.start()
         delivery = receiver.take(announced=1, stalled=30)
         later.join()

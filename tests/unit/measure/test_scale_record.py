@@ -1,4 +1,4 @@
-"""What trials come to, in hand-computed cases."""
+"""Summaries of scale trials, in cases computed by hand."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,16 +42,16 @@ def trial(
     )
 
 
-def test_a_rate_is_from_the_first_to_the_last() -> None:
+def test_rate_counts_from_the_first_to_the_last_route() -> None:
     assert passage(3.0).rate == 500  # 1000 more in 2 s
 
 
-def test_no_rate_in_no_time() -> None:
+def test_rate_needs_ten_times_the_error() -> None:
     assert passage(1.04).rate is None
     assert passage(1.06).rate is not None
 
 
-def test_medians_and_their_ratio() -> None:
+def test_lines_have_medians_and_their_ratio() -> None:
     wire, tunnel = lines(
         [trial("tunnel", 4.0), trial("wire", 2.0), trial("tunnel", 6.0), trial("wire", 4.0), trial("tunnel", 5.0)]
     )
@@ -62,7 +62,7 @@ def test_medians_and_their_ratio() -> None:
     assert (tunnel.sent, tunnel.size) == (0.5, 5000)
 
 
-def test_processor_time_is_compared_all_together() -> None:
+def test_processor_time_is_summed_before_it_is_compared() -> None:
     wire, tunnel = lines(
         [
             trial("wire", 2.0, cost("zebra", cpu=1), cost("bgpd", cpu=1)),
@@ -73,19 +73,19 @@ def test_processor_time_is_compared_all_together() -> None:
     assert tunnel.cpu == {"openvpn on branch": 1, "zebra on branch": 2}
 
 
-def test_lines_are_in_the_order_of_their_sizes() -> None:
+def test_lines_are_sorted_by_size() -> None:
     big, small = (trial("wire", 2.0).model_copy(update={"prefixes": n}) for n in (1000, 100))
     assert [line.prefixes for line in lines([big, small])] == [100, 1000]
 
 
-def test_what_did_not_come_in_time_is_counted_and_not_averaged_in() -> None:
+def test_timed_out_trials_are_counted_but_not_averaged() -> None:
     (line,) = lines([trial("wire", 2.0), trial("wire", 90.0, status="timed-out")])
     assert (line.trials, line.invalid, line.last) == (1, 1, 2.0)
     (line,) = lines([trial("wire", 90.0, status="timed-out")])
     assert (line.trials, line.invalid, line.last, line.cpu) == (0, 1, None, {})
 
 
-def test_a_thread_that_never_rests_holds_back() -> None:
+def test_busiest_thread_holds_back_the_announcement() -> None:
     busy = trial("wire", 10.0, cost("bgpd", cpu=9, busiest=6), cost("zebra", cpu=12, busiest=9))
     assert busy.held_back_by() == "zebra on branch, one thread (dplane)"
     shared = trial("wire", 10.0, cost("bgpd", cpu=7, busiest=5), cost("zebra", cpu=8, busiest=8))
@@ -93,11 +93,11 @@ def test_a_thread_that_never_rests_holds_back() -> None:
 
 
 @pytest.mark.parametrize(("last", "told"), [(0.49, "too short to tell"), (0.5, "bgpd on branch, one thread (dplane)")])
-def test_processor_time_tells_from_half_a_second_on(last: float, told: str) -> None:
+def test_processor_time_means_something_from_half_a_second_on(last: float, told: str) -> None:
     assert trial("wire", last, cost("bgpd", busiest=last)).held_back_by() == told
 
 
-def test_what_is_written_is_read_but_for_a_cut_line(tmp_path: Path) -> None:
+def test_trials_survive_a_round_trip_except_a_truncated_line(tmp_path: Path) -> None:
     found = [trial("wire", 2.0), trial("tunnel", 3.0)]
     text = "".join(t.model_dump_json() + "\n" for t in found)
     (tmp_path / FILE).write_text(text + found[0].model_dump_json()[:100])
@@ -109,11 +109,11 @@ def test_what_is_written_is_read_but_for_a_cut_line(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_a_plan_counts_what_it_asks_for() -> None:
+def test_plan_counts_its_trials() -> None:
     plan = Plan(sizes={"ipv4": (1, 100), "ipv6": (10,)}, trials=3)
     assert (len(plan), plan.prefixes) == (18, 666)
 
 
-def test_processor_time_is_found_behind_any_name() -> None:
+def test_busy_ticks_skip_any_process_name() -> None:
     # proc_pid_stat(5): utime and stime are the fields 14 and 15.
     assert busy_ticks("7 (a ) (b) S 1 7 7 0 -1 4194560 100 0 0 0 123 45 9 9 20 0 1 0 5000 1000 10") == 168

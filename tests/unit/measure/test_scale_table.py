@@ -1,4 +1,4 @@
-"""A table like the Internet's: its mix, its space, its paths, and that a seed makes always the same."""
+"""Generated tables: mix of lengths, address space, AS paths, and reproducibility by seed."""
 
 from collections import Counter
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -19,7 +19,7 @@ def prefixes(table: Table) -> list[Prefix]:
 
 
 @pytest.mark.parametrize("count", [1, 2, 100, 5000])
-def test_every_prefix_is_another_one_and_private(family: Family, count: int) -> None:
+def test_prefixes_are_distinct_and_private(family: Family, count: int) -> None:
     found = prefixes(generate(family, count))
     assert len(found) == len(set(found)) == count
     for prefix in found:
@@ -30,29 +30,29 @@ def test_every_prefix_is_another_one_and_private(family: Family, count: int) -> 
             assert prefix.subnet_of(IPv6Network("fd00::/8"))
 
 
-def test_lengths_are_mixed_as_in_the_source(family: Family) -> None:
+def test_lengths_have_the_mix_of_the_source(family: Family) -> None:
     found = Counter(prefix.prefixlen - DEEPER[family] for prefix in prefixes(generate(family, 20_000)))
     assert found == apportioned(20_000, MIX[family])
 
 
-def test_a_table_of_the_size_of_the_source_is_its_mix(family: Family) -> None:
+def test_full_size_table_has_the_exact_mix_of_the_source(family: Family) -> None:
     assert apportioned(sum(MIX[family].values()), MIX[family]) == MIX[family]
 
 
-def test_the_largest_remainders_get_what_is_left() -> None:
+def test_largest_remainders_get_the_rest() -> None:
     # 10 * (1/6, 2/6, 3/6) = 1.67, 3.33, 5: the first one is the furthest below its share.
     assert apportioned(10, {8: 1, 16: 2, 24: 3}) == {8: 2, 16: 3, 24: 5}
     assert apportioned(1, {8: 1, 16: 2, 24: 3}) == {24: 1}
 
 
 @given(st.integers(1, 3_000_000), st.dictionaries(st.integers(8, 24), st.integers(1, 10**6), min_size=1))
-def test_what_is_divided_adds_up(count: int, mix: dict[int, int]) -> None:
+def test_division_adds_up(count: int, mix: dict[int, int]) -> None:
     parts = apportioned(count, mix)
     assert sum(parts.values()) == count
     assert all(abs(part - count * mix[key] / sum(mix.values())) < 1 for key, part in parts.items())
 
 
-def test_paths_are_shared_as_in_the_source(family: Family) -> None:
+def test_paths_are_shared_by_as_many_prefixes_as_in_the_source(family: Family) -> None:
     table = generate(family, 10_000)
     assert 0.8 * 10_000 / PREFIXES_PER_PATH < table.paths <= round(10_000 / PREFIXES_PER_PATH)
     assert {len(route.path) for route in table.routes} == set(PATH_LENGTHS)
@@ -60,12 +60,12 @@ def test_paths_are_shared_as_in_the_source(family: Family) -> None:
     assert all(4_200_000_000 <= asn <= 4_294_967_294 for route in table.routes for asn in route.path)
 
 
-def test_a_seed_makes_always_the_same_table(family: Family) -> None:
+def test_seed_determines_the_table(family: Family) -> None:
     assert generate(family, 500, seed=7) == generate(family, 500, seed=7)
     assert generate(family, 500, seed=7) != generate(family, 500, seed=8)
 
 
-def test_a_line_is_a_route_of_birds() -> None:
+def test_lines_are_static_routes_of_bird() -> None:
     table = generate("ipv4", 1)
     (line,) = table.lines()
     *transits, origin = table.routes[0].path
@@ -74,6 +74,6 @@ def test_a_line_is_a_route_of_birds() -> None:
 
 
 @pytest.mark.parametrize("count", [0, -1, 20_000_000])
-def test_a_table_that_cannot_be_is_refused(count: int) -> None:
+def test_impossible_table_size_is_refused(count: int) -> None:
     with pytest.raises(InputError, match=str(count)):
         generate("ipv4", count)

@@ -1,4 +1,4 @@
-"""Every formula against cases worked out by hand, and against what must hold of any sample."""
+"""Every formula against cases computed by hand, and against properties of any sample."""
 
 import math
 import random
@@ -30,7 +30,7 @@ few = st.lists(st.integers(min_value=0, max_value=6).map(float), min_size=1, max
 
 
 def about(number: float) -> Any:
-    """A float as it comes out of a computation, where only floats may stand."""
+    """Return pytest's approximation of a float, typed so that it fits a field of type float."""
     return pytest.approx(number)
 
 
@@ -38,14 +38,14 @@ def about(number: float) -> Any:
 
 
 def test_quantiles_by_hand() -> None:
-    # Four values stand at 0, 1/3, 2/3 and 1: 0.95 is 2.85 steps up, 0.85 of the way from 3 to 4.
+    # Four values are at 0, 1/3, 2/3 and 1: 0.95 is 2.85 steps up, 0.85 of the way from 3 to 4.
     assert summarize([4, 1, 3, 2]) == Summary(n=4, min=1, median=2.5, p95=about(3.85), max=4)
     assert summarize([7]) == Summary(n=1, min=7, median=7, p95=7, max=7)
     assert quantile([10, 20, 40], 0.75) == 30
 
 
 @pytest.mark.parametrize(("sample", "q"), [([], 0.5), ([1.0], -0.1), ([1.0], 1.1)])
-def test_no_quantile(sample: list[float], q: float) -> None:
+def test_quantile_refuses_empty_samples_and_other_fractions(sample: list[float], q: float) -> None:
     with pytest.raises(ValueError, match=r"empty|fraction"):
         quantile(sample, q)
 
@@ -83,11 +83,11 @@ def test_ratio_by_hand() -> None:
 
 
 @pytest.mark.parametrize("rounds", [[], [(1.0, None)], [(None, 1.0)], [(1.0, 0.0), (2.0, 0.0)]])
-def test_no_ratio(rounds: list[statistics.Round]) -> None:
+def test_ratio_needs_values_and_a_baseline_above_zero(rounds: list[statistics.Round]) -> None:
     assert ratio_in_rounds(rounds, seed=1) is None
 
 
-def test_what_disturbs_a_round_disturbs_both_its_trials() -> None:
+def test_load_in_a_round_cancels_out_of_the_ratio() -> None:
     chance = random.Random(3)
     busy = [chance.lognormvariate(0, 1) for _ in range(30)]
     rounds = [(1.5 * load, load) for load in busy]
@@ -99,7 +99,7 @@ def test_what_disturbs_a_round_disturbs_both_its_trials() -> None:
     assert apart.high > 1.8
 
 
-def test_a_trial_that_does_not_count_leaves_its_round_to_the_other() -> None:
+def test_invalid_trial_leaves_the_other_of_its_round() -> None:
     rounds: list[statistics.Round] = [(2.0, 1.0), (None, 1.0), (2.0, None), (2.0, 1.0)]
     assert ratio_in_rounds(rounds, seed=1) == Ratio(2, 2, 2)
     # The medians are those of all that counts: 3 of 1, 3, 5, and 2 of 1, 3.
@@ -109,7 +109,7 @@ def test_a_trial_that_does_not_count_leaves_its_round_to_the_other() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 10), st.floats(0.1, 10)), min_size=1, max_size=20), st.floats(0.5, 2))
-def test_a_ratio_knows_no_unit(rounds: list[statistics.Round], factor: float) -> None:
+def test_ratio_does_not_depend_on_the_unit(rounds: list[statistics.Round], factor: float) -> None:
     ratio = ratio_in_rounds(rounds, seed=5, resamples=200)
     larger = ratio_in_rounds([(a * factor, b) for a, b in rounds if a and b], seed=5, resamples=200)
     assert ratio == ratio_in_rounds(rounds, seed=5, resamples=200)
@@ -121,7 +121,7 @@ def test_a_ratio_knows_no_unit(rounds: list[statistics.Round], factor: float) ->
     assert ratio.low <= ratio.high
 
 
-def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
+def test_interval_covers_the_true_ratio() -> None:
     chance = random.Random(11)
     held = 0
     for number in range(200):
@@ -156,8 +156,8 @@ def test_rank_test_of_many_by_hand() -> None:
 
 
 @given(few, few)
-def test_exact_is_what_counting_gives(one: list[float], other: list[float]) -> None:
-    """Of all ways to deal the values out, those whose U lies as far from its mean."""
+def test_exact_p_equals_enumeration(one: list[float], other: list[float]) -> None:
+    """Enumerate all ways to split the values, and count those whose U is as far from its mean."""
     both = [*one, *other]
 
     def u(chosen: list[float], rest: list[float]) -> float:
@@ -175,7 +175,7 @@ def test_exact_is_what_counting_gives(one: list[float], other: list[float]) -> N
 
 
 @given(values, values)
-def test_a_rank_test_has_two_sides_and_knows_no_unit(one: list[float], other: list[float]) -> None:
+def test_rank_test_is_symmetric_and_independent_of_the_unit(one: list[float], other: list[float]) -> None:
     forth, back = rank_test(one, other), rank_test(other, one)
     assert forth.p == pytest.approx(back.p)
     assert forth.u + back.u == len(one) * len(other)
@@ -185,13 +185,13 @@ def test_a_rank_test_has_two_sides_and_knows_no_unit(one: list[float], other: li
     assert rank_test([v * 1024 for v in one], [v * 1024 for v in other]) == forth
 
 
-def test_the_least_p_by_hand() -> None:
+def test_least_p_by_hand() -> None:
     assert least_p(3, 3) == 2 / 20 == pytest.approx(rank_test([1, 2, 3], [4, 5, 6]).p)
     assert least_p(30, 30) < 1e-16
     assert least_p(1, 1) == 1
 
 
-def test_counting_and_the_normal_distribution_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exact_p_agrees_with_the_normal_approximation(monkeypatch: pytest.MonkeyPatch) -> None:
     chance = random.Random(5)
     one = [round(chance.gauss(0, 1), 1) for _ in range(40)]
     other = [round(chance.gauss(0.3, 1), 1) for _ in range(40)]
@@ -205,11 +205,11 @@ def test_counting_and_the_normal_distribution_agree(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("delta", "word"), [(0.1, "negligible"), (-0.2, "small"), (0.4, "medium"), (0.474, "large"), (-1, "large")]
 )
-def test_the_words_for_an_effect(delta: float, word: str) -> None:
+def test_magnitude_of_an_effect(delta: float, word: str) -> None:
     assert RankTest(u=0, p=1, exact=True, delta=delta).magnitude == word
 
 
-def test_an_empty_sample_is_not_compared() -> None:
+def test_rank_test_refuses_empty_samples() -> None:
     with pytest.raises(ValueError, match="empty"):
         rank_test([], [1])
 
@@ -222,7 +222,7 @@ def test_holm_by_hand() -> None:
 
 
 @given(st.lists(st.floats(min_value=0, max_value=1), max_size=20))
-def test_holm_lies_between_nothing_and_bonferroni(p_values: list[float]) -> None:
+def test_holm_is_between_the_raw_values_and_bonferroni(p_values: list[float]) -> None:
     adjusted = holm(p_values)
     for p, corrected in zip(p_values, adjusted, strict=True):
         assert p <= corrected <= min(1, p * len(p_values)) + 1e-12
