@@ -113,6 +113,8 @@ class Instance:
     """Host pid of the first process; 0 if the node does not run."""
     exit_code: int | None = None
     """Exit code of the first process; None if it has not ended."""
+    digest: str = ""
+    """Digest of the image's content, which does not change when the tag moves to another image."""
 
     @property
     def namespace(self) -> Namespace:
@@ -162,9 +164,6 @@ class Engine(Protocol):
 
     def version(self) -> str:
         """Return the engine's name and version for display."""
-
-    def digest(self, image: str) -> str:
-        """Return the engine's content digest of an image."""
 
     def provide(self, image: str, say: Say) -> str:
         """Build a missing image of the lab's own; return the reference to launch.

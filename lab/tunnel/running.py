@@ -57,16 +57,16 @@ class Versions:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._by_image: dict[str, str] = {}
+        self._by_digest: dict[str, str] = {}
 
     def of(self, node: RunningNode) -> str:
         """Return the output of `openvpn --version` in a node, which begins as in `OpenVPN 2.7.8 …`."""
         with self._lock:
-            image = node.instance.image
-            if image not in self._by_image:
+            digest = node.instance.digest
+            if digest not in self._by_digest:
                 # Old versions exit with 1.
-                self._by_image[image] = node.exec("openvpn", "--version").stdout
-            return self._by_image[image]
+                self._by_digest[digest] = node.exec("openvpn", "--version").stdout
+            return self._by_digest[digest]
 
 
 class OpenVpn:

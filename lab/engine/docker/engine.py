@@ -84,11 +84,6 @@ class DockerEngine(NamespaceLinks, Engine):
         with translated("the engine"):
             return f"Docker {self._client.version()['Version']}"
 
-    def digest(self, image: str) -> str:
-        """Return the image's id."""
-        with translated(image):
-            return str(self._client.images.get(image).id)
-
     def provide(self, image: str, say: Say) -> str:
         """Build the lab's own images; `launch` pulls others."""
         from lab.image.build import provide
@@ -247,6 +242,7 @@ class DockerEngine(NamespaceLinks, Engine):
             node=labels[LABEL_NODE],
             container=facts["Name"].lstrip("/"),
             image=facts["Config"]["Image"],
+            digest=facts["Image"],
             state=_state(facts["State"]),
             directory=Path(labels[LABEL_DIRECTORY]),
             owner=labels.get(LABEL_OWNER, ""),

@@ -16,7 +16,11 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 def environment(labs: Sequence[Lab], engine: Engine) -> Environment:
     """Describe this machine and what runs in the labs."""
-    nodes = {i.image: (lab, i.node) for lab in labs for i in lab.nodes.values()}
+    nodes = {i.digest: (lab, i.node) for lab in labs for i in lab.nodes.values()}
+    digests: dict[str, set[str]] = {}
+    for lab in labs:
+        for instance in lab.nodes.values():
+            digests.setdefault(instance.image, set()).add(instance.digest)
     versions: dict[str, set[str]] = {}
     for lab, node in nodes.values():
         for program, version in _installed(lab, node).items():
@@ -28,7 +32,7 @@ def environment(labs: Sequence[Lab], engine: Engine) -> Environment:
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         python=platform.python_version(),
         engine=engine.version(),
-        images={image: engine.digest(image) for image in nodes},
+        images={image: ", ".join(sorted(found)) for image, found in sorted(digests.items())},
         versions={program: ", ".join(sorted(found)) for program, found in sorted(versions.items())},
     )
 

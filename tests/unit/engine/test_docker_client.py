@@ -42,6 +42,7 @@ class FakeApi:
         return {
             "Name": "/clab-x-hq",
             "Config": {"Labels": self.labels, "Image": "node:1"},
+            "Image": "sha256:0123",
             "State": self.state,
         }
 
@@ -391,7 +392,15 @@ def test_unknown_state_follows_the_running_flag(
 def test_launch_returns_the_instance(engine: DockerEngine) -> None:
     launched = engine.launch(node_spec(owner="42-7"))
     assert launched == Instance(
-        "x", "hq", "clab-x-hq", "node:1", NodeState.RUNNING, Path("/labs/x"), owner="42-7", pid=4711
+        "x",
+        "hq",
+        "clab-x-hq",
+        "node:1",
+        NodeState.RUNNING,
+        Path("/labs/x"),
+        owner="42-7",
+        pid=4711,
+        digest="sha256:0123",
     )
     assert launched.namespace.path == "/proc/4711/ns/net"
     assert launched.root == Path("/proc/4711/root")

@@ -24,7 +24,9 @@ class Node:
     namespace: Namespace
     version: str
     name: str = "hq"
-    instance: Any = field(default_factory=lambda: SimpleNamespace(image=f"some/image:{next(IMAGES)}"))
+    instance: Any = field(
+        default_factory=lambda: SimpleNamespace(image="some/image:latest", digest=f"sha256:{next(IMAGES)}")
+    )
     asked: int = 0
 
     def try_device(self, kind: str) -> str | None:
