@@ -1,4 +1,4 @@
-"""OpenVPN's own static routes: what the client takes of them, and what it has of its own."""
+"""OpenVPN's own static routes: pushed ones, and those of the client."""
 
 from typing import Any
 
@@ -17,13 +17,13 @@ def authority() -> Authority:
 
 
 def tunnel(**options: Any) -> Tunnel:
-    """The road warrior's tunnel with other options."""
+    """Return the road warrior's tunnel with other options."""
     (only,) = load("road-warrior", tunnel={"options": options}).tunnels
     assert not modes()["fixed-routes"].traits.families
     return only
 
 
-def test_the_server_pushes_everything(authority: Authority) -> None:
+def test_server_pushes_routes_gateway_and_dns(authority: Authority) -> None:
     handed_out = rendered(authority, tunnel())["server"]["/etc/openvpn/server/user-office/clients/user"].content
     assert 'push "route 10.20.30.40 255.255.255.255 10.8.0.1"' in handed_out
     assert 'push "redirect-gateway def1 ipv6"' in handed_out
@@ -34,7 +34,7 @@ def test_the_server_pushes_everything(authority: Authority) -> None:
     assert "dhcp-option" not in handed_out
 
 
-def test_the_client_has_routes_of_its_own(authority: Authority) -> None:
+def test_client_has_its_own_routes(authority: Authority) -> None:
     _, client = configured(authority, tunnel())
     assert client["route-nopull"] == [[]]
     assert client["route"] == [
@@ -45,13 +45,13 @@ def test_the_client_has_routes_of_its_own(authority: Authority) -> None:
     assert "pull-filter" not in client
 
 
-def test_the_client_chooses_among_what_is_pushed(authority: Authority) -> None:
+def test_client_filters_pushed_options(authority: Authority) -> None:
     filters = ["accept route 10.20.30.40 ", "ignore redirect-gateway"]
     _, client = configured(authority, tunnel(**{"route-nopull": False, "routes": [], "pull-filter": filters}))
     assert client["pull-filter"] == [["accept", "route 10.20.30.40 "], ["ignore", "redirect-gateway"]]
     assert not client.keys() & {"route", "route-ipv6", "route-nopull"}
 
 
-def test_an_action_that_openvpn_does_not_know_is_refused() -> None:
+def test_unknown_filter_action_is_refused() -> None:
     with pytest.raises(TopologyError, match="pull-filter"):
         tunnel(**{"pull-filter": ["drop route"]})

@@ -1,4 +1,4 @@
-"""The article's mode: what both ends' configurations say, what the client is handed, and what is refused."""
+"""The article's mode: the configurations, the settings for the client, and refused options."""
 
 import subprocess
 from ipaddress import ip_interface
@@ -22,7 +22,7 @@ def authority() -> Authority:
 
 
 def tunnel(**intent: Any) -> Tunnel:
-    """The article's tunnel with other keys."""
+    """Return the article's tunnel with other values."""
     (only,) = load("article", tunnel=intent).tunnels
     return only
 
@@ -32,7 +32,7 @@ def configurations(authority: Authority, **intent: Any) -> tuple[Directives, Dir
 
 
 def handed_out(authority: Authority, tmp_path: Path, **intent: Any) -> list[str]:
-    """What the client gets, from the script that is run for real or from the file of its name."""
+    """Return the settings for the client, from the script, which is run, or from the file named after the client."""
     one = tunnel(**intent)
     files = rendered(authority, one)["server"]
     server = directives(files["/etc/openvpn/server/branch-hq.conf"].content)
@@ -52,7 +52,7 @@ def handed_out(authority: Authority, tmp_path: Path, **intent: Any) -> list[str]
 # --- configurations ----------------------------------------------------------------------------------------
 
 
-def test_the_server_is_the_articles(authority: Authority) -> None:
+def test_server_configuration_follows_the_article(authority: Authority) -> None:
     server, _ = configurations(authority)
     expected: Directives = {
         "mode": [["server"]],
@@ -80,7 +80,7 @@ def test_the_server_is_the_articles(authority: Authority) -> None:
     assert {name: server.get(name) for name in expected} == expected
 
 
-def test_the_client_is_the_articles(authority: Authority) -> None:
+def test_client_configuration_follows_the_article(authority: Authority) -> None:
     _, client = configurations(authority)
     expected: Directives = {
         "tls-client": [[]],
@@ -107,7 +107,7 @@ def test_the_client_is_the_articles(authority: Authority) -> None:
         ("udp", "ipv6", ("udp6", "udp6")),
     ],
 )
-def test_the_transport_is_of_one_family_and_dials_that_familys_address(
+def test_transport_uses_address_of_the_outer_family(
     authority: Authority, transport: str, outer: str, protocols: tuple[str, str]
 ) -> None:
     ends = configurations(authority, transport=transport, outer=outer)
@@ -126,7 +126,7 @@ ALL_OPTIONS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("options", ALL_OPTIONS)
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
-def test_nothing_obsolete_is_written(authority: Authority, transport: str, options: dict[str, Any]) -> None:
+def test_no_obsolete_option_is_rendered(authority: Authority, transport: str, options: dict[str, Any]) -> None:
     for end in configurations(authority, transport=transport, options=options):
         assert not OBSOLETE & end.keys()
         assert end.get("dh", [["none"]]) == [["none"]], "a server that names no curve or file"
@@ -134,7 +134,7 @@ def test_nothing_obsolete_is_written(authority: Authority, transport: str, optio
 
 
 @pytest.mark.parametrize("options", ALL_OPTIONS)
-def test_every_file_that_is_named_is_rendered(authority: Authority, options: dict[str, Any]) -> None:
+def test_every_named_file_is_rendered(authority: Authority, options: dict[str, Any]) -> None:
     one = tunnel(options=options)
     for end, files in rendered(authority, one).items():
         conf = directives(files[str(processes(one)[end].configuration)].content)
@@ -145,7 +145,7 @@ def test_every_file_that_is_named_is_rendered(authority: Authority, options: dic
             assert f"{folder}/branch" in files, "named after the client's certificate"
 
 
-def test_options_reach_both_ends(authority: Authority) -> None:
+def test_options_are_set_at_both_ends(authority: Authority) -> None:
     options = {"tun-mtu": 1400, "data-ciphers": ["AES-128-GCM", "?CHACHA20-POLY1305"], "persist-tun": False, "verb": 6}
     server, client = configurations(authority, options=options)
     for end in (server, client):
@@ -155,12 +155,12 @@ def test_options_reach_both_ends(authority: Authority) -> None:
         assert "persist-tun" not in end
 
 
-def test_what_the_article_pushes_is_pushed_on_demand(authority: Authority) -> None:
+def test_push_iroute_pushes_an_iroute(authority: Authority) -> None:
     server, _ = configurations(authority, options={"push-iroute": True})
     assert server["push"] == [["topology net30"], ["iroute 0.0.0.0 0.0.0.0"]]
 
 
-def test_a_subnet_has_a_mask_and_no_peer(authority: Authority, tmp_path: Path) -> None:
+def test_subnet_topology_uses_a_netmask(authority: Authority, tmp_path: Path) -> None:
     server, _ = configurations(authority, options={"topology": "subnet"})
     assert server["topology"] == [["subnet"]]
     assert server["ifconfig"] == [["10.255.0.1", "255.255.255.252"]]
@@ -169,16 +169,16 @@ def test_a_subnet_has_a_mask_and_no_peer(authority: Authority, tmp_path: Path) -
     assert "ifconfig-push 10.255.0.2 255.255.255.252" in given
 
 
-def test_a_node_called_otherwise_is_verified_by_its_own_name(authority: Authority) -> None:
-    other = tunnel().model_copy(update={"name": "wire", "client": "site-b", "device": "tun7"})
+def test_verified_name_follows_the_node_name(authority: Authority) -> None:
+    other = tunnel().model_copy(update={"name": "other", "client": "site-b", "device": "tun7"})
     files = rendered(authority, other)
-    server = directives(files["server"]["/etc/openvpn/server/wire.conf"].content)
-    client = directives(files["client"]["/etc/openvpn/client/wire.conf"].content)
+    server = directives(files["server"]["/etc/openvpn/server/other.conf"].content)
+    client = directives(files["client"]["/etc/openvpn/client/other.conf"].content)
     assert server["verify-x509-name"] == [["site-b", "name"]]
     assert (server["dev"], client["dev"]) == ([["tun0"]], [["tun7"]])
 
 
-# --- what is handed out ------------------------------------------------------------------------------------
+# --- settings for the client---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("way", ["client-connect", "client-config-dir"])
@@ -191,7 +191,7 @@ def test_a_node_called_otherwise_is_verified_by_its_own_name(authority: Authorit
         ([], []),
     ],
 )
-def test_both_ways_hand_out_the_same(
+def test_script_and_file_hand_out_the_same(
     authority: Authority, tmp_path: Path, way: str, families: list[str], routes: list[str]
 ) -> None:
     assert handed_out(authority, tmp_path, options={"hand-out": way, "iroute": families}) == [
@@ -201,21 +201,21 @@ def test_both_ways_hand_out_the_same(
     ]
 
 
-def test_only_the_known_client_gets_in_where_a_folder_hands_out(authority: Authority) -> None:
+def test_client_config_dir_is_exclusive(authority: Authority) -> None:
     server, _ = configurations(authority, options={"hand-out": "client-config-dir"})
     assert server["ccd-exclusive"] == [[]]
     assert "client-connect" not in server
     assert "script-security" not in server
 
 
-def test_the_script_fails_where_it_cannot_write(authority: Authority, tmp_path: Path) -> None:
+def test_client_connect_script_fails_if_it_cannot_write(authority: Authority, tmp_path: Path) -> None:
     files = rendered(authority, tunnel())["server"]
     script = files["/etc/openvpn/server/branch-hq/client-connect"].write_below(tmp_path)
     ended = subprocess.run([script, tmp_path / "none" / "given"], capture_output=True, check=False)
     assert ended.returncode != 0, "OpenVPN rejects the client then"
 
 
-def test_the_addresses_are_the_tunnels(authority: Authority, tmp_path: Path) -> None:
+def test_handed_out_addresses_are_those_of_the_tunnel(authority: Authority, tmp_path: Path) -> None:
     given = handed_out(authority, tmp_path, ipv4={"local": "10.77.0.6/30", "peer": "10.77.0.5/30"})
     assert given[0] == "ifconfig-push 10.77.0.6 10.77.0.5"
     assert tunnel(ipv4={"local": "10.77.0.6/30", "peer": "10.77.0.5/30"}).client_ipv4 == ip_interface("10.77.0.6/30")
@@ -224,7 +224,7 @@ def test_the_addresses_are_the_tunnels(authority: Authority, tmp_path: Path) -> 
 # --- files -------------------------------------------------------------------------------------------------
 
 
-def test_keys_are_for_their_owner_and_scripts_can_be_run(authority: Authority, tmp_path: Path) -> None:
+def test_keys_have_mode_600_and_scripts_are_executable(authority: Authority, tmp_path: Path) -> None:
     for end, files in rendered(authority, tunnel()).items():
         for written, file in zip(write_all(files.values(), tmp_path / end), files.values(), strict=True):
             secret = "PRIVATE KEY" in file.content
@@ -234,17 +234,17 @@ def test_keys_are_for_their_owner_and_scripts_can_be_run(authority: Authority, t
         assert authority.key not in {f.content for f in files.values()}
 
 
-def test_each_rendering_has_keys_of_its_own(authority: Authority) -> None:
+def test_each_rendering_has_new_keys(authority: Authority) -> None:
     key = PurePosixPath("/etc/openvpn/client/branch-hq/client.key")
     first, second = (rendered(authority, tunnel())["client"][str(key)].content for _ in range(2))
     assert first != second
 
 
-# --- what is refused ---------------------------------------------------------------------------------------
+# --- refused options ---------------------------------------------------------------------------------------
 
 
 def mistakes(tmp_path: Path, old: str, new: str) -> tuple[list[str], str]:
-    """The mistakes in the article's file with a change, and the text that stands at the first one's place."""
+    """Return the mistakes in the changed file of the article, and the text at the place of the first one."""
     text = find_topology("article").read_text()
     assert text.count(old) == 1
     file = tmp_path / "mine.clab.yml"
@@ -274,7 +274,7 @@ def mistakes(tmp_path: Path, old: str, new: str) -> tuple[list[str], str]:
         ("mode: iroute", "mode: irute", "irute", "unknown tunnel mode 'irute'; did you mean 'iroute'?"),
     ],
 )  # fmt: skip
-def test_a_wrong_option_is_a_mistake_with_its_place(
+def test_invalid_option_is_reported_with_its_place(
     tmp_path: Path, old: str, new: str, place: str, message: str
 ) -> None:
     lines, there = mistakes(tmp_path, old, new)
@@ -283,19 +283,19 @@ def test_a_wrong_option_is_a_mistake_with_its_place(
     assert there.startswith(place)
 
 
-def test_an_unknown_option_is_answered_with_those_there_are(tmp_path: Path) -> None:
+def test_unknown_option_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     (line,), _ = mistakes(tmp_path, "topology: net30", "topolgy: net30")
     for option in ("hand-out", "iroute", "topology", "keepalive", "tun-mtu", "data-ciphers", "persist-tun"):
         assert option in line.partition("the options of mode iroute are")[2]
 
 
 @pytest.mark.parametrize("keepalive", [[15, 30], [1, 2]])
-def test_the_shortest_timeout_that_openvpn_takes_is_taken(authority: Authority, keepalive: list[int]) -> None:
+def test_shortest_timeout_of_openvpn_is_accepted(authority: Authority, keepalive: list[int]) -> None:
     server, _ = configurations(authority, options={"keepalive": keepalive})
     assert server["keepalive"] == [[str(number) for number in keepalive]]
 
 
-def test_the_articles_own_tunnel_has_no_mistake(article: Topology) -> None:
+def test_article_uses_the_mode_iroute(article: Topology) -> None:
     (only,) = article.tunnels
     assert only.mode == "iroute"
     assert modes()["iroute"].name == "iroute"

@@ -1,4 +1,4 @@
-"""The management interface, against a socket that speaks as OpenVPN 2.6 does."""
+"""The management interface, against a fake of OpenVPN 2.6."""
 
 import os
 import socket
@@ -37,8 +37,8 @@ class FakeOpenVpn:
     def __init__(
         self, path: Path, answers: Mapping[str, str], *, greeting: str = GREETING, chunk: int = 0, queue: int = 8
     ):
-        self.heard: list[str] = []
-        self.said_goodbye = 0
+        self.commands: list[str] = []
+        self.quits = 0
         self._answers, self._greeting, self._chunk = answers, greeting, chunk
         path.parent.mkdir(parents=True, exist_ok=True)
         self._socket = socket.socket(socket.AF_UNIX)
@@ -73,9 +73,9 @@ class FakeOpenVpn:
         with client.makefile("r", newline="\n") as lines:
             for line in lines:
                 command = line.rstrip("\n")
-                self.heard.append(command)
+                self.commands.append(command)
                 if command == "quit":
-                    self.said_goodbye += 1
+                    self.quits += 1
                     return
                 answer = self._answers.get(command, "ERROR: unknown command, enter 'help' for more options\n")
                 self._say(client, answer.removesuffix(DIES))
@@ -111,8 +111,8 @@ def serve(path: Path) -> Iterator[Serve]:
 
 
 @pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits longer than a moment for a process that says nothing."""
+def short_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the time to wait for an answer."""
     monkeypatch.setattr(management, "_DEADLINE", 0.2)
 
 
@@ -120,7 +120,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("chunk", [0, 1, 7])
-def test_a_server_status_is_read_however_it_arrives(serve: Serve, path: Path, chunk: int) -> None:
+def test_server_status_is_parsed_from_chunks_of_any_size(serve: Serve, path: Path, chunk: int) -> None:
     serve({"status 3": (DATA / "status-3.txt").read_text()}, chunk=chunk)
     with Management(path) as asked:
         status = asked.server_status()
@@ -141,7 +141,7 @@ def test_a_server_status_is_read_however_it_arrives(serve: Serve, path: Path, ch
     ]
 
 
-def test_a_server_without_clients_has_none(serve: Serve, path: Path) -> None:
+def test_server_status_without_clients(serve: Serve, path: Path) -> None:
     text = (DATA / "status-3.txt").read_text()
     empty = "".join(x for x in text.splitlines(keepends=True) if not x.startswith(("CLIENT_LIST", "ROUTING_TABLE")))
     serve({"status 3": empty})
@@ -151,7 +151,7 @@ def test_a_server_without_clients_has_none(serve: Serve, path: Path) -> None:
     assert status.title
 
 
-def test_a_client_that_has_no_address_yet_is_a_client(serve: Serve, path: Path) -> None:
+def test_server_status_lists_client_without_address(serve: Serve, path: Path) -> None:
     text = (DATA / "status-3.txt").read_text().replace("\t10.255.0.2\t2001:db8:ff::2\t", "\t\t\t")
     serve({"status 3": text})
     with Management(path) as asked:
@@ -159,7 +159,7 @@ def test_a_client_that_has_no_address_yet_is_a_client(serve: Serve, path: Path) 
     assert (client.ipv4, client.ipv6) == (None, None)
 
 
-def test_the_state_of_a_client(serve: Serve, path: Path) -> None:
+def test_state_of_a_client(serve: Serve, path: Path) -> None:
     serve({"state": CLIENT_STATE})
     with Management(path) as asked:
         state = asked.state()
@@ -169,21 +169,21 @@ def test_the_state_of_a_client(serve: Serve, path: Path) -> None:
     assert state.since == datetime(2026, 11, 24, 1, 58, 1, tzinfo=UTC)
 
 
-def test_a_server_that_is_ready_is_connected_to_nobody(serve: Serve, path: Path) -> None:
+def test_state_of_a_ready_server_has_no_remote(serve: Serve, path: Path) -> None:
     serve({"state": SERVER_STATE})
     with Management(path) as asked:
         state = asked.state()
     assert (state.connected, state.local, state.remote) == (True, ip_address("10.255.0.1"), "")
 
 
-def test_a_state_without_addresses(serve: Serve, path: Path) -> None:
+def test_state_without_addresses(serve: Serve, path: Path) -> None:
     serve({"state": "1795485481,RECONNECTING,tls-error,,,,,\nEND\n"})
     with Management(path) as asked:
         state = asked.state()
     assert (state.connected, state.local, state.description) == (False, None, "tls-error")
 
 
-def test_notices_come_at_any_time_and_are_no_answers(serve: Serve, path: Path) -> None:
+def test_notifications_between_answers_are_skipped(serve: Serve, path: Path) -> None:
     lines = (DATA / "status-3.txt").read_text().splitlines(keepends=True)
     serve(
         {
@@ -199,7 +199,7 @@ def test_notices_come_at_any_time_and_are_no_answers(serve: Serve, path: Path) -
         assert asked.pid() == 17
 
 
-def test_numbers_and_the_version(serve: Serve, path: Path) -> None:
+def test_bytes_pid_and_version(serve: Serve, path: Path) -> None:
     serve(
         {
             "pid": "SUCCESS: pid=8\n",
@@ -213,12 +213,12 @@ def test_numbers_and_the_version(serve: Serve, path: Path) -> None:
         assert asked.version() == "2.6.14"
 
 
-def test_commands_are_spelled_as_openvpn_knows_them(serve: Serve, path: Path) -> None:
+def test_commands_are_sent_as_documented(serve: Serve, path: Path) -> None:
     server = serve({"client-kill 3": "SUCCESS: client-kill command succeeded\n", "signal SIGUSR1": "SUCCESS: fired\n"})
     with Management(path) as asked:
         asked.kill_client(3)
         asked.signal("SIGUSR1")
-    assert server.heard == ["client-kill 3", "signal SIGUSR1", "quit"]
+    assert server.commands == ["client-kill 3", "signal SIGUSR1", "quit"]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_commands_are_spelled_as_openvpn_knows_them(serve: Serve, path: Path) ->
         ("state", lambda asked: asked.state()),
     ],
 )
-def test_a_refusal_names_the_command_and_openvpns_words(
+def test_refused_command_raises_with_command_and_answer(
     serve: Serve, path: Path, command: str, ask: Callable[[Management], object]
 ) -> None:
     serve({command: "ERROR: client-kill command failed\n"})
@@ -249,20 +249,20 @@ def soon() -> float:
     return time.monotonic() + 10
 
 
-def test_a_state_that_was_reached_before_is_found_in_the_history(serve: Serve, path: Path) -> None:
+def test_wait_for_state_finds_state_in_history(serve: Serve, path: Path) -> None:
     serve({"state on all": HISTORY.replace("END\n", CONNECTED.removeprefix(">STATE:") + "END\n")})
     with Management(path) as asked:
         assert asked.wait_for_state("CONNECTED", soon()).connected
 
 
-def test_a_state_is_awaited_by_its_notice(serve: Serve, path: Path) -> None:
+def test_wait_for_state_returns_on_notification(serve: Serve, path: Path) -> None:
     serve({"state on all": HISTORY + ">STATE:1795485481,AUTH,,,,,,\n" + CONNECTED})
     with Management(path) as asked:
         state = asked.wait_for_state("CONNECTED", soon())
     assert (state.name, state.local) == ("CONNECTED", ip_address("10.255.0.2"))
 
 
-def test_where_the_deadline_passes_the_last_state_is_told(serve: Serve, path: Path) -> None:
+def test_wait_for_state_returns_last_state_at_deadline(serve: Serve, path: Path) -> None:
     serve({"state on all": HISTORY})
     with Management(path) as asked:
         started = time.monotonic()
@@ -271,13 +271,13 @@ def test_where_the_deadline_passes_the_last_state_is_told(serve: Serve, path: Pa
     assert (state.name, state.connected) == ("WAIT", False)
 
 
-def test_where_the_process_ends_the_last_state_is_told(serve: Serve, path: Path) -> None:
+def test_wait_for_state_returns_last_state_if_process_ends(serve: Serve, path: Path) -> None:
     serve({"state on all": HISTORY + ">STATE:1795485483,EXITING,exit-with-notification,,,,,\n" + DIES})
     with Management(path) as asked:
         assert asked.wait_for_state("CONNECTED", soon()).name == "EXITING"
 
 
-def test_where_nothing_was_heard_there_is_no_state(serve: Serve, path: Path) -> None:
+def test_wait_for_state_raises_if_process_ends_without_a_state(serve: Serve, path: Path) -> None:
     serve({"state on all": DIES})
     with Management(path) as asked, pytest.raises(ManagementError, match="closed the connection"):
         asked.wait_for_state("CONNECTED", soon())
@@ -286,13 +286,13 @@ def test_where_nothing_was_heard_there_is_no_state(serve: Serve, path: Path) -> 
 # --- what goes wrong ---------------------------------------------------------------------------------------
 
 
-def test_no_socket_and_no_directory_are_one_line(tmp_path: Path) -> None:
+def test_missing_socket_or_directory_is_one_line(tmp_path: Path) -> None:
     for missing in (tmp_path / "none.sock", tmp_path / "none" / "none.sock"):
         with pytest.raises(ManagementError, match=f"no OpenVPN process listens on {missing}"):
             Management(missing)
 
 
-def test_a_socket_that_a_dead_process_left(path: Path) -> None:
+def test_socket_of_a_dead_process_is_an_error(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(path))
     with pytest.raises(ManagementError, match="Connection refused"):
@@ -300,21 +300,21 @@ def test_a_socket_that_a_dead_process_left(path: Path) -> None:
 
 
 @pytest.mark.parametrize("answer", ["", "1795485481,CONN", CLIENT_STATE.removesuffix("END\n")])
-def test_a_process_that_ends_midway_is_named(serve: Serve, path: Path, answer: str) -> None:
+def test_process_that_ends_during_an_answer_is_an_error(serve: Serve, path: Path, answer: str) -> None:
     serve({"state": answer + DIES})
     with Management(path) as asked, pytest.raises(ManagementError, match=f"{path}: OpenVPN closed the connection"):
         asked.state()
 
 
-@pytest.mark.usefixtures("hurried")
-def test_a_process_that_does_not_greet_is_not_waited_for_for_ever(serve: Serve, path: Path) -> None:
+@pytest.mark.usefixtures("short_deadline")
+def test_missing_greeting_times_out(serve: Serve, path: Path) -> None:
     serve({}, greeting="")
     with pytest.raises(ManagementError, match="did not answer"):
         Management(path)
 
 
-@pytest.mark.usefixtures("hurried")
-def test_a_process_that_says_nothing_is_not_waited_for_for_ever(serve: Serve, path: Path) -> None:
+@pytest.mark.usefixtures("short_deadline")
+def test_missing_answer_times_out(serve: Serve, path: Path) -> None:
     serve({"state": "", "pid": NOTICE})
     for ask in (Management.state, Management.pid):
         started = time.monotonic()
@@ -323,23 +323,23 @@ def test_a_process_that_says_nothing_is_not_waited_for_for_ever(serve: Serve, pa
         assert time.monotonic() - started < 5
 
 
-@pytest.mark.usefixtures("hurried")
-def test_a_process_that_chatters_without_answering_is_not_waited_for_for_ever(serve: Serve, path: Path) -> None:
+@pytest.mark.usefixtures("short_deadline")
+def test_notifications_without_an_answer_time_out(serve: Serve, path: Path) -> None:
     serve({"pid": NOTICE * 1000})
     with Management(path) as asked, pytest.raises(ManagementError, match="did not answer"):
         asked.pid()
 
 
-def test_a_connection_ends_with_a_word_and_makes_room_for_the_next(serve: Serve, path: Path) -> None:
+def test_connection_ends_with_quit_and_the_next_succeeds(serve: Serve, path: Path) -> None:
     server = serve({"pid": "SUCCESS: pid=8\n"})
     for turn in range(1, 4):
         with Management(path) as asked:
             assert asked.pid() == 8
-        # The goodbye has been heard when the connection is closed: OpenVPN closes first.
-        assert server.said_goodbye == turn
+        # The fake has read `quit` when the connection is closed: OpenVPN closes first.
+        assert server.quits == turn
 
 
-def test_a_second_asker_waits_for_its_turn(serve: Serve, path: Path) -> None:
+def test_second_client_waits_for_the_first(serve: Serve, path: Path) -> None:
     serve({"pid": "SUCCESS: pid=8\n"})
     order: list[str] = []
 
@@ -355,8 +355,7 @@ def test_a_second_asker_waits_for_its_turn(serve: Serve, path: Path) -> None:
     assert order == ["first 8", "second 8"]
 
 
-def test_askers_wait_for_room_in_a_short_queue(serve: Serve, path: Path) -> None:
-    """Many clients of one server ask it all at once, and OpenVPN lets only one or two queue up."""
+def test_clients_retry_while_the_queue_is_full(serve: Serve, path: Path) -> None:
     serve({"pid": "SUCCESS: pid=8\n"}, queue=0)
 
     def ask(_: int) -> int:
@@ -370,7 +369,7 @@ def test_askers_wait_for_room_in_a_short_queue(serve: Serve, path: Path) -> None
         assert list(answers) == [8] * 8
 
 
-def test_a_queue_that_stays_full_is_not_waited_for_for_ever(serve: Serve, path: Path, hurried: None) -> None:
+def test_full_queue_times_out(serve: Serve, path: Path, short_deadline: None) -> None:
     serve({"pid": "SUCCESS: pid=8\n"}, queue=0)
     with Management(path), socket.socket(socket.AF_UNIX) as queued:
         queued.connect(str(path))
@@ -378,7 +377,7 @@ def test_a_queue_that_stays_full_is_not_waited_for_for_ever(serve: Serve, path: 
             Management(path)
 
 
-def test_a_path_longer_than_a_socket_address_will_do(tmp_path: Path) -> None:
+def test_socket_path_may_exceed_108_bytes(tmp_path: Path) -> None:
     path = tmp_path / ("d" * 100) / ("e" * 100) / "openvpn.sock"
     assert len(os.fspath(path)) > 200
     server = FakeOpenVpn(path, {"pid": "SUCCESS: pid=8\n"})
@@ -389,7 +388,7 @@ def test_a_path_longer_than_a_socket_address_will_do(tmp_path: Path) -> None:
         server.close()
 
 
-def test_nothing_is_left_open(serve: Serve, path: Path, tmp_path: Path) -> None:
+def test_no_file_descriptor_is_left_open(serve: Serve, path: Path, tmp_path: Path) -> None:
     serve({"pid": "SUCCESS: pid=8\n"})
 
     def open_files() -> int:

@@ -1,4 +1,4 @@
-"""Every mode that is installed: what holds for all of them, and what each says of itself."""
+"""All installed modes: the properties that they share, and those of each."""
 
 import base64
 import hmac
@@ -34,21 +34,21 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 def options_of(mode: str) -> list[dict[str, Any]]:
-    """Sets of the options that all modes have, and of those that all modes with TLS have."""
+    """Return sets of options that all modes have, or all modes with TLS."""
     plain = [{}, {"auth": "SHA512", "mssfix": 0, "tun-mtu": 1400, "verb": 3, "persist-tun": False, "keepalive": [2, 6]}]
     if not modes()[mode].traits.certificates:
         return plain
     return [*plain, {"tls-crypt": True}, {"tls-crypt-v2": True}, {"data-ciphers": ["CHACHA20-POLY1305"]}]
 
 
-def test_every_mode_says_in_a_line_what_it_is(mode: str) -> None:
+def test_summary_is_one_line(mode: str) -> None:
     unit = modes()[mode]
     assert unit.name == mode
     assert len(unit.summary) > 30
     assert "\n" not in unit.summary
 
 
-def test_both_ends_are_of_one_transport_and_family(authority: Authority, mode: str) -> None:
+def test_both_ends_use_one_transport_and_family(authority: Authority, mode: str) -> None:
     for transport, outer in itertools.product(("tcp", "udp"), ("ipv4", "ipv6")):
         tunnel = first_tunnel(mode, transport=transport, outer=outer)
         server, client = configured(authority, tunnel)
@@ -60,7 +60,7 @@ def test_both_ends_are_of_one_transport_and_family(authority: Authority, mode: s
         assert server["port"] == [[str(tunnel.port)]]
 
 
-def test_every_file_that_is_named_is_rendered_and_secrets_are_their_owners(authority: Authority, mode: str) -> None:
+def test_every_named_file_is_rendered_and_secrets_have_mode_600(authority: Authority, mode: str) -> None:
     for options in options_of(mode):
         tunnel = first_tunnel(mode, options=options)
         for end, conf in zip(("server", "client"), configured(authority, tunnel), strict=True):
@@ -79,14 +79,14 @@ def is_secret(file: RenderedFile) -> bool:
     )
 
 
-def test_the_devices_are_those_of_the_topology(authority: Authority, mode: str) -> None:
+def test_devices_are_named_as_in_the_topology(authority: Authority, mode: str) -> None:
     tunnel = first_tunnel(mode)
     server, client = configured(authority, tunnel)
     assert (server["dev"], client["dev"]) == ([[tunnel.server_device]], [[tunnel.device]])
     assert server["dev-type"] == client["dev-type"] == [[modes()[mode].traits.device]]
 
 
-def test_common_options_reach_both_ends(authority: Authority, mode: str) -> None:
+def test_shared_options_are_set_at_both_ends(authority: Authority, mode: str) -> None:
     options = {"auth": "SHA512", "mssfix": 0, "tun-mtu": 1400, "verb": 3, "persist-tun": False}
     for end in configured(authority, first_tunnel(mode, options=options)):
         assert end["auth"] == [["SHA512"]]
@@ -100,8 +100,8 @@ def test_common_options_reach_both_ends(authority: Authority, mode: str) -> None
         assert end["persist-tun"] == [[]]
 
 
-def test_who_hands_out_a_route_for_everything_keeps_the_data_from_the_kernel(authority: Authority, mode: str) -> None:
-    """With DCO it would be the server's own default route. OpenVPN gives DCO up at `topology net30` by itself."""
+def test_iroute_for_everything_disables_dco_except_with_net30(authority: Authority, mode: str) -> None:
+    """With DCO the `iroute` would be the server's default route; with `topology net30` OpenVPN does not use DCO."""
     for options in ({"topology": "net30"}, {"topology": "subnet"}) if mode == "iroute" else ({},):
         tunnel = first_tunnel(mode, options=options)
         files = rendered(authority, tunnel)["server"].values()
@@ -110,22 +110,22 @@ def test_who_hands_out_a_route_for_everything_keeps_the_data_from_the_kernel(aut
         assert ("disable-dco" in server) == (everything and server["topology"] != [["net30"]])
 
 
-def test_the_data_is_kept_from_the_kernel_at_both_ends_where_that_is_asked(authority: Authority, mode: str) -> None:
+def test_disable_dco_is_set_at_both_ends(authority: Authority, mode: str) -> None:
     if modes()[mode].traits.kernel is None:
         for end in configured(authority, first_tunnel(mode, options={"disable-dco": True})):
-            assert end.get("disable-dco") == [[]], "the kernel may have the data"
+            assert end.get("disable-dco") == [[]], "the kernel may forward the data"
     else:
         assert not any("disable-dco" in end for end in configured(authority, first_tunnel(mode)))
 
 
-def test_keepalive_is_the_servers_to_say_or_both_ends(authority: Authority, mode: str) -> None:
+def test_keepalive_is_set_at_the_server_or_at_both_ends(authority: Authority, mode: str) -> None:
     server, client = configured(authority, first_tunnel(mode, options={"keepalive": [2, 6]}))
     assert server["keepalive"] == [["2", "6"]]
-    # In server mode the client is told.
+    # In server mode the client gets it by push.
     assert client.get("keepalive") == (None if modes()[mode].traits.mode_server else [["2", "6"]])
 
 
-def test_both_ends_agree_on_the_key_of_the_control_channel(authority: Authority, mode: str) -> None:
+def test_tls_crypt_key_is_the_same_at_both_ends(authority: Authority, mode: str) -> None:
     if not modes()[mode].traits.certificates:
         return
     tunnel = first_tunnel(mode, options={"tls-crypt": True})
@@ -143,19 +143,19 @@ def test_both_ends_agree_on_the_key_of_the_control_channel(authority: Authority,
 
 
 def mistakes(mode: str, **tunnel: Any) -> list[str]:
-    """What the mode has against an intent."""
+    """Return the objections of a mode to an intent."""
     from lab.topology import TunnelIntent
 
     return [str(objection.what) for objection in modes()[mode].check(TunnelIntent(to="hq", mode=mode, **tunnel))]
 
 
-def test_what_no_mode_can_be_told(mode: str) -> None:
+def test_every_mode_refuses_unknown_and_invalid_options(mode: str) -> None:
     assert mistakes(mode) == []
     assert mistakes(mode, options={"colour": "red"}) == ["no such option"]
     assert len(mistakes(mode, options={"verb": 12, "mssfix": -1, "keepalive": [3, 4], "auth": "SHA 1"})) == 4
 
 
-def test_two_keys_for_one_control_channel_are_refused(mode: str) -> None:
+def test_tls_crypt_and_tls_crypt_v2_exclude_each_other(mode: str) -> None:
     both = {"tls-crypt": True, "tls-crypt-v2": True}
     if modes()[mode].traits.certificates:
         assert mistakes(mode, options=both) == ["tls-crypt and tls-crypt-v2 exclude each other"]
@@ -163,7 +163,7 @@ def test_two_keys_for_one_control_channel_are_refused(mode: str) -> None:
         assert mistakes(mode, options=both) == ["no such option", "no such option"]
 
 
-def test_a_point_to_point_tunnel_knows_its_addresses_and_needs_no_server(authority: Authority) -> None:
+def test_p2p_tls_has_addresses_at_both_ends_and_no_mode_server(authority: Authority) -> None:
     tunnel = first_tunnel("p2p-tls")
     server, client = configured(authority, tunnel)
     for end in (server, client):
@@ -178,7 +178,7 @@ def test_a_point_to_point_tunnel_knows_its_addresses_and_needs_no_server(authori
     assert "ping-timer-rem" not in client
 
 
-def test_a_static_key_is_one_for_both_ends_and_used_the_other_way_round(authority: Authority) -> None:
+def test_static_key_is_shared_with_opposite_directions(authority: Authority) -> None:
     tunnel = first_tunnel("p2p-static-key")
     server, client = configured(authority, tunnel)
     files = rendered(authority, tunnel)
@@ -192,7 +192,7 @@ def test_a_static_key_is_one_for_both_ends_and_used_the_other_way_round(authorit
     assert not any("CERTIFICATE" in file.content for end in files.values() for file in end.values())
 
 
-def test_a_static_key_has_2048_bits_in_lines_of_16_bytes() -> None:
+def test_static_key_has_2048_bits_in_lines_of_16_bytes() -> None:
     text = static_key(b"secret", "static")
     *_, begin, body, end = re.split(r"(-----BEGIN .*-----\n|-----END .*-----\n)", text)[:-1]
     assert begin == "-----BEGIN OpenVPN Static key V1-----\n"
@@ -204,13 +204,13 @@ def test_a_static_key_has_2048_bits_in_lines_of_16_bytes() -> None:
     assert static_key(b"another", "static") != text
 
 
-def test_a_static_key_takes_no_cipher_that_needs_tls() -> None:
+def test_static_key_refuses_ciphers_that_need_tls() -> None:
     assert mistakes("p2p-static-key", options={"cipher": "AES-128-CBC"}) == []
     assert len(mistakes("p2p-static-key", options={"cipher": "AES-256-GCM"})) == 1
     assert mistakes("p2p-static-key", options={"data-ciphers": ["AES-256-GCM"]}) == ["no such option"]
 
 
-def test_what_is_deprecated_says_why() -> None:
+def test_deprecated_modes_have_a_reason() -> None:
     deprecated = {name for name, mode in modes().items() if mode.traits.deprecated}
     assert deprecated == {"p2p-static-key", "shared-iroute"}
     assert "forward secrecy" in modes()["p2p-static-key"].traits.deprecated
@@ -227,8 +227,8 @@ def decoded(text: str, end: str) -> bytes:
     return base64.b64decode("".join(body))
 
 
-def test_only_the_server_opens_a_clients_key() -> None:
-    """Steps 1 to 6 of a server that unwraps (tls-crypt-v2.txt), done with what is in the two files."""
+def test_tls_crypt_v2_client_key_is_unwrapped_with_the_server_key() -> None:
+    """Unwraps the key by steps 1 to 6 for a server in tls-crypt-v2.txt."""
     server = decoded(tls_crypt_v2_server(b"secret"), "server")
     client = decoded(tls_crypt_v2_client(b"secret", "branch", made_at=1_700_000_000.5), "client")
     assert len(server) == 128
@@ -242,7 +242,7 @@ def test_only_the_server_opens_a_clients_key() -> None:
     assert key not in wrapped
 
 
-def test_each_client_has_a_key_of_its_own_and_one_server(authority: Authority) -> None:
+def test_tls_crypt_v2_clients_of_one_server_have_different_keys(authority: Authority) -> None:
     one, other = of_mode("tap", options={"tls-crypt-v2": True}).tunnels
     path = PurePosixPath("tls-crypt-v2.key")
     files = [rendered(authority, tunnel) for tunnel in (one, other)]
@@ -259,7 +259,7 @@ def test_each_client_has_a_key_of_its_own_and_one_server(authority: Authority) -
 
 
 @pytest.mark.parametrize("shared", ["tap", "dco"])
-def test_a_shared_server_is_rendered_the_same_from_each_of_its_tunnels(authority: Authority, shared: str) -> None:
+def test_shared_server_is_rendered_identically_for_each_tunnel(authority: Authority, shared: str) -> None:
     tunnels = load("tap-hub", tunnel={"mode": shared}).tunnels
     path = f"/etc/openvpn/server/hub-{shared}.conf"
     files = [rendered(authority, tunnel)["server"] for tunnel in tunnels]
@@ -276,21 +276,21 @@ def test_a_shared_server_is_rendered_the_same_from_each_of_its_tunnels(authority
     ]
 
 
-def test_a_switch_lets_its_clients_talk_and_a_kernel_needs_no_such_word(authority: Authority) -> None:
+def test_tap_sets_client_to_client_and_dco_does_not(authority: Authority) -> None:
     assert "client-to-client" in configured(authority, first_tunnel("tap"))[0]
     server, client = configured(authority, first_tunnel("dco"))
     assert not {"client-to-client", "fragment", "compress"} & (server.keys() | client.keys())
     assert server["topology"] == [["subnet"]]
 
 
-def test_dco_refuses_what_the_kernel_cannot_do() -> None:
+def test_dco_refuses_other_versions_and_ciphers() -> None:
     assert modes()["dco"].traits.kernel == "ovpn"
     assert mistakes("dco", openvpn="2.7") == []
     assert mistakes("dco", openvpn="2.6") == ["OpenVPN 2.6 cannot run the mode dco"]
     assert len(mistakes("dco", options={"data-ciphers": ["AES-256-CBC"]})) == 1
 
 
-def test_how_many_clients_only_a_server_that_counts_them_can_say(authority: Authority, mode: str) -> None:
+def test_client_limits_need_mode_server(authority: Authority, mode: str) -> None:
     limits = {"max-clients": 7, "duplicate-cn": True}
     if not modes()[mode].traits.mode_server:
         assert mistakes(mode, options=limits) == ["no such option", "no such option"]

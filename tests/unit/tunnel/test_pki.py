@@ -1,4 +1,4 @@
-"""The authority: what OpenVPN and any verifier ask of its certificates."""
+"""The certificates and revocation lists of an authority, checked as OpenVPN and strict verifiers do."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -41,7 +41,7 @@ def common_name(certificate: x509.Certificate) -> str:
 
 
 @pytest.mark.parametrize("role", ["server", "client"])
-def test_a_certificate_is_signed_by_its_authority_and_by_no_other(authority: Authority, role: Role) -> None:
+def test_certificate_is_signed_by_its_authority_only(authority: Authority, role: Role) -> None:
     certificate = parsed(authority.issue("hq", role).certificate)
     certificate.verify_directly_issued_by(parsed(authority.certificate))
     # Another authority of the same name has another key.
@@ -50,7 +50,7 @@ def test_a_certificate_is_signed_by_its_authority_and_by_no_other(authority: Aut
 
 
 @pytest.mark.parametrize("role", ["server", "client"])
-def test_a_certificate_is_good_for_its_role_only(authority: Authority, role: Role) -> None:
+def test_certificate_is_valid_for_its_role_only(authority: Authority, role: Role) -> None:
     certificate = parsed(authority.issue("hq", role).certificate)
     assert list(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [EKU[role]]
     usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
@@ -64,7 +64,7 @@ def test_a_certificate_is_good_for_its_role_only(authority: Authority, role: Rol
     assert not constraints.value.ca
 
 
-def test_the_authority_signs_certificates_and_no_authorities(authority: Authority) -> None:
+def test_authority_signs_certificates_but_no_authorities(authority: Authority) -> None:
     certificate = parsed(authority.certificate)
     certificate.verify_directly_issued_by(certificate)
     constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
@@ -78,9 +78,9 @@ def test_the_authority_signs_certificates_and_no_authorities(authority: Authorit
     assert not usage.value.digital_signature
 
 
-def test_a_strict_verifier_takes_clients_and_refuses_servers_as_clients(authority: Authority) -> None:
+def test_strict_verifier_accepts_clients_and_refuses_servers_as_clients(authority: Authority) -> None:
     store = Store([parsed(authority.certificate)])
-    # The name is no DNS name, so the client's verifier, which asks for none, is the one to ask.
+    # The name is not a DNS name, so this uses the verifier for clients, which needs none.
     policy = (
         PolicyBuilder()
         .store(store)
@@ -107,7 +107,7 @@ def _for_clients(_policy: object, _certificate: x509.Certificate, usage: x509.Ex
         raise ValueError("not for a client")
 
 
-def test_credentials_belong_together(authority: Authority) -> None:
+def test_certificate_matches_its_key(authority: Authority) -> None:
     given: Credentials = authority.issue("branch", "client")
     certificate = parsed(given.certificate)
     assert public(private(given.key).public_key()) == public(certificate.public_key())
@@ -115,14 +115,14 @@ def test_credentials_belong_together(authority: Authority) -> None:
     assert private(given.key).curve.name == "secp256r1"
 
 
-def test_keys_and_serial_numbers_differ_each_time(authority: Authority) -> None:
+def test_keys_and_serial_numbers_are_unique(authority: Authority) -> None:
     issued = [authority.issue("hq", "server") for _ in range(5)]
     assert len({credentials.key for credentials in issued}) == 5
     assert len({parsed(credentials.certificate).serial_number for credentials in issued}) == 5
     assert Authority.new("unit lab").key != authority.key
 
 
-def test_a_clock_that_is_behind_a_little_accepts_the_certificate(authority: Authority) -> None:
+def test_certificate_is_valid_for_a_clock_half_an_hour_behind(authority: Authority) -> None:
     now = datetime.now(UTC)
     for pem in (authority.certificate, authority.issue("hq", "server").certificate):
         certificate = parsed(pem)
@@ -130,7 +130,7 @@ def test_a_clock_that_is_behind_a_little_accepts_the_certificate(authority: Auth
         assert certificate.not_valid_after_utc > now + timedelta(days=300)
 
 
-def test_an_authority_that_was_kept_issues_for_the_same_lab(authority: Authority) -> None:
+def test_loaded_authority_issues_valid_certificates(authority: Authority) -> None:
     again = Authority.load(authority.certificate, authority.key)
     assert (again.certificate, again.key) == (authority.certificate, authority.key)
     certificate = parsed(again.issue("hq", "server").certificate)
@@ -144,7 +144,7 @@ def test_an_authority_that_was_kept_issues_for_the_same_lab(authority: Authority
 
 
 def trusted(authority: Authority, given: Credentials) -> bool:
-    """Whether a strict verifier takes a client's certificate today."""
+    """Return whether a strict verifier accepts a client's certificate today."""
     policy = (
         PolicyBuilder()
         .store(Store([parsed(authority.certificate)]))
@@ -161,9 +161,7 @@ def trusted(authority: Authority, given: Credentials) -> bool:
 
 
 @pytest.mark.parametrize(("begins", "ends", "good"), [(-2, -1, False), (1, 2, False), (-1, 1, True)])
-def test_a_certificate_is_good_from_when_until_when_it_says(
-    authority: Authority, begins: int, ends: int, good: bool
-) -> None:
+def test_certificate_is_valid_in_its_period_only(authority: Authority, begins: int, ends: int, good: bool) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     validity = Validity(now + timedelta(days=begins), now + timedelta(days=ends))
     given = authority.issue("branch", "client", validity)
@@ -172,7 +170,7 @@ def test_a_certificate_is_good_from_when_until_when_it_says(
     assert trusted(authority, given) is good
 
 
-def test_whom_another_authority_vouches_for_is_not_trusted(authority: Authority) -> None:
+def test_certificate_of_another_authority_is_refused(authority: Authority) -> None:
     assert trusted(authority, authority.issue("branch", "client"))
     assert not trusted(authority, Authority.new("unit lab").issue("branch", "client"))
 
@@ -181,7 +179,7 @@ def revocations(authority: Authority, *revoked: Credentials) -> x509.Certificate
     return x509.load_pem_x509_crl(authority.revocation_list(*revoked).encode())
 
 
-def test_an_empty_revocation_list_is_signed_and_good_today(authority: Authority) -> None:
+def test_empty_revocation_list_is_signed_and_valid(authority: Authority) -> None:
     found = revocations(authority)
     key = parsed(authority.certificate).public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey)
@@ -194,17 +192,17 @@ def test_an_empty_revocation_list_is_signed_and_good_today(authority: Authority)
     assert found.next_update_utc > now + timedelta(days=300)
 
 
-def test_a_revocation_list_names_these_certificates_and_no_others(authority: Authority) -> None:
+def test_revocation_list_has_exactly_the_given_certificates(authority: Authority) -> None:
     one, two, three = (authority.issue("branch", "client") for _ in range(3))
     found = revocations(authority, one, three)
     for given, revoked in ((one, True), (two, False), (three, True)):
         assert given.serial_number == parsed(given.certificate).serial_number
         assert (found.get_revoked_certificate_by_serial_number(given.serial_number) is not None) is revoked
-    # A list is all there is to say: what an earlier one named is good again.
+    # A new list replaces the earlier one.
     assert len(revocations(authority)) == 0
 
 
-def test_a_revocation_list_of_another_authority_is_none_of_ours(authority: Authority) -> None:
+def test_revocation_list_of_another_authority_is_not_accepted(authority: Authority) -> None:
     key = parsed(authority.certificate).public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey)
     assert not revocations(Authority.new("unit lab")).is_signature_valid(key)

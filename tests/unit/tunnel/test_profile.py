@@ -1,4 +1,4 @@
-"""A tunnel to RouterOS is confined to what its manual says, and the rest is refused by name."""
+"""The profiles of RouterOS: supported options are accepted, others are refused by name."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def laid(**changes: Any) -> dict[str, Any]:
     return {**FITS, **changes, "options": options}
 
 
-def test_what_fits_is_taken() -> None:
+def test_supported_options_are_accepted() -> None:
     (tunnel,) = load("article", tunnel=FITS).tunnels
     assert tunnel.profile == "routeros-7"
 
@@ -44,7 +44,7 @@ def test_what_fits_is_taken() -> None:
         ({"options": {"remotes": [{"host": "a"}, {"host": "b"}]}}, "connects to one server only"),
     ],
 )
-def test_what_it_cannot_do_is_refused_by_name(changes: dict[str, Any], words: str) -> None:
+def test_unsupported_option_is_refused_by_name(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(TopologyError) as refusal:
         load("article", tunnel=laid(**changes))
     assert words in str(refusal.value)

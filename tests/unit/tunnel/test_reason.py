@@ -1,4 +1,4 @@
-"""Why a tunnel is down, out of logs as OpenVPN 2.6 and 2.7 have written them."""
+"""The reason why a tunnel is down, from logs of OpenVPN 2.6 and 2.7."""
 
 import pytest
 
@@ -21,7 +21,7 @@ UP = "Initialization Sequence Completed"
 
 
 def log(second: int, *texts: str, prefix: str = "") -> list[str]:
-    """Lines of one second, as from `verb 4` on."""
+    """Return log lines of one second, in the format of `verb 4`."""
     return [f"2026-11-24 02:45:{second:02} us={1000 * n} {prefix}{text}" for n, text in enumerate(texts, 1)]
 
 
@@ -30,7 +30,7 @@ HEARD = {"2.6": (), "2.7": ("Received fatal SSL alert: certificate expired",)}
 
 
 @pytest.mark.parametrize("version", PEERS)
-def test_the_server_that_refuses_says_why(version: str) -> None:
+def test_reason_is_in_the_log_of_a_server_that_refuses(version: str) -> None:
     server = [
         *log(10, BANNER, UP),
         *log(12, EXPIRED, "Sent fatal SSL alert: certificate expired", *AFTER_A_REFUSAL, prefix=PEERS[version]),
@@ -41,7 +41,7 @@ def test_the_server_that_refuses_says_why(version: str) -> None:
 
 
 @pytest.mark.parametrize("words", ["VERIFY X509NAME ERROR: CN=mallory, must be hq", "VERIFY KU ERROR", EXPIRED])
-def test_the_client_that_refuses_says_why(words: str) -> None:
+def test_reason_is_in_the_log_of_a_client_that_refuses(words: str) -> None:
     client = [*log(11, BANNER), *log(12, "VERIFY OK: depth=1, CN=lab", words, *AFTER_A_REFUSAL, RESTARTING, PAUSE)]
     alert = ("Received fatal SSL alert: internal error", *AFTER_A_REFUSAL)
     server = [*log(10, BANNER, UP), *log(12, *alert, prefix=PEERS["2.7"])]
@@ -49,7 +49,7 @@ def test_the_client_that_refuses_says_why(words: str) -> None:
 
 
 @pytest.mark.parametrize("version", PEERS)
-def test_who_lacks_the_key_of_the_control_channel_is_named(version: str) -> None:
+def test_missing_tls_crypt_key_is_the_reason(version: str) -> None:
     words = "TLS Error: tls-crypt unwrapping failed from [AF_INET]198.51.100.5:48574"
     fatal = ("Fatal TLS error (check_tls_errors_co), restarting", "SIGUSR1[soft,tls-error] received, client-instance …")
     server = [
@@ -60,7 +60,7 @@ def test_who_lacks_the_key_of_the_control_channel_is_named(version: str) -> None
     assert find_refusal(client, server) == ("server", words)
 
 
-def test_what_an_alert_says_is_better_than_nothing() -> None:
+def test_alert_is_the_reason_if_there_is_no_other() -> None:
     alert = "Received fatal SSL alert: unknown CA"
     client = [*log(11, BANNER), *log(12, alert, "Connection reset, restarting [0]", RESTARTING, PAUSE)]
     assert find_refusal(client, []) == ("client", alert)
@@ -74,15 +74,14 @@ def test_what_an_alert_says_is_better_than_nothing() -> None:
         "TLS Error: TLS key negotiation failed to occur within 60 seconds (check your network connectivity)",
     ],
 )
-def test_a_server_that_does_not_answer_is_a_reason_too(words: str) -> None:
+def test_server_that_does_not_answer_is_a_reason(words: str) -> None:
     client = log(
         11, BANNER, words, "SIGUSR1[connection failed(soft),init_instance] received, process restarting", PAUSE
     )
     assert find_refusal(client, log(10, BANNER, UP)) == ("client", words)
 
 
-def test_the_latest_attempt_counts() -> None:
-    """The certificate was expired, and now it is revoked: what was true before is not told any more."""
+def test_reason_of_the_latest_attempt_is_returned() -> None:
     server = [
         *log(10, BANNER, UP),
         *log(12, EXPIRED, *AFTER_A_REFUSAL),
@@ -93,7 +92,7 @@ def test_the_latest_attempt_counts() -> None:
     assert find_refusal(client, server) == ("server", REVOKED)
 
 
-def test_while_the_next_attempt_is_under_way_the_last_one_counts() -> None:
+def test_finished_attempt_counts_while_the_next_is_in_progress() -> None:
     server = [*log(10, BANNER, UP), *log(12, REVOKED, *AFTER_A_REFUSAL), *log(14, REVOKED, *AFTER_A_REFUSAL)]
     client = [
         *log(11, BANNER),
@@ -104,7 +103,7 @@ def test_while_the_next_attempt_is_under_way_the_last_one_counts() -> None:
     assert find_refusal(client, server) == ("server", REVOKED)
 
 
-def test_what_was_said_before_a_restart_or_a_connection_is_no_reason() -> None:
+def test_lines_before_a_restart_or_a_connection_are_ignored() -> None:
     refused = log(12, EXPIRED, *AFTER_A_REFUSAL)
     server = [*log(10, BANNER, UP), *refused]
     again = [*log(11, BANNER), *log(12, RESTARTING, PAUSE), *log(20, BANNER)]
@@ -113,31 +112,30 @@ def test_what_was_said_before_a_restart_or_a_connection_is_no_reason() -> None:
     assert find_refusal(connected, [*server, *log(13, "[branch] Peer Connection Initiated with [AF_INET]…")]) is None
 
 
-def test_nothing_said_is_no_reason() -> None:
+def test_logs_without_a_reason_give_none() -> None:
     assert find_refusal([], []) is None
     assert find_refusal(["no line of a log"], log(10, EXPIRED)) is None
     assert find_refusal(log(10, BANNER, UP), log(9, BANNER, UP)) is None
 
 
-def test_a_log_without_microseconds_is_read_as_well() -> None:
+def test_log_without_microseconds_is_parsed() -> None:
     client = ["2026-11-24 02:45:11 OpenVPN 2.7.8 x86_64", f"2026-11-24 02:45:12 {RESTARTING}"]
     assert find_refusal(client, [f"2026-11-24 02:45:12 198.51.100.5:1 {REVOKED}"]) == ("server", REVOKED)
 
 
-# --- processes that are gone -------------------------------------------------------------------------------
+# --- ended processes ---------------------------------------------------------------------------------------
 
 
-def test_last_words_are_neither_ours_nor_advice() -> None:
+def test_last_line_skips_management_and_advice() -> None:
     lines = ["Options error: no", "Use --help for more information.", "2026 MANAGEMENT: CMD 'pid'", ""]
     assert last_line(lines) == "Options error: no"
     assert last_line(["", " "]) == last_line([]) == "its log is empty"
 
 
-def test_a_fatal_error_is_told_and_not_what_follows_it() -> None:
+def test_end_reason_is_the_line_before_the_fatal_error() -> None:
     cannot = "Cannot ioctl TUNSETIFF tun0: Operation not permitted (errno=1)"
     lines = log(12, BANNER, cannot, "Exiting due to fatal error", "Closing tun/tap interface")
     assert find_end_reason(lines).endswith(cannot)
-    # An earlier end is another story.
     assert find_end_reason([*lines, *log(20, BANNER, "SIGTERM[hard,] received, process exiting")]).endswith(
         "process exiting"
     )

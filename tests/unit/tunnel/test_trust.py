@@ -1,4 +1,4 @@
-"""What the ends of every mode with certificates ask of each other, whatever certificates they are given."""
+"""The checks of certificates in the configurations of every mode with TLS."""
 
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -26,7 +26,7 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 def impostors(authority: Authority, mode: str) -> tuple[Identity, Rendered]:
-    """An identity with other names and a revoked client, and what the mode makes of it."""
+    """Return the files of a mode with other names and a revoked client."""
     tunnel = first_tunnel(mode)
     client, server = authority.issue("mallory", "client"), authority.issue("eve", "server")
     usual = Identity.issue(tunnel, authority)
@@ -34,7 +34,7 @@ def impostors(authority: Authority, mode: str) -> tuple[Identity, Rendered]:
     return identity, {end: {f.path: f for f in found} for end, found in modes()[mode].render(tunnel, identity).items()}
 
 
-def test_each_end_asks_for_the_others_node(authority: Authority, mode: str) -> None:
+def test_each_end_verifies_the_name_of_the_other(authority: Authority, mode: str) -> None:
     identity, rendered = impostors(authority, mode)
     tunnel = first_tunnel(mode)
     for end, peer in (("server", tunnel.client), ("client", tunnel.server)):
@@ -46,11 +46,11 @@ def test_each_end_asks_for_the_others_node(authority: Authority, mode: str) -> N
         assert files[PurePosixPath(conf["cert"][0][0])].content == own.certificate
 
 
-def test_both_ends_know_who_is_revoked(authority: Authority, mode: str) -> None:
+def test_both_ends_have_the_revocation_list(authority: Authority, mode: str) -> None:
     identity, rendered = impostors(authority, mode)
     for files in rendered.values():
         (conf,) = (directives(f.content) for f in files.values() if f.path.suffix == ".conf")
         crl = files[PurePosixPath(conf["crl-verify"][0][0])]
         assert crl.content == identity.revoked
-        # OpenVPN reads it anew at each connection, perhaps without its rights of old.
+        # OpenVPN reads it again at each connection, perhaps with fewer privileges.
         assert crl.mode == 0o644

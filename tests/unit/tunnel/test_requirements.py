@@ -1,4 +1,4 @@
-"""What a mode of the kernel's requires, asked of a kernel and of an OpenVPN before it is started."""
+"""The requirements of a mode that needs a kernel device, checked before OpenVPN starts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -49,22 +49,22 @@ def require(node: Any, kind: str | None, versions: Versions | None = None) -> No
     OpenVpn(None, node, "tun0", versions or Versions()).require(mode)  # type: ignore[arg-type]
 
 
-def test_what_is_there_is_enough(namespace: Namespace) -> None:
+def test_present_device_and_version_are_accepted(namespace: Namespace) -> None:
     require(Node(namespace, "2.7.8"), "bridge")
 
 
-def test_a_kernel_without_the_device_is_a_missing_feature(namespace: Namespace) -> None:
+def test_kernel_without_the_device_is_not_supported(namespace: Namespace) -> None:
     with pytest.raises(NotSupported, match="mode fast needs this kind of device: Operation not supported") as caught:
         require(Node(namespace, "2.7.8"), "nosuchkind")
     assert caught.value.feature == "nosuchkind"
 
 
-def test_an_openvpn_that_would_do_it_otherwise_is_refused(namespace: Namespace) -> None:
+def test_openvpn_of_an_older_version_is_not_supported(namespace: Namespace) -> None:
     with pytest.raises(NotSupported, match=r"mode fast needs OpenVPN 2\.7, and hq has OpenVPN 2\.6\.14 x86_64"):
         require(Node(namespace, "2.6.14"), "bridge")
 
 
-def test_a_mode_of_userspace_asks_nobody(namespace: Namespace) -> None:
+def test_userspace_mode_queries_no_version(namespace: Namespace) -> None:
     node = Node(namespace, "2.6.14")
     require(node, None)
     assert node.asked == 0

@@ -1,4 +1,4 @@
-"""Options for what lies between two ends: where the client dials, where the server listens, how large packets are."""
+"""Options for the path between two ends: remotes, listening addresses, proxies and packet sizes."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def laid(options: dict[str, Any] | None = None, mode: str = "iroute", transport:
     return load(topology, tunnel={"mode": mode, "transport": transport, "options": options or {}}).tunnels[0]
 
 
-def test_remotes_stand_in_the_servers_place_and_in_order(authority: Authority) -> None:
+def test_remotes_replace_the_server_address_in_order(authority: Authority) -> None:
     tunnel = laid({"remotes": [{"host": "vpn.example.com"}, {"host": "192.0.2.7", "port": 443}], "connect-timeout": 5})
     _, client = configured(authority, tunnel)
     assert client["remote"] == [["vpn.example.com", str(tunnel.port)], ["192.0.2.7", "443"]]
@@ -33,7 +33,7 @@ def test_remotes_stand_in_the_servers_place_and_in_order(authority: Authority) -
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
-def test_a_server_listens_at_its_address_or_at_any(authority: Authority, transport: str) -> None:
+def test_server_listens_on_its_address_or_on_all(authority: Authority, transport: str) -> None:
     server, _ = configured(authority, laid(transport=transport))
     assert server["local"] == [[str(laid().server_outer)]]
     assert "multihome" not in server
@@ -42,7 +42,7 @@ def test_a_server_listens_at_its_address_or_at_any(authority: Authority, transpo
     assert ("multihome" in server) == (transport == "udp"), "TCP answers from where it was called"
 
 
-def test_a_proxys_password_lies_in_a_file_of_its_own(authority: Authority) -> None:
+def test_proxy_password_is_in_a_separate_file(authority: Authority) -> None:
     tunnel = laid({"http-proxy": {**PROXY, "user": "branch", "password": "hush, hush"}})
     _, client = configured(authority, tunnel)
     ((server, port, file, method),) = client["http-proxy"]
@@ -56,31 +56,31 @@ def test_a_proxys_password_lies_in_a_file_of_its_own(authority: Authority) -> No
     assert "proxy.txt" not in str(rendered(authority, laid({"http-proxy": PROXY}))["client"].keys())
 
 
-def test_a_socks_proxy_takes_either_transport(authority: Authority) -> None:
+def test_socks_proxy_works_over_both_transports(authority: Authority) -> None:
     for transport in ("tcp", "udp"):
         _, client = configured(authority, laid({"socks-proxy": {"server": "192.0.2.8"}}, transport=transport))
         assert client["socks-proxy"] == [["192.0.2.8", "1080"]]
 
 
-def test_a_port_is_shared_with_a_web_server(authority: Authority) -> None:
+def test_port_share_names_the_web_server(authority: Authority) -> None:
     server, client = configured(authority, laid({"port-share": {"host": "127.0.0.1"}}))
     assert server["port-share"] == [["127.0.0.1", "443"]]
     assert "port-share" not in client
 
 
-def test_both_ends_fragment(authority: Authority) -> None:
+def test_fragment_is_set_at_both_ends(authority: Authority) -> None:
     for end in configured(authority, laid({"fragment": 1300}, transport="udp")):
         assert end["fragment"] == [["1300"]]
 
 
-def test_equal_ends_float_where_they_are_told_to(authority: Authority) -> None:
+def test_float_is_set_at_both_ends_of_p2p(authority: Authority) -> None:
     for end in configured(authority, laid({"float": True}, "p2p-tls", "udp")):
         assert end["float"] == [[]]
     for end in configured(authority, laid(None, "p2p-tls", "udp")):
         assert "float" not in end
 
 
-def test_who_does_not_negotiate_is_met_half_way(authority: Authority) -> None:
+def test_profile_sets_fallback_cipher(authority: Authority) -> None:
     options = {"topology": "subnet", "data-ciphers": ["AES-256-GCM"], "auth": "SHA256"}
     intent = {"profile": "routeros-7", "transport": "udp", "options": options}
     for end in configured(authority, load("article", tunnel=intent).tunnels[0]):
@@ -98,7 +98,7 @@ def test_who_does_not_negotiate_is_met_half_way(authority: Authority) -> None:
         ("tcp", "fragment", 1300, "UDP"),
     ],
 )
-def test_what_one_transport_lacks_is_refused(transport: str, option: str, value: Any, other: str) -> None:
+def test_option_of_the_other_transport_is_refused(transport: str, option: str, value: Any, other: str) -> None:
     with pytest.raises(TopologyError, match=f"options.{option}: OpenVPN does that over {other} only"):
         laid({option: value}, transport=transport)
 
@@ -113,11 +113,11 @@ def test_what_one_transport_lacks_is_refused(transport: str, option: str, value:
         ("tcp", "port-share", {"host": "127.0.0.1"}),
     ],
 )
-def test_what_would_take_the_data_from_the_kernel_is_refused(transport: str, option: str, value: Any) -> None:
+def test_dco_refuses_options_that_disable_it(transport: str, option: str, value: Any) -> None:
     with pytest.raises(TopologyError, match=f"options.{option}: that switches the kernel's data channel off"):
         load("dco-hub", tunnel={"mode": "dco", "transport": transport, "openvpn": "2.7", "options": {option: value}})
 
 
-def test_a_password_without_a_user_is_refused() -> None:
+def test_proxy_password_without_user_is_refused() -> None:
     with pytest.raises(TopologyError, match="user and password need each other"):
         laid({"http-proxy": {**PROXY, "password": "alone"}})
