@@ -39,12 +39,12 @@ def measure(
     from lab.core.errors import InputError
     from lab.measure.trials.plan import Plan
     from lab.measure.trials.record import RUN_FILE
-    from lab.measure.trials.runner import left_of, prepared, run, seconds_of
+    from lab.measure.trials.runner import left_of, plan_blocks, run, seconds_of
 
     if resume and out is None:
         raise InputError("--resume needs --out: the directory of the run that was broken off")
     wanted = Plan.read(plan)
-    blocks = prepared(wanted)
+    blocks = plan_blocks(wanted)
     count = sum(1 for block in blocks for task in block.tasks if task.number)
     seconds = seconds_of(blocks)
     if dry_run:

@@ -60,7 +60,7 @@ def measured(name: str, directory: Path) -> list[Trial]:
 )
 def test_each_event_has_its_effect(name: str, tmp_path: Path) -> None:
     trials = measured(name, tmp_path)
-    wanted = PLANS[name].get("events", [e for e in EVENTS if not EVENTS[e].two_ways])
+    wanted = PLANS[name].get("events", [e for e in EVENTS if not EVENTS[e].two_paths])
     names = {event for each in wanted for event in EVENTS[each].measured}
     assert {trial.variant.event for trial in trials} == names
     for trial in trials:

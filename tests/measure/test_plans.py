@@ -104,7 +104,7 @@ def test_another_plan_does_not_go_on(tmp_path: Path) -> None:
     plan.write_text(SHORT.replace("trials: 4", "trials: 5"))
     other = CliRunner().invoke(app, ["measure", str(plan), "--out", str(out), "--resume"])
     assert other.exit_code == 2
-    assert "holds a run of another plan" in str(other.exception) + other.output
+    assert "has a run of another plan" in str(other.exception) + other.output
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill"])

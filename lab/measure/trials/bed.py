@@ -1,4 +1,4 @@
-"""The topologies that a plan's beds are: a detector set, a mode changed, a tunnel replaced by a wire or by VXLAN."""
+"""The topologies of a plan's beds: detector and mode set, or the tunnels replaced by links or by VXLAN."""
 
 from collections.abc import Callable
 from ipaddress import IPv4Interface, IPv6Interface
@@ -25,10 +25,10 @@ from lab.tunnel.options import Options, TlsOptions
 
 
 def build(bed: Bed, name: str) -> Topology:
-    """The topology of a bed, under a name of its own. Raises `InputError` where it cannot be."""
+    """Return the topology of a bed under a name; raises `InputError` if the bed is impossible."""
     whole = load(bed.topology, name=name, openvpn=bed.openvpn or None, variables=dict(bed.variables))
     if not whole.tunnels:
-        raise InputError(f"{whole.file}: there is no tunnel in it, so there is nothing to be measured")
+        raise InputError(f"{whole.file}: it has no tunnel, so there is nothing to measure")
     if bed.over == "tunnel":
         return _revised(whole, lambda tunnel: _tunnel(tunnel, bed), bed)
     links = tuple(_in_place_of(tunnel, whole, bed.over) for tunnel in whole.tunnels)
@@ -47,7 +47,7 @@ def _revised(topology: Topology, tunnel: Callable[[TunnelIntent], TunnelIntent |
 
 
 def _read_again(topology: Topology) -> Topology:
-    """What was changed by hand, checked like any other file."""
+    """Return a changed topology, checked like a file."""
     return parse(dump(topology), topology.file, vocabulary())
 
 
@@ -66,7 +66,7 @@ def _tunnel(intent: TunnelIntent, bed: Bed) -> TunnelIntent:
 
 
 def _in_place_of(tunnel: Tunnel, topology: Topology, over: Over) -> Link:
-    """A link with a tunnel's inner addresses, over which its two routers peer."""
+    """Return a link with a tunnel's inner addresses, over which its two routers peer."""
     encapsulation = None
     if over == "vxlan":
         encapsulation = Encapsulation(kind="vxlan", outer=(tunnel.server_outer, tunnel.client_outer))

@@ -1,9 +1,8 @@
-"""Who notices that a path is gone, and how fast: what a topology is given so that only this one does.
+"""Detectors: what notices that a path is gone, and how fast; and the settings that leave all others slower.
 
 A detector is written as `hold 3 s` (BGP's hold timer, RFC 4271), `bfd 3x100 ms` (RFC 5880: a session is down when
-so many packets in a row are missing), `ping-restart 45 s` (openvpn(8): OpenVPN hears nothing from its peer and starts
-its connection anew, which takes the device along) or `interface` (nobody but the kernel, whose interface goes down).
-All others are made too slow to come first.
+so many packets in a row are missing), `ping-restart 45 s` (openvpn(8): OpenVPN receives nothing from its peer and
+restarts its connection, which removes the device) or `interface` (the kernel alone, when an interface goes down).
 """
 
 import re
@@ -16,7 +15,7 @@ from lab.topology import Bfd, RouterIntent, Timers
 DetectorKind = Literal["hold", "bfd", "ping-restart", "interface"]
 
 _SLOW = 180
-"""Seconds, RFC 4271's own suggestion is 90: whatever is measured here comes before it."""
+"""Seconds of the detectors that are not measured, longer than any measured one; RFC 4271 suggests 90 for hold."""
 _FORMS = {
     "hold": re.compile(r"hold (\d+) s"),
     "bfd": re.compile(r"bfd (\d+)x(\d+) ms"),
@@ -27,23 +26,23 @@ _FORMS = {
 
 @dataclass(frozen=True)
 class Detector:
-    """One way to notice."""
+    """One detector with its time."""
 
     kind: DetectorKind
     seconds: float
-    """From the last sign of life to the verdict."""
+    """From the last packet of the peer to its being declared down."""
     multiplier: int = 0
-    """BFD's."""
+    """Of BFD."""
 
     @classmethod
     def parse(cls, text: str) -> "Detector":
-        """Read what a plan says; raises `InputError`."""
+        """Parse a detector as a plan has it; raises `InputError`."""
         for kind, form in _FORMS.items():
             if found := form.fullmatch(text.strip()):
                 numbers = [int(number) for number in found.groups()]
                 return cls._checked(kind, numbers, text)
         raise InputError(
-            f"{text!r} is no detector: write `hold 3 s`, `bfd 3x100 ms`, `ping-restart 45 s` or `interface`"
+            f"{text!r} is not a detector: write `hold 3 s`, `bfd 3x100 ms`, `ping-restart 45 s` or `interface`"
         )
 
     @classmethod
@@ -51,15 +50,15 @@ class Detector:
         match kind:
             case "hold":
                 if not 3 <= numbers[0] < _SLOW:
-                    raise InputError(f"{text!r}: a hold time has 3 s at least (RFC 4271), and less than {_SLOW} s here")
+                    raise InputError(f"{text!r}: a hold time is at least 3 s (RFC 4271), and below {_SLOW} s here")
                 return cls("hold", numbers[0])
             case "bfd":
                 if not (2 <= numbers[0] <= 255 and 10 <= numbers[1] <= 60_000):
-                    raise InputError(f"{text!r}: BFD takes a multiplier of 2 to 255 and 10 to 60000 ms")
+                    raise InputError(f"{text!r}: BFD needs a multiplier of 2 to 255 and an interval of 10 to 60000 ms")
                 return cls("bfd", numbers[0] * numbers[1] / 1000, numbers[0])
             case "ping-restart":
                 if not 3 <= numbers[0] < _SLOW:
-                    raise InputError(f"{text!r}: 3 s at least, since OpenVPN pings once a second at most")
+                    raise InputError(f"{text!r}: at least 3 s are needed, because OpenVPN pings once a second at most")
                 return cls("ping-restart", numbers[0])
         return cls("interface", 0.0)
 
@@ -73,11 +72,11 @@ class Detector:
 
     @property
     def needs_openvpn(self) -> bool:
-        """Whether it is OpenVPN that notices, so that a bare wire has no such detector."""
+        """True if OpenVPN notices, so that a bare wire has no such detector."""
         return self.kind == "ping-restart"
 
     def router(self, intent: RouterIntent) -> RouterIntent:
-        """A router that has this detector, and no other that is as fast."""
+        """Return a router's intent with this detector, and with all others slower."""
         hold = int(self.seconds) if self.kind == "hold" else _SLOW
         timers = Timers(keepalive=max(1, hold // 3), hold=hold, connect=intent.timers.connect)
         bfd = None
@@ -87,7 +86,7 @@ class Detector:
 
     @property
     def options(self) -> dict[str, Any]:
-        """OpenVPN's options; only where it is the detector may it give up, and take the device with it."""
+        """OpenVPN's options; only a detector `ping-restart` may restart the connection, and remove the device."""
         if self.kind == "ping-restart":
             seconds = int(self.seconds)
             return {"keepalive": [max(1, seconds // 3), seconds], "persist-tun": False}

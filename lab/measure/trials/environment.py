@@ -1,4 +1,4 @@
-"""What figures hold for: the machine, its software, and how busy others kept it meanwhile."""
+"""The environment of a run: the host, its software, and the load that other programs put on it."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def environment(labs: Sequence[Lab], engine: Engine) -> Environment:
-    """Describe this machine and what runs in the labs."""
+    """Describe the host and the software in the labs."""
     nodes = {i.digest: (lab, i.node) for lab in labs for i in lab.nodes.values()}
     digests: dict[str, set[str]] = {}
     for lab in labs:
@@ -53,9 +53,9 @@ def _cpu() -> str:
 
 
 class ForeignLoad:
-    """How many CPUs are busy with what is neither a lab's node nor this program, on average since the last call.
+    """Counts the CPUs that are busy with neither a lab's node nor this program, on average since the last call.
 
-    Time in interrupts belongs to nobody and is left out; so is that of processes which begin and end in between.
+    Time in interrupts is left out, and so is that of processes which begin and end between two calls.
     """
 
     def __init__(self, labs: Iterable[Lab]) -> None:
@@ -68,7 +68,7 @@ class ForeignLoad:
         self._last = self._read()
 
     def __call__(self) -> float:
-        """CPUs; the first time since the object was made."""
+        """Return the number of CPUs since the last call, or since the object was made."""
         (before, all_before, own_before), last = self._last, self._read()
         self._last = last
         now, all_now, own_now = last
@@ -80,7 +80,7 @@ class ForeignLoad:
         return time.monotonic(), user + nice + system, dict(self._own())
 
     def _own(self) -> Iterable[tuple[int, int]]:
-        """The processor time of each process of the labs, and of this one with its children."""
+        """Return the processor time of each process of the labs, and of this process and its descendants."""
         parents: dict[int, int] = {}
         ticks: dict[int, int] = {}
         ours = {os.getpid()}
@@ -91,10 +91,10 @@ class ForeignLoad:
             try:
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
                 namespace = (entry / "ns" / "net").readlink()
-            except OSError:  # it ended meanwhile, or is another user's
+            except OSError:  # it has ended, or belongs to another user
                 continue
             parents[pid] = int(fields[1])
-            # Time of its own, and of children that it has waited for (proc_pid_stat(5)).
+            # Its own time, and that of children that it has waited for (proc_pid_stat(5)).
             ticks[pid] = sum(map(int, fields[11:15]))
             if namespace in self._namespaces:
                 ours.add(pid)

@@ -1,4 +1,4 @@
-"""What is caused in a trial, and what it does to a route at the router that observes it."""
+"""The events of trials, and their outcomes at the router that observes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class TrialEvent:
     summary: str
     act: TrialAct
     outcome: Outcome
-    """What becomes of the route if there is no alternative path."""
+    """The outcome without an alternative path."""
     fault: str = ""
     """The kind of fault over a tunnel; see `lab.fault`."""
     fault_over_link: str = ""
@@ -38,24 +38,24 @@ class TrialEvent:
     detected: bool = False
     """A detector has to notice the event, so that detectors make a difference."""
     noticed_by: str = ""
-    """The detector that notices whatever the plan says; empty if none has to."""
-    told_by_tcp: bool = False
+    """The detector that notices with any detector of the plan; empty if none has to."""
+    closes_tcp: bool = False
     """Over a TCP tunnel the kernel closes the connection and so tells OpenVPN at the other end. Over UDP OpenVPN has to
     notice by itself, and until then the tunnel stays down."""
     cuts_carrier: bool = False
     """Over the bare wire the observer's interface goes down."""
-    two_ways: bool = False
+    two_paths: bool = False
     """The event needs an alternative path."""
-    everywhere: bool = False
+    breaks_router: bool = False
     """The far router itself breaks, so that an alternative path does not help."""
 
     @classmethod
     def of_kind(
         cls, kind: str, name: str = "", summary: str = "", *, over_link: str | None = None, **more: Any
     ) -> "TrialEvent":
-        """Return the event that a kind of fault is, by what the kind says of itself.
+        """Return the event that applies a kind of fault, with the effect that the kind declares.
 
-        `over_link` is the kind that takes its place where there is no tunnel, `more` are fields that differ.
+        `over_link` is the kind in its place without a tunnel, `more` are fields that differ.
         """
         found = KINDS[kind]
         effect = found.effect
@@ -67,7 +67,7 @@ class TrialEvent:
             "detected": effect.silent,
             "noticed_by": effect.noticed_by,
             "cuts_carrier": effect.cuts_carrier,
-            "everywhere": effect.breaks_router,
+            "breaks_router": effect.breaks_router,
             **more,
         }
         return cls(name or kind, summary or found.summary, "fault", fault=kind, fault_over_link=over_link, **fields)
@@ -79,28 +79,28 @@ class TrialEvent:
 
     @property
     def recovers(self) -> bool:
-        """It lasts until it is undone, and the way back is measured too."""
+        """True if the event lasts until it is undone, so that the recovery is measured too."""
         return self.outcome == ("vanishes" if self.act == "fault" else "moves")
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """The names under which trials are written down."""
+        """The event names of its trials in the records."""
         return (self.name, self.name + RECOVERY) if self.recovers else (self.name,)
 
-    def expected_outcome(self, *, two_ways: bool) -> Outcome:
-        """What becomes of the route at the observer."""
-        return "moves" if self.outcome == "vanishes" and self._spared(two_ways) else self.outcome
+    def expected_outcome(self, *, two_paths: bool) -> Outcome:
+        """Return the outcome at the observer."""
+        return "moves" if self.outcome == "vanishes" and self._spared(two_paths) else self.outcome
 
-    def expected_outcome_of_recovery(self, *, two_ways: bool) -> Outcome:
-        """And when the fault is undone."""
-        return "moves" if self.outcome == "moves" or self._spared(two_ways) else "appears"
+    def expected_outcome_of_recovery(self, *, two_paths: bool) -> Outcome:
+        """Return the outcome at the observer when the event is undone."""
+        return "moves" if self.outcome == "moves" or self._spared(two_paths) else "appears"
 
-    def _spared(self, two_ways: bool) -> bool:
-        return two_ways and self.act == "fault" and not self.everywhere
+    def _spared(self, two_paths: bool) -> bool:
+        return two_paths and self.act == "fault" and not self.breaks_router
 
-    def possible(self, over: Over, detector: DetectorKind, *, two_ways: bool, tcp: bool = False) -> bool:
-        """Whether it can happen over this, and whether this detector is the one that would notice."""
-        if self.two_ways and not two_ways:
+    def possible(self, over: Over, detector: DetectorKind, *, two_paths: bool, tcp: bool = False) -> bool:
+        """Return whether the event is possible over a medium, and noticed by this detector."""
+        if self.two_paths and not two_paths:
             return False
         if self.act == "fault" and over != "tunnel" and not self.fault_over_link:
             return False
@@ -108,13 +108,13 @@ class TrialEvent:
             return True
         if over == "wire" and self.cuts_carrier:  # eBGP ends with its interface (RFC 4271, section 8.1.4)
             return detector == "interface"
-        if self.told_by_tcp and over == "tunnel":
+        if self.closes_tcp and over == "tunnel":
             return detector == "ping-restart" if not tcp else detector in ("hold", "bfd")
-        # A tunnel's device stays up whatever becomes of its packets, and so does VXLAN's.
+        # A tunnel's device stays up when its packets are lost, and so does VXLAN's.
         return detector != "interface"
 
     def expected_seconds(self, detector: Detector) -> float:
-        """About how long a trial takes."""
+        """Return about how long a trial takes."""
         noticed = detector.seconds if self.detected else 0.0
         back = _RECONNECTED if self.act == "fault" and self.outcome != "nothing" else 0.0
         watched = _WATCHED if self.outcome == "nothing" else 0.0
@@ -126,8 +126,10 @@ EVENTS: Mapping[str, TrialEvent] = {
     for event in (
         TrialEvent("announce", "the far router announces a prefix", "announce", "appears"),
         TrialEvent("withdraw", "the far router withdraws a prefix", "withdraw", "vanishes"),
-        TrialEvent("worsen", "the MED of one of two equal paths rises", "worsen", "moves", two_ways=True),
-        TrialEvent("next-hop", "one of two equal paths names the other's next hop", "next-hop", "moves", two_ways=True),
+        TrialEvent("worsen", "the MED of one of two equal paths rises", "worsen", "moves", two_paths=True),
+        TrialEvent(
+            "next-hop", "one of two equal paths names the other's next hop", "next-hop", "moves", two_paths=True
+        ),
         TrialEvent.of_kind("bgp-soft-reset", "soft-reset", "routes are refreshed, sessions stay"),
         TrialEvent.of_kind("bgp-reset", "hard-reset", "the BGP session is torn down and built again"),
         TrialEvent.of_kind("openvpn-killed", "client-killed", "OpenVPN's client is killed"),
@@ -138,7 +140,7 @@ EVENTS: Mapping[str, TrialEvent] = {
             choices=(("end", "server"),),
             detected=True,
             noticed_by="",
-            told_by_tcp=True,
+            closes_tcp=True,
         ),
         TrialEvent.of_kind("openvpn-usr1", "sigusr1", "OpenVPN's client restarts its connection"),
         TrialEvent.of_kind("blackhole", summary="packets vanish, and nothing goes down", over_link="link-blackhole"),

@@ -1,4 +1,4 @@
-"""What shall be measured: a plan, read from a YAML file, and the order of its trials."""
+"""Measurement plans, read from YAML files, and the order of their trials."""
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ _SUFFIX = ".plan.yml"
 
 
 class Plan(BaseModel):
-    """The file. Every list is tried with every other, as far as the two make sense together."""
+    """The file. Every value of a list is combined with every value of the others, as far as that is possible."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -34,32 +34,32 @@ class Plan(BaseModel):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")
     topologies: tuple[str, ...] = Field(("article",), min_length=1)
-    """Names of topologies, or files. The first tunnel's ends are the two routers between which it is measured."""
+    """Names or files of topologies. Measured is between the two routers of the first tunnel."""
     modes: tuple[str, ...] = ()
-    """Tunnel modes that take the place of the topology's own; empty for that alone."""
+    """Tunnel modes that replace the topology's own; empty to keep that."""
     variables: Mapping[str, str] = {}
-    """Those that topology files ask for (`${PREFERENCE:=100}`), instead of the environment's."""
+    """Variables of the topology files (`${PREFERENCE:=100}`), in place of the environment's."""
     openvpn: tuple[str, ...] = Field((VERSIONS[-1],), min_length=1)
     baselines: tuple[Literal["wire", "vxlan"], ...] = ("wire", "vxlan")
-    """What takes the tunnel's place for comparison, in the same run."""
+    """The baselines: what replaces the tunnel for comparison, in the same run."""
     families: tuple[Family, ...] = Field(FAMILIES, min_length=1)
     events: tuple[str, ...] = Field(tuple(EVENTS), min_length=1)
     detectors: tuple[str, ...] = Field(("hold 3 s",), min_length=1)
-    """Tried with the events that somebody has to notice; the others are measured with the first."""
+    """Measured with the events that a detector has to notice; the other events use the first one only."""
     trials: int = Field(30, ge=1, le=10_000)
-    """Per variant."""
+    """Number of trials per variant."""
     warm_up: int = Field(2, ge=0, le=100)
-    """Trials at the beginning of each deployment that are not written down."""
+    """Trials at the beginning of each deployment that are not recorded."""
     seed: int = 1
-    """Of the order of trials."""
+    """Seed of the order of trials."""
     rate: int = Field(1000, ge=1000, le=50_000)
     """Probe packets per second and prefix."""
     prefixes: int = Field(1, ge=1, le=100)
-    """How many prefixes change at once, each with a probe stream of its own."""
+    """Number of prefixes that change at once, each with its own probe stream."""
     within: float = Field(120.0, gt=0, le=3600)
-    """Seconds after which an event's effect is given up."""
+    """Seconds after which a trial without the expected outcome times out."""
     also: tuple[dict[str, Any], ...] = ()
-    """More to be measured in the same run: each is this plan with some keys otherwise."""
+    """Further parts of the same run: each is this plan with some keys replaced."""
 
     @field_validator("modes", "openvpn", "events")
     @classmethod
@@ -68,7 +68,7 @@ class Plan(BaseModel):
         for value in values:
             if value not in known[info.field_name]:
                 there = f"there are {', '.join(known[info.field_name])}"
-                raise ValueError(f"{value!r} is none: {did_you_mean(value, known[info.field_name]) or there}")
+                raise ValueError(f"unknown {value!r}: {did_you_mean(value, known[info.field_name]) or there}")
         return values
 
     @field_validator("detectors")
@@ -107,27 +107,27 @@ class Plan(BaseModel):
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             line = f", line {mark.line + 1}" if mark else ""
-            raise InputError(f"{path}{line}: this is no YAML: {getattr(error, 'problem', error)}") from error
+            raise InputError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}") from error
         if not isinstance(data, dict):
             raise InputError(f"{path}: a plan is a mapping, for example `events: [announce, withdraw]`")
         return cls.parse({"name": path.name.split(".")[0], **data}, str(path))
 
     def part(self, number: int) -> Self:
-        """One of what is measured besides; raises `InputError` where it is no plan."""
+        """Return a part of `also` as a plan; raises `InputError` if it is not one."""
         own = self.model_dump(mode="json", by_alias=True, exclude={"also"})
         fixed = {"name", "seed", "also"} & self.also[number].keys()
         if fixed:
-            raise InputError(f"also.{number}: {min(fixed)} is the whole plan's")
+            raise InputError(f"also.{number}: {min(fixed)} is allowed for the whole plan only")
         return self.parse({**own, **self.also[number]}, f"also.{number}")
 
     @property
     def parts(self) -> "tuple[Plan, ...]":
-        """The plan itself, and what is measured besides."""
+        """The plan itself, and the parts of `also`."""
         return (self, *(self.part(number) for number in range(len(self.also))))
 
     @classmethod
     def parse(cls, data: dict[str, Any], where: str) -> Self:
-        """A plan from data; raises `InputError` with the first mistake and its key."""
+        """Return a plan from data; raises `InputError` with the first mistake and its key."""
         try:
             return cls.model_validate(data)
         except ValidationError as error:
@@ -148,14 +148,14 @@ class Bed:
     detector: Detector
     over: Over = "tunnel"
     mode: str = ""
-    """Empty for the topology's own."""
+    """Empty for the topology's mode."""
     openvpn: str = ""
     variables: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class Task:
-    """One event in one bed, as a prefix of one family sees it."""
+    """One event in one bed, for prefixes of one family."""
 
     bed: Bed
     event: TrialEvent
@@ -166,26 +166,26 @@ class Task:
 
 @dataclass(frozen=True)
 class Block:
-    """The beds that run side by side, and their trials, interleaved: machines are shared and drift."""
+    """Beds that run side by side, with their trials interleaved: hosts are shared and drift."""
 
     plan: Plan
-    """The part of the plan that asks for it."""
+    """The part of the plan that it belongs to."""
     beds: tuple[Bed, ...]
     tasks: tuple[Task, ...]
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the events that make sense in a topology depend on."""
+    """The properties of a topology that decide which events are possible in it."""
 
-    two_ways: bool
+    two_paths: bool
     """It has an alternative path."""
     tcp: bool
     """Its tunnels run over TCP."""
 
 
 def blocks(plan: Plan, facts: Mapping[str, Facts]) -> list[Block]:
-    """The whole plan in order, with what is to be known of each topology.
+    """Return the blocks of a plan in order, by the facts of its topologies.
 
     The same plan and seed give the same order.
     """
@@ -209,7 +209,7 @@ def _block(plan: Plan, topology: str, detector: Detector, shuffle: random.Random
             Task(bed, event, family, max(0, number))
             for bed in beds
             for event in events
-            if event.possible(bed.over, detector.kind, two_ways=facts.two_ways, tcp=facts.tcp)
+            if event.possible(bed.over, detector.kind, two_paths=facts.two_paths, tcp=facts.tcp)
             for family in plan.families
         ]
         shuffle.shuffle(turn)
@@ -229,12 +229,12 @@ def _beds(plan: Plan, topology: str, detector: Detector) -> Iterator[Bed]:
 
 
 def expected_seconds(tasks: Sequence[Task]) -> float:
-    """How long tasks will take, by what such events are known to take: see `TrialEvent.expected_seconds`."""
+    """Return how long tasks will take, see `TrialEvent.expected_seconds`."""
     return sum(task.event.expected_seconds(task.bed.detector) for task in tasks)
 
 
 def variants_of(task: Task, mode: str, topology: str) -> tuple[Variant, ...]:
-    """What a task measures: its event and, where it lasts, the recovery from it."""
+    """Return the variants that a task measures: its event and, if that lasts, the recovery."""
     return tuple(
         Variant(
             event=event,
@@ -250,7 +250,7 @@ def variants_of(task: Task, mode: str, topology: str) -> tuple[Variant, ...]:
 
 
 def find_plan(name_or_path: str | Path) -> Path:
-    """The file of a measurement plan, given as a path or as the name of one that comes with the lab (`default`)."""
+    """Return the file of a plan, given as a path or as the name of one that comes with the lab (`default`)."""
     path = Path(name_or_path)
     if path.is_file():
         return path

@@ -1,4 +1,4 @@
-"""One trial as it is written down, and the run it belongs to: what measuring and reporting share.
+"""The records of trials and runs, which measuring writes and reporting reads.
 
 A run is a directory: `run.json` says what was asked for and of which machine, `trials.jsonl` has one line per trial,
 written as the trial ends. All times are seconds since the event was caused, on CLOCK_MONOTONIC.
@@ -17,7 +17,7 @@ from lab.core.prefixes import Family
 
 StageName = Literal["event", "detection", "update", "rib", "fib", "first-packet"]
 STAGES: tuple[StageName, ...] = ("event", "detection", "update", "rib", "fib", "first-packet")
-"""The way of a change through a router, in the order of RFC 7747; not every event passes all of them."""
+"""The stages of a change in a router, in the order of RFC 7747; not every event passes all of them."""
 
 Status = Literal["valid", "invalid", "timed-out"]
 Over = Literal["tunnel", "wire", "vxlan"]
@@ -29,30 +29,30 @@ Seconds = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Record(BaseModel):
-    """What all records have in common: they do not change, and know no field that is not theirs."""
+    """Base of all records: immutable, and without unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Stage(Record):
-    """When a change had got so far."""
+    """The time at which a change reached a stage."""
 
     name: StageName
     node: str
     at: Seconds
     error: Seconds
-    """The time is right to plus or minus so many seconds."""
+    """Uncertainty of the time in seconds, to either side."""
     source: str = ""
-    """What told: `bmp`, `netlink`, `capture`, …"""
+    """The source of the time: `bmp`, `netlink`, `capture`, …"""
 
 
 class DataPlane(Record):
-    """What the probe packets saw. Times are RFC 6412's convergence times; None where nothing was lost or arrived."""
+    """Counts of the probe packets, and RFC 6412's convergence times; None if nothing was lost or nothing arrived."""
 
     rate: float
-    """Packets per second and prefix that were asked for."""
+    """Requested packets per second and prefix."""
     achieved: float
-    """Packets per second and prefix that were sent."""
+    """Packets per second and prefix that the sender reached."""
     sent: int
     received: int
     lost: int
@@ -66,7 +66,7 @@ class DataPlane(Record):
 
 
 class Moment(Record):
-    """Something that was seen during a trial, for its timeline."""
+    """An entry of a trial's timeline."""
 
     at: Seconds
     node: str
@@ -74,12 +74,12 @@ class Moment(Record):
 
 
 class Variant(Record):
-    """What is measured; trials of one variant are repetitions of each other."""
+    """One combination that is measured; its trials are repetitions of each other."""
 
     event: str
     """`announce`, `withdraw`, `client-killed`, `blackhole`, …; `… recovery` for the way back."""
     detector: str = ""
-    """Who notices, and how fast: `hold 3 s`, `bfd 3x100 ms`, `ping-restart 45 s`; empty where the event tells all."""
+    """The detector: `hold 3 s`, `bfd 3x100 ms`, `ping-restart 45 s`; empty if the event needs none."""
     family: Family
     topology: str
     over: Over = "tunnel"
@@ -90,7 +90,7 @@ class Variant(Record):
 
     @property
     def baseline(self) -> bool:
-        """Whether this is what others are compared with."""
+        """True for the bare wire and VXLAN, which tunnels are compared with."""
         return self.over != "tunnel"
 
     def __str__(self) -> str:
@@ -103,26 +103,26 @@ class Trial(Record):
 
     variant: Variant
     number: int
-    """Counted from 1 within the variant; warm-ups are not written down."""
+    """Counted from 1 within the variant; warm-ups are not recorded."""
     started: datetime
     status: Status
     reason: str = ""
-    """Why it does not count, or what did not happen in time."""
+    """Why the trial does not count, or which expectation it missed."""
     stages: tuple[Stage, ...] = ()
     data_plane: DataPlane | None = None
     timeline: tuple[Moment, ...] = ()
     flags: tuple[str, ...] = ()
-    """What is odd about it: control and data plane that disagree beyond their errors, …"""
+    """Remarks: control and data plane disagree beyond their errors, …"""
     foreign_load: float | None = None
-    """CPUs that were busy meanwhile with what is not the lab's, on average."""
+    """CPUs that were busy with other programs meanwhile, on average."""
 
     def at(self, stage: StageName) -> float | None:
-        """When a stage was reached, in seconds since the event."""
+        """Return when a stage was reached, in seconds since the event."""
         return next((s.at for s in self.stages if s.name == stage), None)
 
 
 class Environment(Record):
-    """The machine and the software that the figures hold for."""
+    """The host and the software of a run."""
 
     kernel: str
     cpu: str
@@ -138,7 +138,7 @@ class Environment(Record):
 
 
 class Run(Record):
-    """What was asked for, and of which machine."""
+    """A run: its plan and its environment."""
 
     schema_version: Literal[1] = 1
     name: str
@@ -148,33 +148,33 @@ class Run(Record):
     seed: int
     environment: Environment
     expected: float | None = None
-    """Seconds that the whole plan was said to take, before it began."""
+    """Predicted duration of the whole plan in seconds."""
     topologies: dict[str, str] = Field(default_factory=dict)
-    """Name to a drawing of it, as SVG."""
+    """Topology name to its drawing, as SVG."""
 
 
 class RunDirectory:
-    """Where a run is written down. Each trial is on the disk before the next one begins."""
+    """The directory of a run's records. Each trial is on the disk before the next one begins."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def create(self, run: Run) -> None:
-        """Begin a run; raises `InputError` where there is one already."""
+        """Create the directory; raises `InputError` if it has a run already."""
         self.path.mkdir(parents=True, exist_ok=True)
         if (self.path / RUN_FILE).exists():
-            raise InputError(f"{self.path} has a run already: go on with --resume, or choose another directory")
+            raise InputError(f"{self.path} has a run already: continue it with --resume, or choose another directory")
         (self.path / RUN_FILE).write_text(run.model_dump_json(indent=2) + "\n")
 
     def append(self, trial: Trial) -> None:
-        """Write down a trial."""
+        """Append a trial."""
         with (self.path / TRIALS_FILE).open("a") as file:
             file.write(trial.model_dump_json() + "\n")
             file.flush()
             os.fsync(file.fileno())
 
     def mend(self) -> None:
-        """Cut off what a crash left of a last line, so that the next trial has one of its own."""
+        """Remove a last line that a crash truncated, so that the next trial begins a line."""
         path = self.path / TRIALS_FILE
         if path.exists():
             whole, _, rest = path.read_bytes().rpartition(b"\n")
@@ -182,17 +182,17 @@ class RunDirectory:
                 path.write_bytes(whole + b"\n" if whole else b"")
 
     def run(self) -> Run:
-        """What was asked for; raises `InputError` where there is no run."""
+        """Return the run; raises `InputError` if there is none."""
         path = self.path / RUN_FILE
         try:
             return Run.model_validate_json(path.read_text())
         except OSError as error:
-            raise InputError(f"{path}: {error.strerror}: {self.path} is no directory of `lab measure`") from error
+            raise InputError(f"{path}: {error.strerror}: {self.path} is not a directory of `lab measure`") from error
         except ValidationError as error:
             raise InputError(f"{path}: {_first(error)}") from error
 
     def trials(self) -> list[Trial]:
-        """All trials so far, in the order they ended. What a crash left of a last line is no trial."""
+        """Return all trials so far, in the order in which they ended, without a truncated last line."""
         return list(self._trials())
 
     def _trials(self) -> Iterator[Trial]:
@@ -208,7 +208,7 @@ class RunDirectory:
 
 
 def _first(error: ValidationError) -> str:
-    """The first thing that is wrong, in one line."""
+    """Return the first mistake in one line."""
     first = error.errors()[0]
     where = ".".join(map(str, first["loc"]))
     return f"{where}: {first['msg']}" if where else str(first["msg"])

@@ -1,4 +1,4 @@
-"""Runs a plan: beds are deployed, events caused and watched, trials written down as they end."""
+"""Runs a plan: deploys beds, causes and measures events, and records each trial as it ends."""
 
 import os
 import time
@@ -26,35 +26,35 @@ from lab.runtime.owner import sweep
 from lab.topology import Topology
 
 DEPLOYED = 6.0
-"""Seconds that a bed takes to come up, and down again."""
+"""Seconds to deploy and to destroy a bed."""
 _TRIES = 3
-"""Trials in a row that may fail before anything was caused; then something is broken that no new deployment mends."""
+"""Failed trials in a row that end a run: a fresh deployment does not help then."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run has come."""
+    """The progress of a run."""
 
     done: int
     total: int
     left: float
-    """Seconds, by what the trials so far have taken of what was expected, deployments included."""
+    """Seconds left, by the ratio of the time so far to the predicted one; deployments included."""
     current: str
 
 
 Watch = Callable[[Progress], None]
 
 
-def prepared(plan: Plan) -> list[Block]:
-    """The plan's blocks. Raises `InputError` where one of its beds cannot be, before anything is deployed."""
-    everything = Facts(two_ways=True, tcp=False)
+def plan_blocks(plan: Plan) -> list[Block]:
+    """Return the plan's blocks; raises `InputError` if a bed, a fault or an event is impossible. Deploys nothing."""
+    everything = Facts(two_paths=True, tcp=False)
     names = [topology for part in plan.parts for topology in part.topologies]
     facts: dict[str, Facts] = dict.fromkeys(names, everything)
     for block in blocks(plan, dict(facts)):
         for bed in block.beds:
             build(bed, "check")
             parts = roles(bed)
-            facts[bed.topology] = Facts(parts.two_ways, parts.tcp)
+            facts[bed.topology] = Facts(parts.two_paths, parts.tcp)
     found = blocks(plan, facts)
     measured = [(block.plan, task.event.name) for block in found for task in block.tasks]
     for block in found:
@@ -66,22 +66,22 @@ def prepared(plan: Plan) -> list[Block]:
         asked = part.events if "events" in part.model_fields_set else ()
         if never := [event for event in asked if (part, event) not in measured]:
             where = f"{', '.join(part.topologies)} with {', '.join(part.detectors)}"
-            raise InputError(f"{plan.name}: events: {never[0]!r} makes no sense in {where}: leave it out")
+            raise InputError(f"{plan.name}: events: {never[0]!r} is impossible in {where}: leave it out")
     return found
 
 
 def seconds_of(blocks: Sequence[Block]) -> float:
-    """How long a whole plan will take."""
+    """Return how long a whole plan will take."""
     return sum(seconds_of_tasks(block.tasks) for block in blocks)
 
 
 def seconds_of_tasks(tasks: Sequence[Task]) -> float:
-    """How long tasks of one block will take, with what they are deployed in."""
+    """Return how long tasks of one block will take, with the deployment of their beds."""
     return expected_seconds(tasks) + DEPLOYED * len({task.bed for task in tasks})
 
 
 def left_of(plan: Plan, directory: Path) -> tuple[int, float]:
-    """How many events of a run that was broken off are missing, and about how many seconds they will take."""
+    """Return the number of events that an interrupted run lacks, and the seconds that they will take."""
     runner = _Runner(plan, RunDirectory(directory), print, lambda _: None)
     runner.resume()
     missing = [runner.missing(block) for block in runner.blocks]
@@ -89,10 +89,10 @@ def left_of(plan: Plan, directory: Path) -> tuple[int, float]:
 
 
 def run(plan: Plan, directory: Path, *, resume: bool = False, say: Say = print, watch: Watch = lambda _: None) -> None:
-    """Measure what a plan asks for, into a directory; with `resume` what is missing there.
+    """Measure a plan into a directory; with `resume` only the trials that are missing there.
 
-    Raises `InputError` where the directory holds another plan's run, `EnvironmentBroken` where trials fail one after
-    the other. Whatever ends it, the labs are taken down and the trials so far stay.
+    Raises `InputError` if the directory has a run of another plan, `EnvironmentBroken` if several trials in a row
+    fail. In any case the labs are destroyed, and the recorded trials stay.
     """
     runner = _Runner(plan, RunDirectory(directory), say, watch)
     if resume:
@@ -108,7 +108,7 @@ def run(plan: Plan, directory: Path, *, resume: bool = False, say: Say = print, 
 class _Runner:
     def __init__(self, plan: Plan, directory: RunDirectory, say: Say, watch: Watch) -> None:
         self._plan, self._directory, self._say, self._watch = plan, directory, say, watch
-        self.blocks = prepared(plan)
+        self.blocks = plan_blocks(plan)
         self._done: set[tuple[Variant, int]] = set()
         self._begun = False
         self._spent = self._expected = 0.0
@@ -118,16 +118,16 @@ class _Runner:
         self._ahead = 0.0
 
     def resume(self) -> None:
-        """Take up a run that was broken off."""
+        """Read the trials of an interrupted run."""
         earlier = self._directory.run()
         if earlier.plan != self._as_data():
-            raise InputError(f"{self._directory.path} holds a run of another plan: choose another directory with --out")
+            raise InputError(f"{self._directory.path} has a run of another plan: choose another directory with --out")
         self._directory.mend()
         self._done = {(trial.variant, trial.number) for trial in self._directory.trials()}
         self._begun = True
 
     def look_ahead(self) -> None:
-        """Count what is to be done."""
+        """Count the tasks that are left, and predict their time."""
         by_block = [self.missing(block) for block in self.blocks]
         left = [task for tasks in by_block for task in tasks]
         self._ahead = sum(map(seconds_of_tasks, by_block))
@@ -135,12 +135,12 @@ class _Runner:
         self._count = self._total - sum(1 for task in left if task.number)
 
     def missing(self, block: Block) -> list[Task]:
-        """The tasks that are not written down; warm-ups only go with others."""
+        """Return the tasks that are not recorded yet; warm-ups only together with others."""
         left = [task for task in block.tasks if task.number and not self._is_done(task)]
         return [task for task in block.tasks if not task.number] + left if left else []
 
     def measure(self, block: Block, engine: Engine) -> None:
-        """Deploy a block's beds side by side, and go through its tasks."""
+        """Deploy a block's beds side by side, and run its tasks."""
         tasks = self.missing(block)
         beds = [bed for bed in block.beds if any(task.bed == bed for task in tasks)]
         with ExitStack() as stack:
@@ -152,7 +152,7 @@ class _Runner:
             load = ForeignLoad([site.lab for site in sites.values()])
             failures = 0
             for task in tasks:
-                self._tell(task)
+                self._report(task)
                 began = time.monotonic()
                 load()
                 try:
@@ -163,8 +163,8 @@ class _Runner:
                     failures += 1
                     trials = [_failed(variant, task, str(error)) for variant in self._variants(task)]
                     if failures >= _TRIES:
-                        raise EnvironmentBroken(f"{failures} trials in a row could not even begin: {error}") from error
-                    self._say(f"{task.event.name}: {error}; its lab is deployed anew")
+                        raise EnvironmentBroken(f"{failures} trials in a row failed: {error}") from error
+                    self._say(f"{task.event.name}: {error}; deploying its lab again")
                     sites[task.bed].lab.destroy()
                     sites[task.bed] = stack.enter_context(self._deployed(task.bed, engine, count))
                     load = ForeignLoad([site.lab for site in sites.values()])
@@ -172,7 +172,7 @@ class _Runner:
                     if (trial.variant, trial.number) not in self._done:
                         self._directory.append(trial)
                         self._done.add((trial.variant, trial.number))
-                self._took(task.event.expected_seconds(task.bed.detector), time.monotonic() - began)
+                self._count_time(task.event.expected_seconds(task.bed.detector), time.monotonic() - began)
                 self._count += bool(task.number)
 
     @contextmanager
@@ -202,7 +202,7 @@ class _Runner:
         self._begun = True
 
     def _drawn(self) -> Iterator[Topology]:
-        """Each topology once, as the first bed in it is deployed."""
+        """Return each topology once, as its first bed has it."""
         beds = {bed.topology: bed for block in reversed(self.blocks) for bed in reversed(block.beds)}
         for bed in beds.values():
             yield build(replace(bed, over="tunnel"), "drawing")
@@ -220,47 +220,47 @@ class _Runner:
     def _is_done(self, task: Task) -> bool:
         return all((variant, task.number) in self._done for variant in self._variants(task))
 
-    def _tell(self, task: Task) -> None:
+    def _report(self, task: Task) -> None:
         pace = self._spent / self._expected if self._expected else 1.0
         current = f"{task.event.name}, {task.bed.detector}, {task.family}, {task.bed.mode or task.bed.over}"
         self._watch(Progress(self._count, self._total, pace * self._ahead, current))
 
-    def _took(self, expected: float, seconds: float) -> None:
-        """Keep count, for the time that is left."""
+    def _count_time(self, expected: float, seconds: float) -> None:
+        """Add the time of a task, to predict the time left."""
         self._spent += seconds
         self._expected += expected
         self._ahead -= expected
 
 
 class _Trial:
-    """One task: prepare the site, cause the event, watch, and put everything back."""
+    """One task: announce the prefix, cause and measure the event, and undo it."""
 
     def __init__(self, site: TrialSite, task: Task, plan: Plan) -> None:
         self._site, self._task, self._plan = site, task, plan
         self._prefixes = site.prefixes[task.family]
-        self._two_ways = site.roles.two_ways
+        self._two_paths = site.roles.two_paths
 
     def run(self, load: ForeignLoad) -> list[Trial]:
-        """The trial of the event and, where it lasts, that of the recovery from it."""
+        """Return the trial of the event and, if it lasts, that of the recovery."""
         site, event = self._site, self._task.event
         variants = variants_of(self._task, site.mode, _short(site.lab.topology))
-        outcome = event.expected_outcome(two_ways=self._two_ways)
+        outcome = event.expected_outcome(two_paths=self._two_paths)
         trials: list[Trial] = []
         with ExitStack() as undo:
             if event.act != "announce":
-                self._stand()
+                self._announce()
             measured = self._measurement(outcome)
             started = datetime.now(UTC)
             with measured:
-                broken = self._cause(undo)
+                recover = self._cause(undo)
             trials.append(_written(variants[0], self._task, started, measured, load()))
             if event.recovers:
-                measured = self._measurement(event.expected_outcome_of_recovery(two_ways=self._two_ways))
+                measured = self._measurement(event.expected_outcome_of_recovery(two_paths=self._two_paths))
                 started = datetime.now(UTC)
                 with measured:
-                    broken()
+                    recover()
                 trials.append(_written(variants[1], self._task, started, measured, load()))
-        self._clear()  # not where something went wrong: that lab is not used again
+        self._clear()  # after an error the lab is not used again
         return trials
 
     def _measurement(self, outcome: str) -> Measurement:
@@ -276,7 +276,7 @@ class _Trial:
         )
 
     def _cause(self, undo: ExitStack) -> Callable[[], object]:
-        """Cause the event; returns the way back, which is taken in any case."""
+        """Cause the event; return the function that undoes it, which `undo` calls in any case."""
         site, event = self._site, self._task.event
         match event.act:
             case "announce":
@@ -287,8 +287,8 @@ class _Trial:
                 med, hop = (
                     (100, None) if event.act == "worsen" else (None, site.roles.other_next_hop[self._task.family])
                 )
-                site.origin.announce(self._prefixes, med=med, next_hop=hop, through=site.first_way)
-                back = partial(site.origin.announce_plainly, self._prefixes, through=site.first_way)
+                site.origin.announce(self._prefixes, med=med, next_hop=hop, through=site.first_path)
+                back = partial(site.origin.announce_plainly, self._prefixes, through=site.first_path)
                 undo.callback(back)
                 return back
             case "fault":
@@ -297,8 +297,8 @@ class _Trial:
                 return fault.undo
         return lambda: None
 
-    def _stand(self) -> None:
-        """Have the prefix announced, and traffic to it flow."""
+    def _announce(self) -> None:
+        """Announce the prefixes, and wait until traffic flows to them."""
         site = self._site
         site.origin.announce(self._prefixes)
         site.observer.expect_route(self._prefixes)
@@ -306,7 +306,7 @@ class _Trial:
             site.asking.expect_reaches(address)
 
     def _clear(self) -> None:
-        """Have everything as it was: all sessions, and no prefix."""
+        """Wait for all sessions, and withdraw the prefixes."""
         site = self._site
         site.lab.wait_ready()
         originated = site.origin.daemon.originated(site.origin.running, self._task.family)
@@ -316,7 +316,7 @@ class _Trial:
 
 
 def _raise_if_interrupted(error: BaseException) -> None:
-    """Ctrl-C makes other things fail on its way out; it is what counts."""
+    """Raise a KeyboardInterrupt among the causes of an error: Ctrl-C makes other things fail first."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, KeyboardInterrupt):
@@ -344,5 +344,5 @@ def _failed(variant: Variant, task: Task, why: str) -> Trial:
 
 
 def _short(topology: Topology) -> str:
-    """How a report calls a topology: as its file is called."""
+    """Return the name of a topology for a report, from its file."""
     return topology.file.name.removesuffix(".clab.yml")

@@ -1,4 +1,4 @@
-"""Who plays which part when a bed is measured: two routers, a host behind each, and what lies between."""
+"""The nodes of a measurement: two routers, a host behind each, and the path between them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,28 +17,28 @@ from lab.topology import Address, Family, Prefix, Topology, Tunnel
 
 @dataclass(frozen=True)
 class Roles:
-    """The parts, by the names of nodes."""
+    """The names of the nodes by their roles."""
 
     observer: str
-    """The router at which everything is seen: the first tunnel's client."""
+    """The router that observes: the first tunnel's client."""
     origin: str
     """The router that announces: the first tunnel's server."""
     asking: str
-    """The host behind the observer."""
+    """The host behind the observer, which sends probe packets."""
     answering: str
-    """The host behind the origin, which lives in the prefixes."""
-    ways: int
-    """Tunnels between the two."""
+    """The host behind the origin, which has an address in each prefix."""
+    paths: int
+    """Number of tunnels between the two routers."""
     tcp: bool
-    """The first tunnel runs over TCP."""
+    """True if the first tunnel runs over TCP."""
     other_next_hop: Mapping[Family, Address]
-    """The origin's own addresses on the second way; empty where there is one way only."""
+    """The origin's addresses on the second path; empty if there is one path only."""
 
     @classmethod
     def of(cls, topology: Topology) -> "Roles":
-        """The parts in a topology with tunnels; raises `InputError` where one is missing."""
+        """Return the roles in a topology with tunnels; raises `InputError` if one is missing."""
         if not topology.tunnels:
-            raise InputError(f"{topology.file}: there is no tunnel in it, so there is nothing to be measured")
+            raise InputError(f"{topology.file}: it has no tunnel, so there is nothing to measure")
         first = topology.tunnels[0]
         between = [t for t in topology.tunnels if {t.client, t.server} == {first.client, first.server}]
         return cls(
@@ -46,19 +46,19 @@ class Roles:
             origin=first.server,
             asking=_host(topology, first.client),
             answering=_host(topology, first.server),
-            ways=len(between),
+            paths=len(between),
             tcp=first.transport == "tcp",
             other_next_hop=_at_end(between[1], first.server) if len(between) > 1 else {},
         )
 
     @property
-    def two_ways(self) -> bool:
-        """Whether there is an alternative path."""
-        return self.ways > 1
+    def two_paths(self) -> bool:
+        """True if there is an alternative path."""
+        return self.paths > 1
 
 
 def roles(bed: Bed) -> Roles:
-    """The parts in a bed, whatever it is over."""
+    """Return the roles in a bed, over a tunnel or a baseline."""
     return Roles.of(build(replace(bed, over="tunnel"), "roles"))
 
 
@@ -66,18 +66,18 @@ def _host(topology: Topology, router: str) -> str:
     for name, node in topology.nodes.items():
         if node.intent.router is None and any(r.to == "default" and r.via == router for r in node.intent.routes):
             return name
-    raise InputError(f"{topology.file}: no host has its default route via {router!r}, so nobody can send probe packets")
+    raise InputError(f"{topology.file}: no host has its default route via {router!r} to send probe packets: add one")
 
 
 def _at_end(tunnel: Tunnel, node: str) -> Mapping[Family, Address]:
-    """The inner addresses of one end of a tunnel."""
+    """Return the inner addresses of one end of a tunnel."""
     if node == tunnel.server:
         return {"ipv4": tunnel.server_ipv4.ip, "ipv6": tunnel.server_ipv6.ip}
     return {"ipv4": tunnel.client_ipv4.ip, "ipv6": tunnel.client_ipv6.ip}
 
 
 class TrialSite:
-    """A bed that runs, with prefixes of each family in which the answering host lives."""
+    """A deployed bed, with prefixes of each family in which the answering host has addresses."""
 
     def __init__(self, lab: Lab, bed: Bed, roles: Roles, count: int = 1) -> None:
         self.lab, self.bed, self.roles = lab, bed, roles
@@ -92,11 +92,11 @@ class TrialSite:
             for family, prefixes in self.prefixes.items()
         }
         self.path = path_of(lab.topology, roles)
-        """What a fault breaks."""
+        """The path that a fault breaks."""
 
     @property
     def mode(self) -> str:
-        """The tunnels' mode; empty where there are none."""
+        """The mode of the tunnels; empty without tunnels."""
         return self._first.mode if self.bed.over == "tunnel" else ""
 
     @property
@@ -104,13 +104,13 @@ class TrialSite:
         return self.lab.topology.tunnels[0]
 
     @property
-    def first_way(self) -> str:
-        """The origin's interface of the first way to the observer."""
+    def first_path(self) -> str:
+        """The origin's interface of the first path to the observer."""
         return next(peer.interface for peer in self.origin.plan.peers if peer.node == self.observer.name)
 
 
 def path_of(topology: Topology, roles: Roles) -> RouterPath:
-    """Return the path that a fault breaks in a bed: the first tunnel, or what the bed has in its place."""
+    """Return the path that a fault breaks in a bed: the first tunnel, or the link in its place."""
     underlay = _underlay(topology, roles.observer, roles.origin)
     peers = plan_routers(topology)[roles.origin].peers
     first = next(peer.interface for peer in peers if peer.node == roles.observer)

@@ -63,7 +63,7 @@ def test_two_runs_are_compared(lab: Program, run: Path) -> None:
 def test_what_is_no_run_is_told_in_a_line(lab: Program, run: Path, tmp_path: Path) -> None:
     nowhere = lab("report", str(tmp_path / "nowhere"))
     assert nowhere.exit_code == 2
-    assert "is no directory of `lab measure`" in nowhere.stderr
+    assert "is not a directory of `lab measure`" in nowhere.stderr
     many = lab("report", str(run), str(run), str(run))
     assert (many.exit_code, many.stderr) == (2, "lab: 3 runs: one is reported on, two are compared\n")
     empty = lab("report", str(runs.write(tmp_path / "empty", []).path))

@@ -10,7 +10,7 @@ from lab.measure.trials.detector import Detector
 from lab.measure.trials.events import EVENTS
 from lab.measure.trials.plan import Facts, Plan, Task, blocks, expected_seconds, variants_of
 
-TWO_WAYS = {"article": Facts(two_ways=False, tcp=True), "dual-homed": Facts(two_ways=True, tcp=False)}
+TWO_PATHS = {"article": Facts(two_paths=False, tcp=True), "dual-homed": Facts(two_paths=True, tcp=False)}
 
 
 def plan(**keys: Any) -> Plan:
@@ -21,12 +21,12 @@ def plan(**keys: Any) -> Plan:
 def test_plans_of_the_lab_are_valid(name: str) -> None:
     read = Plan.read(name)
     assert read.name == name
-    assert sum(len(block.tasks) for block in blocks(read, TWO_WAYS)) > 10
+    assert sum(len(block.tasks) for block in blocks(read, TWO_PATHS)) > 10
 
 
 def test_default_plan_has_all_events() -> None:
     read = Plan.read("default")
-    measured = {task.event.name for block in blocks(read, TWO_WAYS) for task in block.tasks}
+    measured = {task.event.name for block in blocks(read, TWO_PATHS) for task in block.tasks}
     assert measured == set(EVENTS)
     assert read.families == ("ipv4", "ipv6")
     assert read.trials == 30
@@ -35,18 +35,18 @@ def test_default_plan_has_all_events() -> None:
 WRONG = [
     ({"trails": 3}, "p.yml: trails: unknown key; did you mean 'trials'?"),
     ({"trials": 0}, "p.yml: trials: Input should be greater than or equal to 1"),
-    ({"events": ["anounce"]}, "p.yml: events: 'anounce' is none: did you mean 'announce'?"),
-    ({"modes": ["irout"]}, "'irout' is none: did you mean 'iroute'?"),
-    ({"openvpn": ["2.5"]}, "p.yml: openvpn: '2.5' is none: did you mean '2.7'?"),
-    ({"detectors": ["hold 3"]}, "p.yml: detectors: 'hold 3' is no detector: write `hold 3 s`"),
-    ({"detectors": ["hold 2 s"]}, "a hold time has 3 s at least"),
-    ({"detectors": ["bfd 1x5 ms"]}, "BFD takes a multiplier of 2 to 255"),
+    ({"events": ["anounce"]}, "p.yml: events: unknown 'anounce': did you mean 'announce'?"),
+    ({"modes": ["irout"]}, "unknown 'irout': did you mean 'iroute'?"),
+    ({"openvpn": ["2.5"]}, "p.yml: openvpn: unknown '2.5': did you mean '2.7'?"),
+    ({"detectors": ["hold 3"]}, "p.yml: detectors: 'hold 3' is not a detector: write `hold 3 s`"),
+    ({"detectors": ["hold 2 s"]}, "a hold time is at least 3 s"),
+    ({"detectors": ["bfd 1x5 ms"]}, "BFD needs a multiplier of 2 to 255"),
     ({"detectors": ["hold 3 s", " hold 3 s"]}, "detectors has an entry twice"),
     ({"families": []}, "p.yml: families:"),
     ({"rate": 999}, "p.yml: rate: Input should be greater than or equal to 1000"),
     ({"prefixes": 101}, "p.yml: prefixes: Input should be less than or equal to 100"),
     ({"also": [{"evnts": []}]}, "also.0: evnts: unknown key"),
-    ({"also": [{"seed": 2}]}, "also.0: seed is the whole plan's"),
+    ({"also": [{"seed": 2}]}, "also.0: seed is allowed for the whole plan only"),
 ]
 
 
@@ -67,7 +67,7 @@ def test_unreadable_plan_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a plan is a mapping"):
         Plan.read(tmp_path / "list.yml")
     (tmp_path / "bad.yml").write_text("a: [")
-    with pytest.raises(InputError, match=r"bad\.yml, line 1: this is no YAML"):
+    with pytest.raises(InputError, match=r"bad\.yml, line 1: not valid YAML"):
         Plan.read(tmp_path / "bad.yml")
 
 
@@ -96,17 +96,17 @@ def names(tasks: tuple[Task, ...]) -> set[tuple[str, str]]:
 
 
 def test_events_without_detection_are_measured_with_the_first_detector() -> None:
-    first, second = blocks(plan(detectors=["hold 3 s", "bfd 3x100 ms"], topologies=["article"]), TWO_WAYS)
+    first, second = blocks(plan(detectors=["hold 3 s", "bfd 3x100 ms"], topologies=["article"]), TWO_PATHS)
     assert ("announce", "tunnel") in names(first.tasks)
     assert ("announce", "tunnel") not in names(second.tasks)
     assert ("blackhole", "wire") in names(second.tasks)
 
 
 def test_faults_of_openvpn_need_a_tunnel() -> None:
-    (block,) = blocks(plan(), TWO_WAYS)
+    (block,) = blocks(plan(), TWO_PATHS)
     over = {event: {o for e, o in names(block.tasks) if e == event} for event in ("sigusr1", "blackhole")}
     assert over == {"sigusr1": {"tunnel"}, "blackhole": {"tunnel", "wire", "vxlan"}}
-    (block,) = blocks(plan(detectors=["ping-restart 6 s"]), TWO_WAYS)
+    (block,) = blocks(plan(detectors=["ping-restart 6 s"]), TWO_PATHS)
     assert {o for _, o in names(block.tasks)} == {"tunnel"}
 
 
@@ -115,21 +115,21 @@ def test_events_are_measured_with_the_detector_that_notices() -> None:
     detectors = ["hold 3 s", "ping-restart 6 s", "interface"]
     by_detector = {
         str(block.beds[0].detector): names(block.tasks)
-        for block in blocks(plan(detectors=detectors, events=["link-down", "server-killed"]), TWO_WAYS)
+        for block in blocks(plan(detectors=detectors, events=["link-down", "server-killed"]), TWO_PATHS)
     }
     assert ("link-down", "wire") not in by_detector["hold 3 s"]
     assert by_detector["interface"] == {("link-down", "wire")}
     assert by_detector["ping-restart 6 s"] == {("link-down", "tunnel")}
-    udp = blocks(plan(detectors=detectors[1:2], events=["server-killed"], topologies=["dual-homed"]), TWO_WAYS)
+    udp = blocks(plan(detectors=detectors[1:2], events=["server-killed"], topologies=["dual-homed"]), TWO_PATHS)
     assert names(udp[0].tasks) == {("server-killed", "tunnel")}
-    assert not blocks(plan(events=["server-killed"], topologies=["dual-homed"]), TWO_WAYS), "it would not come back"
-    (block,) = blocks(plan(events=["client-killed"], baselines=[], trials=1, warm_up=0), TWO_WAYS)
+    assert not blocks(plan(events=["server-killed"], topologies=["dual-homed"]), TWO_PATHS), "it would not come back"
+    (block,) = blocks(plan(events=["client-killed"], baselines=[], trials=1, warm_up=0), TWO_PATHS)
     assert variants_of(block.tasks[0], "iroute", "article")[0].detector == "interface"
 
 
 def test_also_is_the_plan_with_some_keys_replaced() -> None:
     whole = plan(events=["announce"], trials=2, also=[{"topologies": ["dual-homed"], "events": ["worsen"]}])
-    own, besides = blocks(whole, TWO_WAYS)
+    own, besides = blocks(whole, TWO_PATHS)
     assert {(t.event.name, t.bed.topology) for t in own.tasks} == {("announce", "article")}
     assert {(t.event.name, t.bed.topology) for t in besides.tasks} == {("worsen", "dual-homed")}
     assert besides.plan.trials == 2
@@ -137,13 +137,13 @@ def test_also_is_the_plan_with_some_keys_replaced() -> None:
 
 
 def test_some_events_need_an_alternative_path() -> None:
-    one, two = blocks(plan(topologies=["article", "dual-homed"]), TWO_WAYS)
+    one, two = blocks(plan(topologies=["article", "dual-homed"]), TWO_PATHS)
     assert "worsen" not in {task.event.name for task in one.tasks}
     assert "worsen" in {task.event.name for task in two.tasks}
 
 
 def test_trials_of_variants_are_complete_and_interleaved() -> None:
-    (block,) = blocks(plan(events=["announce", "blackhole"], trials=3, warm_up=1), TWO_WAYS)
+    (block,) = blocks(plan(events=["announce", "blackhole"], trials=3, warm_up=1), TWO_PATHS)
     counted: dict[tuple[object, ...], list[int]] = {}
     for task in block.tasks:
         counted.setdefault((task.bed, task.event, task.family), []).append(task.number)
@@ -153,7 +153,7 @@ def test_trials_of_variants_are_complete_and_interleaved() -> None:
 
 
 def test_seed_decides_the_order() -> None:
-    (one,), (again,), (other,) = (blocks(plan(seed=seed), TWO_WAYS) for seed in (1, 1, 2))
+    (one,), (again,), (other,) = (blocks(plan(seed=seed), TWO_PATHS) for seed in (1, 1, 2))
     assert one == again
     assert one.tasks != other.tasks
     assert sorted(map(str, one.tasks)) == sorted(map(str, other.tasks))
@@ -161,14 +161,14 @@ def test_seed_decides_the_order() -> None:
 
 def test_expected_seconds_grow_with_the_detector() -> None:
     slow, fast = (
-        expected_seconds(blocks(plan(events=["blackhole"], detectors=[text], warm_up=0, trials=10), TWO_WAYS)[0].tasks)
+        expected_seconds(blocks(plan(events=["blackhole"], detectors=[text], warm_up=0, trials=10), TWO_PATHS)[0].tasks)
         for text in ("hold 9 s", "hold 3 s")
     )
     assert slow - fast == pytest.approx(3 * 2 * 10 * 6)
 
 
 def test_fault_has_a_variant_for_its_recovery() -> None:
-    (block,) = blocks(plan(events=["blackhole"], baselines=[], families=["ipv6"], trials=1, warm_up=0), TWO_WAYS)
+    (block,) = blocks(plan(events=["blackhole"], baselines=[], families=["ipv6"], trials=1, warm_up=0), TWO_PATHS)
     (task,) = block.tasks
     fault, recovery = variants_of(task, "iroute", "article")
     assert (fault.event, recovery.event) == ("blackhole", "blackhole recovery")
@@ -182,6 +182,6 @@ def test_alternative_path_takes_over_unless_the_router_breaks() -> None:
         ("withdraw", "vanishes", "vanishes"),
         ("sigusr1", "returns", "returns"),
     ):
-        assert EVENTS[name].expected_outcome(two_ways=False) == with_one
-        assert EVENTS[name].expected_outcome(two_ways=True) == with_two
-    assert EVENTS["blackhole"].expected_outcome_of_recovery(two_ways=False) == "appears"
+        assert EVENTS[name].expected_outcome(two_paths=False) == with_one
+        assert EVENTS[name].expected_outcome(two_paths=True) == with_two
+    assert EVENTS["blackhole"].expected_outcome_of_recovery(two_paths=False) == "appears"

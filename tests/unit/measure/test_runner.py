@@ -141,7 +141,7 @@ def test_plan_measures_a_fault_kind_by_its_name() -> None:
     plan = Plan.parse(
         {"name": "p", "events": ["line-cut"], "detectors": ["bfd 3x100 ms", "interface"], "families": ["ipv4"]}, "p.yml"
     )
-    blocks = runner.prepared(plan)
+    blocks = runner.plan_blocks(plan)
     tasks = {(task.bed.over, str(task.bed.detector)) for block in blocks for task in block.tasks}
     assert tasks == {(over, "bfd 3x100 ms") for over in ("tunnel", "wire", "vxlan")}
     with pytest.raises(InputError, match="did you mean 'line-cut'"):
@@ -179,7 +179,7 @@ def test_trial_applies_and_undoes_a_fault_at_the_target_of_its_kind(tmp_path: Pa
         mode="iroute",
         prefixes={"ipv4": []},
         addresses={"ipv4": []},
-        roles=SimpleNamespace(two_ways=False),
+        roles=SimpleNamespace(two_paths=False),
         observer=router,
         origin=router,
         asking=None,
