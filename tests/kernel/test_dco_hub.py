@@ -73,7 +73,7 @@ def test_one_process_serves_all_without_iroute(lab: Lab, hub: Site, claim: Claim
 
 
 @hub_of_two
-def test_a_spoke_that_leaves_disturbs_no_other(lab: Lab, hub: Site) -> None:
+def test_leaving_spoke_does_not_disturb_the_others(lab: Lab, hub: Site) -> None:
     leaving, staying = lab.tunnel("spoke1", "hub"), lab.tunnel("spoke2", "hub")
     gone, stays = spokes(lab)
     before = session_of(staying.status())

@@ -40,7 +40,7 @@ def lab() -> Iterator[Lab]:
     lab.destroy()
 
 
-def test_before_it_is_set_up_it_is_wired_and_nobody_waits_for_it(lab: Lab) -> None:
+def test_external_node_is_connected_and_not_waited_for(lab: Lab) -> None:
     ros = lab.node("ros")
     assert "eth1" in ros.exec("ip", "-brief", "link").stdout
     assert "203.0.113.1" not in ros.exec("ip", "-brief", "address").stdout
@@ -53,7 +53,7 @@ def test_before_it_is_set_up_it_is_wired_and_nobody_waits_for_it(lab: Lab) -> No
         lab.router("ros")
 
 
-def test_set_up_by_the_commands_it_takes_part(lab: Lab) -> None:
+def test_external_node_configured_by_the_commands_exchanges_routes(lab: Lab) -> None:
     """Tunnel, session and routes of both families, traffic between the LANs, and prefixes that come and go."""
     hq, hosts = lab.router("hq"), (lab.host("hq-lan"), lab.host("ros-lan"))
     since = time.monotonic()

@@ -55,14 +55,14 @@ def to_server(packet: CapturedPacket, tunnel: RunningTunnel) -> bool:
 
 @pytest.mark.parametrize("mode", [pytest.param(m, marks=over(m)) for m in ("iroute", "p2p-tls")])
 @pytest.mark.convergence
-def test_port_443_passes(lab: Lab, mode: str, hq: Site, branch: Site) -> None:
+def test_tunnel_over_port_443_passes_the_firewall(lab: Lab, mode: str, hq: Site, branch: Site) -> None:
     expect_lans_reach_each_other(hq, branch)
     expect_prefixes_come_and_go(lab, hq, branch)
 
 
 @over("iroute")
 @pytest.mark.claims("a firewall that lets only HTTPS out lets the tunnel out", article="says so")
-def test_a_firewall_that_lets_only_https_out(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+def test_firewall_for_https_only_lets_the_tunnel_out(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     expect_prefixes_come_and_go(lab, hq, branch)
     # Another port is dropped, and so is UDP to the same one.
@@ -86,7 +86,7 @@ PROXIES = {
 
 @pytest.mark.parametrize("proxy", [pytest.param(name, marks=over(mode)) for name, (mode, _) in PROXIES.items()])
 @pytest.mark.convergence
-def test_through_a_proxy(lab: Lab, proxy: str, hq: Site, branch: Site) -> None:
+def test_tunnel_passes_the_proxy(lab: Lab, proxy: str, hq: Site, branch: Site) -> None:
     """And the control: who does not ask it does not get out."""
     tunnel, (_, options) = lab.tunnel("branch", "hq"), PROXIES[proxy]
     with closed(lab):
@@ -108,7 +108,7 @@ def test_through_a_proxy(lab: Lab, proxy: str, hq: Site, branch: Site) -> None:
 
 @over("iroute")
 @pytest.mark.claims("a proxy that lets browsers out lets the tunnel out")
-def test_a_proxy_lets_the_tunnel_out(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+def test_proxy_for_browsers_lets_the_tunnel_out(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     server = str(tunnel.tunnel.server_outer)
     refusals: dict[str, dict[str, Any]] = {

@@ -48,7 +48,7 @@ def expect_site(lab: Lab) -> None:
 
 @https("iroute", **SHARED)
 @pytest.mark.claims("one address and port serve a web site and the tunnel (`port-share`)")
-def test_one_port_for_site_and_tunnel(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+def test_port_share_serves_site_and_tunnel(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     expect_site(lab)
     expect_lans_reach_each_other(hq, branch)
     expect_prefixes_come_and_go(lab, hq, branch)
@@ -125,7 +125,7 @@ def first_bytes(lab: Lab, claim: Claim, name: str, interface: str, source: str, 
 
 @https()
 @pytest.mark.claims("the tunnel can pass for HTTPS", article="says so")
-def test_it_can_pass_for_https(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+def test_first_bytes_of_a_tunnel_differ_from_https(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     mine, wrapper = "203.0.113.2", "203.0.113.10"
     plain = look_at(first_bytes(lab, claim, "plain", "eth1", mine))
     crypt = look_at(first_bytes(lab, claim, "tls-crypt", "eth1", mine, tls_crypt=True))
@@ -153,7 +153,7 @@ def test_it_can_pass_for_https(lab: Lab, hq: Site, branch: Site, claim: Claim) -
 
 @https()
 @pytest.mark.convergence
-def test_routes_come_and_go_inside_real_tls(lab: Lab, hq: Site, branch: Site) -> None:
+def test_prefixes_come_and_go_inside_stunnel(lab: Lab, hq: Site, branch: Site) -> None:
     tunnel = lab.tunnel("branch", "hq")
     with tunnel.configured(port_share=None, remotes=WRAPPED, listen="any"):
         lab.wait_ready()

@@ -85,7 +85,7 @@ def expect_back(lab: Lab, hq: Site, branch: Site, before: TunnelStatus, since: f
 )
 @pytest.mark.convergence
 @pytest.mark.thorough
-def test_a_name_that_means_another_address(lab: Lab, mode: str, hq: Site, branch: Site) -> None:
+def test_client_resolves_the_name_again_when_its_address_changes(lab: Lab, mode: str, hq: Site, branch: Site) -> None:
     before = lab.tunnel("branch", "hq").status()
     with moved(hq.router, OLD, NEW):
         since = time.monotonic()
@@ -101,7 +101,7 @@ def test_a_name_that_means_another_address(lab: Lab, mode: str, hq: Site, branch
 
 @moving("iroute", "udp", remotes=[{"host": "vpn.example.com"}], listen="any")
 @pytest.mark.claims("when the server's address changes, the tunnel and BGP come back by themselves")
-def test_a_server_that_moves_is_found(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+def test_tunnel_returns_when_the_server_address_changes(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     before = tunnel.status()
     with moved(hq.router, OLD, NEW):
@@ -132,7 +132,7 @@ def test_a_server_that_moves_is_found(lab: Lab, hq: Site, branch: Site, claim: C
 
 @moving("iroute", "udp", remotes=[{"host": "vpn.example.com"}], listen="any")
 @pytest.mark.claims("when the client's address changes, the tunnel goes on")
-def test_a_client_that_moves(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+def test_tunnel_continues_when_the_client_address_changes(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     before = tunnel.status()
     with moved(branch.router, HERE, ELSEWHERE):

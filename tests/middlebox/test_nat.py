@@ -73,7 +73,7 @@ def comes_from(*addresses: str) -> Any:
 
 @pytest.mark.convergence
 @pytest.mark.parametrize("mode", WAYS)
-def test_behind_two_translators(lab: Lab, mode: str, hq: Site, branch: Site) -> None:
+def test_tunnel_passes_two_translators(lab: Lab, mode: str, hq: Site, branch: Site) -> None:
     tunnel = lab.tunnel("branch", "hq")
     before = tunnel.status()
     assert before.real_address.rpartition(":")[0].endswith(PUBLIC)
@@ -90,7 +90,7 @@ def test_behind_two_translators(lab: Lab, mode: str, hq: Site, branch: Site) -> 
     article="says so: it passes middleboxes",
 )
 @through("iroute", "udp")
-def test_translation_is_passed_by_the_one_who_calls(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+def test_site_behind_translation_opens_the_tunnel(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     with untranslated(lab, "home"):  # the provider's alone
         tunnel.stop()
@@ -135,7 +135,7 @@ def expect_forgotten(lab: Lab) -> None:
 
 @through("iroute", "udp")
 @pytest.mark.claims("behind a translator that soon forgets, an idle tunnel is there when the server speaks")
-def test_an_idle_tunnel_behind_a_translator_that_forgets(
+def test_idle_tunnel_behind_a_translator_with_a_short_timeout(
     slow_bgp: None, lab: Lab, hq: Site, branch: Site, claim: Claim
 ) -> None:
     tunnel = lab.tunnel("branch", "hq")
@@ -172,7 +172,7 @@ def test_an_idle_tunnel_behind_a_translator_that_forgets(
 
 @through("iroute", "tcp")
 @pytest.mark.claims("a tunnel over TCP is back by itself when a translator has forgotten its connection")
-def test_a_forgotten_connection(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+def test_tcp_tunnel_returns_after_a_lost_mapping(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     lab.wait_ready()
     before, size = tunnel.status(), tunnel.client.log_size()
@@ -192,7 +192,7 @@ def test_a_forgotten_connection(lab: Lab, hq: Site, branch: Site, claim: Claim) 
 
 
 @through("iroute", "udp")
-def test_over_udp_a_forgotten_mapping_is_made_again(patient_bgp: None, lab: Lab, hq: Site, branch: Site) -> None:
+def test_udp_tunnel_continues_after_a_lost_mapping(patient_bgp: None, lab: Lab, hq: Site, branch: Site) -> None:
     """By the next packet from inside, and the server follows: the session goes on, and so do the routes."""
     tunnel = lab.tunnel("branch", "hq")
     lab.wait_ready()
@@ -209,7 +209,7 @@ def test_over_udp_a_forgotten_mapping_is_made_again(patient_bgp: None, lab: Lab,
 
 @through("p2p-tls", "udp")
 @pytest.mark.claims("a tunnel over UDP goes on when its client comes from another port")
-def test_another_port_in_the_middle(slow_bgp: None, lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+def test_udp_tunnel_with_a_changed_client_port(slow_bgp: None, lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     with tunnel.configured(keepalive=RARE):
         lab.wait_ready()

@@ -55,7 +55,7 @@ def expect_no_full_size(hq: Site, branch: Site) -> None:
 
 @pytest.mark.parametrize("mtu", both_widths("udp"))
 @pytest.mark.parametrize("clamp", ["no"])
-def test_over_udp_fragments_pass_ipv4_and_openvpns_own_pass_everything(
+def test_full_size_packets_over_udp_pass_by_fragments(
     path: None, lab: Lab, mtu: int, hq: Site, branch: Site
 ) -> None:
     tunnel = lab.tunnel("branch", "hq")
@@ -73,7 +73,7 @@ def test_over_udp_fragments_pass_ipv4_and_openvpns_own_pass_everything(
 
 @pytest.mark.parametrize("mtu", both_widths("tcp"))
 @pytest.mark.parametrize("clamp", ["yes"])
-def test_over_tcp_everything_passes_where_the_mss_is_lowered(
+def test_full_size_packets_over_tcp_pass_with_clamped_mss(
     path: None, lab: Lab, mtu: int, hq: Site, branch: Site
 ) -> None:
     expect_full_size(hq, branch)
@@ -85,7 +85,7 @@ def test_over_tcp_everything_passes_where_the_mss_is_lowered(
 @pytest.mark.claims(
     "a packet of 1500 bytes passes inside, also where the path takes 1492 and tells nobody", article="says so"
 )
-def test_a_full_size_packet_over_a_narrow_path(
+def test_full_size_packet_over_a_narrow_path_without_icmp(
     path: None, lab: Lab, mtu: int, clamp: str, hq: Site, branch: Site, claim: Claim
 ) -> None:
     expect_lans_reach_each_other(hq, branch)

@@ -15,7 +15,7 @@ NOT_AUTHENTIC = "Authenticate/Decrypt packet error: packet HMAC authentication f
 
 
 @pytest.mark.topology("p2p-static-key", tunnel={"options": {"auth": "SHA256"}})
-def test_another_digest_at_one_end_authenticates_nothing(lab: Lab) -> None:
+def test_different_digests_at_the_ends_drop_all_packets(lab: Lab) -> None:
     tunnel = lab.tunnel("branch", "hq")
     hq, branch = ends(lab, tunnel)
     size = tunnel.server.log_size()
@@ -28,7 +28,7 @@ def test_another_digest_at_one_end_authenticates_nothing(lab: Lab) -> None:
 
 
 @pytest.mark.topology("article")
-def test_of_two_lists_the_servers_first_that_the_client_has_is_used(lab: Lab) -> None:
+def test_negotiated_cipher_is_the_first_of_the_server_that_the_client_has(lab: Lab) -> None:
     tunnel = lab.tunnel("branch", "hq")
     hq, branch = ends(lab, tunnel)
     chacha, aes = "CHACHA20-POLY1305", "AES-128-GCM"
@@ -52,7 +52,7 @@ def test_of_two_lists_the_servers_first_that_the_client_has_is_used(lab: Lab) ->
 
 
 @pytest.mark.topology("article", tunnel={"port": 4443})
-def test_the_port_is_the_one_on_the_wire(lab: Lab) -> None:
+def test_port_option_sets_the_tcp_port(lab: Lab) -> None:
     hq, branch = ends(lab, lab.tunnel("branch", "hq"))
 
     def to_the_port(packet: CapturedPacket) -> bool:

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.convergence]
 SWITCHED = {"mode": "dco"}
 
 
-def test_a_kernel_without_it_is_named_and_nothing_is_left() -> None:
+def test_kernel_without_dco_is_not_supported_and_leaves_nothing() -> None:
     name = f"no-dco-{os.getpid()}"
     engine = open_engine()
     topology = load("tap-hub", name=name, openvpn="2.7", tunnel=SWITCHED)

@@ -130,7 +130,7 @@ def test_two_equal_tunnels_share_the_traffic(lab: Lab) -> None:
 
 
 @either
-def test_what_a_lost_tunnel_carried_takes_the_other(lab: Lab) -> None:
+def test_traffic_moves_to_the_other_tunnel_when_one_is_lost(lab: Lab) -> None:
     lost, kept = lab.tunnel("first"), lab.tunnel("second")
     before = session_of(kept.status())
     expect_ways(lab, "first", "second")
@@ -151,7 +151,7 @@ def test_what_a_lost_tunnel_carried_takes_the_other(lab: Lab) -> None:
     [pytest.param(("frr", 200), id="frr"), pytest.param(("bird", 200), id="bird", marks=pytest.mark.thorough)],
     indirect=True,
 )
-def test_the_preferred_tunnel_carries_all_while_it_is_up(lab: Lab) -> None:
+def test_preferred_tunnel_carries_all_traffic_while_it_is_up(lab: Lab) -> None:
     preferred, spare = lab.tunnel("first"), lab.tunnel("second")
     before = session_of(spare.status())
     for name in ("first", "second"):
@@ -173,7 +173,7 @@ def test_the_preferred_tunnel_carries_all_while_it_is_up(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("knobs", [("frr", 200), ("bird", 200)], ids=["frr", "bird"], indirect=True)
-def test_no_packet_is_without_a_route_when_the_way_is_changed_on_purpose(lab: Lab, family: Family) -> None:
+def test_changing_the_preference_leaves_no_packet_without_a_route(lab: Lab, family: Family) -> None:
     """Both tunnels stand, and one after the other is preferred: the kernel replaces a route in one step.
 
     The router itself counts what it could not pass on: a busy machine loses packets of its own beside that.

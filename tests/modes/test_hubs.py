@@ -37,7 +37,7 @@ def test_one_process_serves_all_spokes_and_they_reach_each_other(lab: Lab, over:
 
 
 @switch
-def test_the_switch_learns_macs(lab: Lab, over: Underlay) -> None:
+def test_tap_server_learns_mac_addresses(lab: Lab, over: Underlay) -> None:
     tunnels = [lab.tunnel("spoke1", "hub"), lab.tunnel("spoke2", "hub")]
     with tunnels[0].server.management() as management:
         learnt = {(route.common_name, route.address) for route in management.server_status().routes}
@@ -50,7 +50,7 @@ def test_the_switch_learns_macs(lab: Lab, over: Underlay) -> None:
 
 
 @pytest.mark.topology("hub-and-spokes")
-def test_each_spoke_has_a_process_of_its_own_and_all_reach_each_other(lab: Lab, over: Underlay) -> None:
+def test_spokes_with_separate_processes_reach_each_other(lab: Lab, over: Underlay) -> None:
     tunnels = [lab.tunnel(f"spoke{number}", "hub") for number in (1, 2, 3)]
     assert [tunnel.tunnel.port for tunnel in tunnels] == [1194, 1195, 1196]
     assert [tunnel.device("hub") for tunnel in tunnels] == ["tun0", "tun1", "tun2"]
@@ -66,7 +66,7 @@ def test_each_spoke_has_a_process_of_its_own_and_all_reach_each_other(lab: Lab, 
 
 
 @pytest.mark.topology("hub-and-spokes")
-def test_a_spoke_that_leaves_disturbs_no_other(lab: Lab) -> None:
+def test_leaving_spoke_does_not_disturb_the_others(lab: Lab) -> None:
     leaving, *staying = (lab.tunnel(f"spoke{number}", "hub") for number in (1, 2, 3))
     hub, gone = ends(lab, leaving)
     stay = [site(lab, tunnel, tunnel.tunnel.client) for tunnel in staying]

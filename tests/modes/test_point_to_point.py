@@ -43,7 +43,7 @@ def test_prefixes_of_both_families_come_and_go(lab: Lab, mode: str) -> None:
     assert session_of(tunnel.status()) == session_of(before)
 
 
-def test_status_tells_what_a_server_without_a_list_of_clients_knows(lab: Lab, mode: str) -> None:
+def test_status_of_a_server_without_mode_server(lab: Lab, mode: str) -> None:
     tunnel = lab.tunnel("branch", "hq")
     status = tunnel.status()
     assert status.client_id is None

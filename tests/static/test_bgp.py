@@ -40,7 +40,7 @@ def vpn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Vpn:
 @pytest.mark.claims(
     "with BGP and a prefix list only what the list names goes through the tunnel, whatever is announced"
 )
-def test_a_prefix_list_takes_only_named_addresses(vpn: Vpn, claim: Claim) -> None:
+def test_prefix_list_accepts_only_named_addresses(vpn: Vpn, claim: Claim) -> None:
     office, user = vpn.lab.router("office"), vpn.lab.router("user")
     seen = expect_split(vpn)
     claim.packet(seen.capture, seen.packet)
@@ -58,7 +58,7 @@ def test_a_prefix_list_takes_only_named_addresses(vpn: Vpn, claim: Claim) -> Non
 
 
 @pytest.mark.claims("with BGP the client follows a service that moves, without being touched")
-def test_the_client_follows_the_service(vpn: Vpn, claim: Claim) -> None:
+def test_bgp_client_follows_a_moved_service(vpn: Vpn, claim: Claim) -> None:
     office, user = vpn.lab.router("office"), vpn.lab.router("user")
     old, new = ([prefix_of(address) for address in where.values()] for where in (SERVICE, MOVED))
     files = user.running.files
@@ -90,7 +90,7 @@ def test_the_client_follows_the_service(vpn: Vpn, claim: Claim) -> None:
 
 
 @pytest.mark.claims("when the tunnel that BGP runs over ends, nothing that belongs into it goes past it")
-def test_nothing_leaks_when_bgp_loses_its_tunnel(vpn: Vpn, claim: Claim) -> None:
+def test_leak_when_bgp_loses_its_tunnel(vpn: Vpn, claim: Claim) -> None:
     tunnel = vpn.lab.tunnel("user-office")
     tunnel.client.stop()
     try:

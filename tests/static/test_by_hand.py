@@ -67,7 +67,7 @@ def expect_reached(vpn: Vpn, where: Where) -> None:
 
 
 @pytest.mark.claims("one route by hand for each address sends these through a tunnel, and nothing else")
-def test_routes_by_hand(vpn: Vpn, claim: Claim) -> None:
+def test_manual_routes_split_traffic(vpn: Vpn, claim: Claim) -> None:
     expect_reached(vpn, "outside")
     with route(vpn, *OFFICE_ROUTE), route(vpn, *SERVICE_ROUTE):
         expect_rest_outside(vpn)
@@ -82,7 +82,7 @@ def test_routes_by_hand(vpn: Vpn, claim: Claim) -> None:
 
 
 @pytest.mark.claims("the gateway to enter is the office's router on its own network")
-def test_a_gateway_that_is_not_on_link(vpn: Vpn, claim: Claim) -> None:
+def test_gateway_that_is_not_on_link_is_refused(vpn: Vpn, claim: Claim) -> None:
     words = ("add", "-net", str(OFFICE_NETWORK), "gw", "192.168.100.1", "metric", "1")
     refused = vpn.user.exec("route", *words)
     assert refused.failed
@@ -98,7 +98,7 @@ def test_a_gateway_that_is_not_on_link(vpn: Vpn, claim: Claim) -> None:
 
 
 @pytest.mark.claims("a netmask that is too wide takes neighbours of the service into the tunnel")
-def test_a_mask_that_is_too_wide(vpn: Vpn, claim: Claim) -> None:
+def test_wide_netmask_takes_neighbours_into_the_tunnel(vpn: Vpn, claim: Claim) -> None:
     with route(vpn, "-net", "10.20.30.0", "netmask", "255.255.255.0", "gw", PEER):
         seen = expect_way(vpn, NEIGHBOUR["ipv4"], "inside", lambda: vpn.user.expect_reaches(NEIGHBOUR["ipv4"]))
         claim.packet(seen.capture, seen.packet)
@@ -109,7 +109,7 @@ def test_a_mask_that_is_too_wide(vpn: Vpn, claim: Claim) -> None:
 
 
 @pytest.mark.claims("a route's metric decides whether it wins against the default route")
-def test_the_metric_decides_among_equals_only(vpn: Vpn, claim: Claim) -> None:
+def test_metric_decides_among_routes_to_the_same_prefix_only(vpn: Vpn, claim: Claim) -> None:
     # The wire's default route has metric 100.
     with route(vpn, "default", "gw", PEER, "metric", "200"):
         expect_reached(vpn, "outside")
@@ -127,7 +127,7 @@ def test_the_metric_decides_among_equals_only(vpn: Vpn, claim: Claim) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.claims("a route that was entered by hand goes and comes with the tunnel")
-def test_a_route_by_hand_does_not_come_back(lab: Lab, vpn: Vpn, claim: Claim) -> None:
+def test_manual_route_does_not_come_back_with_the_tunnel(lab: Lab, vpn: Vpn, claim: Claim) -> None:
     tunnel = lab.tunnel("user-office")
     with ip_route(vpn, f"{SERVICE['ipv4']}/32", "dev", vpn.device):
         expect_reached(vpn, "inside")
@@ -146,7 +146,7 @@ def test_a_route_by_hand_does_not_come_back(lab: Lab, vpn: Vpn, claim: Claim) ->
 
 @pytest.mark.thorough
 @pytest.mark.claims("a route into a tunnel device that stays outlives the tunnel")
-def test_a_route_that_outlives_the_tunnel(lab: Lab, vpn: Vpn, claim: Claim) -> None:
+def test_route_into_a_persistent_device_outlives_the_tunnel(lab: Lab, vpn: Vpn, claim: Claim) -> None:
     tunnel = lab.tunnel("user-office")
     tunnel.client.stop()
     vpn.user.exec("ip", "tuntap", "add", vpn.device, "mode", "tun").raise_on_error()

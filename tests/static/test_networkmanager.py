@@ -74,7 +74,7 @@ def routes(vpn: Vpn) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.claims("in NetworkManager, routes with empty gateway and `never-default` send only these through OpenVPN")
-def test_networkmanager_with_routes_of_its_own(vpn: Vpn, claim: Claim) -> None:
+def test_networkmanager_with_own_routes_splits_traffic(vpn: Vpn, claim: Claim) -> None:
     wires = vpn.user.exec("ip", "addr", "show", "dev", "eth1").raise_on_error().stdout
     with connected(vpn, {}):
         expect_all_inside(vpn)
@@ -92,7 +92,7 @@ def test_networkmanager_with_routes_of_its_own(vpn: Vpn, claim: Claim) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.claims("without `never-default` a VPN of NetworkManager's takes everything, whatever routes it has")
-def test_networkmanager_without_never_default(vpn: Vpn, claim: Claim) -> None:
+def test_networkmanager_without_never_default_takes_everything(vpn: Vpn, claim: Claim) -> None:
     with connected(vpn, {**ROUTES, **OWN_DNS}):
         expect_all_inside(vpn)
     with connected(vpn, {**ROUTES, **OWN_DNS, **OWN_ROUTES}):
@@ -106,7 +106,7 @@ def test_networkmanager_without_never_default(vpn: Vpn, claim: Claim) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.claims("what is set under IPv4 in NetworkManager keeps IPv6 out of the VPN as well")
-def test_networkmanager_and_ipv6(vpn: Vpn, claim: Claim) -> None:
+def test_networkmanager_ipv4_settings_do_not_apply_to_ipv6(vpn: Vpn, claim: Claim) -> None:
     with connected(vpn, {key: value for key, value in SPLIT.items() if key.startswith("ipv4.")}):
         expect_way(vpn, INTERNET["ipv4"], "outside", lambda: talk(vpn.user, INTERNET["ipv4"], 80))
         seen = expect_all_inside(vpn, "ipv6")
@@ -118,7 +118,7 @@ def test_networkmanager_and_ipv6(vpn: Vpn, claim: Claim) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.claims("with `never-default` names are still asked of the name servers that were used before")
-def test_networkmanager_and_the_pushed_name_server(vpn: Vpn, claim: Claim) -> None:
+def test_networkmanager_uses_the_pushed_name_server(vpn: Vpn, claim: Claim) -> None:
     with connected(vpn, {**ROUTES, **ONLY_ITS_NETWORK, **OWN_ROUTES}):
         expect_named_inside(vpn)
         expect_name_server(vpn, str(OFFICE_HOST))
@@ -131,7 +131,7 @@ def test_networkmanager_and_the_pushed_name_server(vpn: Vpn, claim: Claim) -> No
 
 @pytest.mark.thorough
 @pytest.mark.claims("the gateway of a route into a VPN may stay empty")
-def test_the_gateway_may_stay_empty(vpn: Vpn, claim: Claim) -> None:
+def test_networkmanager_route_needs_no_gateway(vpn: Vpn, claim: Claim) -> None:
     for gateway in ("", " 10.8.0.1", " 203.0.113.1"):  # none, the tunnel's other end, and a router that is not there
         own = {**SPLIT, "ipv4.routes": f"{SERVICE['ipv4']}/32{gateway}, {OFFICE_NETWORK}{gateway} 1"}
         with connected(vpn, own):
@@ -141,7 +141,7 @@ def test_the_gateway_may_stay_empty(vpn: Vpn, claim: Claim) -> None:
 
 
 @pytest.mark.claims("when NetworkManager's VPN goes down, nothing that belongs into it goes past it")
-def test_nothing_leaks_when_networkmanager_disconnects(vpn: Vpn, claim: Claim) -> None:
+def test_leak_when_networkmanager_disconnects(vpn: Vpn, claim: Claim) -> None:
     with connected(vpn, SPLIT) as name:
         vpn.user.expect_in_fib([prefix_of(SERVICE["ipv6"]), *named(("ipv4",))], via=vpn.device)
         nmcli(vpn.user, "con", "down", name)
@@ -156,7 +156,7 @@ def test_nothing_leaks_when_networkmanager_disconnects(vpn: Vpn, claim: Claim) -
 
 
 @pytest.mark.thorough
-def test_nothing_is_left_when_networkmanagers_openvpn_is_killed(vpn: Vpn) -> None:
+def test_networkmanager_removes_routes_when_its_openvpn_is_killed(vpn: Vpn) -> None:
     with connected(vpn, SPLIT) as name:
         expect_split(vpn)
         vpn.user.exec("pkill", "-KILL", "-x", "openvpn").raise_on_error()
@@ -167,7 +167,7 @@ def test_nothing_is_left_when_networkmanagers_openvpn_is_killed(vpn: Vpn) -> Non
 
 
 @pytest.mark.thorough
-def test_while_the_server_is_gone_networkmanagers_routes_stay(vpn: Vpn) -> None:
+def test_networkmanager_keeps_routes_while_the_server_is_gone(vpn: Vpn) -> None:
     """Its OpenVPN keeps the device through a restart (`persist-tun`), and what goes into it is lost."""
     tunnel = vpn.lab.tunnel("user-office")
     with connected(vpn, SPLIT) as name:

@@ -48,7 +48,7 @@ def stopped(vpn: Vpn, signal: str = "TERM") -> Iterator[None]:
 @pytest.mark.claims(
     "`route-nopull` and a `route` line for each address send these through the tunnel, and nothing else"
 )
-def test_route_nopull_and_own_routes(lab: Lab, lab_openvpn: str, vpn: Vpn, claim: Claim) -> None:
+def test_route_nopull_with_own_routes_splits_traffic(lab: Lab, lab_openvpn: str, vpn: Vpn, claim: Claim) -> None:
     tunnel = lab.tunnel("user-office")
     size = tunnel.client.log_size()
     with tunnel.configured(route_nopull=False):
@@ -64,7 +64,7 @@ def test_route_nopull_and_own_routes(lab: Lab, lab_openvpn: str, vpn: Vpn, claim
 
 @pytest.mark.topology("road-warrior", openvpn="2.7")
 @pytest.mark.claims("with `pull-filter` a client takes only some of the routes that its server pushes")
-def test_pull_filter_chooses_among_pushed_routes(lab: Lab, vpn: Vpn, claim: Claim) -> None:
+def test_pull_filter_selects_pushed_routes(lab: Lab, vpn: Vpn, claim: Claim) -> None:
     tunnel = lab.tunnel("user-office")
     with tunnel.configured(route_nopull=False, routes=(), pull_filter=EXACT):
         expect_all_inside(vpn)
@@ -76,7 +76,7 @@ def test_pull_filter_chooses_among_pushed_routes(lab: Lab, vpn: Vpn, claim: Clai
 
 @pytest.mark.topology("road-warrior", openvpn="2.7")
 @pytest.mark.claims("when OpenVPN's client ends, nothing that belongs into the tunnel goes past it")
-def test_nothing_leaks_when_the_client_ends(vpn: Vpn, claim: Claim) -> None:
+def test_leak_when_the_client_ends(vpn: Vpn, claim: Claim) -> None:
     with stopped(vpn):
         leaked = expect_fenced(vpn)
         claim.packet(leaked.capture, leaked.packet)
@@ -92,7 +92,7 @@ def test_nothing_leaks_when_the_client_ends(vpn: Vpn, claim: Claim) -> None:
 
 @pytest.mark.topology("road-warrior", openvpn="2.7")
 @pytest.mark.claims("a route to an address follows the service when it moves")
-def test_routes_that_are_written_down_do_not_follow(vpn: Vpn, claim: Claim) -> None:
+def test_static_routes_do_not_follow_a_moved_service(vpn: Vpn, claim: Claim) -> None:
     seen = expect_not_followed(vpn)
     claim.packet(seen.capture, seen.packet)
     expect_split(vpn)
@@ -102,7 +102,7 @@ def test_routes_that_are_written_down_do_not_follow(vpn: Vpn, claim: Claim) -> N
 @pytest.mark.topology("road-warrior", openvpn="2.7")
 @pytest.mark.thorough
 @pytest.mark.claims("when OpenVPN's server is gone, nothing that belongs into the tunnel goes past it")
-def test_nothing_leaks_while_the_server_is_gone(lab: Lab, vpn: Vpn, claim: Claim) -> None:
+def test_leak_while_the_server_is_gone(lab: Lab, vpn: Vpn, claim: Claim) -> None:
     tunnel = lab.tunnel("user-office")
     for persist_tun in (True, False):
         with tunnel.configured(persist_tun=persist_tun):

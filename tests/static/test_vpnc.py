@@ -73,7 +73,7 @@ def connected(vpn: Vpn, group: str, script: str = "", *options: str) -> Iterator
 
 
 @pytest.mark.claims("the concentrator's split networks send only these through vpnc, and nothing else")
-def test_split_networks_of_the_concentrator(vpn: Vpn, claim: Claim) -> None:
+def test_vpnc_takes_split_networks_of_the_concentrator(vpn: Vpn, claim: Claim) -> None:
     with connected(vpn, "travellers"):
         expect_all_inside(vpn)
     with connected(vpn, "staff"):
@@ -90,7 +90,7 @@ def test_split_networks_of_the_concentrator(vpn: Vpn, claim: Claim) -> None:
 
 
 @pytest.mark.claims("`CISCO_SPLIT_INC` variables of one's own make vpnc's script split what the concentrator does not")
-def test_split_variables_of_ones_own(vpn: Vpn, claim: Claim) -> None:
+def test_vpnc_takes_split_variables_of_the_user(vpn: Vpn, claim: Claim) -> None:
     with connected(vpn, "travellers"):
         expect_all_inside(vpn)
     with connected(vpn, "travellers", ONLY_THESE):
@@ -100,7 +100,7 @@ def test_split_variables_of_ones_own(vpn: Vpn, claim: Claim) -> None:
 
 
 @pytest.mark.claims("when vpnc ends, nothing that belongs into its tunnel goes past it")
-def test_nothing_leaks_when_vpnc_ends(vpn: Vpn, claim: Claim) -> None:
+def test_leak_when_vpnc_ends(vpn: Vpn, claim: Claim) -> None:
     for end in (("vpnc-disconnect",), ("pkill", "-KILL", "-x", "vpnc")):
         with connected(vpn, "travellers", ONLY_THESE):
             vpn.user.expect_in_fib(named(IPV4), via=vpn.device)
@@ -117,7 +117,7 @@ def test_nothing_leaks_when_vpnc_ends(vpn: Vpn, claim: Claim) -> None:
 
 
 @pytest.mark.thorough
-def test_vpnc_gives_up_a_concentrator_that_is_silent(vpn: Vpn) -> None:
+def test_vpnc_ends_when_the_concentrator_is_silent(vpn: Vpn) -> None:
     """Until it does, its routes stay, and what they take is lost."""
     with connected(vpn, "travellers", ONLY_THESE, "--dpd-idle", "10"):
         vpn.office.exec("pkill", "-STOP", "-x", "charon").raise_on_error()
@@ -133,7 +133,7 @@ def test_vpnc_gives_up_a_concentrator_that_is_silent(vpn: Vpn) -> None:
 
 
 @pytest.mark.claims("a service with addresses of both families goes through vpnc in both")
-def test_vpnc_knows_no_ipv6(vpn: Vpn, claim: Claim) -> None:
+def test_vpnc_does_not_tunnel_ipv6(vpn: Vpn, claim: Claim) -> None:
     with connected(vpn, "staff", ONLY_THESE):
 
         def to_service() -> None:
@@ -149,7 +149,7 @@ def test_vpnc_knows_no_ipv6(vpn: Vpn, claim: Claim) -> None:
 
 @pytest.mark.parametrize("group", ["staff", pytest.param("travellers", marks=pytest.mark.thorough)])
 @pytest.mark.claims("in NetworkManager, `never-default` and routes with empty gateway send only these through vpnc")
-def test_networkmanager_with_vpnc(lab: Lab, group: str, claim: Claim) -> None:
+def test_networkmanager_with_vpnc_splits_traffic(lab: Lab, group: str, claim: Claim) -> None:
     vpn = Vpn(lab, "tun0", "ipsec0")
     settings = {**OWN_DNS, **ONLY_ITS_NETWORK}  # the concentrator's split networks
     if group == "travellers":  # which has none
