@@ -1,4 +1,4 @@
-"""What a tunnel is rendered to, as OpenVPN reads it."""
+"""The rendered files of a tunnel, parsed as OpenVPN does."""
 
 import shlex
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ OBSOLETE = {"ncp-ciphers", "compress", "comp-lzo", "persist-key", "tls-remote", 
 
 
 def rendered(authority: Authority, tunnel: Tunnel) -> dict[End, Files]:
-    """The files of both ends by their paths."""
+    """Return the files of both ends by path."""
     return {end: {str(f.path): f for f in found} for end, found in render_tunnel(tunnel, authority).items()}
 
 
 def directives(text: str) -> Directives:
-    """A configuration as OpenVPN reads it: comments begin with # or ;, quotes hold words together."""
+    """Parse a configuration: comments begin with # or ;, quotes hold words together."""
     found: Directives = {}
     for line in text.splitlines():
         if line.strip() and not line.lstrip().startswith(("#", ";")):
@@ -33,14 +33,14 @@ def directives(text: str) -> Directives:
 
 
 def configured(authority: Authority, tunnel: Tunnel) -> tuple[Directives, Directives]:
-    """The server's configuration and the client's."""
+    """Return the directives of the server and of the client."""
     files, ends = rendered(authority, tunnel), processes(tunnel)
     server, client = (directives(files[end][str(ends[end].configuration)].content) for end in ("server", "client"))
     return server, client
 
 
 def of_mode(mode: str, **tunnel: Any) -> Topology:
-    """The topology to start from with this mode, or that of a plain tunnel in this mode."""
+    """Load the topology with this mode, or `p2p-tls` with its tunnel in this mode."""
     files = [path for path in sorted(topologies_dir().glob("*.clab.yml")) if f"mode: {mode}\n" in path.read_text()]
     return load(files[0] if files else "p2p-tls", tunnel={"mode": mode, **tunnel})
 

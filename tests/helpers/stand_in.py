@@ -1,6 +1,6 @@
-"""A stand-in for a RouterOS: obeys the commands that the lab writes for one, with Debian's OpenVPN and BIRD.
+"""A substitute for RouterOS that executes the lab's commands with Debian's OpenVPN and BIRD.
 
-It shows that the commands say what the other end needs; not that a RouterOS understands them.
+It shows that the commands contain what the other end needs, not that RouterOS accepts them.
 """
 
 import shlex
@@ -18,7 +18,7 @@ Properties = Mapping[str, str]
 
 
 class StandIn:
-    """A container in which nothing runs yet."""
+    """A container that is configured by the commands."""
 
     def __init__(self, lab: Lab, node: LabNode) -> None:
         self._node = node
@@ -30,7 +30,7 @@ class StandIn:
         self._bird: list[str] = []
 
     def import_commands(self) -> None:
-        """What `/import` does on a RouterOS: one command after the other."""
+        """Execute the commands one after another, as `/import` does on RouterOS."""
         commands, mistakes = parse((self._files / COMMANDS).read_text())
         assert not mistakes
         for command in commands:

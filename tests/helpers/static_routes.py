@@ -1,7 +1,7 @@
-"""What each way of sending only some traffic through a VPN is asked, in the same words.
+"""Checks that a VPN sends only some traffic through its tunnel.
 
-A packet's way is what captures on both sides say: inside, it leaves the user's tunnel device and arrives at the
-office's; outside, it leaves the user's wire in the clear and arrives at the provider's.
+Captures on both sides show a packet's path: inside, it leaves the user's tunnel device and arrives at the office's;
+outside, it leaves the user's link in the clear and arrives at the provider's.
 """
 
 import socket
@@ -22,26 +22,26 @@ from lab.runtime.node import LabNode
 from lab.topology import Address, Family, Prefix
 
 SERVICE: Mapping[Family, Address] = {"ipv4": ip_address("10.20.30.40"), "ipv6": ip_address("2001:db8:20:30::40")}
-"""What must be reached through the VPN, on tcp/1433."""
+"""The service that must be reached through the VPN, on tcp/1433."""
 MOVED: Mapping[Family, Address] = {"ipv4": ip_address("10.20.30.41"), "ipv6": ip_address("2001:db8:20:30::41")}
-"""Where the service is when it has moved."""
+"""The service's addresses after it has moved."""
 PORT = 1433
 NEIGHBOUR: Mapping[Family, Address] = {"ipv4": ip_address("10.20.30.1"), "ipv6": ip_address("2001:db8:20:30::1")}
-"""Another address of the service's network, which nobody named."""
+"""Another address in the service's network, without a route into the tunnel."""
 INTERNET: Mapping[Family, Address] = {"ipv4": ip_address("192.0.2.53"), "ipv6": ip_address("2001:db8:53::53")}
-"""The name server, and a web server."""
+"""The name server, which is also a web server."""
 USER: Mapping[Family, Address] = {"ipv4": ip_address("203.0.113.2"), "ipv6": ip_address("2001:db8:113::2")}
-"""Who comes to a server from outside the VPN."""
+"""The source address that a server sees outside the VPN."""
 OFFICE = ip_address("198.51.100.2")
-"""Who comes to a server through the VPN, in IPv4: the office translates."""
+"""The IPv4 source address that a server sees through the VPN: the office translates."""
 OFFICE_NETWORK = ip_network("192.168.100.0/24")
 OFFICE_HOST = ip_address("192.168.100.10")
 NAME = "service.example.com"
 
 _PATIENCE = 10.0
-"""Seconds that a server has for its answer."""
+"""Seconds to wait for a server's answer."""
 _SILENCE = 1.0
-"""Seconds after which a connection that nobody answers is given up."""
+"""Seconds to wait for a connection that gets no answer."""
 
 Where = Literal["inside", "outside"]
 
@@ -56,12 +56,12 @@ class Vpn:
 
     @property
     def user(self) -> LabNode:
-        """The machine whose packets are looked at."""
+        """The user's node, whose packets are checked."""
         return self.lab.node("user")
 
     @property
     def office(self) -> LabNode:
-        """Where the tunnel ends."""
+        """The other end of the tunnel."""
         return self.lab.node("office")
 
 
@@ -74,12 +74,12 @@ class Seen:
 
 
 def prefix_of(address: Address) -> Prefix:
-    """A route to one address: netmask 255.255.255.255."""
+    """Return a prefix of one address: netmask 255.255.255.255."""
     return ip_network(address)
 
 
 def talk(node: LabNode, address: Address, port: int = PORT, patience: float = _PATIENCE) -> Address:
-    """Open a TCP connection; returns who came, as the server saw it. Raises `OSError` where none can be had."""
+    """Open a TCP connection and return the source address that the server saw; raises `OSError` on failure."""
 
     def work() -> bytes:
         with socket.create_connection((str(address), port), timeout=patience) as connection:
@@ -90,13 +90,13 @@ def talk(node: LabNode, address: Address, port: int = PORT, patience: float = _P
 
 
 def resolve(node: LabNode, name: str = NAME) -> str:
-    """Ask the node's own name servers."""
+    """Resolve the service's name with the node's own name servers."""
     return node.exec("getent", "ahostsv4", name).raise_on_error().stdout
 
 
 @contextmanager
 def watched(vpn: Vpn, *, tunnel: bool = True) -> Iterator[Mapping[Where, list[Capture]]]:
-    """Capture on both sides of both ways; without `tunnel`, where there is none, outside only."""
+    """Capture on both sides of both paths; without `tunnel` outside only."""
     with ExitStack() as stack:
         outside = [
             stack.enter_context(vpn.user.capture("eth1")),
@@ -111,7 +111,7 @@ def watched(vpn: Vpn, *, tunnel: bool = True) -> Iterator[Mapping[Where, list[Ca
 
 
 def expect_way(vpn: Vpn, address: Address, where: Where, act: Callable[[], object]) -> Seen:
-    """Whatever is said to or by an address while something is done, is seen on both sides of one way only."""
+    """Check that packets from and to an address during an action are seen on both sides of one path only."""
     with watched(vpn) as captures:
         act()
     ways = {way: [_with(address, capture) for capture in found] for way, found in captures.items()}
@@ -127,7 +127,7 @@ def expect_way(vpn: Vpn, address: Address, where: Where, act: Callable[[], objec
 
 
 def _with(address: Address, capture: Capture) -> list[CapturedPacket]:
-    """The captured packets that have an address as source or destination."""
+    """Return the captured packets with an address as source or destination."""
     layer, found = (IP if address.version == 4 else IPv6), []
     for packet in capture.packets:
         frame = packet.decode()
@@ -137,7 +137,7 @@ def _with(address: Address, capture: Capture) -> list[CapturedPacket]:
 
 
 def expect_named_inside(vpn: Vpn, families: tuple[Family, ...] = FAMILIES) -> Seen:
-    """The service hears from the office, and the office's host from the tunnel. Returns a packet to the service."""
+    """Check that service and office host are reached through the tunnel; returns a packet to the service."""
     for family in reversed(families):
 
         def to_service(family: Family = family) -> None:
@@ -150,7 +150,7 @@ def expect_named_inside(vpn: Vpn, families: tuple[Family, ...] = FAMILIES) -> Se
 
 
 def expect_rest_outside(vpn: Vpn) -> Seen:
-    """All that was not named goes past the tunnel: neighbours of the service, the web, DNS. Returns a query."""
+    """Check that neighbours of the service, web and DNS are reached outside the tunnel; returns a query."""
     for family in FAMILIES:
         expect_way(vpn, NEIGHBOUR[family], "outside", lambda at=NEIGHBOUR[family]: vpn.user.expect_reaches(at))  # type: ignore[misc]
 
@@ -166,13 +166,13 @@ def expect_rest_outside(vpn: Vpn) -> Seen:
 
 
 def expect_split(vpn: Vpn, families: tuple[Family, ...] = FAMILIES) -> Seen:
-    """Only the named addresses go inside. Returns a packet to the service."""
+    """Check that only the named addresses are reached inside; returns a packet to the service."""
     expect_rest_outside(vpn)
     return expect_named_inside(vpn, families)
 
 
 def expect_all_inside(vpn: Vpn, family: Family = "ipv4") -> Seen:
-    """What a VPN does that nobody has restricted: the web server does not hear from the user's own address."""
+    """Check that all traffic goes inside: the web server does not see the user's own address."""
 
     def to_web() -> None:
         assert talk(vpn.user, INTERNET[family], 80) != USER[family]
@@ -181,12 +181,12 @@ def expect_all_inside(vpn: Vpn, family: Family = "ipv4") -> Seen:
 
 
 def named(families: tuple[Family, ...] = FAMILIES) -> list[Prefix]:
-    """The routes that belong to the tunnel."""
+    """Return the prefixes that have to be routed into the tunnel."""
     return [*(prefix_of(SERVICE[family]) for family in families), OFFICE_NETWORK]
 
 
 def expect_leak(vpn: Vpn, family: Family = "ipv4") -> Seen:
-    """Without tunnel and without a fence the service is still reached: from the user's own address, in the clear."""
+    """Check that without a tunnel and a fence the service is reached in the clear, from the user's own address."""
     with watched(vpn, tunnel=False) as captures:
         assert talk(vpn.user, SERVICE[family]) == USER[family]
     leaked = [_with(SERVICE[family], capture) for capture in captures["outside"]]
@@ -195,7 +195,7 @@ def expect_leak(vpn: Vpn, family: Family = "ipv4") -> Seen:
 
 
 def expect_no_leak(vpn: Vpn, families: tuple[Family, ...] = FAMILIES) -> None:
-    """The service is not reached, and no packet to it has left the machine; all else goes on."""
+    """Check that the service is not reached, that no packet to it leaves the node, and that other traffic passes."""
     with watched(vpn, tunnel=False) as captures:
         for family in families:
             try:
@@ -212,7 +212,7 @@ def expect_no_leak(vpn: Vpn, families: tuple[Family, ...] = FAMILIES) -> None:
 
 @contextmanager
 def unreachable(vpn: Vpn, families: tuple[Family, ...] = FAMILIES) -> Iterator[None]:
-    """A fence of routes: the same prefixes once more, unreachable, with a metric that loses against the tunnel's."""
+    """Add a fence of routes in the context: the same prefixes, unreachable, with a worse metric than the tunnel's."""
     routes = [str(prefix_of(SERVICE[family])) for family in families]
     for route in routes:
         vpn.user.exec("ip", "route", "add", "unreachable", route, "metric", "4278198272").raise_on_error()
@@ -225,7 +225,7 @@ def unreachable(vpn: Vpn, families: tuple[Family, ...] = FAMILIES) -> Iterator[N
 
 @contextmanager
 def firewalled(vpn: Vpn, families: tuple[Family, ...] = FAMILIES) -> Iterator[None]:
-    """A fence of filters: nothing to the service leaves by the wire, whatever the routes say."""
+    """Add a filter in the context: no packet to the service leaves by the link outside the tunnel."""
     rules = [f"{'ip' if f == 'ipv4' else 'ip6'} daddr {SERVICE[f]} oifname eth1 reject" for f in families]
     chain = "add chain inet fence out { type filter hook output priority 0; }"
     nft = "; ".join(["add table inet fence", chain, *(f"add rule inet fence out {rule}" for rule in rules)])
@@ -237,7 +237,7 @@ def firewalled(vpn: Vpn, families: tuple[Family, ...] = FAMILIES) -> Iterator[No
 
 
 def expect_fenced(vpn: Vpn, families: tuple[Family, ...] = FAMILIES) -> Seen:
-    """The tunnel is gone, and its routes with it: what leaks then, and what holds. Returns a packet that leaked."""
+    """Check without the tunnel that traffic leaks, and that either fence stops it; returns a packet that leaked."""
     vpn.user.expect_not_in_fib(named(families))
     for family in families:
         leaked = expect_leak(vpn, family)
@@ -249,7 +249,7 @@ def expect_fenced(vpn: Vpn, families: tuple[Family, ...] = FAMILIES) -> Seen:
 
 
 def expect_no_device(vpn: Vpn) -> None:
-    """The tunnel's device is gone: neither vpnc nor NetworkManager wait for the process that they end."""
+    """Wait until the tunnel's device is gone: vpnc and NetworkManager do not wait for the process that they end."""
     wait_for(
         Expectation(
             what=f"{vpn.device} to be gone",
@@ -262,7 +262,7 @@ def expect_no_device(vpn: Vpn) -> None:
 
 
 def expect_name_server(vpn: Vpn, address: str) -> None:
-    """A name server is asked first; what tells resolvconf(8) of it does not wait until it is."""
+    """Wait until a name server is the first one; the caller of resolvconf(8) does not wait for it."""
     wait_for(
         Expectation(
             what=f"{address} to be the first name server",
@@ -276,10 +276,10 @@ def expect_name_server(vpn: Vpn, address: str) -> None:
 
 @contextmanager
 def moved(vpn: Vpn) -> Iterator[None]:
-    """The service has other addresses for a while."""
+    """Move the service to other addresses in the context."""
     service = vpn.lab.node("service").running
     here = [ip_interface(f"{SERVICE['ipv4']}/24"), ip_interface(f"{SERVICE['ipv6']}/64")]
-    # Another length of the prefix: with the same one the kernel would take it away together with the first.
+    # A different prefix length: with the same one the kernel removes it together with the first.
     there = [ip_interface(f"{MOVED['ipv4']}/25"), ip_interface(f"{MOVED['ipv6']}/64")]
     service.add_addresses("eth1", there)
     service.remove_addresses("eth1", here)
@@ -291,7 +291,7 @@ def moved(vpn: Vpn) -> Iterator[None]:
 
 
 def expect_not_followed(vpn: Vpn, families: tuple[Family, ...] = FAMILIES) -> Seen:
-    """The service moves, and is reached in the clear from then on. Returns a packet of that."""
+    """Check that a moved service is reached in the clear; returns such a packet."""
     with moved(vpn):
         for family in reversed(families):
 

@@ -1,4 +1,4 @@
-"""What a tunnel mode is good for, as assertions that are the same for all modes."""
+"""Assertions that hold for all tunnel modes."""
 
 import time
 from collections.abc import Iterable
@@ -16,12 +16,12 @@ from tests.helpers.sites import Site
 
 
 def site(lab: Lab, tunnel: RunningTunnel, router: str) -> Site:
-    """An end of a tunnel and the host behind it, which is called ROUTER-lan in all topologies."""
+    """Return an end of a tunnel with the host behind it, which is ROUTER-lan in all topologies."""
     return Site(lab.router(router), lab.host(f"{router}-lan"), tunnel.device(router))
 
 
 def ends(lab: Lab, tunnel: RunningTunnel) -> tuple[Site, Site]:
-    """The server's site and the client's."""
+    """Return the server's site and the client's."""
     return site(lab, tunnel, tunnel.tunnel.server), site(lab, tunnel, tunnel.tunnel.client)
 
 
@@ -30,12 +30,12 @@ def both_ways(one: Site, other: Site) -> tuple[tuple[Site, Site], tuple[Site, Si
 
 
 def session_of(status: TunnelStatus) -> tuple[object, ...]:
-    """What is the same as long as neither end was started anew nor lost the other."""
+    """Return the values that change when either end restarts or the ends reconnect."""
     return status.server_pid, status.client_pid, status.client_id, status.connected_since
 
 
 def expect_one_session_for_both_families(tunnel: RunningTunnel, server: Site, client: Site) -> None:
-    """A single BGP session over the tunnel's inner addresses, which brings prefixes of both families."""
+    """Wait for a single BGP session over the inner addresses, with prefixes of both families."""
     inner = {server.router.name: tunnel.tunnel.server_ipv4.ip, client.router.name: tunnel.tunnel.client_ipv4.ip}
     for here, there in both_ways(server, client):
         address = inner[there.router.name]
@@ -64,7 +64,7 @@ def expect_lans_reach_each_other(one: Site, other: Site) -> None:
 
 
 def expect_prefixes_come_and_go(lab: Lab, one: Site, other: Site) -> None:
-    """In the BGP RIB, in the kernel FIB through the tunnel, and on the wire; both families, both directions at once."""
+    """Announce and withdraw prefixes; check RIB, kernel FIB and packets, in both families and directions at once."""
     moves = [(here, there, lab.free_prefix(family)) for here, there in both_ways(one, other) for family in FAMILIES]
     with ExitStack() as served:
         addresses = [served.enter_context(here.router.serving(prefix, here.host)) for here, _, prefix in moves]
@@ -88,14 +88,14 @@ def expect_prefixes_come_and_go(lab: Lab, one: Site, other: Site) -> None:
 
 
 def assert_silent(asked: Iterable[tuple[Site, Address]], when: str) -> None:
-    """No address answers the host of its site; all are asked at once, since silence takes its time."""
+    """Assert that no address answers the host of its site; all are pinged at once."""
     with ThreadPoolExecutor() as pool:
         for result in pool.map(lambda pair: pair[0].host.echo(pair[1], wait=0.5), asked):
             assert result.silent, f"a prefix is reachable {when}: {result}"
 
 
 def route_option(prefix: Prefix) -> str:
-    """The prefix as OpenVPN's `route` or `route-ipv6` has it."""
+    """Return the prefix as a `route` or `route-ipv6` option."""
     if prefix.version == 4:
         return f"route {prefix.network_address} {prefix.netmask}"
     return f"route-ipv6 {prefix}"

@@ -1,4 +1,4 @@
-"""RouterOS as an external node: wired and started by the lab, set up by somebody else, and seen from the other end."""
+"""RouterOS as an external node: started and linked by the lab, configured by its commands, checked at the other end."""
 
 import os
 import time
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.convergence]
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    """The topology that comes with the lab, with a container of Debian's in the place of RouterOS's image."""
+    """The topology `routeros`, with a Debian container instead of RouterOS's image."""
     topology = edited(
         find_topology("routeros"),
         (
@@ -54,7 +54,7 @@ def test_external_node_is_connected_and_not_waited_for(lab: Lab) -> None:
 
 
 def test_external_node_configured_by_the_commands_exchanges_routes(lab: Lab) -> None:
-    """Tunnel, session and routes of both families, traffic between the LANs, and prefixes that come and go."""
+    """Tunnel, session, routes of both families, traffic between the LANs, and changing prefixes."""
     hq, hosts = lab.router("hq"), (lab.host("hq-lan"), lab.host("ros-lan"))
     since = time.monotonic()
     StandIn(lab, lab.node("ros")).import_commands()
@@ -73,7 +73,7 @@ def test_external_node_configured_by_the_commands_exchanges_routes(lab: Lab) -> 
         with hq.announced(prefix):
             expect_route(lab.node("ros"), prefix, there=True)
         expect_route(lab.node("ros"), prefix, there=False)
-    # Our end can be stopped and started, and the other one comes back by itself.
+    # The lab's end can be restarted, and the other one reconnects.
     tunnel = lab.tunnel("ros-hq")
     tunnel.stop()
     assert not tunnel.server.running
@@ -85,7 +85,7 @@ def test_external_node_configured_by_the_commands_exchanges_routes(lab: Lab) -> 
 
 
 def expect_route(node: LabNode, prefix: Prefix, *, there: bool) -> None:
-    """In the kernel of a node whose daemon the lab cannot ask."""
+    """Wait for a route, or its absence, in the kernel of a node whose daemon the lab cannot query."""
     wait_for(
         Expectation(
             what=f"{'a' if there else 'no'} route to {prefix}",

@@ -1,4 +1,4 @@
-"""A firewall that lets only HTTPS out, or only a proxy: real ones, with a password or without, and one that refuses."""
+"""A firewall that lets only HTTPS out, or only a proxy: with and without a password, and one that refuses."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ def over(mode: str, transport: str = "tcp", **tunnel: Any) -> pytest.MarkDecorat
 
 @contextmanager
 def closed(lab: Lab) -> Iterator[None]:
-    """Nobody gets out but the proxy, for a while."""
+    """Let only the proxy out in the context."""
     firewall = lab.node("firewall")
     firewall.exec("nft", "flush chain ip filter https").raise_on_error()
     try:
@@ -40,10 +40,10 @@ def closed(lab: Lab) -> Iterator[None]:
 
 
 def expect_silence(lab: Lab, tunnel: RunningTunnel, hq: Site, branch: Site, claim: Claim) -> None:
-    """The client calls, what it says does not come out of the firewall, and nothing passes."""
+    """Check that the client's packets do not leave the firewall, and that no traffic passes."""
     with lab.node("firewall").capture("eth1") as inside, lab.node("firewall").capture("eth3") as outside:
-        call = inside.expect("the client's call", lambda packet: to_server(packet, tunnel))
-        claim.packet(inside, call)
+        packet = inside.expect("the client's packets", lambda packet: to_server(packet, tunnel))
+        claim.packet(inside, packet)
         assert branch.host.echo(hq.host.address("ipv4"), count=3, wait=0.5).silent
     assert not [packet for packet in outside.packets if to_server(packet, tunnel)]
 
@@ -87,7 +87,7 @@ PROXIES = {
 @pytest.mark.parametrize("proxy", [pytest.param(name, marks=over(mode)) for name, (mode, _) in PROXIES.items()])
 @pytest.mark.convergence
 def test_tunnel_passes_the_proxy(lab: Lab, proxy: str, hq: Site, branch: Site) -> None:
-    """And the control: who does not ask it does not get out."""
+    """Checks also that the tunnel does not pass without the proxy."""
     tunnel, (_, options) = lab.tunnel("branch", "hq"), PROXIES[proxy]
     with closed(lab):
         tunnel.client.stop()
@@ -100,8 +100,8 @@ def test_tunnel_passes_the_proxy(lab: Lab, proxy: str, hq: Site, branch: Site) -
             lab.wait_ready()
             expect_lans_reach_each_other(hq, branch)
             expect_prefixes_come_and_go(lab, hq, branch)
-        asked = [packet for packet in inside.packets if not packet.outgoing and TCP in packet.decode()]
-        assert {packet.decode()[IP].dst for packet in asked} == {PROXY}
+        sent = [packet for packet in inside.packets if not packet.outgoing and TCP in packet.decode()]
+        assert {packet.decode()[IP].dst for packet in sent} == {PROXY}
         assert "203.0.113.1" in tunnel.status().real_address
     lab.wait_ready()
 

@@ -1,4 +1,4 @@
-"""Does it look like HTTPS? A web site behind the same port; and what the first bytes tell who only looks."""
+"""A tunnel and a web site on one port, and the first bytes of connections as a passive observer sees them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.topology("looks-like-https", openv
 PORT = 443
 SITE = "www.example.com"
 HARD_RESET = {7: "P_CONTROL_HARD_RESET_CLIENT_V2", 10: "P_CONTROL_HARD_RESET_CLIENT_V3"}
-"""OpenVPN's first opcodes, in the upper five bits of a packet's first byte (ssl_pkt.h)."""
+"""The opcodes of OpenVPN's first packet, in the upper five bits of its first byte (ssl_pkt.h)."""
 SHARED: dict[str, Any] = {"port-share": {"host": "10.3.0.20", "port": PORT}}
 WRAPPED = [{"host": "192.168.2.2", "port": PORT}]
 
@@ -31,7 +31,7 @@ def https(mode: str = "iroute", **options: Any) -> pytest.MarkDecorator:
 
 
 def browse(lab: Lab) -> str:
-    """A browser's request, which checks the certificate; to the address and port of the tunnel's server."""
+    """Request the site at the address and port of the tunnel's server, and verify its certificate."""
     authority = lab.node("web").exec("cat", "/run/site/ca.crt").raise_on_error().stdout
     server = str(lab.tunnel("branch", "hq").tunnel.server_outer)
     asked = f"curl -sS --max-time 20 --cacert /tmp/ca.crt --resolve {SITE}:{PORT}:{server} https://{SITE}/"
@@ -56,7 +56,7 @@ def test_port_share_serves_site_and_tunnel(lab: Lab, hq: Site, branch: Site, cla
         expect_site(lab)
         passed_on = at_the_site.expect("the browser's request, from hq", lambda p: TCP in p.decode() and not p.outgoing)
         claim.packet(at_the_site, passed_on)
-    # The control: without it, who does not speak OpenVPN is thrown out.
+    # Without `port-share` the server closes connections that are not OpenVPN.
     tunnel = lab.tunnel("branch", "hq")
     with tunnel.configured(port_share=None):
         lab.wait_ready()
@@ -69,20 +69,20 @@ def test_port_share_serves_site_and_tunnel(lab: Lab, hq: Site, branch: Site, cla
 
 @dataclass(frozen=True)
 class Look:
-    """What a passive observer makes of the first bytes of a connection."""
+    """The properties of a connection's first bytes that a passive observer can see."""
 
     tls: bool
-    """They are a TLS record with a ClientHello."""
+    """Whether they are a TLS record with a ClientHello."""
     opcode: str
-    """OpenVPN's first message, by its opcode behind a length of two bytes; empty where they are none."""
+    """The name of OpenVPN's first opcode, after a length of two bytes; empty if there is none."""
     hello_inside: bool
-    """A ClientHello stands in the clear behind OpenVPN's own header."""
+    """Whether a ClientHello in the clear follows OpenVPN's header."""
     alpn: bool
-    """The ClientHello names the protocols to come (RFC 7301), as every browser's does."""
+    """Whether the ClientHello has ALPN (RFC 7301), as every browser's does."""
 
 
 def look_at(data: bytes) -> Look:
-    """Classify what a client says first."""
+    """Classify the first bytes of a client."""
     tls = data[:2] == b"\x16\x03" and data[5:6] == b"\x01"
     length, first = int.from_bytes(data[:2], "big"), data[2] >> 3 if len(data) > 2 else 0
     opcode = HARD_RESET.get(first, "") if not tls and 14 <= length <= 1600 else ""
@@ -94,8 +94,8 @@ def look_at(data: bytes) -> Look:
     return Look(tls, opcode, not tls and b"\x16\x03\x01" in data, alpn)
 
 
-def said_first(capture: Capture, source: str) -> bytes:
-    """The first bytes of the newest connection from an address, in the order of their numbers."""
+def first_bytes_of(capture: Capture, source: str) -> bytes:
+    """Return the first bytes of the newest connection from an address, in the order of sequence numbers."""
     segments: dict[int, bytes] = {}
     start = None
     for packet in capture.packets:
@@ -106,37 +106,37 @@ def said_first(capture: Capture, source: str) -> bytes:
             start, segments = frame[TCP].seq + 1, {}
         elif bytes(frame[TCP].payload) and start is not None:
             segments.setdefault((frame[TCP].seq - start) % (1 << 32), bytes(frame[TCP].payload))
-    said = b""
+    data = b""
     for offset in sorted(segments):
-        if offset <= len(said):
-            said += segments[offset][len(said) - offset :]
-    return said
+        if offset <= len(data):
+            data += segments[offset][len(data) - offset :]
+    return data
 
 
-def first_bytes(lab: Lab, claim: Claim, name: str, interface: str, source: str, **options: Any) -> bytes:
+def observe(lab: Lab, claim: Claim, name: str, interface: str, source: str, **options: Any) -> bytes:
     tunnel = lab.tunnel("branch", "hq")
     with lab.node("transit").capture(interface, keep=4000) as seen, tunnel.configured(port_share=None, **options):
         lab.wait_ready()
-        said = said_first(seen, source)
-        assert len(said) > 60, f"{name}: only {len(said)} bytes were seen"
-        claim.echo(f"{name}: {said[:24].hex(' ')}")
-    return said
+        data = first_bytes_of(seen, source)
+        assert len(data) > 60, f"{name}: only {len(data)} bytes were seen"
+        claim.echo(f"{name}: {data[:24].hex(' ')}")
+    return data
 
 
 @https()
 @pytest.mark.claims("the tunnel can pass for HTTPS", article="says so")
 def test_first_bytes_of_a_tunnel_differ_from_https(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     mine, wrapper = "203.0.113.2", "203.0.113.10"
-    plain = look_at(first_bytes(lab, claim, "plain", "eth1", mine))
-    crypt = look_at(first_bytes(lab, claim, "tls-crypt", "eth1", mine, tls_crypt=True))
-    crypt2 = look_at(first_bytes(lab, claim, "tls-crypt-v2", "eth1", mine, tls_crypt_v2=True))
-    wrapped = look_at(first_bytes(lab, claim, "stunnel", "eth5", wrapper, remotes=WRAPPED, listen="any"))
+    plain = look_at(observe(lab, claim, "plain", "eth1", mine))
+    crypt = look_at(observe(lab, claim, "tls-crypt", "eth1", mine, tls_crypt=True))
+    crypt2 = look_at(observe(lab, claim, "tls-crypt-v2", "eth1", mine, tls_crypt_v2=True))
+    wrapped = look_at(observe(lab, claim, "stunnel", "eth5", wrapper, remotes=WRAPPED, listen="any"))
     with (
         lab.node("transit").capture("eth1", keep=4000) as seen,
         lab.tunnel("branch", "hq").configured(port_share={"host": "10.3.0.20", "port": PORT}),
     ):
         expect_site(lab)
-        browser = look_at(said_first(seen, "203.0.113.6"))
+        browser = look_at(first_bytes_of(seen, "203.0.113.6"))
     lab.wait_ready()
     assert plain == Look(tls=False, opcode=HARD_RESET[7], hello_inside=True, alpn=False)
     assert crypt == Look(tls=False, opcode=HARD_RESET[7], hello_inside=False, alpn=False)
@@ -157,7 +157,7 @@ def test_prefixes_come_and_go_inside_stunnel(lab: Lab, hq: Site, branch: Site) -
     tunnel = lab.tunnel("branch", "hq")
     with tunnel.configured(port_share=None, remotes=WRAPPED, listen="any"):
         lab.wait_ready()
-        assert "192.168.3.2" in tunnel.status().real_address  # who has taken the TLS off
+        assert "192.168.3.2" in tunnel.status().real_address  # the stunnel server
         expect_lans_reach_each_other(hq, branch)
         expect_prefixes_come_and_go(lab, hq, branch)
     lab.wait_ready()

@@ -1,4 +1,4 @@
-"""Ends whose addresses change: a name that is looked up anew, several `remote` lines, and a client that moves."""
+"""Ends whose addresses change: a name that is resolved again, several `remote` lines, and a client that moves."""
 
 import time
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def moving(mode: str, transport: str, **options: Any) -> pytest.MarkDecorator:
 
 @contextmanager
 def moved(node: LabNode, here: IPv4Interface, there: IPv4Interface) -> Iterator[None]:
-    """A node has another address on its wire for a while, and its way out through that."""
+    """Change a node's address and its routes in the context."""
 
     def change(before: IPv4Interface, after: IPv4Interface) -> None:
         node.running.remove_addresses("eth1", [before])
@@ -48,14 +48,14 @@ def moved(node: LabNode, here: IPv4Interface, there: IPv4Interface) -> Iterator[
         change(there, here)
 
 
-def call_it(lab: Lab, address: IPv4Interface) -> None:
-    """Let the name mean another address."""
+def set_name(lab: Lab, address: IPv4Interface) -> None:
+    """Change the address of the name in DNS."""
     script = f"echo {address.ip} vpn.example.com > /run/names; pkill -HUP dnsmasq"
     lab.node("names").exec("sh", "-c", script).raise_on_error()
 
 
 def expect_back(lab: Lab, hq: Site, branch: Site, before: TunnelStatus, since: float) -> float:
-    """Another OpenVPN session than before, and over it BGP and both sites' routes; returns the seconds that it took."""
+    """Wait for a new OpenVPN session with BGP and the routes of both sites; returns the seconds that it took."""
     tunnel = lab.tunnel("branch", "hq")
     wait_for(
         Expectation(
@@ -89,13 +89,13 @@ def test_client_resolves_the_name_again_when_its_address_changes(lab: Lab, mode:
     before = lab.tunnel("branch", "hq").status()
     with moved(hq.router, OLD, NEW):
         since = time.monotonic()
-        call_it(lab, NEW)
+        set_name(lab, NEW)
         try:
             expect_back(lab, hq, branch, before, since)
             expect_prefixes_come_and_go(lab, hq, branch)
             before = lab.tunnel("branch", "hq").status()
         finally:
-            call_it(lab, OLD)
+            set_name(lab, OLD)
     expect_back(lab, hq, branch, before, time.monotonic())
 
 
@@ -106,18 +106,18 @@ def test_tunnel_returns_when_the_server_address_changes(lab: Lab, hq: Site, bran
     before = tunnel.status()
     with moved(hq.router, OLD, NEW):
         since = time.monotonic()
-        call_it(lab, NEW)
+        set_name(lab, NEW)
         try:
             claim.echo(f"by its name: BGP was back after {expect_back(lab, hq, branch, before, since):.1f} s")
         finally:
-            call_it(lab, OLD)
+            set_name(lab, OLD)
     with tunnel.configured(remotes=REMOTES, connect_timeout=5):
         lab.wait_ready()
         before = tunnel.status()
         with moved(hq.router, OLD, NEW):
             took = expect_back(lab, hq, branch, before, time.monotonic())
             claim.echo(f"by the second of two `remote` lines: BGP was back after {took:.1f} s")
-    with tunnel.configured(remotes=REMOTES[:1]):  # the control: one address, and it is gone
+    with tunnel.configured(remotes=REMOTES[:1]):  # one address only, which is gone
         lab.wait_ready()
         size = tunnel.client.log_size()
         with moved(hq.router, OLD, NEW):

@@ -1,4 +1,4 @@
-"""Through address translation: a site's own, its provider's, and what becomes of a mapping that is forgotten."""
+"""Address translation at a site and at its provider, and mappings that time out or are lost."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,10 +21,10 @@ pytestmark = [pytest.mark.docker, pytest.mark.topology("behind-nat", openvpn="2.
 
 PUBLIC = "203.0.113.1"
 PRIVATE = ("192.168.1.2", "100.64.0.2")
-KNOWN = Path("/proc/thread-self/net/nf_conntrack")
-"""The connections that a translator knows; what is over stands there no more, although it may still be counted."""
+CONNECTIONS = Path("/proc/thread-self/net/nf_conntrack")
+"""The connections of a translator; it does not list closed ones, although it may still count them."""
 RARE, FREQUENT = (60, 180), (2, 10)
-"""Keepalives beyond what the provider's translator remembers, and within."""
+"""Keepalives longer than the timeout of the provider's translator, and shorter."""
 
 
 def through(mode: str, transport: str, **options: Any) -> pytest.MarkDecorator:
@@ -40,20 +40,20 @@ WAYS = [
 
 @pytest.fixture
 def slow_bgp(monkeypatch: pytest.MonkeyPatch) -> None:
-    """BGP that says nothing for a minute; set before the lab is asked for."""
+    """Have BGP send keepalives once a minute only; set before the lab starts."""
     for name, value in (("BGP_KEEPALIVE", "60"), ("BGP_HOLD", "180"), ("TIMEOUT", "5")):
         monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
 def patient_bgp(monkeypatch: pytest.MonkeyPatch) -> None:
-    """BGP that bears a short silence, also on a machine that is busy; set before the lab is asked for."""
+    """Give BGP a hold time that also suffices on a busy host; set before the lab starts."""
     monkeypatch.setenv("BGP_HOLD", "30")
 
 
 @contextmanager
 def untranslated(lab: Lab, node: str) -> Iterator[None]:
-    """A translator passes addresses on as they are, for a while; what it knew of connections it forgets."""
+    """Disable a translator in the context; it loses its mappings."""
     rule = "add rule ip nat out oifname eth2 masquerade fully-random"
     chain = "add chain ip nat out { type nat hook postrouting priority srcnat; }"
     lab.node(node).exec("nft", "delete table ip nat").raise_on_error()
@@ -77,10 +77,10 @@ def test_tunnel_passes_two_translators(lab: Lab, mode: str, hq: Site, branch: Si
     tunnel = lab.tunnel("branch", "hq")
     before = tunnel.status()
     assert before.real_address.rpartition(":")[0].endswith(PUBLIC)
-    with lab.node("transit").capture("eth2") as wire:
+    with lab.node("transit").capture("eth2") as capture:
         expect_lans_reach_each_other(hq, branch)
-        wire.expect("the site's packets under the provider's address", comes_from(PUBLIC))
-    assert not [packet for packet in wire.packets if comes_from(*PRIVATE)(packet)]
+        capture.expect("the site's packets under the provider's address", comes_from(PUBLIC))
+    assert not [packet for packet in capture.packets if comes_from(*PRIVATE)(packet)]
     expect_prefixes_come_and_go(lab, hq, branch)
     assert session_of(tunnel.status()) == session_of(before)
 
@@ -92,42 +92,44 @@ def test_tunnel_passes_two_translators(lab: Lab, mode: str, hq: Site, branch: Si
 @through("iroute", "udp")
 def test_site_behind_translation_opens_the_tunnel(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
-    with untranslated(lab, "home"):  # the provider's alone
+    with untranslated(lab, "home"):  # only the provider translates
         tunnel.stop()
         tunnel.start()
         lab.wait_ready()
         expect_prefixes_come_and_go(lab, hq, branch)
     tunnel.stop()
-    with untranslated(lab, "carrier"):  # the control: who comes from 100.64.0.2 gets no answer
-        with lab.node("transit").capture("eth2") as wire:
+    with untranslated(lab, "carrier"):  # packets from 100.64.0.2 get no answer
+        with lab.node("transit").capture("eth2") as capture:
             tunnel.server.start()
             tunnel.client.start()
-            claim.packet(wire, wire.expect("an untranslated packet", comes_from(PRIVATE[1])))
+            claim.packet(capture, capture.expect("an untranslated packet", comes_from(PRIVATE[1])))
             assert branch.host.echo(hq.host.address("ipv4"), count=3, wait=0.5).silent
         tunnel.stop()
     tunnel.start()
     lab.wait_ready()
-    with lab.node("transit").capture("eth2") as wire:
+    with lab.node("transit").capture("eth2") as capture:
         expect_prefixes_come_and_go(lab, hq, branch)
-        claim.packet(wire, wire.expect("a translated packet", comes_from(PUBLIC)))
+        claim.packet(capture, capture.expect("a translated packet", comes_from(PUBLIC)))
     claim.holds()
 
 
-def known(translator: LabNode) -> list[str]:
-    """The connections of the tunnel that a translator knows."""
-    return [line for line in translator.running.namespace.run(KNOWN.read_text).splitlines() if "dport=1194" in line]
+def connections_of(translator: LabNode) -> list[str]:
+    """Return the translator's connections of the tunnel."""
+    return [
+        line for line in translator.running.namespace.run(CONNECTIONS.read_text).splitlines() if "dport=1194" in line
+    ]
 
 
-def expect_forgotten(lab: Lab) -> None:
-    """The provider's translator has no mapping left."""
+def expect_timed_out(lab: Lab) -> None:
+    """Wait until the provider's translator has no mapping left."""
     carrier = lab.node("carrier")
     wait_for(
         Expectation(
-            what="the mapping to be forgotten",
+            what="the mapping to time out",
             node="carrier",
-            look=lambda: known(carrier),
+            look=lambda: connections_of(carrier),
             met=lambda found: not found,
-            seen=lambda found: f"{len(found)} connections are known",
+            seen=lambda found: f"{len(found)} connections",
         ),
         within=90,
     )
@@ -144,11 +146,11 @@ def test_idle_tunnel_behind_a_translator_with_a_short_timeout(
         lab.wait_ready()
         before = tunnel.status()
         size = tunnel.server.log_size()
-        expect_forgotten(lab)
+        expect_timed_out(lab)
         with hq.router.announced(prefix):
             assert hq.host.echo(branch.host.address("ipv4"), count=3, wait=1.0).silent
             assert prefix not in branch.router.fib.routes()
-            # The client speaks, which makes a new mapping, with another port; the server follows.
+            # A packet from the client makes a new mapping with another port; the server follows.
             branch.host.expect_reaches(hq.host.address("ipv4"))
             branch.router.expect_route(prefix, via=branch.device, within=60)
             claim.log_line(tunnel.server, expect_log(tunnel.server, "floated", size))
@@ -158,10 +160,10 @@ def test_idle_tunnel_behind_a_translator_with_a_short_timeout(
     with tunnel.configured(keepalive=FREQUENT):
         lab.wait_ready()
         before = tunnel.status()
-        for _ in range(3):  # three times as long as it remembers
+        for _ in range(3):  # three times its timeout
             quiet = lab.node("carrier").exec("sleep", "5")
             assert not quiet.failed
-            assert known(lab.node("carrier"))
+            assert connections_of(lab.node("carrier"))
         claim.echo(hq.host.expect_reaches(branch.host.address("ipv4")))
         assert tunnel.status().real_address == before.real_address
     lab.wait_ready()
@@ -179,10 +181,10 @@ def test_tcp_tunnel_returns_after_a_lost_mapping(lab: Lab, hq: Site, branch: Sit
     prefix = lab.free_prefix("ipv4")
     with hq.router.announced(prefix):
         branch.router.expect_route(prefix, via=branch.device)
-        forgotten = lab.fault("connections-forgotten", node="carrier").began.since
-        branch.router.expect_no_route(prefix, since=forgotten)
+        since = lab.fault("connections-forgotten", node="carrier").began.since
+        branch.router.expect_no_route(prefix, since=since)
         claim.log_line(tunnel.client, expect_log(tunnel.client, "Inactivity timeout (--ping-restart)", size))
-        branch.router.expect_route(prefix, via=branch.device, since=forgotten, within=90)
+        branch.router.expect_route(prefix, via=branch.device, since=since, within=90)
     lab.wait_ready()
     after = tunnel.status()
     assert after.client_id != before.client_id
@@ -193,7 +195,7 @@ def test_tcp_tunnel_returns_after_a_lost_mapping(lab: Lab, hq: Site, branch: Sit
 
 @through("iroute", "udp")
 def test_udp_tunnel_continues_after_a_lost_mapping(patient_bgp: None, lab: Lab, hq: Site, branch: Site) -> None:
-    """By the next packet from inside, and the server follows: the session goes on, and so do the routes."""
+    """The next packet from inside makes a new mapping, and the server follows: session and routes continue."""
     tunnel = lab.tunnel("branch", "hq")
     lab.wait_ready()
     before, size = tunnel.status(), tunnel.server.log_size()
@@ -214,14 +216,14 @@ def test_udp_tunnel_with_a_changed_client_port(slow_bgp: None, lab: Lab, hq: Sit
     with tunnel.configured(keepalive=RARE):
         lab.wait_ready()
         size = tunnel.server.log_size()
-        expect_forgotten(lab)
+        expect_timed_out(lab)
         assert branch.host.echo(hq.host.address("ipv4"), count=3, wait=1.0).silent
         claim.log_line(tunnel.server, expect_log(tunnel.server, "local/remote TLS keys are out of sync", size))
-    with tunnel.configured(keepalive=RARE, float=True):  # which lets the packet in, but finds no key for its address
+    with tunnel.configured(keepalive=RARE, float=True):  # accepts the packet, but finds no key for its address
         lab.wait_ready()
-        expect_forgotten(lab)
+        expect_timed_out(lab)
         assert branch.host.echo(hq.host.address("ipv4"), count=5, wait=1.0).silent
-    with tunnel.configured(keepalive=FREQUENT):  # the control: no other port, as long as nothing is forgotten
+    with tunnel.configured(keepalive=FREQUENT):  # the mapping and the port stay
         lab.wait_ready()
         claim.echo(branch.host.expect_reaches(hq.host.address("ipv4")))
     lab.wait_ready()

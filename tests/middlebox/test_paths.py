@@ -1,4 +1,4 @@
-"""A path narrower than its ends believe, with ICMP filtered: does an inner packet of 1500 bytes still pass?"""
+"""Inner packets of 1500 bytes over a path with a smaller MTU that filters ICMP."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.topology("narrow-path", openvpn="2
 
 FULL = 1500
 HEADERS = 100
-"""Bytes that are left of the path for OpenVPN's own headers and those outside."""
+"""The bytes for the headers of OpenVPN, UDP and IP."""
 
 
 def narrow(mode: str, mtu: int, transport: str, outer: str) -> Any:
@@ -34,7 +34,7 @@ def both_widths(transport: str) -> list[Any]:
 
 @pytest.fixture
 def path(monkeypatch: pytest.MonkeyPatch, mtu: int, clamp: str) -> None:
-    """What the topology leaves open; set before the lab is asked for."""
+    """Set the topology's variables in the environment, before the lab starts."""
     monkeypatch.setenv("PATH_MTU", str(mtu))
     monkeypatch.setenv("CLAMP", clamp)
 
@@ -46,7 +46,7 @@ def expect_full_size(hq: Site, branch: Site) -> None:
 
 
 def expect_no_full_size(hq: Site, branch: Site) -> None:
-    """What is short passes, what is long is lost without a word."""
+    """Check that packets of full size are lost without an error."""
     for here, there in ((hq, branch), (branch, hq)):
         for family in FAMILIES:
             result = here.host.echo(there.host.address(family), count=2, packet_size=FULL, wait=1.0)
@@ -55,14 +55,12 @@ def expect_no_full_size(hq: Site, branch: Site) -> None:
 
 @pytest.mark.parametrize("mtu", both_widths("udp"))
 @pytest.mark.parametrize("clamp", ["no"])
-def test_full_size_packets_over_udp_pass_by_fragments(
-    path: None, lab: Lab, mtu: int, hq: Site, branch: Site
-) -> None:
+def test_full_size_packets_over_udp_pass_by_fragments(path: None, lab: Lab, mtu: int, hq: Site, branch: Site) -> None:
     tunnel = lab.tunnel("branch", "hq")
     expect_lans_reach_each_other(hq, branch)
-    if tunnel.tunnel.outer == "ipv4":  # routers on the way cut what is too long
+    if tunnel.tunnel.outer == "ipv4":  # routers fragment on the path
         expect_full_size(hq, branch)
-    else:  # IPv6's do not (RFC 8200, section 5), and the word that would tell is filtered
+    else:  # IPv6 routers do not (RFC 8200, section 5), and ICMP is filtered
         expect_no_full_size(hq, branch)
     with tunnel.configured(fragment=mtu - HEADERS):
         lab.wait_ready()
@@ -96,7 +94,7 @@ def test_full_size_packet_over_a_narrow_path_without_icmp(
     dsl, tunnel = lab.node("dsl"), lab.tunnel("branch", "hq")
     dsl.exec("nft", f"{lowered}; {rule}").raise_on_error()
     try:
-        tunnel.stop("KILL")  # what waits behind a segment that is too long does not end in good order
+        tunnel.stop("KILL")  # it cannot close connections that wait for a segment which is too long
         tunnel.start()
         lab.wait_ready()
         expect_full_size(hq, branch)

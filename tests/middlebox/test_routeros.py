@@ -1,4 +1,4 @@
-"""A tunnel confined to what RouterOS speaks, with OpenVPN's own at both ends: no RouterOS was there."""
+"""A tunnel with a RouterOS profile, with OpenVPN at both ends."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Options of cryptography and transport that a packet shows: a digest that differs, the server's choice, a port."""
+"""Options of cryptography and transport: different digests, the negotiated cipher, the port."""
 
 import pytest
 from scapy.layers.inet import TCP
@@ -59,6 +59,6 @@ def test_port_option_sets_the_tcp_port(lab: Lab) -> None:
         frame = packet.decode()
         return TCP in frame and frame[TCP].dport == 4443
 
-    with lab.node("transit").capture("eth1") as wire:
+    with lab.node("transit").capture("eth1") as capture:
         expect_passes(hq, branch, "ipv4")
-        wire.expect("a segment to port 4443", to_the_port)
+        capture.expect("a segment to port 4443", to_the_port)

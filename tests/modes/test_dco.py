@@ -1,4 +1,4 @@
-"""A kernel without the data channel (DCO) is named, and nothing is left behind. What it does is in tests/kernel."""
+"""The mode dco on a kernel without DCO; tests/kernel has the tests with it."""
 
 import os
 

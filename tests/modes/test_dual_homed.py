@@ -1,4 +1,4 @@
-"""A site with two tunnels over two paths: both at once, or one that is preferred, and what the other does then."""
+"""A site with two tunnels over two paths: both at once, or one preferred and one spare."""
 
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
@@ -29,30 +29,30 @@ pytestmark = [
 ]
 
 ROUNDS = 2
-"""Changes there and back, with a thousand packets a second on their way."""
+"""The number of changes there and back, during a thousand packets a second."""
 FLOWS = 64
-"""Destinations: the kernel draws a path for each, so all of them take the same once in 2 ** 63 runs."""
+"""The number of destinations: the kernel chooses a path for each, so all take the same one once in 2 ** 63 runs."""
 
 
 @pytest.fixture(autouse=True)
-def knobs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the topology leaves open, as a user's environment says it; set before the lab is asked for."""
+def settings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the topology's variables in the environment, before the lab starts."""
     daemon, preference = getattr(request, "param", ("frr", 100))
     monkeypatch.setenv("DAEMON", daemon)
     monkeypatch.setenv("PREFERENCE", str(preference))
 
 
-either = pytest.mark.parametrize("knobs", [("frr", 100), ("bird", 100)], ids=["frr", "bird"], indirect=True)
-"""Each test with either daemon."""
+either = pytest.mark.parametrize("settings", [("frr", 100), ("bird", 100)], ids=["frr", "bird"], indirect=True)
+"""Runs a test with either daemon."""
 
 
 def sites(lab: Lab, tunnel: str) -> tuple[Site, Site]:
-    """Both ends, with their devices of one of the tunnels."""
+    """Return both sites, with their devices of one of the tunnels."""
     return site(lab, lab.tunnel(tunnel), "hq"), site(lab, lab.tunnel(tunnel), "branch")
 
 
-def expect_ways(lab: Lab, *tunnels: str) -> None:
-    """Each site's kernel leads to the other's networks through exactly these tunnels, in both families."""
+def expect_tunnels(lab: Lab, *tunnels: str) -> None:
+    """Wait until the kernels route to the other site through exactly these tunnels, in both families."""
     for here, there in both_ways(*sites(lab, "first")):
         wanted = {lab.tunnel(name).device(here.router.name) for name in tunnels}
         expect_interfaces(here, there.router.plan.networks, wanted)
@@ -77,7 +77,7 @@ def expect_interfaces(here: Site, prefixes: Iterable[Prefix], wanted: set[str]) 
 
 
 def destination(packet: CapturedPacket) -> str | None:
-    """Where an echo request goes that was sent into a tunnel."""
+    """Return the destination of an echo request that was sent into a tunnel."""
     frame = packet.decode()
     if packet.outgoing and IP in frame and ICMP in frame and frame[ICMP].type == 8:
         return str(frame[IP].dst)
@@ -92,8 +92,8 @@ def request_to(address: Address, here: Site) -> IP | IPv6:
     return IPv6(src=str(here.host.address("ipv6")), dst=str(address)) / ICMPv6EchoRequest()
 
 
-def carried(here: Site, flows: Sequence[Address]) -> tuple[set[str], set[str]]:
-    """Send an echo request to each address; returns which of them went into either tunnel."""
+def echo_through_both(here: Site, flows: Sequence[Address]) -> tuple[set[str], set[str]]:
+    """Send an echo request to each address, and return those that went into the first and the second tunnel."""
     with here.router.capture("tun0") as first, here.router.capture("tun1") as second:
 
         def seen() -> tuple[set[str], set[str]]:
@@ -118,36 +118,36 @@ def carried(here: Site, flows: Sequence[Address]) -> tuple[set[str], set[str]]:
 def test_two_equal_tunnels_share_the_traffic(lab: Lab) -> None:
     for name in ("first", "second"):
         expect_one_session_for_both_families(lab.tunnel(name), *sites(lab, name))
-    expect_ways(lab, "first", "second")
+    expect_tunnels(lab, "first", "second")
     hq, branch = sites(lab, "first")
     expect_lans_reach_each_other(hq, branch)
     expect_prefixes_come_and_go(lab, hq, branch)
 
     for here, there in both_ways(hq, branch):
         flows = [network[number] for network in there.router.plan.networks for number in range(20, 20 + FLOWS)]
-        for addresses in carried(here, flows):
-            assert {ip_address(address).version for address in addresses} == {4, 6}, "a tunnel carries one family only"
+        for addresses in echo_through_both(here, flows):
+            assert {ip_address(address).version for address in addresses} == {4, 6}, "only one family passes a tunnel"
 
 
 @either
 def test_traffic_moves_to_the_other_tunnel_when_one_is_lost(lab: Lab) -> None:
     lost, kept = lab.tunnel("first"), lab.tunnel("second")
     before = session_of(kept.status())
-    expect_ways(lab, "first", "second")
+    expect_tunnels(lab, "first", "second")
     lost.client.stop("KILL")
     try:
-        expect_ways(lab, "second")
+        expect_tunnels(lab, "second")
         expect_lans_reach_each_other(*sites(lab, "second"))
         expect_prefixes_come_and_go(lab, *sites(lab, "second"))
     finally:
         lost.client.start()
-    expect_ways(lab, "first", "second")
+    expect_tunnels(lab, "first", "second")
     expect_lans_reach_each_other(*sites(lab, "first"))
     assert session_of(kept.status()) == before
 
 
 @pytest.mark.parametrize(
-    "knobs",
+    "settings",
     [pytest.param(("frr", 200), id="frr"), pytest.param(("bird", 200), id="bird", marks=pytest.mark.thorough)],
     indirect=True,
 )
@@ -156,27 +156,27 @@ def test_preferred_tunnel_carries_all_traffic_while_it_is_up(lab: Lab) -> None:
     before = session_of(spare.status())
     for name in ("first", "second"):
         expect_one_session_for_both_families(lab.tunnel(name), *sites(lab, name))
-    expect_ways(lab, "first")
+    expect_tunnels(lab, "first")
     expect_prefixes_come_and_go(lab, *sites(lab, "first"))
 
     for end in (preferred.client, preferred.server):
         end.stop("KILL")
         try:
-            expect_ways(lab, "second")
+            expect_tunnels(lab, "second")
             expect_lans_reach_each_other(*sites(lab, "second"))
             expect_prefixes_come_and_go(lab, *sites(lab, "second"))
         finally:
             end.start()
-        expect_ways(lab, "first")  # without any help it comes back
+        expect_tunnels(lab, "first")  # without a restart
         expect_lans_reach_each_other(*sites(lab, "first"))
     assert session_of(spare.status()) == before
 
 
-@pytest.mark.parametrize("knobs", [("frr", 200), ("bird", 200)], ids=["frr", "bird"], indirect=True)
+@pytest.mark.parametrize("settings", [("frr", 200), ("bird", 200)], ids=["frr", "bird"], indirect=True)
 def test_changing_the_preference_leaves_no_packet_without_a_route(lab: Lab, family: Family) -> None:
-    """Both tunnels stand, and one after the other is preferred: the kernel replaces a route in one step.
+    """Both tunnels are up and are preferred in turn: the kernel replaces a route in one step.
 
-    The router itself counts what it could not pass on: a busy machine loses packets of its own beside that.
+    The router's own counter is checked, since a busy host can lose other packets.
     """
     hq, branch = lab.router("hq"), lab.router("branch")
     first, second = (lab.tunnel(name).device("branch") for name in ("first", "second"))
@@ -186,17 +186,17 @@ def test_changing_the_preference_leaves_no_packet_without_a_route(lab: Lab, fami
             branch.expect_in_fib(prefix, via=first, alone=True)
             lab.host("branch-lan").expect_reaches(address)
             before = branch.without_route(family)
-            for preference, way in ((300, second), (None, first)) * ROUNDS:
+            for preference, device in ((300, second), (None, first)) * ROUNDS:
                 with lab.measure("branch", prefix, probe_from="branch-lan", until="moves") as measured:
                     branch.prefer(prefix, local_pref=preference, through=second)
                 assert measured.status != "timed-out", measured.reason
-                branch.expect_in_fib(prefix, via=way, alone=True)
+                branch.expect_in_fib(prefix, via=device, alone=True)
                 events = [e for e in branch.fib.events(measured.event) if e.entry.prefix == prefix]
                 assert events
-                assert not [e for e in events if e.action == "delete"], "there was a moment without a route"
+                assert not [e for e in events if e.action == "delete"], "the route was deleted for a moment"
                 assert measured.data_plane is not None
                 assert measured.data_plane.received > 0
-                assert branch.without_route(family) == before, "packets came that had no route"
+                assert branch.without_route(family) == before, "packets had no route"
 
         branch.expect_not_in_fib(prefix)
         assert lab.host("branch-lan").echo(address, count=3).silent

@@ -1,4 +1,4 @@
-"""Hubs with several spokes: one process for all of them (`tap`), and a process for each (`iroute`)."""
+"""Hubs with several spokes: one process for all (`tap`), or a process for each (`iroute`)."""
 
 import pytest
 

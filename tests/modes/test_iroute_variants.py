@@ -1,7 +1,7 @@
-"""The article's mode in its other shapes: `net30` and `subnet`, TCP and UDP, IPv4 and IPv6 outside, both hand-outs.
+"""Variants of the mode iroute: `net30` and `subnet`, TCP and UDP, IPv4 and IPv6 outside, script and file.
 
-The article's own tunnel (net30, TCP, IPv4, a script) is tests/convergence. With the four here every two of these
-choices meet in each combination; each has an option of its own besides.
+tests/convergence has the article's own variant (net30, TCP, IPv4, script). The four here cover all pairs of these
+choices; each has another option besides.
 """
 
 from typing import Any

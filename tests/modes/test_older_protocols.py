@@ -1,4 +1,4 @@
-"""The topologies to start from with OSPF and RIP: routes and traffic of both families over the article's tunnel."""
+"""The topologies with OSPF and RIP: routes and traffic of both families over the article's tunnel."""
 
 import pytest
 

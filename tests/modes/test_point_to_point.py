@@ -1,4 +1,4 @@
-"""The modes without `mode server`: the same as the article's tunnel does, without any `iroute`."""
+"""The modes without `mode server`: the article's experiment without any `iroute`."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def variant(mode: str, transport: str, outer: str, **options: object) -> object:
     return pytest.param(mode, id=f"{mode}-{transport}-{outer}", marks=pytest.mark.topology(mode, tunnel=tunnel))
 
 
-# Transport and outer family are OpenVPN's business at both ends alike: two of the four pairs show each of them.
+# Two of the four pairs of transport and outer family cover each transport and each family.
 VARIANTS = [
     variant("p2p-tls", "udp", "ipv4"),
     variant("p2p-tls", "tcp", "ipv6", **{"tls-crypt-v2": True}),

@@ -1,4 +1,4 @@
-"""The dynamic way: the office announces what is behind the VPN, and the user takes what a prefix list lets in."""
+"""Split traffic by BGP: the office announces its networks, and the user accepts those in a prefix list."""
 
 from ipaddress import ip_network
 
@@ -31,7 +31,7 @@ ALL = [ip_network("0.0.0.0/0"), ip_network("::/0")]
 
 @pytest.fixture(params=["frr", pytest.param("bird", marks=pytest.mark.thorough)])
 def vpn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Vpn:
-    """The user's daemon is said before the lab is asked for."""
+    """Set the user's daemon in the environment before the lab starts."""
     monkeypatch.setenv("DAEMON", request.param)
     lab: Lab = request.getfixturevalue("lab")
     return Vpn(lab)
@@ -45,7 +45,7 @@ def test_prefix_list_accepts_only_named_addresses(vpn: Vpn, claim: Claim) -> Non
     seen = expect_split(vpn)
     claim.packet(seen.capture, seen.packet)
     with office.announced(ALL):
-        # What comes later has come: so has what was announced before.
+        # When the later prefixes have arrived, so have the earlier ones.
         later = [prefix_of(MOVED[family]) for family in FAMILIES]
         with office.announced(later):
             user.expect_route(later, via=vpn.device)

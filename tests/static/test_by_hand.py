@@ -1,4 +1,4 @@
-"""Routes by hand, beside an OpenVPN that sets none: what to enter, and the mistakes that people make."""
+"""Manual routes with an OpenVPN that sets none: correct ones, and common mistakes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,14 +27,14 @@ from tests.helpers.static_routes import (
 pytestmark = [pytest.mark.docker, pytest.mark.topology("road-warrior-networkmanager", openvpn="2.6")]
 
 PEER = "10.8.0.1"
-"""The tunnel's other end: a gateway that the machine reaches directly."""
+"""The other end of the tunnel: a gateway on link."""
 OFFICE_ROUTE = ("-net", str(OFFICE_NETWORK), "gw", PEER, "metric", "1")
 SERVICE_ROUTE = ("-net", "10.20.30.40", "netmask", "255.255.255.255", "gw", PEER)
 
 
 @pytest.fixture
 def vpn(lab: Lab) -> Iterator[Vpn]:
-    """The tunnel is up, and no route leads into it."""
+    """A VPN whose tunnel is up, with no route into it."""
     with lab.tunnel("user-office").configured(routes=()):
         vpn = Vpn(lab)
         vpn.user.expect_not_in_fib(named())
@@ -43,7 +43,7 @@ def vpn(lab: Lab) -> Iterator[Vpn]:
 
 @contextmanager
 def route(vpn: Vpn, *words: str) -> Iterator[None]:
-    """A route for a while, by the command of old (route(8))."""
+    """Add a route with route(8) in the context."""
     vpn.user.exec("route", "add", *words).raise_on_error()
     try:
         yield
@@ -53,7 +53,7 @@ def route(vpn: Vpn, *words: str) -> Iterator[None]:
 
 @contextmanager
 def ip_route(vpn: Vpn, *words: str) -> Iterator[None]:
-    """A route for a while (ip-route(8)); it may have gone of itself when the while is over."""
+    """Add a route with ip-route(8) in the context; it may be gone on exit."""
     vpn.user.exec("ip", "route", "add", *words).raise_on_error()
     try:
         yield
@@ -62,7 +62,7 @@ def ip_route(vpn: Vpn, *words: str) -> Iterator[None]:
 
 
 def expect_reached(vpn: Vpn, where: Where) -> None:
-    """The service's packets go one way or the other."""
+    """Check on which path packets to the service go."""
     expect_way(vpn, SERVICE["ipv4"], where, lambda: talk(vpn.user, SERVICE["ipv4"]))
 
 
@@ -110,7 +110,7 @@ def test_wide_netmask_takes_neighbours_into_the_tunnel(vpn: Vpn, claim: Claim) -
 
 @pytest.mark.claims("a route's metric decides whether it wins against the default route")
 def test_metric_decides_among_routes_to_the_same_prefix_only(vpn: Vpn, claim: Claim) -> None:
-    # The wire's default route has metric 100.
+    # The default route without the tunnel has metric 100.
     with route(vpn, "default", "gw", PEER, "metric", "200"):
         expect_reached(vpn, "outside")
     with route(vpn, "default", "gw", PEER, "metric", "50"):
@@ -135,7 +135,7 @@ def test_manual_route_does_not_come_back_with_the_tunnel(lab: Lab, vpn: Vpn, cla
         expect_fenced(vpn, ("ipv4",))
         tunnel.start()
         expect_reached(vpn, "outside")  # silently
-    with tunnel.configured():  # OpenVPN's own
+    with tunnel.configured():  # with OpenVPN's own routes
         expect_split(vpn)
         tunnel.client.stop()
         expect_fenced(vpn)
@@ -154,7 +154,7 @@ def test_route_into_a_persistent_device_outlives_the_tunnel(lab: Lab, vpn: Vpn, 
         tunnel.start()
         with ip_route(vpn, f"{SERVICE['ipv4']}/32", "dev", vpn.device):
             expect_reached(vpn, "inside")
-            tunnel.client.stop("KILL")  # a client that ends in peace clears the device
+            tunnel.client.stop("KILL")  # a client that ends properly clears the device
             vpn.user.expect_in_fib(named(("ipv4",))[0], via=vpn.device)
             with pytest.raises(TimeoutError):
                 talk(vpn.user, SERVICE["ipv4"], patience=1)

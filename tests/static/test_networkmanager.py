@@ -1,4 +1,4 @@
-"""NetworkManager's OpenVPN: the fields of its dialogue, by nmcli."""
+"""NetworkManager's OpenVPN plugin: the settings of its dialogue, by nmcli."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -52,7 +52,7 @@ SPLIT = {**ROUTES, **ONLY_ITS_NETWORK, **OWN_ROUTES, **OWN_DNS}
 
 @pytest.fixture
 def vpn(lab: Lab) -> Iterator[Vpn]:
-    """The office's server runs, and the client that the lab started does not."""
+    """A VPN whose server runs, without the client that the lab started."""
     tunnel = lab.tunnel("user-office")
     tunnel.client.stop()
     yield Vpn(lab)
@@ -61,21 +61,21 @@ def vpn(lab: Lab) -> Iterator[Vpn]:
 
 @contextmanager
 def connected(vpn: Vpn, settings: Mapping[str, str]) -> Iterator[str]:
-    """The VPN is up, with settings of its connection; yields the connection's name."""
+    """Connect the VPN with some settings in the context; yields the connection's name."""
     with connection(vpn, "openvpn", OPENVPN, settings) as name:
         up(vpn, name)
         yield name
 
 
 def routes(vpn: Vpn) -> dict[str, dict[str, Any]]:
-    """The kernel's IPv4 routes through the tunnel, by prefix."""
+    """Return the kernel's IPv4 routes through the tunnel by prefix."""
     told = vpn.user.exec("ip", "-j", "route", "show", "dev", vpn.device).raise_on_error().stdout
     return {route["dst"]: route for route in json.loads(told)}
 
 
 @pytest.mark.claims("in NetworkManager, routes with empty gateway and `never-default` send only these through OpenVPN")
 def test_networkmanager_with_own_routes_splits_traffic(vpn: Vpn, claim: Claim) -> None:
-    wires = vpn.user.exec("ip", "addr", "show", "dev", "eth1").raise_on_error().stdout
+    addresses = vpn.user.exec("ip", "addr", "show", "dev", "eth1").raise_on_error().stdout
     with connected(vpn, {}):
         expect_all_inside(vpn)
     with connected(vpn, SPLIT):
@@ -86,7 +86,7 @@ def test_networkmanager_with_own_routes_splits_traffic(vpn: Vpn, claim: Claim) -
         assert not any("gateway" in route for route in there.values())
         expect_not_followed(vpn)
     assert "eth1:ethernet:unmanaged" in nmcli(vpn.user, "-t", "-f", "device,type,state", "device")
-    assert vpn.user.exec("ip", "addr", "show", "dev", "eth1").stdout == wires
+    assert vpn.user.exec("ip", "addr", "show", "dev", "eth1").stdout == addresses
     claim.holds()
 
 
@@ -97,7 +97,7 @@ def test_networkmanager_without_never_default_takes_everything(vpn: Vpn, claim: 
         expect_all_inside(vpn)
     with connected(vpn, {**ROUTES, **OWN_DNS, **OWN_ROUTES}):
         expect_split(vpn)
-    with connected(vpn, {**ROUTES, **OWN_DNS, **ONLY_ITS_NETWORK}):  # what the server pushes besides is taken
+    with connected(vpn, {**ROUTES, **OWN_DNS, **ONLY_ITS_NETWORK}):  # with the other pushed routes
         seen = expect_way(vpn, NEIGHBOUR["ipv4"], "inside", lambda: vpn.user.expect_reaches(NEIGHBOUR["ipv4"]))
         claim.packet(seen.capture, seen.packet)
         expect_way(vpn, INTERNET["ipv4"], "outside", lambda: talk(vpn.user, INTERNET["ipv4"], 80))
@@ -132,7 +132,7 @@ def test_networkmanager_uses_the_pushed_name_server(vpn: Vpn, claim: Claim) -> N
 @pytest.mark.thorough
 @pytest.mark.claims("the gateway of a route into a VPN may stay empty")
 def test_networkmanager_route_needs_no_gateway(vpn: Vpn, claim: Claim) -> None:
-    for gateway in ("", " 10.8.0.1", " 203.0.113.1"):  # none, the tunnel's other end, and a router that is not there
+    for gateway in ("", " 10.8.0.1", " 203.0.113.1"):  # none, the tunnel's other end, a router that does not exist
         own = {**SPLIT, "ipv4.routes": f"{SERVICE['ipv4']}/32{gateway}, {OFFICE_NETWORK}{gateway} 1"}
         with connected(vpn, own):
             seen = expect_named_inside(vpn, ("ipv4",))
@@ -168,12 +168,12 @@ def test_networkmanager_removes_routes_when_its_openvpn_is_killed(vpn: Vpn) -> N
 
 @pytest.mark.thorough
 def test_networkmanager_keeps_routes_while_the_server_is_gone(vpn: Vpn) -> None:
-    """Its OpenVPN keeps the device through a restart (`persist-tun`), and what goes into it is lost."""
+    """OpenVPN keeps the device through a restart (`persist-tun`), so that packets into it are lost."""
     tunnel = vpn.lab.tunnel("user-office")
     with connected(vpn, SPLIT) as name:
-        with vpn.user.capture("eth1") as wire:
+        with vpn.user.capture("eth1") as eth1:
             tunnel.server.stop("KILL")
-            wire.expect("a call for the server", _is_call)
+            eth1.expect("a packet to open a session", _is_first_packet)
         vpn.user.expect_in_fib([prefix_of(SERVICE["ipv6"]), *named(("ipv4",))], via=vpn.device)
         expect_no_leak(vpn)
         nmcli(vpn.user, "con", "down", name)
@@ -183,7 +183,7 @@ def test_networkmanager_keeps_routes_while_the_server_is_gone(vpn: Vpn) -> None:
         expect_split(vpn)
 
 
-def _is_call(packet: CapturedPacket) -> bool:
-    """A client's first packet: P_CONTROL_HARD_RESET_CLIENT_V2, opcode 7 in the upper five bits."""
+def _is_first_packet(packet: CapturedPacket) -> bool:
+    """Return whether it is a client's first packet: P_CONTROL_HARD_RESET_CLIENT_V2, opcode 7 in the upper five bits."""
     frame = packet.decode()
     return packet.outgoing and UDP in frame and frame[UDP].dport == 1194 and bytes(frame[UDP].payload)[0] >> 3 == 7

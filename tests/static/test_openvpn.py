@@ -1,4 +1,4 @@
-"""Plain OpenVPN, by hand: a client that takes no routes from its server, or chooses among them."""
+"""Plain OpenVPN: a client that ignores the pushed routes, or filters them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ EXACT = ["accept route 10.20.30.40 ", "accept route 192.168.100.0 ", "accept rou
 REST = ["ignore route ", "ignore route-ipv6 ", "ignore redirect-gateway", "ignore dhcp-option"]
 
 USES_DNS = "dns up command exited with status 0"
-"""In the log of OpenVPN 2.7, when its script `dns-updown` was told of a name server."""
+"""The log line of OpenVPN 2.7 after its script `dns-updown` has set a name server."""
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def vpn(lab: Lab) -> Vpn:
 
 @contextmanager
 def stopped(vpn: Vpn, signal: str = "TERM") -> Iterator[None]:
-    """The client is not there for a while."""
+    """Stop the client in the context."""
     tunnel = vpn.lab.tunnel("user-office")
     tunnel.client.stop(signal)
     try:
@@ -53,7 +53,7 @@ def test_route_nopull_with_own_routes_splits_traffic(lab: Lab, lab_openvpn: str,
     size = tunnel.client.log_size()
     with tunnel.configured(route_nopull=False):
         expect_all_inside(vpn)
-        if lab_openvpn != "2.6":  # which leaves a pushed name server to scripts of the user's
+        if lab_openvpn != "2.6":  # 2.6 leaves a pushed name server to scripts of the user
             expect_log(tunnel.client, USES_DNS, size)
         size = tunnel.client.log_size()
     seen = expect_split(vpn)
@@ -109,7 +109,7 @@ def test_leak_while_the_server_is_gone(lab: Lab, vpn: Vpn, claim: Claim) -> None
             size = tunnel.client.log_size()
             tunnel.server.stop("KILL")
             claim.log_line(tunnel.client, expect_log(tunnel.client, "Inactivity timeout", size))
-            if persist_tun:  # the device stays, its routes stay, and what they take is lost
+            if persist_tun:  # device and routes stay, and packets into them are lost
                 expect_log(tunnel.client, "TCP/UDP: Preserving recently used remote address", size)
                 vpn.user.expect_in_fib(named(), via=vpn.device)
                 expect_no_leak(vpn)

@@ -34,13 +34,13 @@ pytestmark = [pytest.mark.docker, pytest.mark.topology("road-warrior-vpnc", open
 
 IPV4: tuple[Family, ...] = ("ipv4",)
 ONLY_THESE = "/etc/vpnc/only-these"
-"""vpnc's script with split-include variables of the user's own; it lies beside the topology."""
+"""vpnc's script with split-include variables of the user, from the folder of the topology."""
 STAFF = {
     "IPSec gateway": "198.51.100.2",
     "IPSec ID": "staff",
     "IKE DH Group": "dh14",
     "Perfect Forward Secrecy": "nopfs",
-    "NAT Traversal Mode": "natt",  # the plugin's own default is Cisco's UDP encapsulation of before RFC 3947
+    "NAT Traversal Mode": "natt",  # the plugin's default is Cisco's own UDP encapsulation, older than RFC 3947
     "Xauth username": "alice",
     "IPSec secret-flags": "0",
     "Xauth password-flags": "0",
@@ -50,20 +50,20 @@ SECRETS = {"IPSec secret": "of-the-staff", "Xauth password": "of-alice"}
 
 @pytest.fixture
 def claim(claim: Claim) -> Claim:
-    """What is said of vpnc is said of no OpenVPN."""
+    """Record claims about vpnc without a version of OpenVPN."""
     claim.openvpn = ""
     return claim
 
 
 @pytest.fixture
 def vpn(lab: Lab) -> Vpn:
-    """vpnc's device at the user's end, and that of strongSwan's user-space IPsec at the office's."""
+    """The VPN by vpnc's device at the user and strongSwan's user-space IPsec device at the office."""
     return Vpn(lab, "vpn0", "ipsec0")
 
 
 @contextmanager
 def connected(vpn: Vpn, group: str, script: str = "", *options: str) -> Iterator[None]:
-    """vpnc is up, as a member of a group of users."""
+    """Connect vpnc in the context, as a member of a group."""
     vpn.user.exec("vpnc", group, *(("--script", script) if script else ()), *options).raise_on_error()
     try:
         yield
@@ -118,7 +118,7 @@ def test_leak_when_vpnc_ends(vpn: Vpn, claim: Claim) -> None:
 
 @pytest.mark.thorough
 def test_vpnc_ends_when_the_concentrator_is_silent(vpn: Vpn) -> None:
-    """Until it does, its routes stay, and what they take is lost."""
+    """Until then its routes stay, and packets into them are lost."""
     with connected(vpn, "travellers", ONLY_THESE, "--dpd-idle", "10"):
         vpn.office.exec("pkill", "-STOP", "-x", "charon").raise_on_error()
         try:
