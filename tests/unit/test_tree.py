@@ -64,3 +64,15 @@ def test_helpers_are_in_one_place() -> None:
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
 def test_map_names_every_folder(folder: Path) -> None:
     assert f"| `{folder.name}/` |" in (TESTS / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "module",
+    [path for path in modules() if TESTS / "unit" in path.parents],
+    ids=lambda path: str(path.relative_to(TESTS)),
+)
+def test_unit_tests_ask_for_neither_root_nor_an_engine(module: Path) -> None:
+    source = module.read_text()
+    assert not {"tests.helpers.sandbox.Sandbox", "lab.engine.open_engine"} & set(imports(source))
+    if module != Path(__file__):
+        assert "pytest.mark.docker" not in source

@@ -369,3 +369,24 @@ def test_watch_of_an_ended_node_can_be_closed(sandbox: Make) -> None:
         )
         assert watch.routes("ipv4") == {}
     assert open_files() < before, "the child's pipes and the watch's descriptors are closed"
+
+
+def test_watch_shows_the_number_of_a_protocol_without_a_name(
+    sandbox: Callable[[], Sandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+
+    def read(root: Path) -> dict[int, str]:
+        asked.append(root)
+        return {76: "sample"}
+
+    monkeypatch.setattr("lab.observe.fib.read_route_protocols", read)
+    box = sandbox()
+    box.ip(("link", "set", {"index": 1, "state": "up"}))
+    for number, prefix in ((76, "10.0.1.0/24"), (77, "10.0.2.0/24"), (77, "10.0.3.0/24")):
+        box.ip(("route", "add", {"dst": prefix, "oif": 1, "proto": number}))
+    with FibWatch(box.namespace) as watch:
+        entries = [watch.route(ip_network(f"10.0.{n}.0/24")) for n in (1, 2, 3)]
+    assert [entry.protocol for entry in entries if entry] == ["sample", "77", "77"]
+    assert set(asked) == {Path(f"/proc/{box.pid}/root")}
+    assert len(asked) <= 3, "an unknown number is looked up once"

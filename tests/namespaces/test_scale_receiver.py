@@ -1,25 +1,27 @@
 """The discarding receiver: when the first prefix arrives."""
 
-import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from ipaddress import ip_address
 
 from scapy.contrib.bgp import BGPNLRI_IPv4, BGPUpdate
 
-from lab.engine import Namespace
 from lab.measure.scale.receiver import Receiver
 from lab.measure.scale.updates import KEEPALIVE, UPDATE, message
+from tests.helpers.sandbox import Sandbox
 
 END_OF_RIB = message(UPDATE, bytes(4))
 """End-of-RIB (RFC 4724, section 2): an UPDATE without prefixes."""
 ROUTE = message(UPDATE, bytes(BGPUpdate(nlri=[BGPNLRI_IPv4(prefix="10.1.0.0/17")])))
 
 
-def test_table_begins_with_the_first_prefix() -> None:
+def test_table_begins_with_the_first_prefix(sandbox: Callable[[], Sandbox]) -> None:
     ours, theirs = socket.socketpair()
-    with Receiver(Namespace(os.getpid()), ip_address("127.0.0.1"), 65003) as receiver, theirs:
+    node = sandbox()
+    node.ip(("link", "set", {"index": 1, "state": "up"}))
+    with Receiver(node.namespace, ip_address("127.0.0.1"), 65003) as receiver, theirs:
         receiver._session = ours
         theirs.sendall(message(KEEPALIVE) + END_OF_RIB)
         caused: list[float] = []
