@@ -42,7 +42,7 @@ __all__ = [
 if not TYPE_CHECKING:
     __getattr__ = lazy_exports(
         __name__,
-        {"Lab": "lab.runtime.lab", "load": "lab.catalogue.load", "__version__": "lab.core.version"},
+        {"lab.runtime.lab": ("Lab",), "lab.catalogue.load": ("load",), "lab.core.version": ("__version__",)},
     )
 
 

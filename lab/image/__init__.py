@@ -4,9 +4,14 @@ There is one image for nodes per OpenVPN version; the other images are for nodes
 directory below `images/` adds one.
 """
 
-from lab.image.base import ToolsMissing
-from lab.image.build import ensure, ensure_base, ensure_image, provide, remove_all, remove_everything
-from lab.image.recipe import FAMILY, NODE_IMAGE, VERSIONS, Recipe, beside, is_ours, repository, tag
+from typing import TYPE_CHECKING
+
+from lab.core.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from lab.image.base import ToolsMissing
+    from lab.image.build import ensure, ensure_base, ensure_image, provide, remove_all, remove_everything
+    from lab.image.recipe import FAMILY, NODE_IMAGE, VERSIONS, Recipe, beside, is_ours, repository, tag
 
 __all__ = [
     "FAMILY",
@@ -25,3 +30,22 @@ __all__ = [
     "repository",
     "tag",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "lab.image.base": ("ToolsMissing",),
+            "lab.image.build": ("ensure", "ensure_base", "ensure_image", "provide", "remove_all", "remove_everything"),
+            "lab.image.recipe": (
+                "FAMILY",
+                "NODE_IMAGE",
+                "VERSIONS",
+                "Recipe",
+                "beside",
+                "is_ours",
+                "repository",
+                "tag",
+            ),
+        },
+    )

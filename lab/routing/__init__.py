@@ -1,21 +1,26 @@
 """Routing daemons behind one interface: render files, start, read the RIB, announce, withdraw."""
 
-from lab.routing.daemon import Monitor, RoutingDaemon, daemon_of, daemons
-from lab.routing.model import (
-    DOWN,
-    AdjacencyState,
-    Attributes,
-    BfdState,
-    Direction,
-    Neighbor,
-    Path,
-    Rib,
-    RibEvent,
-    RipState,
-    SessionState,
-    State,
-)
-from lab.routing.peers import Peer, RouterPlan, plan_router, plan_routers
+from typing import TYPE_CHECKING
+
+from lab.core.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from lab.routing.daemon import Monitor, RoutingDaemon, daemon_of, daemons
+    from lab.routing.model import (
+        DOWN,
+        AdjacencyState,
+        Attributes,
+        BfdState,
+        Direction,
+        Neighbor,
+        Path,
+        Rib,
+        RibEvent,
+        RipState,
+        SessionState,
+        State,
+    )
+    from lab.routing.peers import Peer, RouterPlan, plan_router, plan_routers
 
 __all__ = [
     "DOWN",
@@ -39,3 +44,26 @@ __all__ = [
     "plan_router",
     "plan_routers",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "lab.routing.daemon": ("Monitor", "RoutingDaemon", "daemon_of", "daemons"),
+            "lab.routing.model": (
+                "DOWN",
+                "AdjacencyState",
+                "Attributes",
+                "BfdState",
+                "Direction",
+                "Neighbor",
+                "Path",
+                "Rib",
+                "RibEvent",
+                "RipState",
+                "SessionState",
+                "State",
+            ),
+            "lab.routing.peers": ("Peer", "RouterPlan", "plan_router", "plan_routers"),
+        },
+    )

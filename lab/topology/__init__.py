@@ -1,39 +1,44 @@
 """The topology file as data: containerlab's format, inherited, substituted, checked. Knows no Docker."""
 
-from lab.topology.dump import dump
-from lab.topology.magic import substitute
-from lab.topology.mistakes import Mistake, TopologyError
-from lab.topology.model import (
-    Accepted,
-    Address,
-    Bfd,
-    Dns,
-    Encapsulation,
-    EncapsulationKind,
-    Endpoint,
-    EndpointIntent,
-    Family,
-    Healthcheck,
-    Impairment,
-    Interface,
-    Link,
-    LinkIntent,
-    Node,
-    NodeIntent,
-    Place,
-    Prefix,
-    RouterIntent,
-    RoutingProtocol,
-    Sessions,
-    StaticRoute,
-    Timers,
-    Topology,
-    Tunnel,
-    TunnelEnds,
-    TunnelIntent,
-)
-from lab.topology.reader import parse, read
-from lab.topology.vocabulary import Objection, TrafficClass, Vocabulary
+from typing import TYPE_CHECKING
+
+from lab.core.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from lab.topology.dump import dump
+    from lab.topology.magic import substitute
+    from lab.topology.mistakes import Mistake, TopologyError
+    from lab.topology.model import (
+        Accepted,
+        Address,
+        Bfd,
+        Dns,
+        Encapsulation,
+        EncapsulationKind,
+        Endpoint,
+        EndpointIntent,
+        Family,
+        Healthcheck,
+        Impairment,
+        Interface,
+        Link,
+        LinkIntent,
+        Node,
+        NodeIntent,
+        Place,
+        Prefix,
+        RouterIntent,
+        RoutingProtocol,
+        Sessions,
+        StaticRoute,
+        Timers,
+        Topology,
+        Tunnel,
+        TunnelEnds,
+        TunnelIntent,
+    )
+    from lab.topology.reader import parse, read
+    from lab.topology.vocabulary import Objection, TrafficClass, Vocabulary
 
 __all__ = [
     "Accepted",
@@ -73,3 +78,44 @@ __all__ = [
     "read",
     "substitute",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "lab.topology.dump": ("dump",),
+            "lab.topology.magic": ("substitute",),
+            "lab.topology.mistakes": ("Mistake", "TopologyError"),
+            "lab.topology.model": (
+                "Accepted",
+                "Address",
+                "Bfd",
+                "Dns",
+                "Encapsulation",
+                "EncapsulationKind",
+                "Endpoint",
+                "EndpointIntent",
+                "Family",
+                "Healthcheck",
+                "Impairment",
+                "Interface",
+                "Link",
+                "LinkIntent",
+                "Node",
+                "NodeIntent",
+                "Place",
+                "Prefix",
+                "RouterIntent",
+                "RoutingProtocol",
+                "Sessions",
+                "StaticRoute",
+                "Timers",
+                "Topology",
+                "Tunnel",
+                "TunnelEnds",
+                "TunnelIntent",
+            ),
+            "lab.topology.reader": ("parse", "read"),
+            "lab.topology.vocabulary": ("Objection", "TrafficClass", "Vocabulary"),
+        },
+    )

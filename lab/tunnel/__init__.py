@@ -1,16 +1,21 @@
 """OpenVPN: tunnel modes, their configurations, and the processes that run them."""
 
-from lab.tunnel.management import Management, ManagementError
-from lab.tunnel.mode import Identity, Process, TunnelMode, display_name, modes, pin_data_path, processes
-from lab.tunnel.running import (
-    KERNEL_KIND,
-    OpenVpn,
-    RunningTunnel,
-    TunnelStatus,
-    render_tunnel,
-    running_tunnels,
-    write_tunnel,
-)
+from typing import TYPE_CHECKING
+
+from lab.core.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from lab.tunnel.management import Management, ManagementError
+    from lab.tunnel.mode import Identity, Process, TunnelMode, display_name, modes, pin_data_path, processes
+    from lab.tunnel.running import (
+        KERNEL_KIND,
+        OpenVpn,
+        RunningTunnel,
+        TunnelStatus,
+        render_tunnel,
+        running_tunnels,
+        write_tunnel,
+    )
 
 __all__ = [
     "KERNEL_KIND",
@@ -30,3 +35,29 @@ __all__ = [
     "running_tunnels",
     "write_tunnel",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "lab.tunnel.management": ("Management", "ManagementError"),
+            "lab.tunnel.mode": (
+                "Identity",
+                "Process",
+                "TunnelMode",
+                "display_name",
+                "modes",
+                "pin_data_path",
+                "processes",
+            ),
+            "lab.tunnel.running": (
+                "KERNEL_KIND",
+                "OpenVpn",
+                "RunningTunnel",
+                "TunnelStatus",
+                "render_tunnel",
+                "running_tunnels",
+                "write_tunnel",
+            ),
+        },
+    )
