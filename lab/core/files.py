@@ -5,8 +5,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, StrictUndefined
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,14 @@ def write_all(files: Iterable[RenderedFile], root: Path) -> list[Path]:
 
 
 @cache
-def templates(*packages: str) -> Environment:
+def templates(*packages: str) -> "Environment":
     """Return the Jinja2 templates in the folders `templates` of packages; an undefined name in one is an error.
 
     A template is taken from the first package that has it; `PACKAGE/NAME` takes it from one package only. It is
     compiled once for all files that are rendered from it, unless it has changed.
     """
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, StrictUndefined
+
     loaders = {package: PackageLoader(package) for package in packages}
     return Environment(
         loader=ChoiceLoader([*loaders.values(), PrefixLoader(loaders)]),

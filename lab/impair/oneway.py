@@ -16,14 +16,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
 from lab.core.errors import EnvironmentBroken, InputError, NotSupported
-from lab.engine import Namespace
+from lab.engine.devices import devices, queue_handles
+from lab.engine.namespace import Namespace
 from lab.engine.nft import Chain, Nft, Table, at_random, counted, dropped, rule
 from lab.impair.relay import LIMIT, table_name, tap_name
-from lab.topology import Impairment
+from lab.topology.model import Impairment
 
 T = TypeVar("T")
 
@@ -31,6 +29,7 @@ _HANDLE = "1ab:"
 """Handle of the lab's queueing disciplines."""
 _HANDLE_NUMBER = 0x1AB0000
 _CHILD_OF_NETEM = "1ab:1"
+_MAJORS = (0x1AB, 0x1AC)
 _BURST = 16_000
 """Smallest burst of tbf in bytes; a high rate needs more, because tbf runs a thousand times a second."""
 _LATENCY = "100ms"
@@ -146,11 +145,11 @@ def tbf_options(rate: int) -> dict[str, Any]:
 
 
 def _netem(interface: str, wanted: Impairment) -> bool:
-    with IPRoute() as ip:
+    with _iproute() as ip:
         index = _index(ip, interface)
         try:
             ip.tc("add", "netem", index, handle=_HANDLE, **netem_options(wanted))
-        except NetlinkError as error:
+        except _netlink_error() as error:
             if error.code in (errno.ENOENT, errno.EOPNOTSUPP):
                 return False
             raise EnvironmentBroken(f"{interface}: the kernel refused netem: {error}") from error
@@ -160,10 +159,10 @@ def _netem(interface: str, wanted: Impairment) -> bool:
 
 
 def _tbf(interface: str, rate: int) -> None:
-    with IPRoute() as ip:
+    with _iproute() as ip:
         try:
             ip.tc("add", "tbf", _index(ip, interface), handle=_HANDLE, **tbf_options(rate))
-        except NetlinkError as error:
+        except _netlink_error() as error:
             if error.code in (errno.ENOENT, errno.EOPNOTSUPP):
                 raise NotSupported(
                     "tbf", "this kernel has neither tbf nor netem, and nothing else can limit a rate"
@@ -172,7 +171,7 @@ def _tbf(interface: str, rate: int) -> None:
 
 
 def _unqueue(interface: str) -> None:
-    with IPRoute() as ip:
+    with _iproute() as ip:
         index = _index(ip, interface)
         for queue in ip.get_qdiscs(index):
             if queue["handle"] == _HANDLE_NUMBER:
@@ -180,16 +179,21 @@ def _unqueue(interface: str) -> None:
         for relay in ip.link_lookup(ifname=tap_name(index)):
             try:
                 ip.link("del", index=relay)
-            except NetlinkError as error:
+            except _netlink_error() as error:
                 if error.code != errno.ENODEV:  # the device of a killed relay disappears by itself
                     raise
 
 
 def _queues(interface: str) -> list[Mechanism]:
-    with IPRoute() as ip:
+    device = devices().get(interface)
+    if device is None:
+        raise InputError(f"there is no interface {interface!r} here")
+    if not any(handle >> 16 in _MAJORS for handle in queue_handles(device.index)):
+        return []  # without pyroute2, which takes long to import
+    with _iproute() as ip:
         found = []
         for queue in ip.get_qdiscs(_index(ip, interface)):
-            if queue["handle"] >> 16 not in (0x1AB, 0x1AC):
+            if queue["handle"] >> 16 not in _MAJORS:
                 continue
             kind, options = queue.get_attr("TCA_KIND"), queue.get_attr("TCA_OPTIONS")
             if kind == "netem":
@@ -213,6 +217,19 @@ def netem_mechanism(options: Any) -> Mechanism:
         "reorder": round(100 * reorder["prob_reorder"] / whole, 4),
     }
     return Mechanism("netem", str(Impairment(**figures)), figures)
+
+
+def _iproute() -> Any:
+    """Return pyroute2's socket, which is imported here because only some calls need it."""
+    from pyroute2 import IPRoute
+
+    return IPRoute()
+
+
+def _netlink_error() -> type[Any]:
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    return NetlinkError
 
 
 def _ticks_per_microsecond() -> float:
@@ -279,7 +296,7 @@ def _relay_mechanism(way: OneWay, frames: int) -> Mechanism:
 
 
 def _missed(interface: str) -> int:
-    with IPRoute() as ip:
+    with _iproute() as ip:
         for link in ip.get_links(ifname=tap_name(_index(ip, interface))):
             return int(link.get_attr("IFLA_STATS64")["tx_dropped"])
     return 0

@@ -321,8 +321,6 @@ def _channel(kinds: Mapping[str, str]) -> str:
 
 def _device(namespace: Namespace, name: str) -> tuple[int | None, str]:
     """MTU and kind of an interface; a device that is gone has neither."""
-    from pyroute2 import IPRoute
-
     from lab.engine.netlink import kind_of
 
     def work() -> tuple[int | None, str]:

@@ -6,7 +6,6 @@ from functools import cached_property, partial
 from importlib.resources import files
 from typing import Any, ClassVar
 
-from jinja2 import Environment, TemplateError, TemplateNotFound
 
 from lab.core.errors import EnvironmentBroken
 from lab.core.files import RenderedFile, templates
@@ -36,7 +35,7 @@ class Mode:
     options: ClassVar[type[Options]]
 
     @cached_property
-    def templates(self) -> Environment:
+    def templates(self) -> "Environment":
         """The mode's templates: of the packages of its class and base classes, nearest first."""
         packages = dict.fromkeys(sys.modules[base.__module__].__package__ for base in type(self).__mro__)
         return templates(*(p for p in packages if p and (files(p) / "templates").is_dir()))
@@ -75,8 +74,8 @@ class Mode:
                 return self.templates.get_template(template).render(
                     tunnel=tunnel, options=options, process=process, identity=identity, mode=self
                 )
-            except TemplateError as error:
-                why = f"no template {error}" if isinstance(error, TemplateNotFound) else str(error)
+            except _jinja2().TemplateError as error:
+                why = f"no template {error}" if isinstance(error, _jinja2().TemplateNotFound) else str(error)
                 raise EnvironmentBroken(f"mode {self.name} cannot render {template}: {why}") from error
 
         return {

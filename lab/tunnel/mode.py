@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import PurePosixPath
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from lab.core.files import RenderedFile
 from lab.core.prefixes import FAMILIES
 from lab.topology import Family, Objection, TrafficClass, Tunnel, TunnelIntent
-from lab.tunnel.keyfiles import derived
-from lab.tunnel.pki import Authority, Credentials
+
+if TYPE_CHECKING:
+    from lab.tunnel.pki import Authority, Credentials
 
 End = Literal["server", "client"]
 CONFIGURATION = PurePosixPath("/etc/openvpn")
@@ -33,15 +34,17 @@ class Identity:
     """The authority's certificate, as PEM."""
     revoked: str
     """The authority's list of revoked certificates, as PEM."""
-    server: Credentials
-    client: Credentials
+    server: "Credentials"
+    client: "Credentials"
     secret: bytes
     """The keys that both ends share are derived from it. It is the same at each rendering and for all tunnels of a
     server, so that these keys need not be stored."""
 
     @classmethod
-    def issue(cls, tunnel: Tunnel, authority: Authority) -> "Identity":
+    def issue(cls, tunnel: Tunnel, authority: "Authority") -> "Identity":
         """Make new keys and certificates for both ends, each named after its node."""
+        from lab.tunnel.keyfiles import derived
+
         ends = processes(tunnel)
         return cls(
             authority=authority.certificate,

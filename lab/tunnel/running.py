@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.core.errors import EnvironmentBroken, NotSupported
 from lab.core.expect import Expectation, wait_for
@@ -17,8 +17,10 @@ from lab.engine.node import RunningNode
 from lab.topology import Tunnel
 from lab.tunnel.management import Management, ManagementError
 from lab.tunnel.mode import End, Identity, Process, TunnelMode, modes, processes
-from lab.tunnel.pki import Authority, Credentials
 from lab.tunnel.reason import find_end_reason, find_refusal, last_line
+
+if TYPE_CHECKING:
+    from lab.tunnel.pki import Authority, Credentials
 
 KERNEL_KIND = "ovpn"
 """The prefix of the kinds of devices that forward data in the kernel (DCO)."""
@@ -425,9 +427,9 @@ class RunningTunnel:
     def trusting(
         self,
         *,
-        server: Credentials | None = None,
-        client: Credentials | None = None,
-        revoked: Sequence[Credentials] = (),
+        server: "Credentials | None" = None,
+        client: "Credentials | None" = None,
+        revoked: "Sequence[Credentials]" = (),
     ) -> Iterator[None]:
         """Run the tunnel in the context with other credentials at its ends, or with some revoked, then with new ones.
 
@@ -542,12 +544,12 @@ def log_of(node: RunningNode, process: Process) -> Path:
     return node.files / process.log.relative_to("/")
 
 
-def render_tunnel(tunnel: Tunnel, authority: Authority) -> Mapping[End, Sequence[RenderedFile]]:
+def render_tunnel(tunnel: Tunnel, authority: "Authority") -> Mapping[End, Sequence[RenderedFile]]:
     """Render the files of a tunnel's two ends, with new keys."""
     return modes()[tunnel.mode].render(tunnel, Identity.issue(tunnel, authority))
 
 
-def write_tunnel(tunnel: Tunnel, authority: Authority, roots: Mapping[str, Path]) -> None:
+def write_tunnel(tunnel: Tunnel, authority: "Authority", roots: Mapping[str, Path]) -> None:
     """Write the files of a tunnel's two ends below each node's directory."""
     _write(render_tunnel(tunnel, authority), tunnel, roots)
 
