@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-
 if TYPE_CHECKING:
     from jinja2 import Environment
 

@@ -1,6 +1,7 @@
-"""Devices and queues of a network namespace, read by rtnetlink(7).
+"""Devices, queues and nftables' tables of a network namespace, read by netlink(7).
 
-`lab.engine.netlink` changes them with pyroute2, which takes longer to import than a command that only looks may take.
+`lab.engine.netlink` and `lab.engine.nft` change them with pyroute2, which takes longer to import than a command that
+only reads them may take.
 """
 
 import os
@@ -13,6 +14,8 @@ from lab.core.errors import EnvironmentBroken
 
 _RTM_GETLINK, _RTM_GETQDISC = 18, 38
 _REQUEST, _DUMP = 0x1, 0x300
+_NFNL_SUBSYS_NFTABLES, _NFT_MSG_GETTABLE, _NFTA_TABLE_NAME = 10, 1, 1
+_NFPROTO_NETDEV = 5
 _ERROR, _DONE = 2, 3
 _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINKINFO, _IFLA_INFO_KIND = 3, 4, 18, 1
 _TYPE = 0x3FFF
@@ -20,9 +23,11 @@ _TYPE = 0x3FFF
 _HEADER = struct.Struct("=IHHII")
 _LINK = struct.Struct("=BxHiII")
 _QUEUE = struct.Struct("=BxxxiIII")
+_NETFILTER = struct.Struct("=BBH")
 _ATTRIBUTE = struct.Struct("=HH")
 _U32 = struct.Struct("=I")
 _CHUNK = 1 << 17
+_NETLINK_NETFILTER = 12
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Device:
 def devices() -> dict[str, Device]:
     """Return the devices of the calling thread's network namespace by name."""
     found = {}
-    for body in _dump(_RTM_GETLINK, _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0)):
+    for body in _dump(socket.NETLINK_ROUTE, _RTM_GETLINK, _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0)):
         _, _, index, _, _ = _LINK.unpack_from(body)
         attributes = dict(_attributes(body[_LINK.size :]))
         name = _text(attributes.get(_IFLA_IFNAME, b""))
@@ -52,16 +57,26 @@ def devices() -> dict[str, Device]:
 def queue_handles(index: int) -> list[int]:
     """Return the handles of a device's queueing disciplines (tc(8)); the upper 16 bits are the major number."""
     found = []
-    for body in _dump(_RTM_GETQDISC, _QUEUE.pack(socket.AF_UNSPEC, index, 0, 0, 0)):
+    for body in _dump(socket.NETLINK_ROUTE, _RTM_GETQDISC, _QUEUE.pack(socket.AF_UNSPEC, index, 0, 0, 0)):
         _, device, handle, _, _ = _QUEUE.unpack_from(body)
         if device == index:
             found.append(handle)
     return found
 
 
-def _dump(kind: int, request: bytes) -> Iterator[bytes]:
+def netdev_tables() -> list[str]:
+    """Return the names of nftables' tables of the family netdev; none if the kernel lacks nftables."""
+    kind = _NFNL_SUBSYS_NFTABLES << 8 | _NFT_MSG_GETTABLE
+    try:
+        bodies = list(_dump(_NETLINK_NETFILTER, kind, _NETFILTER.pack(_NFPROTO_NETDEV, 0, 0)))
+    except EnvironmentBroken:
+        return []
+    return [_text(dict(_attributes(body[_NETFILTER.size :])).get(_NFTA_TABLE_NAME, b"")) for body in bodies]
+
+
+def _dump(protocol: int, kind: int, request: bytes) -> Iterator[bytes]:
     """Yield the bodies of the answers to a dump request."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as netlink:
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol) as netlink:
         netlink.bind((0, 0))
         netlink.send(_HEADER.pack(_HEADER.size + len(request), kind, _REQUEST | _DUMP, 1, 0) + request)
         while True:

@@ -14,8 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from lab.core.errors import EnvironmentBroken, InputError
-from lab.fault.base import FaultAction, FaultKind, FaultSite, Moment, Record
-from lab.fault.kinds import fault_of, written
+from lab.fault.base import FaultAction, FaultKind, FaultSite, Moment, Record, written
 
 _DIRECTORY = "faults"
 
@@ -98,6 +97,8 @@ def records(directory: Path) -> list[Record]:
     """What is in force in the lab with this directory, oldest first."""
     found = []
     for path in (directory / _DIRECTORY).glob("*.json"):
+        from lab.fault.kinds import fault_of  # imports all kinds, so only if there is a fault
+
         try:
             told = json.loads(path.read_text())
             fault = fault_of(told["kind"], told["where"])

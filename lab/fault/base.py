@@ -210,3 +210,8 @@ def link_end(topology: Topology, text: str) -> tuple[str, str]:
         raise InputError(f"there is no end of a link {text!r}; there are {', '.join(ends) or 'none'}")
     node, _, interface = text.partition(":")
     return node, interface
+
+
+def written(fault: FaultKind) -> dict[str, Any]:
+    """A fault's fields, as JSON has them."""
+    return fault.model_dump(mode="json", by_alias=True)

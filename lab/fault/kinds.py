@@ -78,11 +78,6 @@ def parameters_of(kind: type[FaultKind]) -> tuple[Parameter, ...]:
     )
 
 
-def written(fault: FaultKind) -> dict[str, Any]:
-    """A fault's fields, as JSON has them."""
-    return fault.model_dump(mode="json", by_alias=True)
-
-
 def _wrong(kind: type[FaultKind], error: ValidationError) -> str:
     first = error.errors()[0]
     key = str(first["loc"][0]) if first["loc"] else ""

@@ -14,14 +14,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lab.core.errors import EnvironmentBroken, InputError, NotSupported
-from lab.engine.devices import devices, queue_handles
+from lab.engine.devices import devices, netdev_tables, queue_handles
 from lab.engine.namespace import Namespace
-from lab.engine.nft import Chain, Nft, Table, at_random, counted, dropped, rule
 from lab.impair.relay import LIMIT, table_name, tap_name
 from lab.topology.model import Impairment
+
+if TYPE_CHECKING:
+    from lab.engine.nft import Nft
 
 T = TypeVar("T")
 
@@ -99,7 +101,7 @@ def undo(way: OneWay) -> None:
     way.receiver_namespace.run(partial(_nft, lambda nft: nft.delete("netdev", way.loss_table)))
     until = time.monotonic() + _GONE_WITHIN
     # The relay ends when its device is gone, and its table is removed with its socket.
-    while way.sender_namespace.run(partial(_nft, lambda nft: table_name(way.leaves) in nft.tables("netdev"))):
+    while table_name(way.leaves) in way.sender_namespace.run(netdev_tables):
         if time.monotonic() > until:
             raise EnvironmentBroken(f"{way.sender}: the relay does not end: take the lab down and up again")
         time.sleep(0.005)
@@ -109,12 +111,15 @@ def undo(way: OneWay) -> None:
 def read_mechanisms(way: OneWay) -> list[Mechanism]:
     """Return what impairs a link, as read from the kernel and the relay's counters."""
     found = way.sender_namespace.run(partial(_queues, way.leaves))
-    drawn = way.receiver_namespace.run(partial(_nft, lambda nft: nft.counters("netdev", way.loss_table)))
+    drawn = relayed = None
+    if way.loss_table in way.receiver_namespace.run(netdev_tables):
+        drawn = way.receiver_namespace.run(partial(_nft, lambda nft: nft.counters("netdev", way.loss_table)))
     if drawn is not None:
         came, lost = drawn
         words = f"{lost} of {came} frames dropped at {way.receiver}"
         found.append(Mechanism("nftables", words, {"frames": came, "lost": lost}))
-    relayed = way.sender_namespace.run(partial(_nft, lambda nft: nft.packets("netdev", table_name(way.leaves))))
+    if table_name(way.leaves) in way.sender_namespace.run(netdev_tables):
+        relayed = way.sender_namespace.run(partial(_nft, lambda nft: nft.packets("netdev", table_name(way.leaves))))
     if relayed is not None:
         found.append(_relay_mechanism(way, relayed))
     return found
@@ -226,7 +231,7 @@ def _iproute() -> Any:
     return IPRoute()
 
 
-def _netlink_error() -> type[Any]:
+def _netlink_error() -> Any:
     from pyroute2.netlink.exceptions import NetlinkError
 
     return NetlinkError
@@ -253,6 +258,8 @@ def _without_netem(way: OneWay, wanted: Impairment) -> None:
     if wanted.rate is not None:
         way.sender_namespace.run(partial(_tbf, way.leaves, wanted.rate))
     if wanted.loss:
+        from lab.engine.nft import Chain, Table, at_random, counted, dropped, rule
+
         drawn = rule(counted(), at_random(wanted.loss / 100), counted(), dropped())
         table = Table("netdev", way.loss_table, [Chain("ingress", [drawn], way.arrives, priority=0)])
         way.receiver_namespace.run(partial(_nft, lambda nft: nft.add(table)))
@@ -302,6 +309,8 @@ def _missed(interface: str) -> int:
     return 0
 
 
-def _nft(work: Callable[[Nft], T]) -> T:
+def _nft(work: "Callable[[Nft], T]") -> T:
+    from lab.engine.nft import Nft
+
     with Nft() as nft:
         return work(nft)

@@ -13,9 +13,9 @@ from typing import Any
 
 from lab.core.errors import LabError
 from lab.engine import Engine, Instance, Namespace, NodeState
-from lab.fault import Record
+from lab.engine.devices import devices
+from lab.fault.base import Record, written
 from lab.fault.impaired import asked_of, directions, way_of
-from lab.fault.kinds import written
 from lab.impair.oneway import Mechanism, read_mechanisms
 from lab.routing import DOWN, BfdState, Neighbor, Peer, RouterPlan, State, plan_routers
 from lab.runtime.lab import Lab
@@ -320,17 +320,9 @@ def _channel(kinds: Mapping[str, str]) -> str:
 
 
 def _device(namespace: Namespace, name: str) -> tuple[int | None, str]:
-    """MTU and kind of an interface; a device that is gone has neither."""
-    from lab.engine.netlink import kind_of
-
-    def work() -> tuple[int | None, str]:
-        with IPRoute() as ip:
-            for link in ip.get_links():
-                if link.get_attr("IFLA_IFNAME") == name:
-                    return link.get_attr("IFLA_MTU"), kind_of(link)
-        return None, ""
-
-    return namespace.run(work)
+    """Return the MTU and the kind of a device; neither if it does not exist."""
+    found = namespace.run(devices).get(name)
+    return (found.mtu, found.kind) if found else (None, "")
 
 
 def _sessions(lab: Lab, plan: RouterPlan, down: Mapping[str, NodeState]) -> list[SessionReport]:

@@ -4,15 +4,16 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from importlib.resources import files
-from typing import Any, ClassVar
-
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lab.core.errors import EnvironmentBroken
 from lab.core.files import RenderedFile, templates
 from lab.topology import Objection, TrafficClass, Tunnel, TunnelIntent
-from lab.tunnel.keyfiles import static_key, tls_crypt_v2_client, tls_crypt_v2_server
 from lab.tunnel.mode import End, Identity, Process, Traits, processes
 from lab.tunnel.options import Options, TlsOptions, objections
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 Render = Callable[[str], str]
 """Renders a template of the mode with the names of its configurations: tunnel, options, process, identity, mode."""
@@ -67,6 +68,8 @@ class Mode:
 
         Raises `EnvironmentBroken` if a template is missing or fails.
         """
+        from jinja2 import TemplateError, TemplateNotFound
+
         options = self.options.model_validate(dict(tunnel.options))
 
         def rendered(template: str, process: Process) -> str:
@@ -74,8 +77,8 @@ class Mode:
                 return self.templates.get_template(template).render(
                     tunnel=tunnel, options=options, process=process, identity=identity, mode=self
                 )
-            except _jinja2().TemplateError as error:
-                why = f"no template {error}" if isinstance(error, _jinja2().TemplateNotFound) else str(error)
+            except TemplateError as error:
+                why = f"no template {error}" if isinstance(error, TemplateNotFound) else str(error)
                 raise EnvironmentBroken(f"mode {self.name} cannot render {template}: {why}") from error
 
         return {
@@ -93,6 +96,8 @@ class Mode:
 
     def _keys(self, process: Process, options: Options, identity: Identity) -> Sequence[RenderedFile]:
         """Render the key files that the template parts `trust`, `static-key` and `dial` name."""
+        from lab.tunnel.keyfiles import static_key, tls_crypt_v2_client, tls_crypt_v2_server
+
         end = process.end
         proxy = options.http_proxy
         password = (

@@ -9,7 +9,7 @@ import pytest
 
 from lab.core.errors import EnvironmentBroken, InputError
 from lab.core.event_times import EventTimes
-from lab.fault import FaultAction, FaultKind, FaultSite, active, apply, records, undo_all
+from lab.fault import FaultAction, FaultKind, FaultSite, apply, kinds, records, undo_all
 
 LOG: list[str] = []
 """What was done, in order."""
@@ -53,7 +53,7 @@ class Event(Sample):
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FaultSite:
     LOG.clear()
     known = {kind.kind: kind for kind in (Sample, Event)}
-    monkeypatch.setattr(active, "fault_of", lambda kind, where: known[kind].model_validate(where))
+    monkeypatch.setattr(kinds, "fault_of", lambda kind, where: known[kind].model_validate(where))
     return cast(FaultSite, SimpleNamespace(directory=tmp_path, name="lab", event_times=EventTimes()))
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from lab.core.errors import InputError
 from lab.fault import KINDS, fault_of
-from lab.fault.kinds import parameters_of, written
+from lab.fault.base import written
+from lab.fault.kinds import parameters_of
 
 SAMPLES = {"link": "hq:eth1", "node": "hq"}
 """What kinds want that have no default."""
