@@ -1,0 +1,37 @@
+"""Devices, queues and tables as netlink reports them, compared with what sysfs and iproute2 say."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lab.engine import devices
+
+
+def test_devices_are_those_of_sysfs() -> None:
+    found = devices.devices()
+    for path in Path("/sys/class/net").iterdir():
+        if (path / "ifindex").exists():
+            device = found[path.name]
+            assert device.name == path.name
+            assert device.index == int((path / "ifindex").read_text())
+            assert device.mtu == int((path / "mtu").read_text())
+    assert found["lo"].kind == ""
+
+
+@pytest.mark.skipif(not shutil.which("ip"), reason="needs iproute2")
+def test_kinds_and_queues_are_those_of_iproute2() -> None:
+    listed = subprocess.run(["ip", "-details", "-json", "link"], capture_output=True, text=True, check=True).stdout
+    found = devices.devices()
+    for link in json.loads(listed):
+        if link["ifname"] in found:  # it may have gone meanwhile
+            assert found[link["ifname"]].kind == link.get("linkinfo", {}).get("info_kind", "")
+            if link["qdisc"] == "noqueue":
+                assert devices.queue_handles(link["ifindex"]) in ([], [0])
+
+
+def test_refusal_of_the_kernel_is_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_NFNL_SUBSYS_NFTABLES", 200)  # no such subsystem
+    assert devices.netdev_tables() == []
