@@ -69,7 +69,7 @@ def outer(lab: Lab) -> tuple[Prefix, Prefix]:
 
 
 @pytest.mark.parametrize("pair", [*FILTERED, *FILTERED_IPV6], ids=str, indirect=True)
-def test_a_route_that_covers_an_outer_address_is_not_taken(lab: Lab, pair: Pair, hq: Site, branch: Site) -> None:
+def test_route_that_covers_an_outer_address_is_rejected(lab: Lab, pair: Pair, hq: Site, branch: Site) -> None:
     tunnel = lab.tunnel("branch", "hq")
     family = tunnel.tunnel.outer
     before, size = tunnel.status(), tunnel.client.log_size()

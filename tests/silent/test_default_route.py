@@ -1,6 +1,6 @@
 """All traffic through the tunnel, by a default route that BGP brings.
 
-The lab's filter against recursive routing refuses it (`test_a_route_that_covers_an_outer_address_is_not_taken`).
+The lab's filter against recursive routing refuses it (`test_route_that_covers_an_outer_address_is_rejected`).
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""BIRD: what its configuration says, what its answers mean, and its control socket."""
+"""BIRD: rendered configuration, parsed answers, and the control socket."""
 
 import socket
 import threading
@@ -53,13 +53,13 @@ def answer(name: str) -> list[Line]:
 # --- rendering ---------------------------------------------------------------------------------------------
 
 
-def test_both_daemons_are_found_by_their_names() -> None:
+def test_bird2_and_bird3_are_found_by_their_names() -> None:
     found: dict[str, object] = dict(daemons())
     assert found["bird"] is BIRD2
     assert found["bird3"] is BIRD3
 
 
-def test_prefixes_lie_in_files_of_their_own() -> None:
+def test_originated_prefixes_are_in_separate_files() -> None:
     files = rendered(PLAN)
     assert files["/etc/bird/originated4.conf"] == "route 10.1.0.0/24 blackhole;\n"
     assert files["/etc/bird/originated6.conf"] == "route 2001:db8:1::/64 blackhole;\n"
@@ -75,13 +75,13 @@ def test_each_neighbour_is_a_protocol_with_its_families() -> None:
     assert ("  ipv4 {" in second, "  ipv6 {" in second) == (False, True)
     for line in ("keepalive time 2;", "hold time 7;", "connect retry time 5;", "graceful restart off;"):
         assert line in first
-    assert ("next hop self" in first, "next hop self" in second) == (False, True), "only towards one's own AS"
+    assert ("next hop self" in first, "next hop self" in second) == (False, True), "only to a neighbour in the same AS"
 
 
 OUTER = (ip_address("198.51.100.1"), ip_address("198.51.100.5"))
 
 
-def test_a_route_that_covers_an_outer_address_is_not_taken() -> None:
+def test_route_that_covers_an_outer_address_is_rejected() -> None:
     first, second = PLAN.peers
     plan = replace(PLAN, peers=(replace(first, guarded=True), second), outer=OUTER)
     lines = configuration(plan)
@@ -90,7 +90,7 @@ def test_a_route_that_covers_an_outer_address_is_not_taken() -> None:
     assert not any("~ net then reject" in line for line in configuration(PLAN))
 
 
-def test_attributes_of_single_prefixes_lie_in_files_of_their_own() -> None:
+def test_attributes_by_prefix_are_in_separate_files() -> None:
     files = rendered(PLAN)
     peers = [(1, "ipv4"), (1, "ipv6"), (2, "ipv6")]
     named = [f"/etc/bird/{way}{number}-{family}.conf" for number, family in peers for way in ("in", "out")]
@@ -100,7 +100,7 @@ def test_attributes_of_single_prefixes_lie_in_files_of_their_own() -> None:
     assert [line for line in lines if "-ipv" in line] == [f'include "{name}";' for name in named]
 
 
-def test_attributes_are_set_and_taken_back_prefix_by_prefix() -> None:
+def test_attributes_are_set_and_cleared_by_prefix() -> None:
     one, two = ip_network("10.9.0.0/24"), ip_network("10.90.0.0/24")
     text = policy.changed("", [one, two], Attributes(med=5, prepend=2), 65001)
     sets = "bgp_med = 5; bgp_path.prepend(65001); bgp_path.prepend(65001);"
@@ -112,7 +112,7 @@ def test_attributes_are_set_and_taken_back_prefix_by_prefix() -> None:
     assert "bgp_next_hop" not in six
 
 
-def test_what_bfd_says_of_a_neighbour() -> None:
+def test_bfd_state_of_a_neighbour_is_read() -> None:
     shown = [
         Line(1020, "bfd1:"),
         Line(1020, "IP address                Interface  State      Since         Interval  Timeout"),
@@ -130,7 +130,7 @@ def test_what_bfd_says_of_a_neighbour() -> None:
 
 
 @pytest.mark.parametrize("protocol", ["ospf", "rip"])
-def test_nor_from_another_protocol_where_it_leads_into_a_tunnel(protocol: RoutingProtocol) -> None:
+def test_route_of_ospf_or_rip_into_a_tunnel_that_covers_an_outer_address_is_rejected(protocol: RoutingProtocol) -> None:
     first, second = PLAN.peers
     plan = replace(PLAN, protocol=protocol, peers=(replace(first, guarded=True), second), outer=OUTER)
     covers = "(198.51.100.1 ~ net || 198.51.100.5 ~ net)"
@@ -138,7 +138,7 @@ def test_nor_from_another_protocol_where_it_leads_into_a_tunnel(protocol: Routin
     assert f'ipv4 {{ import where !({covers} && (ifname = "{first.interface}")); export' in line
 
 
-def test_equally_good_paths_are_merged_and_a_preference_is_set_on_what_comes_in() -> None:
+def test_equal_paths_are_merged_and_a_preference_is_set_on_received_routes() -> None:
     first, second = PLAN.peers
     lines = configuration(replace(PLAN, multipath=True, peers=(replace(first, preference=0), second)))
     assert lines.count("bgp_local_pref = 0;") == len(first.families)
@@ -146,14 +146,14 @@ def test_equally_good_paths_are_merged_and_a_preference_is_set_on_what_comes_in(
     assert not any("merge paths" in line or "bgp_local_pref" in line for line in configuration(PLAN))
 
 
-def test_bfd_is_there_where_it_is_wanted() -> None:
+def test_bfd_is_configured_only_if_declared() -> None:
     assert not any("bfd" in line for line in configuration(PLAN))
     lines = configuration(replace(PLAN, bfd=Bfd(multiplier=4, interval=150)))
     assert {"min rx interval 150 ms;", "min tx interval 150 ms;", "multiplier 4;"} <= set(lines)
     assert lines.count("bfd on;") == 2
 
 
-def test_ospf_and_rip_speak_on_the_interfaces_of_both_tunnels() -> None:
+def test_ospf_and_rip_run_on_the_interfaces_of_both_tunnels() -> None:
     lines = configuration(replace(PLAN, protocol="ospf"))
     assert "protocol ospf v2 ospf4 {" in lines
     assert "protocol ospf v3 ospf6 {" in lines
@@ -164,7 +164,7 @@ def test_ospf_and_rip_speak_on_the_interfaces_of_both_tunnels() -> None:
     assert not any("protocol bgp" in line for line in lines)
 
 
-def test_on_a_switch_the_servers_end_is_the_designated_router() -> None:
+def test_servers_end_is_the_designated_router_of_several_clients() -> None:
     peers = tuple(replace(peer, priority=priority) for priority, peer in enumerate(PLAN.peers))
     lines = configuration(replace(PLAN, protocol="ospf", peers=peers))
     for device, priority in (("tun0", 0), ("tun1", 1)):
@@ -173,13 +173,13 @@ def test_on_a_switch_the_servers_end_is_the_designated_router() -> None:
         assert all(f" priority {priority};" in line for line in found)
 
 
-def test_a_hub_reflects_what_internal_neighbours_say() -> None:
+def test_hub_reflects_routes_of_internal_neighbours() -> None:
     peers = tuple(replace(peer, reflects=peer.asn == PLAN.asn) for peer in PLAN.peers)
     assert configuration(replace(PLAN, peers=peers)).count("rr client;") == 1
     assert "rr client;" not in configuration(PLAN)
 
 
-def test_for_an_unnumbered_neighbour_it_says_where_it_is_and_waits() -> None:
+def test_unnumbered_neighbour_is_accepted_after_router_advertisements() -> None:
     text = rendered(replace(PLAN, peers=(Peer("a", None, 65002, "tun0"),)))["/etc/bird/bird.conf"]
     assert "protocol bgp 'on:tun0' {" in text
     assert "neighbor range fe80::/10 as 65002;" in text
@@ -191,7 +191,7 @@ def test_for_an_unnumbered_neighbour_it_says_where_it_is_and_waits() -> None:
 # --- answers -----------------------------------------------------------------------------------------------
 
 
-def test_a_session_that_is_up() -> None:
+def test_established_session_is_read() -> None:
     (neighbor,) = answers.bgp_neighbors(answer("protocols-established"), now=datetime(2026, 11, 24, 23, tzinfo=UTC))
     assert neighbor.state is SessionState.ESTABLISHED
     assert (neighbor.address, neighbor.asn, neighbor.interface) == (ip_address("10.255.0.1"), 65001, "tun0")
@@ -200,7 +200,7 @@ def test_a_session_that_is_up() -> None:
     assert neighbor.last_reset == ""
 
 
-def test_a_session_that_is_down_says_why() -> None:
+def test_reason_of_a_session_that_is_down_is_read() -> None:
     (neighbor,) = answers.bgp_neighbors(answer("protocols-down"))
     assert neighbor.state is SessionState.ACTIVE
     assert neighbor.prefixes_received == {}
@@ -209,14 +209,14 @@ def test_a_session_that_is_down_says_why() -> None:
 
 
 @pytest.mark.parametrize("word", ["Down", "Flush", "Close", "Idle"])
-def test_a_session_that_is_being_taken_down_is_idle(word: str) -> None:
+def test_session_that_is_being_closed_is_idle(word: str) -> None:
     lines = [Line(line.code, line.text.replace("Active", word)) for line in answer("protocols-down")]
     (neighbor,) = answers.bgp_neighbors(lines)
     assert neighbor.state is SessionState.IDLE
 
 
-def test_who_has_called_is_the_neighbour_of_its_interface() -> None:
-    """The answers are those before and after a tunnel came back: the caller's old address is nobody's any more."""
+def test_accepted_session_is_the_neighbour_of_its_interface() -> None:
+    """The samples are from before and after a restart of a tunnel, which changed the neighbour's address."""
     (neighbor,) = answers.bgp_neighbors(answer("unnumbered-waiting"))
     assert (neighbor.address, neighbor.interface, neighbor.asn) == (None, "tun0", 65001)
     assert neighbor.state is SessionState.ACTIVE
@@ -232,7 +232,7 @@ def test_who_has_called_is_the_neighbour_of_its_interface() -> None:
         ("routes-ipv6", "2001:db8:1::/64", "2001:db8:2::/64", "2001:db8:ff00::1"),
     ],
 )
-def test_a_table_has_what_was_learnt_and_what_is_ones_own(file: str, learnt: str, own: str, hop: str) -> None:
+def test_table_has_received_and_originated_routes(file: str, learnt: str, own: str, hop: str) -> None:
     rib = answers.routes(answer(file))
     assert {str(prefix) for prefix in rib} == {learnt, own}
     (path,) = rib[ip_network(learnt)]
@@ -245,7 +245,7 @@ def test_a_table_has_what_was_learnt_and_what_is_ones_own(file: str, learnt: str
     assert (path.peer, path.as_path, path.next_hops) == (None, (), ())
 
 
-def test_a_prefix_with_two_paths_has_both() -> None:
+def test_prefix_with_two_paths_has_both() -> None:
     lines = [
         Line(1007, "10.1.0.0/24          unicast [peer1 2026-11-24 02:55:56.147] * (100) [AS65001i]"),
         Line(1007, "\tvia 10.255.0.1 on tun0"),
@@ -272,7 +272,7 @@ def test_route_whose_next_hop_cannot_be_resolved_is_not_valid(kind: str, valid: 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[Path]:
-    """A node's file system with a BIRD that knows one command, and dies at another."""
+    """A node's file system with a BIRD that answers one command, and exits at another."""
     (tmp_path / "run/bird").mkdir(parents=True)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "run/bird/bird.ctl"))
@@ -300,7 +300,7 @@ def _serve(listening: socket.socket) -> None:
                 return
 
 
-def test_an_answer_is_whole_however_it_arrives(root: Path) -> None:
+def test_answer_is_complete_in_parts_of_any_size(root: Path) -> None:
     with Control(root) as control:
         assert control.ask("show x") == [(1002, "one"), (1002, "two"), (1006, "three"), (0, "")]
         with pytest.raises(EnvironmentBroken, match="bird refused `nonsense`: syntax error"):
@@ -309,12 +309,12 @@ def test_an_answer_is_whole_however_it_arrives(root: Path) -> None:
             control.ask("die")
 
 
-def test_no_bird_is_one_line(tmp_path: Path) -> None:
+def test_missing_control_socket_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentBroken, match=r"no bird process listens on .* \(No such file"):
         Control(tmp_path)
 
 
-def test_neighbours_of_ospf_and_rip() -> None:
+def test_neighbours_of_ospf_and_rip_are_read() -> None:
     for version, address in ((4, "10.255.0.1"), (6, "fe80::829c:171a:acf7:d696")):
         (neighbor,) = answers.ospf_neighbors(answer(f"ospf-neighbors{version}"))
         assert (neighbor.address, neighbor.interface) == (ip_address(address), "tun0")
@@ -326,9 +326,11 @@ def test_neighbours_of_ospf_and_rip() -> None:
         assert neighbor.state is RipState.HEARD
 
 
-def test_only_what_is_on_the_list_is_taken() -> None:
+def test_only_listed_prefixes_are_accepted() -> None:
     accept = (Accepted(prefix=ip_network("10.20.30.0/24"), ge=32), Accepted(prefix=ip_network("192.168.100.0/24")))
     lines = configuration(replace(PLAN, accept=accept))
-    assert lines.count("if net !~ [10.20.30.0/24{32,32}, 192.168.100.0/24{24,24}] then reject;") == 1  # one has IPv4
-    assert lines.count("reject;") == 2  # both have IPv6, of which nothing is named
+    assert (
+        lines.count("if net !~ [10.20.30.0/24{32,32}, 192.168.100.0/24{24,24}] then reject;") == 1
+    )  # one neighbour has IPv4
+    assert lines.count("reject;") == 2  # both have IPv6, of which no prefix is listed
     assert not [line for line in configuration(PLAN) if "!~ [10" in line or line == "reject;"]

@@ -1,4 +1,4 @@
-"""FRR: what its configuration says, and what its answers mean."""
+"""FRR: rendered configuration of BGP, and parsed answers."""
 
 import json
 from dataclasses import replace
@@ -37,7 +37,7 @@ def files(plan: RouterPlan) -> dict[str, str]:
 
 
 def blocks(plan: RouterPlan) -> dict[str, list[str]]:
-    """frr.conf as FRR reads it: the lines of each block, comments left out; `` is the top."""
+    """Parse frr.conf: the lines of each block without comments; the key of the top level is empty."""
     found: dict[str, list[str]] = {"": []}
     path: list[str] = []
     for raw in files(plan)["/etc/frr/frr.conf"].splitlines():
@@ -49,7 +49,7 @@ def blocks(plan: RouterPlan) -> dict[str, list[str]]:
         elif line == "bfd" or line.startswith(("router bgp ", "route-map ", "profile ", "address-family ")):
             nested = line.startswith(("profile ", "address-family "))
             path = [path[0], line] if nested else [line]
-            assert "/".join(path) not in found, "each block stands once"
+            assert "/".join(path) not in found, "each block occurs once"
             found["/".join(path)] = []
         else:
             found["/".join(path)].append(line)
@@ -60,7 +60,7 @@ def blocks(plan: RouterPlan) -> dict[str, list[str]]:
 BGP = "router bgp 65001"
 
 
-def test_the_daemon_is_found_by_its_name() -> None:
+def test_frr_is_found_by_its_name() -> None:
     assert isinstance(daemons()["frr"], Frr)
 
 
@@ -78,7 +78,7 @@ def test_each_neighbour_has_one_set_of_statements() -> None:
     ]
 
 
-def test_the_router_announces_without_a_policy_or_a_route_of_its_own() -> None:
+def test_router_announces_without_a_policy_and_without_routes() -> None:
     lines = blocks(PLAN)[BGP]
     assert {"bgp router-id 192.0.2.1", "no bgp ebgp-requires-policy", "no bgp network import-check"} <= set(lines)
 
@@ -87,7 +87,7 @@ def test_the_router_announces_without_a_policy_or_a_route_of_its_own() -> None:
     ("family", "networks"),
     [("ipv4", ["10.1.0.0/24", "10.3.0.0/16"]), ("ipv6", ["2001:db8:1::/64"])],
 )
-def test_a_family_has_its_networks_and_every_neighbour(family: Family, networks: list[str]) -> None:
+def test_family_has_its_networks_and_every_neighbour(family: Family, networks: list[str]) -> None:
     lines = blocks(PLAN)[f"{BGP}/address-family {family} unicast"]
     assert [line.split()[1] for line in lines if line.startswith("network ")] == networks
     active = [line.split()[1] for line in lines if line.endswith(" activate")]
@@ -105,13 +105,13 @@ def test_only_ipv6_prefers_the_global_next_hop() -> None:
     assert not any("route-map" in line for line in found[f"{BGP}/address-family ipv4 unicast"])
 
 
-def test_without_bfd_there_is_no_word_of_it() -> None:
+def test_bfd_is_not_mentioned_unless_declared() -> None:
     rendered = files(PLAN)
     assert "bfd" not in rendered["/etc/frr/frr.conf"]
     assert "bfdd=no" in rendered["/etc/frr/daemons"].splitlines()
 
 
-def test_with_bfd_every_neighbour_uses_one_profile() -> None:
+def test_neighbours_share_one_bfd_profile() -> None:
     plan = replace(PLAN, bfd=Bfd(multiplier=4, interval=150))
     found = blocks(plan)
     assert found["bfd/profile lab"] == ["detect-multiplier 4", "receive-interval 150", "transmit-interval 150"]
@@ -123,19 +123,19 @@ def test_with_bfd_every_neighbour_uses_one_profile() -> None:
 
 
 def test_no_section_ends_with_exit() -> None:
-    """A daemon that reads the file by itself takes it for the end of the file."""
+    """A daemon that reads the file itself stops at an `exit`."""
     for plan in (PLAN, replace(PLAN, bfd=Bfd())):
         lines = [line.strip() for line in files(plan)["/etc/frr/frr.conf"].splitlines()]
         assert not {"exit", "end", "quit"} & set(lines)
 
 
-def test_a_router_without_peers_and_networks_is_a_configuration_too() -> None:
+def test_router_without_peers_and_networks_is_rendered() -> None:
     found = blocks(replace(PLAN, peers=(), networks=()))
     assert found[f"{BGP}/address-family ipv4 unicast"] == []
     assert not any(line.startswith("neighbor") for line in found[BGP])
 
 
-def test_hostname_and_log_are_the_nodes() -> None:
+def test_hostname_is_the_name_of_the_node() -> None:
     rendered = files(PLAN)
     assert "hostname hub" in rendered["/etc/frr/frr.conf"].splitlines()
     assert "hostname hub" in rendered["/etc/frr/vtysh.conf"].splitlines()
@@ -156,7 +156,7 @@ def facts(name: str) -> dict[str, Any]:
     return found
 
 
-def test_a_session_that_is_up() -> None:
+def test_established_session_is_read() -> None:
     neighbor = _neighbor("10.255.0.1", facts("neighbors-established"))
     assert neighbor.state is SessionState.ESTABLISHED
     assert (neighbor.address, neighbor.asn) == (ip_address("10.255.0.1"), 65001)
@@ -167,17 +167,17 @@ def test_a_session_that_is_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "state"),
+    ("status", "state"),
     [("Up", "Up"), ("Down", "Down"), ("Init", "Init"), ("Admin Down", "AdminDown"), ("Unknown", "Down")],
 )
-def test_what_bfd_says_of_a_session(told: str, state: str) -> None:
+def test_bfd_state_of_a_session_is_read(status: str, state: str) -> None:
     up = facts("neighbors-established")
     assert _neighbor("10.255.0.1", up).bfd is None
-    neighbor = _neighbor("10.255.0.1", {**up, "peerBfdInfo": {"type": "single hop", "status": told}})
+    neighbor = _neighbor("10.255.0.1", {**up, "peerBfdInfo": {"type": "single hop", "status": status}})
     assert neighbor.bfd == state
 
 
-def test_a_session_that_went_down_says_why_and_carries_nothing() -> None:
+def test_session_that_went_down_has_a_reason_and_no_prefixes() -> None:
     neighbor = _neighbor("10.255.0.1", facts("neighbors-down"))
     assert neighbor.state is SessionState.ACTIVE
     assert neighbor.uptime == 0
@@ -186,14 +186,14 @@ def test_a_session_that_went_down_says_why_and_carries_nothing() -> None:
     assert neighbor.last_reset == "Peer closed the session"
 
 
-def test_a_notification_is_named() -> None:
+def test_reason_of_a_notification_is_read() -> None:
     down = {**facts("neighbors-down"), "lastResetDueTo": "BGP Notification send"}
     assert _neighbor("10.255.0.1", down).last_reset == "BGP Notification send"
     down["lastNotificationReason"] = "Hold Timer Expired"
     assert _neighbor("10.255.0.1", down).last_reset == "BGP Notification send: Hold Timer Expired"
 
 
-def test_a_family_that_one_side_does_not_speak_is_not_carried() -> None:
+def test_family_that_one_end_does_not_advertise_is_not_negotiated() -> None:
     one_sided = facts("neighbors-established")
     extensions = one_sided["neighborCapabilities"]["multiprotocolExtensions"]
     extensions["ipv6Unicast"] = {"advertised": True}
@@ -201,12 +201,12 @@ def test_a_family_that_one_side_does_not_speak_is_not_carried() -> None:
 
 
 @pytest.mark.parametrize("state", list(SessionState))
-def test_every_state_of_a_session_is_known(state: SessionState) -> None:
+def test_every_state_of_a_session_is_read(state: SessionState) -> None:
     assert _neighbor("10.255.0.1", {"remoteAs": 1, "bgpState": str(state)}).state is state
 
 
 @pytest.mark.parametrize("state", ["Clearing", "Deleted"])
-def test_a_state_that_only_bgpd_knows_is_no_session(state: str) -> None:
+def test_bgpds_own_states_are_idle(state: str) -> None:
     found = _neighbor("10.255.0.1", {"remoteAs": 1, "bgpState": state, "bgpTimerUpMsec": 4000})
     assert found.state is SessionState.IDLE
     assert found.uptime == 0.0
@@ -223,7 +223,7 @@ def paths(name: str, prefix: str) -> list[BgpPath]:
         ("rib-ipv6-established", "2001:db8:1::/64", "2001:db8:ff::1"),
     ],
 )
-def test_a_path_that_was_learnt(file: str, prefix: str, hop: str) -> None:
+def test_received_path_is_read(file: str, prefix: str, hop: str) -> None:
     (path,) = paths(file, prefix)
     assert path.peer == ip_address("10.255.0.1"), "one session carries both families"
     assert path.next_hops == (ip_address(hop),)
@@ -235,27 +235,27 @@ def test_a_path_that_was_learnt(file: str, prefix: str, hop: str) -> None:
 @pytest.mark.parametrize(
     ("file", "prefix"), [("rib-ipv4-established", "10.2.0.0/24"), ("rib-ipv6-down", "2001:db8:2::/64")]
 )
-def test_a_path_of_ones_own_comes_from_nobody(file: str, prefix: str) -> None:
+def test_originated_path_has_no_peer(file: str, prefix: str) -> None:
     (path,) = paths(file, prefix)
     assert path.peer is None
     assert path.as_path == ()
     assert path.best
 
 
-def test_a_path_that_is_neither_valid_nor_best_says_so() -> None:
+def test_path_that_is_neither_valid_nor_best_is_read() -> None:
     path = _path(ip_network("10.1.0.0/24"), {"peerId": "10.255.0.1", "path": "65001 65003", "nexthops": []})
     assert (path.best, path.valid, path.next_hops, path.as_path) == (False, False, (), (65001, 65003))
 
 
-def test_only_what_is_on_the_list_is_taken() -> None:
+def test_only_listed_prefixes_are_accepted() -> None:
     office = Peer("office", ip_address("10.8.0.1"), 65001, "tun0", guarded=True)
-    wire = Peer("wire", ip_address("192.0.2.9"), 65003, "eth1")
+    transit = Peer("transit", ip_address("192.0.2.9"), 65003, "eth1")
     accept = (
         Accepted(prefix=ip_network("10.20.30.0/24"), ge=32),
         Accepted(prefix=ip_network("192.168.100.0/24")),
         Accepted(prefix=ip_network("10.64.0.0/10"), le=24),
     )
-    plan = replace(PLAN, peers=(office, wire), accept=accept, outer=(ip_address("198.51.100.2"),))
+    plan = replace(PLAN, peers=(office, transit), accept=accept, outer=(ip_address("198.51.100.2"),))
     found = blocks(plan)
     listed = [
         "ip prefix-list {} permit 10.20.30.0/24 ge 32 le 32",

@@ -1,4 +1,4 @@
-"""FRR's OSPF and RIP, and what BGP says beyond the article: configurations, and what answers mean."""
+"""FRR's OSPF and RIP, and options of BGP: rendered configurations and parsed answers."""
 
 import json
 from dataclasses import replace
@@ -42,14 +42,14 @@ def files(plan: RouterPlan) -> dict[str, list[str]]:
 @pytest.mark.parametrize(
     ("protocol", "daemons"), [("bgp", {"bgpd"}), ("ospf", {"ospfd", "ospf6d"}), ("rip", {"ripd", "ripngd"})]
 )
-def test_only_what_is_spoken_is_started(protocol: RoutingProtocol, daemons: set[str]) -> None:
+def test_only_the_daemons_of_the_protocol_are_enabled(protocol: RoutingProtocol, daemons: set[str]) -> None:
     lines = files(replace(BGP, protocol=protocol))["daemons"]
     assert {line.partition("=")[0] for line in lines if line.endswith("=yes")} == {*daemons, "vtysh_enable"}
 
 
-def test_ospf_is_point_to_point_and_originates_what_is_listed() -> None:
+def test_ospf_is_point_to_point_and_originates_listed_prefixes() -> None:
     lines = files(PLAN)["frr.conf"]
-    assert lines.count("interface tun0") == 1, "both families share it"
+    assert lines.count("interface tun0") == 1, "one section for both families"
     for line in (
         "ip ospf network point-to-point",
         "ipv6 ospf6 network point-to-point",
@@ -65,7 +65,7 @@ def test_ospf_is_point_to_point_and_originates_what_is_listed() -> None:
 
 
 @pytest.mark.parametrize("priority", [0, 1])
-def test_on_a_switch_the_servers_end_is_the_designated_router(priority: int) -> None:
+def test_servers_end_is_the_designated_router_of_several_clients(priority: int) -> None:
     peers = tuple(replace(peer, priority=priority) for peer in PLAN.peers)
     lines = files(replace(PLAN, peers=peers))["frr.conf"]
     for line in ("ip ospf network broadcast", "ipv6 ospf6 network broadcast"):
@@ -73,7 +73,7 @@ def test_on_a_switch_the_servers_end_is_the_designated_router(priority: int) -> 
     assert {f"ip ospf priority {priority}", f"ipv6 ospf6 priority {priority}"} <= set(lines)
 
 
-def test_a_hub_reflects_what_internal_neighbours_say() -> None:
+def test_hub_reflects_routes_of_internal_neighbours() -> None:
     peer = Peer("a", ip_address("10.255.0.2"), 65001, "tun0", reflects=True)
     lines = files(replace(BGP, peers=(peer,)))["frr.conf"]
     assert lines.count("neighbor 10.255.0.2 route-reflector-client") == 2
@@ -82,13 +82,13 @@ def test_a_hub_reflects_what_internal_neighbours_say() -> None:
     assert not any("reflector" in line or "force" in line for line in lines)
 
 
-def test_an_unnumbered_neighbours_routes_keep_their_link_local_next_hop() -> None:
+def test_routes_of_an_unnumbered_neighbour_keep_their_link_local_next_hop() -> None:
     lines = files(replace(BGP, peers=(Peer("a", None, 65002, "tun0"),)))["frr.conf"]
     assert "neighbor tun0 interface v6only remote-as 65002" in lines
     assert not any("route-map FROM-PEERS in" in line for line in lines)
 
 
-def test_rip_speaks_on_the_tunnel() -> None:
+def test_rip_runs_on_the_tunnel() -> None:
     lines = files(replace(PLAN, protocol="rip"))["frr.conf"]
     assert lines.count("network tun0") == 2
     assert {"route 10.1.0.0/24", "route 2001:db8:1::/64"} <= set(lines)
@@ -115,7 +115,9 @@ def test_every_prefix_that_covers_an_outer_address_is_denied() -> None:
 
 
 @pytest.mark.parametrize(("protocol", "name"), [("ospf", "ospf"), ("rip", "rip")])
-def test_what_other_protocols_hear_of_it_is_not_used(protocol: RoutingProtocol, name: str) -> None:
+def test_ospf_and_rip_routes_that_cover_an_outer_address_are_not_installed(
+    protocol: RoutingProtocol, name: str
+) -> None:
     peer = Peer("hq", None, None, "tun0", ("ipv4",), guarded=True)
     lines = files(replace(PLAN, protocol=protocol, peers=(peer,), outer=OUTER))["frr.conf"]
     assert f"ip protocol {name} route-map USED-ipv4" in lines
@@ -135,13 +137,13 @@ def test_what_other_protocols_hear_of_it_is_not_used(protocol: RoutingProtocol, 
     assert not any("USED" in line for line in bare)
 
 
-def test_equally_good_paths_are_used_at_once_only_where_that_is_wished() -> None:
+def test_equal_paths_are_used_together_only_with_multipath() -> None:
     for multipath, number in ((False, 1), (True, 16)):
         lines = files(replace(BGP, multipath=multipath))["frr.conf"]
         assert lines.count(f"maximum-paths {number}") == lines.count(f"maximum-paths ibgp {number}") == 2
 
 
-def test_a_preference_is_set_on_all_that_comes_in_from_there() -> None:
+def test_preference_is_set_on_all_routes_of_the_neighbour() -> None:
     first = Peer("hq", ip_address("10.255.0.1"), 65002, "tun0", preference=0)
     second = Peer("hq", ip_address("10.255.0.5"), 65002, "tun1")
     lines = files(replace(BGP, peers=(first, second)))["frr.conf"]
@@ -152,7 +154,7 @@ def test_a_preference_is_set_on_all_that_comes_in_from_there() -> None:
     assert "neighbor 10.255.0.1 route-map FROM-PEERS in" not in lines
 
 
-def test_each_family_may_have_its_session_and_the_same_as_its_own_next_hop() -> None:
+def test_session_per_family_with_the_same_as_sets_its_own_next_hop() -> None:
     peers = (
         Peer("a", ip_address("10.255.0.2"), 65001, "tun0", ("ipv4",)),
         Peer("a", ip_address("2001:db8:ff::2"), 65001, "tun0", ("ipv6",)),
@@ -165,7 +167,7 @@ def test_each_family_may_have_its_session_and_the_same_as_its_own_next_hop() -> 
     assert len([line for line in lines if line.endswith(" next-hop-self")]) == 2
 
 
-def test_a_neighbour_without_an_address_is_its_interface() -> None:
+def test_neighbour_without_an_address_is_named_after_its_interface() -> None:
     lines = files(replace(BGP, peers=(Peer("a", None, 65002, "tun0"),)))["frr.conf"]
     assert "neighbor tun0 interface v6only remote-as 65002" in lines
     assert lines.count("neighbor tun0 activate") == 2
@@ -180,7 +182,7 @@ def test_a_neighbour_without_an_address_is_its_interface() -> None:
 # --- answers -----------------------------------------------------------------------------------------------
 
 
-def test_adjacencies_of_both_versions_of_ospf() -> None:
+def test_adjacencies_of_ospfv2_and_ospfv3_are_read() -> None:
     (second,) = read_ospf(json.loads((DATA / "ospf-neighbors.json").read_text()))
     (third,) = read_ospf6(json.loads((DATA / "ospf6-neighbors.json").read_text()))
     assert (second.address, second.interface) == (ip_address("10.255.0.2"), "tun0")
@@ -192,7 +194,7 @@ def test_adjacencies_of_both_versions_of_ospf() -> None:
     assert [ipv6.matches(n) for n in (second, third)] == [False, True]
 
 
-def test_neighbours_of_both_versions_of_rip() -> None:
+def test_neighbours_of_rip_and_ripng_are_read() -> None:
     def text(name: str) -> str:
         return (DATA / f"{name}.txt").read_text()
 
@@ -201,7 +203,7 @@ def test_neighbours_of_both_versions_of_rip() -> None:
     assert second.address == ip_address("10.255.0.2")
     assert next_generation.address is not None
     assert next_generation.address.is_link_local
-    assert next_generation.interface == "tun0", "the table knows"
+    assert next_generation.interface == "tun0", "the interface is in the table"
     assert second.state is next_generation.state is RipState.HEARD
     assert (read_own(text("rip")), read_own(text("ripng"))) == (
         [ip_network("10.1.0.0/24")],
@@ -209,7 +211,7 @@ def test_neighbours_of_both_versions_of_rip() -> None:
     )
 
 
-def test_zebras_table_has_what_ospf_learnt() -> None:
+def test_ospf_routes_are_read_from_zebras_table() -> None:
     rib = read_zebra(json.loads((DATA / "zebra-ospf-ipv4.json").read_text()), ("ospf",))
     (path,) = rib[ip_network("10.2.0.0/24")]
     assert path.next_hops == (ip_address("10.255.0.2"),)
@@ -217,7 +219,7 @@ def test_zebras_table_has_what_ospf_learnt() -> None:
     assert ip_network("10.1.0.0/24") not in rib
 
 
-def test_what_a_configuration_originates() -> None:
+def test_originated_prefixes_are_read_from_a_configuration() -> None:
     text = (
         "ip prefix-list ORIGINATED seq 1 deny 255.255.255.255/32\n"
         "ip prefix-list ORIGINATED seq 6 permit 10.1.0.0/24\n"

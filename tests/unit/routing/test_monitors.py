@@ -1,4 +1,4 @@
-"""What daemons tell while they are monitored: bgpd by BMP, BIRD by its log."""
+"""Reports of monitored daemons: bgpd's by BMP, BIRD's in its log."""
 
 from ipaddress import IPv4Address, ip_network
 
@@ -16,7 +16,7 @@ NOW = 7.0
 
 
 def bmp(kind: int, peer: int, payload: bytes) -> bytes:
-    """A message about a peer (RFC 7854, section 4)."""
+    """Return a BMP message about a peer (RFC 7854, section 4)."""
     body = bytes([peer, 0]) + bytes(8) + bytes(12) + PEER.packed + bytes(16) + payload
     return b"\x03" + (6 + len(body)).to_bytes(4, "big") + bytes([kind]) + body
 
@@ -25,27 +25,27 @@ LOC_RIB, GLOBAL = 3, 0
 MONITORING, DOWN, UP, INITIATION = 0, 2, 3, 4
 
 
-def told(message: bytes) -> list[RibEvent]:
+def reported(message: bytes) -> list[RibEvent]:
     return sorted(_events(message, THREE4, NOW), key=lambda event: str(event.prefix))
 
 
-def test_bmp_tells_of_the_best_paths() -> None:
-    assert told(bmp(MONITORING, LOC_RIB, ANNOUNCE4)) == [
+def test_bmp_reports_best_paths() -> None:
+    assert reported(bmp(MONITORING, LOC_RIB, ANNOUNCE4)) == [
         RibEvent(NOW, "best", ip_network(f"10.128.{n}.0/24"), None) for n in range(3)
     ]
-    assert {e.what for e in told(bmp(MONITORING, LOC_RIB, WITHDRAW4))} == {"gone"}
-    assert told(bmp(MONITORING, LOC_RIB, ANNOUNCE6)) == [], "nobody asked for these"
-    assert told(bmp(MONITORING, GLOBAL, ANNOUNCE4)) == [], "what a neighbour sent is not yet chosen"
+    assert {e.what for e in reported(bmp(MONITORING, LOC_RIB, WITHDRAW4))} == {"gone"}
+    assert reported(bmp(MONITORING, LOC_RIB, ANNOUNCE6)) == [], "not among the wanted prefixes"
+    assert reported(bmp(MONITORING, GLOBAL, ANNOUNCE4)) == [], "an Adj-RIB-In is not the Loc-RIB"
 
 
-def test_bmp_tells_of_neighbours() -> None:
-    assert told(bmp(DOWN, GLOBAL, b"\x02")) == [RibEvent(NOW, "down", None, PEER)]
-    assert told(bmp(UP, GLOBAL, bytes(20) + KEEPALIVE)) == [RibEvent(NOW, "up", None, PEER)]
-    assert told(bmp(UP, LOC_RIB, bytes(20) + KEEPALIVE)) == [], "the Loc-RIB is no neighbour"
-    assert told(b"\x03\0\0\0\x06\x04") == []
+def test_bmp_reports_neighbours() -> None:
+    assert reported(bmp(DOWN, GLOBAL, b"\x02")) == [RibEvent(NOW, "down", None, PEER)]
+    assert reported(bmp(UP, GLOBAL, bytes(20) + KEEPALIVE)) == [RibEvent(NOW, "up", None, PEER)]
+    assert reported(bmp(UP, LOC_RIB, bytes(20) + KEEPALIVE)) == [], "the Loc-RIB is not a neighbour"
+    assert reported(b"\x03\0\0\0\x06\x04") == []
 
 
-def test_bmp_is_cut_out_of_its_stream() -> None:
+def test_bmp_messages_are_split_from_a_stream() -> None:
     messages = [bmp(MONITORING, LOC_RIB, ANNOUNCE4), bmp(DOWN, GLOBAL, b"\x02")]
     stream = b"".join(messages)
     for cut in range(len(stream)):
@@ -73,7 +73,7 @@ LOG = """\
 """
 
 
-def test_birds_log(article: Topology) -> None:
+def test_events_are_read_from_birds_log(article: Topology) -> None:
     plan = plan_routers(article)["branch"]
     start = 1795495221_821581000
     found = traced(LOG, THREE4, plan, lambda real: (real - start) / 1e9)

@@ -1,4 +1,4 @@
-"""Who peers with whom."""
+"""The neighbours of each router, derived from a topology."""
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, ip_address, ip_interface
@@ -23,7 +23,7 @@ def peering(link: Link) -> Link:
     return link.model_copy(update={"intent": LinkIntent(peering=True)})
 
 
-def test_the_article_has_two_routers_that_peer_inside_the_tunnel(article: Topology) -> None:
+def test_routers_of_the_article_peer_inside_the_tunnel(article: Topology) -> None:
     plans = plan_routers(article)
     assert set(plans) == {"hq", "branch"}
     assert plans["hq"].peers == (Peer("branch", ip_address("10.255.0.2"), 65002, "tun0", guarded=True),)
@@ -41,19 +41,19 @@ def test_each_end_uses_its_own_device(article: Topology) -> None:
     assert (plans["branch"].peers[0].interface, plans["hq"].peers[0].interface) == ("tun5", "tun3")
 
 
-def test_a_router_is_known_by_its_lowest_address_unless_told(article: Topology) -> None:
+def test_router_id_is_by_default_the_lowest_address(article: Topology) -> None:
     assert str(plan_routers(article)["hq"].router_id) == "10.1.0.1"
-    told = with_router(article, "hq", router_id=ip_address("192.0.2.1"))
-    assert str(plan_routers(told)["hq"].router_id) == "192.0.2.1"
+    configured = with_router(article, "hq", router_id=ip_address("192.0.2.1"))
+    assert str(plan_routers(configured)["hq"].router_id) == "192.0.2.1"
 
 
-def test_a_router_without_any_address_has_to_be_told(article: Topology) -> None:
+def test_router_without_an_address_needs_a_router_id(article: Topology) -> None:
     bare = article.model_copy(update={"links": ()})
     with pytest.raises(InputError, match=r"nodes\.hq\.config\.vars\.router: .*`router-id`"):
         plan_routers(bare)
 
 
-def test_routers_peer_over_a_link_only_where_it_says_so(article: Topology) -> None:
+def test_routers_peer_only_over_links_with_peering(article: Topology) -> None:
     topology = with_router(article, "transit")
     assert plan_routers(topology)["transit"].peers == ()
     first, *others = topology.links
@@ -63,7 +63,7 @@ def test_routers_peer_over_a_link_only_where_it_says_so(article: Topology) -> No
     assert {p.node for p in plans["branch"].peers} == {"hq"}
 
 
-def test_over_a_link_without_ipv4_routers_peer_by_ipv6(article: Topology) -> None:
+def test_routers_peer_by_ipv6_over_a_link_without_ipv4(article: Topology) -> None:
     topology = with_router(article, "transit", router_id=ip_address("192.0.2.9"))
     first, *others = topology.links
     ends = tuple(e.model_copy(update={"ipv4": None}) for e in first.endpoints)
@@ -72,7 +72,7 @@ def test_over_a_link_without_ipv4_routers_peer_by_ipv6(article: Topology) -> Non
     assert plans["transit"].peers == (Peer("hq", ip_address("2001:db8:f00:1::1"), 65001, "eth1"),)
 
 
-def test_a_tunnel_to_a_node_without_a_router_is_no_session(article: Topology) -> None:
+def test_tunnel_to_a_node_without_a_router_has_no_session(article: Topology) -> None:
     hq = article.nodes["hq"]
     plain = hq.model_copy(update={"intent": hq.intent.model_copy(update={"router": None})})
     plans = plan_routers(article.model_copy(update={"nodes": {**article.nodes, "hq": plain}}))
@@ -80,14 +80,14 @@ def test_a_tunnel_to_a_node_without_a_router_is_no_session(article: Topology) ->
     assert plans["branch"].peers == ()
 
 
-def test_addresses_of_peers_are_those_inside_the_tunnel(article: Topology) -> None:
+def test_addresses_of_peers_are_the_inner_ones(article: Topology) -> None:
     (tunnel,) = article.tunnels
     other = tunnel.model_copy(update={"server_ipv4": ip_interface("10.9.9.1/24")})
     plans = plan_routers(article.model_copy(update={"tunnels": (other,)}))
     assert plans["branch"].peers[0].address == ip_address("10.9.9.1")
 
 
-def test_which_tunnels_carry_what_a_neighbour_announces() -> None:
+def test_interfaces_to_a_neighbour_depend_on_preference_and_multipath() -> None:
     def ways(multipath: bool, *preferences: int | None) -> tuple[str, ...]:
         peers = tuple(
             Peer("hq", ip_address("10.255.0.1"), 65001, f"tun{n}", preference=p) for n, p in enumerate(preferences)
@@ -98,18 +98,18 @@ def test_which_tunnels_carry_what_a_neighbour_announces() -> None:
     assert ways(True, None, None) == ways(True, None, 100) == ("tun0", "tun1")
     assert ways(True, 200, 100) == ways(False, 200, None) == ("tun0",)
     assert ways(True, 0, None, 100) == ("tun1", "tun2")
-    assert ways(False, None, None) == (), "BGP takes one, and does not say which"
+    assert ways(False, None, None) == (), "BGP chooses one"
     assert plan_routers(load("ospf"))["branch"].interfaces_to("hq") == ("tun0",)
 
 
-def test_no_tunnel_brings_a_route_to_the_server_of_another() -> None:
+def test_filter_covers_the_outer_addresses_of_all_tunnels() -> None:
     plans = plan_routers(load("dual-homed"))
     assert [str(address) for address in plans["branch"].outer] == ["198.51.100.1", "203.0.113.1"]
     assert [str(address) for address in plans["hq"].outer] == ["198.51.100.5", "203.0.113.5"]
     assert all(peer.guarded for plan in plans.values() for peer in plan.peers)
 
 
-def test_several_clients_of_one_switch_are_told_apart_and_synchronize_with_the_server() -> None:
+def test_several_clients_on_one_device_have_router_ids_and_priorities() -> None:
     plans = plan_routers(load("tap-hub"))
     assert [(peer.node, str(peer.router_id), peer.priority) for peer in plans["hub"].peers] == [
         ("spoke1", "10.2.0.1", 1),
@@ -119,7 +119,7 @@ def test_several_clients_of_one_switch_are_told_apart_and_synchronize_with_the_s
     assert [peer.priority for peer in plan_routers(load("hub-and-spokes"))["hub"].peers] == [None] * 3
 
 
-def test_a_hub_reflects_between_several_internal_neighbours_only() -> None:
+def test_hub_reflects_only_between_several_internal_neighbours() -> None:
     topology = load("hub-and-spokes")
     for node, reflected in (("spoke1", set()), ("spoke2", {"spoke1", "spoke2"})):
         topology = with_router(topology, node, asn=65000)
@@ -128,7 +128,7 @@ def test_a_hub_reflects_between_several_internal_neighbours_only() -> None:
         assert not any(peer.reflects for peer in plans[node].peers)
 
 
-def test_an_ospfv3_neighbour_on_a_switch_is_known_by_its_router_id() -> None:
+def test_ospfv3_neighbour_is_matched_by_its_router_id() -> None:
     def heard(router_id: str) -> Neighbor:
         return Neighbor(None, None, AdjacencyState.FULL, 1.0, 1, {}, "", "tap0", IPv4Address(router_id))
 
@@ -137,8 +137,8 @@ def test_an_ospfv3_neighbour_on_a_switch_is_known_by_its_router_id() -> None:
     assert not peer.matches(heard("10.3.0.1"))
 
 
-def test_over_a_kernel_tunnel_routers_speak_of_what_it_carries(article: Topology) -> None:
-    """Inside an OpenVPN tunnel its filter holds as well: it is another way through the same one."""
+def test_session_over_a_kernel_tunnel_has_the_families_that_it_carries(article: Topology) -> None:
+    """The kernel tunnel runs inside an OpenVPN tunnel, so that the filter of that one applies as well."""
     tunnel = article.tunnels[0]
     ends = tuple(
         Endpoint(node=node, interface="ipip0", ipv4=IPv4Interface(f"192.0.2.{number}/30"))
@@ -153,7 +153,7 @@ def test_over_a_kernel_tunnel_routers_speak_of_what_it_carries(article: Topology
     assert [peer.guarded for peer in without.peers] == [False]
 
 
-def test_a_router_takes_what_its_list_names(article: Topology) -> None:
+def test_accepted_prefixes_are_the_listed_ones(article: Topology) -> None:
     networks = plan_routers(article)["hq"].networks
     assert plan_routers(article)["branch"].accepted(networks) == networks
     listed = plan_routers(with_router(article, "branch", accept=(Accepted(prefix=networks[0]),)))["branch"]

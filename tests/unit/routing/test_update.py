@@ -1,4 +1,4 @@
-"""BGP messages: cut out of a stream, and read."""
+"""BGP messages: split from a stream, and decoded."""
 
 import pytest
 from hypothesis import given
@@ -20,7 +20,7 @@ from tests.helpers.bgp_messages import (
 
 
 @pytest.mark.parametrize(
-    ("message", "meant"),
+    ("message", "update"),
     [
         (ANNOUNCE4, Update(THREE4, nets())),
         (WITHDRAW4, Update(nets(), THREE4)),
@@ -31,18 +31,18 @@ from tests.helpers.bgp_messages import (
         (b"", None),
     ],
 )
-def test_an_update_is_read(message: bytes, meant: Update | None) -> None:
-    assert decode(message) == meant
+def test_update_is_decoded(message: bytes, update: Update | None) -> None:
+    assert decode(message) == update
 
 
-def test_only_what_is_wanted_is_read() -> None:
+def test_only_wanted_prefixes_are_decoded() -> None:
     wanted = nets("10.128.1.0/24", "10.9.0.0/24")
     assert decode(ANNOUNCE4, wanted) == Update(nets("10.128.1.0/24"), nets())
     assert decode(WITHDRAW6, wanted) is None
-    assert decode(ANNOUNCE4, nets("10.128.0.0/16")) is None, "a longer prefix is another one"
+    assert decode(ANNOUNCE4, nets("10.128.0.0/16")) is None, "longer prefixes inside it do not match"
 
 
-def test_a_default_route_in_front_of_others() -> None:
+def test_default_route_before_other_prefixes_is_decoded() -> None:
     message = MARKER + bytes.fromhex("003802" + "0000" + "001c" + ATTRIBUTES + "00" + "180a8000")
     assert decode(message[:16] + len(message).to_bytes(2, "big") + message[18:]) == Update(
         nets("0.0.0.0/0", "10.128.0.0/24"), nets()
@@ -50,7 +50,7 @@ def test_a_default_route_in_front_of_others() -> None:
 
 
 @given(st.lists(st.sampled_from([ANNOUNCE4, WITHDRAW4, ANNOUNCE6, KEEPALIVE]), max_size=6), st.data())
-def test_a_stream_is_split_wherever_it_was_cut(sent: list[bytes], data: st.DataObject) -> None:
+def test_stream_is_split_after_a_cut_anywhere(sent: list[bytes], data: st.DataObject) -> None:
     stream = b"".join(sent)
     cut = data.draw(st.integers(0, len(stream)))
     first, left = split(stream[:cut])
@@ -59,7 +59,7 @@ def test_a_stream_is_split_wherever_it_was_cut(sent: list[bytes], data: st.DataO
     assert rest == b""
 
 
-def test_a_capture_that_came_in_the_middle_begins_with_the_next_message() -> None:
+def test_stream_that_begins_within_a_message_continues_with_the_next() -> None:
     found, left = split(ANNOUNCE4[25:] + WITHDRAW4 + KEEPALIVE[:10])
     assert found == [WITHDRAW4]
     assert left == KEEPALIVE[:10]

@@ -1,4 +1,4 @@
-"""FRR's command socket, against a daemon that is a thread."""
+"""FRR's command socket, against a daemon in a thread of the test."""
 
 import socket
 import threading
@@ -24,7 +24,7 @@ SAMPLES = Path(__file__).parents[2] / "data" / "frr"
 
 
 class FakeDaemon:
-    """Takes commands that end with a zero byte; answers text, three zero bytes and a status."""
+    """Reads commands that end with a zero byte; answers with text, three zero bytes and a status."""
 
     def __init__(self, root: Path, answers: Mapping[str, tuple[int, str] | bytes], chunk: int = 0) -> None:
         self.heard: list[str] = []
@@ -95,7 +95,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 
 @pytest.mark.parametrize("chunk", [0, 1, 3])
-def test_an_answer_is_whole_however_it_arrives(serve: Serve, tmp_path: Path, chunk: int) -> None:
+def test_answer_is_complete_in_parts_of_any_size(serve: Serve, tmp_path: Path, chunk: int) -> None:
     daemon = serve({"show version": (OK, "FRRouting 10.3\r\non Linux\r\n")}, chunk)
     with Vty(tmp_path, "bgpd") as vty:
         assert vty.ask("show version") == "FRRouting 10.3\r\non Linux\r\n"
@@ -103,27 +103,27 @@ def test_an_answer_is_whole_however_it_arrives(serve: Serve, tmp_path: Path, chu
     assert daemon.heard == ["enable", "show version", "clear bgp *"]
 
 
-def test_a_long_answer_is_whole(serve: Serve, tmp_path: Path) -> None:
+def test_long_answer_is_complete(serve: Serve, tmp_path: Path) -> None:
     text = "x" * (3 << 20)
     serve({"show everything": (OK, text)})
     with Vty(tmp_path, "bgpd") as vty:
         assert vty.ask("show everything") == text
 
 
-def test_a_warning_is_an_answer(serve: Serve, tmp_path: Path) -> None:
+def test_warning_is_an_answer(serve: Serve, tmp_path: Path) -> None:
     serve({"show bgp ipv4 unicast": (WARNING, "No BGP prefixes displayed, 0 exist\n")})
     with Vty(tmp_path, "bgpd") as vty:
         assert "0 exist" in vty.ask("show bgp ipv4 unicast")
 
 
-def test_json_is_parsed_and_nothing_is_an_empty_object(serve: Serve, tmp_path: Path) -> None:
+def test_json_is_parsed_and_empty_output_is_an_empty_object(serve: Serve, tmp_path: Path) -> None:
     serve({"show a json": (OK, ' {"a": [1]}\n'), "show b json": (WARNING, "\n")}, chunk=2)
     with Vty(tmp_path, "bgpd") as vty:
         assert vty.ask_json("show a json") == {"a": [1]}
         assert vty.ask_json("show b json") == {}
 
 
-def test_a_refusal_names_the_daemon_the_command_and_its_words(serve: Serve, tmp_path: Path) -> None:
+def test_refusal_names_the_daemon_the_command_and_the_output(serve: Serve, tmp_path: Path) -> None:
     serve({"show foo": (NO_MATCH, "% [BGP] Unknown command: show foo\n"), "bare": (9, "")})
     with Vty(tmp_path, "bgpd") as vty:
         with pytest.raises(EnvironmentBroken) as caught:
@@ -131,17 +131,17 @@ def test_a_refusal_names_the_daemon_the_command_and_its_words(serve: Serve, tmp_
         assert str(caught.value) == "bgpd refused `show foo`: % [BGP] Unknown command: show foo"
         with pytest.raises(EnvironmentBroken, match="refused `bare`: status 9"):
             vty.ask("bare")
-        assert vty.ask("show version") == "", "a refusal does not end the connection"
+        assert vty.ask("show version") == "", "the connection stays open"
 
 
-def test_a_configuration_is_entered_line_by_line_and_left(serve: Serve, tmp_path: Path) -> None:
+def test_configuration_is_entered_line_by_line_and_ended(serve: Serve, tmp_path: Path) -> None:
     daemon = serve()
     with Vty(tmp_path, "bgpd") as vty:
         vty.configure(["router bgp 1", "network 10.0.0.0/8"])
     assert daemon.heard[1:] == ["configure terminal", "router bgp 1", "network 10.0.0.0/8", "end"]
 
 
-def test_a_configuration_is_left_where_a_line_is_refused(serve: Serve, tmp_path: Path) -> None:
+def test_configuration_is_ended_after_a_refused_line(serve: Serve, tmp_path: Path) -> None:
     daemon = serve({"bad line": (NO_MATCH, "% Unknown command")})
     with Vty(tmp_path, "bgpd") as vty, pytest.raises(EnvironmentBroken, match="`bad line`"):
         vty.configure(["router bgp 1", "bad line", "never sent"])
@@ -149,7 +149,7 @@ def test_a_configuration_is_left_where_a_line_is_refused(serve: Serve, tmp_path:
 
 
 @pytest.mark.parametrize("answer", [DIES, b"half an ans" + DIES, b"text\0\0" + DIES])
-def test_a_daemon_that_dies_is_named_with_what_it_was_asked(serve: Serve, tmp_path: Path, answer: bytes) -> None:
+def test_daemon_that_exits_is_named_with_the_command(serve: Serve, tmp_path: Path, answer: bytes) -> None:
     serve({"show version": answer})
     with (
         Vty(tmp_path, "bgpd") as vty,
@@ -158,13 +158,13 @@ def test_a_daemon_that_dies_is_named_with_what_it_was_asked(serve: Serve, tmp_pa
         vty.ask("show version")
 
 
-def test_a_daemon_that_dies_amid_a_configuration_is_told_by_that(serve: Serve, tmp_path: Path) -> None:
+def test_daemon_that_exits_during_a_configuration_is_named(serve: Serve, tmp_path: Path) -> None:
     serve({"router bgp 1": DIES})
     with Vty(tmp_path, "bgpd") as vty, pytest.raises(EnvironmentBroken, match="bgpd closed the connection"):
         vty.configure(["router bgp 1"])
 
 
-def test_a_daemon_that_says_nothing_is_not_waited_for_for_ever(
+def test_silent_daemon_is_given_up_after_the_patience(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vty_module, "_PATIENCE", 0.2)
@@ -173,7 +173,7 @@ def test_a_daemon_that_says_nothing_is_not_waited_for_for_ever(
         vty.ask("show version")
 
 
-def test_no_daemon_and_a_dead_daemons_socket_are_one_line(tmp_path: Path) -> None:
+def test_missing_daemon_and_socket_of_an_ended_one_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentBroken, match=r"no bgpd process listens on .* \(No such file"):
         Vty(tmp_path, "bgpd")
     path = tmp_path / "run/frr/bgpd.vty"
@@ -185,14 +185,16 @@ def test_no_daemon_and_a_dead_daemons_socket_are_one_line(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("greeting", [(OK, ""), (NO_MATCH, "% no"), DIES], ids=["ok", "refused", "died"])
-def test_nothing_is_left_open(serve: Serve, tmp_path: Path, greeting: tuple[int, str] | bytes) -> None:
+def test_closed_connection_leaves_no_socket_open(
+    serve: Serve, tmp_path: Path, greeting: tuple[int, str] | bytes
+) -> None:
     serve({"enable": greeting})
     made: list[socket.socket] = []
 
     class Remembered(socket.socket):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
-            if threading.current_thread() is threading.main_thread():  # the daemon's own are its own
+            if threading.current_thread() is threading.main_thread():  # those of the daemon's thread are its own
                 made.append(self)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -205,11 +207,11 @@ def test_nothing_is_left_open(serve: Serve, tmp_path: Path, greeting: tuple[int,
     assert [one.fileno() for one in made] == [-1]
 
 
-# --- what the daemon's unit asks ---------------------------------------------------------------------------
+# --- commands of `Frr` ---------------------------------------------------------------------------
 
 
 class Node:
-    """A node whose file system is a directory."""
+    """A node whose root is a directory of the test."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -218,9 +220,7 @@ class Node:
         self.instance = Instance("x", "branch", "clab-x-branch", "image", NodeState.RUNNING, root)
 
 
-def test_prefixes_are_announced_and_withdrawn_in_their_families(
-    serve: Serve, tmp_path: Path, article: Topology
-) -> None:
+def test_prefixes_are_announced_and_withdrawn_by_family(serve: Serve, tmp_path: Path, article: Topology) -> None:
     daemon = serve()
     node: Any = Node(tmp_path)
     plan = plan_routers(article)["branch"]
@@ -235,7 +235,7 @@ def test_prefixes_are_announced_and_withdrawn_in_their_families(
     ]
 
 
-def test_tables_are_read_whole(serve: Serve, tmp_path: Path) -> None:
+def test_frr_reads_neighbours_and_rib(serve: Serve, tmp_path: Path) -> None:
     serve(
         {
             "show bgp neighbors json": (OK, (SAMPLES / "neighbors-established.json").read_text()),
@@ -252,7 +252,7 @@ def test_tables_are_read_whole(serve: Serve, tmp_path: Path) -> None:
     assert Frr().rib(node, "ipv6") == {}
 
 
-def test_a_daemon_that_does_not_run_is_told_so(tmp_path: Path) -> None:
+def test_daemon_that_does_not_run_is_named_in_the_diagnosis(tmp_path: Path) -> None:
     node: Any = Node(tmp_path)
     assert not Frr().is_running(node)
     diagnosis = Frr().diagnosis(node)
