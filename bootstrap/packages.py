@@ -17,7 +17,7 @@ APT_PATIENCE = 900
 
 @dataclass(frozen=True)
 class Powers:
-    """What this process can do on this host."""
+    """The privileges of this process on this host."""
 
     root: bool
     sudo: bool

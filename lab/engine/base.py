@@ -202,7 +202,7 @@ class Engine(Protocol):
         """Return the bytes of memory that a node's processes use, without page cache."""
 
     def destroy(self, instances: Sequence[Instance]) -> None:
-        """Remove nodes in any state; missing ones are no error."""
+        """Remove nodes in any state; missing ones are ignored."""
 
     def connect_nodes(
         self,
@@ -221,10 +221,10 @@ class Engine(Protocol):
         """Add addresses to an interface of a node; existing ones stay."""
 
     def remove_addresses(self, instance: Instance, interface: str, addresses: Sequence[Interface]) -> None:
-        """Remove addresses from an interface of a node; missing ones are no error."""
+        """Remove addresses from an interface of a node; missing ones are ignored."""
 
     def remove_device(self, instance: Instance, device: str, *, kind: str = "") -> None:
-        """Remove a network device of a node if its kind starts with `kind`; a missing one is no error."""
+        """Remove a network device of a node if its kind starts with `kind`; a missing one is ignored."""
 
     def try_device(self, instance: Instance, kind: str) -> str | None:
         """Create a network device of a kind in a node and remove it; return the kernel's error, or None."""

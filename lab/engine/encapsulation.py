@@ -1,7 +1,7 @@
-"""Kernel tunnels in the place of wires: at each end a device that sends to the other end's address (ip-link(8)).
+"""Links made of kernel tunnels: a device at each end that sends to the other end's address (ip-link(8)).
 
-What has a time to live of its own gets the usual one: inherited from the packet inside, it would be 1 with eBGP, and
-nothing would come past the first router. The path's MTU is respected (DF outside), where the kind can do so.
+The outer TTL is fixed where a kind has one: inherited from the inner packet it would be 1 with eBGP, and no packet
+would pass the first router. Outer packets have DF set if the kind supports it, for path MTU discovery.
 """
 
 import zlib
@@ -18,14 +18,14 @@ _VXLAN_PORT = 4789
 _WIREGUARD_PORTS = range(51820, 61820)
 _TTL = 64
 _NO_LIMIT = 0x1
-"""IP6_TNL_F_IGN_ENCAP_LIMIT: no option that counts the tunnels in tunnels (RFC 2473), which takes 8 bytes."""
+"""IP6_TNL_F_IGN_ENCAP_LIMIT: omit the tunnel encapsulation limit option (RFC 2473), which takes 8 bytes."""
 _EVERYTHING = ["0.0.0.0/0", "::/0"]
 
 
 def encapsulated(link: Link, encapsulation: Encapsulation, mtu: int) -> Sequence[Callable[[], None]]:
-    """What makes the two ends of a kernel tunnel, in the order of the link's endpoints, each in its node's namespace.
+    """Return functions that create the two ends of a kernel tunnel, each to be called in its node's namespace.
 
-    The outer addresses need not be there yet.
+    They are in the order of the link's endpoints. The outer addresses need not exist yet.
     """
     local, remote = encapsulation.outer
     number = zlib.crc32(" ".join(f"{e.node}:{e.interface}" for e in link.endpoints).encode())
@@ -38,7 +38,7 @@ def encapsulated(link: Link, encapsulation: Encapsulation, mtu: int) -> Sequence
 
 
 def _device(encapsulation: Encapsulation, local: Address, remote: Address, number: int) -> Mapping[str, Any]:
-    """What tells a device of its kind from others, as pyroute2 asks for it."""
+    """Return pyroute2's options for a device of a kind."""
     ends = {"local": str(local), "remote": str(remote), "ttl": _TTL}
     match encapsulation.kind, local.version:
         case "vxlan", version:
@@ -71,7 +71,7 @@ def _creation(request: Mapping[str, Any], mac: str | None = None) -> Callable[[]
 
 
 def _wireguards(link: Link, outer: tuple[Address, Address], mtu: int, port: int) -> Sequence[Callable[[], None]]:
-    """Two devices with fresh keys, each of which takes everything from the other (wg(8))."""
+    """Return functions that create two devices with new keys, which allow all traffic from each other (wg(8))."""
     keys = [X25519PrivateKey.generate() for _ in outer]
 
     def work(here: int) -> None:

@@ -1,8 +1,7 @@
-"""Work inside a node's network namespace, from outside its container.
+"""Work inside a node's network namespace, from a process on the host.
 
-A thread of its own enters the namespace, does the work and ends: setns(2) changes the calling thread only, so
-the rest of the process never leaves its own namespace. A socket belongs to the namespace it was opened in, and
-stays there whoever uses it later.
+A new thread enters the namespace, does the work and ends: setns(2) changes the calling thread only, so the rest of the
+process stays in its own namespace. A socket belongs to the namespace it was opened in, whichever thread uses it.
 """
 
 import ctypes
@@ -23,18 +22,18 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True)
 class Namespace:
-    """The network namespace of the process `pid`."""
+    """The network namespace of a process."""
 
     pid: int
 
     @property
     def path(self) -> str:
-        """The namespace's file, for setns(2)."""
+        """Return the namespace's file, for setns(2)."""
         return f"/proc/{self.pid}/ns/net"
 
     @property
     def exists(self) -> bool:
-        """False where the process has ended."""
+        """Return whether the process exists."""
         try:
             Path(self.path).stat()
         except OSError:
@@ -42,16 +41,16 @@ class Namespace:
         return True
 
     def enter(self) -> None:
-        """Move the calling thread, for good, into the namespace.
+        """Move the calling thread into the namespace permanently.
 
-        Raises `EnvironmentBroken` where the node is gone or the caller lacks CAP_SYS_ADMIN.
+        Raises `EnvironmentBroken` if the process has ended or the caller lacks CAP_SYS_ADMIN.
         """
         try:
             fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise EnvironmentBroken(
                 f"cannot reach the network namespace {self.path} ({error.strerror}): the node is gone, "
-                "or this is not run as root on the machine that runs the engine"
+                "or this process does not run as root on the engine's host"
             ) from error
         try:
             if _libc.setns(fd, _CLONE_NEWNET) != 0:
@@ -61,7 +60,7 @@ class Namespace:
             os.close(fd)
 
     def run(self, work: Callable[[], T]) -> T:
-        """Call `work` inside the namespace and return what it returns, or raise what it raises."""
+        """Call `work` inside the namespace; return its result or raise its exception."""
         result: list[T] = []
         failure: list[BaseException] = []
 
@@ -69,7 +68,7 @@ class Namespace:
             try:
                 self.enter()
                 result.append(work())
-            except BaseException as error:  # handed to the caller's thread
+            except BaseException as error:  # raised in the caller's thread
                 failure.append(error)
 
         thread = threading.Thread(target=inside, name=f"netns-{self.pid}")

@@ -66,7 +66,7 @@ def add_addresses(namespace: Namespace, interface: str, addresses: Sequence[Inte
 
 
 def remove_addresses(namespace: Namespace, interface: str, addresses: Sequence[Interface]) -> None:
-    """Remove addresses from an interface; missing ones are no error."""
+    """Remove addresses from an interface; missing ones are ignored."""
 
     def work() -> None:
         with IPRoute() as ip:
@@ -82,7 +82,7 @@ def remove_addresses(namespace: Namespace, interface: str, addresses: Sequence[I
 
 
 def remove_device(namespace: Namespace, device: str, *, kind: str = "") -> None:
-    """Remove a device if its kind starts with `kind`; a missing one is no error."""
+    """Remove a device if its kind starts with `kind`; a missing one is ignored."""
 
     def work() -> None:
         with IPRoute() as ip:

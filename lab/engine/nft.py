@@ -260,7 +260,7 @@ class Nft:
             raise EnvironmentBroken(f"nftables refused the table {table.name}: {error.strerror}") from error
 
     def delete(self, family: Family, name: str) -> None:
-        """Delete a table; a missing one is no error."""
+        """Delete a table; a missing one is ignored."""
         attributes = [("NFTA_TABLE_NAME", name)]
         try:
             self._commit([_message(nft_table_msg, NFT_MSG_DELTABLE, _FAMILIES[family], attributes)])
@@ -274,12 +274,12 @@ class Nft:
         return [answer.get_attr("NFTA_TABLE_NAME") for answer in self._dump(request)]
 
     def packets(self, family: Family, name: str) -> int | None:
-        """Return the sum of a table's packet counters; None if there is no such table."""
+        """Return the sum of a table's packet counters; None if the table does not exist."""
         counters = self.counters(family, name)
         return None if counters is None else sum(counters)
 
     def counters(self, family: Family, name: str) -> list[int] | None:
-        """Return the packets of each counter of a table, in the order of its rules; None if there is no such table."""
+        """Return the packets of each counter of a table in the order of its rules; None if it does not exist."""
         if name not in self.tables(family):
             return None
         request = _message(_RuleMessage, NFT_MSG_GETRULE, _FAMILIES[family], [("NFTA_RULE_TABLE", name)])

@@ -55,11 +55,11 @@ class RunningNode:
         self.engine.add_addresses(self.instance, interface, addresses)
 
     def remove_addresses(self, interface: str, addresses: Sequence[Interface]) -> None:
-        """Remove addresses from an interface; missing ones are no error."""
+        """Remove addresses from an interface; missing ones are ignored."""
         self.engine.remove_addresses(self.instance, interface, addresses)
 
     def remove_device(self, device: str, *, kind: str = "") -> None:
-        """Remove a network device if its kind starts with `kind`; a missing one is no error."""
+        """Remove a network device if its kind starts with `kind`; a missing one is ignored."""
         self.engine.remove_device(self.instance, device, kind=kind)
 
     def try_device(self, kind: str) -> str | None:
@@ -88,7 +88,7 @@ class RunningNode:
 
 def _processes(first: int) -> Iterator[tuple[int, int]]:
     """Yield the inner and the host pid of each process in the PID namespace of `first` (pid_namespaces(7))."""
-    space = os.stat(f"/proc/{first}/ns/pid").st_ino  # noqa: PTH116 - the link's target is no path
+    space = os.stat(f"/proc/{first}/ns/pid").st_ino  # noqa: PTH116 - the link's target is not a path
     for entry in os.scandir("/proc"):
         if not entry.name.isdigit():
             continue

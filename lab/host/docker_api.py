@@ -1,7 +1,7 @@
-"""The requests to the Docker engine that most commands make, over `http.client`.
+"""A client for the requests to the Docker engine that most commands make, over `http.client`.
 
 The Docker SDK takes a quarter of a second of processor time to import, which is more than such a command needs for the
-rest. `Client` stands for the SDK's client: it makes these requests itself, and imports the SDK for all others and for
+rest. `Client` replaces the SDK's client: it makes these requests itself, and imports the SDK for all others and for
 its exceptions.
 """
 
@@ -22,7 +22,7 @@ _FRAME_HEADER = 8
 
 
 class Client:
-    """A client of the engine at an address; what it lacks is that of the SDK's client."""
+    """A client of the engine at an address, with the SDK's client for all other requests."""
 
     def __init__(self, host: str, timeout: float) -> None:
         self.api = Api(host, timeout, self)

@@ -45,9 +45,9 @@ class Finding:
     name: str
     status: Status
     detail: str
-    """What was found, or why it is missing."""
+    """The value found, or the reason why it is missing."""
     remedy: str = ""
-    """What to do about it; empty if nothing."""
+    """The remedy; empty if none is needed."""
     required: bool = True
     """True if every lab needs it, False if only some tests do, which are skipped without it."""
 

@@ -85,7 +85,7 @@ class Recipe:
 def node(version: str) -> Recipe:
     """Return the recipe of the node image of an OpenVPN version; raises `InputError` if there is none."""
     if version not in VERSIONS:
-        raise InputError(f"there is no image for OpenVPN {version!r}: use one of {', '.join(VERSIONS)}")
+        raise InputError(f"OpenVPN {version!r} has no image: use one of {', '.join(VERSIONS)}")
     return Recipe("node", f"OpenVPN {version}, FRR, BIRD", {"OPENVPN": version}, variant=version)
 
 
@@ -98,7 +98,7 @@ def beside() -> tuple[str, ...]:
 def for_topologies(name: str) -> Recipe:
     """Return the recipe of an image for topologies; raises `InputError` if there is none."""
     if name not in beside():
-        raise InputError(f"there is no image {FAMILY}{name}: use one of {', '.join(('node', *beside()))}")
+        raise InputError(f"image {FAMILY}{name} does not exist: use one of {', '.join(('node', *beside()))}")
     first = (images_dir() / name / "Dockerfile").read_text().partition("\n")[0]
     return Recipe(name, first.removeprefix("#").partition(":")[0].strip())
 

@@ -1,4 +1,4 @@
-"""Labs with names of their own on a real engine; whatever a test leaves is taken down after it."""
+"""Fixtures for labs on a real engine, which are taken down after the test."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ def engine() -> Engine:
 
 @pytest.fixture(scope="session")
 def client() -> Iterator[docker.DockerClient]:
-    """Docker itself, to see what the lab has really made."""
+    """Docker's own client, to inspect what the lab has created."""
     client = docker.from_env()
     yield client
     client.close()
@@ -29,7 +29,7 @@ def client() -> Iterator[docker.DockerClient]:
 
 @pytest.fixture
 def name(engine: Engine) -> Iterator[str]:
-    """A name for a lab, which is taken down afterwards whatever it is then."""
+    """A new name; a lab of that name is taken down after the test, in any state."""
     name = new_name()
     yield name
     destroy(name, engine=engine)
@@ -47,7 +47,7 @@ def write(tmp_path: Path, name: str) -> Write:
 
 @pytest.fixture
 def deploy(tmp_path: Path, engine: Engine) -> Iterator[Deploy]:
-    """`Lab.deploy` with a directory of its own; taken down after the test."""
+    """`Lab.deploy` with a temporary directory; the lab is taken down after the test."""
     labs: list[Lab] = []
 
     def deploy(topology: Topology, **options: object) -> Lab:

@@ -1,4 +1,4 @@
-"""What the containers of the article's lab are: what they may, what they have, and what the host has of them."""
+"""The containers of the article's lab: privileges, devices, sysctls, labels and mounts."""
 
 import json
 import stat
@@ -26,7 +26,7 @@ Facts = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def article(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """The article's lab; the tests here only look at it."""
+    """The article's lab; tests in this module do not change it."""
     name = new_name()
     directory = tmp_path_factory.mktemp("article") / name
     lab = Lab.deploy(load("article", name=name), engine=engine, directory=directory, owner=this_process())
@@ -36,7 +36,7 @@ def article(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def facts(article: Lab, client: docker.DockerClient) -> dict[str, Facts]:
-    """What Docker says of each container."""
+    """Docker's description of each container."""
     return {name: client.api.inspect_container(i.container) for name, i in article.nodes.items()}
 
 
@@ -44,7 +44,7 @@ def capabilities(facts: Facts) -> set[str]:
     return {name.removeprefix("CAP_") for name in facts["HostConfig"]["CapAdd"] or ()}
 
 
-def test_containers_are_named_as_containerlab_names_them(article: Lab, facts: dict[str, Facts]) -> None:
+def test_containers_are_named_like_containerlabs(article: Lab, facts: dict[str, Facts]) -> None:
     assert {node: f["Name"] for node, f in facts.items()} == {node: f"/clab-{article.name}-{node}" for node in NODES}
 
 
@@ -58,7 +58,7 @@ def test_no_container_has_a_docker_network_or_a_published_port(facts: dict[str, 
         assert not f["HostConfig"]["PublishAllPorts"], node
 
 
-def test_no_container_is_privileged_or_shares_the_hosts_namespaces(facts: dict[str, Facts]) -> None:
+def test_no_container_is_privileged_or_shares_a_host_namespace(facts: dict[str, Facts]) -> None:
     for node, f in facts.items():
         host = f["HostConfig"]
         assert not host["Privileged"], node
@@ -67,7 +67,7 @@ def test_no_container_is_privileged_or_shares_the_hosts_namespaces(facts: dict[s
         assert host["CapDrop"] == ["ALL"], node
 
 
-def test_each_node_has_only_the_capabilities_of_its_part(facts: dict[str, Facts]) -> None:
+def test_node_has_only_the_capabilities_of_its_role_in_docker(facts: dict[str, Facts]) -> None:
     for node in (*HOSTS, "transit"):
         assert capabilities(facts[node]) == {"NET_RAW"}, node
     for node in ROUTERS:
@@ -75,8 +75,8 @@ def test_each_node_has_only_the_capabilities_of_its_part(facts: dict[str, Facts]
         assert not capabilities(facts[node]) & {"SYS_MODULE", "SYS_PTRACE", "SYS_RAWIO", "SYS_BOOT", "MKNOD"}
 
 
-def test_the_kernel_gives_a_host_no_more_than_docker_was_asked_for(article: Lab) -> None:
-    """The control of the test above: what the processes really have."""
+def test_processes_have_only_the_requested_capabilities(article: Lab) -> None:
+    """The capabilities of the running processes."""
     net_admin = 1 << 12
     for node, may in ((HOSTS[0], False), ("transit", False), (ROUTERS[0], True)):
         status = article.node(node).exec("cat", "/proc/1/status").raise_on_error().stdout
@@ -84,22 +84,22 @@ def test_the_kernel_gives_a_host_no_more_than_docker_was_asked_for(article: Lab)
         assert bool(effective & net_admin) is may, node
 
 
-def test_only_the_ends_of_a_tunnel_have_the_tun_device(article: Lab, facts: dict[str, Facts]) -> None:
+def test_only_tunnel_ends_have_the_tun_device(article: Lab, facts: dict[str, Facts]) -> None:
     for node in NODES:
         devices = [d["PathInContainer"] for d in facts[node]["HostConfig"]["Devices"] or ()]
         assert devices == (["/dev/net/tun"] if node in ROUTERS else []), node
         assert article.node(node).exec("test", "-e", "/dev/net/tun").failed is (node not in ROUTERS), node
 
 
-def test_the_topologys_sysctls_hold(article: Lab) -> None:
-    """A new namespace inherits IPv4's settings from the host's own: what the file does not say must not leak in."""
+def test_sysctls_of_the_topology_are_set(article: Lab) -> None:
+    """A new namespace inherits the host's IPv4 settings, which must not leak into the lab."""
     for node in NODES:
         forwards = "0" if node in HOSTS else "1"
         for key in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
             assert article.node(node).exec("cat", f"/proc/sys/net/{key}").stdout.strip() == forwards, (node, key)
 
 
-def test_labels_say_whose_the_containers_are(article: Lab, facts: dict[str, Facts]) -> None:
+def test_labels_name_lab_node_directory_and_owner(article: Lab, facts: dict[str, Facts]) -> None:
     for node, f in facts.items():
         labels = f["Config"]["Labels"]
         assert labels["openvpn-routing-lab.lab"] == article.name
@@ -108,7 +108,7 @@ def test_labels_say_whose_the_containers_are(article: Lab, facts: dict[str, Fact
         assert labels["openvpn-routing-lab.owner"] == this_process()
 
 
-def test_configurations_cannot_be_changed_from_inside(article: Lab, facts: dict[str, Facts]) -> None:
+def test_configuration_files_are_read_only_inside(article: Lab, facts: dict[str, Facts]) -> None:
     for node in ROUTERS:
         writable = {m["Destination"] for m in facts[node]["Mounts"] if m["RW"]}
         read_only = {m["Destination"] for m in facts[node]["Mounts"] if not m["RW"]}
@@ -121,8 +121,8 @@ def test_configurations_cannot_be_changed_from_inside(article: Lab, facts: dict[
         assert [m["Destination"] for m in facts[node]["Mounts"]] == ["/etc/hosts"], node
 
 
-def test_private_keys_are_for_root_alone(article: Lab) -> None:
-    """On the host and inside; and each end has its own key only, never the authority's."""
+def test_private_keys_are_readable_by_root_only(article: Lab) -> None:
+    """On the host and inside; each end has only its own key, never the authority's."""
     keys = list(article.directory.rglob("*.key"))
     assert len(keys) == 3, "the authority's and one for each end"
     for key in keys:
@@ -136,10 +136,10 @@ def test_private_keys_are_for_root_alone(article: Lab) -> None:
     assert not any("PRIVATE KEY" in f.read_text(errors="replace") for f in article.directory.rglob("*.conf"))
 
 
-def test_nothing_secret_is_in_the_environment_or_the_labels(facts: dict[str, Facts]) -> None:
+def test_environment_and_labels_contain_no_secrets(facts: dict[str, Facts]) -> None:
     assert "PRIVATE KEY" not in json.dumps(facts)
 
 
-def test_the_lab_directory_is_the_one_asked_for(article: Lab, engine: Engine) -> None:
+def test_lab_uses_the_given_directory(article: Lab, engine: Engine) -> None:
     assert {i.directory for i in engine.find(article.name)} == {article.directory}
     assert not Path(".lab", article.name).exists()

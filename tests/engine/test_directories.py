@@ -1,4 +1,4 @@
-"""Directories of labs side by side below one `.lab`."""
+"""Concurrent labs below one `.lab` directory."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,8 +15,8 @@ def topology(name: str) -> Topology:
 
 
 @pytest.mark.parametrize("turns", [100])
-def test_labs_come_and_go_side_by_side(tmp_path: Path, turns: int) -> None:
-    """The last lab takes `.lab` with it while the next one is just arriving there."""
+def test_concurrent_labs_create_and_remove_the_home_directory(tmp_path: Path, turns: int) -> None:
+    """The last lab removes `.lab` while the next one is being created there."""
     both = Barrier(2)
 
     def live(name: str) -> None:

@@ -1,4 +1,4 @@
-"""A lab that cannot come up says why in one line, with what the dead printed, and leaves nothing behind."""
+"""A lab that cannot be deployed reports one line with the ended program's output, and leaves nothing behind."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ Fails = Callable[..., LabError]
 
 @pytest.fixture
 def fails(deploy: Deploy, engine: Engine, tmp_path: Path) -> Fails:
-    """Deploy what cannot stand, and return the error once it is clear that nothing is left."""
+    """Deploy a lab that fails, check that nothing is left, and return the error."""
 
     def fails(topology: Topology, kind: type[LabError] = EnvironmentBroken) -> LabError:
         before = names_of_host()
@@ -51,7 +51,7 @@ def notes(error: LabError) -> str:
         pytest.param("[]", id="no-wire"),
     ],
 )
-def test_a_node_that_dies_is_named_with_its_last_words(write: Write, fails: Fails, links: str) -> None:
+def test_node_that_ends_is_named_with_its_last_output(write: Write, fails: Fails, links: str) -> None:
     nodes = """{dying: {cmd: 'sh -c "echo I give up; exit 3"'}, two: {}}"""
     error = fails(write(f"nodes: {nodes}\nlinks: {links}"))
     assert "'dying' ended with exit code 3" in str(error)
@@ -59,8 +59,8 @@ def test_a_node_that_dies_is_named_with_its_last_words(write: Write, fails: Fail
     assert notes(error) == "dying printed before it died:\nI give up"
 
 
-def test_a_node_that_dies_later_is_told_in_the_same_words(write: Write, fails: Fails) -> None:
-    """Here the first to notice is a command of the topology's, on another node."""
+def test_node_that_ends_later_is_reported_alike(write: Write, fails: Fails) -> None:
+    """A command of the topology on another node notices it first."""
     nodes = """
         dying: {cmd: 'sh -c "until [ -e /die/now ]; do sleep 0.01; done; echo I give up; exit 3"', binds: [die:/die]}
         two: {exec: ['touch /die/now; until ! ping -c 1 -W 1 192.0.2.1; do :; done; exit 7'], binds: [die:/die]}
@@ -77,21 +77,21 @@ def directory_of(write: Write) -> Path:
 
 
 @pytest.mark.parametrize("cpu", [1, 0.01], ids=["soon", "late"])
-def test_an_unknown_program_is_named(write: Write, fails: Fails, cpu: float) -> None:
+def test_unknown_program_is_named(write: Write, fails: Fails, cpu: float) -> None:
     error = fails(write(f"nodes: {{one: {{cmd: no-such-program, cpu: {cpu}}}}}"))
     assert "'one' ended with exit code 127" in str(error)
     assert "no-such-program" in notes(error)
 
 
-def test_an_unknown_entrypoint_is_named(write: Write, fails: Fails) -> None:
+def test_unknown_entrypoint_is_named(write: Write, fails: Fails) -> None:
     error = fails(write("nodes: {one: {entrypoint: /no/such/program}, two: {}}"))
     assert "one" in str(error)
     assert "/no/such/program" in str(error)
 
 
 @pytest.mark.parametrize("policy", ["IfNotPresent", "Never", "Always"])
-def test_a_missing_image(write: Write, fails: Fails, policy: str) -> None:
-    # A registry that no name leads to (RFC 6761), so that nothing depends on who is reachable.
+def test_missing_image_is_named(write: Write, fails: Fails, policy: str) -> None:
+    # The registry's name does not resolve (RFC 6761), so the test does not depend on the network.
     image = "registry.invalid/no-such/image:1"
     node = f"{{image: {image}, image-pull-policy: {policy}}}"
     error = fails(write(f"nodes: {{one: {node}, two: {{}}}}"), InputError)
@@ -99,7 +99,7 @@ def test_a_missing_image(write: Write, fails: Fails, policy: str) -> None:
     assert "'one'" in str(error)
 
 
-def test_a_command_that_fails(write: Write, fails: Fails) -> None:
+def test_failing_exec_is_named(write: Write, fails: Fails) -> None:
     error = fails(write("nodes: {one: {exec: ['echo all is well', 'echo no luck >&2; exit 9']}}"), CommandFailed)
     assert str(error).startswith("one: ")
     assert "ended with 9: no luck" in str(error)
@@ -107,13 +107,13 @@ def test_a_command_that_fails(write: Write, fails: Fails) -> None:
 
 @pytest.fixture
 def foreign(client: docker.DockerClient, name: str) -> Iterator[Container]:
-    """A container of somebody else's that has the name of a node."""
+    """A foreign container with the name of a node."""
     container = client.containers.run(IMAGE, name=f"clab-{name}-two", network_mode="none", detach=True)
     yield container
     container.remove(force=True)
 
 
-def test_a_container_name_that_is_taken(write: Write, fails: Fails, foreign: Container, name: str) -> None:
+def test_taken_container_name_is_refused(write: Write, fails: Fails, foreign: Container, name: str) -> None:
     error = fails(write(PAIR), InputError)
     assert f"'clab-{name}-two'" in str(error)
     assert destroy(name) is False
@@ -122,7 +122,7 @@ def test_a_container_name_that_is_taken(write: Write, fails: Fails, foreign: Con
     assert foreign.exec_run("true").exit_code == 0
 
 
-def test_a_configuration_that_frr_refuses(name: str, fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configuration_that_frr_refuses_is_quoted(name: str, fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:
     render = Frr.render
 
     def misspelt(self: Frr, plan: RouterPlan) -> Sequence[RenderedFile]:
@@ -137,7 +137,7 @@ def test_a_configuration_that_frr_refuses(name: str, fails: Fails, monkeypatch: 
     assert "rooter bgp 65001" in str(error)
 
 
-def test_an_option_that_openvpn_refuses(name: str, fails: Fails) -> None:
+def test_option_that_openvpn_refuses_is_quoted(name: str, fails: Fails) -> None:
     topology = load("article", name=name, tunnel={"options": {"data-ciphers": ["NO-SUCH-CIPHER"]}})
     error = fails(topology)
     assert "OpenVPN server of branch-hq ended" in str(error)
@@ -145,7 +145,7 @@ def test_an_option_that_openvpn_refuses(name: str, fails: Fails) -> None:
     assert "NO-SUCH-CIPHER" in str(error) or "data-ciphers" in str(error)
 
 
-def test_a_port_that_is_taken(name: str, fails: Fails) -> None:
+def test_taken_port_is_reported(name: str, fails: Fails) -> None:
     topology = load("article", name=name)
     hq = topology.nodes["hq"].model_copy(update={"exec": ("iperf3 --server --daemon --port 1194",)})
     error = fails(topology.model_copy(update={"nodes": {**topology.nodes, "hq": hq}}))
@@ -153,7 +153,7 @@ def test_a_port_that_is_taken(name: str, fails: Fails) -> None:
     assert "Address already in use" in str(error)
 
 
-def test_a_failed_lab_can_be_kept(write: Write, deploy: Deploy, engine: Engine, name: str) -> None:
+def test_failed_lab_can_be_kept(write: Write, deploy: Deploy, engine: Engine, name: str) -> None:
     with pytest.raises(CommandFailed):
         deploy(write("nodes: {one: {exec: ['exit 9']}}"), keep_failed=True)
     with Lab.attach(name, engine=engine) as lab:
@@ -161,8 +161,8 @@ def test_a_failed_lab_can_be_kept(write: Write, deploy: Deploy, engine: Engine, 
     assert destroy(name, engine=engine)
 
 
-def test_a_failed_lab_leaves_its_diagnosis(write: Write, deploy: Deploy, tmp_path: Path) -> None:
-    """Also where it fails so early that only the engine knows of it."""
+def test_failed_lab_leaves_a_diagnosis(write: Write, deploy: Deploy, tmp_path: Path) -> None:
+    """Even if it fails so early that only the engine knows of it."""
     for node in ("""{cmd: 'sh -c "echo I give up; exit 3"'}""", "{image: 'registry.invalid/no-such/image:1'}"):
         into = tmp_path / str(len(node))
         with pytest.raises(LabError):
@@ -174,7 +174,7 @@ def test_a_failed_lab_leaves_its_diagnosis(write: Write, deploy: Deploy, tmp_pat
     ).exists()
 
 
-def test_a_directory_of_somebody_elses_is_not_touched(write: Write, deploy: Deploy, tmp_path: Path) -> None:
+def test_foreign_directory_is_not_touched(write: Write, deploy: Deploy, tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "thesis.txt").write_text("years of work")
@@ -183,7 +183,7 @@ def test_a_directory_of_somebody_elses_is_not_touched(write: Write, deploy: Depl
     assert (precious / "thesis.txt").read_text() == "years of work"
 
 
-def test_the_directory_of_a_running_lab_is_not_given_to_another(
+def test_directory_of_a_running_lab_is_refused_to_another(
     write: Write, deploy: Deploy, tmp_path: Path, name: str
 ) -> None:
     lab = deploy(write(PAIR))
@@ -194,10 +194,10 @@ def test_the_directory_of_a_running_lab_is_not_given_to_another(
 
 
 @pytest.mark.parametrize("wrong", ["..", ".", "", "../precious", "/"])
-def test_what_cannot_name_a_lab_is_not_taken_down(
+def test_down_refuses_an_invalid_lab_name(
     wrong: str, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`lab down ..` must not take the directory above `.lab` for a lab's, whatever lies in it."""
+    """`lab down ..` must not remove the directory above `.lab`."""
     monkeypatch.chdir(tmp_path)
     for directory in (tmp_path, tmp_path / ".lab", tmp_path / "precious"):
         directory.mkdir(exist_ok=True)

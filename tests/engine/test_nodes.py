@@ -1,4 +1,4 @@
-"""A node in every state it can be in, and what commands inside it say."""
+"""Nodes in every state, and results of commands inside them."""
 
 from collections.abc import Iterator
 
@@ -17,14 +17,14 @@ pytestmark = pytest.mark.docker
 
 @pytest.fixture(scope="module")
 def pair(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Two nodes; whoever changes one puts it back."""
+    """Two nodes; a test that changes one restores it."""
     place = tmp_path_factory.mktemp("pair")
     lab = Lab.deploy(topology(place, new_name(), PAIR), engine=engine, directory=place / "lab", owner=this_process())
     yield lab
     lab.destroy()
 
 
-def test_a_commands_result_is_whole(pair: Lab) -> None:
+def test_exec_returns_exit_code_and_both_streams(pair: Lab) -> None:
     script = "echo to stdout; echo to stderr >&2; exit 3"
     result = pair.node("one").exec("sh", "-c", script)
     assert result.node == "one"
@@ -35,39 +35,39 @@ def test_a_commands_result_is_whole(pair: Lab) -> None:
         result.raise_on_error()
 
 
-def test_a_command_that_succeeds_returns_itself(pair: Lab) -> None:
+def test_successful_command_does_not_raise(pair: Lab) -> None:
     result = pair.node("one").exec("true")
     assert not result.failed
     assert result.raise_on_error() is result
     assert (result.stdout, result.stderr) == ("", "")
 
 
-def test_output_need_not_be_text(pair: Lab) -> None:
+def test_exec_replaces_invalid_utf8(pair: Lab) -> None:
     result = pair.node("one").exec("printf", r"\377\376caf\303\251\n")
     assert result.exit_code == 0
     assert result.stdout == "��café\n"
 
 
-def test_output_may_be_long(pair: Lab) -> None:
-    """More than any pipe or frame holds, on both streams at once."""
+def test_exec_returns_long_output(pair: Lab) -> None:
+    """More than a pipe or frame holds, on both streams at once."""
     result = pair.node("one").exec("sh", "-c", "seq 100000; seq 100000 >&2")
     assert result.stdout == result.stderr
     assert result.stdout.splitlines() == [str(number) for number in range(1, 100001)]
 
 
-def test_a_program_that_does_not_exist(pair: Lab) -> None:
+def test_exec_of_a_missing_program_fails(pair: Lab) -> None:
     result = pair.node("one").exec("no-such-program")
     assert result.exit_code in (126, 127)
     with pytest.raises(CommandFailed, match="no-such-program"):
         result.raise_on_error()
 
 
-def test_arguments_are_not_touched_by_a_shell(pair: Lab) -> None:
+def test_exec_does_not_use_a_shell(pair: Lab) -> None:
     argument = "a  b $HOME `id` 'q' \" * ; & | \\ ü"
     assert pair.node("one").exec("printf", "%s", argument).stdout == argument
 
 
-def test_a_spawned_command_tells_whether_it_runs(pair: Lab) -> None:
+def test_spawn_returns_whether_the_command_runs(pair: Lab) -> None:
     one = pair.node("one")
     one.exec("mkfifo", "/tmp/go").raise_on_error()
     runs = one.running.spawn(("sh", "-c", "read line < /tmp/go"))
@@ -80,7 +80,7 @@ def state_of(lab: Lab, node: str) -> NodeState:
     return lab.nodes[node].state
 
 
-def test_a_paused_node_keeps_its_wires_and_goes_on(pair: Lab, engine: Engine) -> None:
+def test_paused_node_keeps_its_links_and_resumes(pair: Lab, engine: Engine) -> None:
     one, two = pair.node("one"), pair.node("two")
     engine.pause(pair.nodes["two"])
     try:
@@ -89,7 +89,7 @@ def test_a_paused_node_keeps_its_wires_and_goes_on(pair: Lab, engine: Engine) ->
             pair.instance("two")
         with pytest.raises(EnvironmentBroken, match=r"two: .*paused"):
             two.exec("true")
-        # Its kernel part works on: only its processes are frozen.
+        # The kernel still answers: only processes are frozen.
         assert one.echo(two.address("ipv4")).answered
     finally:
         engine.resume(pair.nodes["two"])
@@ -98,14 +98,14 @@ def test_a_paused_node_keeps_its_wires_and_goes_on(pair: Lab, engine: Engine) ->
     assert pair.instance("two").node == "two"
 
 
-def test_a_paused_lab_can_be_taken_down(write: Write, deploy: Deploy, engine: Engine, name: str) -> None:
+def test_paused_lab_can_be_taken_down(write: Write, deploy: Deploy, engine: Engine, name: str) -> None:
     lab = deploy(write(PAIR))
     engine.pause(lab.nodes["one"])
     lab.destroy()
     assert engine.find(name) == []
 
 
-def test_a_stopped_and_an_absent_node_say_so(
+def test_stopped_and_absent_nodes_are_reported(
     write: Write, deploy: Deploy, engine: Engine, client: docker.DockerClient
 ) -> None:
     lab = deploy(write(PAIR))
@@ -129,7 +129,7 @@ def test_a_stopped_and_an_absent_node_say_so(
         attached.node("two")
 
 
-def test_a_name_that_no_node_has(pair: Lab) -> None:
+def test_unknown_node_name_is_refused(pair: Lab) -> None:
     with pytest.raises(InputError, match=r"there is no node 'tow' in lab .*did you mean 'two'"):
         pair.node("tow")
     with pytest.raises(InputError, match=r"there is no tunnel 'x'"):

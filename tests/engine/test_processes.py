@@ -1,4 +1,4 @@
-"""Labs and the processes that made them: killed in the middle, several at once, taken up by another."""
+"""Labs and the processes that deploy them: killed midway, concurrent, or taken over by another process."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ class Deploying:
     directory: Path
 
     def read_until(self, start: str) -> str:
-        """Read what it says until a line that begins so, and return that."""
+        """Read its output up to a line with this prefix, and return the line."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             if line.startswith(start):
@@ -49,7 +49,7 @@ class Deploying:
         self.process.wait()
 
     def close(self) -> int:
-        """Let it end by itself; the lab runs on."""
+        """Let the process exit; the lab keeps running."""
         assert self.process.stdin is not None
         self.process.stdin.close()
         return self.process.wait()
@@ -60,7 +60,7 @@ Start = Callable[..., Deploying]
 
 @pytest.fixture
 def start(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """Start to deploy a lab in another process; killed and taken down at the end, whatever became of it."""
+    """Deploy a lab in another process, which is killed and whose lab is taken down after the test."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(HERE))
     started: list[Deploying] = []
@@ -91,7 +91,7 @@ def start(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> It
 
 @contextmanager
 def bystander(client: docker.DockerClient, name: str) -> Iterator[Container]:
-    """A container that is called as a node would be, and is somebody else's."""
+    """A foreign container with a name like a node's."""
     container = client.containers.run(IMAGE, name=f"clab-{name}-hq2", network_mode="none", detach=True)
     try:
         yield container
@@ -137,7 +137,7 @@ def while_it_waits_for_routes(deploying: Deploying, engine: Engine) -> None:
         while_it_waits_for_routes,
     ],
 )
-def test_after_kill_9_all_of_the_lab_is_found_and_nothing_else(
+def test_lab_of_a_killed_process_is_found_completely(
     moment: Callable[[Deploying, Engine], None],
     start: Start,
     write: Write,
@@ -155,17 +155,17 @@ def test_after_kill_9_all_of_the_lab_is_found_and_nothing_else(
         assert destroy(deploying.name, engine=engine)
 
         assert_nothing_left(deploying.name, engine, deploying.directory)
-        assert not deploying.directory.parent.exists(), "`.lab` goes with the last lab in it"
+        assert not deploying.directory.parent.exists(), "the last lab removes `.lab`"
         container.reload()
         assert container.status == "running"
         assert container.exec_run("true").exit_code == 0
     assert other.name in running_labs(engine)
     for family in ("ipv4", "ipv6"):
         other.node("one").expect_reaches(other.node("two").address(family))
-    assert not destroy(deploying.name, engine=engine), "it is gone already"
+    assert not destroy(deploying.name, engine=engine), "it is already gone"
 
 
-def test_after_kill_9_the_same_lab_can_be_brought_up_when_its_rest_is_down(start: Start, engine: Engine) -> None:
+def test_lab_of_a_killed_process_can_be_deployed_again_after_down(start: Start, engine: Engine) -> None:
     killed = start()
     when_a_container_exists(killed, engine)
     killed.kill()
@@ -181,10 +181,10 @@ def test_after_kill_9_the_same_lab_can_be_brought_up_when_its_rest_is_down(start
 # --- swept -------------------------------------------------------------------------------------------------
 
 
-def test_the_labs_of_dead_processes_are_swept_and_no_others(
+def test_sweep_removes_only_labs_of_ended_processes(
     start: Start, write: Write, deploy: Deploy, engine: Engine, tmp_path: Path
 ) -> None:
-    """Labs of others run on this machine too: only what is ours is looked at."""
+    """Other labs may run on this host, so check only the test's own."""
     file = str(write(PAIR).file)
     orphan, nobodys, living = start(file, None, "owned"), start(file), start(file, None, "owned")
     for deploying in (orphan, nobodys, living):
@@ -201,8 +201,8 @@ def test_the_labs_of_dead_processes_are_swept_and_no_others(
     assert {nobodys.name, living.name, mine.name} <= set(running_labs(engine))
 
 
-def test_a_lab_of_a_zombie_is_an_orphan(start: Start, write: Write, engine: Engine) -> None:
-    """Nobody may have asked yet how a killed process ended, where no init does."""
+def test_lab_of_a_zombie_is_swept(start: Start, write: Write, engine: Engine) -> None:
+    """Without an init process a killed process stays a zombie until its parent waits for it."""
     deploying = start(str(write(PAIR).file), None, "owned")
     deploying.read_until("up")
     owner = engine.find(deploying.name)[0].owner
@@ -217,7 +217,7 @@ def test_a_lab_of_a_zombie_is_an_orphan(start: Start, write: Write, engine: Engi
 # --- several -----------------------------------------------------------------------------------------------
 
 
-def test_of_two_processes_that_want_the_same_name_one_wins(start: Start, write: Write, engine: Engine) -> None:
+def test_one_of_two_processes_gets_a_lab_name(start: Start, write: Write, engine: Engine) -> None:
     file, name = str(write(PAIR).file), new_name()
     rivals = [start(file, name) for _ in range(2)]
     ends = [(rival.process.stdout, rival) for rival in rivals]
@@ -234,7 +234,7 @@ def test_of_two_processes_that_want_the_same_name_one_wins(start: Start, write: 
         lab.node("one").expect_reaches(lab.node("two").address("ipv4"))
 
 
-def test_a_name_that_runs_already_is_refused_and_the_lab_runs_on(write: Write, deploy: Deploy) -> None:
+def test_name_of_a_running_lab_is_refused(write: Write, deploy: Deploy) -> None:
     lab = deploy(write(PAIR))
     with pytest.raises(InputError, match=f"a lab named '{lab.name}' is running already"):
         deploy(write(PAIR))
@@ -242,8 +242,8 @@ def test_a_name_that_runs_already_is_refused_and_the_lab_runs_on(write: Write, d
     assert (lab.directory / "topology.json").exists()
 
 
-def test_two_articles_side_by_side_and_one_goes(start: Start, engine: Engine) -> None:
-    """Two processes bring up the same topology at once, addresses and ports and all."""
+def test_two_labs_of_one_topology_are_independent(start: Start, engine: Engine) -> None:
+    """Two processes deploy the same topology at once, with the same addresses and ports."""
     first, second = start(), start()
     for deploying in (first, second):
         deploying.read_until("up")
@@ -268,10 +268,10 @@ def test_two_articles_side_by_side_and_one_goes(start: Start, engine: Engine) ->
         crosses(other)
 
 
-# --- taken up ----------------------------------------------------------------------------------------------
+# --- taken over ----------------------------------------------------------------------------------------------
 
 
-def test_another_process_can_do_all_that_the_first_could(start: Start, engine: Engine) -> None:
+def test_another_process_can_take_over_a_lab(start: Start, engine: Engine) -> None:
     deploying = start()
     deploying.read_until("up")
     assert deploying.close() == 0
@@ -287,18 +287,18 @@ def test_another_process_can_do_all_that_the_first_could(start: Start, engine: E
         lab.router("hq").expect_route(prefix, via=lab.tunnel("branch", "hq").device("hq"))
 
     with Lab.attach(deploying.name, engine=engine) as lab:
-        # Nothing is remembered but in the lab itself: whoever comes next withdraws what the last one announced.
+        # All state is in the lab itself: the next process withdraws what the previous one announced.
         lab.router("branch").withdraw(prefix)
         lab.router("hq").expect_no_route(prefix)
         tunnel = lab.tunnel("branch", "hq")
         assert tunnel.status().server_pid == before.server_pid
         with tunnel.configured(hand_out="client-config-dir"):
-            # The authority's key was there to issue certificates from.
+            # The authority's key issued the certificates.
             lab.wait_ready()
         lab.wait_ready()
 
 
-def test_a_lab_whose_directory_is_gone_can_only_be_taken_down(
+def test_lab_without_its_directory_can_only_be_taken_down(
     write: Write, deploy: Deploy, engine: Engine, name: str
 ) -> None:
     lab = deploy(write(PAIR))
@@ -311,13 +311,13 @@ def test_a_lab_whose_directory_is_gone_can_only_be_taken_down(
     assert engine.find(name) == []
 
 
-def test_a_name_that_no_lab_has(engine: Engine, write: Write, deploy: Deploy) -> None:
+def test_unknown_lab_name_is_refused(engine: Engine, write: Write, deploy: Deploy) -> None:
     lab = deploy(write(PAIR))
     with pytest.raises(InputError, match=rf"no lab named 'life-none' is running; running are .*{lab.name}"):
         Lab.attach("life-none", engine=engine)
 
 
-def test_a_default_directory_lies_below_the_working_directory_and_goes_with_the_lab(
+def test_default_directory_is_below_the_working_directory_and_removed_with_the_lab(
     tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

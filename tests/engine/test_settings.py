@@ -1,4 +1,4 @@
-"""What a topology says of a node arrives in its container."""
+"""Node settings of a topology are applied to its container."""
 
 import time
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ NODES = r"""
 
 @pytest.fixture(scope="module")
 def lab(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A lab whose nodes use every key; the tests here only look at it."""
+    """A lab whose nodes use every key; tests in this module do not change it."""
     place = tmp_path_factory.mktemp("settings")
     (place / "shared").mkdir()
     (place / "shared" / "file").write_text("bound\n")
@@ -88,7 +88,7 @@ def test_binds_and_their_variables(lab: Lab) -> None:
 
 
 def test_hostname_and_exec(lab: Lab) -> None:
-    """`exec` runs in the node, by a shell, when the wires are there."""
+    """`exec` runs in a shell of the node, after the links exist."""
     assert told(lab, "all", "cat", "/own/sign") == "another-name all"
     assert told(lab, "router", "hostname") == "router"
 
@@ -96,12 +96,12 @@ def test_hostname_and_exec(lab: Lab) -> None:
 def test_sysctls(lab: Lab) -> None:
     assert told(lab, "all", "cat", "/proc/sys/net/ipv4/ip_forward") == "1"
     assert told(lab, "all", "cat", "/proc/sys/net/ipv4/conf/all/rp_filter") == "2"
-    # The same setting by its other name.
+    # The same setting under its other name.
     assert told(lab, "router", "cat", "/proc/sys/net/ipv4/ip_forward") == "1"
 
 
-def test_sysctls_that_nobody_set_are_not_the_hosts(lab: Lab) -> None:
-    """A new namespace inherits IPv4's settings from the host's own, which forwards where Docker has a bridge."""
+def test_sysctls_do_not_inherit_the_hosts(lab: Lab) -> None:
+    """A new namespace inherits the host's IPv4 settings, which forwards if Docker has a bridge."""
     told_all = told(lab, "plain", "cat", *(f"/proc/sys/net/ipv4/{key}" for key in ("ip_forward", "conf/all/rp_filter")))
     assert told_all.split() == ["0", "0"]
 
@@ -133,8 +133,8 @@ def test_resolver(lab: Lab, facts: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("node", ["all", "plain"])
-def test_a_node_knows_itself(lab: Lab, node: str) -> None:
-    """Whether the file of names is the engine's or the lab's; who uses the node can add to it."""
+def test_hosts_file_has_localhost_and_is_writable(lab: Lab, node: str) -> None:
+    """/etc/hosts, the engine's or the lab's, has localhost and is writable."""
     known = [line.split()[:2] for line in told(lab, node, "cat", "/etc/hosts").splitlines()]
     assert ["127.0.0.1", "localhost"] in known
     assert ["::1", "localhost"] in known
@@ -142,7 +142,7 @@ def test_a_node_knows_itself(lab: Lab, node: str) -> None:
     assert told(lab, node, "getent", "hosts", "web").startswith("192.0.2.80 ")
 
 
-def test_a_node_does_not_ask_the_hosts_name_servers(lab: Lab) -> None:
+def test_node_does_not_use_the_hosts_name_servers(lab: Lab) -> None:
     assert "nameserver" not in told(lab, "plain", "cat", "/etc/resolv.conf")
 
 
@@ -160,7 +160,7 @@ def test_user_command_and_entrypoint(lab: Lab, facts: dict[str, Any]) -> None:
 
 
 def test_startup_delay(write: Write, deploy: Deploy, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The node does not exist while its delay runs; the clock is the test's own."""
+    """With a fake clock: the node does not exist during its delay."""
     topology = write("nodes: {late: {startup-delay: 1000}}")
     slept: list[tuple[float, int]] = []
 

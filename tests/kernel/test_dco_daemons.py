@@ -1,4 +1,4 @@
-"""Every daemon that speaks BGP over DCO: prefixes of both families come and go, and packets of both pass."""
+"""Every BGP daemon over DCO: prefixes of both families appear and disappear, and packets pass."""
 
 import pytest
 
@@ -27,7 +27,7 @@ CASES = [USUALLY, *(pytest.param(pair, marks=pytest.mark.thorough) for pair in P
 
 
 @pytest.mark.parametrize("pair", CASES, ids=str, indirect=True)
-def test_prefixes_cross_the_kernels_tunnel(lab: Lab, pair: Pair) -> None:
+def test_prefixes_cross_a_dco_tunnel(lab: Lab, pair: Pair) -> None:
     expect_kernel(lab)
     hq, branch = ends(lab, lab.tunnel("branch", "hq"))
     expect_lans_reach_each_other(hq, branch)

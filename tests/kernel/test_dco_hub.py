@@ -1,4 +1,4 @@
-"""A hub whose kernel carries the data of all its clients (DCO): one process, no `iroute`, BGP decides."""
+"""A hub with DCO: one process serves all clients, without `iroute`; BGP decides the next hop."""
 
 import pytest
 from scapy.layers.inet import IP
@@ -26,8 +26,8 @@ def hub(lab: Lab) -> Site:
 
 @pytest.mark.thorough
 @pytest.mark.topology("dco-hub", openvpn="2.7", tunnel={"transport": "tcp"})
-def test_over_tcp_as_well(lab: Lab, hub: Site) -> None:
-    """A pair of routers shows it usually, see test_far_away."""
+def test_dco_over_tcp(lab: Lab, hub: Site) -> None:
+    """By default test_far_away covers TCP, with a pair of routers."""
     expect_kernel(lab)
     one, other = spokes(lab)
     for here, there in ((hub, one), (one, other)):
@@ -36,8 +36,8 @@ def test_over_tcp_as_well(lab: Lab, hub: Site) -> None:
 
 
 @pytest.mark.topology("eight-spokes.clab.yml", openvpn="2.7")
-def test_eight_clients_of_one_process(lab: Lab) -> None:
-    """Their LANs are wires of one node, which speaks from each of them."""
+def test_one_process_serves_eight_clients(lab: Lab) -> None:
+    """The LANs are links of one node, which sends from each of them."""
     expect_kernel(lab)
     assert len({tunnel.status().server_pid for tunnel in lab.tunnels.values()}) == 1
     hub, names = lab.router("hub"), [f"spoke{number}" for number in range(1, 9)]
@@ -93,8 +93,8 @@ def test_leaving_spoke_does_not_disturb_the_others(lab: Lab, hub: Site) -> None:
 
 
 @hub_of_two
-def test_a_moved_prefix_follows_bgp(lab: Lab, hub: Site, family: Family) -> None:
-    """First behind spoke 1, then behind spoke 2: the kernel asks the other peer from then on."""
+def test_moved_prefix_follows_bgp(lab: Lab, hub: Site, family: Family) -> None:
+    """A prefix moves from spoke 1 to spoke 2, and the kernel then selects the other peer."""
     first, then = spokes(lab)
     prefix = lab.free_prefix(family)
     with first.router.serving(prefix, first.host) as address, then.router.serving(prefix, then.host):
@@ -119,7 +119,7 @@ def test_a_moved_prefix_follows_bgp(lab: Lab, hub: Site, family: Family) -> None
 
 
 @hub_of_two
-def test_of_two_spokes_with_one_prefix_the_other_takes_over(lab: Lab, hub: Site, family: Family) -> None:
+def test_second_spoke_takes_over_a_prefix(lab: Lab, hub: Site, family: Family) -> None:
     one, other = spokes(lab)
     prefix = lab.free_prefix(family)
     with one.router.serving(prefix, one.host) as address, other.router.serving(prefix, other.host):
@@ -136,7 +136,7 @@ def test_of_two_spokes_with_one_prefix_the_other_takes_over(lab: Lab, hub: Site,
             assert after is not None
             assert before.next_hops != after.next_hops
             assert moved.data_plane is not None
-            assert moved.data_plane.lost > 0, "nobody knew that spoke 1 was gone"
+            assert moved.data_plane.lost > 0, "packets must be lost until BGP notices"
             hub.host.expect_reaches(address)
         finally:
             gone.undo()
@@ -148,7 +148,7 @@ def test_of_two_spokes_with_one_prefix_the_other_takes_over(lab: Lab, hub: Site,
 
 @hub_of_two
 def test_multicast_does_not_pass(lab: Lab) -> None:
-    """Why OSPF, RIP and unnumbered BGP are refused: the kernel looks for the peer that a packet is for."""
+    """Therefore OSPF, RIP and unnumbered BGP are refused: the kernel needs the peer of each packet."""
     hub, spoke, tunnel = lab.node("hub"), lab.node("spoke1"), lab.tunnel("spoke1", "hub").tunnel
     for groups, here, there in (
         (("224.0.0.5", "224.0.0.9"), tunnel.server_ipv4.ip, tunnel.client_ipv4.ip),
@@ -156,10 +156,10 @@ def test_multicast_does_not_pass(lab: Lab) -> None:
     ):
         header = IP if here.version == 4 else IPv6
         with spoke.capture(tunnel.device) as arriving:
-            # One behind the other: where the last has arrived, the first will not come any more.
+            # In order: after the last has arrived, the first can no longer arrive.
             for destination in (*groups, str(there)):
                 hub.send(header(src=str(here), dst=destination) / Raw(MARK), tunnel.server_device)
-            arriving.expect("what is for its own address", lambda packet: MARK in packet.data)
-        # The spoke answers with an ICMP error that quotes it, so what it sends itself is left aside.
+            arriving.expect("the packet to its own address", lambda packet: MARK in packet.data)
+        # The spoke answers with an ICMP error that quotes the packet: ignore what it sends itself.
         marked = [packet.decode() for packet in arriving.packets if MARK in packet.data]
         assert [packet.dst for packet in marked if packet.src == str(here)] == [str(there)]

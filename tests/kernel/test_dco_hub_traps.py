@@ -1,4 +1,4 @@
-"""What goes wrong silently where the kernel carries the data (DCO), each with its mend."""
+"""Silent failures of DCO, each with a remedy."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ def hub(lab: Lab) -> Site:
 
 @contextmanager
 def link_local_next_hops(router: Router) -> Iterator[None]:
-    """FRR's default for a while: of two IPv6 next hops the link-local one is used."""
+    """Restore FRR's default for the context: of two IPv6 next hops it uses the link-local one."""
 
     def configure(line: str) -> None:
         with Vty(router.running.root, "bgpd") as bgpd:
@@ -81,7 +81,7 @@ def test_ipv6_passes_with_frrs_default_next_hop(lab: Lab, hub: Site, claim: Clai
 
 @contextmanager
 def living_in(node: Site, prefix: Prefix) -> Iterator[str]:
-    """The host of a site has an address more, of which no router knows; yields it."""
+    """Give a site's host another address that no router knows; yield it."""
     interface, address = node.host.interface_to(node.router).interface, ip_interface(f"{prefix[1]}/32")
     node.host.running.add_addresses(interface, [address])
     try:
@@ -101,7 +101,7 @@ def routed(router: Router, *route: str) -> Iterator[None]:
 
 @contextmanager
 def rp_filter(router: Router, value: str) -> Iterator[None]:
-    """What the kernel itself has against sources that are not routed back (RFC 3704), on all interfaces."""
+    """Set the kernel's reverse path filter (RFC 3704) on all interfaces."""
     files = [Path(f"/proc/sys/net/ipv4/conf/{name}/rp_filter") for name in ("all", "default", "tun0")]
     namespace = router.running.namespace
     before = [namespace.run(file.read_text) for file in files]
@@ -115,28 +115,28 @@ def rp_filter(router: Router, value: str) -> Iterator[None]:
 
 
 @pytest.mark.claims("a packet from a spoke reaches the hub over DCO, wherever its source is routed")
-def test_sources_that_are_routed_elsewhere(lab: Lab, hub: Site, claim: Claim) -> None:
+def test_packet_needs_a_route_back_to_its_peer(lab: Lab, hub: Site, claim: Claim) -> None:
     one, _ = spokes(lab)
     prefix = ip_network("10.77.0.0/24")
     mine, wrong = (lab.tunnel(name, "hub").tunnel.client_ipv4.ip for name in ("spoke1", "spoke2"))
 
     def arrives() -> bool:
-        """Whether echo requests from that source come out of the hub's device; its answer is another matter."""
+        """Return whether echo requests from that source arrive at the hub's device, answered or not."""
         with hub.router.capture(hub.device) as inside:
             from_host = one.host.exec(
                 "ping", "-c", "3", "-i", "0.3", "-W", "1", "-I", source, str(hub.host.address("ipv4"))
             )
-            # What is routed back passes, so that what came before it has come.
+            # This one passes, and earlier packets have arrived before it.
             one.host.expect_reaches(hub.host.address("ipv4"))
         mark = ip_address(source).packed
         came = any(mark in packet.data for packet in inside.packets if not packet.outgoing)
-        assert came or from_host.failed, "answered, and never there"
+        assert came or from_host.failed, "answered, but not captured"
         return came
 
     with living_in(one, prefix) as source, routed(one.router, str(prefix), "dev", "eth2"):
         for value in ("0", "2"):
             with rp_filter(hub.router, value):
-                assert not arrives(), "nobody has a route back"
+                assert not arrives(), "there is no route back"
                 with routed(hub.router, str(prefix), "via", str(wrong), "dev", hub.device):
                     assert not arrives(), "the route back leads to another peer"
                 with routed(hub.router, str(prefix), "via", str(mine), "dev", hub.device):
@@ -153,7 +153,7 @@ def test_sources_that_are_routed_elsewhere(lab: Lab, hub: Site, claim: Claim) ->
 
 
 @pytest.mark.claims("over DCO a route through the device needs no next hop")
-def test_a_route_without_a_next_hop(lab: Lab, hub: Site, claim: Claim) -> None:
+def test_route_without_next_hop_over_dco(lab: Lab, hub: Site, claim: Claim) -> None:
     one, _ = spokes(lab)
     prefix = lab.free_prefix("ipv4")
     peer = str(lab.tunnel("spoke1", "hub").tunnel.client_ipv4.ip)
@@ -193,7 +193,7 @@ def test_iroute_for_everything_over_dco(lab: Lab, hub: Site, claim: Claim) -> No
 
 @pytest.mark.claims("OpenVPN 2.7 pushes a route to a connected client over DCO, as in userspace")
 def test_push_update_over_dco(lab: Lab, hub: Site, claim: Claim) -> None:
-    """Neither a server whose kernel carries the data sends updates, nor a client whose kernel does takes them."""
+    """A server with DCO does not send updates, and a client with DCO ignores them."""
     tunnel, spoke = lab.tunnel("spoke1", "hub"), lab.router("spoke1")
     prefix = lab.free_prefix("ipv4")
     update = f"{route_option(prefix)} {tunnel.tunnel.server_ipv4.ip}"
@@ -225,21 +225,21 @@ def test_push_update_over_dco(lab: Lab, hub: Site, claim: Claim) -> None:
 
 
 @pytest.mark.claims("an OpenVPN that was killed can be started again over DCO, as in userspace")
-def test_a_killed_openvpn_is_started_again_over_dco(lab: Lab, hub: Site, claim: Claim) -> None:
+def test_killed_openvpn_restarts_over_dco(lab: Lab, hub: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("spoke1", "hub")
     one, _ = spokes(lab)
     tunnel.client.stop("KILL")
     there = one.router.exec("ip", "-d", "link", "show", one.device).raise_on_error().stdout
-    assert "ovpn" in there, there  # the kernel's device outlives the process, and its peers do not
+    assert "ovpn" in there, there  # the device outlives the process, its peers do not
     assert hub.host.echo(one.host.address("ipv4"), count=3, wait=0.5).silent
     size = tunnel.client.log_size()
     first = one.router.exec("timeout", "30", *tunnel.client.process.argv)
     assert first.exit_code == 1, first
     claim.log_line(tunnel.client, expect_log(tunnel.client, "dco_new_peer: netlink reports device not found", size))
-    assert one.router.exec("ip", "link", "show", one.device).failed  # it has taken the device away with itself
+    assert one.router.exec("ip", "link", "show", one.device).failed  # it has removed the device
     tunnel.start()
     lab.wait_ready()
-    # The lab's own start does not stumble: it takes the device away before.
+    # The lab removes the device before it starts OpenVPN.
     tunnel.client.stop("KILL")
     tunnel.start()
     lab.wait_ready()

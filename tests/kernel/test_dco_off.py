@@ -1,4 +1,4 @@
-"""What switches the kernel's data channel (DCO) off, silently but for the log: `lab status` says who carries data."""
+"""Options that silently disable DCO: only the log and `lab status` show who carries the data."""
 
 import pytest
 
@@ -18,7 +18,7 @@ CBC = "data-ciphers AES-256-CBC"
 
 
 def channel(lab: Lab, name: str) -> str | None:
-    """As soon as the tunnel is up."""
+    """Return the kind of data channel once the tunnel is up."""
 
     def look() -> TunnelReport:
         (found,) = (tunnel for tunnel in tunnel_reports(lab) if tunnel.name == name)
@@ -39,7 +39,7 @@ def expect_both_families_pass(lab: Lab, tunnel: RunningTunnel) -> None:
 @pytest.mark.parametrize(
     ("server", "client", "expected"),
     [
-        # Both without, and the server alone, are tunnels of far-away.clab.yml and of dco-off.clab.yml.
+        # far-away.clab.yml has both ends without DCO, dco-off.clab.yml the server alone.
         pytest.param(["disable-dco"], ["disable-dco"], "userspace", marks=pytest.mark.thorough),
         pytest.param(["disable-dco"], [], "userspace at hq, kernel at branch", marks=pytest.mark.thorough),
         ([], ["disable-dco"], "kernel at hq, userspace at branch"),
@@ -49,9 +49,7 @@ def expect_both_families_pass(lab: Lab, tunnel: RunningTunnel) -> None:
     ],
     ids=["both", "server", "client", "fragment", "compress", "cbc"],
 )
-def test_an_option_that_switches_it_off_is_seen_in_the_devices(
-    lab: Lab, server: list[str], client: list[str], expected: str
-) -> None:
+def test_device_kind_shows_disabled_dco(lab: Lab, server: list[str], client: list[str], expected: str) -> None:
     tunnel = lab.tunnel("dco")
     with tunnel.extended(server=server, client=client):
         assert channel(lab, "dco") == expected
@@ -60,29 +58,29 @@ def test_an_option_that_switches_it_off_is_seen_in_the_devices(
 
 
 @pytest.mark.parametrize("line", ["http-proxy 198.51.100.9 3128", "socks-proxy 198.51.100.9 1080"])
-def test_a_client_behind_a_proxy_says_that_it_does_without(lab: Lab, line: str) -> None:
-    """There is no such proxy here, so that it gets no further than to say so."""
+def test_client_with_proxy_disables_dco(lab: Lab, line: str) -> None:
+    """The proxy does not exist: the client prints the message before it connects."""
     tunnel = lab.tunnel("dco")
     size = tunnel.client.log_size()
     with tunnel.extended(client=[line, *(["proto tcp4-client"] if "http" in line else [])]):
         assert "disabl" in expect_log(tunnel.client, "data channel offload", size)
 
 
-def test_a_tap_device_is_not_the_kernels(lab: Lab) -> None:
+def test_tap_device_does_not_use_dco(lab: Lab) -> None:
     assert channel(lab, "tap") == "userspace"
     expect_both_families_pass(lab, lab.tunnel("tap"))
 
 
-def test_the_articles_net30_keeps_its_server_in_userspace(lab: Lab) -> None:
-    """The client does not mind the topology: each end decides for itself."""
+def test_net30_keeps_the_server_in_userspace(lab: Lab) -> None:
+    """The client still uses DCO: each end decides by itself."""
     tunnel = lab.tunnel("net30")
     assert channel(lab, "net30") == "userspace at hq, kernel at branch"
     assert "disable-dco" not in (tunnel.server.node.files / "etc/openvpn/server/net30.conf").read_text()
     expect_both_families_pass(lab, tunnel)
 
 
-def test_a_killed_client_of_the_articles_mode_is_started_again(lab: Lab) -> None:
-    """Its kernel's device has stayed, and keeps no new process from starting: the lab takes it away before."""
+def test_killed_iroute_client_restarts(lab: Lab) -> None:
+    """The kernel's device stays behind; the lab removes it before it starts a new process."""
     tunnel = lab.tunnel("net30")
     before = tunnel.status().client_pid
     tunnel.client.stop("KILL")

@@ -1,4 +1,4 @@
-"""Convergence over a path with 50 ms and 1% loss, for TCP and UDP, the data in userspace and in the kernel (DCO)."""
+"""Convergence over a path with 50 ms and 1% loss, over TCP and UDP, in userspace and with DCO."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ pytestmark = [
 ONE_WAY = 0.050
 
 
-def test_each_tunnels_data_is_carried_as_its_name_says(lab: Lab) -> None:
+def test_data_channel_matches_the_tunnels_name(lab: Lab) -> None:
     carried = {tunnel.name: tunnel.channel for tunnel in tunnel_reports(lab)}
     assert carried == {name: name.partition("-")[0] for name in lab.tunnels}
     assert len(set(carried.values())) == 2
@@ -31,7 +31,7 @@ def test_each_tunnels_data_is_carried_as_its_name_says(lab: Lab) -> None:
 
 @pytest.fixture
 def away(lab: Lab, carried: str, transport: str) -> Iterator[str]:
-    """The site over whose wire each packet takes 50 ms, and one of a hundred is lost, in both directions."""
+    """The site whose link has a delay of 50 ms and a loss of 1% in both directions."""
     name = f"{carried}-{transport}"
     with lab.impair(f"{name}:eth1", delay=ONE_WAY * 1000, loss=1):
         in_force = [(found.name, found.figures) for way in link_reports(lab, node=name) for found in way.in_force]
@@ -45,7 +45,7 @@ def away(lab: Lab, carried: str, transport: str) -> Iterator[str]:
 
 @contextmanager
 def living_in(router: Router, prefixes: Sequence[Prefix]) -> Iterator[None]:
-    """The router has an address in each prefix, as if a host of it lay behind."""
+    """Give the router an address in each prefix, in place of a host behind it."""
     addresses = [ip_interface((p[1], p.max_prefixlen)) for p in prefixes]
     router.running.add_addresses("lo", addresses)
     try:
@@ -56,8 +56,8 @@ def living_in(router: Router, prefixes: Sequence[Prefix]) -> Iterator[None]:
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 @pytest.mark.parametrize("carried", ["userspace", "kernel"])
-def test_prefixes_take_as_long_as_the_path_and_are_there(lab: Lab, away: str) -> None:
-    """One of each family, announced at once."""
+def test_prefixes_converge_no_faster_than_the_path(lab: Lab, away: str) -> None:
+    """One prefix of each family, announced together."""
     branch, hq, hq_lan = lab.router(away), lab.router("hq"), lab.host("hq-lan")
     prefixes = [lab.free_prefix(family) for family in FAMILIES]
     with living_in(branch, prefixes):
@@ -68,7 +68,7 @@ def test_prefixes_take_as_long_as_the_path_and_are_there(lab: Lab, away: str) ->
         branch.withdraw(prefixes)
         hq.expect_no_route(prefixes)
     assert measured.status != "timed-out", measured.reason
-    # No packet is faster than the path; how much longer it takes is for reports.
+    # No packet is faster than the path; the excess is for reports.
     assert measured.at("fib") >= ONE_WAY - measured.stage("fib").error
     assert measured.at("update") <= measured.at("fib") + measured.stage("fib").error
     packets = measured.data_plane

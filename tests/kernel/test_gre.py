@@ -23,7 +23,7 @@ def is_gre(packet: CapturedPacket) -> bool:
     return IP in frame and frame[IP].src.startswith("10.255.0.") and GRE in frame
 
 
-def test_prefixes_come_and_go_over_gre_inside_the_tunnel(lab: Lab) -> None:
+def test_prefixes_appear_and_disappear_over_gre_in_openvpn(lab: Lab) -> None:
     hq, branch = (Site(lab.router(name), lab.host(f"{name}-lan"), DEVICE) for name in ("hq", "branch"))
     for here, there in ((hq, branch), (branch, hq)):
         here.router.expect_in_fib(there.router.plan.networks, via=DEVICE, alone=True)
@@ -31,7 +31,7 @@ def test_prefixes_come_and_go_over_gre_inside_the_tunnel(lab: Lab) -> None:
         expect_lans_reach_each_other(hq, branch)
         tunnel.expect("GRE in the tunnel", is_gre)
     expect_prefixes_come_and_go(lab, hq, branch)
-    # The control: without the tunnel there is no GRE either, although its device stays.
+    # Control: GRE fails without the tunnel, although its device stays.
     openvpn = lab.tunnel("branch", "hq")
     openvpn.stop()
     try:

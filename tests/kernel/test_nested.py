@@ -1,4 +1,4 @@
-"""Tunnels inside the tunnel: what passes in one piece, who cuts what is larger, and who is told."""
+"""Kernel tunnels inside OpenVPN: MTU, fragmentation, and path MTU discovery."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ pytestmark = [
 
 
 def each_kind(question: int) -> pytest.MarkDecorator:
-    """Each kind inside each way; usually only one way each, another one for each question."""
+    """Each kind inside each way; by default one way per kind, a different one per test."""
     cases = [
         pytest.param(kind, way, id=f"{kind.kind}-over-{kind.outer}-{way}", marks=marks)
         for number, kind in enumerate(KINDS)
@@ -37,7 +37,7 @@ def each_kind(question: int) -> pytest.MarkDecorator:
 
 
 @pytest.mark.claims("secondary tunnels are easy: each kind passes inside as over a bare wire", article="says so")
-def test_secondary_tunnels_are_as_over_a_bare_wire(lab: Lab, claim: Claim) -> None:
+def test_nested_tunnel_has_the_mtu_of_a_bare_wire(lab: Lab, claim: Claim) -> None:
     for kind in KINDS:
         for way in WAYS:
             with nested(lab, kind, way) as tunnel:
@@ -49,8 +49,8 @@ def test_secondary_tunnels_are_as_over_a_bare_wire(lab: Lab, claim: Claim) -> No
 
 
 @each_kind(0)
-def test_path_mtu_discovery_works_through_it(lab: Lab, kind: Kind, way: str) -> None:
-    """From where it begins, and back through it from beyond its end; what is learnt is honoured, and passes."""
+def test_path_mtu_discovery_works_through_a_nested_tunnel(lab: Lab, kind: Kind, way: str) -> None:
+    """From its start, and back from behind its end; packets of the learned size pass."""
     h1, h2 = lab.node("h1"), lab.node("h2")
     with nested(lab, kind, way) as tunnel:
         for family in tunnel.families:
@@ -63,8 +63,8 @@ def test_path_mtu_discovery_works_through_it(lab: Lab, kind: Kind, way: str) -> 
 
 
 @each_kind(1)
-def test_what_may_be_fragmented_is_fragmented_inside(lab: Lab, kind: Kind, way: str) -> None:
-    """IPv4 by the router at its beginning, IPv6 by the sender; what carries it is in one piece."""
+def test_fragments_are_made_inside_a_nested_tunnel(lab: Lab, kind: Kind, way: str) -> None:
+    """The router at its start fragments IPv4, the sender IPv6; outer packets are not fragmented."""
     h1, h2, r1 = lab.node("h1"), lab.node("h2"), lab.node("r1")
     with nested(lab, kind, way) as tunnel:
         for family in tunnel.families:
@@ -77,8 +77,8 @@ def test_what_may_be_fragmented_is_fragmented_inside(lab: Lab, kind: Kind, way: 
 
 
 @each_kind(2)
-def test_a_device_that_takes_more_than_passes(lab: Lab, kind: Kind, way: str) -> None:
-    """With MTU 1500 at its ends: most kinds tell who sends too much; others cut what carries it, or lose it."""
+def test_nested_tunnel_with_too_large_mtu(lab: Lab, kind: Kind, way: str) -> None:
+    """With MTU 1500 at its ends, most kinds return an ICMP error; others fragment outer packets, or lose them."""
     h1, h2, r1 = lab.node("h1"), lab.node("h2"), lab.node("r1")
     with nested(lab, kind, way, mtu=ETHERNET_MTU) as tunnel:
         for family in tunnel.families:
@@ -96,8 +96,8 @@ def test_a_device_that_takes_more_than_passes(lab: Lab, kind: Kind, way: str) ->
 @pytest.mark.parametrize(
     "way", ["dco", *(pytest.param(way, marks=pytest.mark.thorough) for way in WAYS if way != "dco")]
 )
-def test_why_vxlan_over_ipv6_loses_ipv4(lab: Lab, way: str) -> None:
-    """Its device knows what passes; but a router believes what was learnt of a path only where it is told to."""
+def test_vxlan_over_ipv6_loses_large_ipv4_packets(lab: Lab, way: str) -> None:
+    """The device knows the path MTU, but by default a router does not use it."""
     h1, h2, r1 = lab.node("h1"), lab.node("h2"), lab.node("r1")
     (kind,) = (kind for kind in KINDS if kind.lost)
     with nested(lab, kind, way, mtu=ETHERNET_MTU):
@@ -107,8 +107,8 @@ def test_why_vxlan_over_ipv6_loses_ipv4(lab: Lab, way: str) -> None:
                 assert packets.send_until(ETHERNET_MTU, tries=MANY if became.refused else FEW) == became
 
 
-def test_what_openvpn_cuts_it_cuts_below(lab: Lab) -> None:
-    """A full packet inside is too large outside: over UDP in fragments of IP, over TCP in segments; nobody is told."""
+def test_openvpn_fragments_the_outer_packets(lab: Lab) -> None:
+    """A full inner packet exceeds the MTU outside: IP fragments over UDP, segments over TCP, no ICMP error."""
     h1, h2, r1 = lab.node("h1"), lab.node("h2"), lab.node("r1")
     kind = KINDS[0]
     for way in WAYS:
@@ -123,7 +123,7 @@ def test_what_openvpn_cuts_it_cuts_below(lab: Lab) -> None:
 
 @contextmanager
 def narrower(lab: Lab, mtu: int) -> Iterator[None]:
-    """The link from r2 to h2 takes less, for a while."""
+    """Reduce the MTU of the link from r2 to h2 for the context."""
     r2 = lab.node("r2")
     namespace, interface = r2.running.namespace, r2.interface_to("h2").interface
     namespace.run(lambda: _set_mtu(interface, mtu))

@@ -1,4 +1,4 @@
-"""A tunnel whose outer side is in one VRF and whose inside is in another: BGP and traffic in the second alone."""
+"""A tunnel with its outer side in one VRF and its device in another, which alone has BGP and traffic."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -46,7 +46,7 @@ def in_namespace(node: LabNode, work: Callable[[IPRoute], Any]) -> Any:
 
 
 def enslave(ip: IPRoute, vrf: tuple[str, int], interface: str) -> None:
-    """Put an interface into a VRF, which is made where it is not there; its IPv6 addresses go with the tables."""
+    """Put an interface into a VRF, created if missing; the kernel then removes its IPv6 addresses."""
     name, table = vrf
     if not ip.link_lookup(ifname=name):
         ip.link("add", ifname=name, kind="vrf", vrf_table=table)
@@ -56,7 +56,7 @@ def enslave(ip: IPRoute, vrf: tuple[str, int], interface: str) -> None:
 
 
 def routes(node: LabNode, table: int) -> dict[str, str]:
-    """The routes in one of the kernel's tables, with the devices that they lead through."""
+    """Return the routes of a kernel table with their devices."""
 
     def work(ip: IPRoute) -> dict[str, str]:
         names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in ip.get_links()}
@@ -71,7 +71,7 @@ def routes(node: LabNode, table: int) -> dict[str, str]:
 
 
 def on_both(lab: Lab, work: Callable[[str, IPRoute], None], addresses: Mapping[str, tuple[str, IPv6Interface]]) -> None:
-    """Do something to both sites' devices, and give the interfaces the IPv6 addresses back that it has cost them."""
+    """Change both sites' devices, and restore the IPv6 addresses that this removes."""
     for name, (interface, address) in addresses.items():
         node = lab.node(name)
         in_namespace(node, partial(work, name))
@@ -79,7 +79,7 @@ def on_both(lab: Lab, work: Callable[[str, IPRoute], None], addresses: Mapping[s
 
 
 def separate(lab: Lab) -> None:
-    """Put the wires to the provider into one VRF, and the LANs into another."""
+    """Put the links to the provider into one VRF, and the LANs into another."""
 
     def work(name: str, ip: IPRoute) -> None:
         enslave(ip, OUTER, "eth1")
@@ -90,7 +90,7 @@ def separate(lab: Lab) -> None:
 
 
 def start_between(lab: Lab, *lines: str) -> None:
-    """Start the tunnel from one VRF, and put its inner side into the other; `lines` are OpenVPN's, at both ends."""
+    """Start the tunnel in one VRF and put its device into the other; add `lines` to both ends' configuration."""
     tunnel = lab.tunnel("branch", "hq")
     tunnel.stop()
     for process in (tunnel.server.process, tunnel.client.process):
@@ -106,7 +106,7 @@ def start_between(lab: Lab, *lines: str) -> None:
 
 
 def speak_bgp(lab: Lab, name: str) -> None:
-    """A BGP instance of the VRF's own."""
+    """Configure a BGP instance in the VRF."""
     neighbor, asn, other, four, six = SITES[name]
     with Vty(lab.router(name).running.root, "bgpd") as bgpd:
         bgpd.configure(
@@ -129,7 +129,7 @@ def speak_bgp(lab: Lab, name: str) -> None:
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    """A lab of these tests' own, in whose VRFs nobody else would find his way."""
+    """A lab for these tests alone, since they change its VRFs."""
     deployed = Lab.deploy(load("p2p-tls", name=f"vrf-{os.getpid()}", openvpn="2.7"), owner=this_process())
     try:
         expect_lans_reach_each_other(*ends(deployed, deployed.tunnel("branch", "hq")))
@@ -141,8 +141,8 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.mark.needs_kernel("ovpn")
-def test_the_kernels_data_channel_looks_for_no_vrf(lab: Lab) -> None:
-    """Its packets are routed by the main table, whatever `bind-dev` says: the handshake passes, and no packet does."""
+def test_dco_ignores_the_vrf(lab: Lab) -> None:
+    """DCO routes its packets by the main table despite `bind-dev`: the handshake passes, data does not."""
     hq, branch = lab.router("hq"), lab.router("branch")
     start_between(lab)
     assert crosses(hq).failed
@@ -153,11 +153,11 @@ def test_the_kernels_data_channel_looks_for_no_vrf(lab: Lab) -> None:
 
 
 def crosses(router: Router) -> ExecResult:
-    """Ask the tunnel's other end, from the VRF that it is in."""
+    """Ping the tunnel's other end from the VRF of its device."""
     return router.exec("ping", "-c", "5", "-i", "0.3", "-W", "2", "-I", INSIDE[0], SITES[router.name][0])
 
 
-def test_outer_and_inner_side_are_in_vrfs_of_their_own(lab: Lab) -> None:
+def test_outer_side_and_device_are_in_different_vrfs(lab: Lab) -> None:
     hq, branch = ends(lab, lab.tunnel("branch", "hq"))
     start_between(lab, USERSPACE)
     for name in SITES:
@@ -174,7 +174,7 @@ def test_outer_and_inner_side_are_in_vrfs_of_their_own(lab: Lab) -> None:
             ),
             within=60,
         )
-        # Neither the main table nor the outer VRF's knows anything of the other site.
+        # Neither the main table nor the outer VRF's has a route to the other site.
         for table in (MAIN, OUTER[1]):
             assert not wanted.keys() & routes(here.router, table).keys()
     for family in FAMILIES:

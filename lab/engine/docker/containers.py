@@ -105,7 +105,7 @@ class Containers:
         return printed.decode(errors="replace").strip()
 
     def remove(self, container: str) -> None:
-        """Kill and remove a container; a missing one is no error."""
+        """Kill and remove a container; a missing one is ignored."""
         with translated(container), suppress(NotFound):
             self._client.containers.get(container).remove(force=True, v=False)
 

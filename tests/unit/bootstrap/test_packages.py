@@ -14,7 +14,7 @@ TABLE = [Powers(*row) for row in product([True, False], repeat=4)]
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The commands that would have been run, all of them successful."""
+    """The commands that would be run, all successful."""
     commands: list[list[str]] = []
 
     def run(argv: list[str], output: int) -> int:
@@ -26,7 +26,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("powers", TABLE)
-def test_installs_only_where_allowed_and_possible(powers: Powers, ran: list[list[str]]) -> None:
+def test_install_runs_only_if_allowed_and_possible(powers: Powers, ran: list[list[str]]) -> None:
     said: list[str] = []
     if powers.apt and powers.allowed and (powers.root or powers.sudo):
         packages.install(["docker.io"], "for a Docker engine", said.append, powers)
@@ -50,19 +50,19 @@ def test_installs_only_where_allowed_and_possible(powers: Powers, ran: list[list
         (Powers(root=False, sudo=False, apt=True, allowed=True), "without root or sudo"),
     ],
 )
-def test_a_refusal_says_why(powers: Powers, word: str) -> None:
+def test_refusal_names_the_reason(powers: Powers, word: str) -> None:
     refusal = powers.refusal(["docker.io"], "for a Docker engine")
     assert refusal is not None
     assert word in refusal
 
 
 @pytest.mark.parametrize(("value", "allowed"), [(None, True), ("", True), ("0", True), ("1", False), ("yes", False)])
-def test_lab_no_install_is_read(value: str | None, allowed: bool) -> None:
+def test_lab_no_install_forbids_installing(value: str | None, allowed: bool) -> None:
     environment = {} if value is None else {"LAB_NO_INSTALL": value}
     assert Powers.here(environment).allowed is allowed
 
 
-def test_a_failed_installation_says_what_apt_said(
+def test_failed_installation_quotes_apt(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     def run(argv: list[str], output: int) -> int:

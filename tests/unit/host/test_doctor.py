@@ -1,4 +1,4 @@
-"""The doctor's judgement, of made-up machines: no test here depends on the one that it runs on."""
+"""Findings of `lab doctor` for fake hosts."""
 
 import subprocess
 from pathlib import Path
@@ -15,13 +15,13 @@ def test_python(version: tuple[int, int, int], status: str) -> None:
     assert doctor.python_finding(version).status == status
 
 
-def test_root_has_a_remedy_that_fits() -> None:
+def test_root_finding_has_a_matching_remedy() -> None:
     assert doctor.root_finding(0, sudo=False).status == "ok"
     assert "sudo" in doctor.root_finding(1000, sudo=True).remedy
     assert "as root" in doctor.root_finding(1000, sudo=False).remedy
 
 
-def test_kernel_features_tell_needed_from_nice_to_have() -> None:
+def test_kernel_findings_distinguish_required_features() -> None:
     veth, netem, tun = doctor.kernel_findings({"veth": None, "netem": "No such file", "tun": "No such device"})
     assert (veth.name, veth.status, veth.required) == ("kernel: veth", "ok", True)
     assert (netem.status, netem.required, netem.detail) == ("missing", False, "No such file")
@@ -29,7 +29,7 @@ def test_kernel_features_tell_needed_from_nice_to_have() -> None:
     assert netem.remedy != tun.remedy
 
 
-def test_features_that_could_not_be_tried_are_unknown_not_missing() -> None:
+def test_untried_kernel_features_are_unknown() -> None:
     (finding,) = doctor.kernel_findings("not tried: unshare failed")
     assert finding.status == "unknown"
     assert finding.remedy
@@ -39,7 +39,7 @@ def test_features_that_could_not_be_tried_are_unknown_not_missing() -> None:
     ("device", "why"),
     [("/dev/nowhere", "/dev/nowhere: No such file or directory"), ("/dev/null", "Inappropriate ioctl for device")],
 )
-def test_kvm_that_is_not_there_or_does_not_work(device: str, why: str) -> None:
+def test_missing_or_broken_kvm_is_missing(device: str, why: str) -> None:
     finding = kvm_finding(Path(device))
     assert (finding.status, finding.detail, finding.required) == ("missing", why, False)
 
@@ -51,12 +51,12 @@ def test_amounts(available: int | None, status: str) -> None:
     assert (finding.remedy == "free some") is (status == "missing")
 
 
-def test_memory_is_read() -> None:
+def test_available_memory_is_read_from_meminfo() -> None:
     assert doctor.available_memory("MemTotal:  9 kB\nMemAvailable:    2048 kB\n") == 2048 * 1024
     assert doctor.available_memory("MemTotal:  9 kB\n") is None
 
 
-def test_a_missing_engine_is_a_finding_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_engine_is_a_finding_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     def connect() -> None:
         raise EnvironmentBroken("no Docker engine answers at unix:///x: install docker.io")
 
@@ -85,15 +85,13 @@ def test_a_missing_engine_is_a_finding_with_what_to_do(monkeypatch: pytest.Monke
         (1, "", "", "not tried: no reason given"),
     ],
 )
-def test_the_probes_output_is_read(
-    monkeypatch: pytest.MonkeyPatch, code: int, out: str, err: str, probe: object
-) -> None:
+def test_probe_output_is_parsed(monkeypatch: pytest.MonkeyPatch, code: int, out: str, err: str, probe: object) -> None:
     done = subprocess.CompletedProcess([], code, out, err)
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
     assert doctor.probe_kernel() == probe
 
 
-def test_a_machine_without_unshare_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probe_without_unshare_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(*_: object, **__: object) -> None:
         raise FileNotFoundError("unshare")
 

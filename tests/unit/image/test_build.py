@@ -115,7 +115,7 @@ def test_foreign_images_are_not_built(servers: recipe.Recipe, image: str) -> Non
 @pytest.mark.usefixtures("servers")
 @pytest.mark.parametrize("name", ["browser", "sorcerers"])
 def test_unknown_image_is_refused_with_the_known_ones(name: str) -> None:
-    with pytest.raises(InputError, match=f"there is no image openvpn-routing-lab/{name}: use one of node, servers"):
+    with pytest.raises(InputError, match=f"image openvpn-routing-lab/{name} does not exist: use one of node, servers"):
         build.provide(FakeEngine().client(), f"openvpn-routing-lab/{name}", print)
 
 

@@ -1,4 +1,4 @@
-"""Wires between containers: in place before any daemon starts, and nothing of them in the host's own namespace."""
+"""Links between containers exist before any daemon starts, and never in the host's namespace."""
 
 import socket
 import struct
@@ -53,7 +53,7 @@ _IFLA_IFNAME = 3
 
 @contextmanager
 def host_links() -> Iterator[set[str]]:
-    """The names of all interfaces that the host's own namespace had at some moment, known when the context ends."""
+    """Collect the names of all interfaces that appear in the host's namespace within the context."""
     seen: set[str] = set()
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as events:
         events.bind((0, _RTMGRP_LINK))
@@ -80,7 +80,7 @@ def _names(data: bytes) -> Iterator[str]:
 
 
 def links_of(instance: Instance) -> dict[str, Any]:
-    """What a node's namespace has, by the interface's name."""
+    """Return the interfaces in a node's namespace by name."""
 
     def look() -> dict[str, Any]:
         with IPRoute() as ip:
@@ -103,16 +103,16 @@ def as_pair(address: Interface) -> tuple[str, int]:
 
 
 def processes_of(instance: Instance) -> set[str]:
-    """The names of the processes in a container, as its own /proc has them."""
+    """Return the names of a container's processes from its /proc."""
     files = (instance.root / "proc").glob("[0-9]*/comm")
     return {file.read_text().strip() for file in files}
 
 
-def test_a_bridge_joins_three_nodes_in_a_namespace_of_its_own(write: Write, deploy: Deploy) -> None:
+def test_bridge_node_connects_three_nodes(write: Write, deploy: Deploy) -> None:
     before = names_of_host()
     with host_links() as seen:
         lab = deploy(write(SEGMENT))
-    assert seen - before == set(), "the host's own namespace had an interface of the lab"
+    assert seen - before == set(), "the host's namespace had an interface of the lab"
 
     nodes = lab.nodes
     assert nodes["lan"].namespace.path != nodes["one"].namespace.path
@@ -127,7 +127,7 @@ def test_a_bridge_joins_three_nodes_in_a_namespace_of_its_own(write: Write, depl
             if here != there:
                 for family in ("ipv4", "ipv6"):
                     address = lab.node(there).address(family)
-                    # The bridge passes the link's MTU to the byte, and no more.
+                    # The bridge passes packets of exactly the link's MTU.
                     lab.node(here).expect_reaches(address, packet_size=1400)
                     assert lab.node(here).echo(address, packet_size=1401).silent
 
@@ -135,17 +135,17 @@ def test_a_bridge_joins_three_nodes_in_a_namespace_of_its_own(write: Write, depl
     assert names_of_host() - before == set()
 
 
-def test_what_a_link_says_of_its_ends_holds(write: Write, deploy: Deploy) -> None:
+def test_link_ends_have_mac_mtu_and_addresses(write: Write, deploy: Deploy) -> None:
     lab = deploy(write(SEGMENT))
     links = links_of(lab.nodes["one"])
-    # Whatever else is there belongs to the kernel, and is down.
+    # Other interfaces are the kernel's, and down.
     assert {name for name, link in links.items() if link["state"] == "up"} == {"lo", "eth1"}
     assert links["eth1"].get_attr("IFLA_ADDRESS") == "02:00:00:00:00:01"
     assert links["eth1"].get_attr("IFLA_MTU") == 1400
     assert {("192.0.2.1", 24), ("2001:db8:9::1", 64)} < addresses_of(lab.nodes["one"], "eth1")
 
 
-def test_a_dummy_link_is_an_interface_of_one_node(write: Write, deploy: Deploy, engine: Engine) -> None:
+def test_dummy_link_is_an_interface_of_one_node(write: Write, deploy: Deploy, engine: Engine) -> None:
     topology = write(DUMMY)
     before = names_of_host()
     lack: NotSupported | None = None
@@ -163,8 +163,8 @@ def test_a_dummy_link_is_an_interface_of_one_node(write: Write, deploy: Deploy, 
     assert names_of_host() - before == set()
 
 
-def test_wires_are_named_addressed_and_up_before_any_daemon_starts(name: str, deploy: Deploy, engine: Engine) -> None:
-    """Looked at in the two moments that the deploying process itself names, while it waits for the answer."""
+def test_links_are_up_before_any_daemon_starts(name: str, deploy: Deploy, engine: Engine) -> None:
+    """Checked in the two steps that the deploying process reports, while it waits."""
     topology = load("article", name=name)
     ends = [(end, link) for link in topology.links for end in link.endpoints]
     looked: list[str] = []
@@ -172,7 +172,7 @@ def test_wires_are_named_addressed_and_up_before_any_daemon_starts(name: str, de
     def say(step: str) -> None:
         if step.startswith("wiring"):
             for instance in engine.find(name):
-                assert "eth1" not in links_of(instance), f"{instance.node} has a wire before its time"
+                assert "eth1" not in links_of(instance), f"{instance.node} has a link too early"
                 looked.append("before")
         if step.startswith("starting OpenVPN"):
             instances = {i.node: i for i in engine.find(name)}
@@ -190,7 +190,7 @@ def test_wires_are_named_addressed_and_up_before_any_daemon_starts(name: str, de
     assert looked == ["before"] * 5 + ["after"] * len(ends)
 
 
-def test_the_articles_lab_puts_nothing_into_the_hosts_namespace(name: str, deploy: Deploy) -> None:
+def test_article_creates_nothing_in_the_hosts_namespace(name: str, deploy: Deploy) -> None:
     before = names_of_host()
     with host_links() as seen:
         lab = deploy(load("article", name=name))

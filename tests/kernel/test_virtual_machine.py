@@ -1,4 +1,4 @@
-"""The lab's own machine: what becomes of one that does not boot, and of one whose owner is killed."""
+"""The lab's virtual machine: boot failures, jobs, and cleanup after its owner was killed."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ time.sleep(3600)
 
 
 @pytest.fixture(autouse=True)
-def _where_machines_are_wanted(request: pytest.FixtureRequest) -> None:
+def _needs_vm(request: pytest.FixtureRequest) -> None:
     if request.config.getoption("--lab-kernel") == "host":
         pytest.skip("machines are booted by `make test-kernel`")
 
@@ -37,7 +37,7 @@ def names() -> set[str]:
     return {machine.name for machine in virtual_machines()}
 
 
-def test_a_machine_that_does_not_boot_ends_in_one_sentence() -> None:
+def test_vm_that_does_not_boot_is_one_sentence() -> None:
     name = f"no-root-{os.getpid()}"
     with pytest.raises(EnvironmentBroken) as failure:
         VirtualMachine.boot(name, Path.cwd(), owner=this_process(), append="root=/dev/nowhere rootwait=1")
@@ -47,8 +47,8 @@ def test_a_machine_that_does_not_boot_ends_in_one_sentence() -> None:
     assert name not in names()
 
 
-def test_a_machine_runs_jobs_and_says_how_they_ended() -> None:
-    """Even the end of its engine before that answers: it is started again."""
+def test_vm_runs_jobs_and_returns_exit_codes() -> None:
+    """Its engine is restarted if it ends before it answers."""
     with VirtualMachine.boot(f"jobs-{os.getpid()}", Path.cwd(), owner=this_process(), wait=False) as machine:
         assert machine.run("until pkill -KILL -x dockerd; do sleep 0.1; done; test ! -e /run/share/ready", 60) == 0
         machine.wait_ready()
@@ -61,7 +61,7 @@ def test_a_machine_runs_jobs_and_says_how_they_ended() -> None:
     assert machine.name not in names()
 
 
-def test_a_killed_owner_leaves_neither_qemu_nor_a_socket(tmp_path: Path) -> None:
+def test_vm_ends_with_its_killed_owner(tmp_path: Path) -> None:
     name = f"orphan-{os.getpid()}"
     argv = [sys.executable, "-c", OWNER, name]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as owner:
