@@ -73,7 +73,7 @@ def test_firewall_for_https_only_lets_the_tunnel_out(lab: Lab, hq: Site, branch:
         expect_silence(lab, tunnel, hq, branch, claim)
     lab.wait_ready()
     expect_prefixes_come_and_go(lab, hq, branch)
-    claim.holds_if("over TCP, to port 443, where the firewall looks at ports and not into the packets")
+    claim.holds_if("over TCP, to port 443, if the firewall checks ports but not the content of packets")
 
 
 PROXIES = {

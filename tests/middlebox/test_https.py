@@ -64,7 +64,7 @@ def test_port_share_serves_site_and_tunnel(lab: Lab, hq: Site, branch: Site, cla
             browse(lab)
     lab.wait_ready()
     expect_site(lab)
-    claim.holds_if("over TCP, in `mode server`; between equal ends OpenVPN has no such option")
+    claim.holds_if("over TCP, with `mode server`; point to point OpenVPN has no such option")
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def observe(lab: Lab, claim: Claim, name: str, interface: str, source: str, **op
 
 
 @https()
-@pytest.mark.claims("the tunnel can pass for HTTPS", article="says so")
+@pytest.mark.claims("the tunnel looks like HTTPS to an observer", article="says so")
 def test_first_bytes_of_a_tunnel_differ_from_https(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     mine, wrapper = "203.0.113.2", "203.0.113.10"
     plain = look_at(observe(lab, claim, "plain", "eth1", mine))
@@ -145,9 +145,8 @@ def test_first_bytes_of_a_tunnel_differ_from_https(lab: Lab, hq: Site, branch: S
     assert browser == Look(tls=True, opcode="", hello_inside=False, alpn=True)
     expect_lans_reach_each_other(hq, branch)
     claim.does_not_hold(
-        "its first bytes are a length and an opcode and no TLS record, and `tls-crypt` and `tls-crypt-v2` hide what "
-        "follows but not these; inside real TLS (stunnel) it begins like a browser, whose ClientHello still says more "
-        "(ALPN)"
+        "its first bytes are a length and an opcode instead of a TLS record, and `tls-crypt` and `tls-crypt-v2` do not "
+        "hide these; inside TLS (stunnel) it begins with a ClientHello, which lacks the ALPN of a browser's"
     )
 
 

@@ -100,7 +100,7 @@ def test_client_resolves_the_name_again_when_its_address_changes(lab: Lab, mode:
 
 
 @moving("iroute", "udp", remotes=[{"host": "vpn.example.com"}], listen="any")
-@pytest.mark.claims("when the server's address changes, the tunnel and BGP come back by themselves")
+@pytest.mark.claims("when the server's address changes, the tunnel and BGP recover")
 def test_tunnel_returns_when_the_server_address_changes(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     before = tunnel.status()
@@ -127,11 +127,14 @@ def test_tunnel_returns_when_the_server_address_changes(lab: Lab, hq: Site, bran
         lab.wait_ready()
         branch.host.expect_reaches(hq.host.address("ipv4"))
     lab.wait_ready()
-    claim.holds_if("the client knows a name, or its other address, and the server listens at any; after `ping-restart`")
+    claim.holds_if(
+        "after `ping-restart`, if the client has a host name or the other address, and the server listens on all "
+        "addresses"
+    )
 
 
 @moving("iroute", "udp", remotes=[{"host": "vpn.example.com"}], listen="any")
-@pytest.mark.claims("when the client's address changes, the tunnel goes on")
+@pytest.mark.claims("when the client's address changes, the tunnel continues")
 def test_tunnel_continues_when_the_client_address_changes(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     before = tunnel.status()
@@ -142,4 +145,4 @@ def test_tunnel_continues_when_the_client_address_changes(lab: Lab, hq: Site, br
         assert session_of(after) == session_of(before)
         expect_prefixes_come_and_go(lab, hq, branch)
     branch.host.expect_reaches(hq.host.address("ipv4"))
-    claim.holds_if("over UDP, with a server in `mode server`; over TCP, and between equal ends, after `ping-restart`")
+    claim.holds_if("over UDP, with `mode server`; over TCP and point to point only after `ping-restart`")

@@ -86,7 +86,7 @@ def test_tunnel_passes_two_translators(lab: Lab, mode: str, hq: Site, branch: Si
 
 
 @pytest.mark.claims(
-    "a site behind address translation opens the tunnel, and routes both ways pass through it",
+    "a site behind address translation opens the tunnel, and routes pass through it both ways",
     article="says so: it passes middleboxes",
 )
 @through("iroute", "udp")
@@ -136,7 +136,7 @@ def expect_timed_out(lab: Lab) -> None:
 
 
 @through("iroute", "udp")
-@pytest.mark.claims("behind a translator that soon forgets, an idle tunnel is there when the server speaks")
+@pytest.mark.claims("behind a translator with a short timeout, the server reaches the client of an idle tunnel")
 def test_idle_tunnel_behind_a_translator_with_a_short_timeout(
     slow_bgp: None, lab: Lab, hq: Site, branch: Site, claim: Claim
 ) -> None:
@@ -168,12 +168,13 @@ def test_idle_tunnel_behind_a_translator_with_a_short_timeout(
         assert tunnel.status().real_address == before.real_address
     lab.wait_ready()
     claim.holds_if(
-        "a `keepalive` more frequent than the translator's memory; else what it says is lost until the client speaks"
+        "a `keepalive` shorter than the translator's timeout; otherwise the server's packets are lost until the client "
+        "sends one"
     )
 
 
 @through("iroute", "tcp")
-@pytest.mark.claims("a tunnel over TCP is back by itself when a translator has forgotten its connection")
+@pytest.mark.claims("a tunnel over TCP recovers after a translator has lost its connection")
 def test_tcp_tunnel_returns_after_a_lost_mapping(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     lab.wait_ready()
@@ -190,7 +191,7 @@ def test_tcp_tunnel_returns_after_a_lost_mapping(lab: Lab, hq: Site, branch: Sit
     assert after.client_id != before.client_id
     assert after.real_address != before.real_address
     claim.echo(branch.host.expect_reaches(hq.host.address("ipv4")))
-    claim.holds_if("`ping-restart` at the client: nobody tells it, and until then the routes are gone")
+    claim.holds_if("after `ping-restart` at the client, which gets no other sign; until then the routes are gone")
 
 
 @through("iroute", "udp")
@@ -210,7 +211,7 @@ def test_udp_tunnel_continues_after_a_lost_mapping(patient_bgp: None, lab: Lab, 
 
 
 @through("p2p-tls", "udp")
-@pytest.mark.claims("a tunnel over UDP goes on when its client comes from another port")
+@pytest.mark.claims("a tunnel over UDP continues when its client's port changes")
 def test_udp_tunnel_with_a_changed_client_port(slow_bgp: None, lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     with tunnel.configured(keepalive=RARE):
@@ -228,6 +229,6 @@ def test_udp_tunnel_with_a_changed_client_port(slow_bgp: None, lab: Lab, hq: Sit
         claim.echo(branch.host.expect_reaches(hq.host.address("ipv4")))
     lab.wait_ready()
     claim.holds_if(
-        "a server in `mode server`, which knows its clients by a number in each packet; between equal ends over TLS "
-        "not even `float` helps: the keys are looked for by the address"
+        "with `mode server`, which identifies clients by a number in each packet; point to point over TLS it fails "
+        "even with `float`, since the address selects the keys"
     )

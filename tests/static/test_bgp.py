@@ -38,7 +38,7 @@ def vpn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Vpn:
 
 
 @pytest.mark.claims(
-    "with BGP and a prefix list only what the list names goes through the tunnel, whatever is announced"
+    "with BGP and a prefix list, only prefixes in the list go through the tunnel, whatever is announced"
 )
 def test_prefix_list_accepts_only_named_addresses(vpn: Vpn, claim: Claim) -> None:
     office, user = vpn.lab.router("office"), vpn.lab.router("user")
@@ -57,7 +57,7 @@ def test_prefix_list_accepts_only_named_addresses(vpn: Vpn, claim: Claim) -> Non
     claim.holds()
 
 
-@pytest.mark.claims("with BGP the client follows a service that moves, without being touched")
+@pytest.mark.claims("with BGP the client follows a service that moves, without a change at the client")
 def test_bgp_client_follows_a_moved_service(vpn: Vpn, claim: Claim) -> None:
     office, user = vpn.lab.router("office"), vpn.lab.router("user")
     old, new = ([prefix_of(address) for address in where.values()] for where in (SERVICE, MOVED))
@@ -89,7 +89,7 @@ def test_bgp_client_follows_a_moved_service(vpn: Vpn, claim: Claim) -> None:
     claim.holds()
 
 
-@pytest.mark.claims("when the tunnel that BGP runs over ends, nothing that belongs into it goes past it")
+@pytest.mark.claims("when the tunnel that BGP runs over ends, no traffic for it leaves outside of it")
 def test_leak_when_bgp_loses_its_tunnel(vpn: Vpn, claim: Claim) -> None:
     tunnel = vpn.lab.tunnel("user-office")
     tunnel.client.stop()
@@ -101,5 +101,5 @@ def test_leak_when_bgp_loses_its_tunnel(vpn: Vpn, claim: Claim) -> None:
         vpn.lab.wait_ready()
     expect_split(vpn)
     claim.does_not_hold(
-        "its routes go, and the service is reached in the clear; a fence of `unreachable` routes or a filter holds"
+        "its routes go, and the service is reached in the clear; `unreachable` routes or a filter prevent it"
     )

@@ -66,7 +66,7 @@ def expect_reached(vpn: Vpn, where: Where) -> None:
     expect_way(vpn, SERVICE["ipv4"], where, lambda: talk(vpn.user, SERVICE["ipv4"]))
 
 
-@pytest.mark.claims("one route by hand for each address sends these through a tunnel, and nothing else")
+@pytest.mark.claims("one manual route per address sends these addresses through a tunnel, and nothing else")
 def test_manual_routes_split_traffic(vpn: Vpn, claim: Claim) -> None:
     expect_reached(vpn, "outside")
     with route(vpn, *OFFICE_ROUTE), route(vpn, *SERVICE_ROUTE):
@@ -81,7 +81,7 @@ def test_manual_routes_split_traffic(vpn: Vpn, claim: Claim) -> None:
     claim.holds()
 
 
-@pytest.mark.claims("the gateway to enter is the office's router on its own network")
+@pytest.mark.claims("the gateway of a manual route is the office's router on its own network")
 def test_gateway_that_is_not_on_link_is_refused(vpn: Vpn, claim: Claim) -> None:
     words = ("add", "-net", str(OFFICE_NETWORK), "gw", "192.168.100.1", "metric", "1")
     refused = vpn.user.exec("route", *words)
@@ -92,12 +92,10 @@ def test_gateway_that_is_not_on_link_is_refused(vpn: Vpn, claim: Claim) -> None:
     with route(vpn, *OFFICE_ROUTE):
         seen = expect_way(vpn, OFFICE_HOST, "inside", lambda: talk(vpn.user, OFFICE_HOST))
         claim.packet(seen.capture, seen.packet)
-    claim.does_not_hold(
-        "the kernel refuses a gateway that is not on a network of its own; it is the tunnel's other end"
-    )
+    claim.does_not_hold("the kernel refuses a gateway that is not on link; the gateway is the other end of the tunnel")
 
 
-@pytest.mark.claims("a netmask that is too wide takes neighbours of the service into the tunnel")
+@pytest.mark.claims("a netmask that is too wide sends neighbours of the service through the tunnel")
 def test_wide_netmask_takes_neighbours_into_the_tunnel(vpn: Vpn, claim: Claim) -> None:
     with route(vpn, "-net", "10.20.30.0", "netmask", "255.255.255.0", "gw", PEER):
         seen = expect_way(vpn, NEIGHBOUR["ipv4"], "inside", lambda: vpn.user.expect_reaches(NEIGHBOUR["ipv4"]))
@@ -120,13 +118,13 @@ def test_metric_decides_among_routes_to_the_same_prefix_only(vpn: Vpn, claim: Cl
         expect_reached(vpn, "inside")
         expect_rest_outside(vpn)
     claim.does_not_hold(
-        "only among routes to the same prefix, as another default route's is; a route to the address itself wins with "
-        "any metric"
+        "only among routes to the same prefix, such as two default routes; a route to the address itself wins with any "
+        "metric"
     )
 
 
 @pytest.mark.thorough
-@pytest.mark.claims("a route that was entered by hand goes and comes with the tunnel")
+@pytest.mark.claims("a manual route goes and comes back with the tunnel")
 def test_manual_route_does_not_come_back_with_the_tunnel(lab: Lab, vpn: Vpn, claim: Claim) -> None:
     tunnel = lab.tunnel("user-office")
     with ip_route(vpn, f"{SERVICE['ipv4']}/32", "dev", vpn.device):
@@ -141,11 +139,11 @@ def test_manual_route_does_not_come_back_with_the_tunnel(lab: Lab, vpn: Vpn, cla
         expect_fenced(vpn)
         tunnel.start()
         expect_split(vpn)
-    claim.does_not_hold("it goes with the device and does not come back; the tunnel's own `route` does")
+    claim.does_not_hold("it goes with the device and does not come back; OpenVPN's own `route` does")
 
 
 @pytest.mark.thorough
-@pytest.mark.claims("a route into a tunnel device that stays outlives the tunnel")
+@pytest.mark.claims("a route into a persistent tunnel device outlives the tunnel")
 def test_route_into_a_persistent_device_outlives_the_tunnel(lab: Lab, vpn: Vpn, claim: Claim) -> None:
     tunnel = lab.tunnel("user-office")
     tunnel.client.stop()

@@ -73,7 +73,7 @@ def routes(vpn: Vpn) -> dict[str, dict[str, Any]]:
     return {route["dst"]: route for route in json.loads(told)}
 
 
-@pytest.mark.claims("in NetworkManager, routes with empty gateway and `never-default` send only these through OpenVPN")
+@pytest.mark.claims("in NetworkManager, routes without a gateway and `never-default` send only these through OpenVPN")
 def test_networkmanager_with_own_routes_splits_traffic(vpn: Vpn, claim: Claim) -> None:
     addresses = vpn.user.exec("ip", "addr", "show", "dev", "eth1").raise_on_error().stdout
     with connected(vpn, {}):
@@ -91,7 +91,7 @@ def test_networkmanager_with_own_routes_splits_traffic(vpn: Vpn, claim: Claim) -
 
 
 @pytest.mark.thorough
-@pytest.mark.claims("without `never-default` a VPN of NetworkManager's takes everything, whatever routes it has")
+@pytest.mark.claims("without `never-default` NetworkManager sends everything through a VPN, whatever its routes")
 def test_networkmanager_without_never_default_takes_everything(vpn: Vpn, claim: Claim) -> None:
     with connected(vpn, {**ROUTES, **OWN_DNS}):
         expect_all_inside(vpn)
@@ -101,11 +101,11 @@ def test_networkmanager_without_never_default_takes_everything(vpn: Vpn, claim: 
         seen = expect_way(vpn, NEIGHBOUR["ipv4"], "inside", lambda: vpn.user.expect_reaches(NEIGHBOUR["ipv4"]))
         claim.packet(seen.capture, seen.packet)
         expect_way(vpn, INTERNET["ipv4"], "outside", lambda: talk(vpn.user, INTERNET["ipv4"], 80))
-    claim.holds_if("where the server's routes are taken; `ignore-auto-routes` leaves its default route as well")
+    claim.holds_if("if the pushed routes are accepted; `ignore-auto-routes` ignores the pushed default route as well")
 
 
 @pytest.mark.thorough
-@pytest.mark.claims("what is set under IPv4 in NetworkManager keeps IPv6 out of the VPN as well")
+@pytest.mark.claims("the IPv4 settings in NetworkManager keep IPv6 out of the VPN as well")
 def test_networkmanager_ipv4_settings_do_not_apply_to_ipv6(vpn: Vpn, claim: Claim) -> None:
     with connected(vpn, {key: value for key, value in SPLIT.items() if key.startswith("ipv4.")}):
         expect_way(vpn, INTERNET["ipv4"], "outside", lambda: talk(vpn.user, INTERNET["ipv4"], 80))
@@ -117,7 +117,7 @@ def test_networkmanager_ipv4_settings_do_not_apply_to_ipv6(vpn: Vpn, claim: Clai
 
 
 @pytest.mark.thorough
-@pytest.mark.claims("with `never-default` names are still asked of the name servers that were used before")
+@pytest.mark.claims("with `never-default` the name servers from before the VPN stay in use")
 def test_networkmanager_uses_the_pushed_name_server(vpn: Vpn, claim: Claim) -> None:
     with connected(vpn, {**ROUTES, **ONLY_ITS_NETWORK, **OWN_ROUTES}):
         expect_named_inside(vpn)
@@ -126,11 +126,11 @@ def test_networkmanager_uses_the_pushed_name_server(vpn: Vpn, claim: Claim) -> N
         claim.packet(seen.capture, seen.packet)
     with connected(vpn, SPLIT):
         expect_split(vpn)
-    claim.does_not_hold("the server's are, through the tunnel; `ignore-auto-dns` keeps one's own")
+    claim.does_not_hold("the pushed name server is used, through the tunnel; `ignore-auto-dns` keeps the earlier ones")
 
 
 @pytest.mark.thorough
-@pytest.mark.claims("the gateway of a route into a VPN may stay empty")
+@pytest.mark.claims("a route into a VPN needs no gateway")
 def test_networkmanager_route_needs_no_gateway(vpn: Vpn, claim: Claim) -> None:
     for gateway in ("", " 10.8.0.1", " 203.0.113.1"):  # none, the tunnel's other end, a router that does not exist
         own = {**SPLIT, "ipv4.routes": f"{SERVICE['ipv4']}/32{gateway}, {OFFICE_NETWORK}{gateway} 1"}
@@ -140,7 +140,7 @@ def test_networkmanager_route_needs_no_gateway(vpn: Vpn, claim: Claim) -> None:
     claim.holds()
 
 
-@pytest.mark.claims("when NetworkManager's VPN goes down, nothing that belongs into it goes past it")
+@pytest.mark.claims("when NetworkManager's VPN goes down, no traffic for it leaves outside of it")
 def test_leak_when_networkmanager_disconnects(vpn: Vpn, claim: Claim) -> None:
     with connected(vpn, SPLIT) as name:
         vpn.user.expect_in_fib([prefix_of(SERVICE["ipv6"]), *named(("ipv4",))], via=vpn.device)
@@ -151,7 +151,7 @@ def test_leak_when_networkmanager_disconnects(vpn: Vpn, claim: Claim) -> None:
         up(vpn, name)
         expect_split(vpn)
     claim.does_not_hold(
-        "its routes go, and the service is reached in the clear; a fence of `unreachable` routes or a filter holds"
+        "its routes go, and the service is reached in the clear; `unreachable` routes or a filter prevent it"
     )
 
 

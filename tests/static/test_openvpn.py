@@ -46,7 +46,7 @@ def stopped(vpn: Vpn, signal: str = "TERM") -> Iterator[None]:
 
 
 @pytest.mark.claims(
-    "`route-nopull` and a `route` line for each address send these through the tunnel, and nothing else"
+    "`route-nopull` and a `route` per address send these addresses through the tunnel, and nothing else"
 )
 def test_route_nopull_with_own_routes_splits_traffic(lab: Lab, lab_openvpn: str, vpn: Vpn, claim: Claim) -> None:
     tunnel = lab.tunnel("user-office")
@@ -63,7 +63,7 @@ def test_route_nopull_with_own_routes_splits_traffic(lab: Lab, lab_openvpn: str,
 
 
 @pytest.mark.topology("road-warrior", openvpn="2.7")
-@pytest.mark.claims("with `pull-filter` a client takes only some of the routes that its server pushes")
+@pytest.mark.claims("with `pull-filter` a client accepts only some of the routes that its server pushes")
 def test_pull_filter_selects_pushed_routes(lab: Lab, vpn: Vpn, claim: Claim) -> None:
     tunnel = lab.tunnel("user-office")
     with tunnel.configured(route_nopull=False, routes=(), pull_filter=EXACT):
@@ -75,7 +75,7 @@ def test_pull_filter_selects_pushed_routes(lab: Lab, vpn: Vpn, claim: Claim) -> 
 
 
 @pytest.mark.topology("road-warrior", openvpn="2.7")
-@pytest.mark.claims("when OpenVPN's client ends, nothing that belongs into the tunnel goes past it")
+@pytest.mark.claims("when OpenVPN's client ends, no traffic for the tunnel leaves outside of it")
 def test_leak_when_the_client_ends(vpn: Vpn, claim: Claim) -> None:
     with stopped(vpn):
         leaked = expect_fenced(vpn)
@@ -85,8 +85,8 @@ def test_leak_when_the_client_ends(vpn: Vpn, claim: Claim) -> None:
         expect_leak(vpn)
     expect_split(vpn)
     claim.does_not_hold(
-        "its routes go with it, and the default route takes over: the service is reached in the clear. An "
-        "`unreachable` route to the same address with a worse metric holds, and so does a filter on the wire"
+        "its routes go, and the service is reached in the clear by the default route; an `unreachable` route to the "
+        "same address with a worse metric or a filter on the outer link prevents it"
     )
 
 
@@ -96,12 +96,12 @@ def test_static_routes_do_not_follow_a_moved_service(vpn: Vpn, claim: Claim) -> 
     seen = expect_not_followed(vpn)
     claim.packet(seen.capture, seen.packet)
     expect_split(vpn)
-    claim.does_not_hold("it is reached in the clear from then on, until somebody changes the route; BGP's follow")
+    claim.does_not_hold("it is reached in the clear until the route is changed; routes from BGP follow")
 
 
 @pytest.mark.topology("road-warrior", openvpn="2.7")
 @pytest.mark.thorough
-@pytest.mark.claims("when OpenVPN's server is gone, nothing that belongs into the tunnel goes past it")
+@pytest.mark.claims("when OpenVPN's server is gone, no traffic for the tunnel leaves outside of it")
 def test_leak_while_the_server_is_gone(lab: Lab, vpn: Vpn, claim: Claim) -> None:
     tunnel = lab.tunnel("user-office")
     for persist_tun in (True, False):
@@ -119,4 +119,6 @@ def test_leak_while_the_server_is_gone(lab: Lab, vpn: Vpn, claim: Claim) -> None
             tunnel.start()
             vpn.user.expect_in_fib(named(), via=vpn.device)
             expect_split(vpn)
-    claim.holds_if("`persist-tun`; without it the client takes device and routes away while it calls for the server")
+    claim.holds_if(
+        "with `persist-tun`; without it the client removes device and routes while it tries to reach the server"
+    )

@@ -86,10 +86,10 @@ def test_vpnc_takes_split_networks_of_the_concentrator(vpn: Vpn, claim: Claim) -
     with connected(vpn, "staff", ONLY_THESE):
         expect_split(vpn, IPV4)
         expect_not_followed(vpn, IPV4)
-    claim.holds_if("but for DNS, where the concentrator names a server: the script has to be kept from using it")
+    claim.holds_if("except for DNS: vpnc's script must not use the name server that the concentrator sends")
 
 
-@pytest.mark.claims("`CISCO_SPLIT_INC` variables of one's own make vpnc's script split what the concentrator does not")
+@pytest.mark.claims("`CISCO_SPLIT_INC` variables set by the user split traffic that the concentrator does not")
 def test_vpnc_takes_split_variables_of_the_user(vpn: Vpn, claim: Claim) -> None:
     with connected(vpn, "travellers"):
         expect_all_inside(vpn)
@@ -99,7 +99,7 @@ def test_vpnc_takes_split_variables_of_the_user(vpn: Vpn, claim: Claim) -> None:
     claim.holds()
 
 
-@pytest.mark.claims("when vpnc ends, nothing that belongs into its tunnel goes past it")
+@pytest.mark.claims("when vpnc ends, no traffic for its tunnel leaves outside of it")
 def test_leak_when_vpnc_ends(vpn: Vpn, claim: Claim) -> None:
     for end in (("vpnc-disconnect",), ("pkill", "-KILL", "-x", "vpnc")):
         with connected(vpn, "travellers", ONLY_THESE):
@@ -111,8 +111,8 @@ def test_leak_when_vpnc_ends(vpn: Vpn, claim: Claim) -> None:
     with connected(vpn, "travellers", ONLY_THESE):
         expect_split(vpn, IPV4)
     claim.does_not_hold(
-        "its routes go, also when it is killed, and the service is reached in the clear; a fence of `unreachable` "
-        "routes or a filter holds"
+        "its routes go, also when it is killed, and the service is reached in the clear; `unreachable` routes or a "
+        "filter prevent it"
     )
 
 
@@ -144,11 +144,11 @@ def test_vpnc_does_not_tunnel_ipv6(vpn: Vpn, claim: Claim) -> None:
         with unreachable(vpn, ("ipv6",)):
             expect_no_leak(vpn, ("ipv6",))
             expect_named_inside(vpn, IPV4)
-    claim.does_not_hold("IPv6 goes past it while the VPN is up, until an `unreachable` route stops it")
+    claim.does_not_hold("IPv6 leaves outside the VPN while it is up, unless an `unreachable` route prevents it")
 
 
 @pytest.mark.parametrize("group", ["staff", pytest.param("travellers", marks=pytest.mark.thorough)])
-@pytest.mark.claims("in NetworkManager, `never-default` and routes with empty gateway send only these through vpnc")
+@pytest.mark.claims("in NetworkManager, routes without a gateway and `never-default` send only these through vpnc")
 def test_networkmanager_with_vpnc_splits_traffic(lab: Lab, group: str, claim: Claim) -> None:
     vpn = Vpn(lab, "tun0", "ipsec0")
     settings = {**OWN_DNS, **ONLY_ITS_NETWORK}  # the concentrator's split networks
