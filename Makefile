@@ -72,6 +72,7 @@ lint: $(INSTALLED) ## Check style, format, the direction of imports, and types
 	@$(VENV)/bin/mypy
 
 docs: $(INSTALLED) ## Build the documentation site into site/, without a network
+	@echo "building the documentation into site/"
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
 
 # Where no engine answers there are no labs and no images to remove.

@@ -75,7 +75,7 @@ def claims_table(tests: list[str]) -> str:
     lines = ["| claim, and its test | verdict | condition, or what is true | OpenVPN |", "| --- | --- | --- | --- |"]
     for test in tests:
         row = rows[test]
-        cells = (f"{row['sentence']}<br>`{test}`", row["verdict"], row["condition"], row["openvpn"])
+        cells = (f"{row['sentence']}<br>[`{test}`](claims.md#{test})", row["verdict"], row["condition"], row["openvpn"])
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 

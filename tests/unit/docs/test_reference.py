@@ -108,7 +108,7 @@ def test_claims_of_a_page_become_a_table(hooks: ModuleType) -> None:
     test = hooks.claims()[0]["test"]
     table = hooks.with_claims(f"before\n\n```claims\n{test}\n```\nafter\n")
     assert table.startswith("before\n\n| claim, and its test |")
-    assert f"<br>`{test}` | " in table
+    assert f"<br>[`{test}`](claims.md#{test}) | " in table
     with pytest.raises(KeyError):
         hooks.with_claims("```claims\ntest_that_is_not_there\n```\n")
 
