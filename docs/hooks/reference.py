@@ -2,7 +2,6 @@
 
 import ast
 import inspect
-import textwrap
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import Path
@@ -10,6 +9,8 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
+
+from lab.catalogue.json_schema import docstrings
 
 _TABLE = "| key | value | default | meaning |\n| --- | --- | --- | --- |\n"
 
@@ -132,7 +133,7 @@ def _row(model: type[BaseModel], name: str) -> str:
     limits = [_limit(item) for item in field.metadata]
     value = "; ".join([spelling(field.annotation), *filter(None, limits)])
     default = "required" if field.is_required() else _default(field.get_default(call_default_factory=True))
-    meaning = field.description or _documented(model).get(name, "")
+    meaning = field.description or docstrings(model).get(name, "")
     cells = (f"`{field.alias or name.replace('_', '-')}`", value, default, " ".join(meaning.split()))
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
@@ -199,25 +200,6 @@ def _models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
     for field in model.model_fields.values():
         yield from inside(field.annotation)
-
-
-def _documented(model: type[BaseModel]) -> dict[str, str]:
-    """The strings below a model's fields, by field; those of its bases as well."""
-    found: dict[str, str] = {}
-    for kind in reversed(model.__mro__):
-        if kind is BaseModel or not issubclass(kind, BaseModel):
-            continue
-        try:
-            tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
-        except OSError:
-            continue
-        body = tree.body[0]
-        assert isinstance(body, ast.ClassDef)
-        for one, two in zip(body.body, body.body[1:], strict=False):
-            documents = isinstance(two, ast.Expr) and isinstance(two.value, ast.Constant)
-            if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name) and documents:
-                found[one.target.id] = str(two.value.value)  # type: ignore[attr-defined]
-    return found
 
 
 def _summary(model: type[BaseModel]) -> str:

@@ -23,7 +23,9 @@ class Blackhole(OnTunnel):
     effect = PathEffect(silent=True)
 
     layer: Literal["outer", "inner"] = "outer"
+    """The packets that vanish: the tunnel's own, or those inside it."""
     direction: Literal["both", "to-server", "to-client"] = "both"
+    """The direction in which they vanish."""
 
     def __str__(self) -> str:
         towards = "" if self.direction == "both" else f" {self.direction.replace('-', ' the ')}"

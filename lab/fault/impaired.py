@@ -21,12 +21,19 @@ class Impaired(OnLink):
     summary = "a link delays, loses, doubles, reorders or slows down packets: both ways, or what leaves the named end"
 
     only: Literal["both", "leaving"] = "both"
+    """Both directions, or only the packets that leave the named end."""
     delay: float = Field(default=0, ge=0, le=60_000)
+    """Milliseconds until a packet arrives."""
     jitter: float = Field(default=0, ge=0, le=60_000)
+    """Milliseconds by which the delay varies at most, up and down."""
     loss: float = Field(default=0, ge=0, le=100)
+    """Percent of the packets that do not arrive."""
     rate: int | None = Field(default=None, ge=8, le=100_000_000)
+    """Kilobits per second at most."""
     duplicate: float = Field(default=0, ge=0, le=100)
+    """Percent of the packets that arrive twice."""
     reorder: float = Field(default=0, ge=0, le=100)
+    """Percent of the packets that are not delayed, and so overtake others."""
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:

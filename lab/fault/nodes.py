@@ -20,6 +20,7 @@ class _OnNode(FaultKind):
     """A fault of a node."""
 
     node: str
+    """The node."""
 
     @classmethod
     def on_path(cls, path: RouterPath, **choices: Any) -> Self:

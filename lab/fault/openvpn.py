@@ -16,6 +16,7 @@ class _OnProcess(OnTunnel):
     """A signal to one of a tunnel's two processes."""
 
     end: Literal["client", "server"] = "client"
+    """The end of the tunnel whose process it is."""
     signal: ClassVar[signal.Signals]
     word: ClassVar[str]
 

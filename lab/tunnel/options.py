@@ -55,6 +55,7 @@ class Options(Frozen):
     keepalive: tuple[Seconds, Seconds] = (15, 45)
     """Seconds between pings, and without an answer until a restart; a server with `mode server` waits twice as long."""
     tun_mtu: int = Field(1500, ge=576, le=65535)
+    """The MTU of the tunnel's device."""
     mssfix: int | None = Field(None, ge=0, le=65535)
     """The largest UDP packet that TCP in the tunnel may fill, by its MSS; 0 leaves TCP alone, the default is 1492."""
     auth: Digest | None = None
@@ -70,7 +71,9 @@ class Options(Frozen):
     """Accept packets from another address than the peer's (openvpn(8), --float), point to point. It has no effect over
     TLS, where the address selects the keys; a server with several clients knows them by a number in each packet."""
     http_proxy: HttpProxy | None = None
+    """The proxy through which the client connects, by HTTP; over TCP only."""
     socks_proxy: SocksProxy | None = None
+    """The proxy through which the client connects, by SOCKS 5."""
     fragment: int | None = Field(None, ge=68, le=65535)
     """Bytes of the largest UDP packet; OpenVPN splits larger ones and adds a header to each part; over UDP only."""
     disable_dco: bool = False

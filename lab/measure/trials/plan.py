@@ -33,6 +33,7 @@ class Plan(BaseModel):
     )
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")
+    """The plan's name; by default that of its file."""
     topologies: tuple[str, ...] = Field(("article",), min_length=1)
     """Names or files of topologies. Measured is between the two routers of the first tunnel."""
     modes: tuple[str, ...] = ()
@@ -40,10 +41,13 @@ class Plan(BaseModel):
     variables: Mapping[str, str] = {}
     """Variables of the topology files (`${PREFERENCE:=100}`), in place of the environment's."""
     openvpn: tuple[str, ...] = Field((VERSIONS[-1],), min_length=1)
+    """OpenVPN's versions."""
     baselines: tuple[Literal["wire", "vxlan"], ...] = ("wire", "vxlan")
     """The baselines: what replaces the tunnel for comparison, in the same run."""
     families: tuple[Family, ...] = Field(FAMILIES, min_length=1)
+    """The address families."""
     events: tuple[str, ...] = Field(tuple(EVENTS), min_length=1)
+    """The events that are caused."""
     detectors: tuple[str, ...] = Field(("hold 3 s",), min_length=1)
     """Measured with the events that a detector has to notice; the other events use the first one only."""
     trials: int = Field(30, ge=1, le=10_000)

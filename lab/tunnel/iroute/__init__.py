@@ -31,6 +31,7 @@ class Options(ServerOptions):
     push_iroute: bool = False
     """Push `iroute 0.0.0.0 0.0.0.0` as well, as the article does; the client rejects it."""
     topology: Literal["net30", "subnet"] = "net30"
+    """The addresses that the server hands out: a pair for the client, or one of a subnet."""
     stale_routes_check: Seconds | None = None
     """Seconds after which the server removes an unused route from its inner table, also the one for everything."""
 
