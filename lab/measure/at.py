@@ -1,4 +1,4 @@
-"""What `lab.measure(...)` does: a measurement at a node of a running lab."""
+"""`lab.measure(...)`: a measurement at a node of a running lab."""
 
 from collections.abc import Iterable
 
@@ -27,10 +27,10 @@ def at(
 ) -> Measurement:
     """Measure how prefixes converge at a node while something happens in the `with` block.
 
-    `probe_from` is the node that sends `rate` packets/s to each prefix, to the first node with an address in it, or
-    to `probe_to` if that is given. `until` says what to wait for (see `Outcome`), by default any change of the route
-    to each prefix; `within` are seconds from the event, `settle` those for which the outcome has to last, and `watch`
-    those in which an interruption may begin (`until="returns"`). `rib=False` leaves the routing daemon alone.
+    `probe_from` is the node that sends `rate` packets/s to each prefix: to `probe_to`, by default to the first node
+    with an address in the prefix. `until` is the outcome to wait for, by default any change of the route to each
+    prefix. `within`, `settle` and `watch` are seconds: for the outcome since the event, for which it has to last, and
+    in which an interruption may begin (`until="returns"`). `rib=False` does not monitor the routing daemon.
     """
     wanted = prefix_set(prefixes)
     probe = None

@@ -1,4 +1,4 @@
-"""Tables of up to a million prefixes, over a tunnel and over the bare wire."""
+"""Routing tables of up to a million prefixes, over a tunnel and over the bare wire."""
 
 from lab.measure.scale.record import Line, ScaleTrial, lines
 from lab.measure.scale.run import SIZES, Plan, read, run

@@ -1,4 +1,4 @@
-"""BIRD with a big table, which it announces and withdraws at a word."""
+"""BIRD with a large table, which it announces and withdraws on command."""
 
 import time
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ from lab.topology import Address
 RECEIVER_ASN = 65003
 _CONFIGURATION = PurePosixPath("/etc/bird")
 _PATIENCE = 300.0
-"""Seconds for one answer of BIRD's; reading a million routes takes it two or three, on a busy machine more."""
+"""Seconds for one answer of BIRD; it reads a million routes in two or three, on a busy host in more."""
 _ROUTES = 1007
 
 
 @dataclass(frozen=True)
 class Injector:
-    """The router that has the table."""
+    """The router that announces the table."""
 
     node: RunningNode
     plan: RouterPlan
     receiver: Address
-    """Where it finds a discarding receiver: an address of its only peer."""
+    """The address of the discarding receiver, which is one of its only peer."""
 
     def load(self, table: Table) -> None:
-        """Have BIRD read the table, which nobody is told of yet."""
+        """Load the table into BIRD, without announcing it yet."""
         routes = RenderedFile(_CONFIGURATION / "full.conf", "".join(table.lines()))
         text = (
             templates("lab.measure.scale")
@@ -57,20 +57,20 @@ class Injector:
         )
 
     def announce(self) -> float:
-        """Tell the peer of all routes; returns when that was caused, on CLOCK_MONOTONIC."""
+        """Announce all routes; return the time of the command, on CLOCK_MONOTONIC."""
         return self._cause("enable announce")
 
     def withdraw(self) -> float:
-        """Tell the peer that they are gone; returns when that was caused."""
+        """Withdraw all routes; return the time of the command, on CLOCK_MONOTONIC."""
         return self._cause("disable announce")
 
     def towards_receiver(self) -> None:
-        """Talk to the discarding receiver, and not to the peer."""
+        """Have a session with the discarding receiver, and none with the peer."""
         self._ask("disable peer1")
         self._ask("enable discard")
 
     def towards_peer(self) -> None:
-        """Talk to the peer, and not to the discarding receiver."""
+        """Have a session with the peer, and none with the discarding receiver."""
         self._ask("disable discard")
         self._ask("enable peer1")
 

@@ -1,4 +1,4 @@
-"""What the processes of a node cost: processor time and memory, from proc(5)."""
+"""Processor time and memory of the processes of nodes, from proc(5)."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -15,18 +15,18 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True)
 class Usage:
-    """A process as it is now."""
+    """The usage of one process so far."""
 
     node: str
     program: str
     threads: Mapping[str, float]
-    """Processor time of each thread by its name, in seconds and in steps of 1/100."""
+    """Processor time of each thread by name, in seconds, with a resolution of 1/100."""
     memory: int
-    """Bytes that it occupies (RSS)."""
+    """Resident set size in bytes."""
 
     @property
     def cpu(self) -> float:
-        """Processor time of all threads that live, in seconds."""
+        """Processor time of all live threads, in seconds."""
         return sum(self.threads.values())
 
 
@@ -50,7 +50,7 @@ def usage(nodes: Iterable[RunningNode]) -> dict[tuple[str, str], Usage]:
 
 
 def busy_ticks(stat: str) -> int:
-    """User and system time in a line of `/proc/PID/stat`; the name in it may hold anything."""
+    """Return user and system time from a line of `/proc/PID/stat`; the name in it may contain any character."""
     fields = stat.rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
 

@@ -1,4 +1,4 @@
-"""A BGP speaker that takes whatever is sent and keeps nothing: how fast the sender could be by itself."""
+"""A BGP speaker that discards all routes, to measure how fast the sender is by itself."""
 
 import select
 import socket
@@ -16,23 +16,23 @@ from lab.topology import Address
 PORT = 1790
 _CHUNK = 1 << 20
 _PAUSE = 0.05
-"""Seconds of silence after which what came is counted: until then nothing but reading is done."""
+"""Seconds of silence after which the received messages are counted; until then they are only read."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What came, and when. Times are of CLOCK_MONOTONIC."""
+    """The received messages and their times on CLOCK_MONOTONIC."""
 
     first: float
     last: float
-    """When the last byte was read."""
+    """Time at which the last byte was read."""
     size: int
     """Bytes of BGP."""
     carried: Tally
 
 
 class Receiver:
-    """Listens at an address of a node, beside the node's own BGP daemon. Use it as a context manager."""
+    """Listens at an address of a node, beside the node's BGP daemon; a context manager."""
 
     def __init__(self, namespace: Namespace, address: Address, asn: int) -> None:
         family = socket.AF_INET if address.version == 4 else socket.AF_INET6
@@ -60,20 +60,20 @@ class Receiver:
             self._session.close()
 
     def establish(self, within: float) -> None:
-        """Wait for the sender to call and bring the session up; raises `ExpectationFailed`."""
+        """Wait for the sender to connect and to establish the session; raises `ExpectationFailed`."""
         deadline = time.monotonic() + within
         self._listener.settimeout(within)
         try:
             self._session, _ = self._listener.accept()
         except TimeoutError as error:
-            raise ExpectationFailed(f"nobody called the discarding receiver in {within:g} s") from error
+            raise ExpectationFailed(f"no connection to the discarding receiver within {within:g} s") from error
         self._session.settimeout(within)
         self._expect(OPEN, deadline)
         self._session.sendall(open_message(self._asn, b"\xc0\x00\x02\x01") + message(KEEPALIVE))
         self._expect(KEEPALIVE, deadline)
 
     def take(self, *, announced: int = 0, withdrawn: int = 0, stalled: float) -> Delivery:
-        """Read until so many prefixes were announced or withdrawn; raises `ExpectationFailed` after a long silence."""
+        """Read until so many prefixes came; raises `ExpectationFailed` after `stalled` seconds of silence."""
         assert self._session is not None
         chunks: list[bytes] = []
         carried, size, first, last = Tally(), 0, 0.0, time.monotonic()
@@ -86,7 +86,7 @@ class Receiver:
                     raise ExpectationFailed("the sender ended the session with the discarding receiver")
                 chunks.append(received)
                 size += len(received)
-                if not first:  # what comes before the first prefix, such as an End-of-RIB, is none of it
+                if not first:  # messages before the first prefix, such as an End-of-RIB, are not part of the table
                     begun, _ = tally(self._pending + b"".join(chunks))
                     first = last if begun.announced or begun.withdrawn else 0.0
                 continue
@@ -95,11 +95,11 @@ class Receiver:
             chunks.clear()
             carried += more
             if time.monotonic() - last > stalled:
-                raise ExpectationFailed(f"the sender was silent for {stalled:g} s; it had sent {carried}")
+                raise ExpectationFailed(f"the sender sent nothing for {stalled:g} s, after {carried}")
         return Delivery(first, last, size, carried)
 
     def _expect(self, kind: int, deadline: float) -> None:
-        """Read messages until one of a kind; the others, such as an End-of-RIB, do not matter."""
+        """Read messages until one of a kind; ignore others, such as an End-of-RIB."""
         assert self._session is not None
         while True:
             if len(self._pending) >= HEADER:
@@ -116,5 +116,5 @@ class Receiver:
             except TimeoutError:
                 received = b""
             if not received or time.monotonic() > deadline:
-                raise ExpectationFailed("the sender did not bring the session with the discarding receiver up")
+                raise ExpectationFailed("the sender did not establish the session with the discarding receiver")
             self._pending += received

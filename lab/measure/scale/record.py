@@ -1,4 +1,4 @@
-"""One table's way through a session and back, as it is written down; times are seconds since the event was caused."""
+"""Records of scale trials: one table announced and withdrawn. Times are seconds since the event was caused."""
 
 from datetime import datetime
 from statistics import median
@@ -9,12 +9,12 @@ from lab.measure.trials.record import Over, Record, Seconds, Status
 
 
 class Cost(Record):
-    """What a process spent during an event, and what it occupied at its end."""
+    """Processor time of a process during an event, and its memory at the end."""
 
     node: str
     program: str
     cpu: Seconds
-    """Processor time."""
+    """Processor time in seconds."""
     busiest_thread: str
     busiest_cpu: Seconds
     memory: int
@@ -22,37 +22,37 @@ class Cost(Record):
 
 
 class Passage(Record):
-    """A whole table, announced or withdrawn, as the kernel of the far router saw it."""
+    """A whole table, announced or withdrawn, by the FIB of the receiving router."""
 
     routes: int
-    """So many came, or went."""
+    """Number of routes that were added or removed."""
     first: Seconds | None
     last: Seconds | None
     error: Seconds
-    """A time may be late by so much."""
+    """Seconds by which a time may be too late."""
     in_fib: int
-    """BGP routes in the kernel's table afterwards, from a dump."""
+    """Number of BGP routes in the FIB afterwards, from a dump."""
     events_lost: bool = False
-    """The kernel dropped notifications; `last` is when the table itself was seen complete."""
+    """True if the kernel dropped notifications; `last` is then when a dump showed the complete table."""
     costs: tuple[Cost, ...] = ()
     busy: float
-    """CPUs of the machine that were busy meanwhile, on average, whoever kept them so."""
+    """CPUs of the host that were busy meanwhile with anything, on average."""
 
     @property
     def elsewhere(self) -> float:
-        """CPUs that were busy with anything but the programs of the two routers: the kernel's own work, and others'."""
+        """CPUs that were busy with anything but the programs of the two routers: the kernel, and other programs."""
         return max(0.0, self.busy - sum(cost.cpu for cost in self.costs) / self.last) if self.last else self.busy
 
     @property
     def rate(self) -> float | None:
-        """Routes per second between the first and the last; None where that time is no more than its own error."""
+        """Routes per second between the first and the last; None if that time is below ten times its error."""
         if self.first is None or self.last is None or self.last - self.first < _CLEARLY * self.error:
             return None
         return (self.routes - 1) / (self.last - self.first)
 
 
 class Sending(Record):
-    """What the sender needs by itself: the table's way to a receiver that keeps nothing."""
+    """The time of the sender by itself, with a receiver that discards everything."""
 
     first: Seconds
     last: Seconds
@@ -63,7 +63,7 @@ class Sending(Record):
 
 
 class ScaleTrial(Record):
-    """One table, once."""
+    """One trial: a table announced and withdrawn."""
 
     kind: Literal["scale"] = "scale"
     family: Family
@@ -77,39 +77,39 @@ class ScaleTrial(Record):
     """Counted from 1."""
     seed: int
     paths: int
-    """Different AS paths in the table."""
+    """Number of distinct AS paths in the table."""
     started: datetime
     status: Status
     reason: str = ""
     sent: Sending | None = None
     sent_back: Sending | None = None
-    """The same for the withdrawal."""
+    """The same of the withdrawal."""
     announced: Passage | None = None
     withdrawn: Passage | None = None
 
     def held_back_by(self) -> str:
-        """What kept the announcement from being faster: a thread that never rested, or the machine."""
+        """Return what limited the announcement: a thread that was always busy, or the host."""
         passage = self.announced
         if passage is None or passage.last is None:
             return ""
         if passage.last < _SHORT:
             return "too short to tell"
         busiest = max(passage.costs, key=lambda cost: cost.busiest_cpu, default=None)
-        if busiest is not None and busiest.busiest_cpu >= _NEVER_RESTS * passage.last:
+        if busiest is not None and busiest.busiest_cpu >= _ALWAYS_BUSY * passage.last:
             return f"{busiest.program} on {busiest.node}, one thread ({busiest.busiest_thread})"
         return f"no thread alone: {passage.busy:.1f} CPUs were busy, {passage.elsewhere:.1f} of them elsewhere"
 
 
 _CLEARLY = 10
-"""A time span that is so many times its error tells something."""
+"""Multiple of its error from which on a time span means something."""
 _SHORT = 0.5
-"""Seconds in which processor time, which is counted in hundredths, says little."""
-_NEVER_RESTS = 0.85
-"""Of the time: what a thread can have of a processor that it shares with what it talks to."""
+"""Seconds below which processor time, which is counted in hundredths, means little."""
+_ALWAYS_BUSY = 0.85
+"""Share of the time from which on a thread counts as always busy; it shares its processor with its peers."""
 
 
 class Line(Record):
-    """The trials of one size over one medium, in their medians."""
+    """The medians of the trials of one size over one medium."""
 
     family: Family
     prefixes: int
@@ -120,25 +120,25 @@ class Line(Record):
     last: Seconds | None
     rate: float | None
     withdrawn: Seconds | None
-    """Until the last route had gone."""
+    """Until the last route was gone."""
     sent: Seconds | None
-    """Until the sender alone had sent all."""
+    """Until the sender by itself had sent the table."""
     size: int | None
     ratio: float | None
-    """Of `last` to the bare wire's."""
+    """Ratio of `last` to that of the bare wire."""
     memory: dict[str, int]
     """Bytes, by program and node."""
     cpu: dict[str, Seconds]
-    """Of the announcement, by program and node."""
+    """Processor time of the announcement, by program and node."""
     cpu_total: Seconds | None
     cpu_ratio: float | None
-    """Of that to the bare wire's: what the tunnel costs, however busy others keep the machine."""
+    """Ratio of `cpu_total` to that of the bare wire: the cost of the tunnel, also on a busy host."""
     busy: float | None
     held_back_by: str
 
 
 def lines(trials: list[ScaleTrial]) -> list[Line]:
-    """Sum trials up, by family and size; the bare wire before the tunnel."""
+    """Summarize trials by family and size, the bare wire before the tunnel."""
     groups: dict[tuple[str, int], dict[str, list[ScaleTrial]]] = {}
     for trial in sorted(trials, key=lambda t: (t.family, t.prefixes)):
         groups.setdefault((trial.family, trial.prefixes), {}).setdefault(trial.over, []).append(trial)

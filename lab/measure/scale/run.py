@@ -1,6 +1,6 @@
-"""Many tables, one after the other: every size over the wire and over the tunnel in turn, each in a fresh lab.
+"""A scale run: tables of every size over the bare wire and over the tunnel in turn, each in a fresh lab.
 
-A fresh lab for each, since a daemon that has held a million routes does not give all of its memory back.
+The lab is fresh because a daemon that has held a million routes does not return all of its memory.
 """
 
 import os
@@ -32,31 +32,31 @@ SIZES: Final[Mapping[Family, tuple[int, ...]]] = {
 }
 MEDIA: Final[tuple[Medium, ...]] = ("wire", "tunnel")
 FILE: Final = "scale.jsonl"
-"""Where a directory keeps its trials, one in a line."""
+"""The file of trials in a run's directory, one per line."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure."""
+    """The sizes of a run and the settings of its labs."""
 
     sizes: Mapping[Family, tuple[int, ...]] = field(default_factory=lambda: SIZES)
     trials: int = 3
     seed: int = 1
     openvpn: str | None = None
     tunnel: Mapping[str, Any] = field(default_factory=dict)
-    """Laid over the tunnel's intent; see `lab.catalogue.load.load`."""
+    """Merged over the tunnel's intent; see `lab.catalogue.load.load`."""
 
     def __len__(self) -> int:
         return self.trials * len(MEDIA) * sum(map(len, self.sizes.values()))
 
     @property
     def prefixes(self) -> int:
-        """Of all trials together."""
+        """Number of prefixes of all trials together."""
         return self.trials * len(MEDIA) * sum(map(sum, self.sizes.values()))
 
     @property
     def estimate(self) -> float:
-        """Seconds that it takes, roughly: a lab needs some, a prefix needs its share there and back."""
+        """Rough duration in seconds: a part per lab, and a part per prefix for announcement and withdrawal."""
         return _LAB * len(self) + _PREFIX * self.prefixes
 
 
@@ -65,12 +65,12 @@ _PREFIX: Final = 100e-6
 
 
 def run(plan: Plan, *, into: Path | None = None, engine: Engine | None = None, say: Say = quiet) -> list[ScaleTrial]:
-    """Measure what a plan asks for; each trial is written into the directory `into` as it ends."""
+    """Measure a plan; append each trial to the directory `into` as it ends."""
     return list(_trials(plan, into, engine or open_engine(), say))
 
 
 def topology(over: Medium, plan: Plan) -> Topology:
-    """The two routers of a trial; the lab's name is this process's own."""
+    """Return the topology of a trial, two routers; the lab's name contains this process's ID."""
     with as_file(files("lab.measure.scale") / "topologies" / f"{over}.clab.yml") as file:
         return load(
             file,
@@ -81,28 +81,28 @@ def topology(over: Medium, plan: Plan) -> Topology:
 
 
 def read(directory: Path) -> list[ScaleTrial]:
-    """The trials that a directory keeps; raises `InputError` where there are none. A line that a crash cut is none."""
+    """Return the trials of a directory, without a truncated last line; raises `InputError` if there are none."""
     path = directory / FILE
     try:
         lines = path.read_text().splitlines(keepends=True)
         return [ScaleTrial.model_validate_json(line) for line in lines if line.endswith("\n")]
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}: {directory} is no directory of `lab scale`") from error
+        raise InputError(f"{path}: {error.strerror}: {directory} is not a directory of `lab scale`") from error
     except ValidationError as error:
-        raise InputError(f"{path}: no trial of `lab scale`: {error.errors()[0]['msg']}") from error
+        raise InputError(f"{path}: not a trial of `lab scale`: {error.errors()[0]['msg']}") from error
 
 
 def _trials(plan: Plan, into: Path | None, engine: Engine, say: Say) -> Iterator[ScaleTrial]:
     if into is not None:
         into.mkdir(parents=True, exist_ok=True)
         if (into / FILE).exists():
-            raise InputError(f"{into / FILE} is there already: choose another directory")
+            raise InputError(f"{into / FILE} exists already: choose another directory")
     done = 0
     for family, sizes in plan.sizes.items():
         for size in sizes:
             table = generate(family, size, plan.seed)
             for number, turn in product(range(1, plan.trials + 1), range(len(MEDIA))):
-                # The one that came first comes second the next time.
+                # The medium that came first comes second the next time.
                 over = MEDIA[(turn + number - 1) % len(MEDIA)]
                 done += 1
                 say(f"{done} of {len(plan)}: {size} {family} prefixes over the {over}")

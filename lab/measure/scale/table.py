@@ -1,7 +1,7 @@
-"""A routing table like the Internet's, of any size, in private addresses: the same for the same seed.
+"""A routing table like the Internet's, of any size, in private addresses, and the same for the same seed.
 
-What is like the Internet's: how many prefixes there are of each length, how many share an AS path (they share an UPDATE
-then), and how long the paths are. Where the figures come from stands beside them.
+It has the Internet's mix of prefix lengths, its number of prefixes per AS path (they share an UPDATE), and its AS path
+lengths. The sources are beside the figures.
 """
 
 import random
@@ -15,7 +15,7 @@ from lab.topology import Family
 
 # Prefixes per length in the tables that the RIPE NCC's route collectors hold (RIS raw data), as tabulated in
 # https://github.com/zhu849/IP-Address-Lookup-Algorithms, prefix_len_anaysis/README.md; without default routes and
-# without what is longer than the /24 and /48 that networks accept from each other.
+# without prefixes longer than the /24 and /48 that networks accept from each other.
 # fmt: off
 MIX: Final[Mapping[Family, Mapping[int, int]]] = {
     "ipv4": {
@@ -33,7 +33,7 @@ MIX: Final[Mapping[Family, Mapping[int, int]]] = {
 # (https://www.ripe.net/ripe/mail/archives/routing-wg/2014-November.txt). One AS of the path is the sender's own.
 PREFIXES_PER_PATH: Final = 10.79
 PATH_LENGTHS: Final = (3, 4)
-"""ASes behind the sender's own, the one as likely as the other."""
+"""Number of ASes behind the sender's own; both are equally likely."""
 
 # Private AS numbers (RFC 6996).
 _FIRST_ORIGIN: Final = 4_200_000_000
@@ -42,29 +42,29 @@ _TRANSITS: Final = 2000
 
 
 class Route(NamedTuple):
-    """A prefix and how it is reached."""
+    """A prefix and its AS path."""
 
     address: int
     length: int
     path: tuple[int, ...]
-    """AS numbers, the origin last; the sender's own is not among them."""
+    """AS numbers, the origin last, without the sender's own."""
 
 
 class _Space(NamedTuple):
-    """Where prefixes lie: a block, and the lengths of the Internet's prefixes that become longer by `shift` in it."""
+    """The address space of generated prefixes: a block, in which the Internet's prefixes are longer by `shift`."""
 
     block: int
     bits: int
-    """Of an address."""
+    """Length of an address in bits."""
     shift: int
     first: int
-    """The first of the Internet's top-level blocks (`top` bits long) that is used, and the one behind the last."""
+    """The first used one of the Internet's top-level blocks (`top` bits long); `last` is behind the last one."""
     last: int
     top: int
 
 
 # The whole Internet from 1.0.0.0/8 to 223.0.0.0/8, every prefix eight bits deeper, is 10.1.0.0 to 10.223.255.255: the
-# same tree with private addresses only. IPv6 has private addresses enough (RFC 4193) to be taken as it is.
+# same tree with private addresses only. IPv6 has enough private addresses (RFC 4193) to be used as it is.
 _SPACES: Final[Mapping[Family, _Space]] = {
     "ipv4": _Space(block=10 << 24, bits=32, shift=8, first=1, last=224, top=8),
     "ipv6": _Space(block=0xFD << 120, bits=128, shift=0, first=0xFD, last=0xFE, top=8),
@@ -84,11 +84,11 @@ class Table:
 
     @property
     def paths(self) -> int:
-        """How many different AS paths are in it."""
+        """Number of distinct AS paths."""
         return len({route.path for route in self.routes})
 
     def lines(self) -> Iterator[str]:
-        """The routes as BIRD's configuration has them."""
+        """Return the routes in the syntax of BIRD's configuration."""
         af, size = _AF[self.family], _SPACES[self.family].bits // 8
         for address, length, path in self.routes:
             prefix = socket.inet_ntop(af, address.to_bytes(size, "big"))
@@ -97,10 +97,10 @@ class Table:
 
 
 def generate(family: Family, count: int, seed: int = 1) -> Table:
-    """Make a table of so many prefixes. Raises `InputError` for a number that there are not enough prefixes for."""
+    """Return a table of `count` prefixes; raises `InputError` if the space does not have as many."""
     if count < 1:
-        raise InputError(f"a table of {count} prefixes is none: ask for 1 or more")
-    draw = random.Random(f"{seed} {family} {count}")  # noqa: S311 - nobody has to be kept from guessing it
+        raise InputError(f"a table cannot have {count} prefixes: ask for 1 or more")
+    draw = random.Random(f"{seed} {family} {count}")  # noqa: S311 - not a secret
     space = _SPACES[family]
     places: list[tuple[int, int]] = []
     for length, number in apportioned(count, MIX[family]).items():
@@ -122,7 +122,7 @@ def generate(family: Family, count: int, seed: int = 1) -> Table:
 
 
 def apportioned(count: int, mix: Mapping[int, int]) -> dict[int, int]:
-    """Divide a number as a mix has it, by largest remainders; what gets nothing is left out."""
+    """Divide a number in the proportions of a mix, by largest remainders; omit shares of 0."""
     total = sum(mix.values())
     exact = {key: count * weight / total for key, weight in mix.items()}
     parts = {key: int(share) for key, share in exact.items()}
@@ -132,7 +132,7 @@ def apportioned(count: int, mix: Mapping[int, int]) -> dict[int, int]:
 
 
 def _mapped(space: _Space, top: int, length: int) -> int:
-    """The address, in the space's own block, of the Internet's prefix whose first `length` bits are `top`."""
+    """Return the address, in the space's block, of the Internet's prefix whose first `length` bits are `top`."""
     address = top << (space.bits - length)
     return address if not space.shift else space.block | address >> space.shift
 

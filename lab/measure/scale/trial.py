@@ -1,4 +1,4 @@
-"""One table, once: to a receiver that keeps nothing, then to a router, then taken back."""
+"""A scale trial: one table announced to a receiver that discards it, then to a router, then withdrawn."""
 
 import os
 import time
@@ -23,16 +23,16 @@ Seen = TypeVar("Seen")
 
 SENDER, ROUTER = "hq", "branch"
 STALLED: Final = 90.0
-"""Seconds without a single route after which a trial is given up."""
+"""Seconds without a single route after which a trial times out."""
 _SESSION_WITHIN: Final = 60.0
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 def measure(lab: Lab, table: Table, *, number: int = 1, seed: int = 1) -> ScaleTrial:
-    """Send a table through a running lab of one of this room's topologies, and take it back.
+    """Announce a table in a running lab of one of this package's topologies, and withdraw it.
 
-    The lab's own watches are closed first: they look at every route, and would be measured too. What does not come in
-    time ends the trial as `timed-out`, with the reason.
+    The lab's own watches are closed first: they process every route, and would be measured too. A missed deadline ends
+    the trial as `timed-out`, with the reason.
     """
     lab.close()
     bed = _Bed(lab, table)
@@ -52,7 +52,7 @@ def measure(lab: Lab, table: Table, *, number: int = 1, seed: int = 1) -> ScaleT
         if passage is not None and not reason and (passage.in_fib, passage.routes) != (left, len(table)):
             reason = (
                 f"after {event} of {len(table)} prefixes {passage.in_fib} were in the FIB, and {passage.routes} had "
-                f"changed; nothing more happened for {STALLED:g} s"
+                f"changed, and nothing else happened for {STALLED:g} s"
             )
     return ScaleTrial(
         family=table.family,
@@ -75,7 +75,7 @@ def measure(lab: Lab, table: Table, *, number: int = 1, seed: int = 1) -> ScaleT
 
 
 class _Bed:
-    """The lab with all that a trial needs of it."""
+    """The lab and the parts of it that a trial uses."""
 
     def __init__(self, lab: Lab, table: Table) -> None:
         self._lab = lab
@@ -96,7 +96,7 @@ class _Bed:
         return ""
 
     def send_alone(self) -> tuple[Sending, Sending]:
-        """Announce and withdraw towards a receiver that keeps nothing; the router has no session meanwhile."""
+        """Announce and withdraw towards the discarding receiver; the router has no session meanwhile."""
         with Receiver(self._router.namespace, self._address, RECEIVER_ASN) as receiver:
             self.injector.towards_receiver()
             try:
@@ -149,7 +149,7 @@ class _Bed:
 
 
 def _during(cause: Callable[[], float], watch: Callable[[], Seen]) -> tuple[float, Seen]:
-    """Cause something and watch what follows at the same time: who is told answers only when it is done."""
+    """Cause an event and watch its effect in parallel, because the command returns only when it is done."""
     with ThreadPoolExecutor(1) as pool:
         causing = pool.submit(cause)
         seen = watch()
@@ -181,6 +181,6 @@ def _cost(before: Usage | None, after: Usage) -> Cost:
 
 
 def _busy_ticks() -> int:
-    """Of the whole machine: user, nice, system, interrupts (proc_stat(5))."""
+    """Return the busy time of the whole host: user, nice, system, interrupts (proc_stat(5))."""
     user, nice, system, _, _, irq, softirq, *_ = map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:])
     return user + nice + system + irq + softirq

@@ -1,4 +1,4 @@
-"""What BGP messages carry (RFC 4271, section 4; RFC 4760): how many prefixes they announce and withdraw."""
+"""Counts of the prefixes that BGP messages announce and withdraw (RFC 4271, section 4; RFC 4760)."""
 
 import struct
 from typing import Final, NamedTuple
@@ -14,11 +14,11 @@ _AS_TRANS: Final = 23456
 
 
 class Tally(NamedTuple):
-    """What some messages carried, all together."""
+    """The sum over some messages."""
 
     updates: int = 0
     announced: int = 0
-    """Prefixes, of all families."""
+    """Number of prefixes of all families."""
     withdrawn: int = 0
 
     def __add__(self, other: object) -> "Tally":
@@ -28,12 +28,12 @@ class Tally(NamedTuple):
 
 
 def message(kind: int, body: bytes = b"") -> bytes:
-    """A message with its header."""
+    """Return a message with its header."""
     return _MARKER + struct.pack("!HB", HEADER + len(body), kind) + body
 
 
 def open_message(asn: int, identifier: bytes) -> bytes:
-    """An OPEN for both families' unicast routes and four-byte AS numbers, without a hold time: nobody must hurry."""
+    """Return an OPEN for unicast routes of both families and four-byte AS numbers, without a hold timer."""
     capabilities = b"".join(struct.pack("!BBHBB", 1, 4, afi, 0, _UNICAST) for afi in _AFI)
     capabilities += struct.pack("!BBI", 65, 4, asn)
     parameters = struct.pack("!BB", 2, len(capabilities)) + capabilities
@@ -41,14 +41,14 @@ def open_message(asn: int, identifier: bytes) -> bytes:
 
 
 def tally(stream: bytes) -> tuple[Tally, int]:
-    """Count what the whole messages of a stream carry; also returns how many bytes those are.
+    """Count the complete messages of a stream; also return their length in bytes.
 
-    Raises `ValueError` where the stream is not BGP.
+    Raises `ValueError` if the stream is not BGP.
     """
     total, at = Tally(), 0
     while len(stream) - at >= HEADER:
         if stream[at : at + 16] != _MARKER:
-            raise ValueError(f"no BGP message at byte {at}")
+            raise ValueError(f"not a BGP message at byte {at}")
         length, kind = struct.unpack_from("!HB", stream, at + 16)
         if length < HEADER:
             raise ValueError(f"a BGP message of {length} bytes at byte {at}")
@@ -80,7 +80,7 @@ def _update(body: bytes) -> Tally:
 
 
 def _prefixes(field: bytes) -> int:
-    """How many prefixes a field holds: each is its length in bits and as many bytes as that takes."""
+    """Return the number of prefixes in a field: each is its length in bits, then as many bytes as that takes."""
     count = at = 0
     while at < len(field):
         at += 1 + (field[at] + 7) // 8

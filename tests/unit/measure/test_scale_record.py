@@ -102,10 +102,10 @@ def test_trials_survive_a_round_trip_except_a_truncated_line(tmp_path: Path) -> 
     text = "".join(t.model_dump_json() + "\n" for t in found)
     (tmp_path / FILE).write_text(text + found[0].model_dump_json()[:100])
     assert read(tmp_path) == found
-    with pytest.raises(InputError, match="no directory of `lab scale`"):
+    with pytest.raises(InputError, match="not a directory of `lab scale`"):
         read(tmp_path / "elsewhere")
     (tmp_path / FILE).write_text('{"kind": "other"}\n')
-    with pytest.raises(InputError, match="no trial of `lab scale`"):
+    with pytest.raises(InputError, match="not a trial of `lab scale`"):
         read(tmp_path)
 
 
