@@ -13,7 +13,7 @@ from lab.topology import Family
 pytestmark = [
     pytest.mark.docker,
     pytest.mark.usually("2.7"),
-    pytest.mark.convergence,
+    pytest.mark.variants,
     pytest.mark.topology("bare-wire.clab.yml"),
 ]
 

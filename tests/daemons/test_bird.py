@@ -9,7 +9,7 @@ from lab.runtime.lab import Lab
 from tests.helpers.daemons import expect_prefixes_cross_the_tunnel
 from tests.helpers.matrix import Case
 
-pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology("pair.clab.yml")]
+pytestmark = [pytest.mark.docker, pytest.mark.variants, pytest.mark.topology("pair.clab.yml")]
 
 
 @pytest.mark.daemons("bird", "bird")

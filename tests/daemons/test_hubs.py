@@ -6,7 +6,7 @@ from lab.runtime.lab import Lab
 from tests.helpers.pairs import Trio
 from tests.helpers.tunnels import expect_lans_reach_each_other, expect_prefixes_come_and_go, site
 
-pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology("hub.clab.yml", openvpn="2.7")]
+pytestmark = [pytest.mark.docker, pytest.mark.variants, pytest.mark.topology("hub.clab.yml", openvpn="2.7")]
 
 ONE_SWITCH = [
     # A designated router, as on every segment with more than two (RFC 2328, section 9.4).

@@ -26,7 +26,7 @@ from tests.helpers.article import expect_log
 from tests.helpers.pairs import Pair
 from tests.helpers.sites import Site
 
-pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology("pair.clab.yml", openvpn="2.7")]
+pytestmark = [pytest.mark.docker, pytest.mark.variants, pytest.mark.topology("pair.clab.yml", openvpn="2.7")]
 
 MARK = b"whoever reads this has got the packet"
 RECURSIVE = "Recursive routing detected"

@@ -11,7 +11,7 @@ __all__ = ["pair"]
 
 pytestmark = [
     pytest.mark.docker,
-    pytest.mark.convergence,
+    pytest.mark.variants,
     pytest.mark.needs_kernel("ovpn"),
     pytest.mark.topology("../daemons/pair.clab.yml", openvpn="2.7", tunnel={"mode": "dco"}),
 ]

@@ -13,7 +13,7 @@ from tests.helpers.dco import RATE, expect_kernel, spokes
 from tests.helpers.sites import Site
 from tests.helpers.tunnels import expect_lans_reach_each_other, expect_prefixes_come_and_go, session_of, site
 
-pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.needs_kernel("ovpn")]
+pytestmark = [pytest.mark.docker, pytest.mark.variants, pytest.mark.needs_kernel("ovpn")]
 hub_of_two = pytest.mark.topology("dco-hub", openvpn="2.7")
 
 MARK = b"whoever reads this has got the packet"

@@ -15,7 +15,7 @@ from tests.helpers.dco import RATE
 
 pytestmark = [
     pytest.mark.docker,
-    pytest.mark.convergence,
+    pytest.mark.variants,
     pytest.mark.needs_kernel("netem", "ovpn"),
     pytest.mark.topology("far-away.clab.yml", openvpn="2.7"),
 ]

@@ -11,7 +11,7 @@ from tests.helpers.tunnels import expect_lans_reach_each_other, expect_prefixes_
 
 pytestmark = [
     pytest.mark.docker,
-    pytest.mark.convergence,
+    pytest.mark.variants,
     pytest.mark.needs_kernel("gre"),
     pytest.mark.topology("gre.clab.yml", openvpn="2.7"),
 ]

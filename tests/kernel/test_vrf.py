@@ -23,7 +23,7 @@ from tests.helpers.tunnels import ends, expect_lans_reach_each_other
 
 pytestmark = [
     pytest.mark.docker,
-    pytest.mark.convergence,
+    pytest.mark.variants,
     pytest.mark.needs_kernel("vrf"),
 ]
 OUTER, INSIDE = ("outer", 10), ("inside", 20)

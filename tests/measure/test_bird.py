@@ -6,7 +6,7 @@ from lab.runtime.lab import Lab
 from lab.topology import Family
 from tests.helpers.stages import ORDER, expect_in_order
 
-pytestmark = [pytest.mark.docker, pytest.mark.usually("2.6"), pytest.mark.convergence, pytest.mark.topology("frr-bird")]
+pytestmark = [pytest.mark.docker, pytest.mark.usually("2.6"), pytest.mark.topology("frr-bird")]
 
 
 def test_stages_at_a_bird(lab: Lab, family: Family) -> None:

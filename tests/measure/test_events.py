@@ -11,7 +11,7 @@ from lab.cli.app import app
 from lab.measure.trials.events import EVENTS
 from lab.measure.trials.record import RunDirectory, Trial
 
-pytestmark = [pytest.mark.docker, pytest.mark.convergence]
+pytestmark = [pytest.mark.docker]
 
 PLANS: dict[str, dict[str, Any]] = {
     "in-short": {

@@ -18,7 +18,7 @@ from lab.core.expect import Expectation, wait_for
 from lab.engine import open_engine
 from lab.measure.trials.record import RunDirectory, Trial
 
-pytestmark = [pytest.mark.docker, pytest.mark.convergence]
+pytestmark = [pytest.mark.docker]
 
 PLAN = """
 events: [announce, blackhole]

@@ -11,7 +11,7 @@ from lab.runtime.lab import Lab
 from lab.topology import Family
 from tests.helpers.stages import ORDER, expect_in_order
 
-pytestmark = [pytest.mark.docker, pytest.mark.usually("2.7"), pytest.mark.convergence, pytest.mark.topology("article")]
+pytestmark = [pytest.mark.docker, pytest.mark.usually("2.7"), pytest.mark.topology("article")]
 
 
 def test_an_announced_prefix_is_seen_at_every_stage(lab: Lab, family: Family) -> None:

@@ -19,7 +19,7 @@ from lab.topology import Prefix
 from tests.helpers.edited import edited
 from tests.helpers.stand_in import StandIn
 
-pytestmark = [pytest.mark.docker, pytest.mark.convergence]
+pytestmark = [pytest.mark.docker, pytest.mark.variants]
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ def to_server(packet: CapturedPacket, tunnel: RunningTunnel) -> bool:
 
 
 @pytest.mark.parametrize("mode", [pytest.param(m, marks=over(m)) for m in ("iroute", "p2p-tls")])
-@pytest.mark.convergence
+@pytest.mark.variants
 def test_tunnel_over_port_443_passes_the_firewall(lab: Lab, mode: str, hq: Site, branch: Site) -> None:
     expect_lans_reach_each_other(hq, branch)
     expect_prefixes_come_and_go(lab, hq, branch)
@@ -85,7 +85,7 @@ PROXIES = {
 
 
 @pytest.mark.parametrize("proxy", [pytest.param(name, marks=over(mode)) for name, (mode, _) in PROXIES.items()])
-@pytest.mark.convergence
+@pytest.mark.variants
 def test_tunnel_passes_the_proxy(lab: Lab, proxy: str, hq: Site, branch: Site) -> None:
     """Checks also that the tunnel does not pass without the proxy."""
     tunnel, (_, options) = lab.tunnel("branch", "hq"), PROXIES[proxy]

@@ -151,7 +151,7 @@ def test_first_bytes_of_a_tunnel_differ_from_https(lab: Lab, hq: Site, branch: S
 
 
 @https()
-@pytest.mark.convergence
+@pytest.mark.variants
 def test_prefixes_come_and_go_inside_stunnel(lab: Lab, hq: Site, branch: Site) -> None:
     tunnel = lab.tunnel("branch", "hq")
     with tunnel.configured(port_share=None, remotes=WRAPPED, listen="any"):

@@ -83,7 +83,7 @@ def expect_back(lab: Lab, hq: Site, branch: Site, before: TunnelStatus, since: f
         for m, t in (("p2p-tls", "udp"), ("iroute", "tcp"))
     ],
 )
-@pytest.mark.convergence
+@pytest.mark.variants
 @pytest.mark.thorough
 def test_client_resolves_the_name_again_when_its_address_changes(lab: Lab, mode: str, hq: Site, branch: Site) -> None:
     before = lab.tunnel("branch", "hq").status()

@@ -71,7 +71,7 @@ def comes_from(*addresses: str) -> Any:
     return check
 
 
-@pytest.mark.convergence
+@pytest.mark.variants
 @pytest.mark.parametrize("mode", WAYS)
 def test_tunnel_passes_two_translators(lab: Lab, mode: str, hq: Site, branch: Site) -> None:
     tunnel = lab.tunnel("branch", "hq")

@@ -8,7 +8,7 @@ from lab.runtime.lab import Lab
 from tests.helpers.sites import Site
 from tests.helpers.tunnels import expect_lans_reach_each_other, expect_prefixes_come_and_go
 
-pytestmark = [pytest.mark.docker, pytest.mark.usually("2.6"), pytest.mark.convergence]
+pytestmark = [pytest.mark.docker, pytest.mark.usually("2.6"), pytest.mark.variants]
 
 
 def confined(profile: str, mode: str, transport: str, cipher: str, digest: str) -> Any:

@@ -9,7 +9,7 @@ from lab.runtime.lab import Lab
 from tests.helpers.article import expect_log, expect_passes
 from tests.helpers.tunnels import ends
 
-pytestmark = [pytest.mark.docker, pytest.mark.usually("2.6"), pytest.mark.convergence]
+pytestmark = [pytest.mark.docker, pytest.mark.usually("2.6"), pytest.mark.variants]
 
 NOT_AUTHENTIC = "Authenticate/Decrypt packet error: packet HMAC authentication failed"
 

@@ -10,7 +10,7 @@ from lab.engine import open_engine
 from lab.host.doctor import probe_kernel
 from lab.runtime.lab import Lab
 
-pytestmark = [pytest.mark.docker, pytest.mark.convergence]
+pytestmark = [pytest.mark.docker, pytest.mark.variants]
 
 SWITCHED = {"mode": "dco"}
 

@@ -24,7 +24,7 @@ from tests.helpers.tunnels import (
 pytestmark = [
     pytest.mark.docker,
     pytest.mark.usually("2.6"),
-    pytest.mark.convergence,
+    pytest.mark.variants,
     pytest.mark.topology("dual-homed"),
 ]
 

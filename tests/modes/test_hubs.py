@@ -13,7 +13,7 @@ from tests.helpers.tunnels import (
     site,
 )
 
-pytestmark = [pytest.mark.docker, pytest.mark.usually("2.6"), pytest.mark.convergence]
+pytestmark = [pytest.mark.docker, pytest.mark.usually("2.6"), pytest.mark.variants]
 
 switch = pytest.mark.topology("tap-hub", tunnel={"options": {"tls-crypt-v2": True}})
 

@@ -42,7 +42,7 @@ VARIANTS = [
 pytestmark = [
     pytest.mark.docker,
     pytest.mark.usually("2.7"),
-    pytest.mark.convergence,
+    pytest.mark.variants,
     pytest.mark.parametrize("cipher", VARIANTS, scope="module"),
 ]
 

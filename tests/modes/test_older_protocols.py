@@ -5,7 +5,7 @@ import pytest
 from lab.runtime.lab import Lab
 from tests.helpers.tunnels import ends, expect_lans_reach_each_other, expect_prefixes_come_and_go
 
-pytestmark = [pytest.mark.docker, pytest.mark.usually("2.7"), pytest.mark.convergence]
+pytestmark = [pytest.mark.docker, pytest.mark.usually("2.7"), pytest.mark.variants]
 
 
 @pytest.mark.parametrize(

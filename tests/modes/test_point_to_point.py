@@ -28,7 +28,7 @@ VARIANTS = [
 pytestmark = [
     pytest.mark.docker,
     pytest.mark.usually("2.7"),
-    pytest.mark.convergence,
+    pytest.mark.variants,
     pytest.mark.parametrize("mode", VARIANTS, scope="module"),
 ]
 
