@@ -17,7 +17,7 @@ from lab.engine.node import RunningNode
 from lab.fault.path import PathEffect, RouterPath
 from lab.routing import RouterPlan, RoutingDaemon
 from lab.topology import Prefix, Topology
-from lab.topology.model import Frozen
+from lab.topology.intent import Frozen
 from lab.tunnel import RunningTunnel
 
 

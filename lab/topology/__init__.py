@@ -1,42 +1,32 @@
-"""The topology file as data: containerlab's format, inherited, substituted, checked. Knows no Docker."""
+"""The topology file as data: containerlab's format, inherited, substituted and checked, without a container engine."""
 
 from typing import TYPE_CHECKING
 
 from lab.core.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from lab.core.prefixes import Address, Family, Interface, Prefix
     from lab.topology.dump import dump
-    from lab.topology.magic import substitute
-    from lab.topology.mistakes import Mistake, TopologyError
-    from lab.topology.model import (
+    from lab.topology.intent import (
         Accepted,
-        Address,
         Bfd,
-        Dns,
         Encapsulation,
         EncapsulationKind,
-        Endpoint,
         EndpointIntent,
-        Family,
-        Healthcheck,
         Impairment,
-        Interface,
-        Link,
         LinkIntent,
-        Node,
         NodeIntent,
-        Place,
-        Prefix,
         RouterIntent,
         RoutingProtocol,
         Sessions,
         StaticRoute,
         Timers,
-        Topology,
-        Tunnel,
         TunnelEnds,
         TunnelIntent,
     )
+    from lab.topology.magic import substitute
+    from lab.topology.mistakes import Mistake, TopologyError
+    from lab.topology.model import Dns, Endpoint, Healthcheck, Link, Node, Place, Topology, Tunnel
     from lab.topology.reader import parse, read
     from lab.topology.vocabulary import Objection, TrafficClass, Vocabulary
 
@@ -83,39 +73,53 @@ if not TYPE_CHECKING:
     __getattr__ = lazy_exports(
         __name__,
         {
-            "lab.topology.dump": ("dump",),
-            "lab.topology.magic": ("substitute",),
-            "lab.topology.mistakes": ("Mistake", "TopologyError"),
-            "lab.topology.model": (
-                "Accepted",
+            "lab.core.prefixes": (
                 "Address",
+                "Family",
+                "Interface",
+                "Prefix",
+            ),
+            "lab.topology.dump": ("dump",),
+            "lab.topology.intent": (
+                "Accepted",
                 "Bfd",
-                "Dns",
                 "Encapsulation",
                 "EncapsulationKind",
-                "Endpoint",
                 "EndpointIntent",
-                "Family",
-                "Healthcheck",
                 "Impairment",
-                "Interface",
-                "Link",
                 "LinkIntent",
-                "Node",
                 "NodeIntent",
-                "Place",
-                "Prefix",
                 "RouterIntent",
                 "RoutingProtocol",
                 "Sessions",
                 "StaticRoute",
                 "Timers",
-                "Topology",
-                "Tunnel",
                 "TunnelEnds",
                 "TunnelIntent",
             ),
-            "lab.topology.reader": ("parse", "read"),
-            "lab.topology.vocabulary": ("Objection", "TrafficClass", "Vocabulary"),
+            "lab.topology.magic": ("substitute",),
+            "lab.topology.mistakes": (
+                "Mistake",
+                "TopologyError",
+            ),
+            "lab.topology.model": (
+                "Dns",
+                "Endpoint",
+                "Healthcheck",
+                "Link",
+                "Node",
+                "Place",
+                "Topology",
+                "Tunnel",
+            ),
+            "lab.topology.reader": (
+                "parse",
+                "read",
+            ),
+            "lab.topology.vocabulary": (
+                "Objection",
+                "TrafficClass",
+                "Vocabulary",
+            ),
         },
     )

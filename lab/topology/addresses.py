@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lab.core.prefixes import Interface, Prefix
 from lab.topology.mistakes import Findings
-from lab.topology.model import Interface, Prefix
 from lab.topology.source import Tree
 
 

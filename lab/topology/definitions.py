@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import get_origin
 
 from lab.topology.inherit import Definition, Definitions
+from lab.topology.intent import NodeIntent
 from lab.topology.keys import BRIDGE_KEYS, KINDS, NODE_KEYS, NODE_REFUSED
 from lab.topology.mistakes import Findings, Located, did_you_mean, one_of, quote
-from lab.topology.model import Node, NodeIntent
+from lab.topology.model import Node
 from lab.topology.shape import Wrong, check_keys, is_null, issubclass_of, refused, take
 from lab.topology.source import Key, Scalar, Table, Tree
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import yaml
 
-from lab.topology.model import Endpoint, Frozen, Link, Node, Topology
+from lab.topology.intent import Frozen
+from lab.topology.model import Endpoint, Link, Node, Topology
 from lab.topology.source import reads_as_text
 
 

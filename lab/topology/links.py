@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Final
 
-from lab.core.prefixes import FAMILIES
+from lab.core.prefixes import FAMILIES, Address, Family, Interface
 from lab.topology.addresses import objection_to_address
+from lab.topology.intent import Encapsulation, EndpointIntent, LinkIntent
 from lab.topology.keys import (
     BRIEF_ENDS_REFUSED,
     BRIEF_KEYS,
@@ -20,17 +21,7 @@ from lab.topology.keys import (
     VETH_KEYS,
 )
 from lab.topology.mistakes import Findings, did_you_mean, one_of, quote
-from lab.topology.model import (
-    DEFAULT_MTU,
-    Address,
-    Encapsulation,
-    Endpoint,
-    EndpointIntent,
-    Family,
-    Interface,
-    Link,
-    LinkIntent,
-)
+from lab.topology.model import DEFAULT_MTU, Endpoint, Link
 from lab.topology.names import objection_to_interface
 from lab.topology.shape import Wrong, is_absent, is_null, refused, take
 from lab.topology.source import Items, Key, Scalar, Table, Tree

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from lab.topology.intent import RouterIntent
 from lab.topology.links import Wire
 from lab.topology.mistakes import Findings, one_of, quote
-from lab.topology.model import RouterIntent
 from lab.topology.nodes import Draft, below
 from lab.topology.tunnels import Request
 from lab.topology.vocabulary import TrafficClass, Vocabulary

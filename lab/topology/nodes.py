@@ -10,10 +10,11 @@ from typing import Any
 from lab.topology.definitions import read_definition, refuse_key
 from lab.topology.env_file import EnvFileError, parse_env
 from lab.topology.inherit import Definitions
+from lab.topology.intent import NodeIntent, RouterIntent, StaticRoute, TunnelIntent
 from lab.topology.keys import BRIDGE_KEYS, BRIEF_ENDS_REFUSED, KINDS, NODE_KEYS, PULL_POLICIES
 from lab.topology.magic import LAB_DIR, NODE_DIR, NODE_NAME, replace, replace_source
 from lab.topology.mistakes import Findings, Located, did_you_mean, one_of, quote
-from lab.topology.model import Node, NodeIntent, RouterIntent, StaticRoute, TunnelIntent
+from lab.topology.model import Node
 from lab.topology.names import objection_to_interface, objection_to_name
 from lab.topology.shape import Wrong, is_absent, is_null, refused, salvage, take
 from lab.topology.source import Items, Key, Scalar, Table, Tree, planted

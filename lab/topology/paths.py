@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lab.core.prefixes import Family
 from lab.topology.links import End, Wire
-from lab.topology.model import Family
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.core.errors import InputError
-from lab.core.prefixes import FAMILIES
+from lab.core.prefixes import FAMILIES, Prefix
 from lab.topology import tunnels as planning
 from lab.topology.addresses import Use, check_uses
 from lab.topology.definitions import read_definitions
@@ -16,7 +16,7 @@ from lab.topology.external import check_external, name_ports
 from lab.topology.keys import TOP_KEYS, TOP_REFUSED, TOPOLOGY_KEYS
 from lab.topology.links import Wire, check_encapsulations, check_ends, read_links
 from lab.topology.mistakes import Findings, did_you_mean, nearest, quote
-from lab.topology.model import Node, Place, Prefix, Topology
+from lab.topology.model import Node, Place, Topology
 from lab.topology.names import objection_to_name
 from lab.topology.neighbors import check_neighbors
 from lab.topology.nodes import Draft, NodeReader

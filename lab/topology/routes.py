@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 
-from lab.core.prefixes import FAMILIES, family_of
+from lab.core.prefixes import FAMILIES, Address, Family, family_of
+from lab.topology.intent import StaticRoute
 from lab.topology.links import Wire
 from lab.topology.mistakes import Findings, did_you_mean, quote
-from lab.topology.model import Address, Family, StaticRoute
 from lab.topology.nodes import Draft, below
 from lab.topology.paths import meetings
 from lab.topology.source import Table, Tree

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from ipaddress import IPv4Network, ip_address, ip_network
 
-from lab.topology.model import Address, Endpoint, Prefix, StaticRoute, Topology
+from lab.core.prefixes import Address, Prefix
+from lab.topology.intent import StaticRoute
+from lab.topology.model import Endpoint, Topology
 
 
 def endpoints_of(topology: Topology, node: str) -> list[Endpoint]:

@@ -6,11 +6,12 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from itertools import chain, count
 from typing import Final
 
-from lab.core.prefixes import FAMILIES
+from lab.core.prefixes import FAMILIES, Address, Family, Interface, Prefix
 from lab.topology.addresses import Use, objection_to_address, overlap
+from lab.topology.intent import TunnelEnds, TunnelIntent
 from lab.topology.links import INTERFACES, End, Wire
 from lab.topology.mistakes import Findings, did_you_mean, one_of, quote
-from lab.topology.model import Address, Family, Interface, Prefix, Tunnel, TunnelEnds, TunnelIntent
+from lab.topology.model import Tunnel
 from lab.topology.names import objection_to_name
 from lab.topology.nodes import Draft, below
 from lab.topology.paths import arrival, underlay

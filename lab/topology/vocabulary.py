@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lab.topology.model import RouterIntent, TunnelIntent
+from lab.topology.intent import RouterIntent, TunnelIntent
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from lab.topology import Objection
-from lab.topology.model import Frozen
+from lab.topology.intent import Frozen
 
 Seconds = Annotated[int, Field(ge=1, le=86400)]
 Cipher = Annotated[str, Field(pattern=r"^\??[A-Za-z0-9-]+$")]

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from lab.topology import Address, Family, Prefix
-from lab.topology.model import Frozen
+from lab.topology.intent import Frozen
 from lab.tunnel.iroute import Iroute
 from lab.tunnel.iroute import Options as IrouteOptions
 from lab.tunnel.mode import Traits, TunnelMode

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lab.topology.model import CARRIAGES
+from lab.topology.intent import CARRIAGES
 from tests.helpers.nested import KINDS
 
 PAGE = Path(__file__).parents[3] / "docs" / "nested.md"

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from lab.fault.kinds import KINDS
-from lab.topology.model import LinkIntent, RouterIntent, TunnelIntent
+from lab.topology.intent import LinkIntent, RouterIntent, TunnelIntent
 from lab.tunnel import modes
 from tests.helpers.pages import ROOT
 
