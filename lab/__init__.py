@@ -21,7 +21,7 @@ from lab.core.errors import (
 from lab.core.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from lab.catalogue.load import load
+    from lab.catalogue import load
     from lab.runtime.lab import Lab
 
     __version__: str
@@ -42,7 +42,7 @@ __all__ = [
 if not TYPE_CHECKING:
     __getattr__ = lazy_exports(
         __name__,
-        {"lab.runtime.lab": ("Lab",), "lab.catalogue.load": ("load",), "lab.core.version": ("__version__",)},
+        {"lab.runtime.lab": ("Lab",), "lab.catalogue.reader": ("load",), "lab.core.version": ("__version__",)},
     )
 
 

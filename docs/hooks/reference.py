@@ -33,14 +33,14 @@ def pages() -> dict[str, str]:
 
 def topology() -> str:
     """The keys of a topology that are ours."""
-    from lab.topology import model
+    from lab.topology import intent
 
     sections = (
-        (model.RouterIntent, "`config.vars.router` of a node"),
-        (model.TunnelIntent, "`config.vars.tunnels[]` of a node: a tunnel, declared by its client"),
-        (model.StaticRoute, "`config.vars.routes[]` of a node"),
-        (model.LinkIntent, "`vars` of a link"),
-        (model.EndpointIntent, "`vars` of a link's end"),
+        (intent.RouterIntent, "`config.vars.router` of a node"),
+        (intent.TunnelIntent, "`config.vars.tunnels[]` of a node: a tunnel, declared by its client"),
+        (intent.StaticRoute, "`config.vars.routes[]` of a node"),
+        (intent.LinkIntent, "`vars` of a link"),
+        (intent.EndpointIntent, "`vars` of a link's end"),
     )
     text = (
         "# Topology keys\n\nThe keys below extend containerlab's format; they live in `config.vars` of a node and in "
@@ -374,7 +374,7 @@ def api() -> str:
     import lab
 
     names = (
-        "lab.catalogue.load.load",
+        "lab.catalogue.reader.load",
         "lab.runtime.lab.Lab",
         "lab.runtime.node.LabNode",
         "lab.runtime.router.Router",

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lab.bench.figure import Figure
-from lab.catalogue.load import load
+from lab.catalogue import load
 from lab.core.errors import EnvironmentBroken
 from lab.core.process import this_process
 from lab.core.progress import Say

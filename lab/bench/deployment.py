@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from lab.bench.figure import Figure
-from lab.catalogue.load import load
+from lab.catalogue import load
 from lab.core.errors import EnvironmentBroken
 from lab.core.progress import Say
 from lab.engine import Engine, open_engine

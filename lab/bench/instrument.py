@@ -9,7 +9,7 @@ from ipaddress import ip_network
 from typing import Self
 
 from lab.bench.figure import Figure
-from lab.catalogue.load import load
+from lab.catalogue import load
 from lab.core.errors import EnvironmentBroken
 from lab.core.prefixes import FAMILIES
 from lab.core.process import this_process

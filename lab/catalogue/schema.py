@@ -23,7 +23,7 @@ from lab.catalogue.json_schema import (
     text,
     words,
 )
-from lab.catalogue.load import vocabulary
+from lab.catalogue.reader import vocabulary
 from lab.core.prefixes import FAMILIES
 from lab.topology import EndpointIntent, LinkIntent, Node, TunnelIntent
 from lab.topology.keys import (

@@ -54,7 +54,7 @@ def _node_names(context: typer.Context) -> list[str]:
 
 def complete_topology(incomplete: str) -> list[str]:
     """Names of the topologies that come with the lab, and files."""
-    from lab.catalogue.files import topology_names
+    from lab.catalogue import topology_names
 
     path = Path(incomplete)
     folder = path if incomplete.endswith("/") else path.parent
@@ -135,7 +135,7 @@ def loaded(
     topology: str, *, name: str | None = None, openvpn: str | None = None, settings: list[str] | None = None
 ) -> "Topology":
     """The topology that is meant, with the changes that were asked for."""
-    from lab.catalogue.load import load
+    from lab.catalogue import load
 
     return load(topology, name=name, openvpn=openvpn, tunnel=tunnel_settings(settings or []))
 

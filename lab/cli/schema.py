@@ -26,7 +26,7 @@ def schema(
     the setting `"yaml.schemas": {"./topology.schema.json": "*.clab.yml"}`.
     Neither needs a network.
     """
-    from lab.catalogue.schema import SCHEMAS
+    from lab.catalogue import SCHEMAS
 
     if name not in SCHEMAS:
         raise InputError(f"there is no schema {name!r}: give one of {', '.join(SCHEMAS)}")

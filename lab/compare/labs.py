@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 from typing import Any, Final
 
-from lab.catalogue.load import vocabulary
+from lab.catalogue import vocabulary
 from lab.image import NODE_IMAGE
 from lab.topology import Encapsulation, EncapsulationKind, Family, Topology, parse
 from lab.tunnel import modes, pin_data_path

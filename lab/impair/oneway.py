@@ -20,7 +20,7 @@ from lab.core.errors import EnvironmentBroken, InputError, NotSupported
 from lab.engine.devices import devices, netdev_tables, queue_handles
 from lab.engine.namespace import Namespace
 from lab.impair.relay import LIMIT, table_name, tap_name
-from lab.topology.model import Impairment
+from lab.topology.intent import Impairment
 
 if TYPE_CHECKING:
     from lab.engine.nft import Nft

@@ -76,7 +76,7 @@ class RouterPlan:
 
     def accepted(self, prefixes: Iterable[Prefix]) -> tuple[Prefix, ...]:
         """Return the prefixes that are accepted from neighbours."""
-        return tuple(p for p in prefixes if self.accept is None or any(entry.takes(p) for entry in self.accept))
+        return tuple(p for p in prefixes if self.accept is None or any(entry.accepts(p) for entry in self.accept))
 
     def accepted_of(self, family: Family) -> tuple[Accepted, ...]:
         """Return the entries of `accept` for one family."""

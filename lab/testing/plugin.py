@@ -176,7 +176,7 @@ class Wanted:
         fresh: bool = False,
     ) -> "Wanted":
         """Read the topology: by its name, or by its path as seen from the test's file or the working directory."""
-        from lab.catalogue.files import find_topology
+        from lab.catalogue import find_topology
 
         beside = request.path.parent / topology
         file = find_topology(beside if beside.is_file() else Path(topology))
@@ -201,7 +201,7 @@ def _read(file: Path, openvpn: str | None, tunnel: str, seen: object) -> "Topolo
 
     Every test of a lab names it, and in emulation each reading takes a second.
     """
-    from lab.catalogue.load import load
+    from lab.catalogue import load
 
     return load(file, openvpn=openvpn, tunnel=json.loads(tunnel))
 

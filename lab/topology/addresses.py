@@ -1,4 +1,4 @@
-"""Addresses: what a single one must be, and what all of a lab's must be together."""
+"""Checks of addresses: each by itself, and all of a topology together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,38 +14,36 @@ class Use:
 
     interface: Interface
     holder: str
-    """Whose it is, for messages: `hq:eth1` or `the tunnel branch-hq`."""
+    """Its user, for messages: `hq:eth1` or `the tunnel branch-hq`."""
     domain: str
-    """The broadcast domain or tunnel it is used on: within one, a subnet is shared."""
+    """The broadcast domain or tunnel: only within one can several addresses be of the same subnet."""
     tree: Tree
 
 
 def objection_to_address(interface: Interface) -> str | None:
-    """Return what keeps an interface from having this address; None if nothing does."""
+    """Return the reason why an interface cannot have this address; None if it can."""
     ip, network = interface.ip, interface.network
     if ip.is_unspecified or ip.is_multicast or ip.is_loopback:
-        kind = "unspecified" if ip.is_unspecified else "multicast" if ip.is_multicast else "loopback"
-        return f"{interface} cannot be an interface's address: it is the {kind} one" + (
-            "" if ip.is_unspecified else " or one of these"
-        )
+        kind = "the unspecified" if ip.is_unspecified else "a multicast" if ip.is_multicast else "a loopback"
+        return f"{interface} cannot be used on an interface: it is {kind} address"
     if network.num_addresses <= 2:  # /31, /32, /127 and /128 have no address to spare
         return None
     if ip == network.network_address:
-        return f"{interface} cannot be an interface's address: it is that of the subnet itself"
+        return f"{interface} cannot be used on an interface: it is the network address of its subnet"
     if ip.version == 4 and ip == network.broadcast_address:
-        return f"{interface} cannot be an interface's address: it is the subnet's broadcast address"
+        return f"{interface} cannot be used on an interface: it is the broadcast address of its subnet"
     return None
 
 
 def overlap(one: Prefix, other: Prefix) -> bool:
-    """Tell whether two prefixes have an address in common."""
+    """Return True if two prefixes have an address in common."""
     if one.version != other.version:
         return False
     return bool(one.overlaps(other))
 
 
 def check_uses(uses: Sequence[Use], findings: Findings) -> None:
-    """Note addresses used twice and subnets that overlap; the later use in the file is the mistake."""
+    """Note addresses that are used twice and subnets that overlap; the mistake is the later one in the file."""
     ordered = sorted(uses, key=lambda use: (use.tree.place.line, use.tree.place.column))
     holders: dict[tuple[str, object], Use] = {}
     for use in ordered:
@@ -55,7 +53,7 @@ def check_uses(uses: Sequence[Use], findings: Findings) -> None:
         if first is not use:
             findings.add(
                 use.tree,
-                f"the address {use.interface.ip} is that of {first.holder} already, see line {_line(first)}",
+                f"the address {use.interface.ip} is already used by {first.holder}, see line {_line(first)}",
             )
     _check_overlaps([use for use in ordered if holders[_scope(use), use.interface.ip] is use], findings)
 
@@ -80,7 +78,7 @@ def _check_overlaps(uses: Sequence[Use], findings: Findings) -> None:
         )
         around: list[tuple[Prefix, Use]] = []
         for (domain, network), use in order:
-            # Prefixes are nested or disjoint, so whatever still encloses this one is on the stack.
+            # Prefixes are nested or disjoint: the stack has those that enclose this one.
             while around and not overlap(around[-1][0], network):
                 around.pop()
             if around:

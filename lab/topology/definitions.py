@@ -1,4 +1,4 @@
-"""The levels of inheritance, each checked on its own: a mistake in a group that no node joins is one, too."""
+"""Read the levels of inheritance, each checked by itself, also those that no node inherits."""
 
 from collections.abc import Mapping
 from typing import get_origin
@@ -30,7 +30,7 @@ def read_definitions(topology: Table, findings: Findings) -> Definitions:
 
 
 def read_each(topology: Table, section: str, findings: Findings) -> dict[str, Definition]:
-    """Read a section that maps names to definitions."""
+    """Read a section of definitions by name."""
     tree = topology.entries.get(section)
     if tree is None or is_null(tree):
         return {}
@@ -44,14 +44,14 @@ def read_each(topology: Table, section: str, findings: Findings) -> dict[str, De
 
 
 def topology_key(topology: Table, section: str, name: str) -> Key:
-    """Return where a name stands in a section."""
+    """Return the place of a name in a section."""
     tree = topology.entries[section]
     assert isinstance(tree, Table)
     return tree.keys[name]
 
 
 def read_definition(tree: Tree, findings: Findings, *, bridge: bool = False) -> Definition:
-    """Return the keys of a definition whose names and types are right; the others are noted."""
+    """Return the valid keys of a definition; the others are noted."""
     if is_null(tree):
         return {}
     if not isinstance(tree, Table):
@@ -72,24 +72,24 @@ def read_definition(tree: Tree, findings: Findings, *, bridge: bool = False) -> 
 
 
 def refuse_key(key: str, at: Located, findings: Findings, *, bridge: bool = False) -> bool:
-    """Note a key that the lab does not support or know; return whether it is one."""
+    """Note a key that the lab does not support or know; return True if it is one."""
     if key in NODE_REFUSED:
         findings.add(at, f"the lab does not support {key!r}: {NODE_REFUSED[key]}")
     elif key not in NODE_KEYS:
         findings.add(at, f"unknown key {quote(key)}", did_you_mean(key, NODE_KEYS))
     elif bridge and key not in BRIDGE_KEYS:
-        findings.add(at, f"{key!r} has no meaning for a bridge, which is no container")
+        findings.add(at, f"{key!r} does not apply to a bridge, which is not a container")
     else:
         return False
     return True
 
 
 def refuse_kind(kind: str, at: Located, findings: Findings) -> bool:
-    """Note a kind that the lab does not build; return whether it is one."""
+    """Note a kind that the lab does not support; return True if it is one."""
     if kind.lower() in KINDS:
         return False
     hint = did_you_mean(kind, KINDS)
-    findings.add(at, f"the lab does not support the kind {quote(kind)}: it builds {one_of(KINDS)}", hint)
+    findings.add(at, f"the lab does not support the kind {quote(kind)}: the kinds are {one_of(KINDS)}", hint)
     return True
 
 
@@ -105,18 +105,18 @@ def _check(key: str, value: Tree, findings: Findings) -> None:
     if key == "network-mode" and isinstance(value, Scalar):
         _check_network_mode(value, findings)
     if key == "privileged" and isinstance(value, Scalar) and value.value is True:
-        what = "the lab does not support 'privileged: true': its nodes get single capabilities"
+        what = "the lab does not support 'privileged: true': its nodes get single capabilities only"
         findings.add(value, what, "write 'privileged: false', and use 'cap-add'")
         raise Wrong
     if issubclass_of(get_origin(NODE_KEYS[key]), Mapping) and isinstance(value, Table):
         for name in value.entries:
             if not name:
-                findings.add(value.keys[name], "a name is empty")
+                findings.add(value.keys[name], "empty name")
 
 
 def _check_network_mode(value: Scalar, findings: Findings) -> None:
     if value.text.lower() not in ("", "none"):
-        why = "its nodes have the wires of the file only"
+        why = "its nodes have only the links of the file"
         what = f"the lab does not support the network mode {quote(value.text)}: {why}"
         findings.add(value, what, "write 'network-mode: none'")
         raise Wrong

@@ -1,4 +1,4 @@
-"""Writing a topology as a containerlab file that reads back as the same topology."""
+"""Write a topology as a containerlab file that reads back as the same topology."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from lab.topology.source import reads_as_text
 
 
 def dump(topology: Topology) -> str:
-    """Return the topology as a file's text: inheritance and variables resolved, tunnels' defaults left open.
+    """Return the text of a file, with inheritance and variables resolved but without the defaults of tunnels.
 
-    Reading it gives an equal topology apart from `file`, and containerlab can deploy it.
+    It reads back as an equal topology, except for `file`, and containerlab can deploy it.
     """
     data: dict[str, Any] = {"name": topology.name}
     if topology.prefix is not None:
@@ -26,7 +26,7 @@ def dump(topology: Topology) -> str:
         body["links"] = [_link(link) for link in topology.links]
     data["topology"] = body
     text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=10**9)
-    # Neither a template nor a variable must be seen in what is text here.
+    # Escape what would read as a template or a variable.
     return text.replace("{{", "{\\x7B").replace("$", "$$")
 
 
@@ -70,14 +70,14 @@ _LINE_ENDS = frozenset("\x85\u2028\u2029")
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes every text that would read back as something else, and writes no aliases."""
+    """Quotes every text that would not read back as text, and writes no aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    # Only between double quotes does YAML escape what it takes for the end of a line.
+    # YAML can escape its line ends only between double quotes.
     plain = reads_as_text(text) and "{{" not in text and not _LINE_ENDS & set(text)
     style = None if plain else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)

@@ -8,14 +8,13 @@ _ESCAPES = {r"\n": "\n", r"\r": "\r", r"\"": '"', r"\\": "\\"}
 
 
 class EnvFileError(ValueError):
-    """A line that sets no variable; says which."""
+    """A line that does not set a variable; the message has its number."""
 
 
 def parse_env(text: str) -> dict[str, str]:
-    """Return the variables of a file: `NAME=value` a line, `#` begins a comment.
+    """Return the variables of a file: one `NAME=value` a line, `#` begins a comment.
 
-    Single quotes keep a value as it is. Elsewhere `$NAME` and `${NAME}` stand for a variable set further up.
-    Raises EnvFileError.
+    Outside single quotes, `$NAME` and `${NAME}` are replaced by a variable of a line above. Raises `EnvFileError`.
     """
     variables: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -23,7 +22,7 @@ def parse_env(text: str) -> dict[str, str]:
             continue
         match = _LINE.fullmatch(line)
         if match is None:
-            raise EnvFileError(f"line {number} does not read NAME=value")
+            raise EnvFileError(f"line {number} is not of the form NAME=value")
         variables[match["name"]] = _value(match["value"], variables, number)
     return variables
 
@@ -33,7 +32,7 @@ def _value(text: str, variables: dict[str, str], number: int) -> str:
         quoted = re.match(r"'([^']*)'|\"((?:[^\"\\]|\\.)*)\"", text)
         rest = text[quoted.end() :].strip() if quoted else ""
         if quoted is None or (rest and not rest.startswith("#")):
-            raise EnvFileError(f"line {number} has a quote without its end")
+            raise EnvFileError(f"line {number} has an unclosed quote")
         if quoted[1] is not None:
             return quoted[1]
         unescaped = re.sub(r"\\[nr\"\\]", lambda m: _ESCAPES[m.group()], quoted[2])

@@ -1,16 +1,16 @@
-"""Environment variables in the file's text, substituted as containerlab does before it parses the YAML.
+"""Substitution of environment variables in the text of a file, before YAML is parsed, as in containerlab.
 
 | in the file                | becomes                                                  |
 |----------------------------|----------------------------------------------------------|
-| `$VAR`, `${VAR}`           | the value; `$VAR` as it stands if unset or empty         |
+| `$VAR`, `${VAR}`           | the value; `$VAR` unchanged if unset or empty            |
 | `${VAR:-x}`, `${VAR:=x}`   | the value; `x` if unset or empty                         |
 | `${VAR-x}`, `${VAR=x}`     | the value; `x` if unset                                  |
 | `${VAR+x}`, `${VAR:+x}`    | `x` if set, else nothing                                 |
 | `$$`                       | `$`                                                      |
-| `$1`, `${1`                | itself: no variable begins with a digit                  |
+| `$1`, `${1`                | unchanged: no variable begins with a digit               |
 
-The default may be `$OTHER` but holds no further substitution. Where containerlab's own result would surprise
-(a substitution inside a default, a missing brace), the lab refuses the file.
+The default may be `$OTHER` but have no other substitution. The lab refuses files for which containerlab's result is
+surprising: with a substitution inside a default, or a missing brace.
 """
 
 import re
@@ -32,7 +32,7 @@ _VARIABLE = re.compile(r"\$([^\W\d]\w*)")
 
 
 class SubstitutionError(ValueError):
-    """A substitution that cannot be made; `offset` is where it begins, in characters of the text."""
+    """A substitution that is not supported; `offset` is its start, in characters of the text."""
 
     def __init__(self, offset: int, what: str) -> None:
         super().__init__(what)
@@ -41,7 +41,7 @@ class SubstitutionError(ValueError):
 
 @dataclass(frozen=True)
 class Expanded:
-    """The text after substitution, and the way back to where each part of it was written."""
+    """The text after substitution, with the original position of each part."""
 
     text: str
     original: str
@@ -64,13 +64,13 @@ class Expanded:
 
 
 def verbatim(text: str) -> Expanded:
-    """Take a text as it stands."""
+    """Return a text without substitution."""
     lines = [0, *(match.end() for match in re.finditer(r"\r\n|[\n\r\x85\u2028\u2029]", text))]
     return Expanded(text, text, [0], [(0, True)], lines)
 
 
 def expand(text: str, environ: Mapping[str, str]) -> Expanded:
-    """Substitute every variable in `text`; raises SubstitutionError where that cannot be done."""
+    """Substitute every variable in `text`; raises `SubstitutionError`."""
     parts: list[str] = []
     starts: list[int] = []
     origins: list[tuple[int, bool]] = []
@@ -94,7 +94,7 @@ def expand(text: str, environ: Mapping[str, str]) -> Expanded:
 
 def _value(match: re.Match[str], environ: Mapping[str, str]) -> str:
     if match["broken"]:
-        raise SubstitutionError(match.start(), "'${' begins no substitution: write ${VAR} or ${VAR:=default}")
+        raise SubstitutionError(match.start(), "'${' does not begin a substitution: write ${VAR} or ${VAR:=default}")
     if match["bare"]:
         return _variable(match["bare"], environ)
     if not match["braced"]:
@@ -105,7 +105,7 @@ def _value(match: re.Match[str], environ: Mapping[str, str]) -> str:
     if not default:
         return _variable(name, environ)
     if default[0] in "-=+:" or ("$" in default and not _VARIABLE.fullmatch(default)):
-        what = f"the default of ${{{name}}} is no plain text and no plain $VAR"
+        what = f"the default of ${{{name}}} must be a plain text or a plain $VAR"
         raise SubstitutionError(match.start(), what)
     alternative = _variable(default[1:], environ) if default[0] == "$" else default
     match how:
@@ -118,5 +118,5 @@ def _value(match: re.Match[str], environ: Mapping[str, str]) -> str:
 
 
 def _variable(name: str, environ: Mapping[str, str]) -> str:
-    # `$_` is the shell's own and changes with every command: containerlab leaves it alone.
+    # The shell changes `$_` with every command: containerlab does not substitute it.
     return (environ.get(name) if name != "_" else None) or f"${name}"

@@ -1,21 +1,21 @@
-"""Images, and the family of ours whose tag chooses OpenVPN's version."""
+"""The parts of an image's name: repository, tag and digest."""
 
 import re
 
 
 def repository_of(image: str) -> str:
-    """Return an image's name without tag and digest."""
+    """Return the name of an image without tag and digest."""
     return image.removesuffix(_tag_and_digest(image))
 
 
 def tag_of(image: str) -> str | None:
-    """Return an image's tag, or None if it names none."""
+    """Return the tag of an image, or None if it has none."""
     match = re.match(r":([^@]*)", _tag_and_digest(image))
     return match[1] if match else None
 
 
 def is_pinned(image: str) -> bool:
-    """Tell whether a digest fixes the image, whatever the tag says."""
+    """Return True if the image has a digest, which takes precedence over the tag."""
     return "@" in image
 
 

@@ -3,14 +3,14 @@
 | value           | what a node gets                                                                       |
 |-----------------|----------------------------------------------------------------------------------------|
 | single          | the nearest that is set; an empty text and the number 0 count as not set               |
-| map             | all levels merged key by key, the nearer one wins                                      |
-| list            | all levels joined, from the farthest to the nearest, duplicates dropped                |
-| `binds`         | as a list, but the nearer bind wins where two have the same destination; sorted        |
+| map             | all levels merged key by key, the nearer level wins                                    |
+| list            | all levels joined, from the farthest to the nearest, without duplicates                |
+| `binds`         | as a list, but of two binds to one destination the nearer one wins; sorted             |
 | `dns`, `healthcheck` | the nearest as a whole                                                            |
-| `config.vars`   | merged key by key at any depth; lists inside are replaced as a whole                   |
+| `config.vars`   | merged key by key at any depth; lists are replaced as a whole                          |
 
-One departure: a node without a definition (`host1:`) inherits as one with an empty definition does, while
-containerlab leaves `config.vars` and the kind's group out for it.
+One difference: a node without a definition (`host1:`) inherits like one with an empty definition, while in
+containerlab it does not inherit `config.vars` and the kind's group.
 """
 
 from collections.abc import Mapping
@@ -22,12 +22,12 @@ from lab.topology.shape import is_null, issubclass_of
 from lab.topology.source import Items, Scalar, Table, Tree
 
 Definition = Mapping[str, Tree]
-"""The keys of a node, a group, a kind or the defaults, each checked on its own already."""
+"""The checked keys of a node, a group, a kind or the defaults."""
 
 
 @dataclass(frozen=True)
 class Definitions:
-    """The four levels."""
+    """The levels from which a node inherits."""
 
     defaults: Definition = field(default_factory=dict)
     kinds: Mapping[str, Definition] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Definitions:
         return None
 
     def inherit(self, node: Definition) -> dict[str, Tree]:
-        """Return all keys of a node, inherited ones included; each keeps the place where it was written."""
+        """Return all keys of a node, inherited ones included, each with its place in the file."""
         kind, group = self.kind_of(node), self.group_of(node)
         levels = [
             self.defaults,

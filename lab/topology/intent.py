@@ -1,6 +1,6 @@
-"""The lab's own keys: what a node has in `config.vars`, a link and an endpoint in `vars`.
+"""The lab's own keys: `config.vars` of a node, `vars` of a link and of an endpoint.
 
-containerlab takes them for plain variables. The docstring of a field is its description in `lab schema`.
+For containerlab they are plain variables. The docstrings of the fields are the descriptions in `lab schema`.
 """
 
 from collections.abc import Mapping
@@ -27,51 +27,57 @@ class Frozen(BaseModel):
 
 
 class Timers(Frozen):
-    """BGP timers in seconds (RFC 4271, section 10). FRR's defaults are made for the Internet, not a lab."""
+    """BGP timers in seconds (RFC 4271, section 10), by default short ones that suit a lab."""
 
     keepalive: int = Field(default=1, ge=1, le=21845)
+    """Seconds between KEEPALIVE messages."""
     hold: int = Field(default=3, ge=3, le=65535)
+    """Seconds without a message after which a session is closed."""
     connect: int = Field(default=1, ge=1, le=65535)
+    """Seconds between attempts to open a session."""
 
 
 class Bfd(Frozen):
-    """BFD session parameters (RFC 5880): intervals in milliseconds."""
+    """The parameters of BFD sessions (RFC 5880)."""
 
     multiplier: int = Field(default=3, ge=2, le=255)
+    """The number of missed packets after which a neighbour is down."""
     interval: int = Field(default=300, ge=10, le=60000)
+    """Milliseconds between packets."""
 
 
 class Accepted(Frozen):
-    """Prefixes that a router takes from its neighbours: an entry of a prefix list."""
+    """An entry of a prefix list: prefixes that a router accepts from its neighbours."""
 
     prefix: Prefix
+    """Accept this prefix, or with `ge` and `le` prefixes inside it."""
     ge: int | None = Field(default=None, ge=0, le=128)
-    """The shortest length that counts, of prefixes inside this one; by default this one's."""
+    """The shortest accepted prefix length; by default that of `prefix`."""
     le: int | None = Field(default=None, ge=0, le=128)
-    """The longest length that counts; by default this one's, or where `ge` is given that of single addresses."""
+    """The longest accepted prefix length; by default that of `prefix`, or with `ge` that of single addresses."""
 
     @property
     def lengths(self) -> tuple[int, int]:
-        """The shortest and the longest length that count."""
+        """The shortest and the longest accepted length."""
         own, longest = self.prefix.prefixlen, self.prefix.max_prefixlen
         return self.ge or own, self.le or (own if self.ge is None else longest)
 
     @model_validator(mode="after")
-    def _counts_something(self) -> Self:
+    def _accepts_something(self) -> Self:
         shortest, longest = self.lengths
         if not self.prefix.prefixlen <= shortest <= longest <= self.prefix.max_prefixlen:
             raise ValueError(f"no prefix inside {self.prefix} has a length from {shortest} to {longest}")
         return self
 
-    def takes(self, prefix: Prefix) -> bool:
-        """Whether a prefix is one of these."""
+    def accepts(self, prefix: Prefix) -> bool:
+        """Return True if a prefix is accepted."""
         shortest, longest = self.lengths
         inside = prefix.version == self.prefix.version and prefix.subnet_of(self.prefix)  # type: ignore[arg-type]
         return inside and shortest <= prefix.prefixlen <= longest
 
 
 RoutingProtocol = Literal["bgp", "ospf", "rip"]
-"""What a routing daemon speaks; OSPF and RIP stand for both of their versions, one per family."""
+"""A routing protocol; OSPF and RIP mean both of their versions, one per family."""
 Sessions = Literal["shared", "per-family", "unnumbered"]
 
 
@@ -79,31 +85,37 @@ class RouterIntent(Frozen):
     """A routing daemon on the node: `config.vars.router`."""
 
     daemon: str = "frr"
+    """The routing daemon."""
     protocol: RoutingProtocol = "bgp"
+    """The routing protocol; `ospf` means OSPFv2 and OSPFv3, `rip` RIPv2 and RIPng."""
     asn: int | None = Field(default=None, ge=1, le=4294967294)
-    """BGP's, and only BGP's; the same at both ends of a tunnel makes the session an internal one."""
+    """BGP: the AS number, required. The same at both ends of a tunnel makes the session an iBGP one."""
     sessions: Sessions = "shared"
-    """BGP's: one session for both families, one per family, or one for both over link-local addresses."""
+    """BGP: one session for both families, one per family, or one for both over link-local addresses."""
     recursion_filter: bool = True
-    """Use no route from beyond a tunnel that covers the outer address of a tunnel's other end (recursive routing)."""
+    """Reject routes learned through a tunnel that cover the outer address of a tunnel's other end: with such a route
+    the tunnel's own packets would go into the tunnel (recursive routing)."""
     multipath: bool = False
-    """BGP's: spread the traffic to a prefix over all paths that are equally good (ECMP), instead of taking one."""
+    """BGP: use all equally good paths to a prefix (ECMP) instead of one."""
     router_id: IPv4Address | None = None
+    """The router ID; by default derived from the node's addresses."""
     networks: tuple[Prefix, ...] = ()
     """Prefixes of both families that the router originates from the start."""
     accept: tuple[Accepted, ...] | None = None
-    """BGP's: take only these prefixes from neighbours, of either family; without it all."""
+    """BGP: accept only these prefixes from neighbours, of both families; by default all."""
     timers: Timers = Timers()
+    """BGP: the timers."""
     bfd: Bfd | None = None
+    """BGP: run BFD with each neighbour; by default without."""
 
 
 class TunnelEnds(Frozen):
     """The two inner addresses of a tunnel in one family, with their prefix length."""
 
     local: Interface
-    """The address of the node that declares the tunnel: the OpenVPN client."""
+    """The address of the OpenVPN client: the node that declares the tunnel."""
     peer: Interface
-    """The address of the node named by `to`: the OpenVPN server."""
+    """The address of the OpenVPN server: the node in `to`."""
 
 
 class TunnelIntent(Frozen):
@@ -112,44 +124,51 @@ class TunnelIntent(Frozen):
     to: str
     """The node that runs the OpenVPN server."""
     name: str | None = None
-    """By default `CLIENT-SERVER`, with a number appended from the second on."""
+    """The tunnel's name; by default `CLIENT-SERVER`, with a number from the second one on."""
     mode: str = "iroute"
+    """The way to run OpenVPN."""
     transport: Literal["tcp", "udp"] = "tcp"
+    """The transport protocol of the outer packets."""
     outer: Family = "ipv4"
-    """The family of the underlay."""
+    """The family of the outer packets."""
     via: str | None = None
-    """The neighbour through which the server is dialled, where paths lead to several of its addresses; by default
-    the first one on a shortest path. The kernel's routes have to lead there as well."""
+    """The neighbour through which the client reaches the server, if paths lead to several addresses of the server; by
+    default the first neighbour on a shortest path. The kernel's routes must lead there too."""
     preference: int | None = Field(default=None, ge=0, le=4294967295)
-    """The local preference (RFC 4271, section 5.1.5) of what BGP learns through the tunnel, at both ends: of several
-    tunnels to a prefix those with the highest carry the traffic. Without one it is BGP's usual 100."""
+    """The local preference (RFC 4271, section 5.1.5) of routes that BGP learns through the tunnel, at both ends: of
+    several tunnels to a prefix, those with the highest carry the traffic. BGP's default is 100."""
     port: int | None = Field(default=None, ge=1, le=65535)
     """The server's port; by default the first free one from 1194 on."""
     ipv4: TunnelEnds | None = None
-    """Inner addresses; by default the next free ones of the lab's pools."""
+    """The inner IPv4 addresses; by default free ones of 10.255.0.0/16."""
     ipv6: TunnelEnds | None = None
+    """The inner IPv6 addresses; by default free ones of 2001:db8:ff00::/40."""
     openvpn: str | None = None
     """OpenVPN's version at both ends; by default that of each node's image."""
     profile: str | None = None
-    """The implementation at the client's end, to whose abilities the tunnel is confined, as `routeros-7`."""
+    """Another implementation of OpenVPN at the client's end, as `routeros-7`: the tunnel may use only its features."""
     options: Mapping[str, Any] = {}
-    """What only the mode understands; the mode checks it."""
+    """The options of the mode."""
 
 
 class StaticRoute(Frozen):
     """A kernel route that the lab sets before any daemon starts: an item of `config.vars.routes`."""
 
     to: Prefix | Literal["default"]
+    """The destination; `default` means both families."""
     via: str
-    """A node on a shared link (then every family that both have on that link is used) or an address."""
+    """The next hop: an address, or a node on a shared link, which means its addresses of both families there."""
 
 
 class NodeIntent(Frozen):
-    """What the lab reads from a node's `config.vars`."""
+    """The lab's keys of a node: `config.vars`."""
 
     router: RouterIntent | None = None
+    """Run a routing daemon on the node."""
     tunnels: tuple[TunnelIntent, ...] = ()
+    """The tunnels of which the node is the OpenVPN client."""
     routes: tuple[StaticRoute, ...] = ()
+    """Static routes in the kernel, set before any daemon starts."""
 
 
 # --- links and endpoints -----------------------------------------------------------------------------------
@@ -159,19 +178,20 @@ EncapsulationKind = Literal["vxlan", "gre", "ipip", "sit", "wireguard"]
 
 
 class Carriage(NamedTuple):
-    """What a kind of kernel tunnel adds to a packet, and which packets it takes."""
+    """The overhead of a kind of kernel tunnel, and the families that it carries."""
 
     overhead: int
-    """Bytes beside the outer IP header, those of an inner Ethernet header included."""
+    """Bytes besides the outer IP header, including an inner Ethernet header."""
     over_ipv4: tuple[Family, ...] = FAMILIES
-    """The families that pass inside where the outer addresses are IPv4's."""
+    """The inner families over IPv4."""
     over_ipv6: tuple[Family, ...] = FAMILIES
+    """The inner families over IPv6."""
 
 
 CARRIAGES: Mapping[EncapsulationKind, Carriage] = {
     "vxlan": Carriage(8 + 8 + 14),  # UDP, VXLAN, Ethernet (RFC 7348)
     "gre": Carriage(4),  # without key, checksum and sequence numbers (RFC 2784, RFC 7676)
-    "ipip": Carriage(0, over_ipv4=("ipv4",)),  # RFC 2003; over IPv6 it is RFC 2473's, for both families
+    "ipip": Carriage(0, over_ipv4=("ipv4",)),  # RFC 2003; over IPv6 RFC 2473, for both families
     "sit": Carriage(0, over_ipv4=("ipv6",), over_ipv6=()),  # RFC 4213
     "wireguard": Carriage(8 + 16 + 16),  # UDP, its header, the authentication tag
 }
@@ -179,47 +199,48 @@ _OUTER_HEADER: Mapping[Family, int] = {"ipv4": 20, "ipv6": 40}
 
 
 class Encapsulation(Frozen):
-    """A kernel tunnel in the place of a wire: what an OpenVPN tunnel is compared with, and what runs inside one."""
+    """A kernel tunnel instead of a veth pair: to compare with OpenVPN, or to run inside an OpenVPN tunnel."""
 
     kind: EncapsulationKind
+    """The kind of kernel tunnel."""
     outer: tuple[Address, ...]
-    """The two nodes' addresses on other links or in a tunnel, between which it runs; in the order of the endpoints."""
+    """The outer addresses of both nodes, on other links or in a tunnel, in the order of the endpoints."""
 
     @property
     def outer_family(self) -> Family:
-        """The family of the packets that carry it."""
+        """The family of the outer packets."""
         return "ipv6" if any(address.version == 6 for address in self.outer) else "ipv4"
 
     @property
     def carries(self) -> tuple[Family, ...]:
-        """The families that pass inside; none where the kind has no such outer addresses."""
+        """The families that it carries; empty if the kind does not run over the outer family."""
         carriage = CARRIAGES[self.kind]
         return carriage.over_ipv4 if self.outer_family == "ipv4" else carriage.over_ipv6
 
     @property
     def overhead(self) -> int:
-        """Bytes by which a packet outside is larger than the one inside."""
+        """The difference between the sizes of an outer and an inner packet, in bytes."""
         return _OUTER_HEADER[self.outer_family] + CARRIAGES[self.kind].overhead
 
 
 class Impairment(Frozen):
-    """What a link does to the packets that leave one of its ends; a link without one only hands them over."""
+    """The impairment of packets that leave an end of a link (netem in the kernel)."""
 
     delay: float = Field(default=0, ge=0, le=60_000)
-    """Milliseconds until a packet arrives."""
+    """The delay of each packet in milliseconds."""
     jitter: float = Field(default=0, ge=0, le=60_000)
-    """Milliseconds by which the delay varies at most, up and down; packets may overtake each other."""
+    """The maximum deviation from the delay in milliseconds; packets may overtake each other."""
     loss: float = Field(default=0, ge=0, le=100)
-    """Percent of the packets that do not arrive, each by a draw of its own."""
+    """Percent of packets that are lost, independently of each other."""
     rate: int | None = Field(default=None, ge=8, le=100_000_000)
-    """Kilobits per second at most; what is too much waits a tenth of a second at most, and is dropped."""
+    """The rate limit in kilobits per second; the queue holds a tenth of a second and drops the rest."""
     duplicate: float = Field(default=0, ge=0, le=100)
-    """Percent of the packets that arrive twice."""
+    """Percent of packets that arrive twice."""
     reorder: float = Field(default=0, ge=0, le=100)
-    """Percent of the packets that are not delayed, and so overtake others."""
+    """Percent of packets that are not delayed, and so overtake others."""
 
     @model_validator(mode="after")
-    def _is_part_of_the_delay(self) -> Self:
+    def _has_a_delay_to_vary(self) -> Self:
         if self.jitter > self.delay:
             raise ValueError(f"a jitter of {self.jitter:g} ms is more than the delay of {self.delay:g} ms")
         if self.reorder and not self.delay:
@@ -227,35 +248,35 @@ class Impairment(Frozen):
         return self
 
     def __str__(self) -> str:
-        told = []
+        parts = []
         if self.delay:
-            told.append(f"delay {self.delay:g} ms" + (f" ± {self.jitter:g} ms" if self.jitter else ""))
+            parts.append(f"delay {self.delay:g} ms" + (f" ± {self.jitter:g} ms" if self.jitter else ""))
         if self.loss:
-            told.append(f"loss {self.loss:g} %")
+            parts.append(f"loss {self.loss:g} %")
         if self.rate is not None:
-            told.append(f"rate {self.rate} kbit/s")
+            parts.append(f"rate {self.rate} kbit/s")
         if self.duplicate:
-            told.append(f"duplicate {self.duplicate:g} %")
+            parts.append(f"duplicate {self.duplicate:g} %")
         if self.reorder:
-            told.append(f"reorder {self.reorder:g} %")
-        return ", ".join(told) or "nothing"
+            parts.append(f"reorder {self.reorder:g} %")
+        return ", ".join(parts) or "nothing"
 
 
 class LinkIntent(Frozen):
-    """What the lab reads from a link's `vars`."""
+    """The lab's keys of a link: `vars`."""
 
     peering: bool = False
-    """Routers at both ends peer over the link's own addresses, as over a tunnel's."""
+    """The routers at both ends peer over the addresses of the link."""
     preference: int | None = Field(default=None, ge=0, le=4294967295)
-    """The local preference of what BGP learns over the link, at both ends; see a tunnel's."""
+    """The local preference of routes that BGP learns over the link, at both ends, as of a tunnel."""
     impair: Impairment | None = None
-    """In both directions, unless an end says otherwise of what leaves it."""
+    """The impairment in both directions; an endpoint's own takes precedence."""
     encapsulation: Encapsulation | None = None
-    """The link is no wire but a kernel tunnel. containerlab, which does not know of it, lays a wire."""
+    """Make the link a kernel tunnel. containerlab ignores this and creates a veth pair."""
 
 
 class EndpointIntent(Frozen):
-    """What the lab reads from the `vars` of a link's end, in the extended form."""
+    """The lab's keys of an endpoint in the extended form: `vars`."""
 
     impair: Impairment | None = None
-    """Of what leaves this end, in the place of what the link says."""
+    """The impairment of packets that leave this end, instead of the link's."""

@@ -1,7 +1,7 @@
-"""Which of containerlab's keys the lab honours, and why it refuses the others.
+"""containerlab's keys: those that the lab supports, and those that it refuses, each with the reason.
 
-A key is honoured in full or refused by name; none is ignored. What containerlab itself would ignore on one of
-our two kinds (a licence, a type) is refused as well: it says that the file was meant for another network.
+A key is supported in full or refused; none is ignored. Keys that containerlab ignores on the supported kinds (a
+licence, a type) are refused as well: a file with one was made for other nodes.
 """
 
 from collections.abc import Mapping
@@ -11,9 +11,9 @@ from lab.topology.model import Node
 
 TOP_KEYS: Final = ("name", "prefix", "topology")
 TOP_REFUSED: Final = {
-    "mgmt": "its nodes have no management network, only the wires of the file",
-    "settings": "there is no certificate authority of containerlab's to set up",
-    "debug": "how much is logged is chosen on the command line",
+    "mgmt": "its nodes have no management network, only the links of the file",
+    "settings": "it has no certificate authority as containerlab does",
+    "debug": "the log level is set on the command line",
 }
 
 TOPOLOGY_KEYS: Final = ("defaults", "kinds", "groups", "nodes", "links")
@@ -26,7 +26,7 @@ _NOT_FROM_FILE = ("name", "intent")
 
 NODE_KEYS: Final[Mapping[str, Any]] = {
     **{info.alias or name: info.annotation for name, info in Node.model_fields.items() if name not in _NOT_FROM_FILE},
-    # In the file these differ from what the model makes of them.
+    # These have another type in the file than in the model.
     "kind": str,
     "image-pull-policy": str,
     "tmpfs": Mapping[str, str],
@@ -35,21 +35,21 @@ NODE_KEYS: Final[Mapping[str, Any]] = {
     "privileged": bool,
     "config": Mapping[str, Any],
 }
-"""Every key of a node definition that the lab honours, with the type of its value in the file."""
+"""The supported keys of a node definition, with the type of each value in the file."""
 
 BRIDGE_KEYS: Final = ("kind", "group", "labels")
-"""What has a meaning for a bridge, which is no container. Other keys may reach it by inheritance only."""
+"""The keys that apply to a bridge, which is not a container; it may inherit others, which have no effect."""
 
-_FOR_OTHER_KINDS = "no node of the kinds that it builds reads it"
-_NO_LOGIN = "nobody logs in to its nodes"
+_FOR_OTHER_KINDS = "no supported kind of node reads it"
+_NO_LOGIN = "its nodes have no login"
 _NO_MANAGEMENT = TOP_REFUSED["mgmt"]
 
 NODE_REFUSED: Final[Mapping[str, str]] = {
     "aliases": _NO_MANAGEMENT,
-    "auto-remove": "a node that died is kept, so that its end can be looked into",
-    "certificate": "its certificates are OpenVPN's and it issues them itself",
-    "cgroup-parent": "every lab must end up under the engine's own cgroup",
-    "cgroupns-mode": "every node has a cgroup namespace of its own",
+    "auto-remove": "it keeps a node that died, for inspection",
+    "certificate": "it issues certificates itself, for OpenVPN only",
+    "cgroup-parent": "every node is in the engine's cgroup",
+    "cgroupns-mode": "every node has its own cgroup namespace",
     "components": _FOR_OTHER_KINDS,
     "credentials": _NO_LOGIN,
     "enforce-startup-config": _FOR_OTHER_KINDS,
@@ -59,38 +59,38 @@ NODE_REFUSED: Final[Mapping[str, str]] = {
     "mgmt-ipv4": _NO_MANAGEMENT,
     "mgmt-ipv6": _NO_MANAGEMENT,
     "password": _NO_LOGIN,
-    "pid-mode": "every node has processes of its own",
-    "ports": "it publishes no port",
-    "position": "it draws no map from the file",
-    "restart-policy": "a node that died stays dead, so that a test sees it",
+    "pid-mode": "every node has its own PID namespace",
+    "ports": "it publishes no ports",
+    "position": "its graph has a layout of its own",
+    "restart-policy": "it does not restart a node that died, so that a test sees it",
     "runtime": "the engine is chosen on the command line",
-    "stages": "wires come before daemons in any case, and 'exec' runs between the two",
+    "stages": "links always come up before daemons start, and 'exec' runs in between",
     "startup-config": _FOR_OTHER_KINDS,
     "suppress-startup-config": _FOR_OTHER_KINDS,
     "type": _FOR_OTHER_KINDS,
     "username": _NO_LOGIN,
-    "volumes": "it leaves nothing behind; use 'binds'",
+    "volumes": "it keeps no volumes; use 'binds'",
 }
 
 LINK_TYPES: Final = ("veth", "dummy")
 LINK_TYPES_REFUSED: Final[Mapping[str, str]] = {
     "bridge": "make the bridge a node of kind 'bridge'",
-    "host": "no wire leaves the lab",
-    "macvlan": "no wire leaves the lab",
+    "host": "no link leaves the lab",
+    "macvlan": "no link leaves the lab",
     "mgmt-net": _NO_MANAGEMENT,
-    "veth-stitch": "a plain 'veth' can be captured and impaired as well",
-    "vxlan": "no wire leaves the lab",
-    "vxlan-stitch": "no wire leaves the lab",
+    "veth-stitch": "use 'veth', which can be captured and impaired as well",
+    "vxlan": "no link leaves the lab",
+    "vxlan-stitch": "no link leaves the lab",
 }
 BRIEF_ENDS_REFUSED: Final = ("host", "macvlan", "mgmt-net")
-"""In a brief link these words in a node's place make it a link of that type."""
+"""Reserved words: in place of a node in a brief link they make it a link of that type."""
 
 BRIEF_KEYS: Final = ("endpoints", "mtu", "ipv4", "ipv6", "vars")
 VETH_KEYS: Final = ("type", "endpoints", "mtu", "vars")
 DUMMY_KEYS: Final = ("type", "endpoint", "mtu", "vars")
 ENDPOINT_KEYS: Final = ("node", "interface", "mac", "ipv4", "ipv6", "vars")
 LINK_REFUSED: Final[Mapping[str, str]] = {
-    "labels": "it keeps no labels of links",
+    "labels": "its links have no labels",
     "ipv4": "in this form each endpoint has its own 'ipv4'",
     "ipv6": "in this form each endpoint has its own 'ipv6'",
 }

@@ -1,4 +1,4 @@
-"""Links: brief and extended, as far as one link can be judged alone."""
+"""Links, in brief and in extended form, and the checks of their ends."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,7 +38,7 @@ _MAC = re.compile(r"([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
 
 
 @dataclass
-class End:
+class DraftEnd:
     """One end of a link, as read."""
 
     tree: Tree
@@ -48,7 +48,7 @@ class End:
     addresses: dict[Family, tuple[Interface, Tree]] = field(default_factory=dict)
     intent: EndpointIntent = field(default_factory=EndpointIntent)
     damaged: set[Family] = field(default_factory=set)
-    """Families in which an address was refused: what needs one must not be blamed for that."""
+    """The families in which an address was refused: its absence is not another mistake."""
 
     def __str__(self) -> str:
         return f"{self.node}:{self.interface}"
@@ -60,17 +60,17 @@ class End:
 
 
 @dataclass
-class Wire:
+class DraftLink:
     """A link, as read."""
 
     kind: str
     tree: Tree
-    ends: list[End]
+    ends: list[DraftEnd]
     mtu: int = DEFAULT_MTU
     intent: LinkIntent = field(default_factory=LinkIntent)
 
-    def link(self) -> Link:
-        """Return the link as the model has it."""
+    def finished(self) -> Link:
+        """Return the link of the model."""
         return Link(
             kind="dummy" if self.kind == "dummy" else "veth",
             endpoints=tuple(
@@ -89,22 +89,22 @@ class Wire:
         )
 
 
-def read_links(tree: Tree | None, findings: Findings) -> list[Wire]:
-    """Read the `links` list. A link that is wrong in part is returned without that part."""
+def read_links(tree: Tree | None, findings: Findings) -> list[DraftLink]:
+    """Read the `links` list. A link that is wrong in part is returned without the wrong part."""
     if tree is None or is_null(tree):
         return []
     if not isinstance(tree, Items):
         refused(tree, tuple[str, ...], findings)
         return []
-    wires = [_Reader(findings).read(item) for item in tree.items]
-    return [wire for wire in wires if wire is not None]
+    links = [_Reader(findings).read(item) for item in tree.items]
+    return [link for link in links if link is not None]
 
 
 @dataclass(frozen=True)
 class _Reader:
     findings: Findings
 
-    def read(self, tree: Tree) -> Wire | None:
+    def read(self, tree: Tree) -> DraftLink | None:
         if not isinstance(tree, Table):
             refused(tree, Mapping[str, str], self.findings)
             return None
@@ -120,13 +120,13 @@ class _Reader:
             for family in FAMILIES:
                 self._brief_addresses(tree, family, ends)
         intent = self._intent(tree)
-        wire = Wire(kind or "veth", tree, ends, self._mtu(tree, ends, _default_mtu(intent)), intent)
-        if wire.kind == "dummy" and wire.intent.peering:
+        link = DraftLink(kind or "veth", tree, ends, self._mtu(tree, ends, _default_mtu(intent)), intent)
+        if link.kind == "dummy" and link.intent.peering:
             self.findings.add(tree.entries["vars"], "'peering' needs a link with two ends")
-        if wire.kind == "dummy" and (wire.intent.impair or any(end.intent.impair for end in ends)):
+        if link.kind == "dummy" and (link.intent.impair or any(end.intent.impair for end in ends)):
             self.findings.add(tree, "'impair' needs a link with two ends")
-        self._check_encapsulation(wire)
-        return wire
+        self._check_encapsulation(link)
+        return link
 
     def _kind(self, tree: Table) -> str | None:
         kind = tree.entries.get("type")
@@ -147,31 +147,31 @@ class _Reader:
             self.findings.add(kind, f"unknown link type {quote(kind.text)}", hint)
         return None
 
-    def _check_keys(self, tree: Table, right: tuple[str, ...], unsupported: Mapping[str, str]) -> None:
+    def _check_keys(self, tree: Table, right: tuple[str, ...], refused_keys: Mapping[str, str]) -> None:
         for key in tree.entries:
             if key in right:
                 continue
-            if key in unsupported:
-                why = unsupported[key]
+            if key in refused_keys:
+                why = refused_keys[key]
                 self.findings.add(tree.keys[key], f"the lab does not support {key!r} here: {why}")
             else:
                 self.findings.add(tree.keys[key], f"unknown key {quote(key)}", did_you_mean(key, right))
 
     # --- ends ----------------------------------------------------------------------------------------------
 
-    def _two_ends(self, tree: Table, *, brief: bool) -> list[End] | None:
+    def _two_ends(self, tree: Table, *, brief: bool) -> list[DraftEnd] | None:
         endpoints = tree.entries.get("endpoints")
         if endpoints is None:
             self.findings.add(tree, "the key 'endpoints' is missing")
             return None
         if not isinstance(endpoints, Items) or len(endpoints.items) != 2:
-            count = f"{len(endpoints.items)}" if isinstance(endpoints, Items) else "no list of them"
-            self.findings.add(endpoints, f"a link has two endpoints, here is {count}")
+            given = f"{len(endpoints.items)}" if isinstance(endpoints, Items) else "not a list"
+            self.findings.add(endpoints, f"a link has a list of two endpoints, this is {given}")
             return None
         ends = [self._brief_end(item) if brief else self._end(item) for item in endpoints.items]
         return [end for end in ends if end is not None] if all(ends) else None
 
-    def _one_end(self, tree: Table) -> list[End] | None:
+    def _one_end(self, tree: Table) -> list[DraftEnd] | None:
         endpoint = tree.entries.get("endpoint")
         if endpoint is None:
             self.findings.add(tree, "the key 'endpoint' is missing")
@@ -179,7 +179,7 @@ class _Reader:
         end = self._end(endpoint)
         return [end] if end else None
 
-    def _brief_end(self, tree: Tree) -> End | None:
+    def _brief_end(self, tree: Tree) -> DraftEnd | None:
         if not isinstance(tree, Scalar) or ":" not in tree.text:
             given = quote(tree.text) if isinstance(tree, Scalar) else "this"
             hint = None if isinstance(tree, Scalar) else "the extended form needs 'type: veth'"
@@ -191,11 +191,11 @@ class _Reader:
             why = LINK_TYPES_REFUSED[word]
             self.findings.add(tree, f"the lab does not support links of type {word!r}: {why}")
             return None
-        end = End(tree, node, interface)
+        end = DraftEnd(tree, node, interface)
         self._check_interface(end, tree)
         return end
 
-    def _end(self, tree: Tree) -> End | None:
+    def _end(self, tree: Tree) -> DraftEnd | None:
         if not isinstance(tree, Table):
             refused(tree, Mapping[str, str], self.findings)
             return None
@@ -207,7 +207,7 @@ class _Reader:
             return None
         try:
             node = take(tree.entries["node"], str, self.findings)
-            end = End(tree, node, take(tree.entries["interface"], str, self.findings))
+            end = DraftEnd(tree, node, take(tree.entries["interface"], str, self.findings))
         except Wrong:
             return None
         self._check_interface(end, tree.entries["interface"])
@@ -221,22 +221,22 @@ class _Reader:
                 end.intent = take(tree.entries["vars"], EndpointIntent, self.findings)
         return end
 
-    def _check_interface(self, end: End, at: Tree) -> None:
+    def _check_interface(self, end: DraftEnd, at: Tree) -> None:
         if objection := objection_to_interface(end.interface):
-            self.findings.add(at, f"{quote(end.interface)} cannot name an interface", objection)
+            self.findings.add(at, f"invalid interface name {quote(end.interface)}", objection)
 
-    def _mac(self, end: End, tree: Tree) -> None:
+    def _mac(self, end: DraftEnd, tree: Tree) -> None:
         text = tree.text if isinstance(tree, Scalar) else ""
         if not _MAC.fullmatch(text):
-            self.findings.add(tree, f"{quote(text)} is no MAC address", "write it as '02:00:00:00:00:01'")
+            self.findings.add(tree, f"{quote(text)} is not a MAC address", "write it as '02:00:00:00:00:01'")
         elif int(text[:2], 16) & 1:
-            self.findings.add(tree, f"{quote(text)} is a group address; an interface needs one of its own")
+            self.findings.add(tree, f"{quote(text)} is a multicast MAC address; an interface needs a unicast one")
         else:
             end.mac = text
 
     # --- addresses -----------------------------------------------------------------------------------------
 
-    def _brief_addresses(self, tree: Table, family: Family, ends: list[End]) -> None:
+    def _brief_addresses(self, tree: Table, family: Family, ends: list[DraftEnd]) -> None:
         listed = tree.entries.get(family)
         if listed is None or is_null(listed):
             return
@@ -248,11 +248,11 @@ class _Reader:
         if len(listed.items) > len(ends):
             self.findings.add(listed, f"{len(listed.items)} addresses for a link with two ends")
         for end, item in zip(ends, listed.items, strict=False):
-            # An empty entry means that this end has no address.
+            # An empty entry is for an end without an address.
             if not (isinstance(item, Scalar) and not item.text.strip()):
                 self._address(end, family, item)
 
-    def _address(self, end: End, family: Family, tree: Tree) -> None:
+    def _address(self, end: DraftEnd, family: Family, tree: Tree) -> None:
         try:
             address: Interface = take(tree, INTERFACES[family], self.findings)
         except Wrong:
@@ -264,9 +264,9 @@ class _Reader:
             return
         end.addresses[family] = (address, tree)
 
-    def _mtu(self, tree: Table, ends: list[End], default: int) -> int:
+    def _mtu(self, tree: Table, ends: list[DraftEnd], default: int) -> int:
         given = tree.entries.get("mtu")
-        # containerlab takes 0 for a link without an MTU of its own.
+        # As in containerlab, 0 stands for the default.
         if given is None or is_null(given) or (isinstance(given, Scalar) and given.text == "0"):
             return default
         try:
@@ -274,11 +274,10 @@ class _Reader:
         except Wrong:
             return default
         if not LEAST_MTU <= mtu <= LARGEST_MTU:
-            what = f"an MTU lies between {LEAST_MTU} and {LARGEST_MTU} octets, {mtu} does not"
-            self.findings.add(given, what)
+            self.findings.add(given, f"the MTU {mtu} is not between {LEAST_MTU} and {LARGEST_MTU} bytes")
             return default
         if mtu < LEAST_MTU_IPV6 and any("ipv6" in end.addresses for end in ends):
-            what = f"IPv6 needs an MTU of {LEAST_MTU_IPV6} octets or more, this link has {mtu}"
+            what = f"IPv6 needs an MTU of {LEAST_MTU_IPV6} bytes or more, this link has {mtu}"
             self.findings.add(given, what)
         return mtu
 
@@ -292,32 +291,32 @@ class _Reader:
             return LinkIntent()
         return intent
 
-    def _check_encapsulation(self, wire: Wire) -> None:
-        encapsulation = wire.intent.encapsulation
+    def _check_encapsulation(self, link: DraftLink) -> None:
+        encapsulation = link.intent.encapsulation
         if encapsulation is None:
             return
-        at = wire.tree.entries["vars"] if isinstance(wire.tree, Table) else wire.tree
+        at = link.tree.entries["vars"] if isinstance(link.tree, Table) else link.tree
         outer = encapsulation.outer
-        if wire.kind == "dummy":
+        if link.kind == "dummy":
             self.findings.add(at, "'encapsulation' needs a link with two ends")
         elif len(outer) != 2 or outer[0].version != outer[1].version or outer[0] == outer[1]:
-            what = "'outer' of an encapsulation are two addresses of one family, the first and the second node's"
+            what = "'outer' needs two different addresses of one family, the first and the second node's"
             self.findings.add(at, what)
         elif not encapsulation.carries:
             self.findings.add(at, f"{encapsulation.kind} does not run over {_word(encapsulation.outer_family)}")
         else:
-            self._check_carriage(encapsulation, wire.ends)
+            self._check_carriage(encapsulation, link.ends)
 
-    def _check_carriage(self, encapsulation: Encapsulation, ends: list[End]) -> None:
-        """Only what has a place inside may be there: addresses of its families, and MAC addresses in an Ethernet."""
+    def _check_carriage(self, encapsulation: Encapsulation, ends: list[DraftEnd]) -> None:
+        """Check that the ends have only addresses that the encapsulation can carry."""
         for end in ends:
             for family, (address, tree) in end.addresses.items():
                 if family not in encapsulation.carries:
                     carried = " and ".join(_word(carried) for carried in encapsulation.carries)
-                    what = f"{address} does not pass: {encapsulation.kind} over {_word(encapsulation.outer_family)}"
-                    self.findings.add(tree, f"{what} carries {carried} alone")
+                    over = f"{encapsulation.kind} over {_word(encapsulation.outer_family)}"
+                    self.findings.add(tree, f"{address} cannot be used: {over} carries {carried} only")
             if end.mac is not None and encapsulation.kind != "vxlan":
-                self.findings.add(_part(end, "mac"), f"an end of {encapsulation.kind} has no MAC address")
+                self.findings.add(_part(end, "mac"), f"{encapsulation.kind} has no MAC addresses")
 
 
 def _word(family: Family) -> str:
@@ -325,63 +324,59 @@ def _word(family: Family) -> str:
 
 
 def _default_mtu(intent: LinkIntent) -> int:
-    """A wire has containerlab's default; a kernel tunnel what its headers leave of Ethernet's."""
+    """Return containerlab's default for a link; for a kernel tunnel, Ethernet's MTU without its headers."""
     if intent.encapsulation is None:
         return DEFAULT_MTU
     return ETHERNET_MTU - intent.encapsulation.overhead
 
 
-def check_encapsulations(wires: Sequence[Wire], inner: Iterable[tuple[str, Address]], findings: Findings) -> None:
-    """Check that each kernel tunnel runs between addresses which its nodes have on links, or `inner`: in tunnels."""
-    addresses = {(end.node, a.ip) for wire in wires for end in wire.ends for a, _ in end.addresses.values()}
+def check_encapsulations(links: Sequence[DraftLink], inner: Iterable[tuple[str, Address]], findings: Findings) -> None:
+    """Check that the nodes of each kernel tunnel have its outer addresses: on links, or `inner` to tunnels."""
+    addresses = {(end.node, a.ip) for link in links for end in link.ends for a, _ in end.addresses.values()}
     addresses.update(inner)
-    for wire in wires:
-        outers = wire.intent.encapsulation.outer if wire.intent.encapsulation else ()
-        if len(outers) != len(wire.ends) or not isinstance(wire.tree, Table):
+    for link in links:
+        outers = link.intent.encapsulation.outer if link.intent.encapsulation else ()
+        if len(outers) != len(link.ends) or not isinstance(link.tree, Table):
             continue
-        for end, outer in zip(wire.ends, outers, strict=True):
+        for end, outer in zip(link.ends, outers, strict=True):
             if (end.node, outer) not in addresses:
-                what = f"{quote(end.node)} has no link and no tunnel with the address {outer}"
-                what += ", which its end of the encapsulation names"
-                findings.add(wire.tree.entries["vars"], what)
+                what = f"{quote(end.node)} has no link or tunnel with the outer address {outer}"
+                findings.add(link.tree.entries["vars"], what)
 
 
-def check_ends(wires: list[Wire], nodes: Mapping[str, str], findings: Findings) -> None:
-    """Check what concerns several links: that each end's node exists and no interface is used twice.
-
-    `nodes` maps each node to its kind.
-    """
-    first: dict[tuple[str, str], End] = {}
-    for wire in wires:
-        for end in wire.ends:
+def check_ends(links: list[DraftLink], nodes: Mapping[str, str], findings: Findings) -> None:
+    """Check that the node of each end exists and that no interface is used twice; `nodes` has each node's kind."""
+    first: dict[tuple[str, str], DraftEnd] = {}
+    for link in links:
+        for end in link.ends:
             at = _part(end, "node")
             if end.node not in nodes:
                 findings.add(at, f"there is no node {quote(end.node)}", did_you_mean(end.node, nodes))
                 continue
             bridge = nodes[end.node] == "bridge"
-            # containerlab keeps the ports of all bridges in one namespace, the host's.
+            # containerlab has the ports of all bridges in one namespace, the host's.
             place = ("", end.interface) if bridge else (end.node, end.interface)
             if other := first.get(place):
                 line = other.tree.place.line
-                what = f"the interface {quote(str(end))} is the end of another link"
+                what = f"the interface {quote(str(end))} is already used by another link"
                 if other.node != end.node:
-                    what = f"two bridges cannot have a port of the same name, {quote(str(other))} is one"
+                    what = f"two bridges cannot have ports of the same name, as {quote(str(other))}"
                 findings.add(_part(end, "interface"), f"{what}, see line {line}")
             else:
                 first[place] = end
             if bridge:
-                _check_bridge_end(wire, end, findings)
+                _check_bridge_end(link, end, findings)
 
 
-def _check_bridge_end(wire: Wire, end: End, findings: Findings) -> None:
-    if wire.kind == "dummy":
-        findings.add(end.tree, "a dummy interface belongs on a node of kind 'linux'")
+def _check_bridge_end(link: DraftLink, end: DraftEnd, findings: Findings) -> None:
+    if link.kind == "dummy":
+        findings.add(end.tree, "a dummy interface needs a node of kind 'linux'")
     for _, tree in end.addresses.values():
-        findings.add(tree, f"{quote(str(end))} is a bridge's port and has no address of its own")
+        findings.add(tree, f"{quote(str(end))} is a port of a bridge and cannot have an address")
     end.addresses.clear()
 
 
-def _part(end: End, key: str) -> Tree | Key:
+def _part(end: DraftEnd, key: str) -> Tree | Key:
     if isinstance(end.tree, Table) and key in end.tree.entries:
         return end.tree.entries[key]
     return end.tree

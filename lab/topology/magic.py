@@ -1,4 +1,4 @@
-"""containerlab's magic variables, in the two places where it has them: `exec` and the source of a bind."""
+"""containerlab's magic variables, which it replaces in `exec` and in the source of a bind."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ NODE_NAME = "__clabNodeName__"
 
 
 def substitute(node: Node, *, node_dir: Path, lab_dir: Path) -> Node:
-    """Return the node with the directories of a running lab put in place of the magic variables.
+    """Return the node with its magic variables replaced by the directories of a running lab.
 
-    `__clabLabName__` is the last part of the lab's directory, as it is for containerlab.
+    `__clabLabName__` is the last part of the lab's directory, as in containerlab.
     """
     values = {NODE_DIR: str(node_dir), LAB_DIR: str(lab_dir), LAB_NAME: lab_dir.name, NODE_NAME: node.name}
     return node.model_copy(
@@ -25,13 +25,13 @@ def substitute(node: Node, *, node_dir: Path, lab_dir: Path) -> Node:
 
 
 def replace(text: str, values: dict[str, str]) -> str:
-    """Put each value in place of its variable."""
+    """Replace each variable by its value."""
     for variable, value in values.items():
         text = text.replace(variable, value)
     return text
 
 
 def replace_source(bind: str, values: dict[str, str]) -> str:
-    """Put each value in place of its variable in the source of a bind, not in its destination."""
+    """Replace each variable by its value in the source of a bind, not in its destination."""
     source, colon, rest = bind.partition(":")
     return replace(source, values) + colon + rest

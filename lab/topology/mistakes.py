@@ -13,19 +13,19 @@ from lab.topology.model import Place
 KeyPath = tuple[str | int, ...]
 
 LONGEST_QUOTE = 60
-"""Characters of a value that a message repeats at most."""
+"""The maximum length of a value that a message quotes."""
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """One thing that is wrong: where it stands, what it is and, where that can be told, what was meant."""
+    """A mistake in a file: its place, what is wrong and, if known, what to do."""
 
     place: Place
     key: str
     """The key path, e.g. `topology.nodes.hq.config.vars.router.asn`; empty for the file as a whole."""
     what: str
     hint: str | None = None
-    """What to do, e.g. `did you mean 'sysctls'?`."""
+    """The remedy, e.g. `did you mean 'sysctls'?`."""
 
     def __str__(self) -> str:
         where = f"{self.place.file}:{self.place.line}:{self.place.column}: "
@@ -43,7 +43,7 @@ class TopologyError(InputError):
 
 
 class Located(Protocol):
-    """Something that stands in the file: at a place, under a key path."""
+    """A part of the file, with its place and its key path."""
 
     @property
     def place(self) -> Place: ...
@@ -53,11 +53,11 @@ class Located(Protocol):
 
 
 class Findings:
-    """The mistakes found so far. Reading goes on after each, so that all are reported at once."""
+    """Collects mistakes: the reader goes on after each, so that all are reported at once."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        # A dict keeps the order and drops what several nodes inherited from one wrong line.
+        # A dict keeps the order and drops duplicates: several nodes may inherit one wrong line.
         self._mistakes: dict[Mistake, None] = {}
 
     def add(self, at: Located, what: str, hint: str | None = None) -> None:
@@ -65,7 +65,7 @@ class Findings:
         self._mistakes[Mistake(at.place, key_path(at.path), what, hint)] = None
 
     def add_whole(self, what: str, hint: str | None = None, *, key: str = "") -> None:
-        """Note a mistake that no line of the file is to blame for, such as one in an override."""
+        """Note a mistake without a line in the file, such as one in an override."""
         self._mistakes[Mistake(Place(self.file, 1, 1), key, what, hint)] = None
 
     def __len__(self) -> int:
@@ -78,7 +78,7 @@ class Findings:
 
 
 def key_path(path: KeyPath) -> str:
-    """Write a key path as it stands in messages: `topology.links[0].endpoints[1]`."""
+    """Return a key path as in messages: `topology.links[0].endpoints[1]`."""
     text = ""
     for step in path:
         if isinstance(step, int):
@@ -90,24 +90,24 @@ def key_path(path: KeyPath) -> str:
 
 
 def quote(value: object) -> str:
-    """Repeat a value of the file in a message: on one line and not too long."""
+    """Quote a value of the file for a message: on one line and not too long."""
     text = str(value)
     return repr(text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 1] + "…")
 
 
 def nearest(word: str, right: Iterable[str]) -> str | None:
-    """Return the right word that `word` most likely stands for, or None if none is near."""
-    # Beyond this length nothing is a slip of the finger, and comparing takes quadratic time.
+    """Return the known word that is most similar to `word`, or None if none is similar."""
+    # A longer word is not a typing error, and the comparison takes quadratic time.
     matches = difflib.get_close_matches(word[:LONGEST_QUOTE], list(right), n=1, cutoff=0.6)
     return matches[0] if matches else None
 
 
 def did_you_mean(word: str, right: Iterable[str]) -> str | None:
-    """Return the hint for a misspelt word, or None if no right one is near."""
+    """Return the hint for a misspelt word, or None if no known word is similar."""
     match = nearest(word, right)
     return f"did you mean {match!r}?" if match is not None else None
 
 
 def one_of(words: Iterable[str]) -> str:
-    """Enumerate the right words for a message."""
+    """List words for a message."""
     return ", ".join(repr(word) for word in words)

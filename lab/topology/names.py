@@ -1,28 +1,28 @@
-"""The rules for names: of labs, nodes, interfaces and tunnels."""
+"""The rules for names of labs, nodes, tunnels and interfaces."""
 
 import re
 
 LONGEST_NAME = 60
-"""containerlab's limit for a name that can be resolved."""
+"""containerlab's limit, so that the name can be resolved."""
 LONGEST_INTERFACE = 15
-"""The kernel's limit for the name of an interface (IFNAMSIZ less the closing zero)."""
+"""The kernel's limit: IFNAMSIZ without the final zero."""
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
 
 
 def objection_to_name(name: str, *, shortest: int = 1) -> str | None:
-    """Return what is wrong with the name of a lab, a node or a tunnel; None if nothing is."""
+    """Return the rule that a name of a lab, a node or a tunnel breaks; None if it is valid."""
     if not _NAME.fullmatch(name):
-        return "a name begins with a letter or digit and goes on with letters, digits, '.', '_' and '-'"
+        return "a name begins with a letter or digit, followed by letters, digits, '.', '_' and '-'"
     if len(name) > LONGEST_NAME:
         return f"a name has {LONGEST_NAME} characters at most"
     if len(name) < shortest:
-        return f"a container's name has {shortest} characters or more, and 'prefix' adds none here"
+        return f"a container's name has {shortest} characters or more, and the 'prefix' is empty"
     return None
 
 
 def objection_to_interface(name: str) -> str | None:
-    """Return what the kernel has against the name of an interface; None if nothing."""
+    """Return the rule of the kernel that an interface's name breaks; None if it is valid."""
     if not name:
         return "an interface needs a name"
     if len(name.encode()) > LONGEST_INTERFACE:
@@ -30,7 +30,7 @@ def objection_to_interface(name: str) -> str | None:
     if name in (".", "..") or any(c in "/:%" or c.isspace() or not c.isprintable() for c in name):
         return "an interface's name has no space, '/', ':' or '%'"
     if name == "lo":
-        return "every node has its loopback interface already; a 'dummy' link makes another one"
+        return "every node already has its loopback interface; a 'dummy' link adds another one"
     if name == "all" or name == "default":
-        return "the kernel keeps this name for the settings of all interfaces"
+        return "the kernel reserves this name for the settings of all interfaces"
     return None

@@ -1,54 +1,58 @@
-"""Routers that meet, over a tunnel or a link: whether they can talk to each other there."""
+"""Check that two routers can talk to each other over the tunnel or the link between them."""
 
 from collections.abc import Mapping, Sequence
 
 from lab.topology.intent import RouterIntent
-from lab.topology.links import Wire
+from lab.topology.links import DraftLink
 from lab.topology.mistakes import Findings, one_of, quote
-from lab.topology.nodes import Draft, below
-from lab.topology.tunnels import Request
+from lab.topology.nodes import DraftNode, below
+from lab.topology.tunnels import DraftTunnel
 from lab.topology.vocabulary import TrafficClass, Vocabulary
 
 
 def check_neighbors(
-    drafts: Mapping[str, Draft],
-    wires: Sequence[Wire],
-    tunnels: Sequence[Request],
+    drafts: Mapping[str, DraftNode],
+    links: Sequence[DraftLink],
+    tunnels: Sequence[DraftTunnel],
     vocabulary: Vocabulary,
     findings: Findings,
 ) -> None:
-    """Check that both ends speak the same, and that what lies between carries it."""
-    for wire in wires:
-        if wire.intent.peering and len(wire.ends) == 2:
-            one, other = (drafts.get(end.node) for end in wire.ends)
+    """Check that both ends speak the same protocol, and that the tunnel between them carries it."""
+    for link in links:
+        if link.intent.peering and len(link.ends) == 2:
+            one, other = (drafts.get(end.node) for end in link.ends)
             if one is not None and other is not None:
-                _check_language(one, other, vocabulary, findings)
+                _check_same_protocol(one, other, vocabulary, findings)
                 speaks = {d.node.intent.router.protocol for d in (one, other) if d.node.intent.router is not None}
-                if wire.intent.preference is not None and speaks - {"bgp"}:
-                    findings.add(wire.tree, f"'preference' is for BGP, and the protocol is {min(speaks - {'bgp'})}")
+                if link.intent.preference is not None and speaks - {"bgp"}:
+                    findings.add(
+                        link.tree, f"'preference' is for BGP only, and the protocol is {min(speaks - {'bgp'})}"
+                    )
     for tunnel in tunnels:
         client, server = drafts[tunnel.client], drafts[tunnel.server]
-        if not _check_language(client, server, vocabulary, findings) or client.node.intent.router is None:
+        if not _check_same_protocol(client, server, vocabulary, findings) or client.node.intent.router is None:
             continue
-        members = tunnel.share.members if tunnel.share is not None else [tunnel]
-        missing = vocabulary.unsupported(tunnel.intent, len(members))
+        sharing = tunnel.process.tunnels if tunnel.process is not None else [tunnel]
+        missing = vocabulary.unsupported(tunnel.intent, len(sharing))
         if tunnel.intent.preference is not None and client.node.intent.router.protocol != "bgp":
-            what = f"'preference' is for BGP, and the protocol is {client.node.intent.router.protocol}"
+            what = f"'preference' is for BGP only, and the protocol is {client.node.intent.router.protocol}"
             findings.add(below(tunnel.tree, ("preference",)), what)
         for traffic, why in _needs(client.node.intent.router).items():
             if traffic in missing:
-                findings.add(below(tunnel.tree, ("mode",)), f"{why}, which do not pass here", missing[traffic])
-        if client.node.intent.router.sessions == "unnumbered" and len(members) > 1:
+                findings.add(
+                    below(tunnel.tree, ("mode",)), f"{why}, which this tunnel does not carry", missing[traffic]
+                )
+        if client.node.intent.router.sessions == "unnumbered" and len(sharing) > 1:
             findings.add(
                 below(tunnel.tree, ("mode",)),
-                "an unnumbered BGP session is named after its interface and there is one of each, but "
-                f"{len(members)} neighbours are on {quote(server.name)}'s {tunnel.server_device}",
-                "give each tunnel a 'port' of its own, or the routers 'sessions: shared'",
+                "an unnumbered BGP session needs an interface of its own, but "
+                f"{len(sharing)} neighbours share {tunnel.server_device} of {quote(server.name)}",
+                "give each tunnel its own 'port', or the routers 'sessions: shared'",
             )
 
 
-def _check_language(one: Draft, other: Draft, vocabulary: Vocabulary, findings: Findings) -> bool:
-    """Whether two nodes with routers speak the same; false where one has none."""
+def _check_same_protocol(one: DraftNode, other: DraftNode, vocabulary: Vocabulary, findings: Findings) -> bool:
+    """Note differences between two routers; return True if both nodes have one and they speak the same protocol."""
     here, there = one.node.intent.router, other.node.intent.router
     if here is None or there is None or one.router is None:
         return False
@@ -70,16 +74,16 @@ def _check_language(one: Draft, other: Draft, vocabulary: Vocabulary, findings: 
     for asks, silent in ((one, other), (other, one)):
         wanted, answered = asks.node.intent.router, silent.node.intent.router
         if wanted and wanted.bfd is not None and answered and answered.bfd is None and asks.router is not None:
-            what = f"its neighbour {quote(silent.name)} has no 'bfd', and nobody would answer"
+            what = f"its neighbour {quote(silent.name)} has no 'bfd' and would not answer"
             findings.add(below(asks.router, ("bfd",)), what, "set it at both ends; their intervals may differ")
     return True
 
 
 def _needs(router: RouterIntent) -> dict[TrafficClass, str]:
-    """What a router's packets are, each with the words for it."""
+    """Return the traffic classes that a router's protocol needs, each with the packets in words."""
     if router.protocol == "ospf":
         return {
-            "multicast": "OSPF greets its neighbours with packets to 224.0.0.5 and ff02::5",
+            "multicast": "OSPF sends hello packets to 224.0.0.5 and ff02::5",
             "link-local": "OSPFv3 sends packets from link-local addresses",
         }
     if router.protocol == "rip":

@@ -1,4 +1,4 @@
-"""Nodes: from what each inherited to the model, as far as one node can be judged alone."""
+"""Nodes: from their inherited keys to the model, with every check that needs one node only."""
 
 import os
 import re
@@ -25,12 +25,12 @@ _IMPORT_ENVIRONMENT = "__IMPORT_ENVS"
 
 
 @dataclass
-class Draft:
-    """A node on its way to the model. What was wrong with it is noted and left out."""
+class DraftNode:
+    """A node as read; wrong values are noted and left out."""
 
     name: str
     key: Key
-    """Where the node's name stands."""
+    """The place of the node's name."""
     node: Node
     image: Tree | None = None
     network_mode_none: bool = False
@@ -41,18 +41,18 @@ class Draft:
 
 @dataclass(frozen=True)
 class NodeReader:
-    """What reading any of the nodes takes."""
+    """Reads the nodes of one file."""
 
     definitions: Definitions
     vocabulary: Vocabulary
     findings: Findings
     tunnel: Mapping[str, Any]
-    """Laid over every tunnel."""
+    """Overrides keys of every tunnel."""
     openvpn: str | None = None
-    """Laid over the version of every tunnel that asks for one."""
+    """Overrides the version of every tunnel that asks for one."""
     shortest_name: int = 1
 
-    def read(self, name: str, key: Key, tree: Tree) -> Draft:
+    def read(self, name: str, key: Key, tree: Tree) -> DraftNode:
         """Read one node."""
         findings = self.findings
         self._check_name(name, key)
@@ -60,7 +60,7 @@ class NodeReader:
         kind_tree, group_tree = self.definitions.kind_of(own), self.definitions.group_of(own)
         kind = kind_tree.text.lower() if kind_tree else ""
         if not kind:
-            findings.add(key, "the node has no kind", f"choose one of {one_of(KINDS)}")
+            findings.add(key, "the node has no kind", f"set 'kind' to one of {one_of(KINDS)}")
         groups = self.definitions.groups
         if group_tree is not None and group_tree.text not in groups:
             hint = did_you_mean(group_tree.text, groups)
@@ -72,35 +72,34 @@ class NodeReader:
 
     def _check_name(self, name: str, key: Key) -> None:
         if objection := objection_to_name(name, shortest=self.shortest_name):
-            self.findings.add(key, f"{quote(name)} cannot name a node", objection)
+            self.findings.add(key, f"invalid node name {quote(name)}", objection)
         elif name.lower() in BRIEF_ENDS_REFUSED:
-            why = "the word has a meaning of its own in links"
-            self.findings.add(key, f"{quote(name)} cannot name a node", why)
+            self.findings.add(key, f"invalid node name {quote(name)}", "the word is reserved for endpoints of links")
 
-    def _bridge(self, name: str, key: Key, tree: Tree, inherited: dict[str, Tree]) -> Draft:
+    def _bridge(self, name: str, key: Key, tree: Tree, inherited: dict[str, Tree]) -> DraftNode:
         if objection := objection_to_interface(name):
-            self.findings.add(key, f"{quote(name)} cannot name a bridge, which is an interface", objection)
+            self.findings.add(key, f"invalid bridge name {quote(name)}", objection)
         for own_key in tree.keys if isinstance(tree, Table) else ():
             if own_key in NODE_KEYS and isinstance(tree, Table):
                 refuse_key(own_key, tree.keys[own_key], self.findings, bridge=True)
         values = self._values({k: v for k, v in inherited.items() if k in BRIDGE_KEYS})
-        return Draft(name, key, Node.model_construct(**{**values, "name": name, "kind": "bridge"}))
+        return DraftNode(name, key, Node.model_construct(**{**values, "name": name, "kind": "bridge"}))
 
-    def _container(self, name: str, kind: str, key: Key, inherited: dict[str, Tree]) -> Draft:
+    def _container(self, name: str, kind: str, key: Key, inherited: dict[str, Tree]) -> DraftNode:
         values = self._values(inherited)
         values.update(name=name, kind=kind or "linux")
         mode = values.pop("network_mode", "")
-        values.pop("privileged", None)  # false, which is so in any case; containerlab's own default is true
+        values.pop("privileged", None)  # can only be false; containerlab's default is true
         if "image" not in values:
             self.findings.add(key, "the node has no image")
         elif not values["image"] or re.search(r"\s", values["image"]):
-            self.findings.add(inherited["image"], f"{quote(values['image'])} is no image")
+            self.findings.add(inherited["image"], f"{quote(values['image'])} is not an image name")
         if "image_pull_policy" in values:
             values["image_pull_policy"] = self._pull_policy(values["image_pull_policy"], inherited)
         for size in ("memory", "shm-size"):
             text = values.get(size.replace("-", "_"))
             if text is not None and not _SIZE.fullmatch(text):
-                what = f"{quote(text)} is no amount of memory"
+                what = f"{quote(text)} is not an amount of memory"
                 self.findings.add(inherited[size], what, "write it as '512MB'")
         env_files = inherited.get("env-files")
         values.pop("env_files", None)
@@ -110,7 +109,7 @@ class NodeReader:
         if binds := inherited.get("binds"):
             values["binds"] = self._binds(binds, name)
         values["exec"] = tuple(replace(line, {NODE_NAME: name}) for line in values.get("exec", ()))
-        draft = Draft(name, key, Node.model_construct(), inherited.get("image"), mode.lower() == "none")
+        draft = DraftNode(name, key, Node.model_construct(), inherited.get("image"), mode.lower() == "none")
         self._intent(inherited.get("config"), draft)
         router = self._router(draft.router)
         intent = NodeIntent(
@@ -122,7 +121,7 @@ class NodeReader:
         return draft
 
     def _values(self, inherited: dict[str, Tree]) -> dict[str, Any]:
-        """Return the values by the model's names; their types have been checked at each level already."""
+        """Return the values by the model's names; their types were checked at each level of inheritance."""
         return {
             key.replace("-", "_"): take(tree, NODE_KEYS[key], Findings(self.findings.file))
             for key, tree in inherited.items()
@@ -145,10 +144,10 @@ class NodeReader:
         for name in env:
             at: Located = tree.keys[name] if isinstance(tree, Table) else tree  # type: ignore[assignment]
             if name == _IMPORT_ENVIRONMENT:
-                why = "a lab must not depend on the shell it is started from; name variables as ${VAR}"
+                why = "a lab must not depend on the shell that starts it; name single variables as ${VAR}"
                 self.findings.add(at, f"the lab does not support {name!r}", why)
             elif "=" in name:
-                self.findings.add(at, f"{quote(name)} cannot name a variable")
+                self.findings.add(at, f"invalid variable name {quote(name)}")
         return env
 
     def _env_files(self, tree: Tree | None, node: str) -> dict[str, str]:
@@ -171,42 +170,42 @@ class NodeReader:
                 continue
             parts = item.text.split(":")
             if not 2 <= len(parts) <= 3 or not parts[0] or not parts[1].startswith("/"):
-                what = f"{quote(item.text)} is no bind"
+                what = f"{quote(item.text)} is not a bind"
                 self.findings.add(item, what, "write SOURCE:/DESTINATION[:OPTIONS]")
                 continue
             source, _, rest = replace_source(item.text, {NODE_NAME: node}).partition(":")
             if not source.startswith((LAB_DIR, NODE_DIR)):
                 path = self._resolve(source)
                 if "__clab" not in source and not _exists(path):
-                    self.findings.add(item, f"there is no {quote(source)} to bind")
+                    self.findings.add(item, f"the source {quote(source)} of the bind does not exist")
                 source = str(path)
             binds.append(f"{source}:{rest}")
         return tuple(sorted(binds))
 
     def _resolve(self, path: str) -> Path:
-        """Return the path as containerlab resolves it: relative to the topology file's directory."""
+        """Resolve a path as containerlab does: relative to the topology file's directory."""
         directory = Path(os.path.abspath(self.findings.file)).parent  # noqa: PTH100 - keeps symbolic links
         return Path(os.path.normpath(directory / os.path.expanduser(path)))  # noqa: PTH111 - never raises
 
-    # --- what is ours --------------------------------------------------------------------------------------
+    # --- the lab's own keys --------------------------------------------------------------------------------
 
-    def _intent(self, config: Tree | None, draft: Draft) -> None:
+    def _intent(self, config: Tree | None, draft: DraftNode) -> None:
         variables = config.entries.get("vars") if isinstance(config, Table) else None
         if not isinstance(variables, Table):
             return
         router = variables.entries.get("router")
         draft.router = None if router is None or is_null(router) else router
         for tree in self._each(variables.entries.get("tunnels")):
-            laid_over = lay_over(tree, self.tunnel)
-            asks = isinstance(laid_over, Table) and not is_absent(laid_over, "openvpn")
+            merged = overridden(tree, self.tunnel)
+            asks = isinstance(merged, Table) and not is_absent(merged, "openvpn")
             if asks and self.openvpn is not None:
-                laid_over = lay_over(laid_over, {"openvpn": self.openvpn})
+                merged = overridden(merged, {"openvpn": self.openvpn})
             try:
-                draft.tunnels.append((take(laid_over, TunnelIntent, self.findings), laid_over))
+                draft.tunnels.append((take(merged, TunnelIntent, self.findings), merged))
             except Wrong:
-                # What is right of it is judged all the same.
-                if rest := salvage(laid_over, TunnelIntent, self.findings):
-                    draft.tunnels.append((rest, laid_over))
+                # Check the valid part too.
+                if rest := salvage(merged, TunnelIntent, self.findings):
+                    draft.tunnels.append((rest, merged))
         for tree in self._each(variables.entries.get("routes")):
             try:
                 draft.routes.append((take(tree, StaticRoute, self.findings), tree))
@@ -232,15 +231,15 @@ class NodeReader:
         seen: set[Any] = set()
         for i, network in enumerate(router.networks):
             if network in seen:
-                self.findings.add(below(tree, ("networks", i)), f"{network} stands in this list already")
+                self.findings.add(below(tree, ("networks", i)), f"duplicate prefix {network}")
             seen.add(network)
         self._check_protocol(router, tree)
         if router.timers.hold <= router.timers.keepalive:
-            what = f"the hold time of {router.timers.hold} s does not exceed the keepalive time"
+            what = f"the hold time of {router.timers.hold} s is not longer than the keepalive time"
             self.findings.add(below(tree, ("timers", "hold")), what)
-        if router.bfd and (takes := router.bfd.multiplier * router.bfd.interval) >= router.timers.hold * 1000:
-            what = f"BFD would take {takes} ms to notice, and the hold time is {router.timers.hold} s"
-            self.findings.add(below(tree, ("bfd",)), what, "BGP would be as quick without it")
+        if router.bfd and (time := router.bfd.multiplier * router.bfd.interval) >= router.timers.hold * 1000:
+            what = f"BFD detects a failure after {time} ms, no sooner than the hold time of {router.timers.hold} s"
+            self.findings.add(below(tree, ("bfd",)), what, "lower 'interval' or 'multiplier'")
         return router
 
     def _check_protocol(self, router: RouterIntent, tree: Tree) -> None:
@@ -249,7 +248,9 @@ class NodeReader:
         elif router.protocol != "bgp":
             for key in ("asn", "sessions", "bfd", "multipath", "accept"):
                 if isinstance(tree, Table) and not is_absent(tree, key):
-                    self.findings.add(below(tree, (key,)), f"{key!r} is for BGP, and the protocol is {router.protocol}")
+                    self.findings.add(
+                        below(tree, (key,)), f"{key!r} is for BGP only, and the protocol is {router.protocol}"
+                    )
         check = self.vocabulary.daemons.get(router.daemon)
         for objection in check(router) if check else ():
             self.findings.add(below(tree, objection.path), objection.what, objection.hint)
@@ -257,12 +258,12 @@ class NodeReader:
     def _check_daemon(self, tree: Tree) -> None:
         daemons = self.vocabulary.daemons
         if isinstance(tree, Scalar) and not is_null(tree) and tree.text not in daemons:
-            hint = did_you_mean(tree.text, daemons) or f"the lab knows {one_of(daemons)}"
+            hint = did_you_mean(tree.text, daemons) or f"the daemons are {one_of(daemons)}"
             self.findings.add(tree, f"unknown routing daemon {quote(tree.text)}", hint)
 
 
 def below(tree: Tree, path: tuple[str | int, ...]) -> Tree:
-    """Return what stands in a tree under a path, or the last thing on the way to it that does."""
+    """Return the value in a tree under a path, or the last one on the way to it that exists."""
     for step in path:
         if isinstance(tree, Table) and isinstance(step, str) and step in tree.entries:
             tree = tree.entries[step]
@@ -273,8 +274,8 @@ def below(tree: Tree, path: tuple[str | int, ...]) -> Tree:
     return tree
 
 
-def lay_over(tree: Tree, values: Mapping[str, Any]) -> Tree:
-    """Return a tunnel's tree with other values laid over it, `options` key by key."""
+def overridden(tree: Tree, values: Mapping[str, Any]) -> Tree:
+    """Return a tunnel's tree with some keys overridden, `options` key by key."""
     if not values or not isinstance(tree, Table):
         return tree
     entries, keys = dict(tree.entries), dict(tree.keys)

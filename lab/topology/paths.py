@@ -1,34 +1,34 @@
-"""The graph of links: which share a broadcast domain, and where one node meets another."""
+"""The graph of links: broadcast domains, and shortest paths between nodes."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lab.core.prefixes import Family
-from lab.topology.links import End, Wire
+from lab.topology.links import DraftEnd, DraftLink
 
 
 @dataclass(frozen=True)
 class Meeting:
     """Two ends of two nodes in one broadcast domain."""
 
-    mine: End
-    theirs: End
+    mine: DraftEnd
+    theirs: DraftEnd
 
 
-def underlay(wires: Sequence[Wire]) -> list[Wire]:
-    """Return the links that a tunnel can run over: not the kernel tunnels that run inside one themselves."""
-    outside = {address.ip for wire in wires for end in wire.ends for address, _ in end.addresses.values()}
+def underlay(links: Sequence[DraftLink]) -> list[DraftLink]:
+    """Return the links that a tunnel can run over: all but kernel tunnels that run inside an OpenVPN tunnel."""
+    outside = {address.ip for link in links for end in link.ends for address, _ in end.addresses.values()}
 
-    def runs_inside(wire: Wire) -> bool:
-        encapsulation = wire.intent.encapsulation
+    def runs_inside(link: DraftLink) -> bool:
+        encapsulation = link.intent.encapsulation
         return encapsulation is not None and not outside.issuperset(encapsulation.outer)
 
-    return [wire for wire in wires if not runs_inside(wire)]
+    return [link for link in links if not runs_inside(link)]
 
 
-def domains(wires: Sequence[Wire], kinds: Mapping[str, str]) -> list[str]:
-    """Return each link's broadcast domain: links that meet at a bridge share one, bridges in a row too."""
+def domains(links: Sequence[DraftLink], kinds: Mapping[str, str]) -> list[str]:
+    """Return each link's broadcast domain: links at the same bridge, or at connected bridges, share one."""
     leader: dict[str, str] = {}
 
     def find(item: str) -> str:
@@ -36,48 +36,48 @@ def domains(wires: Sequence[Wire], kinds: Mapping[str, str]) -> list[str]:
             item = leader[item]
         return item
 
-    for i, wire in enumerate(wires):
-        for end in wire.ends:
+    for i, link in enumerate(links):
+        for end in link.ends:
             if kinds.get(end.node) == "bridge":
                 leader[find(f"link {i}")] = find(f"bridge {end.node}")
-    return [find(f"link {i}") for i in range(len(wires))]
+    return [find(f"link {i}") for i in range(len(links))]
 
 
-def meetings(wires: Sequence[Wire], kinds: Mapping[str, str], mine: str, theirs: str) -> list[Meeting]:
+def meetings(links: Sequence[DraftLink], kinds: Mapping[str, str], mine: str, theirs: str) -> list[Meeting]:
     """Return every pair of ends through which two nodes share a broadcast domain."""
-    ends = [(domain, end) for domain, wire in zip(domains(wires, kinds), wires, strict=True) for end in wire.ends]
+    ends = [(domain, end) for domain, link in zip(domains(links, kinds), links, strict=True) for end in link.ends]
     return [
         Meeting(a, b) for here, a in ends if a.node == mine for there, b in ends if b.node == theirs and here == there
     ]
 
 
 def arrival(
-    wires: Sequence[Wire],
+    links: Sequence[DraftLink],
     kinds: Mapping[str, str],
     start: str,
     goal: str,
     family: Family | None,
     via: str | None = None,
-) -> End | None:
-    """Return the end at which the shortest path of links from `start` reaches `goal`; None without a path.
+) -> DraftEnd | None:
+    """Return the end at which the shortest path of links from `start` reaches `goal`; None if there is no path.
 
-    A bridge joins links and makes no path longer. With a family, the path leaves and arrives through ends that
-    have an address of it; with `via` it leaves towards this node.
+    Bridges do not count as hops. With a family, the path leaves and arrives through ends with an address of the
+    family; with `via` its first hop is this node.
     """
 
-    def usable(end: End) -> bool:
+    def usable(end: DraftEnd) -> bool:
         if family is None or end.node not in (start, goal):
             return True
         return family in end.damaged or family in end.addresses
 
-    hops: dict[str, list[End]] = {}
-    for wire in wires:
-        if len(wire.ends) == 2 and all(usable(end) for end in wire.ends):
-            one, other = wire.ends
+    hops: dict[str, list[DraftEnd]] = {}
+    for link in links:
+        if len(link.ends) == 2 and all(usable(end) for end in link.ends):
+            one, other = link.ends
             hops.setdefault(one.node, []).append(other)
             hops.setdefault(other.node, []).append(one)
     seen: set[str] = set()
-    waiting: deque[tuple[str, End | None]] = deque([(start, None)])
+    waiting: deque[tuple[str, DraftEnd | None]] = deque([(start, None)])
     while waiting:
         node, end = waiting.popleft()
         if node == goal:
@@ -85,7 +85,7 @@ def arrival(
         if node in seen:
             continue
         seen.add(node)
-        # Backwards for the bridges, which go to the front of the queue: the file's order decides between equals.
+        # Bridges go to the front of the queue, in reverse: among equal paths the file's order decides.
         there = [end for end in hops.get(node, ()) if end.node not in seen]
         if node == start and via is not None:
             there = [end for end in there if end.node == via]

@@ -1,4 +1,4 @@
-"""Reading a topology file: everything is checked, every mistake reported, before anything is created."""
+"""Read a topology file: check everything and report all mistakes, before anything is created."""
 
 import os
 import stat
@@ -8,18 +8,19 @@ from typing import Any
 
 from lab.core.errors import InputError
 from lab.core.prefixes import FAMILIES, Prefix
+from lab.topology import inner_addresses
 from lab.topology import tunnels as planning
 from lab.topology.addresses import Use, check_uses
 from lab.topology.definitions import read_definitions
 from lab.topology.envsubst import Expanded, SubstitutionError, expand, verbatim
 from lab.topology.external import check_external, name_ports
 from lab.topology.keys import TOP_KEYS, TOP_REFUSED, TOPOLOGY_KEYS
-from lab.topology.links import Wire, check_encapsulations, check_ends, read_links
+from lab.topology.links import DraftLink, check_encapsulations, check_ends, read_links
 from lab.topology.mistakes import Findings, did_you_mean, nearest, quote
 from lab.topology.model import Node, Place, Topology
 from lab.topology.names import objection_to_name
 from lab.topology.neighbors import check_neighbors
-from lab.topology.nodes import Draft, NodeReader
+from lab.topology.nodes import DraftNode, NodeReader
 from lab.topology.paths import domains
 from lab.topology.routes import check_peerings, check_router_ids, check_routes
 from lab.topology.shape import is_null, refused
@@ -28,7 +29,7 @@ from lab.topology.versions import known, settle_images
 from lab.topology.vocabulary import Vocabulary
 
 LARGEST_FILE = 1 << 20
-"""Octets of a topology file at most."""
+"""The largest topology file, in characters."""
 
 LAB_NAME_PREFIX = "__lab-name"
 
@@ -44,11 +45,11 @@ def read(
 ) -> Topology:
     """Read a topology file.
 
-    `name` replaces the lab's name; `openvpn` the version in the images of our family and in every tunnel.
-    `tunnel` is laid over every tunnel of the file, keys as in the file, its `options` key by key. `environ`
-    is what `${VAR}` in the file refers to, by default the process's own environment.
+    `name` replaces the lab's name, `openvpn` the version of OpenVPN in the tags of the lab's images and in every
+    tunnel. `tunnel` overrides keys of every tunnel, spelled as in the file, its `options` key by key. `environ` has
+    the values of `${VAR}` in the file; by default it is the process's environment.
 
-    Raises TopologyError with all mistakes, or InputError if the file cannot be read at all.
+    Raises `TopologyError` with all mistakes, or `InputError` if the file cannot be read.
     """
     path = Path(path)
     return parse(_text_of(path), path, vocabulary, name=name, openvpn=openvpn, tunnel=tunnel, environ=environ)
@@ -64,7 +65,7 @@ def parse(
     tunnel: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Topology:
-    """Do the same as `read` with a text that goes by the name of `file`, even if there is no such file."""
+    """Read a topology from a text; `file` is its name in messages and need not exist. See `read`."""
     findings = Findings(file)
     overrides = dict(tunnel or {})
     if openvpn is not None and not known(openvpn, vocabulary.openvpn, _Override(file, "openvpn"), findings):
@@ -81,7 +82,7 @@ def parse(
 def _text_of(path: Path) -> str:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            kind = "a directory" if path.is_dir() else "no regular file"
+            kind = "a directory" if path.is_dir() else "not a regular file"
             raise InputError(f"cannot read the topology {quote(path)}: it is {kind}")
         data = path.read_bytes()
     except OSError as error:
@@ -97,7 +98,7 @@ def _text_of(path: Path) -> str:
 
 
 class _Override:
-    """The place of a value that came with the call and not from the file."""
+    """The place of a value that was given as an argument and not in the file."""
 
     def __init__(self, file: Path, key: str) -> None:
         self.place = Place(file, 1, 1)
@@ -109,7 +110,7 @@ def _compose(text: str, file: Path, environ: Mapping[str, str], findings: Findin
         findings.add_whole(f"the file is larger than {LARGEST_FILE} characters")
         return None
     if "{{" in text:
-        what = "the lab does not render Go templates, and '{{' begins one"
+        what = "the lab does not support Go templates ('{{')"
         _note_at(text.index("{{"), verbatim(text), file, findings, what)
         return None
     try:
@@ -157,8 +158,8 @@ def _read_top(
         read_definitions(tree, findings), vocabulary, findings, tunnel, openvpn, 2 if prefix == "" else 1
     )
     drafts = _read_nodes(tree, reader, findings)
-    wires = read_links(tree.entries.get("links"), findings)
-    tunnels = _check_together(drafts, wires, vocabulary, openvpn, findings)
+    links = read_links(tree.entries.get("links"), findings)
+    tunnels = _check_together(drafts, links, vocabulary, openvpn, findings)
     if len(findings):
         return None
     return Topology(
@@ -166,7 +167,7 @@ def _read_top(
         prefix=prefix,
         file=findings.file,
         nodes={name: Node.model_validate(dict(draft.node)) for name, draft in drafts.items()},
-        links=tuple(wire.link() for wire in wires),
+        links=tuple(link.finished() for link in links),
         tunnels=planning.finished(tunnels),
     )
 
@@ -175,7 +176,7 @@ def _lab_name(root: Table, override: str | None, findings: Findings) -> str:
     tree = root.entries.get("name")
     if override is not None:
         if objection := objection_to_name(override):
-            findings.add(_Override(findings.file, "name"), f"{quote(override)} cannot name a lab", objection)
+            findings.add(_Override(findings.file, "name"), f"invalid lab name {quote(override)}", objection)
         return override
     if tree is None or is_null(tree):
         findings.add(root, "the key 'name' is missing")
@@ -184,7 +185,7 @@ def _lab_name(root: Table, override: str | None, findings: Findings) -> str:
         refused(tree, str, findings)
         return ""
     if objection := objection_to_name(tree.text):
-        findings.add(tree, f"{quote(tree.text)} cannot name a lab", objection)
+        findings.add(tree, f"invalid lab name {quote(tree.text)}", objection)
     return tree.text
 
 
@@ -196,14 +197,14 @@ def _prefix(root: Table, findings: Findings) -> str | None:
         refused(tree, str, findings)
         return None
     if tree.text not in ("", LAB_NAME_PREFIX) and (objection := objection_to_name(tree.text)):
-        findings.add(tree, f"{quote(tree.text)} cannot be a prefix of names", objection)
+        findings.add(tree, f"invalid prefix {quote(tree.text)}", objection)
     return tree.text
 
 
-def _read_nodes(topology: Table, reader: NodeReader, findings: Findings) -> dict[str, Draft]:
+def _read_nodes(topology: Table, reader: NodeReader, findings: Findings) -> dict[str, DraftNode]:
     tree = topology.entries.get("nodes")
     if tree is None or is_null(tree) or (isinstance(tree, Table) and not tree.entries):
-        findings.add(topology if tree is None else tree, "the lab has no nodes")
+        findings.add(topology if tree is None else tree, "the topology has no nodes")
         return {}
     if not isinstance(tree, Table):
         refused(tree, Mapping[str, str], findings)
@@ -212,66 +213,68 @@ def _read_nodes(topology: Table, reader: NodeReader, findings: Findings) -> dict
 
 
 def _check_together(
-    drafts: dict[str, Draft],
-    wires: list[Wire],
+    drafts: dict[str, DraftNode],
+    links: list[DraftLink],
     vocabulary: Vocabulary,
     openvpn: str | None,
     findings: Findings,
-) -> list[planning.Request]:
-    """Check what concerns several nodes and links; return the tunnels, settled as far as possible."""
+) -> list[planning.DraftTunnel]:
+    """Check everything that involves several nodes or links; return the tunnels, settled as far as possible."""
     kinds = {name: draft.node.kind for name, draft in drafts.items()}
-    name_ports(wires, drafts, findings)
-    check_ends(wires, kinds, findings)
-    _check_eth0(wires, drafts, findings)
-    for wire in wires:
-        for end in wire.ends:
+    name_ports(links, drafts, findings)
+    check_ends(links, kinds, findings)
+    _check_eth0(links, drafts, findings)
+    for link in links:
+        for end in link.ends:
             if end.node not in drafts:
-                # The rest is judged as if the name were right: one misspelt name is one mistake.
+                # Go on with the name that was meant: one misspelt name is one mistake.
                 end.node = nearest(end.node, drafts) or end.node
-    tunnels = planning.requests(drafts, vocabulary, findings)
-    check_external(drafts, wires, tunnels, findings)
+    tunnels = planning.declared(drafts, vocabulary, findings)
+    check_external(drafts, links, tunnels, findings)
     settle_images(drafts, tunnels, vocabulary, openvpn, findings)
-    uses = _uses(wires, kinds, findings)
-    uses += planning.settle(tunnels, wires, kinds, vocabulary, findings)
+    uses = _uses(links, kinds, findings)
+    planning.settle(tunnels, links, kinds, vocabulary, findings)
+    for tunnel in tunnels:
+        uses += inner_addresses.take_declared(tunnel, findings)
     check_uses(uses, findings)
-    check_routes(drafts, wires, findings)
-    check_peerings(drafts, wires, findings)
-    check_neighbors(drafts, wires, tunnels, vocabulary, findings)
+    check_routes(drafts, links, findings)
+    check_peerings(drafts, links, findings)
+    check_neighbors(drafts, links, tunnels, vocabulary, findings)
     check_router_ids(drafts, findings)
-    planning.allot(tunnels, [use.interface.network for use in uses], _routed(drafts), findings)
-    check_encapsulations(wires, [address for tunnel in tunnels for address in tunnel.inner_addresses], findings)
+    inner_addresses.assign(tunnels, [use.interface.network for use in uses], _routed(drafts), findings)
+    check_encapsulations(links, [address for tunnel in tunnels for address in tunnel.inner_addresses], findings)
     return tunnels
 
 
-def _check_eth0(wires: list[Wire], drafts: Mapping[str, Draft], findings: Findings) -> None:
-    for wire in wires:
-        for end in wire.ends:
+def _check_eth0(links: list[DraftLink], drafts: Mapping[str, DraftNode], findings: Findings) -> None:
+    for link in links:
+        for end in link.ends:
             draft = drafts.get(end.node)
             if draft is None or draft.node.kind == "bridge" or end.interface != "eth0":
                 continue
             if not draft.network_mode_none:
-                what = f"containerlab has an 'eth0' of its own on {quote(end.node)}"
-                findings.add(end.tree, what, "set 'network-mode: none' there")
+                what = f"'eth0' of {quote(end.node)} is containerlab's management interface"
+                findings.add(end.tree, what, "set 'network-mode: none' on the node")
 
 
-def _uses(wires: list[Wire], kinds: Mapping[str, str], findings: Findings) -> list[Use]:
-    """Return the addresses of all links, and note ends of a wire that are not in one subnet."""
+def _uses(links: list[DraftLink], kinds: Mapping[str, str], findings: Findings) -> list[Use]:
+    """Return the addresses of all links, and note links whose ends are in different subnets."""
     uses = []
-    for domain, wire in zip(domains(wires, kinds), wires, strict=True):
-        for end in wire.ends:
+    for domain, link in zip(domains(links, kinds), links, strict=True):
+        for end in link.ends:
             uses += [Use(a, quote(str(end)), domain, tree) for a, tree in end.addresses.values()]
-        if len(wire.ends) == 2:
-            one, other = wire.ends
+        if len(link.ends) == 2:
+            one, other = link.ends
             for family in FAMILIES:
                 a, b = one.address(family), other.address(family)
                 if a is not None and b is not None and a.network != b.network:
                     what = f"{a} of {quote(str(one))} and {b} are not in the same subnet"
-                    findings.add(other.addresses[family][1], what, "a link's two ends share one")
+                    findings.add(other.addresses[family][1], what, "both ends of a link need addresses of one subnet")
     return uses
 
 
-def _routed(drafts: Mapping[str, Draft]) -> list[Prefix]:
-    """Return the prefixes that routers originate and static routes lead to."""
+def _routed(drafts: Mapping[str, DraftNode]) -> list[Prefix]:
+    """Return the prefixes of routers and of static routes."""
     prefixes: list[Prefix] = []
     for draft in drafts.values():
         if draft.node.intent.router is not None:

@@ -9,12 +9,12 @@ from lab.topology.model import Endpoint, Topology
 
 
 def endpoints_of(topology: Topology, node: str) -> list[Endpoint]:
-    """The ends of links on a node, in the file's order."""
+    """Return the endpoints of a node, in the file's order."""
     return [e for link in topology.links for e in link.endpoints if e.node == node]
 
 
 def neighbors_of(topology: Topology, node: str) -> list[tuple[Endpoint, Endpoint]]:
-    """Pairs of an own and another node's endpoint that share a wire or a bridge."""
+    """Return the pairs of an own and another node's endpoint that share a link or a bridge."""
     pairs = []
     for here in endpoints_of(topology, node):
         pairs += [(here, there) for there in _segment(topology, here) if there.node != node]
@@ -22,7 +22,7 @@ def neighbors_of(topology: Topology, node: str) -> list[tuple[Endpoint, Endpoint
 
 
 def static_routes(topology: Topology) -> Mapping[str, list[tuple[Prefix, Address]]]:
-    """The kernel routes that the topology declares, with their next hops as addresses."""
+    """Return the static routes of each node, with their next hops as addresses."""
     return {
         name: [entry for route in node.intent.routes for entry in _resolved(topology, name, route)]
         for name, node in topology.nodes.items()
@@ -30,7 +30,7 @@ def static_routes(topology: Topology) -> Mapping[str, list[tuple[Prefix, Address
 
 
 def _segment(topology: Topology, start: Endpoint) -> list[Endpoint]:
-    """All endpoints on non-bridge nodes that a frame from `start` reaches."""
+    """Return all endpoints that a frame from `start` reaches, without those of bridges."""
     found: list[Endpoint] = []
     seen = {(start.node, start.interface)}
     todo = [start]

@@ -1,7 +1,6 @@
-"""From trees to typed values, by the model's annotations, with a plain sentence for each that does not fit.
+"""Turn trees into typed values by the annotations of the models, and note each value that does not fit.
 
-pydantic could do the same but would not say where a value stands, and would say what is wrong in words of
-its own.
+pydantic could do the same, but without the place of a value, and with its own wording of mistakes.
 """
 
 import types
@@ -41,13 +40,13 @@ _FAMILIES = {
 
 
 class Wrong(Exception):
-    """A value does not fit; why is among the findings."""
+    """A value does not fit; the reason is among the findings."""
 
 
 def take(tree: Tree, wanted: Any, findings: Findings, field: FieldInfo | None = None) -> Any:
-    """Return the tree as a value of the annotation `wanted`; raises Wrong after noting why it is none.
+    """Return the tree as a value of the annotation `wanted`; raises `Wrong` after noting why it does not fit.
 
-    `field` brings the bounds of a number.
+    `field` has the bounds of a number.
     """
     if wanted is Any:
         return plain(tree)
@@ -69,7 +68,7 @@ def take(tree: Tree, wanted: Any, findings: Findings, field: FieldInfo | None = 
 
 
 def build(tree: Tree, model: type[M], findings: Findings) -> M:
-    """Return the tree as a model; raises Wrong after noting all that is wrong in it."""
+    """Return the tree as a model; raises `Wrong` after noting all mistakes in it."""
     if not isinstance(tree, Table):
         raise refused(tree, model, findings)
     fields = {info.alias or name: (name, info) for name, info in model.model_fields.items()}
@@ -96,7 +95,7 @@ def build(tree: Tree, model: type[M], findings: Findings) -> M:
 
 
 def salvage(tree: Tree, model: type[M], findings: Findings) -> M | None:
-    """Return a model from the keys that are right, None if they do not suffice; notes nothing."""
+    """Return a model of the valid keys, or None if they are not enough; notes nothing."""
     if not isinstance(tree, Table):
         return None
     silent = Findings(findings.file)
@@ -116,7 +115,7 @@ def salvage(tree: Tree, model: type[M], findings: Findings) -> M | None:
 
 
 def check_keys(table: Table, right: Collection[str], findings: Findings) -> bool:
-    """Note every key that is none of the right ones; return whether there was no such key."""
+    """Note every unknown key; return True if there is none."""
     unknown = [key for key in table.entries if key not in right]
     for key in unknown:
         hint = did_you_mean(key, right) or (f"the keys here are {one_of(right)}" if right else None)
@@ -125,38 +124,33 @@ def check_keys(table: Table, right: Collection[str], findings: Findings) -> bool
 
 
 def is_null(tree: Tree) -> bool:
-    """Return whether the key stands there without a value."""
+    """Return True for a key without a value."""
     return isinstance(tree, Scalar) and tree.value is None
 
 
 def is_absent(tree: Table, key: str) -> bool:
-    """Tell whether a key is missing or has no value."""
+    """Return True if a key is missing or has no value."""
     value = tree.entries.get(key)
     return value is None or is_null(value)
 
 
 def refused(tree: Tree, wanted: Any, findings: Findings, field: FieldInfo | None = None) -> Wrong:
-    """Note that the tree is not what was wanted, and return the signal to raise."""
+    """Note that the tree is not what was wanted, and return the exception to raise."""
     match tree:
         case Scalar(value=None):
-            given = "nothing stands here, but"
+            given = "missing value, expected"
         case Scalar():
             given = f"{quote(tree.text)} is not"
         case Items():
             given = "a list is not"
         case Table():
             given = "a mapping is not"
-    words = describe(wanted, field)
-    hint = _hint(tree, wanted)
-    if given.endswith("but"):
-        findings.add(tree, f"{given} {words} must", hint)
-    else:
-        findings.add(tree, f"{given} {words}", hint)
+    findings.add(tree, f"{given} {describe(wanted, field)}", _hint(tree, wanted))
     return Wrong()
 
 
 def describe(wanted: Any, field: FieldInfo | None = None) -> str:
-    """Say in words what the annotation asks for."""
+    """Describe an annotation in words."""
     origin, arguments = get_origin(wanted), get_args(wanted)
     if origin in (Union, types.UnionType):
         return _describe_alternative([a for a in arguments if a is not type(None)], field)
@@ -174,7 +168,7 @@ def describe(wanted: Any, field: FieldInfo | None = None) -> str:
 
 
 def issubclass_of(origin: Any, base: type) -> bool:
-    """Tell whether an annotation's origin is a class below `base`."""
+    """Return True if an annotation's origin is a subclass of `base`."""
     return isinstance(origin, type) and issubclass(origin, base)
 
 
@@ -248,7 +242,7 @@ def _mapping(tree: Tree, wanted: Any, findings: Findings) -> dict[str, Any]:
     taken, wrong = {}, False
     for key, value in tree.entries.items():
         try:
-            # An empty value is an empty text here: `env: {DEBUG: }` sets DEBUG to nothing.
+            # No value is an empty text here: `env: {DEBUG: }` sets DEBUG to "".
             taken[key] = "" if wanted is str and is_null(value) else take(value, wanted, findings)
         except Wrong:
             wrong = True
@@ -258,7 +252,7 @@ def _mapping(tree: Tree, wanted: Any, findings: Findings) -> dict[str, Any]:
 
 
 def _single(tree: Tree, wanted: Any) -> Any:
-    """Return a single value as `wanted`, or None if it is none."""
+    """Return a single value as `wanted`, or None if it does not fit."""
     if not isinstance(tree, Scalar) or tree.value is None:
         return None
     if wanted is str:
@@ -278,7 +272,7 @@ def _single(tree: Tree, wanted: Any) -> Any:
 def _ip(text: str, wanted: Any) -> Any:
     with_length = wanted not in (IPv4Address, IPv6Address)
     _, slash, length = text.partition("/")
-    # Netmasks, scopes and a missing length are Python's liberties; containerlab's parser takes none of them.
+    # Python accepts netmasks, scopes and a missing length, containerlab's parser does not.
     if bool(slash) != with_length or (slash and not (length.isascii() and length.isdigit())) or "%" in text:
         return None
     try:
@@ -296,7 +290,7 @@ def _hint(tree: Tree, wanted: Any) -> str | None:
         return f"did you mean {match!r}?" if match else None
     if {wanted, *arguments} & {IPv4Network, IPv6Network} and "/" in tree.text:
         try:
-            return f"it has bits beyond its length set: did you mean '{ip_network(tree.text, strict=False)}'?"
+            return f"it has bits set beyond its length: did you mean '{ip_network(tree.text, strict=False)}'?"
         except ValueError:
             return None
     return None

@@ -1,7 +1,7 @@
-"""YAML with places: every value of the file knows its line, its column and its key path.
+"""YAML with places: every value has its line, its column and its key path.
 
-PyYAML's own composer is recursive and blind to what aliases add up to, so the tree is built from its events
-here, with bounds: a file that nests or repeats without end is one mistake and no hang.
+PyYAML's composer is recursive and has no limit for aliases, so the tree is built from its events, with bounds: a file
+that nests or repeats too much is a mistake and does not hang the reader.
 """
 
 import math
@@ -18,9 +18,9 @@ from lab.topology.mistakes import Findings, KeyPath, quote
 from lab.topology.model import Place
 
 DEEPEST = 40
-"""Levels of nesting at most. The format needs ten."""
+"""The maximum depth of nesting. The format needs ten."""
 LARGEST = 200_000
-"""Values at most, with every alias counted as often as it is used."""
+"""The maximum number of values, counting each alias as often as it is used."""
 
 Value = str | int | float | bool | None
 
@@ -64,7 +64,7 @@ class Table:
     path: KeyPath
     entries: "dict[str, Tree]" = field(default_factory=dict)
     keys: dict[str, Key] = field(default_factory=dict)
-    """Where each key stands."""
+    """The place of each key."""
     size: int = 1
     depth: int = 1
 
@@ -84,7 +84,7 @@ def plain(tree: Tree) -> Any:
 
 
 def planted(data: object, at: Place, path: KeyPath) -> Tree:
-    """Return plain Python data as a tree that stands at one place: for values from outside the file."""
+    """Return plain Python data as a tree with one place for all: for values from outside the file."""
     match data:
         case dict():
             entries = {str(key): planted(value, at, (*path, str(key))) for key, value in data.items()}
@@ -102,12 +102,12 @@ def planted(data: object, at: Place, path: KeyPath) -> Tree:
 
 
 class _Stop(Exception):
-    """Nothing after this point can be understood."""
+    """The rest of the file cannot be parsed."""
 
 
 @dataclass
 class _Open:
-    """A collection whose end has not come yet."""
+    """A list or mapping that is still open."""
 
     place: Place
     path: KeyPath
@@ -118,12 +118,12 @@ class _Open:
     keys: dict[str, Key] = field(default_factory=dict)
     merged: list[tuple[Key, Tree]] = field(default_factory=list)
     key: tuple[str, Key] | None = None
-    """The key whose value comes next."""
+    """The key of the next value."""
     is_merge: bool = False
 
 
 def compose(text: Expanded, file: Path, findings: Findings) -> Tree | None:
-    """Build the tree of a file's only document; None if there is none in the text, which is then noted."""
+    """Build the tree of a file's only document; None if there is none, after noting that."""
     composer = _Composer(text, file, findings)
     try:
         return composer.run()
@@ -147,7 +147,7 @@ class _Composer:
                 case yaml.DocumentStartEvent():
                     self.documents += 1
                     if self.documents > 1:
-                        self.stop(_index(event), "a second document; the lab reads one per file")
+                        self.stop(_index(event), "a second document: a topology file has one")
                 case yaml.ScalarEvent():
                     self.scalar(event)
                 case yaml.AliasEvent():
@@ -171,18 +171,18 @@ class _Composer:
         except yaml.YAMLError as error:
             self.stop_at(error)
         except (ValueError, OverflowError):
-            # PyYAML lets these through for an escape that stands for no character.
-            self.stop(loader.index, "this is not valid YAML: an escape sequence that stands for no character")
+            # PyYAML raises these for an escape sequence without a character.
+            self.stop(loader.index, "invalid YAML: the escape sequence is not a character")
 
     def stop_at(self, error: yaml.YAMLError) -> None:
         if isinstance(error, yaml.MarkedYAMLError):
             mark = error.problem_mark or error.context_mark
             what = " ".join(part for part in (error.problem, error.context) if part)
-            self.stop(mark.index if mark else 0, f"this is not valid YAML: {one_line(what)}")
+            self.stop(mark.index if mark else 0, f"invalid YAML: {one_line(what)}")
         offset = getattr(error, "position", 0)
         character = getattr(error, "character", "")
         shown = quote(_character(character))
-        self.stop(offset, f"this is not valid YAML: the character {shown} is not allowed")
+        self.stop(offset, f"invalid YAML: the character {shown} is not allowed")
 
     def stop(self, offset: int, what: str) -> None:
         self.findings.add(Key(self.place(offset), self.path()), what)
@@ -192,7 +192,7 @@ class _Composer:
         return Place(self.file, *self.text.position(offset))
 
     def path(self) -> KeyPath:
-        """Return the key path of the value that comes next."""
+        """Return the key path of the next value."""
         if not self.stack:
             return ()
         top = self.stack[-1]
@@ -206,7 +206,7 @@ class _Composer:
     def scalar(self, event: yaml.ScalarEvent) -> None:
         place, value = self.place(_index(event)), event.value
         if any("\ud800" <= c <= "\udfff" or c == "\0" for c in value):
-            self.stop(_index(event), "a character that no text can hold")
+            self.stop(_index(event), "a NUL or a surrogate, which no text can have")
         if self.expects_key():
             self.begin_entry(event, place)
             return
@@ -223,7 +223,7 @@ class _Composer:
         key = Key(place, (*top.path, name))
         if name in top.keys and not top.is_merge:
             first = top.keys[name].place.line
-            self.findings.add(key, f"the key {quote(name)} stands here already, in line {first}")
+            self.findings.add(key, f"duplicate key {quote(name)}, see line {first}")
         if event.anchor is not None:
             self.anchors[event.anchor] = Scalar(place, key.path, name, name)
         top.key = (name, key)
@@ -276,7 +276,7 @@ class _Composer:
         raise _Stop
 
     def merge(self, top: _Open) -> None:
-        """Take in what the merge keys (`<<`) name, below the mapping's own keys."""
+        """Add the entries of the merge keys (`<<`); the mapping's own keys take precedence."""
         for key, tree in top.merged:
             for source in tree.items if isinstance(tree, Items) else (tree,):
                 if not isinstance(source, Table):
@@ -307,17 +307,17 @@ class _Composer:
 
 
 def _index(event: yaml.Event) -> int:
-    """Return where an event begins, in characters of the text."""
+    """Return the start of an event, in characters of the text."""
     return event.start_mark.index if event.start_mark else 0
 
 
 def _is_writable(number: float) -> bool:
-    """Tell whether a number can stand in a file and be read as the same number."""
+    """Return True for a number that reads back from a file as the same number."""
     return math.isfinite(number) if isinstance(number, float) else resolve(str(number)) == number
 
 
 def one_line(text: str) -> str:
-    """Put a message of several lines on one."""
+    """Join the lines of a message."""
     return " ".join(text.split())
 
 
@@ -334,7 +334,7 @@ _FRACTION = re.compile(r"[-+]?(?:\d{1,30}\.\d{0,30}|\.\d{1,30})(?:[eE][-+]?\d{1,
 
 
 def resolve(text: str) -> Value:
-    """Return what YAML 1.1 makes of a plain scalar, as containerlab's parser does: no times, no base 60."""
+    """Return the value of a plain scalar in YAML 1.1, as in containerlab's parser: no times, no base 60."""
     if text in _NULL:
         return None
     if text in _TRUE:
@@ -353,5 +353,5 @@ def resolve(text: str) -> Value:
 
 
 def reads_as_text(text: str) -> bool:
-    """Tell whether a text, written without quotes, reads back as text."""
+    """Return True for a text that reads back as text when written without quotes."""
     return isinstance(resolve(text), str)

@@ -1,35 +1,35 @@
-"""Each node's image, and OpenVPN's version in it: the tag of an image of our family, or what a tunnel asks for."""
+"""The image of each node, with the version of OpenVPN in its tag: the file's, or the one that a tunnel asks for."""
 
 from collections.abc import Collection, Mapping, Sequence
 
 from lab.topology.images import is_pinned, repository_of, tag_of, with_tag
 from lab.topology.mistakes import Findings, Located, one_of, quote
-from lab.topology.nodes import Draft, below
-from lab.topology.tunnels import Request
+from lab.topology.nodes import DraftNode, below
+from lab.topology.tunnels import DraftTunnel
 from lab.topology.vocabulary import Vocabulary
 
 
 def settle_images(
-    drafts: Mapping[str, Draft],
-    requests: Sequence[Request],
+    drafts: Mapping[str, DraftNode],
+    tunnels: Sequence[DraftTunnel],
     vocabulary: Vocabulary,
     override: str | None,
     findings: Findings,
 ) -> None:
-    """Choose the image of every node: an override, else what a tunnel asks for, else the file's."""
+    """Choose the image of every node: by an override, else by a tunnel's `openvpn`, else the file's."""
     wanted: dict[str, str] = {}
-    for request in requests:
-        version = request.intent.openvpn
+    for tunnel in tunnels:
+        version = tunnel.intent.openvpn
         if version is None:
             continue
-        at = below(request.tree, ("openvpn",))
+        at = below(tunnel.tree, ("openvpn",))
         if not known(version, vocabulary.openvpn, at, findings):
             continue
-        for name in (request.client, request.server):
+        for name in (tunnel.client, tunnel.server):
             if objection := _objection_to_choice(drafts[name], vocabulary):
-                findings.add(at, f"the version cannot be chosen on {quote(name)}: {objection}")
+                findings.add(at, f"cannot set the version on {quote(name)}: {objection}")
             elif wanted.setdefault(name, version) != version:
-                what = f"another tunnel wants OpenVPN {wanted[name]} on {quote(name)}, this one {version}"
+                what = f"another tunnel asks for OpenVPN {wanted[name]} on {quote(name)}, this one for {version}"
                 findings.add(at, what, "a node has one version")
     for draft in drafts.values():
         image = draft.node.image
@@ -44,13 +44,13 @@ def settle_images(
             if tag is not None or not is_pinned(image):
                 known(tag or "latest", vocabulary.openvpn, draft.image, findings)
         elif is_pinned(image):
-            findings.add(draft.image, "the version cannot be chosen: the image is fixed by its digest")
+            findings.add(draft.image, "cannot set the version: the image is pinned by its digest")
         else:
             draft.node = draft.node.model_copy(update={"image": with_tag(image, version)})
 
 
 def known(version: str, versions: Collection[str], at: Located, findings: Findings) -> bool:
-    """Return whether the lab has a version of OpenVPN; note it if not."""
+    """Return True if the lab has a version of OpenVPN; else note a mistake."""
     if version in versions:
         return True
     findings.add(at, f"unknown OpenVPN version {quote(version)}", f"the lab has {one_of(versions)}")
@@ -64,8 +64,8 @@ def _check_is_ours(image: str, at: Located, vocabulary: Vocabulary, findings: Fi
         findings.add(at, f"the lab has no image {quote(name)}", f"it has {one_of(ours)}")
 
 
-def _objection_to_choice(draft: Draft, vocabulary: Vocabulary) -> str | None:
+def _objection_to_choice(draft: DraftNode, vocabulary: Vocabulary) -> str | None:
     image = draft.node.image
     if image is None or repository_of(image) != vocabulary.node_image:
-        return f"its image is not of {vocabulary.node_image!r}"
+        return f"its image is not one of {vocabulary.node_image!r}"
     return None

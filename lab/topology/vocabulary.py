@@ -1,4 +1,4 @@
-"""What the rooms further down understand, handed to the reader so that it can name what they don't."""
+"""The modes, daemons, versions and images that a topology can name: handed to the reader by the rooms above."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ from lab.topology.intent import RouterIntent, TunnelIntent
 
 @dataclass(frozen=True)
 class Objection:
-    """What another room has against a value, relative to the intent it was given."""
+    """A mode's or a daemon's objection to a value of an intent."""
 
     path: tuple[str | int, ...]
-    """Where the value stands in the intent, in the file's spelling, e.g. `("options", "iroute", 0)`."""
+    """The path of the value in the intent, as in the file, e.g. `("options", "iroute", 0)`."""
     what: str
     hint: str | None = None
 
@@ -32,26 +32,26 @@ def _all_supported(_: TunnelIntent, __: int) -> Mapping[TrafficClass, str]:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What the rooms further down understand, so that the reader can name what they don't."""
+    """The words that a topology can use beyond those of its format."""
 
     modes: Mapping[str, Callable[[TunnelIntent], Sequence[Objection]]]
     """The tunnel modes, each with its check of an intent."""
     daemons: Mapping[str, Callable[[RouterIntent], Sequence[Objection]]]
     """The routing daemons, each with its check of an intent."""
     openvpn: Collection[str]
-    """OpenVPN's versions, as they stand in an image's tag, e.g. `("2.6", "2.7")`."""
+    """The versions of OpenVPN, as in an image's tag, e.g. `("2.6", "2.7")`."""
     node_image: str
-    """Our family of images, e.g. `openvpn-routing-lab/node`; the tag is OpenVPN's version."""
+    """The repository of the lab's node images, e.g. `openvpn-routing-lab/node`; the tag is OpenVPN's version."""
     images: Collection[str] = ()
-    """Our other images, e.g. `openvpn-routing-lab/servers`: what begins like these and is none of them is a mistake."""
+    """The repositories of the lab's other images, e.g. `openvpn-routing-lab/servers`."""
     many_clients: Collection[str] = ()
-    """The modes in which one server process serves many clients: tunnels to the same node share it."""
+    """The modes whose server process serves many clients: tunnels to the same node share it."""
     devices: Mapping[str, str] = field(default_factory=dict)
-    """How the devices of a mode are named, before the number; `tun` where it says nothing."""
+    """The prefix of a mode's device names; `tun` by default."""
     callers: Collection[str] = ()
-    """The daemons that find a BGP neighbour whose address nobody wrote down, and call it."""
+    """The daemons that call a BGP neighbour without a configured address."""
     unsupported: Callable[[TunnelIntent, int], Mapping[TrafficClass, str]] = _all_supported
     """The traffic classes that a declared tunnel does not carry, each with the reason; the number is that of the
     tunnels which share the server's process."""
-    room: Callable[[TunnelIntent], int | None] = _no_limit
-    """How many clients the server process of a tunnel as declared lets in; None where nothing limits them."""
+    max_clients: Callable[[TunnelIntent], int | None] = _no_limit
+    """The number of clients that the server process of a declared tunnel accepts; None if it has no limit."""

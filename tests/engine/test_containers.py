@@ -9,7 +9,7 @@ from typing import Any
 import docker
 import pytest
 
-from lab.catalogue.load import load
+from lab.catalogue import load
 from lab.core.process import this_process
 from lab.engine import Engine
 from lab.runtime.lab import Lab

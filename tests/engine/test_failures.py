@@ -7,7 +7,7 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from lab.catalogue.load import load
+from lab.catalogue import load
 from lab.core.errors import CommandFailed, EnvironmentBroken, InputError, LabError
 from lab.core.files import RenderedFile
 from lab.engine import Engine

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pyroute2 import IPRoute
 
-from lab.catalogue.load import load
+from lab.catalogue import load
 from lab.core.errors import NotSupported
 from lab.engine import Engine, Instance
 from lab.topology import Interface

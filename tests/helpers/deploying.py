@@ -5,7 +5,7 @@ It prints each step as it begins, `up` when the lab stands, then waits for its s
 
 import sys
 
-from lab.catalogue.load import load
+from lab.catalogue import load
 from lab.core.errors import LabError
 from lab.core.process import this_process
 from lab.runtime.lab import Lab

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from lab.catalogue.load import vocabulary
+from lab.catalogue import vocabulary
 from lab.topology import Topology, parse
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pyroute2 import IPRoute
 
-from lab.catalogue.load import load
+from lab.catalogue import load
 from lab.engine import Engine
 from lab.runtime.lab import Lab
 from lab.runtime.registry import running_labs

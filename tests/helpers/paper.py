@@ -5,7 +5,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner, Result
 
-from lab.catalogue.load import load
+from lab.catalogue import load
 from lab.cli.app import app
 from lab.engine import Instance, NodeState
 from lab.runtime.store import LabDirectory

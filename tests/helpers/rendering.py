@@ -4,8 +4,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from lab.catalogue.files import topologies_dir
-from lab.catalogue.load import load
+from lab.catalogue import load, topologies_dir
 from lab.core.files import RenderedFile
 from lab.topology import Topology, Tunnel
 from lab.tunnel import processes, render_tunnel

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-from lab.catalogue.load import load
+from lab.catalogue import load
 from lab.core.prefixes import FAMILIES, Family
 from lab.measure.trials.record import (
     STAGES,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pyroute2 import IPRoute
 
-from lab.catalogue.load import load
+from lab.catalogue import load
 from lab.core.expect import Expectation, wait_for
 from lab.core.prefixes import FAMILIES
 from lab.core.process import this_process

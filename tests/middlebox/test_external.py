@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.catalogue.files import find_topology
+from lab.catalogue import find_topology
 from lab.core.errors import EnvironmentBroken, InputError
 from lab.core.expect import Expectation, wait_for
 from lab.core.prefixes import FAMILIES

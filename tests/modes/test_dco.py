@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from lab.catalogue.load import load
+from lab.catalogue import load
 from lab.core.errors import NotSupported
 from lab.engine import open_engine
 from lab.host.doctor import probe_kernel

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.catalogue.load import load
+from lab.catalogue import load
 from lab.core.process import this_process
 from lab.engine import open_engine
 from lab.runtime.lab import Lab

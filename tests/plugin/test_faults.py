@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab.catalogue.load import load
+from lab.catalogue import load
 from lab.runtime.lab import Lab
 from tests.helpers.project import Project
 

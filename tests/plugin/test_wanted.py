@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lab.catalogue.files import find_topology
+from lab.catalogue import find_topology
 from lab.testing.plugin import Wanted
 
 

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import settings
 
-from lab.catalogue.load import load
+from lab.catalogue import load
 from lab.topology import Topology
 
 settings.register_profile("shared-machine", deadline=None)

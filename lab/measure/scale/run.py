@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 
-from lab.catalogue.load import load
+from lab.catalogue import load
 from lab.core.errors import InputError
 from lab.core.process import this_process
 from lab.core.progress import Say, quiet
@@ -44,7 +44,7 @@ class Plan:
     seed: int = 1
     openvpn: str | None = None
     tunnel: Mapping[str, Any] = field(default_factory=dict)
-    """Merged over the tunnel's intent; see `lab.catalogue.load.load`."""
+    """Merged over the tunnel's intent; see `lab.catalogue.load`."""
 
     def __len__(self) -> int:
         return self.trials * len(MEDIA) * sum(map(len, self.sizes.values()))

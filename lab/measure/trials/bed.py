@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from ipaddress import IPv4Interface, IPv6Interface
 
-from lab.catalogue.load import load, vocabulary
+from lab.catalogue import load, vocabulary
 from lab.core.errors import InputError
 from lab.measure.trials.plan import Bed
 from lab.measure.trials.record import Over

@@ -29,7 +29,7 @@ def test_neighbors_have_lines_timers_and_groups() -> None:
     assert (opened.requires_policy, filtered.requires_policy) == (False, True)
 
 
-def test_families_are_active_by_default_and_by_word() -> None:
+def test_families_are_active_by_default_or_by_activate() -> None:
     opened = read(PurePosixPath(SAMPLES / "open.frr.conf"))
     first, second = opened.neighbors
     assert [opened.active(n, "ipv4") for n in (first, second)] == [True, True]
@@ -67,19 +67,19 @@ def test_families_are_active_by_default_and_by_word() -> None:
         (" bgp ebgp-requires-policy\n", False),
     ],
 )
-def test_what_a_policy_lets_in(text: str, accepted: bool | None) -> None:
+def test_policy_accepts_or_rejects_a_covering_route(text: str, accepted: bool | None) -> None:
     frr = policy(text)
     said = frr.accepts(frr.neighbors[0], ADDRESS)
     assert (said.accepted is not None, bool(said.unknown)) == (accepted is True, accepted is None)
 
 
-def test_only_routes_that_are_longer_than_what_is_there_count() -> None:
+def test_only_routes_longer_than_the_existing_one_are_considered() -> None:
     frr = policy(" neighbor 10.0.0.2 prefix-list P in\nip prefix-list P permit 0.0.0.0/0\n")
     assert frr.accepts(frr.neighbors[0], ADDRESS).accepted is not None
     assert frr.accepts(frr.neighbors[0], ADDRESS, 1).accepted is None
 
 
-def test_sections_end_with_the_next_one() -> None:
+def test_section_ends_where_the_next_one_begins() -> None:
     frr = parse("router bgp 1\nneighbor 10.0.0.2 remote-as 2\ninterface x\nneighbor 10.0.0.3 remote-as 2\n", "f")
     assert [n.name for n in frr.neighbors] == ["10.0.0.2"]
     other = policy(
@@ -89,7 +89,7 @@ def test_sections_end_with_the_next_one() -> None:
     assert other.neighbors[0].hold == 3
 
 
-def test_which_files_are_frrs() -> None:
+def test_frr_files_are_recognised() -> None:
     assert [looks_like_frr(p.read_text()) for p in sorted(SAMPLES.glob("*.conf"))] == [
         "frr" in p.name for p in sorted(SAMPLES.glob("*.conf"))
     ]

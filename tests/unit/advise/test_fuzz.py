@@ -49,20 +49,20 @@ def judged(*contents: bytes) -> None:
 
 @quick
 @given(st.binary(max_size=400))
-def test_octets(content: bytes) -> None:
+def test_advise_of_random_octets(content: bytes) -> None:
     judged(content)
     judged(b"dev tun\n" + content)
 
 
 @quick
 @given(st.lists(st.sampled_from(WORDS), max_size=60), st.lists(st.sampled_from(FRR), max_size=60))
-def test_words_in_any_order(openvpn: list[str], frr: list[str]) -> None:
+def test_advise_of_random_words(openvpn: list[str], frr: list[str]) -> None:
     judged(("dev tun\n" + " ".join(openvpn)).encode(), ("frr defaults x\n" + " ".join(frr)).encode())
 
 
 @quick
 @given(st.data())
-def test_samples_with_lines_lost_doubled_and_mixed(data: st.DataObject) -> None:
+def test_advise_of_samples_with_random_lines(data: st.DataObject) -> None:
     ours = [p for p in sorted(SAMPLES.iterdir()) if p.is_file()]
     lines = [line for p in ours if "frr" not in p.name for line in p.read_text().splitlines()]
     theirs = [line for p in ours if "frr" in p.name for line in p.read_text().splitlines()]

@@ -29,17 +29,17 @@ from tests.helpers.samples import SAMPLES, configuration
         (" ".join("abcdefghijklmnopqrst"), list("abcdefghijklmnop")),
     ],
 )
-def test_words(line: str, expected: list[str]) -> None:
+def test_line_is_split_into_words_as_openvpn_does(line: str, expected: list[str]) -> None:
     assert words(line) == expected
 
 
 @pytest.mark.parametrize("line", ['a "b', "a 'b", "a C:\\key"])
-def test_lines_that_openvpn_refuses(line: str) -> None:
+def test_line_that_openvpn_refuses_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match=r"quotation|backslash"):
         words(line)
 
 
-def test_a_profile_with_blocks() -> None:
+def test_inline_blocks_and_connections_are_read() -> None:
     client = read(PurePosixPath(SAMPLES / "inline.client.ovpn"))
     lines = {(d.name, d.arguments): d.spot.line for d in client.directives}
     assert lines["client", ()] == 2
@@ -56,7 +56,7 @@ def test_a_profile_with_blocks() -> None:
     assert (client.role, client.device) == ("client", "tun")
 
 
-def test_includes_stand_in_their_place() -> None:
+def test_included_options_are_in_place_of_the_config_line() -> None:
     hub = read(PurePosixPath(SAMPLES / "hub.server.conf"))
     exit_notify = hub.last("explicit-exit-notify")
     assert exit_notify is not None
@@ -64,7 +64,7 @@ def test_includes_stand_in_their_place() -> None:
     assert hub.directives[-1].name == "keepalive"
 
 
-def test_an_endless_include_ends(tmp_path: Path) -> None:
+def test_recursive_include_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.conf").write_text("dev tun\nconfig a.conf\nconfig a.conf\n")
     with pytest.raises(Unreadable, match=r"a\.conf:2: .*include itself"):
         read(PurePosixPath(tmp_path / "a.conf"))
@@ -81,21 +81,21 @@ def test_an_endless_include_ends(tmp_path: Path) -> None:
         ("dev tun\n%PDF", r"openvpn\.conf:2: '%PDF' is no option"),
     ],
 )
-def test_what_cannot_be_read_has_a_place(text: str, expected: str) -> None:
+def test_unreadable_file_is_reported_with_its_line(text: str, expected: str) -> None:
     with pytest.raises(Unreadable, match=expected):
         configuration(text)
 
 
-def test_pushes_have_the_line_of_their_push() -> None:
+def test_pushed_options_have_the_line_of_their_push() -> None:
     server = configuration('dev tun\n\npush "route 10.0.0.0 255.0.0.0"\npush \'x\npush ""\n'.replace("push 'x\n", ""))
     (route,) = server.pushed
     assert (route.name, route.arguments, route.spot.line) == ("route", ("10.0.0.0", "255.0.0.0"), 3)
 
 
-def test_a_byte_order_mark_and_double_dashes() -> None:
+def test_byte_order_mark_and_double_dashes_are_ignored() -> None:
     assert [d.name for d in configuration("\ufeff--dev tun\n  --verb 3").directives] == ["dev", "verb"]
 
 
-def test_what_openvpn_ignores_behind_a_connection_is_not_there() -> None:
+def test_connection_options_after_a_connection_block_are_ignored() -> None:
     client = configuration("proto tcp\n<connection>\nremote a\n</connection>\nnobind\nexplicit-exit-notify\nverb 3\n")
     assert [d.name for d in client.directives] == ["proto", "remote", "verb"]

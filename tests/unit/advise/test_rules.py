@@ -277,19 +277,21 @@ CASES = [
 
 
 @pytest.mark.parametrize(("rule", "text", "expected", "around"), CASES)
-def test_a_rule(rule: str, text: str, expected: str, around: dict[str, object], place: Path) -> None:
+def test_rule_gives_the_expected_verdict(
+    rule: str, text: str, expected: str, around: dict[str, object], place: Path
+) -> None:
     said = judge(rule, subject(text, place, **around))  # type: ignore[arg-type]
     assert (said.verdict, said.why) == (expected, said.why)
     assert said.why
     assert bool(said.do) == (said.verdict != NOT_EXPOSED)
 
 
-def test_every_rule_is_tried_both_ways() -> None:
+def test_every_rule_has_an_exposed_and_a_safe_case() -> None:
     tried = {(rule, verdict) for rule, _, verdict, _ in CASES}
     assert {(r.name, v) for r in RULES for v in (EXPOSED, NOT_EXPOSED)} - tried == {("iroute-dco", EXPOSED)}
 
 
-def test_lines_lead_to_the_files_that_are_handed_out(place: Path) -> None:
+def test_lines_refer_to_client_config_dir_and_script_files(place: Path) -> None:
     said = judge("second-client", subject(SERVER + SCRIPT, place))
     assert [str(s) for s in said.spots] == [f"{place}/hand-out:4", f"{place}/hand-out:5"]
     said = judge("one-family", subject(SERVER + V6 + HALF, place))
@@ -308,7 +310,7 @@ def test_lines_lead_to_the_files_that_are_handed_out(place: Path) -> None:
         ("", False),
     ],
 )
-def test_scripts_are_understood_only_where_they_write_fixed_lines(script: str, known: bool, tmp_path: Path) -> None:
+def test_client_connect_script_is_read_only_if_it_writes_fixed_lines(script: str, known: bool, tmp_path: Path) -> None:
     (tmp_path / "hand-out").write_text(script)
     asked: Subject = subject(SERVER + SCRIPT, tmp_path)
     assert (bool(asked.handed.wide), bool(asked.handed.gaps)) == (known, not known)
@@ -328,14 +330,14 @@ def test_scripts_are_understood_only_where_they_write_fixed_lines(script: str, k
         ("dev tun\ntls-client\nkeepalive 10 60\n", None, (60, 3)),
     ],
 )
-def test_how_long_an_end_waits(
+def test_timeout_of_an_end(
     text: str, peer: str | None, expected: tuple[int | None, int | None] | None, tmp_path: Path
 ) -> None:
     told = subject(text, tmp_path, peer=peer).timeout()
     assert (told and (told[0], told[1] and told[1].line)) == expected
 
 
-def test_of_several_files_a_name_says_which_is_the_clients(tmp_path: Path) -> None:
+def test_common_name_selects_the_clients_file(tmp_path: Path) -> None:
     (tmp_path / "many").mkdir()
     (tmp_path / "many" / "branch").write_text("push persist-tun\n")
     (tmp_path / "many" / "other").write_text("ifconfig-push 10.0.0.9 255.255.255.0\n")
@@ -349,7 +351,7 @@ def test_of_several_files_a_name_says_which_is_the_clients(tmp_path: Path) -> No
     assert judge("restart-closes-device", replace(asked, common_name="third")).verdict == NOT_EXPOSED
 
 
-def test_the_tests_that_rules_name_exist() -> None:
+def test_tests_named_by_rules_exist() -> None:
     texts = [path.read_text() for path in Path(__file__).parents[2].rglob("test_*.py")]
     for rule in RULES:
         assert rule.test is None or any(f"def {rule.test}(" in text for text in texts)

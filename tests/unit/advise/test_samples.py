@@ -10,7 +10,7 @@ from lab.core.errors import InputError
 from tests.helpers.samples import CANNOT_TELL, EXPOSED, NOT_EXPOSED, SAMPLES, of
 
 
-def test_the_articles_server() -> None:
+def test_advise_of_the_articles_server() -> None:
     said = of("article.server.conf", openvpn="2.7")["article.server.conf"]
     assert said["pushed-iroute"] == (EXPOSED, [13])
     assert said["obsolete"] == (EXPOSED, [15, 17])
@@ -18,7 +18,7 @@ def test_the_articles_server() -> None:
     assert said["restart-closes-device"] == (NOT_EXPOSED, [18])
 
 
-def test_the_articles_two_ends_and_a_router() -> None:
+def test_advise_of_the_articles_two_ends_and_a_router() -> None:
     said = of("article.server.conf", "article.client.conf", "open.frr.conf", "filtered.frr.conf")
     server, client = said["article.server.conf"], said["article.client.conf"]
     assert server["hold-time"] == (EXPOSED, [14, 7])
@@ -28,7 +28,7 @@ def test_the_articles_two_ends_and_a_router() -> None:
     assert client["ebgp-policy"][0] == NOT_EXPOSED
 
 
-def test_a_server_for_travellers() -> None:
+def test_advise_of_a_road_warrior_server() -> None:
     said = of("road-warrior.server.conf")["road-warrior.server.conf"]
     assert said["topology-default"] == (EXPOSED, [14])
     assert said["obsolete"] == (EXPOSED, [23])
@@ -37,13 +37,13 @@ def test_a_server_for_travellers() -> None:
     assert {rule for rule, (verdict, _) in said.items() if verdict == EXPOSED} == {"topology-default", "obsolete"}
 
 
-def test_a_profile_with_inline_blocks() -> None:
+def test_advise_of_a_client_with_inline_blocks() -> None:
     said = of("inline.client.ovpn")["inline.client.ovpn"]
     assert {rule for rule, (verdict, _) in said.items() if verdict == EXPOSED} == set()
     assert said["restart-closes-device"] == (NOT_EXPOSED, [13])
 
 
-def test_a_pair_with_a_static_key() -> None:
+def test_advise_of_a_pair_with_a_static_key() -> None:
     said = of("static-key.a.conf", "static-key.b.conf")
     first, second = said["static-key.a.conf"], said["static-key.b.conf"]
     assert first["static-key"] == (EXPOSED, [5])
@@ -53,14 +53,14 @@ def test_a_pair_with_a_static_key() -> None:
     assert second["second-client"][0] == NOT_EXPOSED
 
 
-def test_a_tap_server() -> None:
+def test_advise_of_a_tap_server() -> None:
     said = of("tap.server.conf")["tap.server.conf"]
     assert {rule for rule, (verdict, _) in said.items() if verdict == EXPOSED} == {"no-goodbye"}
     assert said["stale-routes"] == (NOT_EXPOSED, [3])
     assert said["pushed-iroute"] == (CANNOT_TELL, [8])
 
 
-def test_a_hub_with_its_directory_and_an_include() -> None:
+def test_advise_of_a_hub_with_client_config_dir_and_include() -> None:
     said = of("hub.server.conf", "open.frr.conf")["hub.server.conf"]
     assert said["fixed-iroutes"] == (EXPOSED, [2, 3])
     assert said["hold-time"] == (EXPOSED, [14])  # keepalive 3 9 is 18 s at a server, and FRR holds for 9
@@ -68,7 +68,7 @@ def test_a_hub_with_its_directory_and_an_include() -> None:
     assert said["pushed-iroute"] == (EXPOSED, [2])
 
 
-def test_a_copy_without_its_files_is_not_guessed_at(tmp_path: Path) -> None:
+def test_missing_files_give_cannot_tell(tmp_path: Path) -> None:
     text = (SAMPLES / "hub.server.conf").read_text().replace("config common.conf\n", "")
     (tmp_path / "hub.conf").write_text(text)
     shutil.copy(SAMPLES / "open.frr.conf", tmp_path)
@@ -86,13 +86,13 @@ def test_a_copy_without_its_files_is_not_guessed_at(tmp_path: Path) -> None:
         ("huge.conf", b"#" * (1 << 20) + b"\n", "longer than"),
     ],
 )
-def test_files_that_are_none(name: str, content: bytes | None, message: str, tmp_path: Path) -> None:
+def test_other_files_are_refused(name: str, content: bytes | None, message: str, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):
         subjects_of_files([tmp_path / name])
 
 
-def test_frr_alone_is_not_enough() -> None:
+def test_frr_conf_alone_is_refused() -> None:
     with pytest.raises(InputError, match="no OpenVPN configuration"):
         subjects_of_files([SAMPLES / "open.frr.conf"])

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from lab.advise import RULES, Verdict, advise, subjects_of_topology
-from lab.catalogue.files import find_topology, topology_names
-from lab.catalogue.load import load
+from lab.catalogue import find_topology, load, topology_names
 from tests.helpers.edited import edited
 
 
@@ -20,7 +19,7 @@ def exposed(topology: str = "article", **arguments: Any) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("version", ["2.6", "2.7"])
-def test_the_article_is_exposed_to_what_is_true_of_it(version: str) -> None:
+def test_article_is_exposed_to_the_known_failures(version: str) -> None:
     said = exposed(openvpn=version)
     # Nothing else: not to a second client, as the lab's server lets one name in.
     assert said["server"] - {"recursive-routing"} == {"route-quota", "hold-time"}
@@ -38,14 +37,14 @@ def test_the_article_is_exposed_to_what_is_true_of_it(version: str) -> None:
         ({"hand-out": "client-config-dir"}, set()),
     ],
 )
-def test_what_is_changed_is_seen(options: dict[str, Any], more: set[str]) -> None:
+def test_changed_option_changes_the_findings(options: dict[str, Any], more: set[str]) -> None:
     before = exposed()["server"]
     after = exposed(tunnel={"options": options})["server"]
     assert more <= after
     assert after - before - more <= {"dco-off"}
 
 
-def test_a_keepalive_within_the_hold_time_is_well() -> None:
+def test_keepalive_within_the_hold_time_is_not_exposed() -> None:
     said = exposed(tunnel={"options": {"keepalive": [1, 2]}})
     assert "hold-time" not in said["client"]
 
@@ -59,7 +58,7 @@ def test_a_keepalive_within_the_hold_time_is_well() -> None:
         (1400, "tcp", Verdict.CANNOT_TELL),
     ],
 )
-def test_the_narrowest_link_between_the_ends_counts(narrowest: int, transport: str, verdict: Verdict) -> None:
+def test_path_mtu_is_that_of_the_narrowest_link(narrowest: int, transport: str, verdict: Verdict) -> None:
     narrow = ("mtu: 1492", f"mtu: {narrowest}")
     wanted = edited(find_topology("narrow-path"), narrow, tunnel={"transport": transport})
     found = [f for f in advise(subjects_of_topology(wanted)) if f.rule == "mtu-mismatch"]
@@ -69,14 +68,14 @@ def test_the_narrowest_link_between_the_ends_counts(narrowest: int, transport: s
 
 @pytest.mark.parametrize("version", ["2.6", "2.7"])
 @pytest.mark.parametrize("topology", topology_names())
-def test_every_topology_can_be_judged(topology: str, version: str) -> None:
+def test_every_topology_gets_a_verdict_per_rule_and_end(topology: str, version: str) -> None:
     loaded = load(topology, openvpn=version)
     findings = advise(subjects_of_topology(loaded))
     ours = [end for t in loaded.tunnels for end in (t.server, t.client) if not loaded.nodes[end].external]
     assert len(findings) == len(ours) * len(RULES)
 
 
-def test_lines_are_the_nodes_own() -> None:
+def test_lines_refer_to_files_of_nodes() -> None:
     findings = advise(subjects_of_topology(load("article")))
     files = {spot.file for f in findings for spot in f.lines}
     assert all(file.startswith(("hq:/etc/", "branch:/etc/")) for file in files)

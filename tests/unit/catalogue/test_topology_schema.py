@@ -11,9 +11,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
+from lab.catalogue import topology_schema, vocabulary
 from lab.catalogue.json_schema import docstrings
-from lab.catalogue.load import vocabulary
-from lab.catalogue.schema import topology_schema
 from lab.core.errors import InputError
 from lab.topology import RouterIntent, TunnelIntent, parse
 from lab.topology.envsubst import expand, verbatim

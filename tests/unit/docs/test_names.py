@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lab.catalogue.load import load
+from lab.catalogue import load
 from lab.measure.trials.plan import Plan
 from tests.helpers import pages
 

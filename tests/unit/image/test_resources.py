@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.catalogue import files as resources
+from lab.catalogue import topologies as resources
 from lab.core.errors import InputError
 from lab.image.recipe import images_dir
 

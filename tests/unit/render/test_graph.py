@@ -7,8 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lab.catalogue.files import topology_names
-from lab.catalogue.load import load, vocabulary
+from lab.catalogue import load, topology_names, vocabulary
 from lab.render.graph import mermaid, svg
 from lab.topology import Topology, parse
 from lab.tunnel import display_name

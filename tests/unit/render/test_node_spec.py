@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lab.catalogue.load import load
+from lab.catalogue import load
 from lab.engine import NodeSpec
 from lab.image import NODE_IMAGE
 from lab.render.node_spec import node_spec

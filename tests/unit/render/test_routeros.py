@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lab.catalogue.load import load
+from lab.catalogue import load
 from lab.render.routeros import check, commands, parse
 from lab.render.routeros.syntax import quoted
 

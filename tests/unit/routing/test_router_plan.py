@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lab.catalogue.load import load
+from lab.catalogue import load
 from lab.core.errors import InputError
 from lab.routing import AdjacencyState, Neighbor, Peer, plan_routers
 from lab.topology import Accepted, Encapsulation, Endpoint, Link, LinkIntent, RouterIntent, Topology

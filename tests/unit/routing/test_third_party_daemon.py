@@ -10,7 +10,7 @@ from shutil import copytree
 
 import pytest
 
-from lab.catalogue.load import load
+from lab.catalogue import load
 from lab.core.errors import EnvironmentBroken
 from lab.render.node_spec import node_spec
 from lab.routing import RoutingDaemon, SessionState, daemon_of, daemons, plan_routers

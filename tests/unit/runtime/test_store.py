@@ -11,7 +11,7 @@ from threading import Thread
 
 import pytest
 
-from lab.catalogue.load import load
+from lab.catalogue import load
 from lab.core.errors import EnvironmentBroken, InputError
 from lab.runtime.store import LabDirectory, locked
 from lab.topology import Topology

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lab.advise import advise, subjects_of_topology
-from lab.catalogue.load import vocabulary
+from lab.catalogue import vocabulary
 from lab.routing import daemon_of, daemons, plan_routers
 from lab.topology import Topology, TopologyError, parse
 from lab.tunnel import modes
@@ -76,7 +76,7 @@ THE_LAST_HAS_ALL = Reason(
     "daemons/test_refusals.py::test_on_a_shared_server_link_local_packets_pass_for_the_last_client_only",
 )
 ONE_PER_INTERFACE = Reason(
-    "an unnumbered BGP session is named after its interface and there is one of each",
+    "an unnumbered BGP session needs an interface of its own",
     "daemons/test_refusals.py::test_of_two_unnumbered_neighbours_on_one_interface_one_gets_a_session",
 )
 NO_MULTICAST = Reason(
@@ -136,7 +136,7 @@ def topology(way: str, who: str, speaks: str) -> Topology:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("speaks", SPEAKS)
-def test_each_combination_is_rendered_or_refused_with_its_reason(way: str, speaks: str) -> None:
+def test_combination_is_rendered_or_refused_with_its_reason(way: str, speaks: str) -> None:
     for who in DAEMONS:
         expected = reason(way, who, speaks)
         if expected is not None:
@@ -153,14 +153,14 @@ def test_each_combination_is_rendered_or_refused_with_its_reason(way: str, speak
                 assert there in {peer.node for peer in plans[here].peers}
 
 
-def test_no_mode_and_no_daemon_is_left_out() -> None:
+def test_combinations_cover_every_mode() -> None:
     assert {topology(way, "frr", "bgp").tunnels[0].mode for way in WAYS} == set(modes())
     assert {len(topology(way, "frr", "bgp").tunnels) for way in WAYS} == {1, 2}
     assert set(REFUSED) | set(DROPPED) <= set(WAYS)
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_drops_packets_is_said_by_advise(way: str) -> None:
+def test_advise_reports_combinations_that_drop_packets(way: str) -> None:
     exposed = {f.rule for f in advise(subjects_of_topology(topology(way, "frr", "bgp"))) if f.verdict == "exposed"}
     told = {"one-family", "no-iroute", "fixed-iroutes", "second-client"} & exposed
     assert told == ({DROPPED[way]} if way in DROPPED else set())
@@ -169,7 +169,7 @@ def test_what_drops_packets_is_said_by_advise(way: str) -> None:
 @pytest.mark.parametrize(
     "shown_by", sorted({why.shown_by for way in REFUSED.values() for why in way.values()} | {BIRD_WAITS.shown_by})
 )
-def test_each_reason_is_proved_on_the_wire(shown_by: str) -> None:
+def test_reason_of_each_refusal_has_a_test_on_the_wire(shown_by: str) -> None:
     file, _, name = shown_by.partition("::")
     defined = {node.name for node in ast.parse((TESTS / file).read_text()).body if isinstance(node, ast.FunctionDef)}
     assert name in defined

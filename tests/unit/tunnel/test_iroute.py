@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from lab.catalogue.files import find_topology
-from lab.catalogue.load import load
+from lab.catalogue import find_topology, load
 from lab.core.files import write_all
 from lab.topology import Topology, TopologyError, Tunnel
 from lab.tunnel import modes, processes

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lab.catalogue.load import load
+from lab.catalogue import load
 from lab.topology import TopologyError, Tunnel
 from lab.tunnel.pki import Authority
 from tests.helpers.rendering import configured, rendered

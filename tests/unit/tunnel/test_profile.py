@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lab.catalogue.load import load
+from lab.catalogue import load
 from lab.topology import TopologyError
 
 FITS: dict[str, Any] = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.catalogue.load import load
+from lab.catalogue import load
 from lab.render.graph import mermaid
 from lab.topology import TopologyError
 from lab.tunnel import modes

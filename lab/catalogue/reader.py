@@ -1,4 +1,4 @@
-"""Topologies by name or path, read with the vocabulary of all that is installed."""
+"""Read topologies by name or path, with the installed modes, daemons and images."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lab.catalogue.files import find_topology
+from lab.catalogue.topologies import find_topology
 from lab.image import NODE_IMAGE, VERSIONS, beside, repository
 from lab.routing import daemons
 from lab.topology import Objection, Topology, TrafficClass, TunnelIntent, Vocabulary, read
@@ -15,7 +15,7 @@ from lab.tunnel.profile import objections_of_profile
 
 
 def vocabulary() -> Vocabulary:
-    """The tunnel modes, routing daemons and images that the reader shall know."""
+    """Return the installed tunnel modes, routing daemons and images, as the reader needs them."""
     return Vocabulary(
         modes={name: partial(_check, mode) for name, mode in modes().items()},
         daemons={name: daemon.check for name, daemon in daemons().items()},
@@ -26,7 +26,7 @@ def vocabulary() -> Vocabulary:
         devices={name: mode.traits.device for name, mode in modes().items()},
         callers=[name for name, daemon in daemons().items() if daemon.calls_unnumbered],
         unsupported=_unsupported,
-        room=_room,
+        max_clients=_max_clients,
     )
 
 
@@ -34,9 +34,9 @@ def _check(mode: TunnelMode, tunnel: TunnelIntent) -> Sequence[Objection]:
     return [*mode.check(tunnel), *objections_of_profile(tunnel)]
 
 
-def _room(tunnel: TunnelIntent) -> int | None:
-    said = tunnel.options.get("max-clients")
-    return said if isinstance(said, int) else None  # what is no number is the mode's own to refuse
+def _max_clients(tunnel: TunnelIntent) -> int | None:
+    value = tunnel.options.get("max-clients")
+    return value if isinstance(value, int) else None  # the mode's check refuses other values
 
 
 def _unsupported(tunnel: TunnelIntent, clients: int) -> Mapping[TrafficClass, str]:
@@ -52,9 +52,12 @@ def load(
     tunnel: Mapping[str, Any] | None = None,
     variables: Mapping[str, str] | None = None,
 ) -> Topology:
-    """Read a topology; `tunnel` is laid over every tunnel's intent, `variables` over the environment's.
+    """Read a topology, given as a file or as the name of one that comes with the lab.
 
-    Raises `TopologyError` with all mistakes.
+    `name` replaces the lab's name, `openvpn` the version of OpenVPN. `tunnel` overrides keys of every tunnel, its
+    `options` key by key; `variables` override the environment, from which `${VAR}` in the file is replaced.
+
+    Raises `TopologyError` with all mistakes of the file.
     """
     environ = {**os.environ, **(variables or {})}
     return read(find_topology(topology), vocabulary(), name=name, openvpn=openvpn, tunnel=tunnel, environ=environ)

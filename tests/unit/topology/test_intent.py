@@ -23,12 +23,12 @@ def entry(prefix: str, **lengths: int) -> Accepted:
         ({"le": 32}, {"10.20.30.0/24", "10.20.30.0/25", "10.20.30.40/32"}),
     ],
 )
-def test_lengths_count_as_in_a_prefix_list(lengths: dict[str, int], taken: set[str]) -> None:
+def test_accepted_lengths_are_those_of_a_prefix_list(lengths: dict[str, int], taken: set[str]) -> None:
     offered = ["10.20.30.0/24", "10.20.30.0/25", "10.20.30.40/32", "10.20.31.1/32", "10.20.0.0/16", "0.0.0.0/0", "::/0"]
-    assert {p for p in offered if entry("10.20.30.0/24", **lengths).takes(ip_network(p))} == taken
+    assert {p for p in offered if entry("10.20.30.0/24", **lengths).accepts(ip_network(p))} == taken
 
 
 @pytest.mark.parametrize("lengths", [{"ge": 16}, {"ge": 33}, {"le": 8}, {"ge": 30, "le": 28}])
-def test_a_length_that_no_prefix_has_is_refused(lengths: dict[str, Any]) -> None:
+def test_accepted_refuses_lengths_outside_its_prefix(lengths: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=r"no prefix inside 10\.20\.30\.0/24 has a length from"):
         entry("10.20.30.0/24", **lengths)

@@ -34,7 +34,7 @@ def validate(schema: jsonschema.Draft7Validator, text: str) -> list[str]:
     return [f"{list(error.path)}: {error.message}" for error in schema.iter_errors(data)]
 
 
-def test_nodes_links_and_tunnel(article: Topology) -> None:
+def test_article_has_its_nodes_links_and_tunnel(article: Topology) -> None:
     assert (article.name, article.prefix, article.file) == ("article", None, ARTICLE)
     assert list(article.nodes) == ["hq", "branch", "transit", "hq-lan", "branch-lan"]
     hq = article.nodes["hq"]
@@ -51,14 +51,14 @@ def test_nodes_links_and_tunnel(article: Topology) -> None:
     assert (tunnel.device, tunnel.server_device) == ("tun0", "tun0")
 
 
-def test_version_comes_from_the_environment_or_the_call(vocabulary: Vocabulary) -> None:
+def test_openvpn_version_is_set_by_variable_or_argument(vocabulary: Vocabulary) -> None:
     by_environment = read(ARTICLE, vocabulary, environ={"OPENVPN": "2.7"})
     by_call = read(ARTICLE, vocabulary, environ={}, openvpn="2.7")
     assert by_environment == by_call
     assert {node.image for node in by_call.nodes.values()} == {"openvpn-routing-lab/node:2.7"}
 
 
-def test_name_and_tunnel_overrides(vocabulary: Vocabulary) -> None:
+def test_arguments_override_name_and_tunnel_keys(vocabulary: Vocabulary) -> None:
     topology = read(
         ARTICLE,
         vocabulary,
@@ -74,7 +74,7 @@ def test_name_and_tunnel_overrides(vocabulary: Vocabulary) -> None:
 
 
 @pytest.mark.parametrize("path", TOPOLOGIES, ids=lambda path: path.name)
-def test_every_topology_validates_against_the_schema(path: Path, schema: jsonschema.Draft7Validator) -> None:
+def test_every_topology_validates_against_containerlabs_schema(path: Path, schema: jsonschema.Draft7Validator) -> None:
     assert validate(schema, path.read_text()) == []
 
 
@@ -133,7 +133,7 @@ topology:
 """
 
 
-def test_every_key_survives_the_round_trip(load: Callable[..., Topology], schema: jsonschema.Draft7Validator) -> None:
+def test_dump_keeps_every_key(load: Callable[..., Topology], schema: jsonschema.Draft7Validator) -> None:
     topology = load(EVERYTHING)
     node = topology.nodes["n1"]
     assert node.image_pull_policy == "Always"

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.catalogue.files import find_topology
-from lab.catalogue.load import load
+from lab.catalogue import find_topology, load
 from lab.topology import Topology, TopologyError
 
 TUNNEL = "            - to: hub\n              mode: tap\n"
@@ -25,7 +24,7 @@ def key(text: str) -> str:
     return f"              {text}\n"
 
 
-def test_tunnels_to_one_switch_share_its_process() -> None:
+def test_tunnels_to_one_hub_share_a_server_process() -> None:
     one, other = load("tap-hub").tunnels
     assert one.shared == other.shared == "hub-tap"
     assert (one.port, one.server_device) == (other.port, other.server_device) == (1194, "tap0")
@@ -35,7 +34,7 @@ def test_tunnels_to_one_switch_share_its_process() -> None:
     assert [str(t.client_ipv6) for t in (one, other)] == ["2001:db8:ff00::2/64", "2001:db8:ff00::3/64"]
 
 
-def test_a_port_or_a_transport_of_its_own_keeps_a_tunnel_apart(tmp_path: Path) -> None:
+def test_tunnel_with_another_port_or_transport_has_its_own_process(tmp_path: Path) -> None:
     one, other = changed(tmp_path, "", key("port: 2000")).tunnels
     assert (one.shared, other.shared) == ("hub-tap", "hub-tap-2")
     assert (one.port, other.port) == (1194, 2000)
@@ -46,14 +45,14 @@ def test_a_port_or_a_transport_of_its_own_keeps_a_tunnel_apart(tmp_path: Path) -
     assert one.port == other.port == 2000
 
 
-def test_where_each_has_its_server_nothing_is_shared() -> None:
+def test_mode_with_one_client_per_process_shares_nothing() -> None:
     tunnels = load("hub-and-spokes").tunnels
     assert [t.shared for t in tunnels] == [None] * 3
     assert [t.port for t in tunnels] == [1194, 1195, 1196]
     assert [t.server_device for t in tunnels] == ["tun0", "tun1", "tun2"]
 
 
-def test_addresses_of_the_file_are_those_of_all(tmp_path: Path) -> None:
+def test_declared_server_address_applies_to_all_tunnels_of_the_process(tmp_path: Path) -> None:
     """The server's is given once, and who has none gets the next that is free."""
     given = key("ipv4: {local: 10.9.0.1/24, peer: 10.9.0.7/24}")
     one, other = changed(tmp_path, given, "").tunnels
@@ -67,34 +66,34 @@ def test_addresses_of_the_file_are_those_of_all(tmp_path: Path) -> None:
     ("first", "second", "message"),
     [
         ("ipv4: {local: 10.9.0.2/24, peer: 10.9.0.1/24}", "ipv4: {local: 10.8.0.2/24, peer: 10.8.0.1/24}",
-         "the server's address is 10.9.0.1/24 already"),
+         "already sets the server's address to 10.9.0.1/24"),
         ("ipv4: {local: 10.9.0.2/24, peer: 10.9.0.1/24}", "ipv4: {local: 10.9.0.2/24, peer: 10.9.0.1/24}",
-         "the address 10.9.0.2 is that of the tunnel 'spoke1-hub' already"),
-        ("ipv4: {local: 10.9.0.2/30, peer: 10.9.0.1/30}", "name: more", "no address of 10.9.0.0/30 is left"),
-        ("name: one", "name: one", "is named 'one' already"),
+         "the address 10.9.0.2 is already used by the tunnel 'spoke1-hub'"),
+        ("ipv4: {local: 10.9.0.2/30, peer: 10.9.0.1/30}", "name: more", "no free address in 10.9.0.0/30"),
+        ("name: one", "name: one", "duplicate tunnel name 'one'"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_shared_is_a_mistake(tmp_path: Path, first: str, second: str, message: str) -> None:
+def test_conflict_within_a_server_process_is_refused(tmp_path: Path, first: str, second: str, message: str) -> None:
     with pytest.raises(TopologyError, match=message):
         changed(tmp_path, key(first), key(second))
 
 
-def test_options_of_one_process_are_the_same_for_all(tmp_path: Path) -> None:
+def test_different_options_within_a_server_process_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "mine.clab.yml"
     text = find_topology("tap-hub").read_text()
     head, _, tail = text.rpartition("options: {keepalive: [5, 15]}")
     file.write_text(f"{head}options: {{keepalive: [5, 20]}}{tail}")
-    with pytest.raises(TopologyError, match=r"options: the tunnels of one server process have the same options"):
+    with pytest.raises(TopologyError, match=r"options: tunnels of one server process must have the same options"):
         load(file)
 
 
-def test_a_node_is_a_client_of_a_process_once(tmp_path: Path) -> None:
-    with pytest.raises(TopologyError, match="'spoke1' is a client of that server process already"):
+def test_second_tunnel_of_a_client_to_a_server_process_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TopologyError, match="'spoke1' is already a client of this server process"):
         changed(tmp_path, key("transport: udp") + key("options: {keepalive: [5, 15]}") + TUNNEL, "")
 
 
-def test_no_more_tunnels_than_the_server_lets_in() -> None:
+def test_more_tunnels_than_max_clients_are_refused() -> None:
     options = {"mode": "shared-iroute", "options": {"max-clients": 2}}
     assert len(load("tap-hub", tunnel=options).tunnels) == 2
-    with pytest.raises(TopologyError, match=r"options\.max-clients: that server process has room for 1,"):
+    with pytest.raises(TopologyError, match=r"options\.max-clients: this is one client more than the 1 that"):
         load("tap-hub", tunnel={**options, "options": {"max-clients": 1}})

@@ -34,7 +34,7 @@ def value_of(load: Load, key: str, **values: str) -> Any:
 @pytest.mark.parametrize(
     "key", ["cmd", "entrypoint", "memory", "cpu-set", "shm-size", "image-pull-policy", "startup-delay", "cpu"]
 )
-def test_the_nearest_single_value_wins(load: Load, key: str) -> None:
+def test_nearest_single_value_wins(load: Load, key: str) -> None:
     texts = {
         "memory": ["1MB", "2MB", "3MB", "4MB"],
         "shm-size": ["1MB", "2MB", "3MB", "4MB"],
@@ -47,14 +47,14 @@ def test_the_nearest_single_value_wins(load: Load, key: str) -> None:
         del given[level]
 
 
-def test_an_empty_text_and_zero_are_not_set(load: Load) -> None:
+def test_empty_text_and_zero_count_as_not_set(load: Load) -> None:
     assert value_of(load, "cmd", defaults="run", node='""') == "run"
     assert value_of(load, "startup-delay", defaults="5", node="0") == 5
     assert value_of(load, "cpu", group="0.5", node="0") == 0.5
     assert value_of(load, "memory", kind="1MB", node="null") == "1MB"
 
 
-def test_zero_is_a_user_of_its_own(load: Load) -> None:
+def test_user_zero_counts_as_set(load: Load) -> None:
     assert load(levels("user", node="0")).nodes["n1"].user == "0"
 
 
@@ -77,12 +77,12 @@ def test_lists_are_joined_from_the_farthest_without_duplicates(load: Load, key: 
     assert value == ("a", "b", "c", "d", "e")
 
 
-def test_the_nearer_bind_wins_a_destination(load: Load) -> None:
+def test_nearer_bind_replaces_one_with_the_same_destination(load: Load) -> None:
     value = value_of(load, "binds", defaults="['/etc:/x', '/usr:/y']", node="['/bin:/x:ro']")
     assert value == ("/bin:/x:ro", "/usr:/y")
 
 
-def test_dns_and_healthcheck_are_taken_as_a_whole(load: Load) -> None:
+def test_dns_and_healthcheck_are_inherited_as_a_whole(load: Load) -> None:
     dns = value_of(load, "dns", defaults="{servers: [192.0.2.1]}", node="{search: [example.com]}")
     assert (dns.servers, dns.search) == ((), ("example.com",))
     check = value_of(load, "healthcheck", kind="{retries: 3}", group="{interval: 2}")
@@ -104,12 +104,12 @@ def test_config_vars_are_merged_at_any_depth_and_lists_replaced(load: Load) -> N
     assert [str(network) for network in router.networks] == ["10.4.0.0/16"]
 
 
-def test_nothing_in_place_of_an_inherited_mapping_removes_it(load: Load) -> None:
+def test_key_without_value_removes_an_inherited_mapping(load: Load) -> None:
     text = levels("config", defaults="{vars: {router: {asn: 1}}}", node="{vars: {router: }}")
     assert load(text).nodes["n1"].intent.router is None
 
 
-def test_the_kind_may_come_from_the_group_and_the_group_from_the_kind(load: Load) -> None:
+def test_kind_and_group_are_inherited_from_each_other(load: Load) -> None:
     topology = load(
         "name: x\n"
         "topology:\n"
@@ -124,7 +124,7 @@ def test_the_kind_may_come_from_the_group_and_the_group_from_the_kind(load: Load
     ]
 
 
-def test_the_default_group_decides_the_kind_before_the_default_kind(load: Load) -> None:
+def test_kind_of_the_default_group_precedes_the_default_kind(load: Load) -> None:
     topology = load(
         "name: x\n"
         "topology:\n"
@@ -135,14 +135,14 @@ def test_the_default_group_decides_the_kind_before_the_default_kind(load: Load) 
     assert [node.kind for node in topology.nodes.values()] == ["bridge", "linux"]
 
 
-def test_a_bridge_leaves_what_it_inherits_but_has_no_keys_of_a_container(
+def test_bridge_ignores_inherited_container_keys_and_refuses_its_own(
     load: Load, refuse: Callable[..., list[str]]
 ) -> None:
     text = "name: x\ntopology:\n  defaults: {image: x, cmd: y, labels: {a: b}}\n  nodes: {br: {kind: bridge%s}}\n"
     bridge = load(text % "").nodes["br"]
     assert (bridge.image, bridge.cmd, dict(bridge.labels)) == (None, None, {"a": "b"})
     (line,) = refuse(text % ", image: z")
-    assert line.endswith("'image' has no meaning for a bridge, which is no container")
+    assert line.endswith("'image' does not apply to a bridge, which is not a container")
 
 
 def test_merge_keys_and_anchors(load: Load) -> None:
@@ -157,7 +157,7 @@ def test_merge_keys_and_anchors(load: Load) -> None:
     assert (node.image, node.cmd, dict(node.env)) == ("x", "own", {"A": "1", "B": "2"})
 
 
-def test_env_files_lie_below_env(load: Load, tmp_path: Any) -> None:
+def test_env_takes_precedence_over_env_files(load: Load, tmp_path: Any) -> None:
     (tmp_path / "site.env").write_text("# site\nexport A=1\nB='$A'\nC=\"${A}\\n\" # a comment\nD = ${A}x # y\n")
     text = "name: x\ntopology: {nodes: {n1: {kind: linux, image: x, env-files: [site.env], env: {A: 2}}}}\n"
     node = load(text, file=tmp_path / "lab.yml").nodes["n1"]

@@ -87,31 +87,31 @@ trees = st.recursive(
 @example("x: !<!> y")
 @example("x: |99\n  y")
 @example("--- !!%FF x")
-def test_any_text(text: str) -> None:
+def test_reader_of_random_text(text: str) -> None:
     outcome(text)
 
 
 @quick
 @given(st.text(alphabet=string.printable + "&*!|>'\"%@`{}[]:-?,#${}\t\n ", max_size=120))
-def test_any_punctuation(text: str) -> None:
+def test_reader_of_random_punctuation(text: str) -> None:
     outcome(text, environ={"A": "{", "B": "- x\n- y"})
 
 
 @quick
 @given(st.integers(0, len(ARTICLE)), st.integers(0, 30), st.text(max_size=5))
-def test_the_article_with_a_cut(at: int, length: int, text: str) -> None:
+def test_reader_of_article_with_random_edit(at: int, length: int, text: str) -> None:
     outcome(ARTICLE[:at] + text + ARTICLE[at + length :])
 
 
 @quick
 @given(trees)
-def test_any_tree(tree: Any) -> None:
+def test_reader_of_random_tree(tree: Any) -> None:
     outcome(yaml.safe_dump(tree, allow_unicode=True))
 
 
 @quick
 @given(trees, trees, trees, trees)
-def test_any_tree_in_the_right_frame(defaults: Any, one: Any, other: Any, links: Any) -> None:
+def test_reader_of_random_nodes_and_links(defaults: Any, one: Any, other: Any, links: Any) -> None:
     topology = {"defaults": defaults, "nodes": {"n1": one, "n2": other}, "links": [links]}
     outcome(yaml.safe_dump({"name": "x", "topology": topology}, allow_unicode=True))
 
@@ -119,7 +119,7 @@ def test_any_tree_in_the_right_frame(defaults: Any, one: Any, other: Any, links:
 @quick
 @given(st.dictionaries(st.sampled_from([*TunnelIntent.model_fields, "x"]), trees, max_size=4))
 @example({"options": {"name": "\x85"}})  # YAML takes it for the end of a line
-def test_any_override(tunnel: Any) -> None:
+def test_reader_with_random_override(tunnel: Any) -> None:
     outcome(ARTICLE, tunnel=tunnel)
 
 
@@ -131,12 +131,12 @@ mutations = st.tuples(st.sampled_from(PLACES), st.sampled_from(["drop", "rename"
 
 @settings(quick, max_examples=150)
 @given(st.lists(mutations, min_size=1, max_size=3))
-def test_the_article_mutated(changes: list[tuple[Any, ...]]) -> None:
+def test_reader_of_mutated_article(changes: list[tuple[Any, ...]]) -> None:
     tree = TREE
     for path, how, value in changes:
         tree = mutated(tree, path, how, value)
     outcome(yaml.safe_dump(tree, allow_unicode=True))
 
 
-def test_an_unchanged_article_reads() -> None:
+def test_reader_accepts_article_without_mutation() -> None:
     assert outcome(yaml.safe_dump(TREE)) is not None

@@ -4,8 +4,7 @@ import re
 
 import pytest
 
-from lab.catalogue.files import find_topology
-from lab.catalogue.load import vocabulary
+from lab.catalogue import find_topology, vocabulary
 from lab.topology import TopologyError, parse
 from lab.topology.model import Topology
 
@@ -29,7 +28,7 @@ def refused(*arguments: str) -> str:
 
 
 @pytest.mark.parametrize("protocol", ["ospf", "rip"])
-def test_only_bgp_has_an_as_number(protocol: str) -> None:
+def test_as_number_is_refused_for_other_protocols_than_bgp(protocol: str) -> None:
     topology = changed(f"protocol: {protocol}", f"protocol: {protocol}")
     router = topology.nodes["hq"].intent.router
     assert router is not None
@@ -37,28 +36,28 @@ def test_only_bgp_has_an_as_number(protocol: str) -> None:
     assert "'asn' is for BGP" in refused(f"{{protocol: {protocol}, asn: 1}}"[1:-1].replace(", ", "\n            "))
 
 
-def test_both_ends_speak_the_same() -> None:
+def test_routers_with_different_protocols_are_refused() -> None:
     assert "'hq' has 'bgp'" not in refused("protocol: ospf")
     assert "neighbour 'hq' has 'ospf'" in refused("protocol: ospf")
     assert "neighbour 'hq' has 'per-family'" in refused("asn: 65001\n            sessions: per-family")
 
 
-def test_bfd_needs_somebody_who_answers() -> None:
+def test_bfd_at_one_end_only_is_refused() -> None:
     one, other = ("asn: 65001\n            bfd: {}", "asn: 65002\n            bfd: {interval: 100}")
     changed(one, other)
-    assert "bfd: its neighbour 'branch' has no 'bfd', and nobody would answer" in refused(one)
-    assert "bfd: its neighbour 'hq' has no 'bfd', and nobody would answer" in refused("", other)
+    assert "bfd: its neighbour 'branch' has no 'bfd' and would not answer" in refused(one)
+    assert "bfd: its neighbour 'hq' has no 'bfd' and would not answer" in refused("", other)
 
 
 @pytest.mark.parametrize(
     ("speaks", "why"),
     [
-        ("protocol: ospf", "OSPFv3 sends packets from link-local addresses, which do not pass here"),
-        ("protocol: rip", "RIPng sends packets from link-local addresses, which do not pass here"),
+        ("protocol: ospf", "OSPFv3 sends packets from link-local addresses, which this tunnel does not carry"),
+        ("protocol: rip", "RIPng sends packets from link-local addresses, which this tunnel does not carry"),
         ("asn: 65000\n            sessions: unnumbered", "unnumbered BGP sends packets from link-local addresses"),
     ],
 )
-def test_what_the_tunnel_does_not_carry_is_refused(speaks: str, why: str) -> None:
+def test_protocol_that_the_tunnel_does_not_carry_is_refused(speaks: str, why: str) -> None:
     changed(speaks, speaks)
     told = refused(speaks, speaks, "iroute: [ipv4]")
     assert why in told
@@ -66,7 +65,7 @@ def test_what_the_tunnel_does_not_carry_is_refused(speaks: str, why: str) -> Non
     changed("asn: 65001", "asn: 65002", "iroute: [ipv4]")
 
 
-def test_one_of_two_unnumbered_neighbours_has_to_call() -> None:
+def test_unnumbered_session_between_two_birds_is_refused() -> None:
     speaks = "asn: 65000\n            sessions: unnumbered"
     text = ARTICLE.replace("asn: 65001\n", f"{speaks}\n").replace("asn: 65002\n", f"{speaks}\n")
     parse(text.replace("daemon: frr", "daemon: bird", 1), find_topology("article"), vocabulary(), environ={})
@@ -75,5 +74,5 @@ def test_one_of_two_unnumbered_neighbours_has_to_call() -> None:
 
 
 @pytest.mark.parametrize("speaks", ["protocol: isis", "asn: 1\n            sessions: many"])
-def test_an_unknown_word_is_a_mistake_in_its_line(speaks: str) -> None:
+def test_unknown_protocol_or_session_is_refused_with_its_line(speaks: str) -> None:
     assert re.search(r"article\.clab\.yml:\d+", refused(speaks))

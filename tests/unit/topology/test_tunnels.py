@@ -20,7 +20,7 @@ def tunnels(*items: str) -> str:
     return f"config: {{vars: {{tunnels: [{', '.join(f'{{{item}}}' for item in items)}]}}}}"
 
 
-def test_defaults_are_numbered_per_pair_server_and_node(load: Load, two: Two) -> None:
+def test_default_names_ports_and_devices_are_numbered(load: Load, two: Two) -> None:
     topology = load(two(a=tunnels("to: b", "to: b", "to: b, transport: udp"), b=tunnels("to: a")))
     rows = [(t.name, t.transport, t.port, t.device, t.server_device) for t in topology.tunnels]
     assert rows == [
@@ -39,7 +39,7 @@ def test_defaults_are_numbered_per_pair_server_and_node(load: Load, two: Two) ->
     assert str(topology.tunnels[0].server_outer) == "192.0.2.2"
 
 
-def test_defaults_step_aside_for_what_the_file_says(load: Load, two: Two) -> None:
+def test_defaults_avoid_declared_names_ports_and_addresses(load: Load, two: Two) -> None:
     topology = load(
         two(
             a=tunnels("to: b", "to: b, name: a-b, port: 1194, ipv4: {local: 10.255.0.2/30, peer: 10.255.0.1/30}"),
@@ -52,18 +52,18 @@ def test_defaults_step_aside_for_what_the_file_says(load: Load, two: Two) -> Non
     assert (second.name, second.port, str(second.server_ipv4)) == ("a-b", 1194, "10.255.0.1/30")
 
 
-def test_a_pool_that_a_link_covers_is_a_mistake_only_where_it_is_needed(load: Load, refuse: Refuse, two: Two) -> None:
+def test_link_over_the_whole_pool_is_refused_if_a_tunnel_needs_an_address(load: Load, refuse: Refuse, two: Two) -> None:
     link = "ipv4: [10.255.0.1/8, 10.255.0.2/8]"
     (line,) = refuse(two(a=tunnels("to: b"), link=link))
-    assert "no subnet of 10.255.0.0/16 is left for the tunnel; give it 'ipv4'" in line
+    assert "no free subnet in 10.255.0.0/16 for the tunnel; set its 'ipv4'" in line
     load(two(a=tunnels("to: b, ipv4: {local: 11.0.0.2/30, peer: 11.0.0.1/30}"), link=link))
 
 
 @pytest.mark.parametrize(
     ("first", "second", "what"),
     [
-        ("name: t", "name: t", "the tunnel in line 4 is named 't' already"),
-        ("port: 1200", "port: 1200", "tcp port 1200 of 'b' is that of the tunnel 'a-b' already, see line 4"),
+        ("name: t", "name: t", "duplicate tunnel name 't', see line 4"),
+        ("port: 1200", "port: 1200", "tcp port 1200 of 'b' is already used by the tunnel 'a-b', see line 4"),
         (
             "ipv4: {local: 10.9.0.2/30, peer: 10.9.0.1/30}",
             "ipv4: {local: 10.9.0.3/29, peer: 10.9.0.4/29}",
@@ -71,15 +71,15 @@ def test_a_pool_that_a_link_covers_is_a_mistake_only_where_it_is_needed(load: Lo
         ),
     ],
 )
-def test_what_two_tunnels_cannot_share(refuse: Refuse, two: Two, first: str, second: str, what: str) -> None:
+def test_conflict_between_two_tunnels_is_refused(refuse: Refuse, two: Two, first: str, second: str, what: str) -> None:
     assert any(what in line for line in refuse(two(a=tunnels(f"to: b, {first}", f"to: b, {second}"))))
 
 
-def test_one_port_may_serve_both_transports(load: Load, two: Two) -> None:
+def test_udp_and_tcp_tunnels_can_have_the_same_port(load: Load, two: Two) -> None:
     load(two(a=tunnels("to: b, port: 1200", "to: b, port: 1200, transport: udp")))
 
 
-def test_an_interface_cannot_have_a_tunnel_devices_name(refuse: Refuse, two: Two) -> None:
+def test_interface_with_the_name_of_a_tunnel_device_is_refused(refuse: Refuse, two: Two) -> None:
     links = "    - {type: dummy, endpoint: {node: b, interface: tun0}}\n"
     (line,) = refuse(two(a=tunnels("to: b"), links=links))
     assert "the interface 'b:tun0' is the device of the tunnel 'a-b'" in line
@@ -105,17 +105,17 @@ topology:
 """
 
 
-def test_the_client_dials_the_server_where_the_shortest_path_arrives(load: Load) -> None:
+def test_outer_address_is_at_the_end_of_the_shortest_path(load: Load) -> None:
     (tunnel,) = load(CHAIN % ("", "ipv4: [10.4.0.2/24]")).tunnels
     assert str(tunnel.server_outer) == "10.4.0.2", "two links and a bridge, not three links"
 
 
-def test_the_path_must_have_addresses_of_the_outer_family(load: Load, refuse: Refuse) -> None:
+def test_path_without_addresses_of_the_outer_family_is_not_used(load: Load, refuse: Refuse) -> None:
     (tunnel,) = load(CHAIN % ("", "mtu: 1500")).tunnels
     assert str(tunnel.server_outer) == "10.3.0.2", "the shorter path has no address at the server"
     (line,) = refuse(CHAIN % (", outer: ipv6", "ipv6: ['2001:db8::1/64']"))
     assert line.endswith(
-        "tunnels[0].to: a tunnel without a path: no path of links leads from 'client' to 'server' over ipv6:"
+        "tunnels[0].to: no path of links leads from 'client' to 'server' over ipv6:"
         " no link of 'client' has an ipv6 address"
     )
 
@@ -140,7 +140,7 @@ topology:
 
 
 @pytest.mark.parametrize(("via", "server"), [("isp1", "10.4.0.2"), ("isp2", "10.5.0.2"), ("null", "10.4.0.2")])
-def test_a_tunnel_leaves_through_the_neighbour_that_it_names(load: Load, via: str, server: str) -> None:
+def test_via_selects_the_path(load: Load, via: str, server: str) -> None:
     (tunnel,) = load(TWO_WAYS % via).tunnels
     assert str(tunnel.server_outer) == server
 
@@ -152,25 +152,25 @@ def test_a_tunnel_leaves_through_the_neighbour_that_it_names(load: Load, via: st
         ("server", "tunnels[0].via: no link leads from 'client' to 'server'"),
         (
             "dead-end",
-            "tunnels[0].to: a tunnel without a path: no path of links leads from 'client' to 'server' via 'dead-end'",
+            "tunnels[0].to: no path of links leads from 'client' to 'server' via 'dead-end'",
         ),
     ],
 )
-def test_a_neighbour_that_does_not_lead_there_is_refused(refuse: Refuse, via: str, what: str) -> None:
+def test_via_that_does_not_lead_to_the_server_is_refused(refuse: Refuse, via: str, what: str) -> None:
     (line,) = refuse(TWO_WAYS % via)
     assert line.endswith(what)
 
 
-def test_a_preference_is_for_bgp(load: Load, refuse: Refuse, two: Two) -> None:
+def test_preference_is_refused_for_other_protocols_than_bgp(load: Load, refuse: Refuse, two: Two) -> None:
     def text(router: str) -> str:
         config = f"config: {{vars: {{router: {{{router}}}, tunnels: [{{to: b, preference: 5}}]}}}}"
         return two(a=config, b=f"config: {{vars: {{router: {{{router.replace('1', '2')}}}}}}}")
 
     assert load(text("asn: 1")).tunnels[0].preference == 5
     (line,) = refuse(text("protocol: ospf"))
-    assert line.endswith("tunnels[0].preference: 'preference' is for BGP, and the protocol is ospf")
+    assert line.endswith("tunnels[0].preference: 'preference' is for BGP only, and the protocol is ospf")
     lines = refuse(text("protocol: rip, multipath: true").replace("preference", "port"))
-    assert len([line for line in lines if "'multipath' is for BGP, and the protocol is rip" in line]) == 2
+    assert len([line for line in lines if "'multipath' is for BGP only, and the protocol is rip" in line]) == 2
 
 
 def test_links_at_one_bridge_share_a_subnet(load: Load, refuse: Refuse) -> None:
@@ -187,34 +187,34 @@ def test_links_at_one_bridge_share_a_subnet(load: Load, refuse: Refuse) -> None:
     )
     load(text % "10.0.0.2/24")
     same = refuse(text % "10.0.0.1/24")
-    assert any("the address 10.0.0.1 is that of 'h1:eth1' already, see line 7" in line for line in same)
+    assert any("the address 10.0.0.1 is already used by 'h1:eth1', see line 7" in line for line in same)
     wider = refuse(text % "10.0.0.2/16")
     assert any("10.0.0.0/16 overlaps 10.0.0.0/24 of 'h1:eth1' on the same link" in line for line in wider)
     port = refuse(text % "10.0.0.2/24, 10.0.0.3/24")
-    assert any("'s2:p4' is a bridge's port and has no address of its own" in line for line in port)
+    assert any("'s2:p4' is a port of a bridge and cannot have an address" in line for line in port)
 
 
-def test_two_bridges_share_the_names_of_their_ports(refuse: Refuse) -> None:
+def test_same_port_name_on_two_bridges_is_refused(refuse: Refuse) -> None:
     text = (
         "name: lan\ntopology:\n  nodes: {s1: {kind: bridge}, s2: {kind: bridge}}\n"
         '  links:\n    - {endpoints: ["s1:p1", "s2:p1"]}\n'
     )
     (line,) = refuse(text)
-    assert "two bridges cannot have a port of the same name, 's1:p1' is one, see line 5" in line
+    assert "two bridges cannot have ports of the same name, as 's1:p1', see line 5" in line
 
 
-def test_link_local_addresses_may_repeat_on_other_links(load: Load, refuse: Refuse, two: Two) -> None:
+def test_link_local_address_can_repeat_on_another_link(load: Load, refuse: Refuse, two: Two) -> None:
     link = "ipv6: ['fe80::1/64', 'fe80::2/64']"
     load(two(link=link, links=f'    - {{endpoints: ["a:eth2", "b:eth2"], {link}}}\n'))
     (line,) = refuse(two(link="ipv6: ['fe80::1/64', 'fe80::1/64']"))
-    assert "the address fe80::1 is that of 'a:eth1' already" in line
+    assert "the address fe80::1 is already used by 'a:eth1'" in line
 
 
-def test_router_ids_and_peerings(refuse: Refuse, two: Two) -> None:
+def test_duplicate_router_id_and_peering_without_router_are_refused(refuse: Refuse, two: Two) -> None:
     router = "config: {vars: {router: {asn: 1, router-id: 192.0.2.1}}}"
     (line,) = refuse(two(a=router, b=router))
     assert line.startswith("lab.yml:5:")
-    assert line.endswith("router-id: the router ID 192.0.2.1 is that of 'a' already")
+    assert line.endswith("router-id: the router ID 192.0.2.1 is already used by 'a'")
     (line,) = refuse(two(a=router, link="vars: {peering: true}"))
     assert line.endswith("topology.links[0].vars.peering: 'b' has no router to peer with")
 
@@ -228,7 +228,7 @@ def ours(a: str, b: str = OURS + ":2.6", *items: str) -> str:
     )
 
 
-def test_a_tunnel_chooses_the_version_of_both_ends(load: Load) -> None:
+def test_tunnel_sets_the_openvpn_version_of_both_ends(load: Load) -> None:
     topology = load(ours(OURS + ":2.6", OURS, "to: b, openvpn: 2.7"))
     assert {node.image for node in topology.nodes.values()} == {OURS + ":2.7"}
     overridden = load(ours(OURS + ":9", OURS, "to: b, openvpn: 2.7"), openvpn="2.6")
@@ -243,17 +243,17 @@ def test_a_tunnel_chooses_the_version_of_both_ends(load: Load) -> None:
         (ours(OURS), "unknown OpenVPN version 'latest'"),
         (
             ours(OURS + ":2.6", OURS + ":2.6", "to: b, openvpn: 2.6", "to: b, openvpn: 2.7"),
-            "another tunnel wants OpenVPN 2.6 on 'a', this one 2.7; a node has one version",
+            "another tunnel asks for OpenVPN 2.6 on 'a', this one for 2.7; a node has one version",
         ),
-        (ours("x:1", OURS + ":2.6", "to: b, openvpn: 2.6"), "cannot be chosen on 'a': its image is not of"),
-        (ours(OURS + "@sha256:0", OURS + ":2.6", "to: b, openvpn: 2.6"), "the image is fixed by its digest"),
+        (ours("x:1", OURS + ":2.6", "to: b, openvpn: 2.6"), "cannot set the version on 'a': its image is not one of"),
+        (ours(OURS + "@sha256:0", OURS + ":2.6", "to: b, openvpn: 2.6"), "the image is pinned by its digest"),
     ],
 )
-def test_versions_that_cannot_be(refuse: Refuse, text: str, what: str) -> None:
+def test_impossible_openvpn_version_is_refused(refuse: Refuse, text: str, what: str) -> None:
     assert any(what in line for line in refuse(text))
 
 
-def test_an_image_of_the_lab_that_there_is_not(refuse: Refuse, load: Load) -> None:
+def test_unknown_image_of_the_lab_is_refused(refuse: Refuse, load: Load) -> None:
     (line,) = refuse(ours("openvpn-routing-lab/sewers:1"))
     assert line.endswith(
         "image: the lab has no image 'openvpn-routing-lab/sewers'; "
@@ -263,7 +263,7 @@ def test_an_image_of_the_lab_that_there_is_not(refuse: Refuse, load: Load) -> No
         assert load(ours(right)).nodes["a"].image == right
 
 
-def test_a_link_may_run_inside_a_tunnel(load: Callable[..., Topology], two: Two) -> None:
+def test_kernel_tunnel_inside_an_openvpn_tunnel(load: Callable[..., Topology], two: Two) -> None:
     """Also where the file leaves the tunnel's addresses to the lab; its MTU is what the headers leave."""
     inside = "    - {endpoints: ['a:KIND', 'b:KIND'], vars: {encapsulation: {kind: KIND, outer: [ONE, OTHER]}}}\n"
     kinds = {"gre": 1476, "ipip": 1480, "sit": 1480, "vxlan": 1450, "wireguard": 1440}
@@ -282,12 +282,12 @@ def test_a_link_may_run_inside_a_tunnel(load: Callable[..., Topology], two: Two)
 # --- kernel tunnels in the way -----------------------------------------------------------------------------------
 
 
-def test_a_tunnel_is_not_dialled_through_what_runs_inside_it() -> None:
+def test_outer_path_avoids_kernel_tunnels_inside_the_tunnel() -> None:
     """GRE between the tunnel's own inner addresses is the shortest way to the other end, and no way for OpenVPN."""
     (tunnel,) = edited(GRE).tunnels
     assert (str(tunnel.server_outer), str(tunnel.client_outer)) == ("198.51.100.1", "198.51.100.5")
 
 
-def test_a_tunnel_may_run_over_a_kernel_tunnel_between_wires() -> None:
+def test_openvpn_tunnel_over_a_kernel_tunnel() -> None:
     (tunnel,) = edited(GRE, ("outer: [10.255.0.1, 10.255.0.2]", "outer: [198.51.100.1, 198.51.100.5]")).tunnels
     assert (str(tunnel.server_outer), str(tunnel.client_outer)) == ("10.254.0.1", "10.254.0.2")

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from lab.catalogue.files import find_topology
-from lab.catalogue.load import load, vocabulary
+from lab.catalogue import find_topology, load, vocabulary
 from lab.core.errors import InputError
 from lab.image import NODE_IMAGE, VERSIONS
 from lab.topology import TopologyError
 
 
-def test_the_vocabulary_is_what_is_installed() -> None:
+def test_vocabulary_has_the_installed_modes_and_daemons() -> None:
     words = vocabulary()
     assert "iroute" in words.modes
     assert "frr" in words.daemons
@@ -19,7 +18,7 @@ def test_the_vocabulary_is_what_is_installed() -> None:
     assert words.node_image == NODE_IMAGE
 
 
-def test_a_topology_is_read_by_its_name_and_by_its_path(tmp_path: Path) -> None:
+def test_topology_is_read_by_name_and_by_path(tmp_path: Path) -> None:
     copy = tmp_path / "mine.clab.yml"
     copy.write_text(find_topology("article").read_text())
     by_name, by_path = load("article"), load(copy)
@@ -29,24 +28,24 @@ def test_a_topology_is_read_by_its_name_and_by_its_path(tmp_path: Path) -> None:
     assert by_path.tunnels == by_name.tunnels
 
 
-def test_a_name_nobody_knows_is_answered_with_those_there_are() -> None:
+def test_unknown_name_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"no topology 'artikel'.*article"):
         load("artikel")
 
 
-def test_another_name_renames_the_lab_and_its_containers() -> None:
+def test_name_argument_renames_the_lab_and_its_containers() -> None:
     topology = load("article", name="second")
     assert topology.name == "second"
     assert topology.container_name("hq") == "clab-second-hq"
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_version_of_openvpn_becomes_the_image_of_the_tunnels_ends(version: str) -> None:
+def test_openvpn_argument_sets_the_image_of_both_ends(version: str) -> None:
     nodes = load("article", openvpn=version).nodes
     assert {nodes[end].image for end in ("hq", "branch")} == {f"{NODE_IMAGE}:{version}"}
 
 
-def test_what_is_laid_over_the_tunnels_changes_them_and_nothing_else() -> None:
+def test_tunnel_argument_changes_only_the_tunnels() -> None:
     plain, other = load("article"), load("article", tunnel={"transport": "udp"})
     (before,), (after,) = plain.tunnels, other.tunnels
     assert (before.transport, after.transport) == ("tcp", "udp")
@@ -54,12 +53,12 @@ def test_what_is_laid_over_the_tunnels_changes_them_and_nothing_else() -> None:
     assert other.links == plain.links
 
 
-def test_what_is_laid_over_the_tunnels_is_checked_by_their_mode() -> None:
+def test_tunnel_argument_is_checked_by_the_mode() -> None:
     with pytest.raises(TopologyError, match="tun-mtu"):
         load("article", tunnel={"options": {"tun-mtu": "huge"}})
 
 
-def test_what_a_mode_does_not_carry_is_refused_when_the_topology_is_read() -> None:
-    with pytest.raises(TopologyError, match="link-local addresses, which do not pass here"):
+def test_protocol_that_the_mode_does_not_carry_is_refused() -> None:
+    with pytest.raises(TopologyError, match="link-local addresses, which this tunnel does not carry"):
         load("ospf", tunnel={"mode": "fixed-routes"})
     assert load("ospf", tunnel={"mode": "fixed-routes", "options": {"iroute": ["ipv4", "ipv6"]}}).tunnels

@@ -33,18 +33,18 @@ ENVIRON: Mapping[str, str] = {"SET": "value", "EMPTY": "", "_": "shell"}
         ("${NONE:=} ${NONE:+} ${SET+}", "$NONE $NONE value"),
     ],
 )
-def test_substitution(text: str, expanded: str) -> None:
+def test_variables_are_substituted_as_in_containerlab(text: str, expanded: str) -> None:
     assert expand(text, ENVIRON).text == expanded
 
 
 @pytest.mark.parametrize("text", ["${", "${SET", "${}", "${A:=${B}}", "${A:=x$B}", "${A:=-1}", "${A\n}"])
-def test_substitution_that_would_surprise_is_refused(text: str) -> None:
+def test_ambiguous_substitution_is_refused(text: str) -> None:
     with pytest.raises(SubstitutionError) as caught:
         expand("key: " + text, ENVIRON)
     assert caught.value.offset == len("key: ")
 
 
-def test_places_are_those_of_the_file_not_of_the_expanded_text(refuse: Refuse) -> None:
+def test_places_refer_to_the_text_before_substitution(refuse: Refuse) -> None:
     text = "name: ${N}x # ${M:-none}\ntopology: {kinds: ${K:=}{}, node: {}}\n"
     lines = refuse(text, environ={"N": "a\nprefix: b # ", "K": "{}, nodes: {}, x: "})
     assert [line.split(": ")[0] for line in lines] == ["lab.yml:2:19", "lab.yml:2:19", "lab.yml:2:29"]
@@ -80,35 +80,35 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("{a: " * 5_000, f"nested deeper than {DEEPEST} levels"),
         ("a: &a [*a]", "the alias '*a' contains itself"),
         ("a: *b", "the alias '*b' has no anchor before it"),
-        ("a: 1\na: 2", "the key 'a' stands here already, in line 1"),
+        ("a: 1\na: 2", "duplicate key 'a', see line 1"),
         ("? [a]\n: b", "the lab does not support a list or a mapping as a key"),
         ("a: &k b\n*k : c", "the lab does not support an alias as a key"),
         ("a: !!binary aGk=", "the lab does not support the YAML tag 'tag:yaml.org,2002:binary'"),
         ("a: !x {}", "the lab does not support the YAML tag '!x'"),
         ("<<: [1]", "a merge key takes a mapping or a list of mappings"),
-        ('a: "\\uD800"', "a character that no text can hold"),
-        ('a: "\\UFFFFFFFF"', "an escape sequence that stands for no character"),
-        ('a: "\\0"', "a character that no text can hold"),
+        ('a: "\\uD800"', "a NUL or a surrogate, which no text can have"),
+        ('a: "\\UFFFFFFFF"', "the escape sequence is not a character"),
+        ('a: "\\0"', "a NUL or a surrogate, which no text can have"),
         ("a: \x07", "the character '\\x07' is not allowed"),
         ("a: b: c", "mapping values are not allowed here"),
-        ("a\n---\nb", "a second document; the lab reads one per file"),
+        ("a\n---\nb", "a second document: a topology file has one"),
         ("a: [1", "expected ',' or ']'"),
     ],
 )
-def test_bounds_and_errors_of_yaml_are_one_line(text: str, what: str) -> None:
+def test_invalid_or_excessive_yaml_is_reported_in_one_line(text: str, what: str) -> None:
     _, mistakes = load_plain(text)
     assert len(mistakes) == 1
     assert what in mistakes[0]
     assert mistakes[0].startswith("f.yml:")
 
 
-def test_a_key_written_twice_keeps_its_first_value() -> None:
+def test_duplicate_key_keeps_its_first_value() -> None:
     data, mistakes = load_plain("a: 1\nb: {a: 1}\na: 2\n")
     assert data == {"a": 1, "b": {"a": 1}}
-    assert mistakes == ["f.yml:3:1: a: the key 'a' stands here already, in line 1"]
+    assert mistakes == ["f.yml:3:1: a: duplicate key 'a', see line 1"]
 
 
-def test_an_alias_keeps_the_place_of_its_anchor() -> None:
+def test_alias_has_the_place_of_its_anchor() -> None:
     tree = compose(expand("a: &x 1\nb: *x\n", {}), Path("f"), Findings(Path("f")))
     assert tree is not None
     b = tree.entries["b"]  # type: ignore[union-attr]
@@ -116,7 +116,7 @@ def test_an_alias_keeps_the_place_of_its_anchor() -> None:
     assert (b.place.line, b.path) == (1, ("a",))
 
 
-def test_magic_variables(load: Callable[..., Topology], tmp_path: Path) -> None:
+def test_magic_variables_are_replaced_in_exec_and_bind_sources(load: Callable[..., Topology], tmp_path: Path) -> None:
     (tmp_path / "n1.conf").touch()
     text = (
         "name: x\n"
