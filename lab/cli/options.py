@@ -79,7 +79,7 @@ LabName = Annotated[
         autocompletion=complete_lab,
     ),
 ]
-NodeName = Annotated[str, typer.Argument(metavar="NODE", autocompletion=complete_node)]
+NodeName = Annotated[str, typer.Argument(metavar="NODE", help="A node of the lab.", autocompletion=complete_node)]
 TopologyName = Annotated[
     str,
     typer.Argument(
