@@ -44,7 +44,7 @@ COMMANDS: Mapping[str, Entry] = {
     "modes": Entry(
         _WATCH,
         "modes:modes",
-        "Compare the tunnel modes, and kernel tunnels beside them: what passes, how fast, in how much memory.",
+        "Compare the tunnel modes and kernel tunnels: what they forward, throughput, start and memory.",
     ),
     "announce": Entry(_CHANGE, "announce:announce", "Originate prefixes on a router, or change their attributes."),
     "withdraw": Entry(_CHANGE, "withdraw:withdraw", "Stop originating prefixes on a router."),
