@@ -30,10 +30,13 @@ class HttpProxy(Frozen):
     """An HTTP proxy that the client connects through (CONNECT, RFC 9110, section 9.3.6); over TCP only."""
 
     server: str = Field(pattern=r"^[A-Za-z0-9.:_-]+$")
+    """Its name or address."""
     port: int = Field(3128, ge=1, le=65535)
+    """Its port."""
     user: str | None = None
     """The user name for basic authentication (RFC 7617); it needs `password`."""
     password: str | None = None
+    """The password that goes with `user`."""
 
     @model_validator(mode="after")
     def _has_both_or_none(self) -> Self:
@@ -46,7 +49,9 @@ class SocksProxy(Frozen):
     """A SOCKS 5 proxy (RFC 1928), without authentication."""
 
     server: str = Field(pattern=r"^[A-Za-z0-9.:_-]+$")
+    """Its name or address."""
     port: int = Field(1080, ge=1, le=65535)
+    """Its port."""
 
 
 class Options(Frozen):

@@ -92,9 +92,11 @@ def test_every_key_has_a_row(written: dict[str, str]) -> None:
         assert f"| `{key}` | " in written[page], f"{key} is not in {page}"
 
 
-def test_meanings_come_from_the_models(written: dict[str, str]) -> None:
-    meanings = re.findall(r"^\| `[^|]+` \| [^|]* \| [^|]* \| (.*) \|$", written["modes.md"], re.MULTILINE)
-    assert len([meaning for meaning in meanings if meaning]) > len(meanings) / 2
+@pytest.mark.parametrize("page", ["topology.md", "modes.md", "plan.md", "faults.md", "cli.md", "pytest.md"])
+def test_every_row_has_a_meaning(page: str, written: dict[str, str]) -> None:
+    rows = [row for row in written[page].splitlines() if row.startswith("| `")]
+    assert len(rows) > 10
+    assert [row for row in rows if row.endswith("|  |")] == [], "describe these where they are defined"
 
 
 def test_values_are_spelt_as_in_a_file(reference: ModuleType) -> None:
