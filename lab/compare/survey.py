@@ -122,7 +122,7 @@ class Measured:
     throughput: Mapping[Direction, Throughput] = field(default_factory=dict)
     seconds_to_routes: tuple[float, ...] = ()
     missing: str | None = None
-    """What the host lacks for the measurement."""
+    """The feature that the host lacks for the measurement."""
     failure: str | None = None
     """The error that ended the measurement, if not for something missing."""
 

@@ -40,7 +40,7 @@ class State:
 
     @property
     def connected(self) -> bool:
-        """Whether a client has its tunnel, or a server is ready for clients."""
+        """True if a client has its tunnel, or a server is ready for clients."""
         return self.name == "CONNECTED"
 
 

@@ -161,7 +161,7 @@ class TunnelMode(Protocol):
 
     @property
     def traits(self) -> Traits:
-        """What the mode needs and forwards."""
+        """The properties of the mode."""
 
     def check(self, intent: TunnelIntent) -> Sequence[Objection]:
         """Return the objections to a declared tunnel; empty if the mode can run it."""

@@ -98,7 +98,7 @@ class OpenVpn:
 
     @property
     def running(self) -> bool:
-        """Whether the process answers."""
+        """True if the process answers."""
         try:
             with self.management():
                 return True
@@ -306,7 +306,7 @@ class RunningTunnel:
             ends["client"], nodes[tunnel.client], tunnel.device, versions
         )
         self.external = external
-        """Whether the client is an external node; its status is what the server reports."""
+        """True if the client is an external node, whose status only the server reports."""
         self._roots = roots
         self._authority = authority
 

@@ -40,7 +40,7 @@ def commands(topology: Topology, node: str) -> str:
 
 
 def _command(path: str, verb: str, **properties: object) -> str:
-    """Return a line; in names `_` stands for `-` and `__` for `.`, and properties that are None are left out."""
+    """Return a line; in names `_` means `-` and `__` means `.`, and properties that are None are left out."""
     names = {name: name.replace("__", ".").replace("_", "-") for name in properties}
     said = [f"{names[name]}={quoted(str(value))}" for name, value in properties.items() if value is not None]
     return " ".join([path, verb, *said])

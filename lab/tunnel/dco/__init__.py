@@ -1,6 +1,6 @@
 """Data channel offload (DCO), where the kernel forwards the data: one server process for many clients, no `iroute`.
 
-The next hop of the kernel's route selects the client of a packet; there is no inner table, and an `iroute` would only
+The next hop of the kernel's route selects the client of a packet; DCO has no inner table, and an `iroute` would only
 become another kernel route. DCO needs the device kind `ovpn` (Linux 6.16) and OpenVPN 2.7. With an option that the
 kernel does not support OpenVPN falls back to userspace and says so only in its log; this mode refuses these options
 (openvpn(8), "Data Channel Offload").
