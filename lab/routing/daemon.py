@@ -7,12 +7,12 @@ import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import PurePosixPath
 from typing import Final, Self
 
 from lab.core.errors import EnvironmentBroken
 from lab.core.files import RenderedFile
+from lab.core.plugins import load_plugins
 from lab.engine.node import RunningNode
 from lab.routing.model import Attributes, Direction, Neighbor, Rib, RibEvent
 from lab.routing.peers import Peer, RouterPlan
@@ -228,8 +228,7 @@ class RoutingDaemon(ABC):
 def daemons() -> Mapping[str, RoutingDaemon]:
     """Return all installed routing daemons by name."""
     found: dict[str, RoutingDaemon] = {}
-    for entry in entry_points(group=GROUP):
-        daemon = entry.load()
+    for entry, daemon in load_plugins(GROUP):
         if not isinstance(daemon, RoutingDaemon):
             raise EnvironmentBroken(
                 f"the entry point {entry.name!r} ({entry.value}) in {GROUP} is not an instance of a subclass of "

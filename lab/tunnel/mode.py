@@ -8,16 +8,20 @@ distribution or of another.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, runtime_checkable
 
+from lab.core.errors import EnvironmentBroken
 from lab.core.files import RenderedFile
+from lab.core.plugins import load_plugins
 from lab.core.prefixes import FAMILIES
 from lab.topology import Family, Objection, TrafficClass, Tunnel, TunnelIntent
 
 if TYPE_CHECKING:
     from lab.tunnel.pki import Authority, Credentials
+
+GROUP: Final = "openvpn_routing_lab.tunnel_modes"
+"""The entry points that name modes."""
 
 End = Literal["server", "client"]
 CONFIGURATION = PurePosixPath("/etc/openvpn")
@@ -145,6 +149,7 @@ class Traits:
     """The reason not to choose the mode any more; empty if there is none."""
 
 
+@runtime_checkable
 class TunnelMode(Protocol):
     """One way to run OpenVPN between two nodes.
 
@@ -198,6 +203,16 @@ def display_name(mode: str) -> str:
 
 @cache
 def modes() -> Mapping[str, TunnelMode]:
-    """Return all installed modes by name."""
-    found = (entry.load() for entry in entry_points(group="openvpn_routing_lab.tunnel_modes"))
-    return {mode.name: mode for mode in found}
+    """Return all installed modes by name.
+
+    Raises `EnvironmentBroken` if one cannot be loaded or lacks a member of `TunnelMode`.
+    """
+    found: dict[str, TunnelMode] = {}
+    for entry, mode in load_plugins(GROUP):
+        if not isinstance(mode, TunnelMode):
+            raise EnvironmentBroken(
+                f"the entry point {entry.name!r} ({entry.value}) in {GROUP} is not a lab.tunnel.TunnelMode: correct or "
+                "uninstall its distribution"
+            )
+        found[mode.name] = mode
+    return found
