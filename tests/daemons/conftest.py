@@ -1,4 +1,4 @@
-"""What the routers of a test speak: fixtures for the tests of this folder."""
+"""Fixtures for the tests of this folder: the routers' daemons and protocols."""
 
 from tests.helpers.pairs import case, pair, trio
 

@@ -1,6 +1,6 @@
-"""BIRD 2 at both ends: whatever they speak, through whatever tunnel, prefixes cross it and go again.
+"""BIRD 2 at both ends: announced prefixes cross the tunnel, with each protocol and kind of tunnel of the matrix.
 
-A file for each two daemons, since the files are what is run side by side.
+Each pair of daemons has its own file, because files run in parallel.
 """
 
 import pytest
@@ -13,5 +13,5 @@ pytestmark = [pytest.mark.docker, pytest.mark.variants, pytest.mark.topology("pa
 
 
 @pytest.mark.daemons("bird", "bird")
-def test_prefixes_cross_the_tunnel_and_go_again(case: Case, lab: Lab) -> None:
+def test_announced_prefixes_cross_the_tunnel(case: Case, lab: Lab) -> None:
     expect_prefixes_cross_the_tunnel(case, lab)

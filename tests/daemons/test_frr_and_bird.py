@@ -1,6 +1,6 @@
-"""FRR at one end, BIRD at the other: whatever they speak, through whatever tunnel, prefixes cross it and go again.
+"""FRR and BIRD: announced prefixes cross the tunnel, with each protocol and kind of tunnel of the matrix.
 
-A file for each two daemons, since the files are what is run side by side.
+Each pair of daemons has its own file, because files run in parallel.
 """
 
 import pytest
@@ -13,10 +13,10 @@ pytestmark = [pytest.mark.docker, pytest.mark.variants, pytest.mark.topology("pa
 
 
 @pytest.mark.daemons("frr", "bird")
-def test_prefixes_cross_the_tunnel_and_go_again(case: Case, lab: Lab) -> None:
+def test_announced_prefixes_cross_the_tunnel(case: Case, lab: Lab) -> None:
     expect_prefixes_cross_the_tunnel(case, lab)
 
 
 @pytest.mark.daemons("frr", "bird3")
-def test_so_they_do_with_bird_3(case: Case, lab: Lab) -> None:
+def test_announced_prefixes_cross_the_tunnel_with_bird3(case: Case, lab: Lab) -> None:
     expect_prefixes_cross_the_tunnel(case, lab)

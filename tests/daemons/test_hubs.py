@@ -1,4 +1,4 @@
-"""A hub and its spokes: what each speaks reaches the others, over one switch and over a tunnel for each."""
+"""A hub and its spokes: routes of each reach the others, over a shared TAP server and over separate tunnels."""
 
 import pytest
 
@@ -16,7 +16,7 @@ ONE_SWITCH = [
         marks=pytest.mark.thorough,
     ),
     Trio("rip-frr-bird", "protocol: rip", "protocol: rip, daemon: bird", "protocol: rip"),
-    # Internal neighbours tell each other nothing that they have from a third (RFC 4456): the hub reflects it.
+    # Internal neighbours do not pass on routes from each other (RFC 4456): the hub reflects them.
     Trio("ibgp-frr-bird", "asn: 65000", "asn: 65000, daemon: bird", "asn: 65000, daemon: bird3"),
 ]
 ONE_TUNNEL_EACH = [
@@ -34,18 +34,18 @@ ONE_TUNNEL_EACH = [
 
 
 @pytest.mark.parametrize("trio", ONE_SWITCH, ids=str, indirect=True)
-def test_prefixes_cross_a_switch_and_go_again(lab: Lab, trio: Trio) -> None:
-    expect_all_hear_of_all(lab)
+def test_announced_prefixes_cross_a_shared_tap_server(lab: Lab, trio: Trio) -> None:
+    expect_routes_everywhere(lab)
 
 
 @pytest.mark.topology("hub.clab.yml", openvpn="2.7", tunnel={"mode": "iroute"})
 @pytest.mark.parametrize("trio", ONE_TUNNEL_EACH, ids=str, indirect=True)
-def test_prefixes_cross_two_tunnels_and_go_again(lab: Lab, trio: Trio) -> None:
-    expect_all_hear_of_all(lab)
+def test_announced_prefixes_cross_two_tunnels(lab: Lab, trio: Trio) -> None:
+    expect_routes_everywhere(lab)
 
 
-def expect_all_hear_of_all(lab: Lab) -> None:
-    """The hub and a spoke, and the two spokes, which have no session with each other."""
+def expect_routes_everywhere(lab: Lab) -> None:
+    """Expect routes between the hub and each spoke, and between the spokes, which have no session with each other."""
     one, other = lab.tunnel("spoke1", "hub"), lab.tunnel("spoke2", "hub")
     hub, (spoke1, spoke2) = site(lab, one, "hub"), (site(lab, t, t.tunnel.client) for t in (one, other))
     for spoke, tunnel in ((spoke1, one), (spoke2, other)):

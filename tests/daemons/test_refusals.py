@@ -1,4 +1,4 @@
-"""What goes wrong without the lab's defaults, on the wire, each with its control."""
+"""Failures without the lab's defaults and checks, shown by packets, each with its control."""
 
 import re
 import time
@@ -28,10 +28,10 @@ from tests.helpers.sites import Site
 
 pytestmark = [pytest.mark.docker, pytest.mark.variants, pytest.mark.topology("pair.clab.yml", openvpn="2.7")]
 
-MARK = b"whoever reads this has got the packet"
+MARK = b"the packet of the test"
 RECURSIVE = "Recursive routing detected"
 
-# Each daemon filters in each protocol; both ends do it in the same way.
+# Each daemon filters in each protocol, at both ends in the same way.
 FILTERED = [
     Pair("bgp-frr", "daemon: bird, asn: 65001", "daemon: frr, asn: 65002"),
     Pair("bgp-bird", "daemon: frr, asn: 65001", "daemon: bird, asn: 65002"),
@@ -40,7 +40,7 @@ FILTERED = [
 ]
 ALL = {"ipv4": ip_network("0.0.0.0/0"), "ipv6": ip_network("::/0")}
 over_ipv6 = pytest.mark.topology("pair.clab.yml", openvpn="2.7", tunnel={"outer": "ipv6"})
-# With an IPv6 underlay, and the daemons at the other ends.
+# With an IPv6 underlay, and the daemons swapped.
 FILTERED_IPV6 = [
     pytest.param(
         Pair(f"{pair.name}-over-ipv6", *swapped),
@@ -56,9 +56,9 @@ UNFILTERED = [
 
 
 def outer(lab: Lab) -> tuple[Prefix, Prefix]:
-    """A prefix that covers the tunnel's server, and one that covers its client; longer than that of their link.
+    """Return a prefix that covers the tunnel's server, and one that covers its client; longer than that of their link.
 
-    No host routes: FRR's OSPF originates none for an address of its own.
+    They are not host routes, because FRR's OSPF originates none for an address of the router.
     """
     tunnel = lab.tunnel("branch", "hq").tunnel
     server, client = (
@@ -76,7 +76,9 @@ def test_route_that_covers_an_outer_address_is_rejected(lab: Lab, pair: Pair, hq
     for (here, there), covering in zip(((hq, branch), (branch, hq)), outer(lab), strict=True):
         other = lab.free_prefix(family)
         with here.router.announced([covering, ALL[family], other]):
-            there.router.expect_route(other, via=there.device)  # announced with them, so that they have been heard
+            there.router.expect_route(
+                other, via=there.device
+            )  # announced together, so that the others have arrived as well
             there.router.expect_not_in_fib([covering, ALL[family]])
             there.host.expect_reaches(here.host.address(family))
         there.router.expect_no_route(other)
@@ -87,17 +89,16 @@ def test_route_that_covers_an_outer_address_is_rejected(lab: Lab, pair: Pair, hq
 
 @pytest.mark.parametrize(
     "pair",
-    # How a daemon has come by the route is nothing to OpenVPN.
+    # The protocol of the route does not matter to OpenVPN.
     [*UNFILTERED[1:2], *(pytest.param(pair, marks=pytest.mark.thorough) for pair in UNFILTERED[2:])],
     ids=str,
     indirect=True,
 )
-def test_without_the_filter_the_tunnel_is_led_into_itself(lab: Lab, pair: Pair, hq: Site, branch: Site) -> None:
-    """With the route gone, all is well again."""
+def test_packets_of_the_tunnel_enter_it_without_the_filter(lab: Lab, pair: Pair, hq: Site, branch: Site) -> None:
     tunnel = lab.tunnel("branch", "hq")
     server, client = outer(lab)
     size = tunnel.client.log_size()
-    with hq.router.announced(server):  # the client drops its own packets and says so
+    with hq.router.announced(server):  # the client drops its own packets and logs it
         assert expect_log(tunnel.client, RECURSIVE, size)
     expect_recovery(hq, branch, server)
     with hq.router.capture(hq.device) as inside, branch.router.announced(client):
@@ -107,7 +108,7 @@ def test_without_the_filter_the_tunnel_is_led_into_itself(lab: Lab, pair: Pair, 
 
 @pytest.mark.topology("pair.clab.yml")
 @pytest.mark.parametrize("pair", UNFILTERED[:1], ids=str, indirect=True)
-@pytest.mark.claims("OpenVPN drops its own packets that a route leads into the tunnel (`Recursive routing detected`)")
+@pytest.mark.claims("OpenVPN drops its own packets that a route sends into the tunnel (`Recursive routing detected`)")
 def test_openvpn_detects_recursive_routing(lab: Lab, pair: Pair, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     server, client = outer(lab)
@@ -118,22 +119,22 @@ def test_openvpn_detects_recursive_routing(lab: Lab, pair: Pair, hq: Site, branc
     size = tunnel.server.log_size()
     with hq.router.capture(hq.device) as inside, branch.router.announced(client):
         claim.packet(inside, inside.expect("the server's own packet", lambda packet: is_own(packet, lab)))
-        # What is in there is the packet before: it goes round until it is too long.
-        inside.expect("it in itself", lambda packet: len(packet.data) > 1200 and is_own(packet, lab))
+        # It contains the previous packet: the packet is encrypted again until it is too long.
+        inside.expect("the packet in itself", lambda packet: len(packet.data) > 1200 and is_own(packet, lab))
     expect_recovery(branch, hq, client)
     assert not tunnel.server.log_lines(RECURSIVE, since=size)
-    claim.holds_if("at a client; a process in `mode server` encrypts them again, and again, and says nothing")
+    claim.holds_if("at a client; a process in `mode server` encrypts them again and again, and logs nothing")
 
 
-def expect_recovery(announcing: Site, taking: Site, withdrawn: Prefix) -> None:
-    taking.router.expect_no_route(withdrawn, since=time.monotonic())
-    taking.router.expect_session(announcing.router)
-    taking.router.expect_route(announcing.router.plan.networks, via=taking.device)
-    taking.host.expect_reaches(announcing.host.address("ipv4"))
+def expect_recovery(announcing: Site, receiving: Site, withdrawn: Prefix) -> None:
+    receiving.router.expect_no_route(withdrawn, since=time.monotonic())
+    receiving.router.expect_session(announcing.router)
+    receiving.router.expect_route(announcing.router.plan.networks, via=receiving.device)
+    receiving.host.expect_reaches(announcing.host.address("ipv4"))
 
 
 def is_own(packet: CapturedPacket, lab: Lab) -> bool:
-    """Whether a packet that goes into the server's device is one that the server sent to its client's outer address."""
+    """Return whether a packet routed into the server's device is the server's own, to its client's outer address."""
     tunnel = lab.tunnel("branch", "hq").tunnel
     frame = packet.decode()
     if not packet.outgoing or IP not in frame or UDP not in frame:
@@ -145,30 +146,30 @@ OSPF = Pair("frr-ospf", "protocol: ospf", "protocol: ospf")
 
 
 @pytest.mark.parametrize("pair", [OSPF], ids=str, indirect=True)
-def test_without_the_ipv6_iroute_link_local_packets_are_dropped(lab: Lab, pair: Pair, hq: Site, branch: Site) -> None:
-    """Why OSPF (and RIP, and unnumbered BGP) over such a tunnel is refused when the topology is read."""
+def test_link_local_packets_are_dropped_without_the_ipv6_iroute(lab: Lab, pair: Pair, hq: Site, branch: Site) -> None:
+    """The reason why the topology reader refuses OSPF, RIP and unnumbered BGP over such a tunnel."""
     tunnel = lab.tunnel("branch", "hq")
     with tunnel.configured(iroute=("ipv4",)):
         lab.tunnel("branch", "hq").client.wait_connected()
         with hq.router.capture(hq.device) as arriving, branch.router.capture(branch.device) as leaving:
             for _ in range(3):
-                leaving.expect("an OSPFv3 hello", lambda packet: packet.outgoing and greets(packet, "ff02::5"))
-            # OSPFv2 speaks from the tunnel's own addresses, which OpenVPN knows.
-            arriving.expect("an OSPFv2 hello", lambda packet: not packet.outgoing and greets(packet, "224.0.0.5"))
-        assert not [p for p in arriving.packets if not p.outgoing and greets(p, "ff02::5")]
+                leaving.expect("an OSPFv3 hello", lambda packet: packet.outgoing and is_sent_to(packet, "ff02::5"))
+            # OSPFv2 sends from the tunnel's addresses, which are in the inner table.
+            arriving.expect("an OSPFv2 hello", lambda packet: not packet.outgoing and is_sent_to(packet, "224.0.0.5"))
+        assert not [p for p in arriving.packets if not p.outgoing and is_sent_to(p, "ff02::5")]
         hq.router.expect_no_route([p for p in branch.router.plan.networks if p.version == 6])
         hq.router.expect_route([p for p in branch.router.plan.networks if p.version == 4], via=hq.device)
         assert AdjacencyState.FULL not in {n.state for n in hq.router.neighbors() if n.address is None}
     with hq.router.capture(hq.device) as arriving:
-        arriving.expect("an OSPFv3 hello", lambda packet: not packet.outgoing and greets(packet, "ff02::5"))
+        arriving.expect("an OSPFv3 hello", lambda packet: not packet.outgoing and is_sent_to(packet, "ff02::5"))
     for here, there in ((hq, branch), (branch, hq)):
         here.router.expect_session(there.router)
         here.router.expect_route(there.router.plan.networks, via=here.device)
 
 
 @pytest.mark.topology("hub.clab.yml", openvpn="2.7", tunnel={"mode": "shared-iroute"})
-def test_on_a_shared_server_link_local_packets_pass_for_the_last_client_only(lab: Lab) -> None:
-    """Why OSPF, RIP and unnumbered BGP are refused there. The two clients take turns: each is the other's control."""
+def test_shared_server_passes_link_local_packets_of_the_last_client_only(lab: Lab) -> None:
+    """The reason why OSPF, RIP and unnumbered BGP are refused there. Each client is the control of the other."""
     one, other = lab.tunnel("spoke1", "hub"), lab.tunnel("spoke2", "hub")
     for first, last in ((one, other), (other, one)):
         last.client.stop()
@@ -180,7 +181,7 @@ def test_on_a_shared_server_link_local_packets_pass_for_the_last_client_only(lab
 
 
 @pytest.mark.topology("fixed-routes", openvpn="2.7")
-def test_fixed_routes_drop_link_local_packets_until_all_of_ipv6_is_among_them(lab: Lab) -> None:
+def test_fixed_routes_drop_link_local_packets_unless_they_include_all_of_ipv6(lab: Lab) -> None:
     tunnel = lab.tunnel("branch", "hq")
     known = str(tunnel.tunnel.client_ipv6.ip)
     assert arrivals(lab, tunnel) == {known}
@@ -193,24 +194,24 @@ LINK_LOCAL = "fe80::5eed"
 
 
 def arrivals(lab: Lab, tunnel: RunningTunnel) -> set[str]:
-    """Whose packets to a group reach the server: a link-local address's, and the client's own's in the tunnel."""
+    """Return the sources of packets to a multicast group that reach the server: a link-local and a tunnel address."""
     server, client = lab.node(tunnel.tunnel.server), lab.node(tunnel.tunnel.client)
     known = str(tunnel.tunnel.client_ipv6.ip)
     with server.capture(tunnel.device(server.name)) as arriving:
-        # One behind the other: where the second has arrived, the first will not come any more.
+        # Sent in order: once the second has arrived, the first cannot arrive any more.
         for source in (LINK_LOCAL, known):
             client.send(IPv6(src=source, dst="ff02::5", hlim=1) / Raw(MARK), tunnel.device(client.name))
-        arriving.expect("what comes from the tunnel's own address", lambda packet: comes(packet, known))
-    return {source for source in (LINK_LOCAL, known) if any(comes(packet, source) for packet in arriving.packets)}
+        arriving.expect("the packet from the tunnel's address", lambda packet: arrives(packet, known))
+    return {source for source in (LINK_LOCAL, known) if any(arrives(packet, source) for packet in arriving.packets)}
 
 
 @pytest.mark.topology("hub.clab.yml", openvpn="2.7")
-def test_of_two_unnumbered_neighbours_on_one_interface_one_gets_a_session(lab: Lab) -> None:
-    """Why unnumbered BGP with several clients of a switch is refused: a session is named after its interface."""
+def test_one_of_two_unnumbered_neighbours_on_an_interface_gets_a_session(lab: Lab) -> None:
+    """The reason why unnumbered BGP with several clients is refused: a session is named after its interface."""
     hub, one, other = (lab.router(name) for name in ("hub", "spoke1", "spoke2"))
     for router in (hub, one):
         configure(router, *UNNUMBERED)
-    # The control: as long as two of them look for each other, they find each other.
+    # The control: two of them establish a session.
     for router in (hub, one):
         expect_unnumbered(router)
 
@@ -218,9 +219,9 @@ def test_of_two_unnumbered_neighbours_on_one_interface_one_gets_a_session(lab: L
         configure(other, *UNNUMBERED)
         wait_for(
             Expectation(
-                what="one of the spokes to call again and again",
+                what="one of the spokes to try to connect four times",
                 node="hub",
-                look=lambda: [len([p for p in seen.packets if p.outgoing and calls(p)]) for seen in (first, second)],
+                look=lambda: [len([p for p in seen.packets if p.outgoing and connects(p)]) for seen in (first, second)],
                 met=lambda attempts: max(attempts) >= 4,
             ),
             within=60,
@@ -228,7 +229,7 @@ def test_of_two_unnumbered_neighbours_on_one_interface_one_gets_a_session(lab: L
     assert len([neighbor for neighbor in hub.neighbors() if neighbor.interface == "tap0"]) == 1
     assert len([spoke for spoke in (one, other) if unnumbered_sessions(spoke)]) <= 1
     for spoke in (one, other):
-        hub.expect_session(spoke)  # those with addresses are not disturbed
+        hub.expect_session(spoke)  # the numbered sessions are not affected
 
     configure(other, "no neighbor tap0 interface")
     for router in (hub, one):
@@ -275,19 +276,19 @@ BIRDS = [
 
 
 @pytest.mark.parametrize("pair", [BIRDS[0], pytest.param(BIRDS[1], marks=pytest.mark.thorough)], ids=str, indirect=True)
-def test_two_birds_that_know_no_address_wait_for_each_other(lab: Lab, pair: Pair, hq: Site, branch: Site) -> None:
-    """Why unnumbered BGP between two BIRDs is refused; told the other's address of the hour, one of them calls."""
+def test_two_birds_without_addresses_wait_for_each_other(lab: Lab, pair: Pair, hq: Site, branch: Site) -> None:
+    """The reason why unnumbered BGP between two BIRDs is refused; with the other's current address, one connects."""
     sites = (hq, branch)
     with ExitStack() as changed:
         for site in sites:
             changed.enter_context(unnumbered(site))
-        with hq.router.capture(hq.device) as wire:
-            # Both have said where they are.
-            wire.expect("its own router advertisement", lambda packet: packet.outgoing and advertises(packet))
-            wire.expect("the other's router advertisement", lambda packet: not packet.outgoing and advertises(packet))
+        with hq.router.capture(hq.device) as link:
+            # Both send router advertisements.
+            link.expect("its own router advertisement", lambda packet: packet.outgoing and advertises(packet))
+            link.expect("the other's router advertisement", lambda packet: not packet.outgoing and advertises(packet))
             for site in sites:
-                assert "Passive" in bird(site, "show protocols"), "it is not waiting to be called"
-        assert not [packet for packet in wire.packets if calls(packet)]
+                assert "Passive" in bird(site, "show protocols"), "it does not wait for a connection"
+        assert not [packet for packet in link.packets if connects(packet)]
         assert not any(neighbor.up for site in sites for neighbor in site.router.neighbors())
 
         address = re.search(
@@ -313,7 +314,7 @@ def test_two_birds_that_know_no_address_wait_for_each_other(lab: Lab, pair: Pair
 
 @contextmanager
 def unnumbered(site: Site, address: str | None = None) -> Iterator[None]:
-    """Let BIRD speak over link-local addresses for a while, whatever the reader says; called is who has an address."""
+    """Configure BIRD for link-local addresses, which the reader refuses; with `address` it connects to it."""
     plan = site.router.plan
     peers = tuple(replace(peer, address=ip_address(address) if address else None) for peer in plan.peers)
     (rendered,) = (
@@ -342,18 +343,18 @@ def advertises(packet: CapturedPacket) -> bool:
     return ICMPv6ND_RA in packet.decode()
 
 
-def calls(packet: CapturedPacket) -> bool:
-    """Whether a packet begins a BGP session over IPv6."""
+def connects(packet: CapturedPacket) -> bool:
+    """Return whether a packet opens a BGP connection over IPv6."""
     decoded = packet.decode()
     return IPv6 in decoded and TCP in decoded and decoded[TCP].dport == 179 and "A" not in decoded[TCP].flags
 
 
-def comes(packet: CapturedPacket, source: str) -> bool:
-    """Whether it is one of the test's packets, from an address."""
+def arrives(packet: CapturedPacket, source: str) -> bool:
+    """Return whether a packet is one of the test's, received from an address."""
     decoded = packet.decode()
     return not packet.outgoing and MARK in packet.data and decoded[IPv6].src == source
 
 
-def greets(packet: CapturedPacket, group: str) -> bool:
-    """Whether a packet goes to a multicast group."""
+def is_sent_to(packet: CapturedPacket, group: str) -> bool:
+    """Return whether a packet is sent to a multicast group."""
     return ip_address(group).packed in packet.data

@@ -1,4 +1,4 @@
-"""What is asked of every case of the matrix."""
+"""Checks of every case of the matrix."""
 
 from lab.core.prefixes import FAMILIES
 from lab.runtime.lab import Lab
@@ -15,8 +15,8 @@ from tests.helpers.tunnels import (
 
 
 def expect_prefixes_cross_the_tunnel(case: Case, lab: Lab) -> None:
-    """In the RIB, in the kernel's FIB through the tunnel, on the wire; both families and directions, and the tunnel
-    never notices."""
+    """Expect prefixes in the RIB, in the FIB through the tunnel, and their traffic, in both families and directions;
+    OpenVPN's session stays the same."""
     tunnel = lab.tunnel("branch", "hq")
     hq, branch = ends(lab, tunnel)
     assert (hq.router.plan.daemon, branch.router.plan.daemon) == case.speakers.daemons
@@ -35,24 +35,24 @@ def expect_prefixes_cross_the_tunnel(case: Case, lab: Lab) -> None:
 
 
 def expect_sessions(case: Case, router: Router, other: Router) -> None:
-    """As many BGP sessions as were asked for, each over addresses of the right kind and with its families."""
+    """Expect the declared number of BGP sessions, each over the right kind of address and with its families."""
     sessions = router.neighbors()
-    brought = [
+    families = [
         (n.address is not None and n.address.version, {f for f in FAMILIES if n.prefixes_received.get(f)})
         for n in sessions
     ]
     if "per-family" in case.speakers.name:
-        assert sorted(brought) == [(4, {"ipv4"}), (6, {"ipv6"})]
+        assert sorted(families) == [(4, {"ipv4"}), (6, {"ipv6"})]
     elif case.speakers.kind == "link-local":
-        assert brought == [(6, {"ipv4", "ipv6"})]
+        assert families == [(6, {"ipv4", "ipv6"})]
         assert all(n.address is not None and n.address.is_link_local for n in sessions)
     else:
-        assert brought == [(4, {"ipv4", "ipv6"})]
+        assert families == [(4, {"ipv4", "ipv6"})]
     internal = router.plan.asn == other.plan.asn
     assert internal == ("ibgp" in case.speakers.name)
     assert {n.asn for n in sessions} == {other.plan.asn}
 
 
 def originated(router: Router) -> set[Prefix]:
-    """What a router announces by itself, in both families."""
+    """Return the prefixes of both families that a router originates."""
     return {prefix for family in FAMILIES for prefix in router.daemon.originated(router.running, family)}

@@ -14,13 +14,13 @@ def expect_control_plane(hub: Router, spokes: list[Router]) -> None:
 
 
 def expect_heard(lab: Lab, spoke: str) -> list[Echo]:
-    """The hub's host hears from a spoke's, in both families."""
+    """Expect replies from a spoke's host at the hub's host, in both families."""
     hub, host = lab.host("hub-lan"), lab.host(f"{spoke}-lan")
     return [hub.expect_reaches(host.address(family)) for family in FAMILIES]
 
 
 def expect_silence(lab: Lab, spoke: str) -> None:
-    """It hears nothing of it in either."""
+    """Expect no reply in either family."""
     for family in FAMILIES:
         result = lab.host("hub-lan").echo(lab.host(f"{spoke}-lan").address(family), count=5)
         assert result.silent, result

@@ -1,4 +1,4 @@
-"""Two routers, or a hub and two spokes: what each speaks is a parameter; tests with the same ones share a lab."""
+"""Two routers, or a hub and two spokes, as parameters of tests; tests with the same ones share a lab."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from tests.helpers.matrix import Case
 
 @dataclass(frozen=True)
 class Pair:
-    """What the two routers are, in the words of a topology file."""
+    """The `router` keys of two routers in a topology file."""
 
     name: str
     hq: str
@@ -21,7 +21,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Trio:
-    """What a hub and two spokes are."""
+    """The `router` keys of a hub and two spokes."""
 
     name: str
     hub: str
@@ -34,7 +34,7 @@ class Trio:
 
 @pytest.fixture(autouse=True)
 def pair(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Pair | None:
-    """The pair that a test is parametrized with; set before its lab is asked for."""
+    """The pair that a test is parametrized with; it is set before the lab is deployed."""
     wanted: Pair | None = getattr(request, "param", None)
     if wanted is not None:
         monkeypatch.setenv("HQ", wanted.hq)
@@ -44,7 +44,7 @@ def pair(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Pai
 
 @pytest.fixture(autouse=True)
 def trio(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Trio | None:
-    """The hub and the spokes that a test is parametrized with; set before its lab is asked for."""
+    """The hub and the spokes that a test is parametrized with; they are set before the lab is deployed."""
     wanted: Trio | None = getattr(request, "param", None)
     if wanted is not None:
         monkeypatch.setenv("HUB", wanted.hub)
@@ -55,7 +55,7 @@ def trio(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Tri
 
 @pytest.fixture
 def case(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Case:
-    """A case of the matrix; a test takes it before its lab, so that the lab's routers are the case's."""
+    """A case of the matrix; tests name it before the lab, which is deployed with the routers of the case."""
     wanted: Case = request.param
     monkeypatch.setenv("HQ", wanted.speakers.hq)
     monkeypatch.setenv("BRANCH", wanted.speakers.branch)

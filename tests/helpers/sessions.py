@@ -1,4 +1,4 @@
-"""What tests of sessions that end and begin wait for."""
+"""Waiting for OpenVPN sessions that end and begin."""
 
 from lab.core.expect import Expectation, wait_for
 from lab.core.prefixes import FAMILIES
@@ -8,7 +8,7 @@ from tests.helpers.article import expect_control_plane, expect_passes
 from tests.helpers.sites import Site
 
 TAKES_OVER = "will cause previous active sessions by this client to be dropped"
-"""What a server says of a client that it has already, and that connects anew."""
+"""The server's log line for a client that connects while it has an old session."""
 
 
 def expect_new_session(tunnel: RunningTunnel, before: TunnelStatus) -> TunnelStatus:
@@ -34,6 +34,6 @@ def expect_all_back(lab: Lab, hq: Site, branch: Site) -> None:
 
 
 def named_clients(tunnel: RunningTunnel) -> list[int]:
-    """The sessions that the server holds, without attempts that have no name yet."""
+    """Return the server's sessions, without clients that are not authenticated yet."""
     with tunnel.server.management() as server:
         return [c.client_id for c in server.server_status().clients if c.common_name != "UNDEF"]

@@ -1,4 +1,4 @@
-"""What networks between two sites do to packets, and tell nobody."""
+"""Faults of the network between two sites that no ICMP message reports."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,30 +15,30 @@ class Underlay:
 
     @contextmanager
     def narrow(self, mtu: int) -> Iterator[None]:
-        """The link to `branch` has a smaller MTU, and its ICMP "fragmentation needed" is filtered (RFC 2923, 2.1)."""
+        """Lower the MTU of the link to `branch`, and filter ICMP "fragmentation needed" (RFC 2923, 2.1)."""
         with self._rules("output", "icmp type destination-unreachable icmp code frag-needed drop"):
             self._set_mtu(mtu)
             try:
                 yield
             finally:
-                self._set_mtu(1500)  # before the filter goes: nobody shall learn of it
+                self._set_mtu(1500)  # before the filter is removed, so that no ICMP message passes
 
     @contextmanager
     def without_fragments(self) -> Iterator[None]:
-        """Fragments are dropped, as by many firewalls (RFC 8900, 3.5)."""
-        # Before connection tracking, which would put fragments together.
+        """Drop fragments, as many firewalls do (RFC 8900, 3.5)."""
+        # Before connection tracking, which would reassemble fragments.
         with self._rules("prerouting", "ip frag-off & 0x3fff != 0 drop"):
             yield
 
     @contextmanager
     def clamping(self) -> Iterator[None]:
-        """The MSS of TCP connections is lowered to what the path takes, in both directions."""
+        """Lower the MSS of TCP connections to the path MTU, in both directions."""
         with self._rules("forward", "tcp flags syn tcp option maxseg size set rt mtu"):
             yield
 
     @contextmanager
     def losing(self, real_address: str) -> Iterator[None]:
-        """What belongs to a client's address and port, as its server sees them, is lost: a NAT has forgotten it."""
+        """Drop packets from and to a client's address and port at its server, as if a NAT had lost its state."""
         protocol, port = real_address.partition(":")[0][:3], real_address.rpartition(":")[2]
         protocol = protocol if protocol in ("tcp", "udp") else "{ tcp, udp }"
         ways = (f"meta l4proto {protocol} th {end} {port} drop" for end in ("sport", "dport"))

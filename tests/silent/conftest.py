@@ -1,4 +1,4 @@
-"""The router between the two sites of `narrow.clab.yml`."""
+"""Fixtures for `narrow.clab.yml`."""
 
 import pytest
 
@@ -8,5 +8,5 @@ from tests.helpers.underlay import Underlay
 
 @pytest.fixture
 def underlay(lab: Lab) -> Underlay:
-    """The router between the sites, which can be told what to do to packets."""
+    """The router between the sites, which can drop packets and change its MTU."""
     return Underlay(lab.node("transit"))

@@ -1,6 +1,6 @@
-"""All traffic through the tunnel, by a default route that BGP brings.
+"""All traffic through the tunnel, by a default route from BGP.
 
-The lab's filter against recursive routing refuses it (`test_route_that_covers_an_outer_address_is_rejected`).
+The lab's filter against recursive routing rejects it (`test_route_that_covers_an_outer_address_is_rejected`).
 """
 
 from collections.abc import Iterator
@@ -28,12 +28,12 @@ RECURSIVE = "Recursive routing detected"
 
 @pytest.fixture(autouse=True)
 def no_filter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client takes what covers its server; set before the lab is asked for."""
+    """The client accepts routes that cover its server; set before the lab is deployed."""
     monkeypatch.setenv("RECURSION_FILTER", "false")
 
 
-@pytest.mark.claims("BGP can bring a default route over the tunnel")
-def test_a_default_route_over_the_tunnel(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+@pytest.mark.claims("BGP can announce a default route over the tunnel")
+def test_default_route_over_the_tunnel(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     to_server = ip_network(tunnel.tunnel.server_outer)
     unannounced = lab.free_prefix("ipv4")
@@ -48,7 +48,7 @@ def test_a_default_route_over_the_tunnel(lab: Lab, hq: Site, branch: Site, claim
         after = tunnel.status()
         assert (after.client_id, after.connected_since) == (before.client_id, before.connected_since)
 
-        # Without a route of its own to the server, the default route leads there as well.
+        # Without the static route to the server, its address is covered by the default route.
         size = tunnel.client.log_size()
         with hq.router.announced(ALL):
             branch.router.expect_route(ALL, via=branch.device)
@@ -57,12 +57,14 @@ def test_a_default_route_over_the_tunnel(lab: Lab, hq: Site, branch: Site, claim
             expect_control_plane(lab, hq, branch)
             branch.host.expect_reaches(address)
     expect_control_plane(lab, hq, branch)
-    claim.holds_if("a more specific route to the server, past the tunnel, and no filter that refuses it")
+    claim.holds_if(
+        "the client has a more specific route to the server outside the tunnel, and no filter rejects the default route"
+    )
 
 
 @contextmanager
 def without(router: Router, prefix: Prefix) -> Iterator[None]:
-    """Take a static route away for a while."""
+    """Delete a static route during the block."""
     route = router.fib.route(prefix)
     assert route is not None
     router.exec("ip", "route", "del", str(prefix)).raise_on_error()

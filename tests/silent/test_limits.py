@@ -1,6 +1,6 @@
-"""How many clients, and how often the same one: `max-clients` and `duplicate-cn`, and what they do besides.
+"""Limits of clients, `max-clients` and `duplicate-cn`, and their side effects.
 
-An old session is one that its client has left without a good-bye, as a client does that lost its power or its network.
+An old session is one whose client has ended without notice, as after a loss of power or network.
 """
 
 import shutil
@@ -30,29 +30,29 @@ over_tcp = pytest.mark.topology("narrow.clab.yml", tunnel={"transport": "tcp"})
 shared = pytest.mark.topology("tap-hub", tunnel={"mode": "shared-iroute", "transport": "tcp"})
 
 FULL = "MULTI: new incoming connection would exceed maximum number of clients (1)"
-GIVEN_UP = "[branch] Inactivity timeout (--ping-restart), restarting"
+DROPPED = "[branch] Inactivity timeout (--ping-restart), restarting"
 SHORT = (1, 4)
-"""A keepalive with which a client gives up after four seconds, and a server after eight. OpenVPN counts whole seconds,
-so its pings are up to two apart."""
+"""A keepalive with which a client times out after four seconds, and a server after eight. OpenVPN counts whole seconds,
+so its pings are up to two seconds apart."""
 
 
 @shared
-@pytest.mark.claims("`max-clients 1` keeps a second client away from the first one's traffic")
-def test_max_clients_keeps_a_second_client_out(lab: Lab, claim: Claim) -> None:
+@pytest.mark.claims("`max-clients 1` refuses a second client, and the first one keeps its traffic")
+def test_max_clients_refuses_a_second_client(lab: Lab, claim: Claim) -> None:
     hub, spokes = lab.router("hub"), [lab.router("spoke1"), lab.router("spoke2")]
     first, second = lab.tunnel("spoke1", "hub"), lab.tunnel("spoke2", "hub")
     second.client.stop()
     size = first.server.log_size()
     with first.mismatched(server={"max_clients": 1, "keepalive": SHORT}, client={}):
-        who = let_in(first)
-        inside, outside = (first, second) if who == "spoke1" else (second, first)
+        accepted = accepted_client(first)
+        inside, outside = (first, second) if accepted == "spoke1" else (second, first)
         claim.log_line(first.server, expect_log(first.server, FULL, size))
-        expect_hub(hub, [lab.router(who)])
-        expect_heard(lab, who)
+        expect_hub(hub, [lab.router(accepted)])
+        expect_heard(lab, accepted)
         other = outside.tunnel.client
         expect_silence(lab, other)
         assert hub.neighbor(other).state is not SessionState.ESTABLISHED
-        inside.client.stop()  # and the other one gets in, once there is room
+        inside.client.stop()  # then the other one is accepted
         expect_hub(hub, [lab.router(other)])
         for family in FAMILIES:
             claim.echo(lab.host("hub-lan").expect_reaches(lab.host(f"{other}-lan").address(family)))
@@ -62,8 +62,8 @@ def test_max_clients_keeps_a_second_client_out(lab: Lab, claim: Claim) -> None:
 
 
 @over_udp
-@pytest.mark.claims("with `max-clients 1` over UDP, a client that comes back too early is let in")
-def test_with_max_clients_who_comes_back_early_is_let_in_over_udp(
+@pytest.mark.claims("with `max-clients 1` over UDP, a client that reconnects early is accepted")
+def test_max_clients_refuses_a_client_that_reconnects_early_over_udp(
     lab: Lab, hq: Site, branch: Site, claim: Claim
 ) -> None:
     tunnel = lab.tunnel("branch", "hq")
@@ -72,22 +72,24 @@ def test_with_max_clients_who_comes_back_early_is_let_in_over_udp(
         before, size = tunnel.status(), tunnel.server.log_size()
         tunnel.client.stop("KILL")
         tunnel.client.start()
-        expect_refused_until_given_up(tunnel, before, size, claim)
+        expect_refused_until_dropped(tunnel, before, size, claim)
         expect_all_back(lab, hq, branch)
     expect_control_plane(lab, hq, branch)
-    claim.does_not_hold("its own old session fills the place, until the server gives it up: twice the keepalive's time")
+    claim.does_not_hold(
+        "its own old session occupies the place until the server drops it, after twice the time of `keepalive`"
+    )
 
 
 @over_tcp
-@pytest.mark.claims("with `max-clients 1` over TCP, a client that comes back too early is let in")
-def test_with_max_clients_who_comes_back_early_is_let_in_over_tcp(
+@pytest.mark.claims("with `max-clients 1` over TCP, a client that reconnects early is accepted")
+def test_max_clients_accepts_a_client_that_reconnects_early_over_tcp(
     lab: Lab, hq: Site, branch: Site, underlay: Underlay, claim: Claim
 ) -> None:
     tunnel = lab.tunnel("branch", "hq")
     with tunnel.configured(max_clients=1, keepalive=SHORT):
         expect_all_back(lab, hq, branch)
         before, size = tunnel.status(), tunnel.server.log_size()
-        tunnel.client.stop("KILL")  # its kernel ends the connection all the same, and there is room
+        tunnel.client.stop("KILL")  # the kernel closes the connection, and the place is free
         tunnel.client.start()
         after = expect_new_session(tunnel, before)
         claim.log_line(tunnel.server, expect_log(tunnel.server, "Connection reset, restarting", size))
@@ -97,17 +99,18 @@ def test_with_max_clients_who_comes_back_early_is_let_in_over_tcp(
         with underlay.losing(after.real_address):
             tunnel.client.stop("KILL")
             tunnel.client.start()
-            expect_refused_until_given_up(tunnel, after, size, claim)
+            expect_refused_until_dropped(tunnel, after, size, claim)
         expect_all_back(lab, hq, branch)
     expect_control_plane(lab, hq, branch)
     claim.holds_if(
-        "the end of its old connection reaches the server; else that fills the place, until the server gives it up"
+        "the end of its old connection reaches the server; else the old session occupies the place until the server "
+        "drops it"
     )
 
 
 @over_udp
-@pytest.mark.claims("with `duplicate-cn` a client that comes back too early has its traffic at once")
-def test_with_duplicate_cn_who_comes_back_early_has_traffic_at_once(
+@pytest.mark.claims("with `duplicate-cn` a client that reconnects early has its traffic at once")
+def test_duplicate_cn_gives_a_client_that_reconnects_early_its_traffic_at_once(
     lab: Lab, hq: Site, branch: Site, claim: Claim
 ) -> None:
     tunnel = lab.tunnel("branch", "hq")
@@ -128,17 +131,17 @@ def test_with_duplicate_cn_who_comes_back_early_has_traffic_at_once(
         )
         assert not tunnel.server.log_lines(TAKES_OVER, since=size)
         expect_control_plane(lab, hq, branch)
-        claim.log_line(tunnel.server, expect_log(tunnel.server, GIVEN_UP, size))
+        claim.log_line(tunnel.server, expect_log(tunnel.server, DROPPED, size))
         assert before.client_id not in named_clients(tunnel)
-        for family in FAMILIES:  # what the old session's end takes away is not the new one's
+        for family in FAMILIES:  # the end of the old session removes nothing of the new one
             expect_passes(hq, branch, family)
     expect_control_plane(lab, hq, branch)
     claim.holds()
 
 
 @shared
-@pytest.mark.claims("without `duplicate-cn`, two clients with one certificate throw each other out, again and again")
-def test_one_certificate_twice_throws_each_other_out(lab: Lab, claim: Claim) -> None:
+@pytest.mark.claims("without `duplicate-cn`, two clients with one certificate disconnect each other again and again")
+def test_clients_with_one_certificate_disconnect_each_other(lab: Lab, claim: Claim) -> None:
     hub = lab.router("hub")
     first, second = lab.tunnel("spoke1", "hub"), lab.tunnel("spoke2", "hub")
     with first.mismatched(server={"keepalive": SHORT}, client={}), certificate_of(first, second):
@@ -146,7 +149,7 @@ def test_one_certificate_twice_throws_each_other_out(lab: Lab, claim: Claim) -> 
         second.client.start()
         wait_for(
             Expectation(
-                what="each to throw the other one out twice",
+                what="each to disconnect the other one twice",
                 node="hub",
                 look=lambda: first.server.log_lines(TAKES_OVER, since=size),
                 met=lambda lines: len(lines) >= 4,
@@ -164,22 +167,22 @@ def test_one_certificate_twice_throws_each_other_out(lab: Lab, claim: Claim) -> 
 
 @shared
 @pytest.mark.claims("with `duplicate-cn`, two clients with one certificate both have their traffic")
-def test_one_certificate_twice_with_duplicate_cn(lab: Lab, claim: Claim) -> None:
+def test_clients_with_one_certificate_share_it_with_duplicate_cn(lab: Lab, claim: Claim) -> None:
     hub = lab.router("hub")
     first, second = lab.tunnel("spoke1", "hub"), lab.tunnel("spoke2", "hub")
     with first.mismatched(server={"duplicate_cn": True}, client={}), certificate_of(first, second):
         expect_hub(hub, [lab.router("spoke1")])
         (alone,) = named_clients(first)
-        owner = {r.real_address for r in claimed(first)}
+        owner = {r.real_address for r in default_inner_routes(first)}
         size = first.client.log_size()
         second.client.start()
         second.client.wait_connected()
-        # Both get the file of that name: the one address goes to the last, and `iroute 0/0` with it.
+        # Both get the file of that name: its address and its `iroute 0/0` go to the last.
         wait_for(
             Expectation(
                 what="all inner routes to lead to the second",
                 node="hub",
-                look=lambda: claimed(first),
+                look=lambda: default_inner_routes(first),
                 met=lambda routes: len(routes) == 2 and not owner & {r.real_address for r in routes},
                 logs=first.server.log,
             ),
@@ -189,7 +192,7 @@ def test_one_certificate_twice_with_duplicate_cn(lab: Lab, claim: Claim) -> None
         assert len(named_clients(first)) == 2
         hub.expect_no_route(lab.router("spoke1").plan.networks)
         expect_silence(lab, "spoke1")
-        second.client.stop()  # what was taken does not go back, as with any second client
+        second.client.stop()  # they do not return to the first client
         wait_for(
             Expectation(
                 what="the second session to be gone",
@@ -200,16 +203,20 @@ def test_one_certificate_twice_with_duplicate_cn(lab: Lab, claim: Claim) -> None
             ),
             within=30,
         )
-        assert claimed(first) == []
+        assert default_inner_routes(first) == []
         expect_silence(lab, "spoke1")
-        assert not first.client.log_lines("SIGUSR1", since=size), "the first client noticed"
-        claim.echo("hub-lan hears nothing of spoke1-lan, although its tunnel stands, nor after the other one has left")
+        assert not first.client.log_lines("SIGUSR1", since=size), "the first client restarted"
+        claim.echo(
+            "hub-lan gets no reply from spoke1-lan while its tunnel is up, nor after the second client has disconnected"
+        )
     expect_hub(hub, [lab.router("spoke1"), lab.router("spoke2")])
-    claim.does_not_hold("the last has the address and the inner routes of both; the first stays connected, and silent")
+    claim.does_not_hold(
+        "the last has the address and the inner routes of both; the first stays connected without traffic"
+    )
 
 
-def let_in(tunnel: RunningTunnel) -> str:
-    """The only client that a server has."""
+def accepted_client(tunnel: RunningTunnel) -> str:
+    """Return the name of a server's only client."""
 
     def names() -> list[str]:
         with tunnel.server.management() as server:
@@ -222,23 +229,23 @@ def let_in(tunnel: RunningTunnel) -> str:
     return name
 
 
-def claimed(tunnel: RunningTunnel) -> list[InnerRoute]:
-    """The inner routes for everything."""
+def default_inner_routes(tunnel: RunningTunnel) -> list[InnerRoute]:
+    """Return the inner routes of all addresses."""
     with tunnel.server.management() as server:
         return [route for route in server.server_status().routes if route.address in ("/0", "::/0")]
 
 
-def expect_refused_until_given_up(tunnel: RunningTunnel, before: TunnelStatus, size: int, claim: Claim) -> None:
+def expect_refused_until_dropped(tunnel: RunningTunnel, before: TunnelStatus, size: int, claim: Claim) -> None:
     claim.log_line(tunnel.server, expect_log(tunnel.server, FULL, size))
     assert named_clients(tunnel) == [before.client_id]
-    claim.log_line(tunnel.server, expect_log(tunnel.server, GIVEN_UP, size))
+    claim.log_line(tunnel.server, expect_log(tunnel.server, DROPPED, size))
     assert not tunnel.server.log_lines(TAKES_OVER, since=size)
     expect_new_session(tunnel, before)
 
 
 @contextmanager
 def certificate_of(owner: RunningTunnel, other: RunningTunnel) -> Iterator[None]:
-    """Another client has a copy of one's certificate and key; it is stopped, on the way in and on the way out."""
+    """Copy a client's certificate and key to another client, which is stopped before and after the block."""
     other.client.stop()
     here, there = (tunnel.client.node.files / tunnel.client.process.files.relative_to("/") for tunnel in (owner, other))
     for name in ("client.crt", "client.key"):

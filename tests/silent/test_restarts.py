@@ -1,7 +1,7 @@
-"""OpenVPN restarts its connection, or a client comes back too early: what becomes of routes and traffic.
+"""Routes and traffic after OpenVPN restarts its connection, and after a client reconnects early.
 
-A restart is SIGUSR1, as OpenVPN does it by itself when its peer falls silent (openvpn(8), SIGNALS). Each test is its
-own control: the device is seen to stay with `persist-tun` and to go without, by the same kernel events.
+A restart is SIGUSR1, as OpenVPN does it by itself when its peer is silent (openvpn(8), SIGNALS). Each test is its
+own control: by the same kernel events the device stays with `persist-tun`, and is deleted without.
 """
 
 import time
@@ -26,45 +26,47 @@ over_tcp = pytest.mark.topology("narrow.clab.yml", tunnel={"transport": "tcp"})
 
 
 @article
-@pytest.mark.claims("OpenVPN restarts under a running routing daemon, with `persist-tun`: the FIB comes back by itself")
-def test_with_persist_tun_the_fib_comes_back_by_itself(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
-    """The device stays; what was learnt goes only where the pause outlasts BGP's hold time, which is short here."""
+@pytest.mark.claims(
+    "with `persist-tun`, the FIB recovers by itself after OpenVPN restarts under a running routing daemon"
+)
+def test_fib_recovers_after_a_restart_with_persist_tun(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+    """The device stays; routes are lost only if the pause is longer than BGP's hold time, which is short here."""
     tunnel = lab.tunnel("branch", "hq")
     for process, here, there in ((tunnel.client, branch, hq), (tunnel.server, hq, branch)):
         since = restart(tunnel, process, claim)
         expect_all_back(lab, hq, branch)
-        assert peer_route(tunnel, here) not in went(here, since)
-        assert peer_route(tunnel, there) not in went(there, since)
+        assert peer_route(tunnel, here) not in deleted(here, since)
+        assert peer_route(tunnel, there) not in deleted(there, since)
     claim.rib_entry(hq.router, branch.router.plan.networks[0])
     claim.holds()
 
 
 @article
 @pytest.mark.claims(
-    "OpenVPN restarts under a running routing daemon, without `persist-tun`: the FIB comes back by itself"
+    "without `persist-tun`, the FIB recovers by itself after OpenVPN restarts under a running routing daemon"
 )
-def test_without_persist_tun_the_fib_comes_back_by_itself(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
-    """The device goes, and with it at once all that was learnt through it."""
+def test_fib_recovers_after_a_restart_without_persist_tun(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+    """The device is deleted, and with it at once all routes through it."""
     tunnel = lab.tunnel("branch", "hq")
     with tunnel.configured(persist_tun=False):
         expect_all_back(lab, hq, branch)
         for process, here, there in ((tunnel.client, branch, hq), (tunnel.server, hq, branch)):
             since = restart(tunnel, process, claim)
             expect_all_back(lab, hq, branch)
-            assert went(here, since) >= {peer_route(tunnel, here), *there.router.plan.networks}
+            assert deleted(here, since) >= {peer_route(tunnel, here), *there.router.plan.networks}
         claim.rib_entry(hq.router, branch.router.plan.networks[0])
     expect_all_back(lab, hq, branch)
     claim.holds()
 
 
 @over_udp
-@pytest.mark.claims("a client that comes back while the server still holds its old session has its traffic at once")
-def test_a_quick_reconnect_takes_the_old_sessions_place(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+@pytest.mark.claims("a client that reconnects while the server still has its old session has its traffic at once")
+def test_early_reconnect_over_udp_replaces_the_old_session(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     before = tunnel.status()
     size = tunnel.server.log_size()
     tunnel.client.stop("KILL")
-    # Over UDP nobody tells the server: it waits for twice the timeout of `keepalive`.
+    # Over UDP the server does not notice: it waits for twice the timeout of `keepalive`.
     assert named_clients(tunnel) == [before.client_id]
     tunnel.client.start()
     line = expect_log(tunnel.server, TAKES_OVER, size)
@@ -79,12 +81,14 @@ def test_a_quick_reconnect_takes_the_old_sessions_place(lab: Lab, hq: Site, bran
 
 @over_tcp
 @pytest.mark.claims(
-    "a client that comes back over TCP before its old connection has ended at the server has its traffic at once"
+    "a client that reconnects over TCP before its old connection has ended at the server has its traffic at once"
 )
-def test_a_quick_reconnect_over_tcp(lab: Lab, hq: Site, branch: Site, underlay: Underlay, claim: Claim) -> None:
+def test_early_reconnect_over_tcp_replaces_the_old_session(
+    lab: Lab, hq: Site, branch: Site, underlay: Underlay, claim: Claim
+) -> None:
     tunnel = lab.tunnel("branch", "hq")
     before, size = tunnel.status(), tunnel.server.log_size()
-    tunnel.client.stop("KILL")  # the control: the kernel of a process that dies tells the server
+    tunnel.client.stop("KILL")  # the control: the kernel closes the connection of a killed process
     claim.log_line(tunnel.server, expect_log(tunnel.server, "Connection reset, restarting", size))
     tunnel.client.start()
     after = expect_new_session(tunnel, before)
@@ -104,7 +108,7 @@ def test_a_quick_reconnect_over_tcp(lab: Lab, hq: Site, branch: Site, underlay: 
 
 
 def restart(tunnel: RunningTunnel, process: OpenVpn, claim: Claim) -> float:
-    """Have one end restart its connection, and wait for the new session; returns when it began."""
+    """Have one end restart its connection, and wait for the new session; returns the time of the restart."""
     before = tunnel.status()
     size = process.log_size()
     since = time.monotonic()
@@ -118,13 +122,13 @@ def restart(tunnel: RunningTunnel, process: OpenVpn, claim: Claim) -> float:
 
 
 def peer_route(tunnel: RunningTunnel, site: Site) -> Prefix:
-    """The other end's inner address, which the kernel routes into the device as long as that is there."""
+    """Return the other end's inner address, to which the kernel has a route while the device exists."""
     at_server = site.router.name == tunnel.tunnel.server
     return ip_network((tunnel.tunnel.client_ipv4 if at_server else tunnel.tunnel.server_ipv4).ip)
 
 
-def went(site: Site, since: float) -> set[Prefix]:
-    """Prefixes whose route through the tunnel was taken away since then."""
+def deleted(site: Site, since: float) -> set[Prefix]:
+    """Return the prefixes whose route through the tunnel was deleted since a time."""
     return {
         event.entry.prefix
         for event in site.router.fib.events(since)

@@ -1,7 +1,7 @@
-"""A large BGP UPDATE in a tunnel whose path takes less than its ends believe.
+"""A large BGP UPDATE in a tunnel whose path MTU is smaller than its ends assume.
 
-The session is established, since all that was said so far was short. The first full-size segment is lost without a
-word, and again whenever it is sent anew; BGP's keepalives wait behind it until the hold time is over (RFC 2923, 2.1).
+The session is established, since all messages so far were short. The first full-size segment is lost silently, and so
+is each retransmission; BGP's keepalives wait behind it until the hold time expires (RFC 2923, 2.1).
 """
 
 from collections.abc import Iterator
@@ -35,13 +35,13 @@ FITTING = 1300
 
 
 @over_udp
-@pytest.mark.claims("a large BGP UPDATE passes a UDP tunnel whose path is narrower than its ends believe")
-def test_a_large_update_over_udp_on_a_narrow_path(
+@pytest.mark.claims("a large BGP UPDATE passes a UDP tunnel whose path MTU is smaller than its ends assume")
+def test_large_update_over_udp_on_a_narrow_path(
     lab: Lab, hq: Site, branch: Site, underlay: Underlay, claim: Claim
 ) -> None:
     tunnel = lab.tunnel("branch", "hq")
     with underlay.narrow(NARROW):
-        expect_control_plane(lab, hq, branch)  # what is short passes
+        expect_control_plane(lab, hq, branch)  # short packets pass
         before = tunnel.status()
         heard = branch.router.neighbor("hq")
         with announced(lab, hq) as prefixes:
@@ -52,7 +52,7 @@ def test_a_large_update_over_udp_on_a_narrow_path(
         assert (after.client_id, after.connected_since) == (before.client_id, before.connected_since)
         with tunnel.configured(mssfix=FITTING), announced(lab, hq) as prefixes:
             branch.router.expect_route(prefixes, via=branch.device)
-        # One end's is enough, for both directions: it lowers the MSS in what it sends and in what it receives.
+        # One end is enough for both directions: it lowers the MSS in packets that it sends and receives.
         with tunnel.mismatched(server={"mssfix": FITTING}, client={"mssfix": 0}):
             for here, there in ((hq, branch), (branch, hq)):
                 expect_control_plane(lab, hq, branch)
@@ -60,14 +60,14 @@ def test_a_large_update_over_udp_on_a_narrow_path(
                     there.router.expect_route(prefixes, via=there.device)
     expect_control_plane(lab, hq, branch)
     claim.does_not_hold(
-        "it is lost until BGP's hold time is over, again and again, and the tunnel stands; an `mssfix` that fits, at "
+        "it is lost until BGP's hold time expires, again and again, and the tunnel stays up; an `mssfix` that fits, at "
         "either end, lets it pass"
     )
 
 
 @over_tcp
-@pytest.mark.claims("a tunnel over TCP does not mind a path that is narrower than its ends believe")
-def test_a_large_update_over_tcp_on_a_narrow_path(
+@pytest.mark.claims("a large BGP UPDATE passes a TCP tunnel whose path MTU is smaller than its ends assume")
+def test_large_update_over_tcp_on_a_narrow_path(
     lab: Lab, hq: Site, branch: Site, underlay: Underlay, claim: Claim
 ) -> None:
     tunnel = lab.tunnel("branch", "hq")
@@ -78,26 +78,26 @@ def test_a_large_update_over_tcp_on_a_narrow_path(
             line = expect_log(tunnel.client, "[hq] Inactivity timeout (--ping-restart), restarting", size)
             claim.log_line(tunnel.client, line)
             assert not prefixes <= branch.router.fib.routes().keys()
-        # Not what is inside is too long, but the tunnel's own segments.
+        # The tunnel's own segments are too long, not the packets inside.
         with underlay.clamping(), tunnel.configured(), announced(lab, hq) as prefixes:
             branch.router.expect_route(prefixes, via=branch.device)
             claim.rib_entry(branch.router, min(prefixes))
     expect_control_plane(lab, hq, branch)
     claim.does_not_hold(
-        "the tunnel itself stands still behind its first full-size segment, with all that is in it, and restarts; "
+        "the tunnel itself stalls at its first full-size segment, with all packets in it, and restarts; "
         "the outer TCP needs a smaller MSS"
     )
 
 
 @over_udp
 @pytest.mark.claims("with `mssfix 0` a large BGP UPDATE passes a UDP tunnel")
-def test_a_large_update_without_mssfix(lab: Lab, hq: Site, branch: Site, underlay: Underlay, claim: Claim) -> None:
+def test_large_update_without_mssfix(lab: Lab, hq: Site, branch: Site, underlay: Underlay, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     with tunnel.configured(mssfix=0):
         expect_control_plane(lab, hq, branch)
-        with underlay.transit.capture("eth1") as wire, announced(lab, hq) as prefixes:
+        with underlay.transit.capture("eth1") as link, announced(lab, hq) as prefixes:
             branch.router.expect_route(prefixes, via=branch.device)
-            claim.packet(wire, wire.expect("a fragment", is_fragment))
+            claim.packet(link, link.expect("a fragment", is_fragment))
         with underlay.without_fragments():
             expect_control_plane(lab, hq, branch)
             heard = branch.router.neighbor("hq")
@@ -107,7 +107,7 @@ def test_a_large_update_without_mssfix(lab: Lab, hq: Site, branch: Site, underla
     with underlay.without_fragments(), announced(lab, hq) as prefixes:
         branch.router.expect_route(prefixes, via=branch.device)
     expect_control_plane(lab, hq, branch)
-    claim.holds_if("where fragments pass: each full-size segment goes in two; with OpenVPN's own `mssfix` in one")
+    claim.holds_if("fragments pass: each full-size segment is sent in two; with OpenVPN's default `mssfix` in one")
 
 
 def is_fragment(packet: CapturedPacket) -> bool:
@@ -117,7 +117,7 @@ def is_fragment(packet: CapturedPacket) -> bool:
 
 @contextmanager
 def announced(lab: Lab, site: Site) -> Iterator[frozenset[Prefix]]:
-    """Many prefixes in few UPDATEs: a busy machine takes its time to originate them, and they would go one by one."""
+    """Announce many prefixes in few UPDATEs: bgpd collects them, since a busy host takes long to originate them all."""
     prefixes = frozenset(lab.free_prefixes("ipv4", MANY))
     with gathering(site), site.router.announced(prefixes):
         yield prefixes
@@ -125,7 +125,7 @@ def announced(lab: Lab, site: Site) -> Iterator[frozenset[Prefix]]:
 
 @contextmanager
 def gathering(site: Site) -> Iterator[None]:
-    """Let bgpd collect what it has to say for some seconds (RFC 4271, section 9.2.1.1)."""
+    """Have bgpd collect updates for some seconds (RFC 4271, section 9.2.1.1)."""
     router = site.router
 
     def configure(no: str) -> None:
@@ -141,9 +141,9 @@ def gathering(site: Site) -> Iterator[None]:
 
 
 def expect_hold_timer(site: Site, before: Neighbor, *, times: int = 1) -> None:
-    """A router gives a neighbour up that it had, because it hears nothing any more, not even a keepalive."""
+    """Expect the end of an established session by its hold timer."""
 
-    def given_up(now: Neighbor) -> bool:
+    def expired(now: Neighbor) -> bool:
         ended = now.times_established - before.times_established + (not now.up)
         return ended >= times and "Hold Timer Expired" in now.last_reset
 
@@ -153,7 +153,7 @@ def expect_hold_timer(site: Site, before: Neighbor, *, times: int = 1) -> None:
             what="the hold timer to expire",
             node=site.router.name,
             look=lambda: site.router.neighbor("hq"),
-            met=given_up,
+            met=expired,
             seen=lambda now: f"{now.state}, last reset: {now.last_reset}",
             logs=site.router.running.files,
         ),

@@ -100,6 +100,6 @@ RULES = (
         ("tun-mtu", "fragment", "link-mtu", "mssfix", "proto"),
         "openvpn(8), --tun-mtu, --fragment, --mssfix",
         mismatch,
-        "test_a_large_update_over_udp_on_a_narrow_path",
+        "test_large_update_over_udp_on_a_narrow_path",
     ),
 )

@@ -77,7 +77,7 @@ RULES = (
         ("persist-tun",),
         "openvpn(8), --persist-tun",
         device_closed,
-        "test_without_persist_tun_the_fib_comes_back_by_itself",
+        "test_fib_recovers_after_a_restart_without_persist_tun",
     ),
     Rule(
         "quick-reconnect",
@@ -85,7 +85,7 @@ RULES = (
         ("max-clients", "duplicate-cn", "keepalive"),
         "openvpn(8), --max-clients, --duplicate-cn; multi_create_instance in multi.c of OpenVPN",
         quick_reconnect,
-        "test_with_max_clients_who_comes_back_early_is_let_in_over_udp",
+        "test_max_clients_refuses_a_client_that_reconnects_early_over_udp",
     ),
     Rule(
         "no-goodbye",

@@ -69,15 +69,15 @@ class Reason:
 
 NO_LINK_LOCAL = Reason(
     "without `iroute-ipv6 ::/0` the server drops packets from a link-local address",
-    "daemons/test_refusals.py::test_without_the_ipv6_iroute_link_local_packets_are_dropped",
+    "daemons/test_refusals.py::test_link_local_packets_are_dropped_without_the_ipv6_iroute",
 )
 THE_LAST_HAS_ALL = Reason(
     "the inner table maps all link-local addresses to the client that connected last",
-    "daemons/test_refusals.py::test_on_a_shared_server_link_local_packets_pass_for_the_last_client_only",
+    "daemons/test_refusals.py::test_shared_server_passes_link_local_packets_of_the_last_client_only",
 )
 ONE_PER_INTERFACE = Reason(
     "an unnumbered BGP session needs an interface of its own",
-    "daemons/test_refusals.py::test_of_two_unnumbered_neighbours_on_one_interface_one_gets_a_session",
+    "daemons/test_refusals.py::test_one_of_two_unnumbered_neighbours_on_an_interface_gets_a_session",
 )
 NO_MULTICAST = Reason(
     "mode dco does not forward packets to a multicast group",
@@ -85,7 +85,7 @@ NO_MULTICAST = Reason(
 )
 BIRD_WAITS = Reason(
     "neither daemon calls a neighbour without a configured address",
-    "daemons/test_refusals.py::test_two_birds_that_know_no_address_wait_for_each_other",
+    "daemons/test_refusals.py::test_two_birds_without_addresses_wait_for_each_other",
 )
 
 REFUSED: Mapping[str, Mapping[str, Reason]] = {
