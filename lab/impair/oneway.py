@@ -192,7 +192,7 @@ def _unqueue(interface: str) -> None:
 def _queues(interface: str) -> list[Mechanism]:
     device = devices().get(interface)
     if device is None:
-        raise InputError(f"there is no interface {interface!r} here")
+        raise InputError(f"the node has no interface {interface!r}")
     if not any(handle >> 16 in _MAJORS for handle in queue_handles(device.index)):
         return []  # without pyroute2, which takes long to import
     with _iproute() as ip:
