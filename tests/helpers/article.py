@@ -1,4 +1,4 @@
-"""What several tests of the article's two sites check."""
+"""Checks of the article's two sites."""
 
 from lab.core.expect import Expectation, wait_for
 from lab.runtime.lab import Lab
@@ -10,7 +10,7 @@ DROPPED = "bad source address from client"
 
 
 def expect_log(process: OpenVpn, text: str, since: int, within: float = 30) -> str:
-    """Wait for a line in an OpenVPN log, and return it."""
+    """Wait for a line in an OpenVPN log and return it."""
     lines = wait_for(
         Expectation(
             what=f"{text!r} in OpenVPN's log",
@@ -26,7 +26,7 @@ def expect_log(process: OpenVpn, text: str, since: int, within: float = 30) -> s
 
 
 def expect_control_plane(lab: Lab, hq: Site, branch: Site) -> None:
-    """BGP is established, and both RIBs and FIBs hold the other site's prefixes."""
+    """Wait until BGP is established and both RIBs and FIBs have the other site's prefixes."""
     lab.wait_ready()
     for site, other in ((hq, branch), (branch, hq)):
         site.router.expect_session(other.router)

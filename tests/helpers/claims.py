@@ -1,4 +1,4 @@
-"""What several claims rest on."""
+"""Checks that several claims share."""
 
 import time
 
@@ -9,7 +9,7 @@ from tests.helpers.sites import Site
 
 
 def expect_dynamic_routing(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
-    """Prefixes of both families appear and disappear over the tunnel, in both directions, and it never notices."""
+    """Check that prefixes of both families come and go in both directions, without a reconnect of the tunnel."""
     before = lab.tunnel("branch", "hq").status()
     for here, there in ((hq, branch), (branch, hq)):
         for family in FAMILIES:

@@ -1,4 +1,4 @@
-"""Datagrams of a given size between two nodes, and what the sender learns of the path's MTU (RFC 1191, RFC 8201)."""
+"""Datagrams of a given size between two nodes, and path MTU discovery (RFC 1191, RFC 8201)."""
 
 import errno
 import socket
@@ -20,7 +20,7 @@ from lab.topology.segments import endpoints_of
 
 _PORT = 4242
 _A_MOMENT = 0.05
-"""Seconds that are waited for a packet before the next one is sent; it is counted whenever it comes."""
+"""Seconds to wait for a packet before the next one is sent; a later arrival is counted too."""
 _LEVEL = {"ipv4": socket.IPPROTO_IP, "ipv6": socket.IPPROTO_IPV6}
 _MTU_DISCOVER = {"ipv4": 10, "ipv6": 23}
 _MTU = {"ipv4": 14, "ipv6": 24}
@@ -28,33 +28,33 @@ _DISCOVER, _FRAGMENT = 2, 0
 _HEADERS = {"ipv4": 20 + 8, "ipv6": 40 + 8}
 _marks = count()
 _fresh = count(0x100)
-"""Numbers of addresses that nothing was sent to yet: what is learnt of a path belongs to its destination."""
+"""Numbers of unused addresses, since the kernel caches the path MTU by destination."""
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of datagrams: neither arrived nor refused are those that are lost without a word."""
+    """The fate of datagrams: those that neither arrived nor were refused were lost silently."""
 
     arrived: bool
     refused: int | None = None
-    """Bytes that the sender has learnt to be the most, where it is too large."""
+    """The path MTU that the sender has learnt for a datagram that is too large."""
 
 
 class Datagrams:
-    """From one node to another."""
+    """A sender in one node and a receiver in another."""
 
     def __init__(self, sender: socket.socket, receiver: socket.socket, family: Family) -> None:
         self._sender, self._receiver, self._family = sender, receiver, family
 
     @property
     def path_mtu(self) -> int:
-        """What the sender takes for the path's MTU."""
+        """The path MTU known to the sender."""
         return self._sender.getsockopt(_LEVEL[self._family], _MTU[self._family])
 
     def send_until(self, size: int, *, fragment: bool = False, tries: int = 300) -> Sent:
-        """Send packets of so many bytes until one has arrived, or the sender has learnt that they are too large.
+        """Send packets of `size` bytes until one has arrived, or the sender has learnt that they are too large.
 
-        They must not be fragmented, unless `fragment` allows it: then what the sender learns does not end it.
+        With `fragment` they may be fragmented, and a path MTU that the sender learns does not end it.
         """
         level, how = _LEVEL[self._family], _FRAGMENT if fragment else _DISCOVER
         self._sender.setsockopt(level, _MTU_DISCOVER[self._family], how)
@@ -84,7 +84,7 @@ class Datagrams:
 
 @contextmanager
 def datagrams(sender: LabNode, receiver: LabNode, family: Family) -> Iterator[Datagrams]:
-    """Have a socket at each end; the receiver's has an address that the sender knows nothing of yet."""
+    """Open a socket at each end; the receiver's has an address that was not used before."""
     here, there = sender.running.namespace, receiver.running.namespace
     (end,) = endpoints_of(receiver.topology, receiver.name)
     network = (end.ipv4 if family == "ipv4" else end.ipv6).network  # type: ignore[union-attr]
@@ -106,7 +106,7 @@ def _socket(namespace: Namespace, family: Family) -> socket.socket:
 
 
 def fragments(packets: Iterable[CapturedPacket]) -> list[CapturedPacket]:
-    """Those that are parts of larger packets, by their outermost header (RFC 791, RFC 8200)."""
+    """Return the fragments, by the outermost header (RFC 791, RFC 8200)."""
     return [packet for packet in packets if _is_part(packet)]
 
 

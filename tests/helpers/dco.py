@@ -1,4 +1,4 @@
-"""What tests of the kernel's data channel share."""
+"""Helpers for tests of DCO."""
 
 from lab.runtime.lab import Lab
 from lab.status.overview import tunnel_reports
@@ -6,15 +6,15 @@ from tests.helpers.sites import Site
 from tests.helpers.tunnels import site
 
 RATE = 20
-"""Packets per second to each prefix: what emulated processors pass on, and count afterwards, while others wait."""
+"""Packets per second to each prefix, low enough for emulated processors."""
 
 
 def expect_kernel(lab: Lab) -> None:
-    """All data is carried by the kernel, as the devices of both ends say."""
+    """Check by the devices of both ends that the kernel forwards all data."""
     assert {tunnel.name: tunnel.channel for tunnel in tunnel_reports(lab)} == dict.fromkeys(lab.tunnels, "kernel")
 
 
 def spokes(lab: Lab) -> tuple[Site, Site]:
-    """Both spokes of the topology `dco-hub`."""
+    """Return both spokes of the topology `dco-hub`."""
     one, other = (site(lab, lab.tunnel(name, "hub"), name) for name in ("spoke1", "spoke2"))
     return one, other

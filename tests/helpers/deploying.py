@@ -1,6 +1,6 @@
-"""A process that deploys a lab and says what it is doing: `python -m tests.helpers.deploying TOPOLOGY NAME [OWNED]`.
+"""A process that deploys a lab and prints its progress: `python -m tests.helpers.deploying TOPOLOGY NAME [OWNED]`.
 
-It prints each step as it begins, `up` when the lab stands, then waits for its standard input to end and closes.
+It prints each step, `up` when the lab is up, and then waits for the end of its standard input.
 """
 
 import sys
@@ -12,7 +12,7 @@ from lab.runtime.lab import Lab
 
 
 def main(topology: str, name: str, owned: str = "") -> int:
-    """Deploy, and wait."""
+    """Deploy a lab and wait."""
     try:
         lab = Lab.deploy(
             load(topology, name=name),

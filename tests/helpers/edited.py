@@ -1,4 +1,4 @@
-"""A topology file with some of its text replaced: what comes of the change alone."""
+"""A topology file with some of its text replaced."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from lab.topology import Topology, parse
 
 
 def edited(file: Path, *changes: tuple[str, str], **how: Any) -> Topology:
-    """Read a file after some changes, each a text that has to be in it and another; `how` as `parse` has it."""
+    """Read a file with changes, each a pair of old and new text; `how` is passed to `parse`."""
     text = file.read_text()
     for old, new in changes:
         assert old in text, f"{file.name} has no {old!r} any more"

@@ -1,4 +1,4 @@
-"""Small labs with names of their own."""
+"""Small labs with unique names."""
 
 import itertools
 import os
@@ -22,7 +22,7 @@ PAIR = """
         ipv4: [192.0.2.1/30, 192.0.2.2/30]
         ipv6: ["2001:db8:9::1/64", "2001:db8:9::2/64"]
 """
-"""The smallest lab in which somebody can reach somebody."""
+"""The smallest lab in which one node can reach another."""
 
 _counter = itertools.count(1)
 
@@ -31,12 +31,12 @@ Deploy = Callable[..., Lab]
 
 
 def new_name() -> str:
-    """A lab name that no other test, and no other run of the tests, has."""
+    """Return a lab name that no other test and no other run uses."""
     return f"life-{os.getpid()}-{next(_counter)}"
 
 
 def topology(directory: Path, name: str, body: str) -> Topology:
-    """A topology of the lab's own image from what stands below `topology:`."""
+    """Write and load a topology with the lab's own image from the text below `topology:`."""
     file = directory / f"{name}.clab.yml"
     head = f"name: {name}\ntopology:\n  defaults: {{kind: linux, image: {IMAGE}, network-mode: none}}\n"
     file.write_text(head + textwrap.indent(textwrap.dedent(body), "  "))
@@ -44,13 +44,13 @@ def topology(directory: Path, name: str, body: str) -> Topology:
 
 
 def assert_nothing_left(name: str, engine: Engine, directory: Path) -> None:
-    """Neither container nor directory of a lab is left."""
+    """Assert that no container and no directory of a lab is left."""
     assert engine.find(name) == []
     assert name not in running_labs(engine)
     assert not directory.exists()
 
 
 def names_of_host() -> set[str]:
-    """The interfaces in the host's own network namespace."""
+    """Return the interfaces in the host's network namespace."""
     with IPRoute() as ip:
         return {link.get_attr("IFLA_IFNAME") for link in ip.get_links()}

@@ -1,4 +1,4 @@
-"""Everything that routes dynamically over one tunnel between two sites: modes, versions, underlays and daemons."""
+"""The matrix of modes, versions, underlays and daemons for dynamic routing over one tunnel."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ Pairs = frozenset[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Shape:
-    """A tunnel's mode, and the options of it that change what OpenVPN does with a packet."""
+    """A tunnel's mode with the options that change how OpenVPN handles packets."""
 
     name: str
     mode: str
@@ -29,20 +29,20 @@ class Shape:
 
 @dataclass(frozen=True)
 class Speakers:
-    """What the two routers are, in the words of a topology file."""
+    """The two routers, as in a topology file."""
 
     name: str
     daemons: tuple[str, str]
     kind: str
-    """What the tunnel sees of them: TCP between its addresses, link-local packets, multicast. That, and not which
-    daemon it comes from, can depend on the mode."""
+    """The traffic that they need in the tunnel: TCP between its addresses, link-local packets or multicast. Support for
+    it depends on the mode, not on the daemon."""
     hq: str
     branch: str
 
 
 @dataclass(frozen=True)
 class Underlay:
-    """What carries a tunnel's own packets."""
+    """The transport and family of a tunnel's outer packets."""
 
     transport: Transport
     outer: Family
@@ -65,7 +65,7 @@ class Case:
 
     @property
     def tunnel(self) -> Mapping[str, Any]:
-        """What is laid over the topology's tunnel."""
+        """The overrides for the tunnel of the topology."""
         return {
             "mode": self.shape.mode,
             "transport": self.underlay.transport,
@@ -75,7 +75,7 @@ class Case:
 
     @property
     def tunnels_own(self) -> tuple[str, ...]:
-        """The choices that are the tunnel's."""
+        """The choices of the tunnel."""
         return (
             f"shape {self.shape.name}",
             f"openvpn {self.openvpn}",
@@ -85,7 +85,7 @@ class Case:
 
     @property
     def pairs(self) -> Pairs:
-        """Every two choices that meet here; of the routers a tunnel meets the kind, and each pair of them is there."""
+        """The pairs of choices in this case; with a tunnel's choices only the kind of the routers is paired."""
         kind = f"kind {self.speakers.kind}"
         return frozenset({*combinations((*self.tunnels_own, kind), 2), (kind, f"speakers {self.speakers.name}")})
 
@@ -108,7 +108,7 @@ DAEMONS = (("frr", "frr"), ("bird", "bird"), ("bird3", "bird3"), ("frr", "bird")
 
 
 def _speakers(one: str, other: str) -> list[Speakers]:
-    """All that two daemons can speak with each other."""
+    """Return all protocols and sessions that two daemons support with each other."""
     name = one if one == other else f"{one}-{other}"
 
     def bgp(what: str, kind: str, asn: int, more: str = "") -> Speakers:
@@ -137,13 +137,13 @@ SPEAKERS = (
 
 @cache
 def whole() -> tuple[Case, ...]:
-    """Every combination."""
+    """Return all combinations."""
     return tuple(Case(*choice) for choice in product(SHAPES, VERSIONS, UNDERLAYS, SPEAKERS))
 
 
 @cache
 def pairwise() -> tuple[Case, ...]:
-    """Few of them, in which every two choices meet: the one is next that has most to add, of the rarest choices."""
+    """Select combinations that cover every pair of choices, greedily by new pairs and rare choices."""
     left = {case: case.pairs for case in whole()}
     chosen: list[Case] = []
     taken = Counter[str]()
@@ -157,10 +157,10 @@ def pairwise() -> tuple[Case, ...]:
 
 
 def cases(matrix: str) -> tuple[Case, ...]:
-    """What `--lab-matrix` stands for."""
+    """Return the cases for a value of `--lab-matrix`."""
     return whole() if matrix == "whole" else pairwise()
 
 
 def underlays(matrix: str) -> tuple[Underlay, ...]:
-    """The same for a test that has no other choice: two in which every transport and every family is met, or all."""
+    """Return underlays for a test without other choices: two that cover all transports and families, or all."""
     return UNDERLAYS if matrix == "whole" else (UNDERLAYS[0], UNDERLAYS[-1])

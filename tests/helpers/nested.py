@@ -1,4 +1,4 @@
-"""Secondary tunnels: kernel tunnels between two routers, inside OpenVPN or over the bare wire beside it."""
+"""Secondary tunnels: kernel tunnels between two routers, inside OpenVPN or over the bare wire."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from lab.topology.links import ETHERNET_MTU
 
 WIRE = "wire"
 OPENVPN = ("udp", "tcp", "dco")
-"""The tunnels of `nested.clab.yml`, by their names."""
+"""The tunnels of `nested.clab.yml` by name."""
 WAYS = (WIRE, *OPENVPN)
 DEVICE = "inner"
 _INNER: dict[Family, tuple[Interface, Interface]] = {
@@ -26,19 +26,19 @@ _PROBE_WAIT = 2.0
 
 
 class Kind(NamedTuple):
-    """A kind of secondary tunnel, and what is found of it, inside OpenVPN as over the bare wire."""
+    """A kind of secondary tunnel, with the results that hold inside OpenVPN and over the bare wire."""
 
     kind: EncapsulationKind
     outer: Family
     feature: str
-    """What the kernel has to have."""
+    """The kernel feature that it needs."""
     mtu: int
-    """Bytes of the largest packet that passes in one piece, and for which the kernel's word is believed."""
+    """The size of the largest packet that passes unfragmented, in bytes."""
     too_large: Literal["told", "cut"]
-    """What becomes of what a device with too large an MTU takes, and must not be fragmented: its sender is told (ICMP),
-    or what carries it is cut in two."""
+    """The result for an unfragmentable packet in a device with too large an MTU: its sender gets an ICMP error, or the
+    outer packet is fragmented."""
     lost: tuple[Family, ...] = ()
-    """But these are lost, and nobody is told."""
+    """The families whose packets are lost silently instead."""
 
     def __str__(self) -> str:
         return f"{self.feature} over {self.outer.replace('ip', 'IP')}"
@@ -59,29 +59,29 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Nested:
-    """A kernel tunnel from r1 to r2 over one of the ways between them, which the hosts behind them use."""
+    """A kernel tunnel from r1 to r2 over one of the paths between them, used by the hosts behind them."""
 
     lab: Lab
     encapsulation: Encapsulation
     below: str
-    """The interface of r1 that its packets leave through."""
+    """The outgoing interface of r1."""
 
     @property
     def r1(self) -> LabNode:
-        """The router that it begins at."""
+        """The router at its beginning."""
         return self.lab.node("r1")
 
     @property
     def families(self) -> tuple[Family, ...]:
-        """Those that pass."""
+        """The families that it carries."""
         return self.encapsulation.carries
 
     def echo(self, family: Family, size: int) -> Echo:
-        """Whether a packet of so many bytes, that must not be fragmented, is answered by r2."""
+        """Return whether r2 answers a packet of some size that must not be fragmented."""
         return self.r1.echo(_INNER[family][1].ip, packet_size=size, wait=_PROBE_WAIT)
 
     def largest(self, family: Family, likely: int) -> int:
-        """Bytes of the largest packet that passes in one piece; it is found soonest where it is the `likely` one."""
+        """Return the size of the largest packet that passes unfragmented; the search begins at `likely`."""
         self.r1.expect_reaches(_INNER[family][1].ip)
         if self.echo(family, likely).answered and not self.echo(family, likely + 1).answered:
             return likely
@@ -95,7 +95,7 @@ class Nested:
 
 @contextmanager
 def nested(lab: Lab, kind: Kind, way: str, mtu: int | None = None) -> Iterator[Nested]:
-    """Have a kernel tunnel over one of the ways, for a while; by default its MTU is what its headers leave."""
+    """Add a kernel tunnel over one of the paths in the context; by default its MTU is what its headers leave."""
     encapsulation = Encapsulation(kind=kind.kind, outer=_outer(lab, way, kind.outer))
     ends = tuple(
         Endpoint(node=name, interface=DEVICE, **_addresses(encapsulation, side))

@@ -1,4 +1,4 @@
-"""What OpenVPN says, packet by packet: each begins with its opcode, over TCP behind a length in two bytes.
+"""The opcodes of OpenVPN's packets: the first bits of each packet, over TCP after a length of two bytes.
 
 See the "Network protocol" chapter of OpenVPN's `ssl.h` and `--proto tcp` in openvpn(8).
 """
@@ -10,15 +10,15 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.packet import Packet
 
 DATA = {6, 9}
-"""P_DATA_V1 and P_DATA_V2: what carries packets of the tunnel. All others negotiate keys."""
+"""P_DATA_V1 and P_DATA_V2 carry packets of the tunnel; all others belong to the control channel."""
 
 _RESET = {7, 10}
-"""P_CONTROL_HARD_RESET_CLIENT_V2 and V3, by which a client begins."""
+"""P_CONTROL_HARD_RESET_CLIENT_V2 and V3, the first packets of a client."""
 _Flow = tuple[str, int, str, int]
 
 
 def opcodes(frames: Iterable[Packet]) -> list[int]:
-    """The opcodes of all OpenVPN packets in the sessions over UDP and TCP that began within a capture."""
+    """Return the opcodes of all OpenVPN packets in sessions that began within a capture, over UDP and TCP."""
     begun: set[frozenset[tuple[str, int]]] = set()
     datagrams = []
     streams: dict[_Flow, dict[int, bytes]] = {}

@@ -1,4 +1,4 @@
-"""Labs that exist on paper only, for commands that ask an engine."""
+"""Labs without containers, for commands that query an engine."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from lab.runtime.store import LabDirectory
 
 
 class PaperEngine:
-    """Answers what exists; nothing runs."""
+    """An engine that reports nodes and runs nothing."""
 
     name = "paper"
 
@@ -20,15 +20,15 @@ class PaperEngine:
         self.instances: list[Instance] = []
 
     def find(self, lab: str | None = None) -> list[Instance]:
-        """All nodes, or those of one lab."""
+        """Return all nodes, or those of one lab."""
         return [i for i in self.instances if lab in (None, i.lab)]
 
     def attach_argv(self, instance: Instance, argv: Sequence[str], *, tty: bool) -> list[str]:
-        """Nothing may run on paper."""
+        """Fail: nothing can run here."""
         raise AssertionError(f"{argv} was to run in {instance}")
 
     def output(self, instance: Instance, lines: int = 20) -> str:
-        """What a container printed."""
+        """Return the output of a container."""
         return f"{instance.node} printed this"
 
     def destroy(self, instances: Sequence[Instance]) -> None:
@@ -37,7 +37,7 @@ class PaperEngine:
 
 
 class Program:
-    """Runs `lab` in this process."""
+    """The program `lab`, run in this process."""
 
     def __init__(self, engine: PaperEngine, directory: Path) -> None:
         self.engine = engine
@@ -48,7 +48,7 @@ class Program:
         return CliRunner().invoke(app, argv, prog_name="lab", env={"LAB_NAME": None, "LAB_DEBUG": None})
 
     def lay_out(self, name: str, states: dict[str, NodeState] | None = None) -> Path:
-        """A lab of the article's topology whose nodes are in some states; others run, as far as labels tell."""
+        """Make a lab of the article's topology with nodes in some states; the others are reported as running."""
         store = LabDirectory(self.directory / name)
         topology = load("article", name=name)
         store.create(topology)

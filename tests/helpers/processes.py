@@ -1,4 +1,4 @@
-"""Other processes that work with a lab of the test."""
+"""Other processes that use a lab of the test."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from lab.runtime.lab import Lab
 
 
 def elsewhere(lab: Lab, statement: str) -> "subprocess.Popen[str]":
-    """Another process that attaches to the same lab, does something with it, says so, and then waits for its end."""
+    """Start a process that attaches to the lab, executes a statement, prints `done` and waits for its input to end."""
     program = f"""
         from lab.runtime.lab import Lab
         with Lab.attach({lab.name!r}) as lab:

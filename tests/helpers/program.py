@@ -1,8 +1,8 @@
-"""The program `lab` as a process of its own."""
+"""The program `lab` as a separate process."""
 
 import subprocess
 from collections.abc import Callable
 
 Program = Callable[..., "subprocess.CompletedProcess[str]"]
 PATIENCE = 120
-"""Seconds for one command."""
+"""Seconds to wait for one command."""

@@ -1,4 +1,4 @@
-"""A project of somebody else that has merely installed the package."""
+"""A project that uses the installed package."""
 
 import os
 import textwrap
@@ -17,7 +17,7 @@ TUNNEL = """
     links:
       - {endpoints: ["one:eth1", "two:eth1"], ipv4: [192.0.2.1/30, 192.0.2.2/30]}
 """
-"""A tunnel, and no routing."""
+"""A tunnel without routing."""
 
 READY = """
     from pathlib import Path
@@ -29,14 +29,14 @@ READY = """
 
 
 class Project:
-    """The other project: its files, its test runs, and the labs that they leave."""
+    """The project: its files, its test runs, and the labs that they leave."""
 
     def __init__(self, pytester: pytest.Pytester, engine: Engine) -> None:
         self.pytester = pytester
         self.engine = engine
         self.path = pytester.path
         self.name = new_name()
-        """The name of its topology, with which the names of all its labs begin."""
+        """The name of its topology, and the prefix of the names of its labs."""
 
     def topology(self, body: str = PAIR, file: str = "pair.clab.yml", name: str | None = None) -> Path:
         """Write a topology."""
@@ -64,7 +64,7 @@ class Project:
         )
 
     def said(self, file: str = "ready.txt") -> list[str]:
-        """The lines that a hook or a test has written to a file."""
+        """Return the lines that a hook or a test has written to a file."""
         path = self.path / file
         return path.read_text().splitlines() if path.exists() else []
 

@@ -1,4 +1,4 @@
-"""Runs that never ran: trials drawn from distributions such as the lab's, seeded."""
+"""Generated runs: trials drawn from seeded distributions similar to the lab's."""
 
 import random
 from collections.abc import Iterator
@@ -26,12 +26,12 @@ THEN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ERRORS = {"event": 1e-5, "detection": 1e-4, "update": 5e-5, "rib": 5e-4, "fib": 1e-4, "first-packet": 1e-3}
 
 DETECTION = {"": 0.0005, "bfd 3x100 ms": 0.28, "hold 3 s": 2.7, "hold 9 s": 8.4, "ping-restart 45 s": 44.0}
-"""Seconds, the median."""
+"""The median in seconds."""
 SLOWER: dict[Over, float] = {"wire": 1.0, "vxlan": 1.08, "tunnel": 1.5}
 
 
 def environment(**changed: str) -> Environment:
-    """A machine."""
+    """Return a host."""
     return Environment(
         **{"kernel": "6.18.5", "cpu": "Some CPU @ 2.5 GHz", "engine": "Docker 20.10.24", **changed},
         cpus=2,
@@ -43,7 +43,7 @@ def environment(**changed: str) -> Environment:
 
 
 def variants(families: tuple[Family, ...], detectors: int) -> Iterator[Variant]:
-    """Some events with detectors, over the tunnel and the baselines."""
+    """Return some events with detectors, over the tunnel and the baselines."""
     for family in families:
         for event, noticing in (("announce", [""]), ("blackhole", list(DETECTION)[1 : 1 + detectors])):
             for detector in noticing:
@@ -56,7 +56,7 @@ def variants(families: tuple[Family, ...], detectors: int) -> Iterator[Variant]:
 
 
 def trial(variant: Variant, number: int, chance: random.Random, *, slower: float = 1.0) -> Trial:
-    """A trial that went well."""
+    """Return a valid trial."""
     late = DETECTION[variant.detector] * chance.uniform(0.9, 1.1)
     way = 0.002 * SLOWER[variant.over] * slower
     at = {"event": 0.0, "detection": late}
@@ -100,7 +100,7 @@ def trials(
     families: tuple[Family, ...] = FAMILIES,
     detectors: int = 4,
 ) -> list[Trial]:
-    """All variants in rounds, with so many of the detectors.
+    """Return trials of all variants in rounds, with a number of detectors.
 
     The third trial of each is invalid, the fifth timed out, the seventh is flagged.
     """
@@ -120,7 +120,7 @@ def trials(
 
 
 def run(name: str = "synthetic", **changed: str) -> Run:
-    """What was asked for."""
+    """Return the plan of the run."""
     return Run(
         name=name,
         started=THEN,
@@ -132,7 +132,7 @@ def run(name: str = "synthetic", **changed: str) -> Run:
 
 
 def write(path: Path, made: list[Trial], name: str = "synthetic", **changed: str) -> RunDirectory:
-    """A run on the disk."""
+    """Write a run to the disk."""
     directory = RunDirectory(path)
     directory.create(run(name, **changed))
     for one in made:

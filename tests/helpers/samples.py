@@ -1,4 +1,4 @@
-"""The sample configurations, and how tests ask about them."""
+"""The sample configurations, and the verdicts on them."""
 
 from pathlib import Path, PurePosixPath
 
@@ -19,7 +19,7 @@ CLIENT = "client\ndev tun\nremote 198.51.100.1\nifconfig 10.0.0.3 255.255.255.0\
 
 
 def of(*names: str, openvpn: str | None = None) -> dict[str, dict[str, tuple[Verdict, list[int]]]]:
-    """Verdict and lines by sample and rule."""
+    """The expected verdicts and lines by sample and rule."""
     found: dict[str, dict[str, tuple[Verdict, list[int]]]] = {}
     for finding in advise(subjects_of_files([SAMPLES / name for name in names], openvpn)):
         name = Path(finding.subject).name
@@ -28,7 +28,7 @@ def of(*names: str, openvpn: str | None = None) -> dict[str, dict[str, tuple[Ver
 
 
 def configuration(text: str, directory: Path = Path("nowhere")) -> Configuration:
-    """A configuration that stands in a directory."""
+    """Write a configuration into a directory and read it."""
     return parse(text, PurePosixPath(directory) / "openvpn.conf", Disk())
 
 
@@ -43,7 +43,7 @@ def subject(
     peer_hold: int | None = None,
     path_mtu: int | None = None,
 ) -> Subject:
-    """An end of a tunnel, from texts."""
+    """Return an end of a tunnel from texts."""
     end = configuration(text, directory)
     other = configuration(peer, directory) if peer is not None else None
     router: FrrConfiguration | None = parse_frr(frr, "frr.conf") if frr is not None else None
@@ -62,5 +62,5 @@ def subject(
 
 
 def judge(rule: str, asked: Subject) -> Judgement:
-    """What one rule says."""
+    """Return the judgement of one rule."""
     return next(r for r in RULES if r.name == rule).judge(asked)

@@ -1,4 +1,4 @@
-"""Network namespaces that are thrown away, for tests that need a kernel and no engine."""
+"""Temporary network namespaces, for tests that need a kernel but no engine."""
 
 import subprocess
 import threading
@@ -13,7 +13,7 @@ from lab.engine import Namespace
 
 
 class Sandbox:
-    """A child process in a network namespace of its own, which has nothing but `lo`."""
+    """A child process in a network namespace of its own, with `lo` only."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -39,7 +39,7 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """End the child process, and with it the namespace and all that is in it."""
+        """End the child process, and thereby its namespace."""
         self._process.communicate(timeout=10)
 
     @property
@@ -48,12 +48,12 @@ class Sandbox:
         return self._process.pid
 
     def links(self) -> dict[str, Any]:
-        """The interfaces by name."""
+        """Return the interfaces by name."""
         links = self.namespace.run(lambda: self._ask("get_links"))
         return {link.get_attr("IFLA_IFNAME"): link for link in links}
 
     def addresses(self, interface: str) -> dict[str, int]:
-        """The addresses of an interface with their flags."""
+        """Return the addresses of an interface with their flags."""
         index = self.links()[interface]["index"]
         found = self.namespace.run(lambda: self._ask("get_addr", index=index))
         return {f"{a.get_attr('IFA_ADDRESS')}/{a['prefixlen']}": a.get_attr("IFA_FLAGS") for a in found}
@@ -86,5 +86,5 @@ class Sandbox:
 
 
 def threads(prefix: str) -> list[str]:
-    """The living threads whose name begins so."""
+    """Return the running threads whose names begin with a prefix."""
     return [t.name for t in threading.enumerate() if t.name.startswith(prefix)]

@@ -34,10 +34,10 @@ def branch(lab: Lab) -> Site:
 
 @pytest.fixture(params=["from-server", "from-client"])
 def direction(request: pytest.FixtureRequest, hq: Site, branch: Site) -> tuple[Site, Site]:
-    """The site that announces and the site that learns: each test in both directions."""
+    """The announcing and the learning site, for a test in both directions."""
     return (hq, branch) if request.param == "from-server" else (branch, hq)
 
 
 def networks(site: Site) -> tuple[Prefix, ...]:
-    """The prefixes that a site's router announces by its configuration."""
+    """Return the prefixes that a site's router announces by its configuration."""
     return site.router.plan.networks
