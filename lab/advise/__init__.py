@@ -1,4 +1,4 @@
-"""Which silent failures a configuration is exposed to: read from OpenVPN's and FRR's files, and nothing guessed."""
+"""Report the silent failures that a configuration is exposed to, as far as OpenVPN's and FRR's files show it."""
 
 from lab.advise.disk import Spot, Unreadable
 from lab.advise.findings import Finding, advise

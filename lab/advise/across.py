@@ -1,4 +1,4 @@
-"""Which of a router's neighbours are at the other end of a tunnel: those in the tunnel's own network."""
+"""Find the BGP neighbours at the other end of a tunnel: those with an address in the tunnel's own network."""
 
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
@@ -7,7 +7,7 @@ from lab.advise.openvpn import Configuration
 
 
 def neighbors_across(frr: FrrConfiguration, end: Configuration, peer: Configuration | None) -> list[Neighbor]:
-    """The BGP neighbours across a tunnel; none where its files do not tell."""
+    """Return the BGP neighbours across a tunnel, as far as the files show them."""
     inside = _networks(end) + (_networks(peer) if peer else [])
     device = end.last("dev")
     return [

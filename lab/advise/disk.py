@@ -1,4 +1,4 @@
-"""Where the files lie that configurations name: on this machine, or below a directory as a node would see them."""
+"""Read the files that configurations name: on the host, or below a directory that holds a node's files."""
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -6,9 +6,9 @@ from pathlib import Path, PurePosixPath
 from lab.core.errors import InputError
 
 LONGEST = 1 << 20
-"""Octets of a file that is read; OpenVPN's configurations are far shorter."""
+"""The maximum size of a file in bytes; OpenVPN's configurations are far shorter."""
 MOST_FILES = 1000
-"""Files of a directory that are read."""
+"""The maximum number of files in a directory."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Spot:
     """A line of a file."""
 
     file: str
-    """As the user knows it."""
+    """The name that the user gave."""
     line: int
 
     def __str__(self) -> str:
@@ -24,29 +24,29 @@ class Spot:
 
 
 class Unreadable(InputError):
-    """A file that is not there, or not what it should be. The message begins with the place."""
+    """A file that cannot be read or parsed. The message begins with the place."""
 
 
 @dataclass(frozen=True)
 class Disk:
-    """Reads files; `root` is the directory below which a node's files lie, `owner` the node."""
+    """Reads files: on the host, or those of the node `owner` below the directory `root`."""
 
     root: Path | None = None
     owner: str = ""
 
     def text(self, path: PurePosixPath) -> str:
-        """The text of a file; raises `Unreadable`."""
+        """Return the text of a file; raises `Unreadable`."""
         try:
             with self._real(path).open("rb") as file:
                 octets = file.read(LONGEST + 1)
         except (OSError, ValueError) as error:  # a ValueError is a path with a NUL in it
             raise Unreadable(f"{self.name(path)}: {getattr(error, 'strerror', None) or error}") from error
         if len(octets) > LONGEST:
-            raise Unreadable(f"{self.name(path)}: longer than {LONGEST} octets: this is no configuration")
+            raise Unreadable(f"{self.name(path)}: longer than {LONGEST} bytes, not a configuration")
         return octets.decode(errors="replace")
 
     def files(self, path: PurePosixPath) -> list[PurePosixPath]:
-        """The plain files of a directory; raises `Unreadable`."""
+        """Return the regular files of a directory; raises `Unreadable`."""
         try:
             found = [path / entry.name for entry in self._real(path).iterdir() if entry.is_file()]
         except (OSError, ValueError) as error:
@@ -56,7 +56,7 @@ class Disk:
         return sorted(found)
 
     def name(self, path: PurePosixPath) -> str:
-        """How a file is called in front of the user, on one line."""
+        """Return a file's name for messages, on one line."""
         text = f"{self.owner}:{path}" if self.owner else str(path)
         return text if text.isprintable() else ascii(text)
 

@@ -1,4 +1,4 @@
-"""Every rule applied to every end."""
+"""Apply every rule to every end of a tunnel."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from lab.advise.subject import Subject
 
 @dataclass(frozen=True)
 class Finding:
-    """What a rule says of one end of a tunnel."""
+    """The verdict of a rule on one end of a tunnel."""
 
     subject: str
     rule: str
@@ -25,20 +25,20 @@ class Finding:
 
 
 def advise(subjects: Iterable[Subject]) -> list[Finding]:
-    """All findings, end by end."""
+    """Return all findings, end by end."""
     findings = []
     for subject in subjects:
         for rule in RULES:
-            said = rule.judge(subject)
+            judgement = rule.judge(subject)
             findings.append(
                 Finding(
                     subject=subject.name,
                     rule=rule.name,
                     failure=rule.failure,
-                    verdict=said.verdict,
-                    why=_printable(said.why),
-                    lines=said.spots,
-                    do=said.do,
+                    verdict=judgement.verdict,
+                    why=_printable(judgement.why),
+                    lines=judgement.spots,
+                    do=judgement.do,
                     source=rule.source,
                     test=rule.test,
                 )
@@ -47,5 +47,5 @@ def advise(subjects: Iterable[Subject]) -> list[Finding]:
 
 
 def _printable(text: str) -> str:
-    """Values of a file go to a terminal, and may hold anything."""
+    """Escape characters that a terminal would interpret: values of files may have any."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

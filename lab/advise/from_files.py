@@ -1,4 +1,4 @@
-"""The ends of tunnels in files that the user brings."""
+"""The ends of tunnels in files of the user."""
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -13,10 +13,10 @@ from lab.core.errors import InputError
 
 
 def subjects_of_files(files: Sequence[Path], version: str | None = None) -> list[Subject]:
-    """Read OpenVPN's files, and FRR's where there are some; raises `InputError` where one cannot be read.
+    """Read OpenVPN's files and, if there are any, FRR's; raises `InputError` if one cannot be read.
 
-    Two files are taken for the ends of one tunnel where one is a server and the other a client, or where both are
-    peers. A frr.conf belongs to the only end, or to the end from whose tunnel network it names the other's address.
+    Two files are the ends of one tunnel if one is a server and the other a client, or if both are peers. A frr.conf
+    belongs to the only end, or to the end with whose other end it has a BGP session.
     """
     disk = Disk()
     ends: list[Configuration] = []
@@ -55,9 +55,9 @@ def subjects_of_files(files: Sequence[Path], version: str | None = None) -> list
 
 
 def _end(end: Configuration) -> Configuration:
-    """OpenVPN refuses a configuration without `dev`; so does this, or any list of words would pass for one."""
+    """Refuse a configuration without `dev`, as OpenVPN does: it is most likely another kind of file."""
     if not end.has("dev"):
-        raise InputError(f"{end.name}:1: no `dev`: this is no OpenVPN configuration, and no frr.conf")
+        raise InputError(f"{end.name}:1: no `dev`: neither an OpenVPN configuration nor a frr.conf")
     return end
 
 
@@ -78,11 +78,11 @@ def _router_of(
     mine = [r for r in routers if _belongs(r, end, ends)]
     if len(mine) == 1:
         return mine[0], ""
-    return None, "which end a frr.conf belongs to cannot be told from its neighbours' addresses"
+    return None, "the neighbours' addresses do not show which end a frr.conf belongs to"
 
 
 def _belongs(router: frr.FrrConfiguration, end: Configuration, ends: Sequence[Configuration]) -> bool:
-    """True where the router's neighbours are other ends' addresses, or in what this end calls its peer's."""
+    """Return True if the router has a neighbour with the address of another end, or of this end's peer."""
     named = {n.name for n in router.neighbors}
     if named & _own(end):
         return False
@@ -94,7 +94,7 @@ def _belongs(router: frr.FrrConfiguration, end: Configuration, ends: Sequence[Co
 def _own(end: Configuration) -> set[str]:
     found = {(d.argument(0) or "").partition("/")[0] for d in end.all("ifconfig", "ifconfig-ipv6")}
     for d in end.all("server"):
-        # `server NETWORK MASK` takes the network's first address.
+        # `server NETWORK MASK` uses the network's first address.
         head, _, last = (d.argument(0) or "").rpartition(".")
         found.add(f"{head}.{int(last) + 1}" if last.isascii() and last.isdecimal() and len(last) < 4 else "")
     return found - {""}

@@ -1,4 +1,4 @@
-"""The ends of tunnels in a topology: the files that would be rendered, read as if the user had brought them."""
+"""The ends of tunnels in a topology: its files are rendered and read like a user's."""
 
 import tempfile
 from collections import deque
@@ -21,7 +21,7 @@ from lab.tunnel.pki import Authority
 
 
 def subjects_of_topology(topology: Topology) -> list[Subject]:
-    """Render all files of a topology into a directory that is gone afterwards, and read them."""
+    """Render all files of a topology into a temporary directory, and read them."""
     with tempfile.TemporaryDirectory(prefix="lab-advise-") as directory:
         roots = {name: Path(directory, name) for name in topology.nodes}
         render(topology, Authority.new("advice"), roots)
@@ -38,7 +38,7 @@ def _ends(topology: Topology, tunnel: Tunnel, roots: Mapping[str, Path]) -> list
     subjects = []
     nodes: dict[End, str] = {"server": tunnel.server, "client": tunnel.client}
     for end, node in nodes.items():
-        if topology.nodes[node].external:  # which has no such files
+        if topology.nodes[node].external:  # it has no such files
             continue
         other = others[end]
         there = nodes[other]
@@ -53,7 +53,7 @@ def _ends(topology: Topology, tunnel: Tunnel, roots: Mapping[str, Path]) -> list
                 peer_handed=given[other],
                 common_name=node,
                 openvpn=_version(topology, node),
-                # A router whose other end is none has nobody to speak with through the tunnel.
+                # Without a router at the other end there is no session through the tunnel.
                 routes=topology.nodes[node].intent.router is not None and far_router is not None,
                 frr=router,
                 no_frr=why,
@@ -72,18 +72,18 @@ def _router(topology: Topology, node: str, roots: Mapping[str, Path]) -> tuple[f
         return None, "no routing daemon runs at this end"
     path = daemons()[plan.daemon].frr_conf
     if path is None:
-        return None, f"the configuration of {plan.daemon} is not understood here, only frr.conf is"
+        return None, f"only frr.conf can be read, not the configuration of {plan.daemon}"
     return frr.read(path, Disk(roots[node], node)), ""
 
 
 def _version(topology: Topology, node: str) -> str | None:
-    """OpenVPN's version as an image's tag says it; another image says nothing."""
+    """Return OpenVPN's version from the tag of the node's image; None for other images."""
     tag = (topology.nodes[node].image or "").rpartition(":")[2]
     return tag if tag in VERSIONS else None
 
 
 def _path_mtu(topology: Topology, tunnel: Tunnel) -> int | None:
-    """The smallest MTU of the links on a shortest path between a tunnel's ends."""
+    """Return the smallest MTU of the links on a shortest path between a tunnel's ends."""
     waiting: deque[tuple[str, int]] = deque([(tunnel.client, DEFAULT_MTU)])
     seen: set[str] = set()
     while waiting:

@@ -1,6 +1,6 @@
-"""Reads frr.conf as far as BGP over a tunnel needs it: neighbours, their timers, and what they may announce to us.
+"""Reads frr.conf as far as BGP over a tunnel needs it: neighbours, their timers, and the routes accepted from them.
 
-Which section a line belongs to is told by the commands themselves, as vtysh tells it; indentation means nothing.
+The commands themselves show where a section ends, as for vtysh; indentation has no meaning.
 """
 
 import re
@@ -26,12 +26,12 @@ _HOLD = {"traditional": 180, "datacenter": 9}
 
 @dataclass(frozen=True)
 class Statement:
-    """A line of frr.conf with the sections it stands in."""
+    """A line of frr.conf with its sections."""
 
     section: str
     """`router bgp 65001`, `route-map X permit 10`, or empty."""
     family: Family | None
-    """Within `address-family … unicast`."""
+    """The family of the `address-family … unicast` section, if the line is in one."""
     words: tuple[str, ...]
     spot: Spot
 
@@ -43,12 +43,12 @@ class PrefixRule:
     sequence: int
     permit: bool
     prefix: Prefix | None
-    """None stands for `any`."""
+    """None for `any`."""
     shortest: int | None
     longest: int | None
 
     def matches(self, prefix: Prefix) -> bool:
-        """FRR's rule: `ge` and `le` bound the length, and without them it is the entry's own."""
+        """Return True if the entry matches: `ge` and `le` bound the length, which else must be the entry's own."""
         if self.prefix is None:
             return True
         if self.prefix.version != prefix.version or prefix.prefixlen < self.prefix.prefixlen:
@@ -70,13 +70,13 @@ class Neighbor:
     spot: Spot
     remote_as: str | None
     hold: int
-    """Seconds that this side proposes."""
+    """The hold time that this side proposes, in seconds."""
     hold_spot: Spot | None
-    """Where it is said; None where it is FRR's default."""
+    """The line that sets it; None for FRR's default."""
 
     @property
     def address(self) -> Address | None:
-        """Its address; None for an interface."""
+        """The neighbour's address; None for an interface."""
         try:
             return ip_address(self.name.partition("%")[0])
         except ValueError:
@@ -85,36 +85,36 @@ class Neighbor:
 
 @dataclass(frozen=True)
 class Acceptance:
-    """Whether a neighbour may announce us a route that covers an address."""
+    """The answer whether a route that covers an address is accepted from a neighbour."""
 
     accepted: Prefix | None
-    """A prefix that passes, where one is sure to."""
+    """A prefix that is accepted for certain; None if there is none."""
     unknown: str
-    """Why it cannot be told; empty where it can."""
+    """The reason why the answer is unknown; empty if it is known."""
     spots: tuple[Spot, ...]
     why: str
 
 
 @dataclass(frozen=True)
 class FrrConfiguration:
-    """What a frr.conf says."""
+    """The statements of a frr.conf."""
 
     name: str
     statements: tuple[Statement, ...]
 
     @property
     def other_protocols(self) -> list[Statement]:
-        """Where protocols other than BGP are configured."""
+        """The `router` lines of other protocols than BGP."""
         return [s for s in self.statements if s.words[0] == "router" and s.words[1:2] != ("bgp",)]
 
     @property
     def first(self) -> Spot:
-        """Where routing begins."""
+        """The line of the first `router` section."""
         return next((s.spot for s in self.statements if s.section.startswith("router ")), Spot(self.name, 1))
 
     @property
     def requires_policy(self) -> bool:
-        """`bgp ebgp-requires-policy`: the default, but of the datacenter profile."""
+        """True with `bgp ebgp-requires-policy`, which is the default except in the datacenter profile."""
         required = self._profile != "datacenter"
         for statement in self._bgp():
             if statement.words[-2:] == ("bgp", "ebgp-requires-policy"):
@@ -123,7 +123,7 @@ class FrrConfiguration:
 
     @property
     def neighbors(self) -> list[Neighbor]:
-        """All neighbours; peer groups are none."""
+        """All neighbours, without peer groups."""
         groups = {s.words[1] for s in self._bgp() if s.words[0] == "neighbor" and s.words[2:] == ("peer-group",)}
         found: dict[str, Neighbor] = {}
         for s in self._bgp():
@@ -133,7 +133,7 @@ class FrrConfiguration:
 
     @property
     def fixed(self) -> frozenset[Prefix]:
-        """Static routes: they win over BGP's for the same prefix."""
+        """The prefixes of static routes, which precede BGP's routes to the same prefix."""
         found = set()
         for s in self.statements:
             if s.words[:2] in (("ip", "route"), ("ipv6", "route")) and len(s.words) > 2 and (p := _prefix(s.words[2])):
@@ -141,56 +141,56 @@ class FrrConfiguration:
         return frozenset(found)
 
     def external(self, neighbor: Neighbor) -> bool | None:
-        """True of eBGP, False of iBGP, None where it cannot be told."""
+        """Return True for eBGP, False for iBGP, None if unknown."""
         own = next((s.section.split()[2] for s in self._bgp() if len(s.section.split()) > 2), None)
         if neighbor.remote_as in ("external", "internal"):
             return neighbor.remote_as == "external"
         return None if neighbor.remote_as is None or own is None else neighbor.remote_as != own
 
     def active(self, neighbor: Neighbor, family: Family) -> bool:
-        """True where a session carries a family."""
+        """Return True if a session carries a family."""
         active = family == "ipv4"
         for s in self._bgp():
             if family == "ipv4" and s.words[-2:] == ("default", "ipv4-unicast"):
                 active = s.words[0] != "no"
-        for s in self._said_of(neighbor.name, family, "activate"):
+        for s in self._about(neighbor.name, family, "activate"):
             active = s.words[0] != "no"
         return active
 
     def policies(self, neighbor: Neighbor, family: Family, direction: Literal["in", "out"]) -> list[Statement]:
-        """The policies of what a neighbour announces to us, or we to it."""
+        """Return the policies for routes from a neighbour (`in`) or to it (`out`)."""
         return [
             s
             for kind in ("prefix-list", "route-map", "filter-list", "distribute-list")
-            for s in self._said_of(neighbor.name, family, kind)
+            for s in self._about(neighbor.name, family, kind)
             if s.words[0] == "neighbor" and s.words[-1] == direction
         ]
 
     def accepts(self, neighbor: Neighbor, address: Address, shortest: int = 0) -> Acceptance:
-        """Whether a route that covers `address`, of a length from `shortest` on, passes the inbound policy."""
+        """Find out if a route that covers `address`, with a length from `shortest` on, passes the inbound policy."""
         family = family_of(address)
         if not self.active(neighbor, family):
-            return Acceptance(None, "", (neighbor.spot,), f"its session carries no {_NAMES[family]}")
+            return Acceptance(None, "", (neighbor.spot,), f"its session does not carry {_NAMES[family]}")
         policies = self.policies(neighbor, family, "in")
         if not policies:
             if self.requires_policy and self.external(neighbor):
-                return Acceptance(None, "", (neighbor.spot,), "eBGP without a policy accepts nothing (RFC 8212)")
+                return Acceptance(None, "", (neighbor.spot,), "eBGP without a policy accepts no route (RFC 8212)")
             if self.requires_policy and self.external(neighbor) is None:
-                return Acceptance(None, "its AS is not said", (neighbor.spot,), "")
+                return Acceptance(None, "the neighbour has no remote-as", (neighbor.spot,), "")
         spots = tuple(s.spot for s in policies) or (neighbor.spot,)
         return self._covering(address, shortest, [partial(self._passes, policy) for policy in policies], spots)
 
     def uses(self, protocol: Statement, address: Address, device: str, shortest: int = 0) -> Acceptance:
-        """Whether zebra takes a route of a protocol other than BGP, out of a device, that covers `address`.
+        """Find out if zebra installs a route of another protocol, through a device, that covers `address`.
 
-        What OSPF and RIP hear they believe; `ip protocol ospf route-map NAME` decides what the kernel gets of it.
+        OSPF and RIP accept every route; `ip protocol ospf route-map NAME` filters those for the kernel.
         """
         name = protocol.words[1] if len(protocol.words) > 1 else ""
         ip = {"ospf": 4, "rip": 4, "ospf6": 6, "ripng": 6}.get(name)
         if ip is None:
-            return Acceptance(None, f"{name} runs, which is not judged here", (protocol.spot,), "")
+            return Acceptance(None, f"{name} runs, which `lab advise` does not judge", (protocol.spot,), "")
         if ip != address.version:
-            return Acceptance(None, "", (protocol.spot,), f"{name} brings no IPv{address.version}")
+            return Acceptance(None, "", (protocol.spot,), f"{name} has no IPv{address.version} routes")
         start = ("ip" if ip == 4 else "ipv6", "protocol")
         maps = [
             s
@@ -207,7 +207,7 @@ class FrrConfiguration:
         policies: Sequence[Callable[[Prefix], bool | None]],
         spots: tuple[Spot, ...],
     ) -> Acceptance:
-        """Whether a prefix that covers an address, of a length from `shortest` on, passes all policies."""
+        """Find out if a prefix that covers an address, with a length from `shortest` on, passes all policies."""
         doubt = ""
         for length in range(shortest, address.max_prefixlen + 1):
             prefix = ip_network(f"{address}/{length}", strict=False)
@@ -215,8 +215,8 @@ class FrrConfiguration:
             if all(outcome is True for outcome in outcomes):
                 return Acceptance(prefix, "", spots, f"{prefix} passes" if policies else "no policy filters it")
             if all(outcome is not False for outcome in outcomes):
-                doubt = "its policy has parts that are not understood here, or not defined in this file"
-        return Acceptance(None, doubt, spots, "its policy lets no such route in")
+                doubt = "its policy has parts that are unknown, or not defined in this file"
+        return Acceptance(None, doubt, spots, "its policy accepts no such route")
 
     def _passes(self, policy: Statement, prefix: Prefix) -> bool | None:
         kind, name = policy.words[2], policy.words[3] if len(policy.words) > 3 else ""
@@ -231,7 +231,7 @@ class FrrConfiguration:
         return next((rule.permit for rule in rules if rule.matches(prefix)), False)
 
     def _prefix_list(self, name: str, version: int) -> list[PrefixRule] | None:
-        """Its entries in order; None where one of them is not understood."""
+        """Return the entries of a prefix list in order; None if one of them is unknown."""
         start = ("ip" if version == 4 else "ipv6", "prefix-list", name)
         rules: list[PrefixRule] = []
         for s in self.statements:
@@ -277,20 +277,20 @@ class FrrConfiguration:
         return None
 
     def _neighbor(self, name: str, spot: Spot) -> Neighbor:
-        remote = [s.words for s in self._said_of(name, None, "remote-as")]
-        remote += [w for s in self._said_of(name, None, "interface") if "remote-as" in (w := s.words)[:-1]]
+        remote = [s.words for s in self._about(name, None, "remote-as")]
+        remote += [w for s in self._about(name, None, "interface") if "remote-as" in (w := s.words)[:-1]]
         hold, at = _HOLD.get(self._profile, _HOLD["traditional"]), None
         for s in self._bgp():
             if s.words[:2] == ("timers", "bgp") and len(s.words) == 4 and is_number(s.words[3]):
                 hold, at = int(s.words[3]), s.spot
-        for s in self._said_of(name, None, "timers"):
+        for s in self._about(name, None, "timers"):
             if s.words[0] == "neighbor" and len(s.words) == 5 and is_number(s.words[3]) and is_number(s.words[4]):
                 hold, at = int(s.words[4]), s.spot
         asn = remote[-1][remote[-1].index("remote-as") + 1 :][:1] if remote else ()
         return Neighbor(name, spot, asn[0] if asn else None, hold, at)
 
-    def _said_of(self, name: str, family: Family | None, what: str) -> list[Statement]:
-        """Statements about a neighbour or its peer group, the group's first; `no` counts as well."""
+    def _about(self, name: str, family: Family | None, what: str) -> list[Statement]:
+        """Return the statements about a neighbour and its peer group, the group's first, including `no`."""
         groups = [
             s.words[3] for s in self._bgp() if s.words[:3] == ("neighbor", name, "peer-group") and len(s.words) > 3
         ] + [
@@ -302,7 +302,7 @@ class FrrConfiguration:
         for of in (*groups, name):
             for s in self._bgp():
                 words = s.words[1:] if s.words[0] == "no" else s.words
-                # Outside of an address-family, what has one is meant for IPv4.
+                # Outside an address-family section, a statement of one is for IPv4.
                 here = s.family or ("ipv4" if family else None)
                 if words[:2] == ("neighbor", of) and what in words[2:3] and (family is None or here == family):
                     found.append(s)
@@ -333,7 +333,7 @@ _OTHER = "router of another address family"
 
 
 def looks_like_frr(text: str) -> bool:
-    """True of a text that OpenVPN would not understand, and FRR would."""
+    """Return True for a text with sections that FRR has and OpenVPN does not."""
     return re.search(r"(?m)^\s*(frr (version|defaults)|router (bgp|ospf6?|rip|ripng|isis|eigrp)\b)", text) is not None
 
 
@@ -344,7 +344,7 @@ def read(path: PurePosixPath, disk: Disk | None = None) -> FrrConfiguration:
 
 
 def parse(text: str, name: str) -> FrrConfiguration:
-    """Read a text that stands in a file."""
+    """Parse the text of a file."""
     return FrrConfiguration(name, tuple(_statements(text, name)))
 
 

@@ -1,7 +1,7 @@
-"""What a server in `mode server` hands out to its clients when they connect: the only place where `iroute` works.
+"""Client-specific options of a server in `mode server`: the only place where `iroute` has an effect.
 
-From `client-config-dir` where the files are at hand, and from a `client-connect` script where it does nothing but
-write fixed lines. Of anything else that can hand something out, only that it exists is known.
+They come from the files of `client-config-dir`, and from a `client-connect` script if it only writes fixed lines.
+Other sources, as plugins, are only known to exist.
 """
 
 import re
@@ -17,29 +17,29 @@ Network = IPv4Network | IPv6Network
 
 @dataclass(frozen=True)
 class Inner:
-    """An inner route: `iroute` or `iroute-ipv6`."""
+    """An entry of the inner table: `iroute` or `iroute-ipv6`."""
 
     network: Network
     spot: Spot
 
     @property
     def wide(self) -> bool:
-        """True of a default route."""
+        """True for a default route."""
         return self.network.prefixlen == 0
 
 
 @dataclass(frozen=True)
 class HandOut:
-    """What one client gets, or every client that has no file of its own."""
+    """The options of one client, or of every client without a file of its own."""
 
     to: str | None
-    """The client's common name; None where it is anyone."""
+    """The client's common name; None for any client."""
     directives: tuple[Directive, ...]
     by: Literal["file", "script"] = "file"
 
     @property
     def inner(self) -> list[Inner]:
-        """The inner routes among it; a malformed one, which OpenVPN refuses, is none."""
+        """The inner routes among them, without malformed ones, which OpenVPN refuses."""
         found = []
         for directive in self.directives:
             network = _network(directive)
@@ -50,7 +50,7 @@ class HandOut:
 
 @dataclass(frozen=True)
 class Gap:
-    """Something that may hand out anything, and cannot be read."""
+    """A source of options that cannot be read."""
 
     why: str
     spot: Spot
@@ -58,31 +58,31 @@ class Gap:
 
 @dataclass(frozen=True)
 class Handed:
-    """All that is known of what a server hands out."""
+    """The known client-specific options of a server."""
 
     outs: tuple[HandOut, ...] = ()
     gaps: tuple[Gap, ...] = ()
 
     @property
     def clients(self) -> list[tuple[str | None, list[Inner]]]:
-        """Each client that is told apart, with its inner routes: its file's and, always, the scripts'."""
+        """Each known client with its inner routes: those of its file, and those of scripts."""
         scripts = [inner for out in self.outs if out.by == "script" for inner in out.inner]
         files = [(out.to, out.inner + scripts) for out in self.outs if out.by == "file"]
         return files or ([(None, scripts)] if scripts else [])
 
     @property
     def inner(self) -> list[Inner]:
-        """All inner routes that are known."""
+        """All known inner routes."""
         return [inner for out in self.outs for inner in out.inner]
 
     @property
     def wide(self) -> list[Inner]:
-        """Those for everything."""
+        """The default routes among them."""
         return [inner for inner in self.inner if inner.wide]
 
 
 def handed(server: Configuration) -> Handed:
-    """Read what a server hands out."""
+    """Read the client-specific options of a server."""
     if server.role != "server":
         return Handed()
     outs: list[HandOut] = []
@@ -91,16 +91,16 @@ def handed(server: Configuration) -> Handed:
         try:
             outs += _of_directory(server, directory)
         except Unreadable as error:
-            gaps.append(Gap(f"the files of client-config-dir are not at hand ({error})", directory.spot))
+            gaps.append(Gap(f"the files of client-config-dir cannot be read ({error})", directory.spot))
     for script in server.all("client-connect"):
         text = _script(server, script)
         if text is None:
-            gaps.append(Gap("what the client-connect script hands out cannot be told without running it", script.spot))
+            gaps.append(Gap("the options of the client-connect script are not known without running it", script.spot))
         else:
             outs.append(text)
-    gaps += [Gap("a plugin can hand out options of its own", d.spot) for d in server.all("plugin")]
+    gaps += [Gap("a plugin can set options of clients", d.spot) for d in server.all("plugin")]
     gaps += [
-        Gap("whoever is connected to the management socket hands out the options", d.spot)
+        Gap("the program at the management socket can set options of clients", d.spot)
         for d in server.all("management-client-auth")
     ]
     return Handed(tuple(outs), tuple(gaps))
@@ -119,7 +119,7 @@ _ECHO = re.compile(r"""echo\s+(?P<text>'[^']*'|"[^"$`\\]*"|[^'"$`\\|&;<>()*?\[#~
 
 
 def _script(server: Configuration, option: Directive) -> HandOut | None:
-    """What a script hands out that only writes fixed lines, or None where it may do more."""
+    """Return the options of a script that only writes fixed lines; None if it may do more."""
     try:
         command = words(option.argument(0) or "")
         if len(command) != 1:
@@ -131,7 +131,7 @@ def _script(server: Configuration, option: Directive) -> HandOut | None:
     written = _written(lines)
     if written is None:
         return None
-    # What is not written becomes empty lines, so that the lines keep their numbers.
+    # Other lines become empty, so that line numbers stay the same.
     text = "\n".join(written.get(number, "") for number in range(len(lines)))
     try:
         return HandOut(None, parse(text, path, server.disk).directives, "script")

@@ -2,5 +2,5 @@
 
 
 def is_number(text: str) -> bool:
-    """True of a number that no reader of configurations would choke on."""
+    """Return True for a decimal number that fits into 32 bits."""
     return text.isascii() and text.isdecimal() and len(text) < 10

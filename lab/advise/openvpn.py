@@ -1,7 +1,7 @@
 """Reads OpenVPN's configuration files as OpenVPN does (openvpn(8); options_parse.c of its sources).
 
-Options are words on a line; `#` and `;` begin a comment where a word could begin; quotes and backslashes keep
-words together; `<name>` begins a block up to `</name>`, which is a file's content, or options in `<connection>`.
+An option is a line of words; `#` and `;` at the beginning of a word begin a comment; quotes and backslashes group
+words; `<name>` begins a block up to `</name>`: the content of a file, or the options of a `<connection>`.
 """
 
 import re
@@ -14,13 +14,13 @@ from lab.advise.disk import Disk, Spot, Unreadable
 from lab.topology.mistakes import quote
 
 INLINE = "[inline]"
-"""Stands for the content of a block, which may be a key and is not kept."""
+"""Replaces the content of a block, which may be a key."""
 _OPTION = re.compile(r"<?[A-Za-z0-9][A-Za-z0-9_.-]*>?")
 _SPACE = " \t\n\v\f\r"
 _MOST_WORDS = 16
 _LONGEST_LINE = 255
 _DEEPEST = 10
-"""OpenVPN's own limit of files that include files."""
+"""OpenVPN's limit of nested includes."""
 _MOST_INCLUDES = 100
 _OF_A_CONNECTION = {
     "bind", "connect-retry", "connect-retry-max", "connect-timeout", "explicit-exit-notify", "float",
@@ -29,54 +29,54 @@ _OF_A_CONNECTION = {
     "server-poll-timeout", "socks-proxy", "tls-auth", "tls-crypt", "tls-crypt-v2", "tun-mtu", "tun-mtu-extra",
     "tun-mtu-max",
 }  # fmt: skip
-"""Options that `<connection>` may hold; OpenVPN ignores those that stand behind such a block."""
+"""Options that `<connection>` can have; OpenVPN ignores them after such a block."""
 
 Role = Literal["server", "client", "peer"]
 
 
 @dataclass(frozen=True)
 class Directive:
-    """An option, where it stands."""
+    """An option with its line."""
 
     name: str
     arguments: tuple[str, ...]
     spot: Spot
     connection: int | None = None
-    """In which `<connection>` block, counted from 1."""
+    """The number of its `<connection>` block, from 1; None outside."""
 
     def __str__(self) -> str:
         return " ".join((self.name, *self.arguments))
 
     def argument(self, number: int) -> str | None:
-        """An argument by its number from 0, or None where there are fewer."""
+        """Return an argument by its number from 0, or None if there are fewer."""
         return self.arguments[number] if number < len(self.arguments) else None
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """The options of one file, with those that it includes in their place."""
+    """The options of one file, with included ones in place."""
 
     path: PurePosixPath
     name: str
-    """As the user knows the file."""
+    """The name that the user gave."""
     directives: tuple[Directive, ...]
     disk: Disk = field(default_factory=Disk)
 
     def all(self, *names: str) -> list[Directive]:
-        """Every option of these names, in order."""
+        """Return every option of these names, in order."""
         return [d for d in self.directives if d.name in names]
 
     def last(self, *names: str) -> Directive | None:
-        """The last option of these names: the one that counts for most options."""
+        """Return the last option of these names, which for most options is the one in effect."""
         found = self.all(*names)
         return found[-1] if found else None
 
     def has(self, *names: str) -> bool:
-        """True where one of these options is there."""
+        """Return True if the file has one of these options."""
         return bool(self.all(*names))
 
     def differs(self, *names: str) -> bool:
-        """True where one of these options stands in one `<connection>` of several: which one is used decides."""
+        """Return True if one of these options depends on which of several `<connection>` blocks is used."""
         several = len({d.connection for d in self.directives} - {None}) > 1
         return several and any(d.connection is not None for d in self.all(*names))
 
@@ -87,7 +87,7 @@ class Configuration:
 
     @property
     def role(self) -> Role:
-        """A server of many clients (`mode server`), a client that pulls, or one of two peers."""
+        """The role: a server of clients (`mode server`), a client that pulls, or one of two peers."""
         mode = self.last("mode")
         if self.has("server", "server-bridge", "server-ipv6") or (mode and mode.argument(0) == "server"):
             return "server"
@@ -95,7 +95,7 @@ class Configuration:
 
     @property
     def device(self) -> Literal["tun", "tap"] | None:
-        """The kind of device; None where the file does not say."""
+        """The kind of device; None if the file does not set it."""
         for option in ("dev-type", "dev"):
             word = (self.last(option) or Directive(option, (), Spot(self.name, 1))).argument(0) or ""
             if word.startswith("tun"):
@@ -106,7 +106,7 @@ class Configuration:
 
     @property
     def transports(self) -> frozenset[str]:
-        """The outer protocols that the file names, `udp` or `tcp`; OpenVPN's default is UDP."""
+        """The transport protocols in the file, `udp` or `tcp`; OpenVPN's default is UDP."""
         words = [d.argument(0) for d in self.all("proto")]
         # The protocol of a `remote` may be its third word.
         words += [d.argument(2) for d in self.all("remote") if len(d.arguments) > 2]
@@ -118,20 +118,20 @@ class Configuration:
         return frozenset(found or {"udp"})
 
     def resolve(self, name: str) -> PurePosixPath:
-        """A file that an option names: relative to `cd`, and else to this file, as Debian's units start OpenVPN."""
+        """Return the path of a file in an option: relative to `cd`, else to this file, as with Debian's units."""
         at = self.last("cd")
         base = self.path.parent / (at.argument(0) or "") if at else self.path.parent
         return base / name
 
 
 def read(path: PurePosixPath, disk: Disk | None = None) -> Configuration:
-    """Read a file and what it includes; raises `Unreadable` with file and line."""
+    """Read a file and its includes; raises `Unreadable` with file and line."""
     disk = disk or Disk()
     return parse(disk.text(path), path, disk)
 
 
 def parse(text: str, path: PurePosixPath, disk: Disk | None = None) -> Configuration:
-    """Read a text that stands in a file; raises `Unreadable` with file and line."""
+    """Parse the text of a file; raises `Unreadable` with file and line."""
     disk = disk or Disk()
     return Configuration(path, disk.name(path), tuple(_in_force(_Reader(disk, path.parent).read(text, path))), disk)
 
@@ -145,21 +145,21 @@ def _in_force(directives: Iterable[Directive]) -> Iterator[Directive]:
 
 
 def pushed(directives: Iterable[Directive]) -> list[Directive]:
-    """What `push "…"` pushes, each at the line of its `push`."""
+    """Return the options in `push "…"`, each with the line of its `push`."""
     found = []
     for directive in directives:
         if directive.name == "push" and directive.arguments:
             try:
                 inner = words(directive.arguments[0])
             except ValueError:
-                continue  # the client will not understand it either
+                continue  # the client refuses it too
             if inner:
                 found.append(Directive(inner[0], tuple(inner[1:]), directive.spot))
     return found
 
 
 def words(line: str) -> list[str]:
-    """The words of a line; raises `ValueError` where OpenVPN would refuse it."""
+    """Split a line into words; raises `ValueError` if OpenVPN would refuse it."""
     found: list[str] = []
     word: list[str] = []
     state: Literal["between", "plain", '"', "'"] = "between"
@@ -197,12 +197,12 @@ def words(line: str) -> list[str]:
 
 
 class _Reader:
-    """Reads a file and what it includes, within bounds."""
+    """Reads a file and its includes, within bounds."""
 
     def __init__(self, disk: Disk, home: PurePosixPath) -> None:
         self._disk = disk
         self._home = home
-        """Includes are relative to where OpenVPN was started: beside the first file, with Debian's units."""
+        """The directory of includes: OpenVPN's working directory, with Debian's units that of the first file."""
         self._included = 0
         self._connections = 0
 
@@ -220,7 +220,7 @@ class _Reader:
             line = lines[at]
             at += 1
             if len(line.encode()) > _LONGEST_LINE:
-                raise Unreadable(f"{spot}: longer than {_LONGEST_LINE} characters, which OpenVPN refuses")
+                raise Unreadable(f"{spot}: longer than {_LONGEST_LINE} bytes, which OpenVPN refuses")
             try:
                 found = words(line)
             except ValueError as error:
@@ -229,7 +229,7 @@ class _Reader:
                 continue
             option = found[0].removeprefix("--")
             if not _OPTION.fullmatch(option):
-                raise Unreadable(f"{spot}: {quote(option)} is no option of OpenVPN")
+                raise Unreadable(f"{spot}: {quote(option)} is not an option of OpenVPN")
             if len(found) == 1 and option.startswith("<") and option.endswith(">"):
                 block = _block(lines, at, option[1:-1], spot)
                 if option == "<connection>" and connection is None:
@@ -246,7 +246,7 @@ class _Reader:
     def _include(self, name: str, spot: Spot, depth: int) -> Iterator[Directive]:
         self._included += 1
         if name == "stdin":
-            raise Unreadable(f"{spot}: config stdin: what OpenVPN was given there is not at hand")
+            raise Unreadable(f"{spot}: config stdin: the options on standard input are not known")
         if depth == _DEEPEST or self._included > _MOST_INCLUDES:
             raise Unreadable(
                 f"{spot}: config {quote(name)}: includes more than OpenVPN allows; does it include itself?"
@@ -264,4 +264,4 @@ def _block(lines: list[str], start: int, name: str, spot: Spot) -> list[str]:
     for number in range(start, len(lines)):
         if lines[number].lstrip(_SPACE).startswith(end):
             return lines[start:number]
-    raise Unreadable(f"{spot}: <{name}> has no end: {end} is missing")
+    raise Unreadable(f"{spot}: <{name}> is not closed: {end} is missing")

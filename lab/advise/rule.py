@@ -1,4 +1,4 @@
-"""What a rule is: one silent failure, and the judgement whether a tunnel's end is exposed to it."""
+"""A rule: one silent failure, and a function that judges if an end of a tunnel is exposed to it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from lab.advise.subject import Subject
 
 
 class Verdict(StrEnum):
-    """What can be said of a failure. Nothing is guessed."""
+    """The verdict of a rule: if the files do not show it, `CANNOT_TELL`."""
 
     EXPOSED = "exposed"
     NOT_EXPOSED = "not exposed"
@@ -23,37 +23,37 @@ class Judgement:
     verdict: Verdict
     why: str
     spots: tuple[Spot, ...] = ()
-    """The lines that it rests on; none where it rests on what is missing."""
+    """The lines that show it; empty if a missing line is the reason."""
     do: str = ""
-    """What mends it, or what would tell."""
+    """The remedy; with `CANNOT_TELL`, how to find out."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One failure that makes no noise."""
+    """A failure that no program reports, and how to recognise it."""
 
     name: str
     failure: str
     """The failure in one sentence."""
     looks_at: tuple[str, ...]
-    """The options that it depends on."""
+    """The options that the verdict depends on."""
     source: str
-    """Where it is known from."""
+    """The documentation or the source code that describes it."""
     judge: Callable[[Subject], Judgement]
     test: str | None = None
-    """The test of the lab that shows it."""
+    """The name of the test that shows it."""
 
 
 def exposed(why: str, *spots: Spot, do: str) -> Judgement:
-    """It can happen."""
+    """Return the judgement that the failure can happen."""
     return Judgement(Verdict.EXPOSED, why, tuple(dict.fromkeys(spots)), do)
 
 
 def safe(why: str, *spots: Spot) -> Judgement:
-    """It cannot happen."""
+    """Return the judgement that the failure cannot happen."""
     return Judgement(Verdict.NOT_EXPOSED, why, tuple(dict.fromkeys(spots)))
 
 
 def unknown(why: str, *spots: Spot, do: str) -> Judgement:
-    """What is at hand does not tell; `do` says what would."""
+    """Return the judgement that the files do not show it; `do` is how to find out."""
     return Judgement(Verdict.CANNOT_TELL, why, tuple(dict.fromkeys(spots)), do)

@@ -1,4 +1,4 @@
-"""What rules look at: one end of a tunnel, with all that is known around it."""
+"""The subject of a rule: one end of a tunnel, with everything known about it."""
 
 from dataclasses import dataclass, field
 
@@ -22,35 +22,35 @@ class Subject:
     name: str
     end: Configuration
     handed: Handed = field(default_factory=Handed)
-    """What this end hands out, where it is a server."""
+    """The options that this end gives to its clients, if it is a server."""
     peer: Configuration | None = None
-    """The other end, where its file is at hand."""
+    """The other end, if its file was given."""
     peer_handed: Handed = field(default_factory=Handed)
     openvpn: str | None = None
-    """OpenVPN's version at this end, as `2.6`; None where it is not known."""
+    """OpenVPN's version at this end, as `2.6`; None if unknown."""
     routes: bool | None = None
-    """Whether a routing daemon speaks through the tunnel; None where it is not known."""
+    """True if a routing daemon has sessions through the tunnel; None if unknown."""
     frr: FrrConfiguration | None = None
     no_frr: str = "no frr.conf was given"
-    """Why `frr` is None."""
+    """The reason why `frr` is None."""
     peer_hold: int | None = None
     """The BGP hold time that the other side proposes."""
     far: tuple[Address, ...] = ()
-    """Outer addresses of the other end that are known besides those in the file."""
+    """Known outer addresses of the other end, besides those in the file."""
     common_name: str | None = None
-    """The name in this end's certificate, where it is known."""
+    """The common name in this end's certificate, if known."""
     path_mtu: int | None = None
-    """The largest packet that the path between the ends takes; None where it is not known."""
+    """The path MTU between the ends; None if unknown."""
     fixed: frozenset[Prefix] = frozenset()
-    """Routes outside the tunnel that no routing daemon takes over."""
+    """The prefixes of static routes outside the tunnel, which precede those of a routing daemon."""
 
     @property
     def userspace_server(self) -> bool:
-        """A server with an inner table of addresses: `mode server` over `tun`."""
+        """True for a server with an inner table of addresses: `mode server` over `tun`."""
         return self.end.role == "server" and self.end.device != "tap"
 
     def option(self, *names: str) -> Directive | None:
-        """The option in force: this file's, or what the server at hand pushes to this client."""
+        """Return the option in effect: this file's, or the one that the given server pushes to this client."""
         own = self.end.last(*names)
         if self.end.role != "client" or self.peer is None:
             return own
@@ -59,43 +59,43 @@ class Subject:
 
     @property
     def pushes(self) -> list[Directive]:
-        """What is known to be pushed to this end by its peer, and is let in."""
+        """The options that the peer pushes and this end accepts, as far as known."""
         if self.peer is None or self.end.role != "client":
             return []
         files = [out for out in self.peer_handed.outs if out.by == "file"]
         named = self.common_name if self.common_name in {out.to for out in files} else None  # None: DEFAULT
-        # Without a name it is not known which of several files is this client's.
+        # Without a common name, this client's file is known only if there is one file.
         mine = [
             out
             for out in self.peer_handed.outs
             if out.by == "script" or (out.to == named if self.common_name else len(files) == 1)
         ]
-        return [d for d in self.peer.pushed + [d for out in mine for d in pushed(out.directives)] if self._let_in(d)]
+        return [d for d in self.peer.pushed + [d for out in mine for d in pushed(out.directives)] if self._accepts(d)]
 
     @property
     def pushed_unknown(self) -> bool:
-        """True of a client whose server may push what is not known here."""
+        """True for a client whose server may push unknown options."""
         if self.end.role != "client":
             return False
         files = [out for out in self.peer_handed.outs if out.by == "file"]
         either = self.common_name is None and len(files) > 1 and any(pushed(out.directives) for out in files)
         return self.peer is None or bool(self.peer_handed.gaps) or either
 
-    def _let_in(self, push: Directive) -> bool:
-        """`pull-filter accept|ignore|reject TEXT`: the first whose text the option begins with decides."""
+    def _accepts(self, push: Directive) -> bool:
+        """Apply `pull-filter accept|ignore|reject TEXT`: the first TEXT that the option begins with decides."""
         for rule in self.end.all("pull-filter"):
             if str(push).startswith(rule.argument(1) or ""):
                 return rule.argument(0) == "accept"
         return True
 
     def timeout(self) -> tuple[int | None, Spot | None] | None:
-        """Seconds of silence until this end gives up its peer, and where it is said.
+        """Return the seconds without a packet until this end restarts, and the line that sets them.
 
-        The number is None where it waits for ever; the whole is None where it cannot be told.
+        The number is None if it waits forever; the whole is None if unknown.
         """
         at = self.option("ping-restart", "ping-exit", "keepalive")
         theirs = self.peer.last("keepalive") if self.peer is not None and self.end.role == "client" else None
-        if theirs and self._let_in(Directive("ping-restart", theirs.arguments[1:], theirs.spot)):
+        if theirs and self._accepts(Directive("ping-restart", theirs.arguments[1:], theirs.spot)):
             # The server pushes `ping-restart` with the second number.
             return _seconds(theirs, 1), theirs.spot
         if at is None and self.end.role == "client":
@@ -111,7 +111,7 @@ class Subject:
 
 
 def userspace_because(subject: Subject) -> list[tuple[Directive, str]]:
-    """The options of an end that keep its data out of the kernel (DCO), each with the reason."""
+    """Return the options that keep the data in userspace, without DCO, each with the reason."""
     end = subject.end
     found = [
         (d, f"`{d.name}` switches it off")
@@ -128,7 +128,7 @@ def userspace_because(subject: Subject) -> list[tuple[Directive, str]]:
     for d in end.all("data-ciphers", "ncp-ciphers", "data-ciphers-fallback"):
         other = [c for c in (d.argument(0) or "").split(":") if c.lstrip("?").upper() not in _AEAD]
         if other and d.argument(0) != INLINE:
-            found.append((d, f"{other[0].lstrip('?')}, which is no AEAD cipher"))
+            found.append((d, f"{other[0].lstrip('?')}, not an AEAD cipher"))
     return found
 
 

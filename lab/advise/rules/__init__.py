@@ -1,4 +1,4 @@
-"""All rules, in the order in which they are told."""
+"""All rules, in the order of their report."""
 
 from lab.advise.rule import Rule
 from lab.advise.rules import addresses, crypto, inner_table, kernel, mtu, obsolete, restart, routing

@@ -1,4 +1,4 @@
-"""What protects less than it seems to."""
+"""Rules about encryption."""
 
 from lab.advise.openvpn import Configuration, Directive
 from lab.advise.rule import Judgement, Rule, exposed, safe, unknown
@@ -6,22 +6,22 @@ from lab.advise.subject import Subject
 
 
 def static_key(subject: Subject) -> Judgement:
-    """One key for ever?"""
+    """Judge if one static key encrypts everything."""
     keys = subject.end.all("secret")
     if keys:
         return exposed(
-            "who ever gets the key reads all that was sent; 2.7 starts with an option of its own only",
+            "the key decrypts all past traffic; 2.7 starts only with `allow-deprecated-insecure-static-crypto`",
             *[d.spot for d in keys],
-            do="point to point over TLS: `tls-server` and `tls-client`, which needs no `iroute` either",
+            do="use point to point over TLS: `tls-server` and `tls-client`, which needs no `iroute` either",
         )
-    return safe("keys are agreed on with TLS")
+    return safe("TLS negotiates the keys")
 
 
 def compression(subject: Subject) -> Judgement:
-    """Is data compressed before it is encrypted?
+    """Judge if data is compressed before it is encrypted.
 
-    Since 2.5 an end compresses what it sends only with `allow-compression yes`, and 2.7 never does; what the other
-    end compresses is taken all the same.
+    Since 2.5 an end compresses sent data only with `allow-compression yes`, and 2.7 never does; both accept compressed
+    data from the other end.
     """
     own = list(subject.end.directives) + subject.pushes
     if subject.end.role == "server":
@@ -32,18 +32,18 @@ def compression(subject: Subject) -> Judgement:
         return safe("`allow-compression no`", forbids.spot)
     if not asked:
         if subject.pushed_unknown:
-            return unknown("none here; whether the server pushes it is not known", do="say `allow-compression no`")
+            return unknown("this file has none; the server may push it", do="set `allow-compression no`")
         return safe("nothing is compressed")
     spots = [d.spot for d in asked]
-    do = "leave it out; `compress migrate` on a server serves old clients without compressing"
+    do = "remove it; `compress migrate` on a server serves old clients without compression"
     if (allows := _allowed(subject.end, "yes")) and subject.openvpn != "2.7":
         if subject.openvpn is None:
-            return unknown("2.6 compresses what it sends, 2.7 does not", allows.spot, *spots, do="say which: --openvpn")
-        return exposed("what this end sends is compressed before it is encrypted", allows.spot, *spots, do=do)
+            return unknown("2.6 compresses, 2.7 does not", allows.spot, *spots, do="give the version: --openvpn")
+        return exposed("this end compresses data before it encrypts it", allows.spot, *spots, do=do)
     if subject.peer is not None and not _allowed(subject.peer, "yes"):
-        return safe("neither end compresses what it sends, as none says `allow-compression yes`", *spots)
+        return safe("neither end compresses sent data, without `allow-compression yes`", *spots)
     return unknown(
-        "this end does not compress what it sends, and takes what the other end compresses, if it does",
+        "this end does not compress sent data; whether the other end does is unknown",
         *spots,
         do=do,
     )
@@ -57,14 +57,14 @@ def _allowed(end: Configuration, word: str) -> Directive | None:
 RULES = (
     Rule(
         "static-key",
-        "A static key has no forward secrecy, and OpenVPN is giving it up (deprecated).",
+        "A static key has no forward secrecy, and is deprecated in OpenVPN.",
         ("secret",),
         "openvpn(8), --secret, --allow-deprecated-insecure-static-crypto",
         static_key,
     ),
     Rule(
         "compression",
-        "Compressed before it is encrypted, content can be guessed from its length (VORACLE).",
+        "Data that is compressed before it is encrypted can be guessed from its length (VORACLE).",
         ("compress", "comp-lzo", "allow-compression", "push"),
         "openvpn(8), --compress, --allow-compression",
         compression,

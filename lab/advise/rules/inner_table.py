@@ -1,4 +1,4 @@
-"""What goes wrong between the kernel and the clients: OpenVPN's inner routing table, and `iroute`, which fills it."""
+"""Rules about OpenVPN's inner table, and `iroute`, which fills it."""
 
 from ipaddress import IPv4Network, IPv6Network
 
@@ -10,73 +10,76 @@ from lab.advise.subject import Subject, userspace_because
 
 _QUOTA = 256
 """OpenVPN's default of `max-routes-per-client`."""
-_ASK_FRR = "add frr.conf with another --config, so that it is known what speaks through the tunnel"
-_DCO_TELLS = "look for `DCO` in the server's log, or say `disable-dco`"
+_ASK_FRR = "add frr.conf with another --config: it shows the sessions through the tunnel"
+_DCO_TELLS = "look for `DCO` in the server's log, or set `disable-dco`"
 
 
 def second_client(subject: Subject) -> Judgement:
-    """Who else may get the inner default route?"""
+    """Judge if a second client can take over the inner default route."""
     if other := _no_inner_table(subject):
         return other
     wide = subject.handed.wide
     if not wide:
-        return _no_wide(subject, "no client is handed an inner default route")
+        return _no_wide(subject, "no client has an inner default route")
     spots = [inner.spot for inner in wide]
     end = subject.end
     limit, shared = end.last("max-clients"), end.last("duplicate-cn")
     if limit and limit.argument(0) == "1":
         return safe("`max-clients 1` refuses a second client (and see quick-reconnect)", limit.spot)
-    do = "one server process per client, and `max-clients 1` or `verify-x509-name CLIENT name` in each"
+    do = "run one server process per client, each with `max-clients 1` or `verify-x509-name CLIENT name`"
     if shared:
         return exposed(
-            "with `duplicate-cn` even the same certificate makes a second client", shared.spot, *spots, do=do
+            "with `duplicate-cn` a second client can even use the same certificate", shared.spot, *spots, do=do
         )
     named = _only_name(subject)
     if named and not end.has("username-as-common-name", "verify-client-cert", "client-cert-not-required"):
-        return safe("one certificate name is let in, and a second connection with it takes over the first", named.spot)
+        return safe("only one common name is accepted, and a second connection with it replaces the first", named.spot)
     takers = [to for to, inner in subject.handed.clients if any(i.wide for i in inner)]
     if check := end.last("tls-verify", "auth-user-pass-verify", "plugin"):
         return unknown(f"`{check.name}` may refuse all clients but one", check.spot, *spots, do=do)
     if len(takers) == 1 and takers[0] is not None:
         if subject.handed.gaps:
             return _gap(subject.handed.gaps[0])
-        return safe("only the client of one name is handed it", *spots)
+        return safe("only the client with one common name gets it", *spots)
     if not userspace_because(subject) and _may_be_in_the_kernel(subject):
-        return unknown("many clients may claim 0/0; with DCO it is the kernel's route (see iroute-dco)", *spots, do=do)
-    return exposed("nothing limits this server to one client, and each takes 0/0 from the one before", *spots, do=do)
+        return unknown("several clients may get 0/0; with DCO it is a kernel route (see iroute-dco)", *spots, do=do)
+    return exposed("the server accepts several clients, and each new one takes over 0/0", *spots, do=do)
 
 
 def no_iroute(subject: Subject) -> Judgement:
-    """Does a routing daemon speak through a table that drops what it learns?"""
+    """Judge if the inner table drops the traffic to routes that a daemon learned."""
     if other := _no_inner_table(subject):
         return other
     if inner := subject.handed.inner:
-        return safe("inner routes are handed out", inner[0].spot)
+        return safe("the clients have inner routes", inner[0].spot)
     if subject.handed.gaps:
         return _gap(subject.handed.gaps[0])
     if subject.routes is False:
-        return safe("no routing daemon speaks through this tunnel")
+        return safe("no routing daemon has sessions through this tunnel")
     if subject.routes is None:
         return unknown(
-            "no `iroute` is handed out; whether a routing daemon speaks through it is not known", do=_ASK_FRR
+            "no client has an `iroute`; whether a routing daemon has sessions through the tunnel is unknown",
+            do=_ASK_FRR,
         )
     if not userspace_because(subject) and _may_be_in_the_kernel(subject):
-        return unknown("no `iroute`: that is right if the kernel carries the data (DCO), else fatal", do=_DCO_TELLS)
+        return unknown(
+            "no `iroute`: correct if the kernel carries the data (DCO), else all traffic is dropped", do=_DCO_TELLS
+        )
     at = [subject.frr.first] if subject.frr else []
     return exposed(
-        "a routing daemon speaks through it without `iroute`: sessions and routes come up, traffic is dropped",
+        "a routing daemon has sessions through it without `iroute`: routes come up, traffic is dropped",
         *at,
-        do="hand the only client `iroute 0.0.0.0 0.0.0.0` and `iroute-ipv6 ::/0`, or go without `mode server`",
+        do="give the only client `iroute 0.0.0.0 0.0.0.0` and `iroute-ipv6 ::/0`, or do not use `mode server`",
     )
 
 
 def one_family(subject: Subject) -> Judgement:
-    """Is one family forgotten?"""
+    """Judge if one family has no inner route."""
     if other := _no_inner_table(subject):
         return other
     ipv6 = subject.end.last("ifconfig-ipv6", "server-ipv6")
     if ipv6 is None:
-        return safe("the tunnel carries no IPv6")
+        return safe("the tunnel has no IPv6 address")
     for _, inner in subject.handed.clients:
         families = {i.network.version for i in inner}
         wide = {i.network.version for i in inner if i.wide}
@@ -87,92 +90,92 @@ def one_family(subject: Subject) -> Judgement:
             return exposed(f"no `{missing}`: every {lost} packet is dropped", *spots, ipv6.spot, do=f"add `{missing}`")
         if families == {4}:
             return unknown(
-                "`iroute` for IPv4 only; whether IPv6 networks lie behind this client is not known",
+                "`iroute` for IPv4 only; whether there are IPv6 networks behind this client is unknown",
                 *[i.spot for i in inner],
-                do="if so, hand out `iroute-ipv6` for them as well",
+                do="if there are, add `iroute-ipv6` for them",
             )
     if subject.handed.gaps:
         return _gap(subject.handed.gaps[0])
     if not subject.handed.inner:
         return safe("no `iroute` of either family (see no-iroute)")
-    return safe("both families have their inner routes", *[i.spot for i in subject.handed.inner])
+    return safe("both families have inner routes", *[i.spot for i in subject.handed.inner])
 
 
 def fixed_iroutes(subject: Subject) -> Judgement:
-    """Is what passes fixed, while what is announced is not?"""
+    """Judge if the inner routes are fixed while a daemon announces other prefixes."""
     if other := _no_inner_table(subject):
         return other
     inner = subject.handed.inner
     if not inner or subject.handed.wide:
         return (
-            _no_wide(subject, "no `iroute` is handed out")
+            _no_wide(subject, "no client has an `iroute`")
             if not inner
-            else safe("0/0 passes everything", inner[0].spot)
+            else safe("0/0 covers everything", inner[0].spot)
         )
     if subject.handed.gaps:
         return _gap(subject.handed.gaps[0])
     spots = [i.spot for i in inner]
     if subject.routes is False:
-        return safe("no routing daemon speaks through this tunnel", *spots)
+        return safe("no routing daemon has sessions through this tunnel", *spots)
     if subject.routes is None:
-        return unknown("fixed `iroute`s; whether a routing daemon announces others is not known", *spots, do=_ASK_FRR)
+        return unknown("fixed `iroute`s; whether a routing daemon announces others is unknown", *spots, do=_ASK_FRR)
     return exposed(
-        "these prefixes pass and no other, whatever the daemon learns",
+        "only these prefixes pass, also if the daemon learns others",
         *spots,
-        do="one server process for this client, with `iroute 0.0.0.0 0.0.0.0` and `iroute-ipv6 ::/0`",
+        do="run one server process for this client, with `iroute 0.0.0.0 0.0.0.0` and `iroute-ipv6 ::/0`",
     )
 
 
 def route_without_iroute(subject: Subject) -> Judgement:
-    """Is something sent into the tunnel that nobody takes out of it?"""
+    """Judge if a `route` sends packets into the tunnel that no `iroute` covers."""
     if other := _no_inner_table(subject):
         return other
     routes = [(d, network) for d in subject.end.all("route", "route-ipv6") if (network := _into_tunnel(d)) is not None]
     if not routes:
-        return safe("no `route` leads into the tunnel")
+        return safe("there is no `route` into the tunnel")
     inner = [i.network for i in subject.handed.inner]
     lost = [(d, n) for d, n in routes if not any(_within(n, wider) for wider in inner)]
     if not lost:
-        return safe("each `route` has its `iroute`", *[d.spot for d, _ in routes])
+        return safe("an `iroute` covers each `route`", *[d.spot for d, _ in routes])
     if subject.handed.gaps:
         return _gap(subject.handed.gaps[0])
     spots = [d.spot for d, _ in lost]
     if not userspace_because(subject) and _may_be_in_the_kernel(subject):
         return unknown(f"no `iroute` covers {lost[0][1]}; with DCO the kernel's table decides", *spots, do=_DCO_TELLS)
     return exposed(
-        f"no `iroute` covers {lost[0][1]}: what is sent there is dropped",
+        f"no `iroute` covers {lost[0][1]}: packets to it are dropped",
         *spots,
-        do="the `iroute` of that network in the client's file of `client-config-dir`",
+        do="add the `iroute` of that network to the client's file in `client-config-dir`",
     )
 
 
 def route_quota(subject: Subject) -> Judgement:
-    """Can more hosts speak from behind one client than the inner table has places?"""
+    """Judge if there can be more hosts behind a client than the inner table has entries for it."""
     if other := _no_inner_table(subject):
         return other
     inner = subject.handed.inner
     if not inner:
-        return _no_wide(subject, "no `iroute` is handed out, so there is nothing behind a client")
+        return _no_wide(subject, "no client has an `iroute`, so there are no hosts behind it")
     said = [d for out in subject.handed.outs for d in out.directives if d.name == "max-routes-per-client"]
     limit = said[-1] if said else subject.end.last("max-routes-per-client")
     quota = _number(limit) if limit else _QUOTA
     hosts = max(sum(i.network.num_addresses for i in routes) for _, routes in subject.handed.clients)
     spots = [i.spot for i in inner] + ([limit.spot] if limit else [])
     if quota is None:
-        return unknown("`max-routes-per-client` is not understood", *spots, do="give it a number")
+        return unknown("`max-routes-per-client` is not a number", *spots, do="set it to a number")
     if hosts <= quota:
-        return safe(f"the inner routes hold {hosts} addresses at most, the table {quota}", *spots)
+        return safe(f"the inner routes have {hosts} addresses at most, the table {quota} entries", *spots)
     if limit and quota > _QUOTA:
-        return unknown(f"whether more than {quota} hosts ever speak is not known", *spots, do="count them")
+        return unknown(f"whether more than {quota} hosts send packets is unknown", *spots, do="count them")
     return exposed(
-        f"each remote host becomes an entry, and there are {quota} for a client",
+        f"each remote host takes an entry, and a client has {quota}",
         *spots,
-        do="`max-routes-per-client` above the number of hosts that speak through the tunnel",
+        do="set `max-routes-per-client` above the number of hosts behind the client",
     )
 
 
 def stale_routes(subject: Subject) -> Judgement:
-    """Does the cleaning take the inner routes with it?"""
+    """Judge if `stale-routes-check` deletes inner routes."""
     if other := _no_inner_table(subject):
         return other
     check = subject.end.last("stale-routes-check")
@@ -180,31 +183,31 @@ def stale_routes(subject: Subject) -> Judgement:
         return safe("no `stale-routes-check`")
     inner = subject.handed.inner
     if not inner:
-        return _no_wide(subject, "no `iroute` is handed out that it could delete")
+        return _no_wide(subject, "no client has an `iroute` that it could delete")
     spots = [check.spot, *(i.spot for i in inner)]
     if subject.openvpn is None:
         return unknown(
-            "2.6 deletes an inner route that no packet used for a while, 2.7 only what it learnt",
+            "2.6 deletes an inner route that no packet used for a while, 2.7 only learned addresses",
             *spots,
-            do="leave `stale-routes-check` out, or say which version runs",
+            do="remove `stale-routes-check`, or give the version with --openvpn",
         )
     if subject.openvpn != "2.6":
-        return safe(f"OpenVPN {subject.openvpn} lets only addresses that it learnt go stale", *spots)
+        return safe(f"OpenVPN {subject.openvpn} deletes only learned addresses", *spots)
     return exposed(
-        "an inner route that no packet used for a while is deleted, and comes back with the next connection only",
+        "an inner route that no packet used for a while is deleted until the client reconnects",
         *spots,
-        do="leave `stale-routes-check` out",
+        do="remove `stale-routes-check`",
     )
 
 
 def pushed_iroute(subject: Subject) -> Judgement:
-    """Is `iroute` sent where it means nothing?"""
+    """Judge if `iroute` is pushed, which has no effect."""
     found = [d for d in subject.end.pushed + _handed_pushes(subject) if d.name in ("iroute", "iroute-ipv6")]
     if found:
         return exposed(
-            "the client rejects it and goes on: it does nothing",
+            "the client rejects it and continues: it has no effect",
             *[d.spot for d in found],
-            do='leave `push "iroute …"` out: only the server has an inner table',
+            do='remove `push "iroute …"`: only the server has an inner table',
         )
     if subject.handed.gaps:
         return _gap(subject.handed.gaps[0])
@@ -212,20 +215,20 @@ def pushed_iroute(subject: Subject) -> Judgement:
 
 
 def iroute_in_the_kernel(subject: Subject) -> Judgement:
-    """Would 0/0 become the server's own default route?"""
+    """Judge if 0/0 becomes the server's own default route."""
     if other := _no_inner_table(subject):
         return other
     wide = subject.handed.wide
     if not wide:
-        return _no_wide(subject, "no client is handed an inner default route")
+        return _no_wide(subject, "no client has an inner default route")
     if reasons := userspace_because(subject):
-        return safe(f"OpenVPN itself carries the data: {reasons[0][1]}", reasons[0][0].spot)
+        return safe(f"the data stays in userspace: {reasons[0][1]}", reasons[0][0].spot)
     if not _may_be_in_the_kernel(subject):
-        return safe(f"OpenVPN {subject.openvpn} takes a topology other than subnet, and carries the data itself")
+        return safe(f"the data stays in userspace: OpenVPN {subject.openvpn} uses another topology than subnet")
     return unknown(
-        "no option rules DCO out; with it this becomes a default route in the server's kernel",
+        "no option excludes DCO; with it this becomes a default route in the server's kernel",
         *[i.spot for i in wide],
-        do="`disable-dco` on this server",
+        do="set `disable-dco` on this server",
     )
 
 
@@ -233,9 +236,9 @@ def _no_inner_table(subject: Subject) -> Judgement | None:
     if subject.end.role != "server":
         return safe("only a process in `mode server` has an inner table")
     if subject.end.device == "tap":
-        return safe("a tap server learns MAC addresses by itself", *[d.spot for d in subject.end.all("dev")[:1]])
+        return safe("a tap server learns MAC addresses instead", *[d.spot for d in subject.end.all("dev")[:1]])
     if subject.end.device is None:
-        return unknown("the file names no kind of device", do="say `dev tun` or `dev-type tun`")
+        return unknown("the file does not set the kind of device", do="set `dev tun` or `dev-type tun`")
     return None
 
 
@@ -244,11 +247,11 @@ def _no_wide(subject: Subject, why: str) -> Judgement:
 
 
 def _gap(gap: Gap) -> Judgement:
-    return unknown(gap.why, gap.spot, do="run it beside its files, or look there for `iroute`")
+    return unknown(gap.why, gap.spot, do="run `lab advise` where its files are, or look for `iroute` in them")
 
 
 def _into_tunnel(directive: Directive) -> Network | None:
-    """The network of a `route` through the tunnel; None for another way, or where it is not understood."""
+    """Return the network of a `route` through the tunnel; None for another gateway or an unknown form."""
     six = directive.name == "route-ipv6"
     gateway = directive.argument(1 if six else 2) or "default"
     if gateway not in ("default", "vpn_gateway"):
@@ -268,13 +271,13 @@ def _within(network: Network, wider: Network) -> bool:
 
 
 def _only_name(subject: Subject) -> Directive | None:
-    """The line that lets one name in, and no other."""
+    """Return the line that accepts only one common name."""
     line = subject.end.last("verify-x509-name")
     return line if line and line.argument(1) in (None, "subject", "name") else None
 
 
 def _may_be_in_the_kernel(subject: Subject) -> bool:
-    # On 2.6 a server that names no topology takes net30, which DCO does not know.
+    # On 2.6 a server without `topology` uses net30, which DCO does not support.
     return subject.end.has("topology") or subject.openvpn != "2.6"
 
 
@@ -290,10 +293,10 @@ def _number(directive: Directive) -> int | None:
 RULES = (
     Rule(
         "second-client",
-        "A second client on a server that hands out `iroute 0/0` takes the traffic, while the first one's BGP session "
-        "stays up.",
+        "A second client of a server with `iroute 0/0` takes over the traffic, while the first one's BGP session stays "
+        "up.",
         ("mode server", "iroute", "max-clients", "duplicate-cn", "verify-x509-name"),
-        "tried with OpenVPN 2.6 and 2.7; openvpn(8), --iroute, --max-clients, --duplicate-cn",
+        "tested with OpenVPN 2.6 and 2.7; openvpn(8), --iroute, --max-clients, --duplicate-cn",
         second_client,
         "test_a_second_client_takes_the_traffic",
     ),
@@ -307,7 +310,7 @@ RULES = (
     ),
     Rule(
         "one-family",
-        "With `iroute` for one family only, BGP announces the other one's prefixes and all its packets are dropped.",
+        "With `iroute` for one family only, BGP announces prefixes of the other one, whose packets are dropped.",
         ("iroute", "iroute-ipv6", "ifconfig-ipv6", "server-ipv6"),
         "openvpn(8), --iroute-ipv6",
         one_family,
@@ -315,7 +318,7 @@ RULES = (
     ),
     Rule(
         "fixed-iroutes",
-        "`iroute` for fixed prefixes works for these and for no other that a routing daemon learns.",
+        "`iroute` for fixed prefixes does not cover other prefixes that a routing daemon learns.",
         ("iroute", "iroute-ipv6", "frr.conf"),
         "openvpn(8), --iroute",
         fixed_iroutes,
@@ -323,7 +326,7 @@ RULES = (
     ),
     Rule(
         "route-without-iroute",
-        "A `route` on the server leads packets into the tunnel, and without an `iroute` that covers it they vanish.",
+        "Packets to a `route` on the server are dropped if no `iroute` covers it.",
         ("route", "route-ipv6", "iroute", "iroute-ipv6"),
         "openvpn(8), --iroute",
         route_without_iroute,
@@ -331,7 +334,7 @@ RULES = (
     ),
     Rule(
         "route-quota",
-        "More remote hosts behind one client than `max-routes-per-client` (256): each packet fills the log.",
+        "With more hosts behind a client than `max-routes-per-client` (256), every packet of the others is logged.",
         ("max-routes-per-client", "iroute"),
         "openvpn(8), --max-routes-per-client; multi.c of OpenVPN",
         route_quota,
@@ -339,7 +342,7 @@ RULES = (
     ),
     Rule(
         "stale-routes",
-        "On 2.6 `stale-routes-check` deletes the inner routes as well, 0/0 included, after a time without traffic.",
+        "On 2.6 `stale-routes-check` also deletes inner routes, as 0/0, after a time without traffic.",
         ("stale-routes-check", "iroute"),
         "openvpn(8), --stale-routes-check; check_stale_routes in multi.c of OpenVPN",
         stale_routes,
@@ -349,15 +352,15 @@ RULES = (
         "pushed-iroute",
         "A pushed `iroute` is rejected by the client and has no effect.",
         ("push",),
-        "tried with OpenVPN 2.6 and 2.7",
+        "tested with OpenVPN 2.6 and 2.7",
         pushed_iroute,
         "test_the_client_rejects_a_pushed_iroute_and_works_all_the_same",
     ),
     Rule(
         "iroute-dco",
-        "Where the kernel carries the data (DCO), `iroute 0.0.0.0 0.0.0.0` becomes the server's own default route.",
+        "With DCO, `iroute 0.0.0.0 0.0.0.0` becomes the server's own default route.",
         ("iroute", "disable-dco", "topology", "data-ciphers", "compress", "fragment"),
-        "tried with OpenVPN 2.7 and Linux 7.3",
+        "tested with OpenVPN 2.7 and Linux 7.3",
         iroute_in_the_kernel,
     ),
 )

@@ -1,37 +1,37 @@
-"""What goes wrong with the data channel in the kernel (DCO)."""
+"""Rules about the data channel in the kernel (DCO)."""
 
 from lab.advise.rule import Judgement, Rule, exposed, safe, unknown
 from lab.advise.subject import Subject, userspace_because
 
 
 def switched_off(subject: Subject) -> Judgement:
-    """Does an option keep the data in userspace, unnoticed?"""
+    """Judge if an option keeps the data in userspace without notice."""
     reasons = userspace_because(subject)
     if wanted := subject.end.last("disable-dco"):
-        return safe("it is switched off on purpose", wanted.spot)
+        return safe("`disable-dco` switches it off on purpose", wanted.spot)
     if subject.handed.wide and subject.userspace_server:
-        return safe("`iroute 0/0` needs OpenVPN itself to carry the data (see iroute-dco)")
+        return safe("`iroute 0/0` needs the data in userspace (see iroute-dco)")
     if subject.end.device == "tap" or subject.end.has("secret"):
-        return safe("DCO knows neither tap nor static keys", reasons[0][0].spot)
+        return safe("DCO supports neither tap nor static keys", reasons[0][0].spot)
     if reasons:
         because = ", ".join(dict.fromkeys(why for _, why in reasons))
         return exposed(
-            f"OpenVPN itself carries the data, and not the kernel: {because}",
+            f"the data stays in userspace: {because}",
             *[d.spot for d, _ in reasons],
-            do="leave the option out, or say `disable-dco` if that is what you want",
+            do="remove the option, or set `disable-dco` if that is intended",
         )
     if subject.userspace_server and not subject.end.has("topology") and subject.openvpn != "2.7":
-        what = "a server that names no topology takes net30 on 2.6, which DCO does not know"
+        what = "a server without `topology` uses net30 on 2.6, which DCO does not support"
         if subject.openvpn == "2.6":
-            return exposed(what, do="`topology subnet`, or `disable-dco` if that is what you want")
-        return unknown(what, do="say `topology subnet`, or which OpenVPN with --openvpn")
+            return exposed(what, do="set `topology subnet`, or `disable-dco` if that is intended")
+        return unknown(what, do="set `topology subnet`, or give the version with --openvpn")
     return safe("no option in this file switches it off")
 
 
 RULES = (
     Rule(
         "dco-off",
-        "One option keeps the data out of the kernel (DCO); everything works, more slowly.",
+        "One option keeps the data in userspace, without DCO; everything works, more slowly.",
         (
             "topology",
             "fragment",

@@ -1,4 +1,4 @@
-"""What goes wrong with sizes: only both ends together show it."""
+"""Rules about packet sizes, which both ends together determine."""
 
 from lab.advise.openvpn import Configuration, Directive
 from lab.advise.rule import Judgement, Rule, exposed, safe, unknown
@@ -7,13 +7,13 @@ from lab.topology.links import ETHERNET_MTU
 
 
 def mismatch(subject: Subject) -> Judgement:
-    """Do both ends mean the same sizes?"""
+    """Judge if both ends use the same sizes, and if the path carries them."""
     if subject.peer is None:
-        return unknown("the other end's file is not at hand", do="add it with another --config")
+        return unknown("the other end's file is not given", do="add it with another --config")
     sizes = ("tun-mtu", "fragment", "link-mtu")
     if subject.end.differs(*sizes) or subject.peer.differs(*sizes):
         where = [d.spot for end in (subject.end, subject.peer) for d in end.all(*sizes)]
-        return unknown("it depends on which `<connection>` is used", *where, do="the same sizes in each")
+        return unknown("it depends on which `<connection>` is used", *where, do="set the same sizes in each")
     different: list[Directive] = []
     names = []
     for name, default in (("tun-mtu", "1500"), ("fragment", None), ("link-mtu", None)):
@@ -25,56 +25,56 @@ def mismatch(subject: Subject) -> Judgement:
         return exposed(
             f"the two ends differ in {' and '.join(f'`{n}`' for n in names)}",
             *[d.spot for d in different],
-            do="the same value at both ends",
+            do="set the same value at both ends",
         )
     return _on_the_path(subject, subject.peer)
 
 
 def _on_the_path(subject: Subject, peer: Configuration) -> Judgement:
-    """Both ends agree; does the path take what they make of a full-size segment?"""
+    """Judge if the path carries the packet of a full-size segment, when both ends agree."""
     clamps = [d for d in (subject.end.last("mssfix"), peer.last("mssfix")) if d]
     spots = [d.spot for d in clamps]
     if subject.end.transports != {"udp"}:
         if subject.path_mtu is None:
             return unknown(
-                "over TCP its own segments must fit the path, and what that takes is not known",
+                "over TCP the outer segments must fit the path, and its MTU is unknown",
                 *spots,
-                do="have the routers on the path tell (ICMP), or lower the outer TCP's MSS where it is narrow",
+                do="let routers on the path send ICMP, or lower the outer TCP's MSS at the narrow link",
             )
         if subject.path_mtu >= ETHERNET_MTU:
-            return safe("the sizes of both ends agree, and the path takes a whole Ethernet packet", *spots)
+            return safe("the sizes of both ends agree, and the path carries a full Ethernet packet", *spots)
         return unknown(
-            f"a link on the path takes {subject.path_mtu} bytes: an outer TCP that is not told stands still",
+            f"a link on the path carries {subject.path_mtu} bytes: without ICMP the outer TCP stalls",
             *spots,
             do="lower the outer TCP's MSS at that link",
         )
     largest = _largest(subject, clamps)
     if largest is None:
         return unknown(
-            "without a clamp each full-size segment goes in two; whether the path lets fragments pass is not known",
+            "without a clamp a full-size segment is sent in two fragments; whether the path carries them is unknown",
             *spots,
-            do="an `mssfix` that fits the path",
+            do="set an `mssfix` that fits the path",
         )
     if subject.path_mtu is None:
         return unknown(
-            f"a full-size TCP segment becomes a packet of {largest} bytes; what the path takes is not known",
+            f"a full-size TCP segment becomes a packet of {largest} bytes; the path's MTU is unknown",
             *spots,
-            do=f"find out whether {largest} bytes pass, or lower `mssfix`",
+            do=f"test if the path carries {largest} bytes, or lower `mssfix`",
         )
     if largest <= subject.path_mtu:
-        return safe(f"a full-size TCP segment becomes {largest} bytes, and the path takes {subject.path_mtu}", *spots)
+        return safe(f"a full-size TCP segment becomes {largest} bytes, and the path carries {subject.path_mtu}", *spots)
     return exposed(
-        f"a full-size TCP segment becomes {largest} bytes, and a link on the path takes {subject.path_mtu}",
+        f"a full-size TCP segment becomes {largest} bytes, and a link on the path carries {subject.path_mtu}",
         *spots,
-        do=f"`mssfix {subject.path_mtu} mtu`",
+        do=f"set `mssfix {subject.path_mtu} mtu`",
     )
 
 
 def _largest(subject: Subject, clamps: list[Directive]) -> int | None:
-    """Bytes of the packet that carries a full-size TCP segment; None where nothing clamps it, or it is not understood.
+    """Return the size of the packet with a full-size TCP segment; None without a clamp, or with an unknown one.
 
-    `mssfix N mtu` counts the outer headers, `mssfix N` does not; without a line it is `mssfix 1492 mtu` (openvpn(8)).
-    Of two ends the smaller counts, for both directions.
+    `mssfix N mtu` includes the outer headers, `mssfix N` does not; the default is `mssfix 1492 mtu` (openvpn(8)). The
+    smaller value of both ends applies to both directions.
     """
     headers = 8 + (40 if any(address.version == 6 for address in subject.far) else 20)
     sizes = [ETHERNET_MTU - 8] if len(clamps) < 2 else []
@@ -96,7 +96,7 @@ def _last(subject: Subject, peer: Configuration, name: str) -> Directive | None:
 RULES = (
     Rule(
         "mtu-mismatch",
-        "Ends that differ in sizes, or send more than the path takes, lose large packets alone, such as a BGP UPDATE.",
+        "Ends with different sizes, or larger packets than the path carries, lose large packets only, as a BGP UPDATE.",
         ("tun-mtu", "fragment", "link-mtu", "mssfix", "proto"),
         "openvpn(8), --tun-mtu, --fragment, --mssfix",
         mismatch,

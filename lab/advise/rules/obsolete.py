@@ -1,4 +1,4 @@
-"""Lines that do nothing, or something else than they did."""
+"""Rules about obsolete options."""
 
 from lab.advise.openvpn import Directive
 from lab.advise.rule import Judgement, Rule, exposed, safe, unknown
@@ -20,11 +20,11 @@ _GONE = {
     "tls-remote": "removed in 2.4: `verify-x509-name`",
     "tun-ipv6": "ignored: IPv6 needs no option",
 }
-"""Option and what became of it (openvpn(8), UNSUPPORTED OPTIONS)."""
+"""Obsolete options, each with its fate (openvpn(8), UNSUPPORTED OPTIONS)."""
 
 
 def obsolete(subject: Subject) -> Judgement:
-    """Which lines are from another time?"""
+    """Judge if the file has obsolete options."""
     end = subject.end
     found: list[tuple[Directive, str]] = [(d, _GONE[d.name]) for d in end.directives if d.name in _GONE]
     negotiates = not end.has("secret")
@@ -41,14 +41,14 @@ def obsolete(subject: Subject) -> Judgement:
             do="remove or replace them",
         )
     if kept and subject.openvpn is None:
-        return unknown("`persist-key` is ignored from 2.7 on", kept[0].spot, do="say which OpenVPN with --openvpn")
+        return unknown("`persist-key` is ignored from 2.7 on", kept[0].spot, do="give the version with --openvpn")
     return safe("no obsolete option", *[d.spot for d in end.all("data-ciphers")])
 
 
 RULES = (
     Rule(
         "obsolete",
-        "An obsolete option is ignored, or does something else than it did.",
+        "An obsolete option is ignored, or has another effect than before.",
         (*sorted(_GONE), "cipher", "persist-key"),
         "openvpn(8), UNSUPPORTED OPTIONS and --data-ciphers",
         obsolete,

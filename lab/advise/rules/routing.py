@@ -1,4 +1,4 @@
-"""What goes wrong between OpenVPN and the routing daemon."""
+"""Rules about OpenVPN together with a routing daemon."""
 
 from ipaddress import ip_address
 from typing import Literal
@@ -13,14 +13,14 @@ from lab.core.prefixes import FAMILIES
 from lab.topology import Address, Family
 
 _WITHOUT: dict[Literal["in", "out"], str] = {"out": "is announced", "in": "accepted"}
-"""What an eBGP session lacks that has no policy of a direction."""
+"""What an eBGP session does not do without a policy in a direction."""
 _GIVE_FRR = "add this end's frr.conf with another --config"
 
 
 def recursive_routing(subject: Subject) -> Judgement:
-    """May a neighbour's route lead the tunnel's own packets into the tunnel?"""
+    """Judge if a neighbour's route can route the tunnel's own packets into the tunnel."""
     if subject.routes is False:
-        return safe("no routing daemon speaks through this tunnel")
+        return safe("no routing daemon has sessions through this tunnel")
     if subject.frr is None:
         return unknown(subject.no_frr, do=_GIVE_FRR)
     neighbors = neighbors_across(subject.frr, subject.end, subject.peer)
@@ -34,7 +34,7 @@ def recursive_routing(subject: Subject) -> Judgement:
     for address in far:
         if _host_route(subject.end, address):
             continue
-        # Of two routes the longer one counts, and of two of a length the one that is not BGP's.
+        # The longer route applies, and of two with one length the static one.
         around = [p for p in subject.fixed | subject.frr.fixed if p.version == address.version and address in p]
         longer = max((p.prefixlen for p in around), default=-1) + 1
         device = subject.end.last("dev")
@@ -49,24 +49,24 @@ def recursive_routing(subject: Subject) -> Judgement:
                 open_to.append((address, who, verdict.why, verdict.spots))
             elif verdict.unknown:
                 doubts.append(verdict.unknown)
-    # Of several neighbours one that has a policy may stand for the tunnel's.
+    # Any of several neighbours may be the one at the other end.
     sure = {a for a in far if {who for at, who, *_ in open_to if at == a} >= {n.name for n in neighbors}}
     if open_to and sure:
         spots = [spot for *_, found in open_to for spot in found]
         return exposed(
             f"a route that covers the other end's outer address {open_to[0][0]} is accepted: {open_to[0][2]}",
             *spots,
-            do="let in only the prefixes that you expect of this neighbour: `neighbor … prefix-list NAME in`",
+            do="accept only the expected prefixes from this neighbour: `neighbor … prefix-list NAME in`",
         )
     if doubts:
-        return unknown(doubts[0], *filters, do="give an address, or a policy of prefix-lists, or try it")
-    return safe("no such route is let in, or a host route holds it off", *filters)
+        return unknown(doubts[0], *filters, do="use an address, or a policy of prefix-lists, or test it")
+    return safe("no such route is accepted, or a host route precedes it", *filters)
 
 
 def without_policy(subject: Subject) -> Judgement:
-    """Does eBGP keep everything to itself?"""
+    """Judge if eBGP carries no route for want of a policy."""
     if subject.routes is False:
-        return safe("no routing daemon speaks through this tunnel")
+        return safe("no routing daemon has sessions through this tunnel")
     if subject.frr is None:
         return unknown(subject.no_frr, do=_GIVE_FRR)
     frr = subject.frr
@@ -86,19 +86,19 @@ def without_policy(subject: Subject) -> Judgement:
     if bare:
         first, what = bare[0]
         return exposed(
-            f"neighbour {first.name} is eBGP and has no policy for that: no {what} (RFC 8212)",
+            f"neighbour {first.name} is eBGP and has no policy: no {what} (RFC 8212)",
             *[neighbor.spot for neighbor, _ in bare],
-            do="`no bgp ebgp-requires-policy`, or a route-map in and out, for each family",
+            do="set `no bgp ebgp-requires-policy`, or a route-map in and out for each family",
         )
     if unsaid := [n for n in frr.neighbors if frr.external(n) is None]:
-        return unknown(f"whether {unsaid[0].name} is eBGP is not said", unsaid[0].spot, do="give it a remote-as")
-    return safe("every eBGP neighbour has its policies", frr.first)
+        return unknown(f"neighbour {unsaid[0].name} has no remote-as", unsaid[0].spot, do="set its remote-as")
+    return safe("every eBGP neighbour has policies", frr.first)
 
 
 def hold_time(subject: Subject) -> Judgement:
-    """Who notices first that the other end is gone?"""
+    """Judge if BGP detects the loss of the other end long before OpenVPN does."""
     if subject.routes is False:
-        return safe("no routing daemon speaks through this tunnel")
+        return safe("no routing daemon has sessions through this tunnel")
     if subject.frr is None:
         return unknown(subject.no_frr, do=_GIVE_FRR)
     neighbors = neighbors_across(subject.frr, subject.end, subject.peer)
@@ -106,45 +106,45 @@ def hold_time(subject: Subject) -> Judgement:
         return _none_across(subject.frr)
     told = subject.timeout()
     if told is None:
-        return unknown("the server pushes its keepalive, and its file is not at hand", do="add the server's file")
+        return unknown("the server pushes its keepalive, and its file is not given", do="add the server's file")
     seconds, at = told
     spots = [spot for spot in (at, *(n.hold_spot for n in neighbors)) if spot]
     if seconds is None and at is not None:
-        return unknown("the keepalive is not understood", *spots, do="give it numbers")
+        return unknown("the keepalive is not a number", *spots, do="set it to numbers")
     hold = min(n.hold for n in neighbors)
     if hold == 0 or subject.peer_hold == 0:
-        return safe("with a hold time of 0 BGP never gives up by itself", *spots)
+        return safe("with a hold time of 0 BGP keeps the session", *spots)
     agreed = hold if subject.peer_hold is None else min(hold, subject.peer_hold)
     if seconds is None or seconds > agreed:
-        waits = f"waits {seconds} s" if seconds else "has no keepalive and waits for ever"
+        waits = f"after {seconds} s" if seconds else "never, without a keepalive"
         return exposed(
-            f"BGP gives up after {agreed} s, OpenVPN {waits}; meanwhile nothing passes and nothing mends it",
+            f"BGP closes its session after {agreed} s, OpenVPN restarts {waits}; in between no traffic passes",
             *spots,
-            do="a keepalive that gives up no later than BGP's hold time",
+            do="set a keepalive timeout that is not longer than BGP's hold time",
         )
     if subject.peer_hold is None:
         return unknown(
-            f"OpenVPN gives up after {seconds} s, BGP here after {hold} s; the other router may want less",
+            f"OpenVPN restarts after {seconds} s, BGP here closes after {hold} s, the other router maybe earlier",
             *spots,
             do="compare with the other router's timers",
         )
-    return safe(f"OpenVPN gives up after {seconds} s, BGP after {agreed} s", *spots)
+    return safe(f"OpenVPN restarts after {seconds} s, BGP closes its session after {agreed} s", *spots)
 
 
 def _none_across(frr: FrrConfiguration) -> Judgement:
     if others := [other.spot for other in frr.other_protocols]:
-        return unknown("another protocol than BGP runs, which is not judged here", *others, do="try it")
+        return unknown("another protocol than BGP runs, which `lab advise` does not judge", *others, do="test it")
     if not frr.neighbors:
         return safe("frr.conf has no BGP neighbour", frr.first)
     return unknown(
-        "no BGP neighbour lies in a network that this end's files give the tunnel",
+        "no BGP neighbour has an address in the tunnel's network",
         *[n.spot for n in frr.neighbors],
-        do="add the other end's file, or frr.conf of the router that speaks through this tunnel",
+        do="add the other end's file, or frr.conf of the router with sessions through this tunnel",
     )
 
 
 def _far(subject: Subject) -> tuple[list[Address], str]:
-    """The other end's outer addresses, and why some are not known."""
+    """Return the other end's outer addresses, and the reason why some are unknown."""
     found: list[Address] = list(subject.far)
     unsaid = ""
     remotes = subject.end.all("remote")
@@ -152,14 +152,14 @@ def _far(subject: Subject) -> tuple[list[Address], str]:
         try:
             found.append(ip_address((d.argument(0) or "").partition("%")[0]))
         except ValueError:
-            unsaid = f"`{d.name} {d.argument(0) or ''}` is a name: its addresses are not known"
+            unsaid = f"`{d.name} {d.argument(0) or ''}` is a name: its addresses are unknown"
     if not found and not unsaid:
-        unsaid = "the clients' outer addresses are not known" if subject.end.role == "server" else "no `remote` is said"
+        unsaid = "the clients' outer addresses are unknown" if subject.end.role == "server" else "there is no `remote`"
     return list(dict.fromkeys(found)), unsaid
 
 
 def _host_route(end: Configuration, address: Address) -> bool:
-    """True where OpenVPN itself keeps the address out of the tunnel."""
+    """Return True if a host route of OpenVPN keeps the address out of the tunnel."""
     hosts = ((str(address), "255.255.255.255", "net_gateway"), (f"{address}/{address.max_prefixlen}", "net_gateway"))
     return any(d.arguments[:3] in hosts or d.arguments[:2] in hosts for d in end.all("route", "route-ipv6"))
 
@@ -167,7 +167,7 @@ def _host_route(end: Configuration, address: Address) -> bool:
 RULES = (
     Rule(
         "recursive-routing",
-        "A BGP route that covers the other end's outer address leads the tunnel into itself, and it dies.",
+        "A BGP route that covers the other end's outer address routes the tunnel into itself, and it stops.",
         ("remote", "frr.conf: neighbor, route-map, prefix-list"),
         "openvpn(8), --allow-recursive-routing; drop_if_recursive_routing in forward.c of OpenVPN",
         recursive_routing,
@@ -175,14 +175,14 @@ RULES = (
     ),
     Rule(
         "ebgp-policy",
-        "An eBGP session without a policy comes up and carries no route.",
+        "An eBGP session without a policy comes up and carries no routes.",
         ("frr.conf: bgp ebgp-requires-policy, neighbor",),
         "RFC 8212; FRR's documentation of BGP, bgp ebgp-requires-policy",
         without_policy,
     ),
     Rule(
         "hold-time",
-        "BGP gives up long before OpenVPN does, and the routes stay away until OpenVPN has noticed as well.",
+        "BGP closes its session long before OpenVPN restarts, and there are no routes until then.",
         ("keepalive", "ping-restart", "frr.conf: timers"),
         "openvpn(8), --keepalive; RFC 4271, section 4.2",
         hold_time,

@@ -75,10 +75,10 @@ def test_recursive_include_is_refused(tmp_path: Path) -> None:
     [
         ("dev tun\nconfig gone.conf", r"openvpn\.conf:2: cannot include .*gone\.conf: No such file"),
         ("config stdin", r"openvpn\.conf:1: .*stdin"),
-        ("dev tun\n\n<ca>\nx", r"openvpn\.conf:3: <ca> has no end"),
+        ("dev tun\n\n<ca>\nx", r"openvpn\.conf:3: <ca> is not closed"),
         ('dev tun\npush "x', r"openvpn\.conf:2: no closing quotation mark"),
         ("x" * 300, r"openvpn\.conf:1: longer than 255"),
-        ("dev tun\n%PDF", r"openvpn\.conf:2: '%PDF' is no option"),
+        ("dev tun\n%PDF", r"openvpn\.conf:2: '%PDF' is not an option"),
     ],
 )
 def test_unreadable_file_is_reported_with_its_line(text: str, expected: str) -> None:

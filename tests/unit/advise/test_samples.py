@@ -81,7 +81,7 @@ def test_missing_files_give_cannot_tell(tmp_path: Path) -> None:
     [
         ("gone.conf", None, "No such file"),
         ("words.conf", b"hello world\n", "no `dev`"),
-        ("key.pem", b"-----BEGIN CERTIFICATE-----\n", "is no option"),
+        ("key.pem", b"-----BEGIN CERTIFICATE-----\n", "is not an option"),
         ("noise.conf", bytes(range(256)), "noise.conf:"),
         ("huge.conf", b"#" * (1 << 20) + b"\n", "longer than"),
     ],
