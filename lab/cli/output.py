@@ -1,75 +1,130 @@
-"""What commands print: tables and JSON to stdout, progress to stderr."""
+"""The output of commands: tables and JSON on stdout, progress on stderr."""
 
 import dataclasses
 import json
+import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from enum import Enum
-from typing import IO, TYPE_CHECKING, Any
+from itertools import zip_longest
+from typing import Any, NamedTuple
 
 from lab.core.progress import Say
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
 _WIDE = 1000
-"""Columns of a table that nobody looks at in a terminal: never wrap what a program may read."""
+"""Columns of a table that is not written to a terminal: its lines are not wrapped, for programs that read them."""
+_GAP = "  "
+_BOLD, _GREEN, _RED = "1", "32", "1;31"
+"""Attributes of a terminal (console_codes(4))."""
+
+
+class Verdict(NamedTuple):
+    """A cell that is good or bad, shown in green or red."""
+
+    good: bool
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def verdict(good: bool, text: str) -> Verdict:
+    """Return a cell that is good or bad."""
+    return Verdict(good, text)
 
 
 def print_json(data: Any) -> None:
-    """Print data as JSON: dataclasses as objects, times in ISO 8601, prefixes and addresses as text."""
+    """Print data as JSON; see `plain`."""
     print(json.dumps(plain(data), indent=2, ensure_ascii=False))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table; a column called `#…` is aligned to the right."""
-    console = _console(sys.stdout)
-    console.print(table(columns, rows, title=title))
-    console.print()
+    """Print a table; a column named `#…` is aligned to the right."""
+    tty = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if tty else _WIDE
+    styled = tty and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    for line in table_lines(title, columns, rows, width=width, styled=styled):
+        print(line)
+    print()
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> "Table":
-    """A table as all of ours look, to be shown."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    made = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        padding=(0, 1, 0, 0),
-    )
-    for column in columns:
-        # What does not fit goes on in the next line: nothing is cut off.
-        made.add_column(column.lstrip("#"), justify="right" if column.startswith("#") else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
-    return made
+def table_lines(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, width: int, styled: bool = False
+) -> Iterator[str]:
+    """Yield the lines of a table at most `width` wide; a cell that is too long is continued on the next line."""
+    names = [column.lstrip("#") for column in columns]
+    right = [column.startswith("#") for column in columns]
+    texts = [[str(cell) for cell in row] for row in rows]
+    widths = _widths([names, *texts], width)
+    yield _style(title, _BOLD, styled)
+    yield from _row_lines(names, widths, right, [_BOLD] * len(names), styled)
+    yield "─" * (sum(widths) + len(_GAP) * (len(widths) - 1))
+    for row, cells in zip(rows, texts, strict=True):
+        yield from _row_lines(cells, widths, right, [_colour(cell) for cell in row], styled)
 
 
-def verdict(good: bool, text: str) -> Any:
-    """A cell that shows at a glance whether something is as it should be."""
-    from rich.text import Text
+def _widths(rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Return the width of each column: that of its longest line, the widest columns narrowed until the table fits."""
+    columns = zip(*rows, strict=True)
+    widths = [max(len(line) for cell in column for line in cell.split("\n")) for column in columns]
+    least = len(_GAP) * (len(widths) - 1)
+    while sum(widths) + least > max(width, least + len(widths)):
+        widths[widths.index(max(widths))] -= 1
+    return widths
 
-    return Text(text, style="green" if good else "bold red")
+
+def _row_lines(
+    cells: Sequence[str], widths: Sequence[int], right: Sequence[bool], styles: Sequence[str], styled: bool
+) -> Iterator[str]:
+    columns = [
+        [piece for line in cell.split("\n") for piece in _fold(line, width)]
+        for cell, width in zip(cells, widths, strict=True)
+    ]
+    for pieces in zip_longest(*columns, fillvalue=""):
+        aligned = [
+            piece.rjust(width) if to_right else piece.ljust(width)
+            for piece, width, to_right in zip(pieces, widths, right, strict=True)
+        ]
+        yield _GAP.join(_style(text, style, styled) for text, style in zip(aligned, styles, strict=True)).rstrip()
+
+
+def _fold(line: str, width: int) -> list[str]:
+    """Break a line between words, or inside a word that is longer than a line; nothing is cut off."""
+    found = []
+    while len(line) > width:
+        space = line.rfind(" ", 1, width + 1)
+        end = space if space > 0 else width
+        found.append(line[:end])
+        line = line[end:].lstrip()
+    return [*found, line]
+
+
+def _colour(cell: object) -> str:
+    return (_GREEN if cell.good else _RED) if isinstance(cell, Verdict) else ""
+
+
+def _style(text: str, attributes: str, styled: bool) -> str:
+    return f"\x1b[{attributes}m{text}\x1b[0m" if styled and attributes and text.strip() else text
 
 
 @contextmanager
 def progress() -> Iterator[Say]:
-    """Tell what goes on: one line that changes on a terminal, plain lines elsewhere; both on stderr."""
+    """Show the current step on stderr: on a terminal one line that changes, elsewhere a line for each step."""
     if not sys.stderr.isatty():
         yield lambda step: print(step, file=sys.stderr, flush=True)
         return
-    from rich.markup import escape
 
-    with _console(sys.stderr).status("") as status:
-        yield lambda step: status.update(escape(step))
+    def show(step: str) -> None:
+        width = shutil.get_terminal_size().columns
+        print(f"\r\x1b[K{step[: width - 1]}", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield show
+    finally:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def few(names: Iterable[object], most: int = 3) -> str:
@@ -80,18 +135,12 @@ def few(names: Iterable[object], most: int = 3) -> str:
 
 
 def span(seconds: float) -> str:
-    """A time that has passed, as `1:02:03`."""
+    """Return a duration as `1:02:03`."""
     return str(timedelta(seconds=int(seconds)))
 
 
-def _console(file: IO[str]) -> "Console":
-    from rich.console import Console
-
-    return Console(file=file, width=None if file.isatty() else _WIDE, highlight=False)
-
-
 def plain(value: Any) -> Any:
-    """Data as JSON knows it: dataclasses as objects, times in ISO 8601, prefixes and addresses as text."""
+    """Convert data for JSON: dataclasses to objects, times to ISO 8601, prefixes and addresses to text."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Enum):
