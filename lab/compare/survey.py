@@ -235,7 +235,7 @@ def _measured(row: Measured, topology: Topology, said: Facts, engine: Engine, ef
             rates = throughput(lab, seconds=effort.seconds, rounds=effort.rounds)
             say("from start to routes")
             seconds = measure_start(lab, rounds=effort.rounds)
-            say("what passes")
+            say("packets that pass")
             facts = passage.facts(lab)
     except NotSupported as error:
         return replace(row, missing=_lacks(error))

@@ -13,7 +13,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_files_per_node_with_keys_for_root_alone(lab: Program) -> None:
+def test_render_writes_files_per_node_with_keys_of_mode_600(lab: Program) -> None:
     assert lab("render", "article", "--out", "out").exit_code == 0
     keys = sorted(Path("out").rglob("*.key"))
     assert [str(key) for key in keys] == [
@@ -27,7 +27,7 @@ def test_files_per_node_with_keys_for_root_alone(lab: Program) -> None:
     assert not lab.engine.instances
 
 
-def test_the_guide_names_every_file_and_service(lab: Program) -> None:
+def test_guide_names_every_file_and_service(lab: Program) -> None:
     lab("render", "article", "--out", "out")
     guide = Path("out/HOWTO.md").read_text()
     for node in ("hq", "branch"):
@@ -42,7 +42,7 @@ def test_the_guide_names_every_file_and_service(lab: Program) -> None:
     assert guide.index("## hq") < guide.index("## branch")
 
 
-def test_a_directory_that_is_not_empty(lab: Program) -> None:
+def test_render_refuses_a_directory_that_is_not_empty(lab: Program) -> None:
     Path("out").mkdir()
     Path("out/mine.txt").write_text("keep me")
     refused = lab("render", "article", "--out", "out")
@@ -54,19 +54,19 @@ def test_a_directory_that_is_not_empty(lab: Program) -> None:
     assert lab("render", "article", "--out", "out/mine.txt").exit_code == 2
 
 
-def test_resolved_topology_is_a_topology(lab: Program) -> None:
+def test_resolved_topology_is_valid(lab: Program) -> None:
     lab("render", "article", "--out", "out", "--resolved", "--name", "other")
     result = lab("validate", "out/topology.clab.yml")
     assert result.exit_code == 0, result.stderr
 
 
 @pytest.mark.parametrize("hand_out", ["client-connect", "client-config-dir"])
-def test_options_are_heard(lab: Program, hand_out: str) -> None:
+def test_render_uses_options_of_set(lab: Program, hand_out: str) -> None:
     lab("render", "article", "--out", "out", "--set", f"tunnel.options.hand-out={hand_out}")
     assert hand_out in Path("out/hq/etc/openvpn/server/branch-hq.conf").read_text()
 
 
-def test_lab_render_writes_them_beside_the_certificates(lab: Program, tmp_path: Path) -> None:
+def test_render_writes_routeros_commands_beside_the_certificates(lab: Program, tmp_path: Path) -> None:
     options = ["profile=routeros-7", "options.topology=subnet", "options.data-ciphers=[AES-256-CBC]"]
     out = tmp_path / "out"
     written = lab("render", "article", "--out", str(out), "--for", "routeros", *(f"--set=tunnel.{o}" for o in options))
