@@ -56,15 +56,32 @@ def test_available_memory_is_read_from_meminfo() -> None:
     assert doctor.available_memory("MemTotal:  9 kB\n") is None
 
 
-def test_missing_engine_is_a_finding_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+PODMAN = docker_engine.refuse_podman("unix:///x", {"Components": [{"Name": "Podman Engine", "Version": "4.3.1"}]})
+
+
+@pytest.mark.parametrize(
+    ("error", "detail", "remedy"),
+    [
+        (
+            "no Docker engine answers at unix:///x: install docker.io",
+            "no Docker engine answers at unix:///x",
+            "install",
+        ),
+        (PODMAN, "the engine at unix:///x is Podman 4.3.1, which lacks Docker's builder", "install docker.io"),
+        ("engine: the Docker engine does not answer: timed out; check dockerd", "does not answer", "timed out"),
+    ],
+)
+def test_engine_that_cannot_be_used_is_missing_with_a_remedy(
+    monkeypatch: pytest.MonkeyPatch, error: str, detail: str, remedy: str
+) -> None:
     def connect() -> None:
-        raise EnvironmentBroken("no Docker engine answers at unix:///x: install docker.io")
+        raise EnvironmentBroken(error)
 
     monkeypatch.setattr(docker_engine, "connect", connect)
     (finding,) = doctor.docker_findings()
-    assert finding.status == "missing"
-    assert "unix:///x" in finding.detail
-    assert "install docker.io" in finding.remedy
+    assert (finding.name, finding.status, finding.required) == ("Docker engine", "missing", True)
+    assert detail in finding.detail
+    assert finding.remedy.startswith(remedy)
 
 
 @pytest.mark.parametrize(
