@@ -16,7 +16,7 @@ _TABLE = "| key | value | default | meaning |\n| --- | --- | --- | --- |\n"
 
 
 def pages() -> dict[str, str]:
-    """All generated pages, in their order."""
+    """Return all generated pages, in their order."""
     return {
         "cli.md": cli(),
         "topology.md": topology(),
@@ -32,7 +32,7 @@ def pages() -> dict[str, str]:
 
 
 def topology() -> str:
-    """The keys of a topology that are ours."""
+    """Return the keys of a topology that the lab adds."""
     from lab.topology import intent
 
     sections = (
@@ -62,7 +62,7 @@ def topology() -> str:
 
 
 def modes() -> str:
-    """The options of each tunnel mode."""
+    """Return the options of each tunnel mode."""
     from lab.tunnel import modes as known
     from lab.tunnel.options import Options, ServerOptions, TlsOptions
 
@@ -98,14 +98,14 @@ def modes() -> str:
 
 
 def plan() -> str:
-    """The keys of a measurement plan."""
+    """Return the keys of a measurement plan."""
     from lab.measure.trials.plan import Plan
 
     return f"# Measurement plan\n\nThe keys of a plan of `lab measure`, a YAML file.\n\n{keys(Plan)}"
 
 
 def faults() -> str:
-    """The kinds of faults, and what each takes."""
+    """Return the fault kinds and their parameters."""
     from lab.fault.kinds import KINDS
 
     text = (
@@ -119,7 +119,7 @@ def faults() -> str:
 
 
 def keys(model: type[BaseModel], *, own: bool = False) -> str:
-    """The fields of a model as a table; with `own` without those that it inherits."""
+    """Return the fields of a model as a table; with `own` without inherited ones."""
     names = [
         name
         for name in model.model_fields
@@ -139,7 +139,7 @@ def _row(model: type[BaseModel], name: str) -> str:
 
 
 def spelling(annotation: Any) -> str:
-    """How a value is written in a file, from its type."""
+    """Return how a value of a type is written in a file."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation is None or annotation is type(None):
         return "nothing"
@@ -190,7 +190,7 @@ def _default(value: Any) -> str:
 
 
 def _models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    """The models in a model's fields, in their order."""
+    """Yield the models in the fields of a model."""
 
     def inside(annotation: Any) -> Iterator[type[BaseModel]]:
         if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
@@ -214,21 +214,25 @@ def _sentence(text: str) -> str:
 
 
 def cli() -> str:
-    """Every command with its arguments and options."""
+    """Return every command with its arguments and options."""
     import typer
 
     from lab.cli.app import app
+    from lab.cli.commands import COMMANDS
 
     root = typer.main.get_command(app)
     text = f"# Command line\n\n{_help(root)}\n\n{getattr(root, 'epilog', None) or ''}\n"
     text += _parameters(root)
+    panel = ""
     for path, command in commands(root):
-        text += f"\n## `lab {path}`\n\n{_help(command)}\n" + _parameters(command)
+        if panel != (panel := COMMANDS[path.split(" ")[0]].panel):
+            text += f"\n## {panel}\n"
+        text += f"\n### `lab {path}`\n\n{_help(command)}\n" + _parameters(command)
     return text
 
 
 def commands(root: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """All commands below one, each with its path of words."""
+    """Yield all commands below one, each with its path of words."""
     for name in root.commands:
         command = root.commands[name]
         if command.hidden:
@@ -284,7 +288,7 @@ PLUGINS = ("lab.testing.plugin", "lab.testing.claims", "lab.testing.kernel")
 
 
 def pytest_page() -> str:
-    """Options, markers and fixtures of the plugin."""
+    """Return options, markers and fixtures of the plugin."""
     import argparse
     from importlib import import_module
 
@@ -345,7 +349,7 @@ class _Recorder:
 
 
 def markers_of(module: Any) -> list[str]:
-    """The markers that a plugin declares, read from its source: `addinivalue_line("markers", ...)`."""
+    """Return the markers that a plugin declares, read from its source: `addinivalue_line("markers", ...)`."""
     found = []
     for node in ast.walk(ast.parse(inspect.getsource(module))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
@@ -356,7 +360,7 @@ def markers_of(module: Any) -> list[str]:
 
 
 def fixtures_of(module: Any) -> list[tuple[str, str]]:
-    """The fixtures that a plugin defines, with the first line of each docstring."""
+    """Return the fixtures that a plugin defines, with the first line of each docstring."""
     found = []
     for node in ast.walk(ast.parse(inspect.getsource(module))):
         if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):

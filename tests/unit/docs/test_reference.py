@@ -55,7 +55,7 @@ def run(*argv: str) -> str:
 
 
 def test_commands_have_the_options_of_their_help(written: dict[str, str]) -> None:
-    sections = re.split(r"^## `lab ", written["cli.md"], flags=re.MULTILINE)[1:]
+    sections = re.split(r"^### `lab ", written["cli.md"], flags=re.MULTILINE)[1:]
     names = [section.partition("`")[0] for section in sections]
     assert {"up", "status", "fault apply", "vm run", "report"} <= set(names)
     by_name = dict(zip(names, sections, strict=True))
