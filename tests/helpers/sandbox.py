@@ -44,7 +44,7 @@ class Sandbox:
 
     @property
     def pid(self) -> int:
-        """The process in the namespace."""
+        """Return the pid of the process in the namespace."""
         return self._process.pid
 
     def links(self) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class Sandbox:
         return {f"{a.get_attr('IFA_ADDRESS')}/{a['prefixlen']}": a.get_attr("IFA_FLAGS") for a in found}
 
     def ip(self, *calls: tuple[str, str, dict[str, Any]]) -> None:
-        """Make changes one after another: (object, verb, arguments) as pyroute2 has them, `dev` by its name."""
+        """Call pyroute2 with (object, verb, arguments) in order; `dev` is an interface's name."""
 
         def work() -> None:
             with IPRoute() as ip:
@@ -73,11 +73,11 @@ class Sandbox:
         self.namespace.run(work)
 
     def let_ping(self) -> None:
-        """Allow ping sockets, as the lab's nodes do."""
+        """Allow ping sockets, like the lab's nodes."""
         self.sysctl("ipv4/ping_group_range", "0 2147483647")
 
     def sysctl(self, key: str, value: str) -> None:
-        """Set a value below /proc/sys/net."""
+        """Set a sysctl below /proc/sys/net."""
         self.namespace.run(lambda: (Path("/proc/sys/net") / key).write_text(value))
 
     def _ask(self, question: str, **arguments: Any) -> list[Any]:
