@@ -45,7 +45,7 @@ def documented() -> dict[str, set[str]]:
 
 
 def leaves(value: Any, path: str = "") -> Iterator[str]:
-    """Yield the paths of a value's keys down to what is no object."""
+    """Yield the paths of a value's keys, down to the values."""
     if isinstance(value, dict) and value:
         for key, inner in value.items():
             yield from leaves(inner, f"{path}.{key}" if path else key)

@@ -1,4 +1,4 @@
-"""What README and docs name exists: tests, files, links, examples."""
+"""Tests, files and links that README and docs name exist, and their examples are valid."""
 
 import ast
 import json

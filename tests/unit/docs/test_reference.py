@@ -17,7 +17,7 @@ from tests.helpers.pages import ROOT
 
 
 def module_of(name: str) -> ModuleType:
-    """Return a module of docs/hooks, which is no package."""
+    """Load a module from the folder docs/hooks."""
     spec = spec_from_file_location(name, ROOT / "docs" / "hooks" / f"{name}.py")
     assert spec
     assert spec.loader
