@@ -68,18 +68,17 @@ COMMANDS: Mapping[str, Entry] = {
     "measure": Entry(
         _MEASURE,
         "measure:measure",
-        "Measure convergence: cause events in tunnels and beside them, and write down when what was noticed where.",
+        "Measure convergence: cause events over tunnels and baselines, and record the time of each stage.",
     ),
     "report": Entry(
         _MEASURE,
         "report:report",
-        "Make a page of a run, with its figures and tables beside it, or tell in what two runs differ "
-        "beyond the noise.",
+        "Make a page of a run with its figures and tables, or of the differences of two runs that exceed the noise.",
     ),
     "scale": Entry(
         _MEASURE,
         "scale:scale",
-        "Send big tables through a tunnel and a bare wire, and show how long they take and what holds them back.",
+        "Send large tables over a tunnel and the bare wire, and show the times, the costs and the bottleneck.",
     ),
     "doctor": Entry(
         _HOST,

@@ -1,4 +1,4 @@
-"""`lab measure`: convergence as a plan asks for it, trial by trial."""
+"""`lab measure`: measure convergence by a plan."""
 
 import sys
 from datetime import datetime
@@ -16,25 +16,26 @@ if TYPE_CHECKING:
 
 _RUNS = Path("measurements")
 _SAID_EVERY = 10
-"""Trials between two lines where there is no terminal."""
+"""Trials between two lines of progress without a terminal."""
 
 
 def measure(
     plan: Annotated[
-        str, typer.Argument(metavar="PLAN", help="A plan's file, or the name of one that comes with the lab.")
+        str, typer.Argument(metavar="PLAN", help="The file of a plan, or the name of one that comes with the lab.")
     ] = "quick",
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Where the run goes; by default below `measurements`.")
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Directory of the run; by default below `measurements`."),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the trials that are missing in --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run in --out.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be measured, and how long it would take.")
+        bool, typer.Option("--dry-run", help="Only print the events and how long they would take.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure convergence: cause events in tunnels and beside them, and write down when what was noticed where.
+    """Measure convergence: cause events over tunnels and baselines, and record the time of each stage.
 
-    Each trial is on the disk as it ends; after Ctrl-C or a crash --resume goes on. `lab report` makes a page of it.
+    Each trial is recorded as it ends; --resume continues after Ctrl-C or a crash. `lab report` makes a page of a run.
     """
     from lab.core.errors import InputError
     from lab.measure.trials.plan import Plan
@@ -42,7 +43,7 @@ def measure(
     from lab.measure.trials.runner import left_of, plan_blocks, run, seconds_of
 
     if resume and out is None:
-        raise InputError("--resume needs --out: the directory of the run that was broken off")
+        raise InputError("--resume needs --out with the directory of the interrupted run")
     wanted = Plan.read(plan)
     blocks = plan_blocks(wanted)
     count = sum(1 for block in blocks for task in block.tasks if task.number)
@@ -65,12 +66,12 @@ def measure(
     print(f"{count} events, about {span(seconds)}, into {directory}", file=sys.stderr)
     try:
         with progress() as say:
-            run(wanted, directory, resume=resume, say=say, watch=_told(say))
+            run(wanted, directory, resume=resume, say=say, watch=_progress(say))
     except KeyboardInterrupt:
         if (directory / RUN_FILE).exists():
-            print(f"broken off: `lab measure {plan} --out {directory} --resume` goes on", file=sys.stderr)
+            print(f"interrupted: `lab measure {plan} --out {directory} --resume` continues", file=sys.stderr)
         else:
-            print("broken off before anything was measured", file=sys.stderr)
+            print("interrupted before the first trial", file=sys.stderr)
         raise
     if as_json:
         print_json({"plan": wanted.name, "directory": str(directory), "events": count})
@@ -78,8 +79,8 @@ def measure(
         print(f"{directory}: `lab report {directory}` makes a page of it")
 
 
-def _told(say: Say) -> "Watch":
-    """Tell how far a run has come: each trial on a terminal, now and then elsewhere."""
+def _progress(say: Say) -> "Watch":
+    """Return a function that prints progress: each trial on a terminal, otherwise every tenth."""
     from lab.measure.trials.runner import Progress
 
     last = -_SAID_EVERY

@@ -1,4 +1,4 @@
-"""`lab report`: a run as a page, or two runs side by side."""
+"""`lab report`: a page of a run, or a comparison of two."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,25 +16,27 @@ if TYPE_CHECKING:
 def report(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN [OTHER]", help="A directory of `lab measure`; two, to compare the second with it."),
+        typer.Argument(metavar="RUN [OTHER]", help="A directory of `lab measure`, or two to compare."),
     ],
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where to write; by default `report` or `comparison` in the last run's own."),
+        typer.Option(
+            metavar="DIR", help="The directory to write; by default `report` or `comparison` in that of the last run."
+        ),
     ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a page of a run, with its figures and tables beside it, or tell in what two runs differ beyond the noise."""
+    """Make a page of a run with its figures and tables, or of the differences of two runs that exceed the noise."""
     from lab.measure.trials.record import RunDirectory
     from lab.report import read
 
     if len(runs) > 2:
-        raise InputError(f"{len(runs)} runs: one is reported on, two are compared")
+        raise InputError(f"{len(runs)} runs given: give one for a report, or two to compare")
     summaries = [read(RunDirectory(run)) for run in runs]
     for path, summary in zip(runs, summaries, strict=True):
         if not summary.trials:
-            raise InputError(f"{path} has no trials yet: `lab measure` writes one as it ends")
+            raise InputError(f"{path} has no trials yet: wait until `lab measure` has recorded one")
     if len(summaries) == 1:
         _one(summaries[0], out or runs[0] / "report", markdown=markdown, as_json=as_json)
     else:
@@ -89,4 +91,4 @@ def _two(before: "RunSummary", after: "RunSummary", out: Path, *, markdown: bool
             print_table(table.caption, table.columns, table.rows)
         for line in findings(comparison):
             print(line)
-        print(f"{written.page}; everything that was compared is there")
+        print(f"{written.page} has all quantities")

@@ -1,4 +1,4 @@
-"""`lab scale`: tables of up to a million prefixes, over the tunnel and over the bare wire."""
+"""`lab scale`: routing tables of up to a million prefixes, over the tunnel and the bare wire."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
 
 _MIB = 1 << 20
 _CLEAR = 0.1
-"""Seconds of processor time of which a ratio can be told."""
+"""Seconds of processor time from which on a ratio means something."""
 
 
 def scale(
     prefixes: Annotated[
         list[int] | None,
-        typer.Option("--prefixes", min=1, help="A table's size; by default five, up to a million. Repeatable."),
+        typer.Option("--prefixes", min=1, help="Size of a table; by default five sizes, up to a million. Repeatable."),
     ] = None,
     family: Annotated[FamilyName | None, typer.Option("--family", help="Only this address family.")] = None,
-    trials: Annotated[int, typer.Option(min=1, max=1000, help="Trials of each size over each of the two.")] = 3,
-    seed: Annotated[int, typer.Option(help="Another seed makes another table.")] = 1,
+    trials: Annotated[int, typer.Option(min=1, max=1000, help="Trials of each size over each medium.")] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of the generated tables.")] = 1,
     openvpn: OpenVpnVersion = None,
     settings: Settings = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Write each trial there as a line of scale.jsonl.")
+        Path | None, typer.Option("--out", metavar="DIR", help="Record each trial there as a line of scale.jsonl.")
     ] = None,
     show: Annotated[
-        Path | None, typer.Option("--show", metavar="DIR", help="Measure nothing; show what --out has written.")
+        Path | None, typer.Option("--show", metavar="DIR", help="Show the trials recorded by --out; measure nothing.")
     ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead of tables.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send big tables through a tunnel and a bare wire, and show how long they take and what holds them back."""
+    """Send large tables over a tunnel and the bare wire, and show the times, the costs and the bottleneck."""
     from lab.measure.scale import SIZES, Plan, lines, read, run
 
     if show is not None:
@@ -52,10 +52,10 @@ def scale(
             tunnel=tunnel_settings(settings or []),
         )
         with progress() as say:
-            say(f"{len(plan)} trials; on two idle cores they take about {span(plan.estimate)}")
+            say(f"{len(plan)} trials, about {span(plan.estimate)} on two idle cores")
             found = run(plan, into=out, say=say)
     if not found:
-        raise InputError(f"{show} has no whole trial")
+        raise InputError(f"{show} has no complete trial: give a directory in which --out has recorded one")
     summary = lines(found)
     if as_json:
         print_json(
@@ -127,7 +127,7 @@ def _times(line: "Line") -> tuple[str, ...]:
 def _cpu(line: "Line", programs: list[str]) -> tuple[str, ...]:
     cells = (f"{line.cpu[program]:.2f}" if program in line.cpu else "" for program in programs)
     together = "" if line.cpu_total is None else f"{line.cpu_total:.2f}"
-    # A few hundredths, which processor time is counted in, make no ratio.
+    # Processor time is counted in hundredths: a few of them do not make a ratio.
     clear = line.cpu_ratio is not None and line.over != "wire" and (line.cpu_total or 0) >= _CLEAR
     return (*_head(line), *cells, together, f"{line.cpu_ratio:.2f}" if clear else "", line.held_back_by)
 

@@ -1,4 +1,4 @@
-"""Two runs side by side: which differences exceed the noise. Pure."""
+"""The comparison of two runs: which differences exceed the noise. Pure functions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from lab.report.quantities import QUANTITIES, Quantity
 from lab.report.summary import Group, RunSummary
 
 LEVEL = 0.05
-"""How likely it may be that any one of the differences is chance, after Holm's correction."""
+"""The significance level: the chance of any false difference, after Holm's correction."""
 
 
 class Verdict(StrEnum):
-    """What a comparison says of one quantity."""
+    """The result for one quantity."""
 
     MORE = "more"
     LESS = "less"
@@ -32,22 +32,22 @@ class Difference:
     before: Summary
     after: Summary
     ratio: Ratio | None
-    """The second run's median by the first run's."""
+    """The second run's median divided by the first run's."""
     test: RankTest
-    """Of the second run against the first: a positive delta is more in the second."""
+    """The second run against the first: a positive delta means more in the second."""
     p: float
     """The test's p-value, after Holm's correction for all quantities and variants compared."""
     verdict: Verdict
 
     @property
     def exceeds_noise(self) -> bool:
-        """Whether the runs differ in this."""
+        """True if the runs differ in the quantity."""
         return self.verdict in (Verdict.MORE, Verdict.LESS)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two runs have in common, and what they have not."""
+    """Two runs: the differences of what both measured, and what only one did."""
 
     before: RunSummary
     after: RunSummary
@@ -55,23 +55,23 @@ class Comparison:
     only_before: tuple[Variant, ...]
     only_after: tuple[Variant, ...]
     incomparable: tuple[Variant, ...]
-    """In both runs, and without a trial that counts in one of them."""
+    """Variants of both runs that have no valid trial in one of them."""
     environment: tuple[tuple[str, str, str], ...]
-    """What the machines or their software differ in: the name, and both values."""
+    """The differences of host and software: the name, and both values."""
 
     @property
     def beyond_noise(self) -> list[Difference]:
-        """The differences."""
+        """The differences that exceed the noise."""
         return [found for found in self.differences if found.exceeds_noise]
 
     @property
     def moved_baselines(self) -> list[Difference]:
-        """Differences of what has no tunnel in it: those are the machine's, and tunnels have them too."""
+        """The differences of baselines: they come from the host, and affect tunnels too."""
         return [found for found in self.beyond_noise if found.variant.baseline]
 
 
 def compare(before: RunSummary, after: RunSummary) -> Comparison:
-    """Compare what both runs have measured."""
+    """Compare two runs."""
     ours, theirs = before.groups, after.groups
     shared = [variant for variant in ours if variant in theirs]
     differences = tuple(_judged(list(_tested(ours, theirs, shared, after.run.seed))))

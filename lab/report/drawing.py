@@ -1,4 +1,4 @@
-"""Matplotlib's drawings as SVG that fits light and dark pages: what is ink takes the colour of the text around it."""
+"""Matplotlib's figures as SVG for light and dark pages: lines and text take the colour of the text around."""
 
 import io
 import re
@@ -12,17 +12,17 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 INK = "#010203"
-"""Stands for the text's colour until the drawing is written."""
+"""Placeholder for the text's colour until the SVG is written."""
 
 PALETTE: tuple[str, ...] = ("#0072b2", "#d55e00", "#009e73", "#c2649a", "#8a7000", "#767676")
-"""After Okabe and Ito, who chose them for all kinds of colour vision: those that light and dark paper both show."""
+"""After Okabe and Ito, for all kinds of colour vision, adjusted for contrast on light and dark backgrounds."""
 
 LIGHT, DARK = "#ffffff", "#0d1117"
-"""The paper."""
+"""The background colours."""
 INK_ON_LIGHT, INK_ON_DARK = "#1b1f24", "#e6edf3"
 
 _SETTINGS: dict[Any, Any] = {
-    "svg.fonttype": "none",  # text stays text: it can be searched, and is small
+    "svg.fonttype": "none",  # text as text: searchable, and small
     "svg.hashsalt": "openvpn-routing-lab",
     "text.parse_math": False,
     "font.family": "DejaVu Sans",
@@ -51,25 +51,25 @@ _OWN_STYLE = (
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure that is drawn."""
+    """A drawn figure."""
 
     name: str
-    """What its file is called, and its place in a page."""
+    """Name of its file, and its anchor in a page."""
     caption: str
     alt: str
-    """What it shows, for who does not see it."""
+    """Alternative text for screen readers."""
     svg: str
-    """The element alone: no XML declaration, no style of its own."""
+    """The SVG element alone, without XML declaration and style."""
 
     @property
     def inline(self) -> str:
-        """As a part of an HTML page: ids are no other figure's, and it shrinks with the page."""
+        """The figure for an HTML page, with IDs that are unique in it."""
         svg = re.sub(r'\bid="', f'id="{self.name}-', self.svg)
         return re.sub(r"(xlink:href=\"#|url\(#)", rf"\g<1>{self.name}-", svg)
 
     @property
     def file(self) -> str:
-        """As a file of its own."""
+        """The figure for a file of its own."""
         head, tag, rest = self.svg.partition(">")
         return f'<?xml version="1.0" encoding="utf-8"?>\n{head}{tag}{_OWN_STYLE}{rest}\n'
 
@@ -82,14 +82,14 @@ def settings() -> Iterator[None]:
 
 
 def drawing(figure: Figure, *, name: str, caption: str, alt: str) -> Drawing:
-    """Write a figure down. The same figure gives the same text."""
+    """Return a figure as SVG; the same figure always gives the same text."""
     text = io.StringIO()
     with settings():
         FigureCanvasSVG(figure)
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight")
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :].strip().replace(INK, "currentColor")
-    svg = svg.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")  # as wide, where the first is missing
+    svg = svg.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")  # Verdana is as wide
     svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = svg.replace("<svg ", f'<svg role="img" aria-label="{_attribute(alt)}" ', 1)
     return Drawing(name, caption, alt, svg)

@@ -1,4 +1,4 @@
-"""The figures of a report: distributions, stages, ratios, the machine's load."""
+"""The figures of a report: distributions, stages, ratios, and the load of the host."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ from lab.report.summary import BASELINES, EventSummary, RunSummary
 from lab.report.tables import OVER_LABELS, over_text
 
 _WIDTH = 8.0
-"""Inches."""
+"""Width of a figure in inches."""
 _DASHES: tuple[Any, ...] = ("solid", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
 _STAGE_COLOURS: dict[StageName, str] = dict(zip(STAGES[1:], PALETTE, strict=False))
 _MARKERS = "osD^vP"
@@ -29,7 +29,7 @@ _Look = TypeVar("_Look")
 
 
 def event_figures(event: EventSummary, name: str) -> list[Drawing]:
-    """All figures of an event that it has trials for."""
+    """Draw all figures of an event that have trials."""
     with settings():
         drawn = [
             *(_ecdf(event, shown, name) for shown in event.shown),
@@ -40,7 +40,7 @@ def event_figures(event: EventSummary, name: str) -> list[Drawing]:
 
 
 def load_figure(summary: RunSummary) -> Drawing | None:
-    """How busy others kept the machine during the run; None where that is not known."""
+    """Draw the load of other programs during the run; None if it is unknown."""
     known = [
         ((trial.started - summary.run.started).total_seconds() / 60, trial.foreign_load)
         for trial in summary.trials
@@ -54,12 +54,12 @@ def load_figure(summary: RunSummary) -> Drawing | None:
         axes.plot(*zip(*sorted(known), strict=True), ".", markersize=4, color=PALETTE[0])
         axes.set(xlabel="minutes since the run began", ylabel="CPUs", ylim=(0, None))
         axes.grid(True)
-        alt = f"CPUs kept busy by others during each of {len(known)} trials, {max(c for _, c in known):.2f} at most."
+        alt = f"CPUs busy with other programs in each of {len(known)} trials, {max(c for _, c in known):.2f} at most."
         return drawing(figure, name="foreign-load", caption="Foreign CPU load during each trial", alt=alt)
 
 
 def difference_figures(comparison: Comparison, names: dict[str, str]) -> list[Drawing]:
-    """How the medians of the second run stand to those of the first, a figure for each event."""
+    """Draw the ratios of the second run's medians to the first run's, one figure per event."""
     drawn = []
     for event, name in names.items():
         found = [d for d in comparison.differences if d.variant.event == event and d.ratio and d.quantity.unit == "s"]
@@ -88,7 +88,7 @@ def difference_figures(comparison: Comparison, names: dict[str, str]) -> list[Dr
 
 
 def _ecdf(event: EventSummary, shown: Quantity, name: str) -> Drawing | None:
-    """A panel for each topology and family, a colour for each detector, a line for each way that packets go."""
+    """Draw distributions: a panel per topology and family, a colour per detector, a line style per medium."""
     rows = [row for row in event.rows_of(shown) if any(value > 0 for value in row.group.values(shown))]
     if not rows:
         return None
@@ -104,7 +104,7 @@ def _ecdf(event: EventSummary, shown: Quantity, name: str) -> Drawing | None:
             variant = row.variant
             if (variant.topology, variant.family) != (topology, family):
                 continue
-            # A logarithm has no place for zero: what was too short to see stands at the left edge, as the first step.
+            # A logarithmic axis has no zero: values too short to measure are the first step, at the left edge.
             steps = ecdf(row.group.values(shown))
             begin = sum(share for value, share in steps[:1] if value <= 0)
             positive = [(value, share) for value, share in steps if value > 0]
@@ -128,7 +128,7 @@ def _ecdf(event: EventSummary, shown: Quantity, name: str) -> Drawing | None:
     figure.supxlabel(f"time to {_seen(shown)} (s)", fontsize=9)
     figure.supylabel("share of the trials", fontsize=9)
     handles = [
-        *(Patch(color=colour, label=detector or "the event tells all") for detector, colour in colours.items()),
+        *(Patch(color=colour, label=detector or "no detector needed") for detector, colour in colours.items()),
         *(Line2D([], [], color=INK, linestyle=dash, label=over) for over, dash in dashes.items()),
     ]
     figure.legend(handles=handles, loc="outside upper left", ncols=min(len(handles), 4))
@@ -150,9 +150,9 @@ def _seen(shown: Quantity) -> str:
 
 
 def _ticks(axes: Axes) -> None:
-    """Numbers on a logarithmic axis, however much it spans."""
+    """Set readable ticks on a logarithmic axis of any span."""
     low, high = axes.get_xlim()
-    # Powers of ten are too far apart for a decade or two, and a logarithm is nearly straight over less than one.
+    # Powers of ten are too far apart on one or two decades; on less than one a logarithm is almost linear.
     if high / low < 6:
         axes.xaxis.set_major_locator(MaxNLocator(6))
     elif high / low < 300:
@@ -167,7 +167,7 @@ def _ticks(axes: Axes) -> None:
 
 
 def _waterfall(event: EventSummary, name: str) -> Drawing | None:
-    """A bar for each variant, from the event through the medians of its stages; one scale for what is compared."""
+    """Draw a bar per variant: the medians of its stages, on one scale per topology and detector."""
     bars = {group.variant: _stages(event, group.variant) for group in event.groups}
     bars = {variant: stages for variant, stages in bars.items() if stages}
     if not bars:
@@ -176,7 +176,7 @@ def _waterfall(event: EventSummary, name: str) -> Drawing | None:
     for variant in bars:
         panels.setdefault((variant.topology, variant.detector), []).append(variant)
     heights = [len(variants) + 1.6 for variants in panels.values()]
-    # Where finding out takes most of the time, the rest is too narrow to see, and is drawn once more by itself.
+    # If detection takes most of the time, the rest is too narrow to see: draw it again by itself.
     late = any(stages[0][0] == "detection" and stages[0][1] > stages[-1][1] / 2 for stages in bars.values())
     columns = 2 if late else 1
     figure = Figure(figsize=(_WIDTH, 0.6 + 0.27 * sum(heights)), layout="constrained")
@@ -223,7 +223,7 @@ def _bars(axes: Axes, bars: Sequence[Sequence[tuple[StageName, float]]], labels:
 
 
 def _since_detection(stages: Sequence[tuple[StageName, float]]) -> list[tuple[StageName, float]]:
-    """The stages after detection, counted from it; without a detection there is nothing to count from."""
+    """Return the stages after detection, counted from it; none without a detection."""
     found = dict(stages)
     if "detection" not in found:
         return []
@@ -239,7 +239,7 @@ def _stages(event: EventSummary, variant: Variant) -> list[tuple[StageName, floa
 
 
 def _ratios(event: EventSummary, name: str) -> Drawing | None:
-    """What a tunnel costs: its medians by those of the baselines."""
+    """Draw the ratios of a tunnel's medians to those of the baselines."""
     keys = {shown.key for shown in event.shown}
     rows = [row for row in event.rows if row.quantity.key in keys and row.ratios]
     if not rows:
@@ -282,7 +282,7 @@ def _forest(points: Sequence[tuple[str, Ratio, int]], label: str) -> Figure:
     return figure
 
 
-# --- words and looks ---------------------------------------------------------------------------------------
+# --- labels and styles ---------------------------------------------------------------------------------------
 
 
 def _handle(label: str, style: int) -> Line2D:

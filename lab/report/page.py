@@ -1,4 +1,4 @@
-"""The report as one page that needs nothing else: no network, no other file."""
+"""The report as one self-contained page: it needs no network and no other file."""
 
 import base64
 import hashlib
@@ -21,17 +21,17 @@ from lab.report.tables import (
     environment_table,
     event_table,
     flagged_table,
+    host_table,
     left_out_table,
-    machine_table,
 )
 
 Figures = Mapping[str, Sequence[Drawing]]
-"""By the event."""
+"""The figures by event."""
 
 
 def report_page(summary: RunSummary, names: dict[str, str], figures: Figures, load: Drawing | None) -> str:
-    """A run as HTML; `names` has a short name for each event."""
-    fixed = {"timeline": "Timeline of one trial", "topologies": "Topologies", "trials": "Trials that do not count"}
+    """Return the page of a run; `names` has a short name for each event."""
+    fixed = {"timeline": "Timeline of one trial", "topologies": "Topologies", "trials": "Invalid trials"}
     if not summary.run.topologies:
         del fixed["topologies"]
     return (
@@ -72,14 +72,14 @@ def report_page(summary: RunSummary, names: dict[str, str], figures: Figures, lo
 
 
 def comparison_page(comparison: Comparison, figures: Sequence[Drawing]) -> str:
-    """Two runs as HTML."""
+    """Return the page of a comparison."""
     before, after = comparison.before, comparison.after
     contents = {
-        "overview": "What differs",
-        "differences": "All that was compared",
+        "overview": "Differences",
+        "differences": "All quantities",
         "ratios": "Ratios",
-        "unshared": "What was not compared",
-        "machines": "Machines",
+        "unshared": "Not compared",
+        "hosts": "Hosts",
     }
     if not figures:
         del contents["ratios"]
@@ -93,28 +93,28 @@ def comparison_page(comparison: Comparison, figures: Sequence[Drawing]) -> str:
             differences=difference_table(comparison),
             figures=figures,
             unshared=unshared(comparison),
-            machines=machine_table(comparison),
+            hosts=host_table(comparison),
         )
     )
 
 
-# --- words -------------------------------------------------------------------------------------------------
+# --- text -------------------------------------------------------------------------------------------------
 
 
 def counted(summary: RunSummary) -> str:
-    """How many trials there are, and how many of them count."""
+    """Return a sentence with the number of trials by status."""
     trials = summary.trials
     invalid = sum(trial.status == "invalid" for trial in trials)
     late = sum(trial.status == "timed-out" for trial in trials)
     valid = len(trials) - invalid - late
     return (
-        f"{len(trials)} trials of {len(summary.groups)} variants: {valid} count, {invalid} are invalid, "
-        f"{late} timed out; {len(summary.flagged)} of those that count are odd in some way."
+        f"{len(trials)} trials of {len(summary.groups)} variants: {valid} are valid, {invalid} are invalid, "
+        f"{late} timed out; {len(summary.flagged)} of the valid ones have a flag."
     )
 
 
 def overview_table(summary: RunSummary) -> Table:
-    """The events of a run, a line each."""
+    """Return a table of a run's events."""
     rows = tuple(
         (
             event.event,
@@ -124,14 +124,14 @@ def overview_table(summary: RunSummary) -> Table:
         for event in summary.events
     )
     columns = ("event", "#variants", "#valid trials", "#invalid", "#timed out")
-    return Table("overview", "What was measured", columns, rows)
+    return Table("overview", "Trials by event", columns, rows)
 
 
 def findings(comparison: Comparison) -> list[str]:
-    """What a comparison comes to, in sentences."""
+    """Return the results of a comparison in sentences."""
     beyond, all_ = len(comparison.beyond_noise), len(comparison.differences)
     if not all_:
-        return ["The runs have nothing in common that could be compared."]
+        return ["The runs have no variant in common."]
     lines = [
         f"{beyond} of {all_} quantities differ beyond the noise."
         if beyond
@@ -139,22 +139,22 @@ def findings(comparison: Comparison) -> list[str]:
     ]
     if comparison.moved_baselines:
         moved = ", ".join(dict.fromkeys(f"{d.variant} ({d.quantity.label})" for d in comparison.moved_baselines))
-        lines.append(f"Baselines differ too, so part of it is the machine and not the tunnel: {moved}.")
+        lines.append(f"Baselines differ too, so that part of the differences comes from the host: {moved}.")
     if comparison.environment:
         changed = ", ".join(name for name, _, _ in comparison.environment)
-        lines.append(f"Machine or software are not the same: {changed}.")
+        lines.append(f"Host or software differ: {changed}.")
     missing = sum(map(len, unshared(comparison).values()))
     if missing:
-        lines.append(f"{missing} variants could not be compared; they are named below.")
+        lines.append(f"{missing} variants could not be compared; they are listed below.")
     return lines
 
 
 def unshared(comparison: Comparison) -> dict[str, list[str]]:
-    """The variants that were not compared, under the reason."""
+    """Return the variants that were not compared, by reason."""
     found = {
         f"Only in {comparison.before.run.name} (before)": comparison.only_before,
         f"Only in {comparison.after.run.name} (after)": comparison.only_after,
-        "Without a trial that counts in one of the runs": comparison.incomparable,
+        "Without a valid trial in one of the runs": comparison.incomparable,
     }
     return {title: [str(variant) for variant in variants] for title, variants in found.items() if variants}
 
@@ -209,7 +209,7 @@ def _environment() -> Environment:
 
 def _frame(title: str, subtitle: str) -> dict[str, str]:
     script = _part("page.js")
-    # Only this very script may run, whatever stands in the records.
+    # Only this script may run, whatever text the records contain.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return {
         "title": title,
@@ -226,5 +226,5 @@ def _part(name: str) -> str:
 
 
 def _image(svg: str) -> str:
-    """A drawing as a picture: its styles are no others', and nothing in it can run."""
+    """Return a drawing as an image, so that its styles stay its own, and nothing in it can run."""
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"

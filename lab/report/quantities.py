@@ -1,4 +1,4 @@
-"""What is told of a trial, and how it is written."""
+"""The quantities of a trial, and how their values are written."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ Unit = Literal["s", "packets", "packets/s"]
 
 @dataclass(frozen=True)
 class Quantity:
-    """One figure of a trial."""
+    """One quantity of a trial."""
 
     key: str
     label: str
     unit: Unit
     of: Callable[[Trial], float | None]
-    """None where the trial does not have it."""
+    """The value; None if the trial has none."""
     error: Callable[[Trial], float | None]
-    """It is right to plus or minus so much."""
+    """The uncertainty of the value, to either side."""
 
 
 STAGE_LABELS: dict[StageName, str] = {
@@ -61,20 +61,20 @@ QUANTITIES: tuple[Quantity, ...] = (
     _data_plane("lost", "packets lost", lambda seen: float(seen.lost), "packets"),
     _data_plane("rate", "probe packets sent per second and prefix", lambda seen: seen.achieved, "packets/s"),
 )
-"""In the order of the tables: the control plane, then what the packets saw (RFC 6412)."""
+"""All quantities in the order of the tables: the control plane, then the data plane (RFC 6412)."""
 
 CONTROL_PLANE: tuple[str, ...] = ("fib", "rib", "detection")
 DATA_PLANE: tuple[str, ...] = ("loss-derived", "first-packet", "rate-derived")
-"""Which quantity stands for a plane in the figures: the first that an event has."""
+"""The quantities that may represent a plane in the figures; of equally frequent ones the first."""
 
 
 def quantity(key: str) -> Quantity:
-    """A quantity by its key."""
+    """Return a quantity by its key."""
     return next(q for q in QUANTITIES if q.key == key)
 
 
 def written(value: float | None, unit: Unit, *, like: float | None = None) -> str:
-    """A value with its unit; all values of a row are written like one of them."""
+    """Format a value with its unit; `like` is the value of a row that decides on the digits."""
     if value is None:
         return ""
     if unit != "s":

@@ -1,6 +1,6 @@
-"""A run in figures: what its trials come to, per event. Pure.
+"""The summary of a run: the statistics of its trials, per event. Pure functions.
 
-Only valid trials make figures. The others are counted, and listed with why they do not count.
+Statistics use valid trials only. The others are counted, and listed with the reason.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,19 +23,19 @@ class Group:
 
     @cached_property
     def valid(self) -> tuple[Trial, ...]:
-        """The trials that make figures."""
+        """The valid trials."""
         return tuple(trial for trial in self.trials if trial.status == "valid")
 
     def count(self, status: str) -> int:
-        """How many trials ended like that."""
+        """Return the number of trials with a status."""
         return sum(trial.status == status for trial in self.trials)
 
     def values(self, quantity: Quantity) -> list[float]:
-        """A quantity of all trials that count and have it."""
+        """Return the values of a quantity in all valid trials that have it."""
         return [value for trial in self.valid if (value := quantity.of(trial)) is not None]
 
     def by_number(self, quantity: Quantity) -> dict[int, float]:
-        """The same by the trial's number: equal numbers of two variants are one round."""
+        """Return the same by the trial's number; equal numbers of two variants are one round."""
         return {trial.number: value for trial in self.valid if (value := quantity.of(trial)) is not None}
 
 
@@ -46,37 +46,37 @@ class Row:
     group: Group
     quantity: Quantity
     summary: Summary | None
-    """None where no trial counts."""
+    """None without a valid trial."""
     error: float | None
-    """The largest error of a trial's value."""
+    """The largest error of a value."""
     ratios: dict[Over, Ratio] = field(default_factory=dict)
-    """To the medians of the baselines that the run has."""
+    """Ratios to the medians of the baselines of the run."""
 
     @property
     def variant(self) -> Variant:
-        """What was measured."""
+        """The variant."""
         return self.group.variant
 
 
 @dataclass(frozen=True)
 class EventSummary:
-    """All that was measured of one event."""
+    """The groups and rows of one event."""
 
     event: str
     groups: tuple[Group, ...]
     rows: tuple[Row, ...]
 
     def rows_of(self, quantity: Quantity) -> list[Row]:
-        """The rows of one quantity that have figures."""
+        """Return the rows of one quantity that have values."""
         return [row for row in self.rows if row.quantity.key == quantity.key and row.summary]
 
     @property
     def shown(self) -> list[Quantity]:
-        """What the figures show: a quantity of the control plane and one of the data plane, where there are any."""
+        """The quantities in the figures: one of the control plane and one of the data plane, if there are any."""
         return [found for keys in (CONTROL_PLANE, DATA_PLANE) if (found := self._first(keys))]
 
     def _first(self, keys: Sequence[str]) -> Quantity | None:
-        """The quantity of most rows; the order of the keys decides between equals."""
+        """Return the quantity that most rows have; of equals the first key."""
         found = [(key, len([row for row in self.rows if row.quantity.key == key and row.summary])) for key in keys]
         key, count = max(found, key=lambda pair: pair[1])
         return next(q for q in QUANTITIES if q.key == key) if count else None
@@ -84,7 +84,7 @@ class EventSummary:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run and what it comes to."""
+    """A run and its summary."""
 
     run: Run
     trials: tuple[Trial, ...]
@@ -92,32 +92,32 @@ class RunSummary:
 
     @property
     def groups(self) -> dict[Variant, Group]:
-        """All trials by what they measured."""
+        """All trials by variant."""
         return {group.variant: group for event in self.events for group in event.groups}
 
     @property
     def left_out(self) -> list[Trial]:
-        """The trials that make no figures."""
+        """The trials that are not valid."""
         return [trial for trial in self.trials if trial.status != "valid"]
 
     @property
     def flagged(self) -> list[Trial]:
-        """The trials that count and are odd."""
+        """The valid trials that have a flag."""
         return [trial for trial in self.trials if trial.status == "valid" and trial.flags]
 
     @property
     def foreign_load(self) -> list[float]:
-        """CPUs that others kept busy during each trial, where that is known."""
+        """CPUs busy with other programs during each trial, as far as known."""
         return [trial.foreign_load for trial in self.trials if trial.foreign_load is not None]
 
 
 def read(directory: RunDirectory) -> RunSummary:
-    """Read and summarize a run; raises `InputError` where there is none or a line of it can't be read."""
+    """Read and summarize a run; raises `InputError` if there is none or a line is malformed."""
     return summary_of(directory.run(), directory.trials())
 
 
 def summary_of(run: Run, trials: Iterable[Trial]) -> RunSummary:
-    """What a run comes to; events, and variants within them, stand in the order they first came."""
+    """Summarize a run; events are in the order in which they first occurred."""
     trials = tuple(trials)
     by_variant: dict[Variant, list[Trial]] = {}
     for trial in trials:
@@ -131,9 +131,9 @@ def summary_of(run: Run, trials: Iterable[Trial]) -> RunSummary:
 
 
 def baseline_of(group: Group, over: Over, groups: Iterable[Group]) -> Group | None:
-    """What a variant over a tunnel is compared with: the same event, detector and family over something else.
+    """Return the baseline of a variant over a tunnel: the same event, detector and family over another medium.
 
-    A single one of another topology will do where the variant's own has none, over whatever: else nobody meant it.
+    If the variant's own topology has no baseline at all, one of another topology is used, provided it is the only one.
     """
     mine = group.variant
     if mine.baseline:
@@ -180,5 +180,5 @@ def _ratio(group: Group, baseline: Group, quantity: Quantity, seed: int) -> Rati
 
 
 def _order(variant: Variant) -> tuple[object, ...]:
-    """What is compared stands together, tunnels before baselines."""
+    """Return the sort key of a variant: compared variants are adjacent, tunnels before baselines."""
     return (variant.topology, variant.detector, variant.family, variant.baseline, variant.over, str(variant))

@@ -19,34 +19,34 @@ OVER_LABELS: dict[Over, str] = {"tunnel": "tunnel", "wire": "bare wire", "vxlan"
 
 @dataclass(frozen=True)
 class Table:
-    """A table as it is read: everything is text."""
+    """A table of text for display."""
 
     name: str
-    """What its file is called."""
+    """Name of its file."""
     caption: str
     columns: tuple[str, ...]
-    """A column called `#…` holds numbers."""
+    """Names of columns; `#…` is a column of numbers."""
     rows: tuple[tuple[str, ...], ...]
     heads: int = 1
-    """So many cells of a row say what it is about."""
+    """Number of cells at the beginning of a row that are its heading."""
 
 
-# --- for people --------------------------------------------------------------------------------------------
+# --- for display --------------------------------------------------------------------------------------------
 
 
 def event_table(event: EventSummary, *, everything: bool = True) -> Table:
-    """An event: each quantity of each variant, or only those that the figures show."""
+    """Return an event's table: each quantity of each variant, or only those in the figures."""
     overs = [over for over in BASELINES if any(over in row.ratios for row in event.rows)]
     shown = {quantity.key for quantity in event.shown}
     rows = [row for row in event.rows if everything or row.summary is None or row.quantity.key in shown]
     columns = (
-        *("detector", "family", "topology", "over", "what"),
+        *("detector", "family", "topology", "over", "quantity"),
         *("#n", "#min", "#median", "#p95", "#max", "#error", "#invalid", "#timed out"),
         *(f"#ratio to {OVER_LABELS[over]}" for over in overs),
     )
     return Table(
         name=slug(event.event),
-        caption=f"{event.event}: {'every stage, and packets lost' if everything else 'times since the event'}",
+        caption=f"{event.event}: {'all stages and packet counts' if everything else 'times since the event'}",
         columns=columns,
         rows=tuple(_event_row(row, overs) for row in rows),
         heads=5,
@@ -54,19 +54,19 @@ def event_table(event: EventSummary, *, everything: bool = True) -> Table:
 
 
 def left_out_table(trials: Iterable[Trial]) -> Table:
-    """Trials that make no figures, with why."""
+    """Return a table of the trials that are not valid, with the reason."""
     rows = tuple((str(trial.variant), str(trial.number), trial.status, trial.reason) for trial in trials)
-    return Table("left-out", "Trials that make no figures", ("variant", "#trial", "status", "reason"), rows, heads=2)
+    return Table("left-out", "Trials that are not valid", ("variant", "#trial", "status", "reason"), rows, heads=2)
 
 
 def flagged_table(trials: Iterable[Trial]) -> Table:
-    """Trials that count and are odd."""
+    """Return a table of the valid trials that have flags."""
     rows = tuple((str(trial.variant), str(trial.number), "; ".join(trial.flags)) for trial in trials)
-    return Table("flagged", "Trials that count, and what is odd about them", ("variant", "#trial", "flags"), rows, 2)
+    return Table("flagged", "Valid trials with flags", ("variant", "#trial", "flags"), rows, 2)
 
 
 def environment_table(summary: RunSummary) -> Table:
-    """The machine and the software that the figures hold for."""
+    """Return a table of the host and the software."""
     environment = summary.run.environment
     load = sorted(summary.foreign_load)
     rows = [
@@ -79,22 +79,22 @@ def environment_table(summary: RunSummary) -> Table:
         *((f"image {name}", digest) for name, digest in environment.images.items()),
         (
             "foreign CPU load during a trial",
-            f"{load[0]:.2f} to {load[-1]:.2f} CPUs, median {load[len(load) // 2]:.2f}" if load else "not known",
+            f"{load[0]:.2f} to {load[-1]:.2f} CPUs, median {load[len(load) // 2]:.2f}" if load else "unknown",
         ),
         ("seed", str(summary.run.seed)),
     ]
-    return Table("environment", "The machine and the software", ("what", "value"), tuple(rows))
+    return Table("environment", "Host and software", ("property", "value"), tuple(rows))
 
 
 def difference_table(comparison: Comparison, *, everything: bool = True) -> Table:
-    """Each quantity of each variant that both runs have, or only those beyond the noise; what differs comes first."""
+    """Return a table of the compared quantities, all or only those beyond the noise; differences come first."""
     shown = comparison.differences if everything else comparison.beyond_noise
     rows = sorted(shown, key=lambda found: (not found.exceeds_noise, found.p))
     return Table(
         name="comparison",
         caption=f"{comparison.after.run.name} against {comparison.before.run.name}",
         columns=(
-            *("variant", "what", "verdict", "#n before", "#n after", "#median before", "#median after"),
+            *("variant", "quantity", "verdict", "#n before", "#n after", "#median before", "#median after"),
             *("#ratio after/before", "#p (Holm)", "#Cliff's delta", "effect", "#chance of more"),
         ),
         rows=tuple(_difference_row(found) for found in rows),
@@ -102,11 +102,9 @@ def difference_table(comparison: Comparison, *, everything: bool = True) -> Tabl
     )
 
 
-def machine_table(comparison: Comparison) -> Table:
-    """What the machines and the software of two runs differ in."""
-    return Table(
-        "machines", "What differs in machine and software", ("what", "before", "after"), comparison.environment
-    )
+def host_table(comparison: Comparison) -> Table:
+    """Return a table of the differences of host and software."""
+    return Table("hosts", "Differences of host and software", ("property", "before", "after"), comparison.environment)
 
 
 def _event_row(row: Row, overs: Sequence[Over]) -> tuple[str, ...]:
@@ -118,7 +116,7 @@ def _event_row(row: Row, overs: Sequence[Over]) -> tuple[str, ...]:
         "IPv4" if variant.family == "ipv4" else "IPv6",
         variant.topology,
         over_text(variant),
-        row.quantity.label if found else "nothing",
+        row.quantity.label if found else "none",
         str(found.n if found else 0),
         *(written(value, unit, like=like) for value in figures),
         f"± {written(row.error, unit)}" if row.error is not None else "",
@@ -147,17 +145,17 @@ def _difference_row(found: Difference) -> tuple[str, ...]:
 
 
 def over_text(variant: Variant) -> str:
-    """What the packets go through: `iroute 2.7`, or the baseline."""
+    """Return the medium of a variant: mode and version of the tunnel (`iroute 2.7`), or the baseline."""
     return " ".join(filter(None, (display_name(variant.mode or ""), variant.openvpn))) or OVER_LABELS[variant.over]
 
 
 def ratio_text(ratio: Ratio | None) -> str:
-    """A ratio with its interval."""
+    """Format a ratio with its interval."""
     return f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" if ratio else ""
 
 
 def slug(text: str) -> str:
-    """Text as the name of a file, or of a place in a page."""
+    """Return a text as a name for files and anchors."""
     return "-".join("".join(c if c.isalnum() and c.isascii() else " " for c in text.lower()).split()) or "event"
 
 
@@ -167,12 +165,12 @@ VARIANT_KEYS = ("event", "detector", "family", "topology", "over", "mode", "open
 
 
 def event_records(event: EventSummary) -> list[dict[str, Cell]]:
-    """An event's rows with bare numbers: seconds, packets, ratios."""
+    """Return an event's rows with numbers: seconds, packets, ratios."""
     return [_event_record(row) for row in event.rows]
 
 
 def difference_records(comparison: Comparison) -> list[dict[str, Cell]]:
-    """The rows of a comparison with bare numbers."""
+    """Return the rows of a comparison with numbers."""
     return [
         {
             **_variant_record(found.variant),
@@ -197,7 +195,7 @@ def difference_records(comparison: Comparison) -> list[dict[str, Cell]]:
 
 
 def as_csv(records: Sequence[dict[str, Cell]]) -> str:
-    """Records as CSV (RFC 4180) with a header; what is not known is empty."""
+    """Return records as CSV (RFC 4180) with a header; unknown values are empty."""
     text = io.StringIO()
     if records:
         writer = csv.DictWriter(text, list(records[0]))
@@ -207,13 +205,13 @@ def as_csv(records: Sequence[dict[str, Cell]]) -> str:
 
 
 def table_csv(table: Table) -> str:
-    """A table as it is read, as CSV."""
+    """Return a table for display as CSV."""
     names = [column.lstrip("#") for column in table.columns]
     return as_csv([dict(zip(names, row, strict=True)) for row in table.rows])
 
 
 def as_markdown(table: Table) -> str:
-    """A table as Markdown, below its caption."""
+    """Return a table as Markdown, below its caption."""
     heads = [column.lstrip("#") for column in table.columns]
     marks = ["---:" if column.startswith("#") else "---" for column in table.columns]
     lines = [f"| {' | '.join(_escaped(cell) for cell in row)} |" for row in (heads, *table.rows)]

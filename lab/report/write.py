@@ -1,4 +1,4 @@
-"""A report on the disk: the page, and all that is in it as files for elsewhere."""
+"""A report on disk: the page, and its figures and tables as separate files."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ TABLES = "tables"
 
 @dataclass(frozen=True)
 class Written:
-    """Where a report is."""
+    """The files of a report."""
 
     page: Path
     markdown: Path
@@ -28,7 +28,7 @@ class Written:
 
 
 def write_report(summary: RunSummary, out: Path, say: Say = quiet) -> Written:
-    """Write a run's report into a directory; what an earlier one left there is replaced."""
+    """Write a run's report into a directory, replacing an earlier one."""
     names = short_names(event.event for event in summary.events)
     figures: dict[str, list[Drawing]] = {}
     for event in summary.events:
@@ -49,7 +49,7 @@ def write_report(summary: RunSummary, out: Path, say: Say = quiet) -> Written:
         tables.flagged_table(summary.flagged),
         tables.environment_table(summary),
     ]
-    parts.append("## Trials that do not count, and the environment\n")
+    parts.append("## Invalid trials, flags, and the environment\n")
     for table in others:
         written.table(table.name, tables.table_csv(table))
         parts += [tables.as_markdown(table)] if table.rows else []
@@ -58,33 +58,33 @@ def write_report(summary: RunSummary, out: Path, say: Say = quiet) -> Written:
 
 
 def write_comparison(comparison: Comparison, out: Path, say: Say = quiet) -> Written:
-    """Write what two runs differ in into a directory; what an earlier comparison left there is replaced."""
+    """Write a comparison into a directory, replacing an earlier one."""
     say("drawing")
     figures = difference_figures(comparison, short_names(d.variant.event for d in comparison.differences))
     written = _Files(out)
     for drawing in figures:
         written.figure(drawing)
-    machines = tables.machine_table(comparison)
+    hosts = tables.host_table(comparison)
     written.table("comparison", tables.as_csv(tables.difference_records(comparison)))
-    written.table("machines", tables.table_csv(machines))
+    written.table("hosts", tables.table_csv(hosts))
     text = comparison_markdown(comparison) + "".join(f"\n{_link(drawing)}" for drawing in figures)
     return written.end(page.comparison_page(comparison, figures), text)
 
 
 def comparison_markdown(comparison: Comparison) -> str:
-    """What two runs differ in, as Markdown."""
+    """Return a comparison as Markdown."""
     parts = [f"# {comparison.after.run.name} against {comparison.before.run.name}\n"]
     parts += [f"{line}\n" for line in page.findings(comparison)]
     parts.append(tables.as_markdown(tables.difference_table(comparison)))
     for title, variants in page.unshared(comparison).items():
         parts += [f"## {title}\n", "".join(f"* {variant}\n" for variant in variants)]
-    machines = tables.machine_table(comparison)
-    parts += [tables.as_markdown(machines)] if machines.rows else []
+    hosts = tables.host_table(comparison)
+    parts += [tables.as_markdown(hosts)] if hosts.rows else []
     return "\n".join(parts)
 
 
 def short_names(events: Iterable[str]) -> dict[str, str]:
-    """A name for files and places in a page for each event; no two events share one."""
+    """Return a unique name for files and anchors for each event."""
     names: dict[str, str] = {}
     for event in events:
         if event not in names:
@@ -102,7 +102,7 @@ class _Files:
         self.out = out
         self.figures: list[Path] = []
         self.tables: list[Path] = []
-        # Figures of events that are no longer in the run shall not lie beside those that are.
+        # Remove the figures of events that are no longer in the run.
         for folder, kind in ((FIGURES, "svg"), (TABLES, "csv")):
             (out / folder).mkdir(parents=True, exist_ok=True)
             for old in (out / folder).glob(f"*.{kind}"):

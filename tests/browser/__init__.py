@@ -1,1 +1,1 @@
-"""The page of `lab report`, in a real browser that has no network."""
+"""The pages of `lab report` in a browser without a network."""

@@ -185,9 +185,12 @@ def test_keyboard_opens_details(page: Page) -> None:
 
 
 def test_keyboard_picks_the_timeline_of_a_trial(page: Page) -> None:
-    told, rows = "document.getElementById('told').textContent", "document.querySelectorAll('#moments tbody tr').length"
+    told, rows = (
+        "document.getElementById('trial-summary').textContent",
+        "document.querySelectorAll('#moments tbody tr').length",
+    )
     assert page.value(told).startswith("Trial 1 of announce, ipv4, article, iroute 2.7")
-    assert page.value("document.getElementById('told').getAttribute('role')") == "status"
+    assert page.value("document.getElementById('trial-summary').getAttribute('role')") == "status"
     assert page.value(rows) == 8
     assert page.value("document.querySelectorAll('#drawn circle').length") == 8
     assert page.value("[...document.querySelectorAll('#drawn text')].map(e => e.textContent)")[-6:] == [
@@ -202,7 +205,7 @@ def test_keyboard_picks_the_timeline_of_a_trial(page: Page) -> None:
     page.press("Tab", times=2)
     assert page.value(FOCUSED) == "next"
     page.press("Enter")
-    assert "It does not count, and is not drawn: invalid: the sender fell behind: 870 of 1000 pps." in page.value(told)
+    assert "Not drawn: invalid: the sender fell behind: 870 of 1000 pps." in page.value(told)
     assert page.value("document.querySelectorAll('#drawn circle').length") == 0
     assert page.value(rows) == 8
     page.press("Space", times=9)
@@ -211,7 +214,7 @@ def test_keyboard_picks_the_timeline_of_a_trial(page: Page) -> None:
     page.press("Shift+Tab")
     page.press("Enter")
     assert page.value(told).startswith("Trial 7 ")
-    assert page.value(told).endswith("Odd: control and data plane differ by 12 ms.")
+    assert page.value(told).endswith("Flags: control and data plane differ by 12 ms.")
     assert page.complaints == []
 
 

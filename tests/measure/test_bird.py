@@ -1,4 +1,4 @@
-"""The same instrument at a BIRD, which tells of its RIB by its log."""
+"""Measurements at a router with BIRD, which reports RIB changes in its log."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.helpers.stages import ORDER, expect_in_order
 pytestmark = [pytest.mark.docker, pytest.mark.usually("2.6"), pytest.mark.topology("frr-bird")]
 
 
-def test_stages_at_a_bird(lab: Lab, family: Family) -> None:
+def test_stages_at_bird_are_in_order(lab: Lab, family: Family) -> None:
     hq, branch = lab.router("hq"), lab.router("branch")
     assert branch.plan.daemon == "bird"
     prefix = lab.free_prefix(family)
@@ -23,7 +23,7 @@ def test_stages_at_a_bird(lab: Lab, family: Family) -> None:
     assert appeared.stage("rib").source == "log"
 
 
-def test_a_neighbour_that_ends_is_detected(lab: Lab) -> None:
+def test_bird_detects_a_stopped_neighbour(lab: Lab) -> None:
     hq, branch = lab.router("hq"), lab.router("branch")
     (prefix,) = [p for p in hq.plan.networks if p.version == 4]
     try:

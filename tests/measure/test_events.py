@@ -1,4 +1,4 @@
-"""Every event is caused once and its effect seen, over the tunnel and over the wire, with one path and with two."""
+"""Each event caused once, over the tunnel and the bare wire, with one path and with two."""
 
 import json
 from pathlib import Path
@@ -43,7 +43,7 @@ PLANS: dict[str, dict[str, Any]] = {
     },
 }
 
-NOTICED_BY_NOBODY = {"announce", "withdraw", "worsen", "next-hop", "soft-reset", "hard-reset"}
+UNDETECTED = {"announce", "withdraw", "worsen", "next-hop", "soft-reset", "hard-reset"}
 
 
 def measured(name: str, directory: Path) -> list[Trial]:
@@ -58,20 +58,20 @@ def measured(name: str, directory: Path) -> list[Trial]:
     "name",
     [pytest.param(n, marks=pytest.mark.thorough if n in ("one-path", "two-paths") else ()) for n in PLANS],
 )
-def test_each_event_has_its_effect(name: str, tmp_path: Path) -> None:
+def test_events_have_their_outcomes(name: str, tmp_path: Path) -> None:
     trials = measured(name, tmp_path)
     wanted = PLANS[name].get("events", [e for e in EVENTS if not EVENTS[e].two_paths])
     names = {event for each in wanted for event in EVENTS[each].measured}
     assert {trial.variant.event for trial in trials} == names
     for trial in trials:
         variant = trial.variant
-        # A busy machine may make a figure worthless, and never an event without its effect.
+        # A busy host may make a trial invalid, but not keep an event from its outcome.
         assert trial.status in ("valid", "invalid"), f"{variant}: {trial.reason}"
         if variant.event == "soft-reset":
             assert trial.at("fib") is None, f"{variant}: the route changed"
         elif variant.event not in ("sigusr1", "hard-reset"):
             assert trial.at("fib") is not None, f"{variant}: {trial.reason or trial.flags}"
-        if variant.event in NOTICED_BY_NOBODY:
+        if variant.event in UNDETECTED:
             assert variant.detector == ""
         assert trial.data_plane is not None
     labels = {(t.variant.event, t.variant.over): t.variant.detector for t in trials}

@@ -1,4 +1,4 @@
-"""`lab measure`: a plan becomes trials on the disk, goes on where it was broken off, and is reported on."""
+"""`lab measure` and `lab report`: a plan is measured, resumed after an interruption, and reported."""
 
 import json
 import os
@@ -35,7 +35,7 @@ families: [ipv6]
 trials: 4
 warm-up: 0
 """
-"""Eight trials, which are soon done: enough to be broken off in their midst."""
+"""Eight short trials, so that a run can be interrupted between them."""
 
 
 def ours() -> list[str]:
@@ -46,7 +46,7 @@ def by_variant(trials: list[Trial]) -> dict[tuple[str, str], Trial]:
     return {(trial.variant.event, trial.variant.over): trial for trial in trials}
 
 
-def test_a_plan_is_measured_goes_on_and_is_reported(tmp_path: Path) -> None:
+def test_plan_is_measured_resumed_and_reported(tmp_path: Path) -> None:
     plan, out = tmp_path / "small.plan.yml", tmp_path / "run"
     plan.write_text(PLAN + "prefixes: 5\n")
     runner = CliRunner()
@@ -60,11 +60,11 @@ def test_a_plan_is_measured_goes_on_and_is_reported(tmp_path: Path) -> None:
         (event, over) for event in ("announce", "blackhole", "blackhole recovery") for over in ("tunnel", "vxlan")
     }
     assert {trial.status for trial in found.values()} <= {"valid", "invalid"}, [t.reason for t in found.values()]
-    # A machine can be so busy that a trial does not even begin; its record says why.
+    # On a busy host a trial may fail before its event; its record says why.
     begun = [over for over in ("tunnel", "vxlan") if found["blackhole", over].stages]
     assert begun, [trial.reason for trial in found.values()]
     for over in begun:
-        # Somebody noticed before the route went, and long before the hold time of 180 s.
+        # BFD noticed before the route was gone, and long before the hold time of 180 s.
         blackhole = found["blackhole", over]
         detection, gone = blackhole.at("detection"), blackhole.at("fib")
         assert detection is not None, blackhole.reason
@@ -77,7 +77,7 @@ def test_a_plan_is_measured_goes_on_and_is_reported(tmp_path: Path) -> None:
     assert directory.run().environment.versions["frr"]
     assert "<svg" in directory.run().topologies["article"]
 
-    # Broken off in the middle of a line: what is whole stays, and only what is missing is measured again.
+    # With a truncated last line: complete trials stay, and only the missing one is measured again.
     lines = (out / "trials.jsonl").read_text().splitlines(keepends=True)
     (out / "trials.jsonl").write_text("".join(lines[:-1]) + lines[-1][:20])
     again = runner.invoke(app, ["measure", str(plan), "--out", str(out), "--resume"])
@@ -91,12 +91,12 @@ def test_a_plan_is_measured_goes_on_and_is_reported(tmp_path: Path) -> None:
     assert "blackhole recovery" in (out / "report" / "report.html").read_text()
 
 
-def test_another_plan_does_not_go_on(tmp_path: Path) -> None:
+def test_resume_refuses_another_plan(tmp_path: Path) -> None:
     plan, out = tmp_path / "small.plan.yml", tmp_path / "run"
     plan.write_text(SHORT)
     missing = CliRunner().invoke(app, ["measure", str(plan), "--out", str(out), "--resume"])
     assert missing.exit_code == 2
-    assert "no directory of `lab measure`" in str(missing.exception) + missing.output
+    assert "not a directory of `lab measure`" in str(missing.exception) + missing.output
     with started(plan, out) as run:
         expect_trials(out, 1)
         run.send_signal(signal.SIGINT)
@@ -108,8 +108,8 @@ def test_another_plan_does_not_go_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill"])
-def test_a_run_that_is_broken_off_goes_on(number: signal.Signals, tmp_path: Path) -> None:
-    """Ctrl-C goes to all of the terminal's processes, the instrument's own among them; `kill -9` to the run alone."""
+def test_interrupted_run_is_resumed(number: signal.Signals, tmp_path: Path) -> None:
+    """Ctrl-C goes to all processes of the terminal, the instrument's included; `kill -9` to the run alone."""
     plan, out = tmp_path / "small.plan.yml", tmp_path / "run"
     plan.write_text(SHORT)
     with started(plan, out) as run:
@@ -122,14 +122,14 @@ def test_a_run_that_is_broken_off_goes_on(number: signal.Signals, tmp_path: Path
     if number is signal.SIGINT:
         assert run.returncode == 130, errors
         assert errors.rstrip().endswith("lab: interrupted")
-        assert f"--out {out} --resume` goes on" in errors
+        assert f"--out {out} --resume` continues" in errors
         assert not labs_of(run.pid)
     directory = RunDirectory(out)
     before = directory.trials()
     assert all(trial.status != "invalid" or "signal" not in trial.reason for trial in before)
     again = CliRunner().invoke(app, ["measure", str(plan), "--out", str(out), "--resume", "--json"])
     assert again.exit_code == 0, again.output
-    assert not labs_of(run.pid)  # also what the killed one left
+    assert not labs_of(run.pid)  # including the labs of the killed run
     found = directory.trials()
     assert found[: len(before)] == before
     assert Counter((trial.variant, trial.number) for trial in found).most_common(1)[0][1] == 1
@@ -138,7 +138,7 @@ def test_a_run_that_is_broken_off_goes_on(number: signal.Signals, tmp_path: Path
 
 @contextmanager
 def started(plan: Path, out: Path) -> Iterator[subprocess.Popen[str]]:
-    """The real program, as the leader of a process group."""
+    """Run the program as the leader of a process group."""
     argv = [sys.executable, "-m", "lab.cli", "measure", str(plan), "--out", str(out)]
     with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, process_group=0) as run:
         try:

@@ -1,4 +1,4 @@
-"""What holds of a measurement on any machine: the order of the stages, and that both planes tell the same story."""
+"""Properties of a measurement on any host: the order of the stages, and the agreement of both planes."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from tests.helpers.stages import ORDER, expect_in_order
 pytestmark = [pytest.mark.docker, pytest.mark.usually("2.7"), pytest.mark.topology("article")]
 
 
-def test_an_announced_prefix_is_seen_at_every_stage(lab: Lab, family: Family) -> None:
+def test_announced_prefix_reaches_every_stage(lab: Lab, family: Family) -> None:
     hq = lab.router("hq")
     prefix = lab.free_prefix(family)
     with hq.serving(prefix, lab.host("hq-lan")):
@@ -27,14 +27,14 @@ def test_an_announced_prefix_is_seen_at_every_stage(lab: Lab, family: Family) ->
     packets = measured.data_plane
     assert packets is not None
     assert packets.sent == packets.received + packets.lost
-    # No packet that was sent before the route was there has passed, and as many were lost as that took.
+    # No packet sent before the route was in the FIB arrived, so the loss covers at least that time.
     assert packets.route_specific.keys() == {str(prefix)}
     assert packets.loss_derived is not None
     assert packets.loss_derived >= measured.at("fib") - measured.stage("fib").error - packets.error
     assert any("announces" in moment.what for moment in measured.timeline)
 
 
-def test_a_withdrawn_prefix_never_comes_back(lab: Lab, family: Family) -> None:
+def test_withdrawn_prefix_stays_gone(lab: Lab, family: Family) -> None:
     hq = lab.router("hq")
     prefix = lab.free_prefix(family)
     with hq.serving(prefix, lab.host("hq-lan")):
@@ -44,19 +44,19 @@ def test_a_withdrawn_prefix_never_comes_back(lab: Lab, family: Family) -> None:
             hq.withdraw(prefix)
     assert measured.outcome == "vanishes"
     expect_in_order(measured, ("event", "update", "rib", "fib"))
-    with pytest.raises(ExpectationFailed, match="no stage 'first-packet'"):
+    with pytest.raises(ExpectationFailed, match="did not reach the stage 'first-packet'"):
         measured.stage("first-packet")
     assert not [flag for flag in measured.flags if "came back" in flag]
     (stream,) = measured.streams
     last = stream.last_delivered(measured.event)
-    assert last is not None, "traffic stopped before the withdrawal could be known"
+    assert last is not None, "traffic stopped before the withdrawal"
     gone, packets = measured.stage("fib"), measured.data_plane
     assert packets is not None
     assert stream.sent[last] - measured.event <= gone.at + gone.error + packets.error
-    assert len(stream.sent) - last > 500, "it was not watched long enough"
+    assert len(stream.sent) - last > 500, "the observation was too short"
 
 
-def test_a_prefix_that_does_come_back_is_noticed(lab: Lab) -> None:
+def test_prefix_that_comes_back_is_flagged(lab: Lab) -> None:
     """The control of the test above."""
     hq, branch = lab.router("hq"), lab.router("branch")
     prefix = lab.free_prefix("ipv4")
@@ -73,7 +73,7 @@ def test_a_prefix_that_does_come_back_is_noticed(lab: Lab) -> None:
     assert [flag for flag in measured.flags if "came back" in flag]
 
 
-def test_each_prefix_has_its_own_time(lab: Lab) -> None:
+def test_several_prefixes_have_a_time_each(lab: Lab) -> None:
     """Of several prefixes a stage is reached with the last, and every one of them has its convergence time."""
     hq, branch = lab.router("hq"), lab.router("branch")
     early, late = lab.free_prefix("ipv4"), lab.free_prefix("ipv6")
@@ -92,10 +92,10 @@ def test_each_prefix_has_its_own_time(lab: Lab) -> None:
     assert packets.route_specific[str(early)] < packets.route_specific[str(late)]
     assert packets.loss_derived is not None
     assert packets.route_specific[str(early)] < packets.loss_derived < packets.route_specific[str(late)]
-    assert any("known to" in flag for flag in measured.flags), "two acts are no sharp event"
+    assert any("known to" in flag for flag in measured.flags), "two announcements are one event with a large error"
 
 
-def test_a_sender_that_was_starved_makes_it_invalid(lab: Lab) -> None:
+def test_stopped_sender_makes_the_measurement_invalid(lab: Lab) -> None:
     hq = lab.router("hq")
     prefix = lab.free_prefix("ipv4")
     with hq.serving(prefix, lab.host("hq-lan")), hq.announced(prefix):
@@ -103,7 +103,7 @@ def test_a_sender_that_was_starved_makes_it_invalid(lab: Lab) -> None:
         with lab.measure("branch", prefix, probe_from="branch-lan", until="nothing", watch=0.5) as measured:
             measured.caused()
             os.kill(measured.sender_pid, signal.SIGSTOP)
-            time.sleep(0.3)  # it is this long that it is held up
+            time.sleep(0.3)  # the duration of the delay
             os.kill(measured.sender_pid, signal.SIGCONT)
     lab.router("branch").expect_no_route(prefix)
     assert not measured.valid
@@ -111,16 +111,16 @@ def test_a_sender_that_was_starved_makes_it_invalid(lab: Lab) -> None:
     assert "fell behind" in measured.reason
 
 
-def test_what_does_not_come_is_told(lab: Lab) -> None:
+def test_missing_change_times_out(lab: Lab) -> None:
     prefix = lab.free_prefix("ipv4")
     with lab.measure("branch", prefix, within=0.5) as measured:
         pass
     assert measured.status == "timed-out"
     assert str(prefix) in measured.reason
-    with pytest.raises(ExpectationFailed, match=f"no stage 'fib' .*{prefix}"):
+    with pytest.raises(ExpectationFailed, match=f"did not reach the stage 'fib': .*{prefix}"):
         measured.stage("fib")
 
 
-def test_nobody_lives_where_packets_shall_go(lab: Lab) -> None:
+def test_probe_needs_an_address_in_the_prefix(lab: Lab) -> None:
     with pytest.raises(InputError, match=r"none of the nodes .* has an address"):
         lab.measure("branch", lab.free_prefix("ipv4"), probe_from="branch-lan")

@@ -1,4 +1,4 @@
-"""A thousand prefixes of each family through a tunnel and back: all of them, no other, and in order."""
+"""A thousand prefixes of each family announced over a tunnel and withdrawn: all of them, and no other."""
 
 import json
 import os
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.docker
 
 COUNT = 1000
 BGP = 186
-"""What zebra sets as `rtm_protocol` of the routes from bgpd."""
+"""`rtm_protocol` of the routes that zebra gets from bgpd."""
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def tunnel() -> Iterator[Lab]:
 
 
 def check(trial: ScaleTrial) -> None:
-    """What holds on any machine."""
+    """Check the properties of a trial that hold on any host."""
     assert (trial.status, trial.reason) == ("valid", "")
     there, back = trial.announced, trial.withdrawn
     assert there is not None
@@ -57,7 +57,7 @@ def check(trial: ScaleTrial) -> None:
     assert all(cost.memory > 0 and cost.cpu >= cost.busiest_cpu >= 0 for cost in there.costs)
 
 
-def test_all_prefixes_come_and_all_go(tunnel: Lab, family: Family) -> None:
+def test_all_prefixes_are_added_and_removed(tunnel: Lab, family: Family) -> None:
     trial = measure(tunnel, generate(family, COUNT))
     check(trial)
     assert (trial.over, trial.mode, trial.openvpn[:4]) == ("tunnel", "iroute", "2.7.")
@@ -65,8 +65,8 @@ def test_all_prefixes_come_and_all_go(tunnel: Lab, family: Family) -> None:
     assert count_routes(branch, "ipv4", BGP) == count_routes(branch, "ipv6", BGP) == 0
 
 
-def test_what_does_not_come_is_said(tunnel: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control: a router that takes half of the table only."""
+def test_missing_prefixes_time_the_trial_out(tunnel: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: a router that accepts only half of the table."""
     monkeypatch.setattr("lab.measure.scale.trial.STALLED", 2.0)
     vtysh = ("vtysh", "-c", "configure terminal")
     bgp = ("-c", "router bgp 65002", "-c", "address-family ipv4 unicast")
@@ -83,7 +83,7 @@ def test_what_does_not_come_is_said(tunnel: Lab, monkeypatch: pytest.MonkeyPatch
         assert f"{trial.announced.in_fib} were in the FIB" in trial.reason
 
 
-def test_the_command_measures_both_and_keeps_what_it_found(tmp_path: Path) -> None:
+def test_scale_command_measures_both_media_and_records_the_trials(tmp_path: Path) -> None:
     options = ["--prefixes", "100", "--family", "ipv6", "--trials", "1", "--openvpn", "2.6"]
     result = CliRunner().invoke(app, ["scale", *options, "--out", str(tmp_path / "run"), "--json"])
     assert result.exit_code == 0, result.stderr

@@ -45,7 +45,7 @@
     const begin = Math.min(0, ...moments.map((m) => m.at)), end = Math.max(...moments.map((m) => m.at), 1e-6);
     const x = (at) => left + (width - left - right) * (at - begin) / (end - begin);
     const svg = element(place, "svg", { viewBox: `0 0 ${width} ${height}`, role: "img",
-      "aria-label": `${moments.length} moments at ${nodes.length} nodes within ${time(end)}; the table below tells them.` });
+      "aria-label": `${moments.length} moments at ${nodes.length} nodes within ${time(end)}; the table below lists them.` });
     for (let i = 0; i <= 5; i++) {
       const at = begin + (end - begin) * i / 5;
       element(svg, "line", { class: "rule", x1: x(at), x2: x(at), y1: top, y2: height - 28 });
@@ -62,7 +62,7 @@
       const dot = element(svg, "circle", { class: moment.label ? "stage" : "moment", cx: x(moment.at), cy: y, r: moment.label ? 7 : 3.5 });
       element(dot, "title", {}, `${time(moment.at)} ${moment.node}: ${moment.what}`);
       if (!moment.label) continue;
-      // A label stands above its mark, or below it where another is in the way; the table has them all.
+      // A label is above its mark, or below it if another label is in the way; the table has them all.
       const half = 3.6 * moment.label.length;
       const middle = Math.min(x(moment.at), width - half);
       const free = [y - 12, y + 20].find((row) =>
@@ -75,10 +75,10 @@
 
   const show = () => {
     const group = data[variants.selectedIndex], trial = group.trials[trials.selectedIndex];
-    const told = trial.status === "valid" ? "" : ` It does not count, and is not drawn: ${trial.status}: ${trial.reason}.`;
-    const odd = trial.flags.length ? ` Odd: ${trial.flags.join("; ")}.` : "";
-    document.getElementById("told").textContent =
-      `Trial ${trial.number} of ${group.variant}, started ${trial.started}.${told}${odd}`;
+    const status = trial.status === "valid" ? "" : ` Not drawn: ${trial.status}: ${trial.reason}.`;
+    const flags = trial.flags.length ? ` Flags: ${trial.flags.join("; ")}.` : "";
+    document.getElementById("trial-summary").textContent =
+      `Trial ${trial.number} of ${group.variant}, started ${trial.started}.${status}${flags}`;
     draw(trial.status === "valid" ? trial.moments : []);
     const table = document.getElementById("moments"), body = table.tBodies[0];
     table.hidden = false;
@@ -90,7 +90,7 @@
       element(row, "td", {}, moment.node);
       element(row, "th", { scope: "row" }, moment.what);
     }
-    // A button that were disabled would lose the focus to nowhere.
+    // A disabled button would lose the focus.
     document.getElementById("previous").setAttribute("aria-disabled", trials.selectedIndex === 0);
     document.getElementById("next").setAttribute("aria-disabled", trials.selectedIndex === trials.length - 1);
   };

@@ -65,7 +65,7 @@ def test_what_is_no_run_is_told_in_a_line(lab: Program, run: Path, tmp_path: Pat
     assert nowhere.exit_code == 2
     assert "is not a directory of `lab measure`" in nowhere.stderr
     many = lab("report", str(run), str(run), str(run))
-    assert (many.exit_code, many.stderr) == (2, "lab: 3 runs: one is reported on, two are compared\n")
+    assert (many.exit_code, many.stderr) == (2, "lab: 3 runs given: give one for a report, or two to compare\n")
     empty = lab("report", str(runs.write(tmp_path / "empty", []).path))
     assert empty.exit_code == 2
     assert "has no trials yet" in empty.stderr

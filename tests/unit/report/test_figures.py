@@ -1,4 +1,4 @@
-"""The drawings: what is in them, and that they fit any page."""
+"""The figures of reports: their content, escaping and colours."""
 
 import re
 from xml.etree import ElementTree as ET
@@ -22,7 +22,7 @@ def drawn(summary: RunSummary) -> dict[str, Drawing]:
 
 @pytest.fixture(scope="module")
 def figures() -> dict[str, Drawing]:
-    """All figures of a small run."""
+    """Return all figures of a small run."""
     return drawn(summary_of(runs.run(), ONE_FAMILY))
 
 
@@ -30,7 +30,7 @@ def texts(figure: Drawing) -> list[str]:
     return [text.text or "" for text in ET.fromstring(figure.file).iter(f"{SVG}text")]  # noqa: S314 - our own
 
 
-def test_every_event_has_its_figures(figures: dict[str, Drawing]) -> None:
+def test_events_have_their_figures(figures: dict[str, Drawing]) -> None:
     assert list(figures) == [
         *("announce-fib-ecdf", "announce-first-packet-ecdf", "announce-stages", "announce-ratios"),
         *("blackhole-fib-ecdf", "blackhole-loss-derived-ecdf", "blackhole-stages", "blackhole-ratios"),
@@ -44,7 +44,7 @@ def test_every_event_has_its_figures(figures: dict[str, Drawing]) -> None:
     assert "article, iroute 2.7, IPv4: FIB / bare wire" in texts(figures["announce-ratios"])
 
 
-def test_trials_that_do_not_count_leave_no_trace(figures: dict[str, Drawing]) -> None:
+def test_invalid_trials_do_not_change_figures(figures: dict[str, Drawing]) -> None:
     absurd = [
         t.model_copy(
             update={
@@ -59,18 +59,18 @@ def test_trials_that_do_not_count_leave_no_trace(figures: dict[str, Drawing]) ->
     assert drawn(summary_of(runs.run(), [*ANNOUNCE, *absurd])).items() <= figures.items()
 
 
-def test_trials_that_count_do(figures: dict[str, Drawing]) -> None:
+def test_valid_trials_change_figures(figures: dict[str, Drawing]) -> None:
     more = ANNOUNCE[0].model_copy(update={"number": 100})
     changed = drawn(summary_of(runs.run(), [*ANNOUNCE, more]))
     assert changed["announce-fib-ecdf"] != figures["announce-fib-ecdf"]
 
 
-def test_an_event_without_valid_trials_has_no_figures() -> None:
+def test_event_without_valid_trials_has_no_figures() -> None:
     trials = [t.model_copy(update={"status": "invalid"}) for t in ANNOUNCE]
     assert drawn(summary_of(runs.run(), trials)) == {}
 
 
-def test_zeros_have_a_place_on_a_logarithmic_axis() -> None:
+def test_zeros_are_drawn_on_a_logarithmic_axis() -> None:
     zero = [
         t.model_copy(update={"stages": tuple(s.model_copy(update={"at": s.at * (t.number != 1)}) for s in t.stages)})
         for t in ANNOUNCE
@@ -82,7 +82,7 @@ def test_zeros_have_a_place_on_a_logarithmic_axis() -> None:
     assert "announce-fib-ecdf" not in drawn(summary_of(runs.run(), nothing))
 
 
-def test_the_load_of_the_machine() -> None:
+def test_foreign_load_has_a_figure() -> None:
     found = load_figure(summary_of(runs.run(), ANNOUNCE))
     assert found is not None
     assert "minutes since the run began" in texts(found)
@@ -97,7 +97,7 @@ def test_differences_are_drawn_per_event() -> None:
     assert [d.name for d in found] == ["announce-differences"]
 
 
-def test_ink_takes_the_colour_of_the_text(figures: dict[str, Drawing]) -> None:
+def test_lines_take_the_colour_of_the_text(figures: dict[str, Drawing]) -> None:
     for figure in figures.values():
         assert INK not in figure.svg
         assert "currentColor" in figure.svg
@@ -107,7 +107,7 @@ def test_ink_takes_the_colour_of_the_text(figures: dict[str, Drawing]) -> None:
             assert paper not in figure.inline
 
 
-def test_what_has_no_eyes_reads_it_too(figures: dict[str, Drawing]) -> None:
+def test_figures_have_alternative_texts(figures: dict[str, Drawing]) -> None:
     for figure in figures.values():
         root = ET.fromstring(figure.file)  # noqa: S314 - our own
         assert root.get("role") == "img"
@@ -115,7 +115,7 @@ def test_what_has_no_eyes_reads_it_too(figures: dict[str, Drawing]) -> None:
     assert "article, iroute 2.7, IPv4" in figures["announce-fib-ecdf"].alt
 
 
-def test_figures_do_not_take_each_others_parts(figures: dict[str, Drawing]) -> None:
+def test_inline_figures_have_unique_ids(figures: dict[str, Drawing]) -> None:
     page = "".join(figure.inline for figure in figures.values())
     ids = re.findall(r'\bid="([^"]*)"', page)
     assert len(ids) == len(set(ids))
@@ -124,7 +124,7 @@ def test_figures_do_not_take_each_others_parts(figures: dict[str, Drawing]) -> N
     assert set(used) <= set(ids)
 
 
-def test_words_from_the_records_are_only_words() -> None:
+def test_text_of_records_is_escaped() -> None:
     evil = 'a $x_1$ <b> & "q"'
     trials = [t.model_copy(update={"variant": t.variant.model_copy(update={"topology": evil})}) for t in ANNOUNCE]
     found = drawn(summary_of(runs.run(), trials))["announce-fib-ecdf"]
@@ -144,7 +144,7 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def test_colours_can_be_seen_on_light_and_on_dark() -> None:
+def test_palette_has_contrast_on_light_and_dark() -> None:
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
     for colour in PALETTE:
         assert contrast(colour, LIGHT) >= 3, colour
@@ -153,5 +153,5 @@ def test_colours_can_be_seen_on_light_and_on_dark() -> None:
     assert contrast(INK_ON_DARK, DARK) >= 7
 
 
-def test_the_same_trials_give_the_same_octets(figures: dict[str, Drawing]) -> None:
+def test_figures_are_reproducible(figures: dict[str, Drawing]) -> None:
     assert drawn(summary_of(runs.run(), ANNOUNCE)).items() <= figures.items()

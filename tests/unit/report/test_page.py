@@ -1,4 +1,4 @@
-"""The page as text: complete, self-contained, and proof against what stands in the records."""
+"""The page as text: complete, self-contained, and safe with any text in the records."""
 
 import base64
 import csv
@@ -22,7 +22,7 @@ VOID = {"meta", "link", "img", "input", "br"}
 
 
 class Page(HTMLParser):
-    """A page's elements, and whether they are nested as they should be."""
+    """The elements of a page; checks that they are nested correctly."""
 
     def __init__(self, file: Path) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ def page(request: pytest.FixtureRequest) -> Page:
     return Page(request.getfixturevalue(request.param).page)
 
 
-def test_the_page_is_sound(page: Page) -> None:
+def test_page_is_well_formed(page: Page) -> None:
     assert page.open == []
     ids = page.attribute("id")
     assert len(ids) == len(set(ids))
@@ -88,12 +88,12 @@ def test_the_page_is_sound(page: Page) -> None:
     assert all(section["aria-labelledby"] for section in page.all("section"))
 
 
-def test_tables_say_what_they_are(page: Page) -> None:
+def test_tables_have_captions_and_scopes(page: Page) -> None:
     assert len(page.all("caption")) == len(page.all("table")) > 0
     assert {th.get("scope") for th in page.all("th")} == {"col", "row"}
 
 
-def test_the_page_needs_nothing_else(page: Page) -> None:
+def test_page_is_self_contained(page: Page) -> None:
     wanted = [*page.attribute("src"), *(link["href"] for link in page.all("link"))]
     assert all(address.startswith("data:") for address in wanted)
     assert set(re.findall(r"https?://[^\s\"'<>\\)]+", page.text)) <= {
@@ -107,7 +107,7 @@ def test_the_page_needs_nothing_else(page: Page) -> None:
     assert f"script-src 'sha256-{digest}'" in policy
 
 
-def test_a_report_is_complete(written: Written) -> None:
+def test_report_has_all_parts(written: Written) -> None:
     page = Page(written.page)
     for word in (
         "announce",
@@ -131,7 +131,7 @@ def test_a_report_is_complete(written: Written) -> None:
     assert [m["at"] for m in third["moments"]] == sorted(m["at"] for m in third["moments"])
 
 
-def test_files_beside_the_page(written: Written) -> None:
+def test_tables_and_figures_are_files_too(written: Written) -> None:
     assert all(path.read_text().startswith("<?xml") for path in written.figures)
     assert {path.name for path in written.tables} == {
         *("announce.csv", "blackhole.csv", "left-out.csv", "flagged.csv", "environment.csv")
@@ -148,15 +148,15 @@ def test_files_beside_the_page(written: Written) -> None:
         assert f"](figures/{path.name})" in markdown
 
 
-def test_a_comparison_is_complete(compared: Written) -> None:
+def test_comparison_has_all_parts(compared: Written) -> None:
     page = Page(compared.page)
     assert "quantities differ beyond the noise" in page.text
-    assert "Machine or software are not the same: kernel." in page.text
-    assert {path.name for path in compared.tables} == {"comparison.csv", "machines.csv"}
+    assert "Host or software differ: kernel." in page.text
+    assert {path.name for path in compared.tables} == {"comparison.csv", "hosts.csv"}
     assert "**later against synthetic**" in compared.markdown.read_text()
 
 
-def test_records_are_text_and_never_markup(tmp_path: Path) -> None:
+def test_records_are_escaped(tmp_path: Path) -> None:
     evil = '</script><img src=x onerror="alert(1)"> & {{ 7 * 7 }}'
 
     def spoilt(trial: Trial) -> Trial:
@@ -173,7 +173,7 @@ def test_records_are_text_and_never_markup(tmp_path: Path) -> None:
     assert "49" not in page.text.partition("</title>")[0].rpartition("<title>")[2]
 
 
-def test_an_older_report_is_replaced(tmp_path: Path) -> None:
+def test_older_report_is_replaced(tmp_path: Path) -> None:
     first = write_report(summary_of(runs.run(), TRIALS), tmp_path)
     second = write_report(summary_of(runs.run(), [t for t in TRIALS if t.variant.event == "announce"]), tmp_path)
     assert {*first.figures} > {*second.figures}
@@ -181,12 +181,12 @@ def test_an_older_report_is_replaced(tmp_path: Path) -> None:
     assert {*(tmp_path / "tables").iterdir()} == {*second.tables}
 
 
-def test_a_run_without_a_valid_trial_has_a_report(tmp_path: Path) -> None:
+def test_run_without_a_valid_trial_has_a_report(tmp_path: Path) -> None:
     written = write_report(summary_of(runs.run(), [t for t in TRIALS if t.status != "valid"]), tmp_path)
-    assert "0 count, 9 are invalid, 9 timed out" in written.page.read_text()
+    assert "0 are valid, 9 are invalid, 9 timed out" in written.page.read_text()
 
 
-def test_short_names_are_nobody_elses() -> None:
+def test_short_names_are_unique() -> None:
     assert short_names(["SIGUSR1 recovery", "sigusr1-recovery", "SIGUSR1 recovery", "…"]) == {
         "SIGUSR1 recovery": "sigusr1-recovery",
         "sigusr1-recovery": "sigusr1-recovery-2",
@@ -195,7 +195,7 @@ def test_short_names_are_nobody_elses() -> None:
     assert slug("../../etc/passwd") == "etc-passwd"
 
 
-def test_markdown_and_csv_keep_what_stands_in_a_cell() -> None:
+def test_markdown_and_csv_escape_cells() -> None:
     table = Table("t", "What *is*", ("name", "#count"), (("a|b\nc", "1"),))
     assert as_markdown(table) == "**What \\*is\\***\n\n| name | count |\n| --- | ---: |\n| a\\|b c | 1 |\n"
     assert list(csv.reader(as_csv([{"x": 'a,"b"\nc', "y": None}]).splitlines(keepends=True))) == [
@@ -205,7 +205,7 @@ def test_markdown_and_csv_keep_what_stands_in_a_cell() -> None:
     assert as_csv([]) == ""
 
 
-def test_the_first_table_of_an_event_is_short() -> None:
+def test_short_table_has_the_quantities_of_the_figures() -> None:
     event = summary_of(runs.run(), TRIALS).events[0]
     short, whole = event_table(event, everything=False), event_table(event)
     assert {row[4] for row in short.rows} == {"FIB", "first packet"}

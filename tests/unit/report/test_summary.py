@@ -1,4 +1,4 @@
-"""What a run comes to: which trials make figures, and beside which baseline."""
+"""The summary of a run: valid trials, baselines and ratios."""
 
 import random
 
@@ -27,7 +27,7 @@ def row(summary: RunSummary, key: str = "fib") -> Row:
     return next(row for row in event.rows if row.quantity.key == key)
 
 
-def test_only_valid_trials_make_figures() -> None:
+def test_statistics_use_valid_trials_only() -> None:
     trials = [trial(1, 0.010), trial(2, 9.0, status="invalid"), trial(3, 0.020), trial(4, 8.0, status="timed-out")]
     summary = summary_of(runs.run(), trials)
     found = row(summary)
@@ -38,13 +38,13 @@ def test_only_valid_trials_make_figures() -> None:
     assert found.error == runs.ERRORS["fib"]
 
 
-def test_a_variant_without_a_valid_trial_is_counted_all_the_same() -> None:
+def test_variant_without_a_valid_trial_has_a_row() -> None:
     found = row(summary_of(runs.run(), [trial(1, 1.0, status="invalid")]), "detection")
     assert found.summary is None
     assert found.group.count("invalid") == 1
 
 
-def test_ratios_are_of_rounds() -> None:
+def test_ratios_pair_trials_by_round() -> None:
     wire = variant("wire")
     trials = [t for n, x in enumerate((1.0, 5.0, 9.0), 1) for t in (trial(n, 2 * x), trial(n, x, wire))]
     summary = summary_of(runs.run(), trials)
@@ -56,7 +56,7 @@ def test_ratios_are_of_rounds() -> None:
     assert baseline_of(tunnel, "vxlan", summary.events[0].groups) is None
 
 
-def test_a_baseline_of_the_same_topology_is_preferred_and_a_doubtful_one_not_taken() -> None:
+def test_baseline_is_of_the_same_topology_or_the_only_one() -> None:
     def baseline(*others: Variant) -> Variant | None:
         groups = summary_of(runs.run(), [trial(1, 1.0, v) for v in (variant(), *others)]).events[0].groups
         mine = next(g for g in groups if not g.variant.baseline)
@@ -67,17 +67,17 @@ def test_a_baseline_of_the_same_topology_is_preferred_and_a_doubtful_one_not_tak
     assert baseline(same, pair) == same
     assert baseline(pair) == pair
     assert baseline(pair, other) is None
-    assert baseline(pair, variant("vxlan")) is None, "here it is compared with VXLAN, and there with a wire"
+    assert baseline(pair, variant("vxlan")) is None, "the topology has a baseline of its own, the bare wire"
     assert baseline(variant("wire", family="ipv6")) is None
     assert baseline(variant("wire", detector="hold 3 s")) is None
 
 
-def test_events_stand_in_the_order_they_came() -> None:
+def test_events_are_in_order_of_occurrence() -> None:
     trials = [trial(1, 1.0, variant(event=name)) for name in ("withdraw", "announce", "withdraw")]
     assert [event.event for event in summary_of(runs.run(), trials).events] == ["withdraw", "announce"]
 
 
-def test_the_figures_show_a_quantity_of_each_plane() -> None:
+def test_figures_show_a_quantity_of_each_plane() -> None:
     def shown(event: EventSummary) -> list[str]:
         return [quantity.key for quantity in event.shown]
 
@@ -102,7 +102,7 @@ def test_quantities_of_a_trial() -> None:
         assert slowest.of(made.model_copy(update={"data_plane": data_plane})) == expected
 
 
-def test_values_are_written_with_their_unit() -> None:
+def test_values_are_formatted_with_their_unit() -> None:
     assert [written(v, "s") for v in (0.0001234, 0.001234, 0.01234, 0.1234, 1.234, 45.0)] == [
         *("0.123 ms", "1.23 ms", "12.3 ms", "123 ms", "1.23 s", "45.00 s")
     ]
