@@ -14,7 +14,7 @@ class Figure:
     """Empty for a ratio."""
     values: tuple[float, ...]
     aim: str
-    """The aim on two idle cores, which a busy machine may miss; empty if there is none."""
+    """The aim on two idle cores, which a busy host may miss; empty if there is none."""
 
     @property
     def median(self) -> float:

@@ -81,7 +81,7 @@ class Ratio:
 def ratio_in_rounds(rounds: Sequence[Round], *, seed: int, resamples: int = RESAMPLES) -> Ratio | None:
     """Return the ratio of the medians of interleaved trials; None if a side has no value or the baseline's is zero.
 
-    The interval is a percentile bootstrap (Efron 1979) that draws whole rounds: load on the machine during a round
+    The interval is a percentile bootstrap (Efron 1979) that draws whole rounds: load on the host during a round
     disturbs both of its trials.
     """
     table = np.array([[math.nan if value is None else value for value in pair] for pair in rounds], dtype=float)

@@ -75,14 +75,14 @@ def compare(before: RunSummary, after: RunSummary) -> Comparison:
     ours, theirs = before.groups, after.groups
     shared = [variant for variant in ours if variant in theirs]
     differences = tuple(_judged(list(_tested(ours, theirs, shared, after.run.seed))))
-    told = {found.variant for found in differences}
+    compared = {found.variant for found in differences}
     return Comparison(
         before=before,
         after=after,
         differences=differences,
         only_before=tuple(variant for variant in ours if variant not in theirs),
         only_after=tuple(variant for variant in theirs if variant not in ours),
-        incomparable=tuple(variant for variant in shared if variant not in told),
+        incomparable=tuple(variant for variant in shared if variant not in compared),
         environment=tuple(_changed(before.run.environment, after.run.environment)),
     )
 

@@ -161,8 +161,8 @@ def unshared(comparison: Comparison) -> dict[str, list[str]]:
 
 def _when(summary: RunSummary) -> str:
     environment = summary.run.environment
-    machine = f"{environment.cpus} CPUs ({environment.cpu}), Linux {environment.kernel}"
-    return f"Started {summary.run.started:%Y-%m-%d %H:%M %Z} on {machine}."
+    host = f"{environment.cpus} CPUs ({environment.cpu}), Linux {environment.kernel}"
+    return f"Started {summary.run.started:%Y-%m-%d %H:%M %Z} on {host}."
 
 
 # --- data for the timeline ---------------------------------------------------------------------------------

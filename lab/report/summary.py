@@ -157,12 +157,12 @@ def _event(name: str, groups: Sequence[Group], seed: int) -> EventSummary:
 def _rows(groups: Sequence[Group], seed: int) -> Iterator[Row]:
     for group in groups:
         baselines = {over: found for over in BASELINES if (found := baseline_of(group, over, groups))}
-        told = 0
+        rows = 0
         for quantity in QUANTITIES:
             values = group.values(quantity)
             if not values:
                 continue
-            told += 1
+            rows += 1
             errors = [error for trial in group.valid if (error := quantity.error(trial)) is not None]
             ratios = {
                 over: ratio
@@ -170,7 +170,7 @@ def _rows(groups: Sequence[Group], seed: int) -> Iterator[Row]:
                 if (ratio := _ratio(group, baseline, quantity, seed)) is not None
             }
             yield Row(group, quantity, summarize(values), max(errors, default=None), ratios)
-        if not told:
+        if not rows:
             yield Row(group, QUANTITIES[0], None, None)
 
 

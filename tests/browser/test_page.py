@@ -61,10 +61,10 @@ def test_complaints_include_blocked_requests_console_errors_and_exceptions(page:
     """The control of the tests that expect no complaints."""
     page.value("fetch('https://192.0.2.1/').catch(() => 0)")
     assert any("Content Security Policy" in complaint for complaint in page.complaints)
-    told = len(page.complaints)
+    before = len(page.complaints)
     page.value("console.error('so')")
     page.value("new Promise(done => setTimeout(() => { setTimeout(done); throw new Error('no') }))")
-    assert len(page.complaints) >= told + 2
+    assert len(page.complaints) >= before + 2
     page.value(
         "(() => { const s = document.createElement('script'); s.textContent = 'window.ran = 1';"
         " document.body.append(s) })()"
@@ -185,11 +185,11 @@ def test_keyboard_opens_details(page: Page) -> None:
 
 
 def test_keyboard_picks_the_timeline_of_a_trial(page: Page) -> None:
-    told, rows = (
+    summary, rows = (
         "document.getElementById('trial-summary').textContent",
         "document.querySelectorAll('#moments tbody tr').length",
     )
-    assert page.value(told).startswith("Trial 1 of announce, ipv4, article, iroute 2.7")
+    assert page.value(summary).startswith("Trial 1 of announce, ipv4, article, iroute 2.7")
     assert page.value("document.getElementById('trial-summary').getAttribute('role')") == "status"
     assert page.value(rows) == 8
     assert page.value("document.querySelectorAll('#drawn circle').length") == 8
@@ -198,23 +198,23 @@ def test_keyboard_picks_the_timeline_of_a_trial(page: Page) -> None:
     ]
     page.value("document.getElementById('variant').focus()")
     page.press("ArrowDown")
-    assert page.value(told).startswith("Trial 1 of announce, ipv4, article, vxlan")
+    assert page.value(summary).startswith("Trial 1 of announce, ipv4, article, vxlan")
     page.press("Tab")
     page.press("ArrowDown")
-    assert page.value(told).startswith("Trial 2 of announce, ipv4, article, vxlan")
+    assert page.value(summary).startswith("Trial 2 of announce, ipv4, article, vxlan")
     page.press("Tab", times=2)
     assert page.value(FOCUSED) == "next"
     page.press("Enter")
-    assert "Not drawn: invalid: the sender fell behind: 870 of 1000 pps." in page.value(told)
+    assert "Not drawn: invalid: the sender fell behind: 870 of 1000 pps." in page.value(summary)
     assert page.value("document.querySelectorAll('#drawn circle').length") == 0
     assert page.value(rows) == 8
     page.press("Space", times=9)
-    assert page.value(told).startswith("Trial 8 ")
+    assert page.value(summary).startswith("Trial 8 ")
     assert page.value(FOCUSED) == "next"
     page.press("Shift+Tab")
     page.press("Enter")
-    assert page.value(told).startswith("Trial 7 ")
-    assert page.value(told).endswith("Flags: control and data plane differ by 12 ms.")
+    assert page.value(summary).startswith("Trial 7 ")
+    assert page.value(summary).endswith("Flags: control and data plane differ by 12 ms.")
     assert page.complaints == []
 
 

@@ -31,7 +31,7 @@ RATE = 1000.0
 _LEAD = 0.2
 """Seconds of probe packets before the event, to know which prefixes they reach then."""
 _LONGEST = 24 * 3600.0
-"""Seconds after which the sender of probe packets ends by itself."""
+"""Seconds after which the sender of probe packets ends in any case."""
 
 
 @dataclass(frozen=True)
@@ -151,8 +151,8 @@ class Armed:
         netlink, *captured = recorded.readings[: 1 + len(self.interfaces)]
         rib: list[RibEvent] = []
         if self.monitor is not None:
-            told = recorded.readings[-1] if self.monitor.socket is not None else []
-            rib = self.monitor.events([(r.read / 1e9, r.data) for r in told], self.prefixes, clock.monotonic)
+            readings = recorded.readings[-1] if self.monitor.socket is not None else []
+            rib = self.monitor.events([(r.read / 1e9, r.data) for r in readings], self.prefixes, clock.monotonic)
         came = [crossing for readings in captured for crossing in crossings(readings, self.prefixes, clock)]
         return Seen(
             clock=clock,

@@ -40,8 +40,8 @@ class TrialEvent:
     noticed_by: str = ""
     """The detector that notices with any detector of the plan; empty if none has to."""
     closes_tcp: bool = False
-    """Over a TCP tunnel the kernel closes the connection and so tells OpenVPN at the other end. Over UDP OpenVPN has to
-    notice by itself, and until then the tunnel stays down."""
+    """Over a TCP tunnel the kernel closes the connection, so that OpenVPN at the other end notices. Over UDP it notices
+    by ping-restart alone, and until then the tunnel stays down."""
     cuts_carrier: bool = False
     """Over the bare wire the observer's interface goes down."""
     two_paths: bool = False

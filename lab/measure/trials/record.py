@@ -1,6 +1,6 @@
 """The records of trials and runs, which measuring writes and reporting reads.
 
-A run is a directory: `run.json` says what was asked for and of which machine, `trials.jsonl` has one line per trial,
+A run is a directory: `run.json` has the plan and the environment, `trials.jsonl` has one line per trial,
 written as the trial ends. All times are seconds since the event was caused, on CLOCK_MONOTONIC.
 """
 

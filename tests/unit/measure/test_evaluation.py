@@ -50,16 +50,16 @@ class Made:
         trace = Trace(
             [Stream(str(PREFIX), sent, arrivals, 0.1)], Sent(RATE, int(sent[0] * 1e9), 1, log), lost_by_receiver=False
         )
-        told = [RibEvent(EVENT + self.rib, "best", PREFIX, None)]
+        rib = [RibEvent(EVENT + self.rib, "best", PREFIX, None)]
         if self.down is not None:
-            told.insert(0, RibEvent(EVENT + self.down, "down", None, None))
+            rib.insert(0, RibEvent(EVENT + self.down, "down", None, None))
         offset = Offset(0, 1e-6, 0)
         seen = Seen(
             clock=Clock(offset, Offset(self.drift, 1e-6, 10**9)),
             recorded=Recorded([[], []], self.lost, [False, False], []),
             history=History([Change(EVENT + self.fib, PREFIX, ENTRY)], [], {PREFIX: ENTRY}),
             crossings=[Crossing(EVENT + self.update, Update(frozenset({PREFIX}), frozenset()))],
-            rib=told,
+            rib=rib,
             trace=trace,
         )
         armed = SimpleNamespace(

@@ -92,9 +92,11 @@ def test_busiest_thread_holds_back_the_announcement() -> None:
     assert shared.held_back_by() == "no thread alone: 1.9 CPUs were busy, 0.4 of them elsewhere"
 
 
-@pytest.mark.parametrize(("last", "told"), [(0.49, "too short to tell"), (0.5, "bgpd on branch, one thread (dplane)")])
-def test_processor_time_means_something_from_half_a_second_on(last: float, told: str) -> None:
-    assert trial("wire", last, cost("bgpd", busiest=last)).held_back_by() == told
+@pytest.mark.parametrize(
+    ("last", "expected"), [(0.49, "too short to tell"), (0.5, "bgpd on branch, one thread (dplane)")]
+)
+def test_processor_time_means_something_from_half_a_second_on(last: float, expected: str) -> None:
+    assert trial("wire", last, cost("bgpd", busiest=last)).held_back_by() == expected
 
 
 def test_trials_survive_a_round_trip_except_a_truncated_line(tmp_path: Path) -> None:

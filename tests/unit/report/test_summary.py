@@ -91,11 +91,11 @@ def test_quantities_of_a_trial() -> None:
     made = runs.trial(variant(event="blackhole", detector="hold 3 s"), 1, CHANCE)
     assert made.data_plane is not None
     one, two = ({f"10.0.{n}.0/24": n * 0.5 for n in range(1, 1 + count)} for count in (1, 3))
-    told = {q.key: q.of(made) for q in QUANTITIES}
-    assert told["fib"] == made.at("fib")
-    assert told["loss-derived"] == made.data_plane.loss_derived
-    assert told["lost"] == made.data_plane.lost
-    assert told["rate-derived"] is told["slowest-prefix"] is None
+    values = {q.key: q.of(made) for q in QUANTITIES}
+    assert values["fib"] == made.at("fib")
+    assert values["loss-derived"] == made.data_plane.loss_derived
+    assert values["lost"] == made.data_plane.lost
+    assert values["rate-derived"] is values["slowest-prefix"] is None
     slowest = next(q for q in QUANTITIES if q.key == "slowest-prefix")
     for seen, expected in ((one, None), (two, 1.5)):
         data_plane = made.data_plane.model_copy(update={"route_specific": seen})
