@@ -53,7 +53,7 @@ def _ends(topology: Topology, tunnel: Tunnel, roots: Mapping[str, Path]) -> list
                 peer_handed=given[other],
                 common_name=node,
                 openvpn=_version(topology, node),
-                # Without a router at the other end there is no session through the tunnel.
+                # Sessions through the tunnel need a router at both ends.
                 routes=topology.nodes[node].intent.router is not None and far_router is not None,
                 frr=router,
                 no_frr=why,

@@ -1,4 +1,4 @@
-"""What is installed: topologies by name, and the modes, daemons and images that a topology can name.
+"""The installed topologies by name, and the modes, daemons and images that a topology can use.
 
 Names are imported when they are first used: the shell's completion asks only for `topology_names`.
 """

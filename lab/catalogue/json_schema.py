@@ -1,7 +1,8 @@
 """JSON Schema of pydantic models, for values as a topology file spells them.
 
-The dialect is draft-07: the newest that all editors' YAML servers understand. Besides its keywords a schema has two of
-yaml-language-server's, which validators ignore: `errorMessage` and `patternErrorMessage`, the sentence for a mistake.
+The dialect is draft-07, which the YAML support of all editors understands. A schema also has three keywords of
+yaml-language-server, which validators ignore: `errorMessage` and `patternErrorMessage` are the messages of a mistake,
+`doNotSuggest` hides a key from completion.
 """
 
 import ast
@@ -26,7 +27,7 @@ Schema = dict[str, Any]
 _REFERENCE = "#/definitions/"
 
 VARIABLE: Final[Schema] = {"$ref": "#/definitions/variable"}
-"""A value with an environment variable in it: what it becomes is known only when the file is read."""
+"""A value with an environment variable, which is replaced only when the file is read."""
 VARIABLE_DEFINITION: Final[Schema] = {
     "type": "string",
     "pattern": r"\$",
@@ -55,10 +56,10 @@ _DROPPED = ("title", "format", "$defs", "prefixItems")
 
 
 def definitions_of(models: Mapping[str, type[BaseModel]], *, by_reader: bool) -> dict[str, Schema]:
-    """Return the definitions of models, each under its name here, and of the models inside them, under their own names.
+    """Return the definitions of models by name, and of the models inside them by their own names.
 
-    `by_reader` says who reads the values: the topology's reader, for which a key without a value is an absent key and
-    every single value can be a text; or pydantic.
+    `by_reader` is True for values that the topology's reader takes: it ignores keys without a value, and accepts any
+    single value as a text. Else pydantic takes them.
     """
     modelled = [(model, "validation") for model in dict.fromkeys(models.values())]
     found, made = models_json_schema(
@@ -147,13 +148,13 @@ def _any_case(word: str) -> str:
 
 
 class _Spelling:
-    """Turns a schema of pydantic's into that of values in a file."""
+    """Converts a schema of pydantic to one of values in a file."""
 
     def __init__(self, by_reader: bool) -> None:
         self.by_reader = by_reader
 
     def of(self, schema: Any) -> Any:
-        """Return the schema of the values as they are spelled."""
+        """Return the converted schema."""
         if isinstance(schema, bool) or not schema:
             return schema
         described = {key: schema[key] for key in ("description",) if key in schema}
@@ -189,9 +190,10 @@ class _Spelling:
         return rest
 
     def _in_quotes(self, kind: str) -> str:
-        """Return the pattern of texts that stand for a number or a boolean, and an `|`; empty if none does.
+        """Return the pattern of texts that count as a number or a boolean, followed by `|`; empty if there are none.
 
-        pydantic takes both in quotes. For the reader `yes` without quotes is a boolean, for editors (YAML 1.2) a text.
+        pydantic accepts both in quotes. `yes` without quotes is a boolean for the reader, and a text for editors, which
+        use YAML 1.2.
         """
         if kind == "boolean":
             return f"^{any_case(['yes', 'no', 'on', 'off', *(() if self.by_reader else ('true', 'false'))])}$|"

@@ -1,7 +1,7 @@
-"""JSON Schema of the files that the lab reads, made from the reader's own models and of what is installed.
+"""JSON Schema of topology files, made from the reader's models and the installed modes and daemons.
 
-An editor completes and checks a file with it. What JSON Schema cannot say, such as that a node exists or that two
-addresses share a subnet, only the reader checks.
+An editor uses it to complete and check a file. Only the reader checks what JSON Schema cannot express, for example that
+a node exists or that no address is used twice.
 """
 
 from collections.abc import Callable, Mapping
@@ -87,7 +87,7 @@ def topology_schema() -> Schema:
 
 
 SCHEMAS: Final[Mapping[str, Callable[[], Schema]]] = {"topology": topology_schema}
-"""The schemas that there are, by the name of what they describe."""
+"""All schemas, by the kind of file."""
 
 
 def _mapping(
@@ -97,7 +97,7 @@ def _mapping(
     refused: Mapping[str, str] | None = None,
     required: tuple[str, ...] = (),
 ) -> Schema:
-    """Return the schema of a mapping with these keys and no others; `refused` are those refused with a reason."""
+    """Return the schema of a mapping with these keys only; `refused` has the reasons for refused keys."""
     return {
         "type": "object",
         "properties": {
@@ -144,7 +144,7 @@ def _topology() -> Schema:
 
 
 def _narrow(schema: Schema, key: str, choices: Schema) -> None:
-    """Let a key of a mapping have fewer values than its model says; what is described stays."""
+    """Restrict the values of a key, and keep its description and default."""
     before = schema["properties"][key]
     described = {k: before[k] for k in ("description", "default") if k in before}
     schema["properties"][key] = {**described, **optional(choices)}
@@ -191,7 +191,7 @@ def _definition(node: Schema, intent: Schema) -> Schema:
 
 
 def _node() -> Schema:
-    """Return the schema of a node: a definition, and with few keys if it is a bridge."""
+    """Return the schema of a node: a definition, which has few keys for a bridge."""
     return {
         "anyOf": [{"type": "null"}, reference("definition")],
         "if": {"type": "object", "properties": {"kind": {"const": "bridge"}}, "required": ["kind"]},
@@ -208,7 +208,7 @@ def _node() -> Schema:
 
 
 def _options(tunnel: Schema) -> dict[str, Schema]:
-    """Add to a tunnel's schema what depends on its mode, and return the definitions of the modes' options."""
+    """Add the conditions on a tunnel's mode to its schema; return the definitions of the modes' options."""
     models: dict[str, type[BaseModel]] = {}
     for name, mode in modes().items():
         options = getattr(mode, "options", None)

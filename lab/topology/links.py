@@ -266,7 +266,7 @@ class _Reader:
 
     def _mtu(self, tree: Table, ends: list[DraftEnd], default: int) -> int:
         given = tree.entries.get("mtu")
-        # As in containerlab, 0 stands for the default.
+        # As in containerlab, 0 means the default.
         if given is None or is_null(given) or (isinstance(given, Scalar) and given.text == "0"):
             return default
         try:

@@ -59,7 +59,7 @@ def arrival(
     family: Family | None,
     via: str | None = None,
 ) -> DraftEnd | None:
-    """Return the end at which the shortest path of links from `start` reaches `goal`; None if there is no path.
+    """Return the end at which the shortest path of links from `start` reaches `goal`; None without a path.
 
     Bridges do not count as hops. With a family, the path leaves and arrives through ends with an address of the
     family; with `via` its first hop is this node.

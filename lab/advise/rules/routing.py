@@ -13,7 +13,7 @@ from lab.core.prefixes import FAMILIES
 from lab.topology import Address, Family
 
 _WITHOUT: dict[Literal["in", "out"], str] = {"out": "is announced", "in": "accepted"}
-"""What an eBGP session does not do without a policy in a direction."""
+"""The effects of a missing policy on an eBGP session, by its direction."""
 _GIVE_FRR = "add this end's frr.conf with another --config"
 
 

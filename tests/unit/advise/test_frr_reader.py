@@ -1,4 +1,4 @@
-"""frr.conf is read as far as BGP over a tunnel needs it."""
+"""The reader of frr.conf: neighbours, timers and policies of BGP."""
 
 from ipaddress import ip_address
 from pathlib import PurePosixPath

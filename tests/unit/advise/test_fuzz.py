@@ -1,4 +1,4 @@
-"""Whatever the files hold: findings, or one line that says where they cannot be read; never a traceback."""
+"""Random files give findings, or one line with the place that cannot be read, never a traceback."""
 
 import tempfile
 from pathlib import Path
@@ -32,7 +32,7 @@ FRR = [
 
 
 def judged(*contents: bytes) -> None:
-    """Judge files, and check that whatever is said can be shown."""
+    """Advise on files, and check that all findings are printable."""
     with tempfile.TemporaryDirectory() as directory:
         files = [Path(directory, name) for name in ("openvpn.conf", "frr.conf")][: len(contents)]
         for file, content in zip(files, contents, strict=True):

@@ -1,4 +1,4 @@
-"""OpenVPN's configuration files are read as OpenVPN reads them."""
+"""The reader of OpenVPN's configuration files."""
 
 from pathlib import Path, PurePosixPath
 

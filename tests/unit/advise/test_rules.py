@@ -1,4 +1,4 @@
-"""Each rule: exposed, not exposed, cannot tell, with the lines that it rests on."""
+"""The verdicts of each rule, and the lines that show them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,14 +22,14 @@ BOTH = "iroute 0.0.0.0 0.0.0.0\niroute-ipv6 ::/0\n"
 
 
 def two_ways(option: str) -> str:
-    """A client with two connections, the first one with an option."""
+    """Return a client with two connections, the first one with an option."""
     first, second = (f"<connection>\nremote {text}\n</connection>\n" for text in (f"a\n{option}", "b"))
     return f"client\ndev tun\n{first}{second}"
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A directory with a file that hands out everything to a client, and a script that does so to anyone."""
+    """Make a directory with a client's file and a script, both with inner default routes."""
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "branch").write_text(BOTH)
     (tmp_path / "half").mkdir()

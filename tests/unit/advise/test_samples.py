@@ -1,4 +1,4 @@
-"""Files as they are met: what is said of them, with line numbers."""
+"""Findings on typical files, with line numbers."""
 
 import shutil
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_advise_of_the_articles_two_ends_and_a_router() -> None:
     assert server["hold-time"] == (EXPOSED, [14, 7])
     assert client["hold-time"] == (EXPOSED, [14, 14])
     assert client["recursive-routing"][0] == NOT_EXPOSED
-    assert server["mtu-mismatch"][0] == CANNOT_TELL  # nobody knows the path
+    assert server["mtu-mismatch"][0] == CANNOT_TELL  # the path is unknown
     assert client["ebgp-policy"][0] == NOT_EXPOSED
 
 

@@ -1,4 +1,4 @@
-"""Topologies are judged by the files that they render to."""
+"""Findings on topologies, from their rendered files."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.helpers.edited import edited
 
 
 def exposed(topology: str = "article", **arguments: Any) -> dict[str, set[str]]:
-    """What each end is exposed to."""
+    """Return the rules to which each end is exposed."""
     findings = advise(subjects_of_topology(load(topology, **arguments)))
     return {
         end: {f.rule for f in findings if f.verdict is Verdict.EXPOSED and f" {end} on " in f.subject}

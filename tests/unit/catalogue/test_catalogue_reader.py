@@ -1,4 +1,4 @@
-"""Topologies by name or path, with the vocabulary of what is installed."""
+"""Topologies by name or path, with the installed modes and daemons."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A reader with a small vocabulary, and files small enough to be read at a glance."""
+"""A reader with a small vocabulary, and small topologies."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ FAMILY = "openvpn-routing-lab/node"
 
 
 def object_to_iroute(intent: TunnelIntent) -> Sequence[Objection]:
-    """Object to the option `wrong`, as a mode would to one that it does not know."""
+    """Object to the option `wrong`, as a mode objects to an unknown option."""
     return [
         Objection(("options", key), f"the mode has no option {key!r}", "leave it out")
         for key in intent.options
@@ -29,7 +29,7 @@ def vocabulary() -> Vocabulary:
 
 @pytest.fixture(scope="session")
 def load(vocabulary: Vocabulary) -> Callable[..., Topology]:
-    """Read a text as the file `lab.yml`."""
+    """Return a function that reads a text as the file `lab.yml`."""
 
     def load(text: str, **arguments: Any) -> Topology:
         arguments.setdefault("environ", {})
@@ -41,7 +41,7 @@ def load(vocabulary: Vocabulary) -> Callable[..., Topology]:
 
 @pytest.fixture(scope="session")
 def refuse(load: Callable[..., Topology]) -> Callable[..., list[str]]:
-    """Return the mistakes in a text, one line each."""
+    """Return a function that returns the mistakes in a text, one line each."""
 
     def refuse(text: str, **arguments: Any) -> list[str]:
         with pytest.raises(TopologyError) as caught:
@@ -55,9 +55,9 @@ def refuse(load: Callable[..., Topology]) -> Callable[..., list[str]]:
 
 @pytest.fixture(scope="session")
 def two() -> Callable[..., str]:
-    """Return the text of two nodes on one link, with more keys for either, for the link and for the file.
+    """Return a function that makes a topology of two linked nodes, with more keys for each, the link and the file.
 
-    Node `a` stands in line 4, `b` in line 5, their link in line 7; further links begin in line 8.
+    Node `a` is in line 4, `b` in line 5, their link in line 7; further links begin in line 8.
     """
 
     def two(a: str = "", b: str = "", link: str = "", links: str = "", top: str = "") -> str:

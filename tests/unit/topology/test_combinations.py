@@ -1,8 +1,8 @@
-"""Every way of running OpenVPN with every daemon and everything that it speaks: what works, and why the rest does not.
+"""All combinations of modes, daemons and protocols: which work, and why the others do not.
 
-What the reader refuses is in the table `REFUSED`, each with its reason; a test proves each reason on the wire.
-Everything else is carried (tests/daemons and tests/modes), but for the traffic in `DROPPED`: routes come up there and
-packets do not pass, which `lab advise` says and tests/claims show.
+`REFUSED` has the combinations that the reader refuses, each with its reason and the test that proves it. All others
+work (tests/daemons and tests/modes), except for those in `DROPPED`: routes come up there and packets are dropped, as
+`lab advise` reports and tests/claims show.
 """
 
 import ast
@@ -41,7 +41,7 @@ WAYS: Mapping[str, tuple[int, str]] = {
     "dco": (1, "mode: dco, openvpn: '2.7'"),
     "dco, two clients": (2, "mode: dco, openvpn: '2.7'"),
 }
-"""How many clients there are, and what their tunnels say."""
+"""The number of clients, and the keys of their tunnels."""
 
 SPEAKS: Mapping[str, str] = {
     "bgp": "asn: {asn}",
@@ -56,12 +56,12 @@ SPEAKS: Mapping[str, str] = {
 DAEMONS: Mapping[str, tuple[str, str]] = {name: (name, name) for name in daemons()} | {
     f"frr, {name}": ("frr", name) for name in daemons() if name != "frr"
 }
-"""The hub's and the spokes'."""
+"""The daemons of the hub and of the spokes."""
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a combination is refused, in the words of the message, and the test that shows it on the wire."""
+    """The reason of a refusal as in its message, and the test that proves it with packets."""
 
     words: str
     shown_by: str
@@ -99,7 +99,7 @@ REFUSED: Mapping[str, Mapping[str, Reason]] = {
         "dco, two clients": NO_MULTICAST,
     }.items()
 } | {"tap, two clients": {"bgp-unnumbered": ONE_PER_INTERFACE}}
-"""Whatever the daemon is."""
+"""The refused combinations with any daemon."""
 
 DROPPED = {
     "iroute of IPv4 only": "one-family",
@@ -109,18 +109,18 @@ DROPPED = {
     "fixed-routes with all of IPv6": "one-family",
     "shared-iroute, two clients": "second-client",
 }
-"""What is there to be seen failing: routes are exchanged, packets dropped, and this rule of `lab advise` says so."""
+"""Combinations that exchange routes and drop packets, each with the rule of `lab advise` that reports it."""
 
 
 def reason(way: str, who: str, speaks: str) -> Reason | None:
-    """Why the reader refuses a combination; None where it takes it."""
+    """Return the reason why the reader refuses a combination; None if it accepts it."""
     if speaks == "bgp-unnumbered" and "frr" not in DAEMONS[who]:
         return BIRD_WAITS
     return REFUSED.get(way, {}).get(speaks)
 
 
 def topology(way: str, who: str, speaks: str) -> Topology:
-    """The hub with one spoke or two."""
+    """Return the hub with one spoke or two."""
     clients, tunnel = WAYS[way]
     text = HUB.read_text()
     if clients == 1:

@@ -1,4 +1,4 @@
-"""External nodes: what may be asked of a RouterOS, how its ports are called, and what is refused with its reason."""
+"""External nodes: the ports of RouterOS, and settings that are refused."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Inheritance as containerlab has it (types/topology.go of v0.79.0), one case a rule."""
+"""Inheritance as in containerlab (types/topology.go of v0.79.0), one case per rule."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Prefix lists of a router: what they count, and what is refused."""
+"""Prefix lists of a router."""
 
 from ipaddress import ip_network
 from typing import Any

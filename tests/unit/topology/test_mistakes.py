@@ -1,4 +1,4 @@
-"""What the user reads: the place, the key, what is wrong and the nearest right word; all of them at once."""
+"""Messages of mistakes: place, key, what is wrong and a hint; all at once."""
 
 from collections.abc import Callable
 from pathlib import Path

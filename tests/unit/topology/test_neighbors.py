@@ -1,4 +1,4 @@
-"""Routers: what a file may say of their protocol, and what is refused with its reason."""
+"""Checks of the protocols of neighbouring routers."""
 
 import re
 
@@ -12,7 +12,7 @@ ARTICLE = find_topology("article").read_text()
 
 
 def changed(hq: str = "", branch: str = "", options: str = "") -> Topology:
-    """The article with other routers; each text replaces `asn: …` of its node."""
+    """Return the article with other routers; each text replaces `asn: …` of its node."""
     text = ARTICLE
     for asn, other in ((65001, hq), (65002, branch)):
         if other:

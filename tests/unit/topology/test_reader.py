@@ -1,4 +1,4 @@
-"""The article's file: what it means, and that it is containerlab's format both ways."""
+"""The reader on the article's topology, and dumped topologies in containerlab's format."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Whatever the input: a topology, or mistakes of one line each; never a traceback, never a hang."""
+"""Random input gives a topology or mistakes of one line each, never a traceback or a hang."""
 
 import string
 from pathlib import Path
@@ -28,7 +28,7 @@ quick = settings(max_examples=75, deadline=None, derandomize=True, suppress_heal
 
 
 def outcome(text: str, environ: dict[str, str] | None = None, **arguments: Any) -> Topology | None:
-    """Read a text; whatever is wrong with it is said in one line a mistake."""
+    """Read a text, and check its mistakes or its dump."""
     try:
         topology = parse(text, Path("lab.yml"), VOCABULARY, environ=environ or {}, **arguments)
     except InputError as error:
@@ -39,7 +39,7 @@ def outcome(text: str, environ: dict[str, str] | None = None, **arguments: Any) 
 
 
 def check(error: InputError) -> None:
-    """Check that an error is one line a mistake and can be printed."""
+    """Check that an error has one printable line per mistake."""
     lines = str(error).splitlines()
     assert all(line.startswith("lab.yml:") for line in lines)
     str(error).encode()

@@ -1,4 +1,4 @@
-"""Tunnels that share a server process: one port, one device, one subnet, and what they may not differ in."""
+"""Tunnels that share a server process, with one port, one device and one subnet."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ TUNNEL = "            - to: hub\n              mode: tap\n"
 
 
 def changed(tmp_path: Path, *additions: str) -> Topology:
-    """The switch with two spokes, with more keys in the tunnels, one text for each."""
+    """Return the hub with two spokes, with more keys in each tunnel."""
     parts = find_topology("tap-hub").read_text().split(TUNNEL)
     assert len(parts) == 3
     file = tmp_path / "mine.clab.yml"
@@ -53,7 +53,6 @@ def test_mode_with_one_client_per_process_shares_nothing() -> None:
 
 
 def test_declared_server_address_applies_to_all_tunnels_of_the_process(tmp_path: Path) -> None:
-    """The server's is given once, and who has none gets the next that is free."""
     given = key("ipv4: {local: 10.9.0.1/24, peer: 10.9.0.7/24}")
     one, other = changed(tmp_path, given, "").tunnels
     assert str(one.server_ipv4) == str(other.server_ipv4) == "10.9.0.7/24"

@@ -1,4 +1,4 @@
-"""The file's text: environment variables, YAML with places, and what must not hang or overflow."""
+"""The text of a file: environment variables, YAML with places, and limits."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Tunnels: their defaults, their paths, and what they may not share."""
+"""Tunnels: defaults, paths and conflicts."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -264,7 +264,7 @@ def test_unknown_image_of_the_lab_is_refused(refuse: Refuse, load: Load) -> None
 
 
 def test_kernel_tunnel_inside_an_openvpn_tunnel(load: Callable[..., Topology], two: Two) -> None:
-    """Also where the file leaves the tunnel's addresses to the lab; its MTU is what the headers leave."""
+    """Also with assigned inner addresses; its MTU leaves room for the headers."""
     inside = "    - {endpoints: ['a:KIND', 'b:KIND'], vars: {encapsulation: {kind: KIND, outer: [ONE, OTHER]}}}\n"
     kinds = {"gre": 1476, "ipip": 1480, "sit": 1480, "vxlan": 1450, "wireguard": 1440}
     links = "".join(
@@ -283,7 +283,7 @@ def test_kernel_tunnel_inside_an_openvpn_tunnel(load: Callable[..., Topology], t
 
 
 def test_outer_path_avoids_kernel_tunnels_inside_the_tunnel() -> None:
-    """GRE between the tunnel's own inner addresses is the shortest way to the other end, and no way for OpenVPN."""
+    """GRE between the inner addresses is the shortest path to the other end, but OpenVPN cannot use it."""
     (tunnel,) = edited(GRE).tunnels
     assert (str(tunnel.server_outer), str(tunnel.client_outer)) == ("198.51.100.1", "198.51.100.5")
 
