@@ -1,11 +1,11 @@
-# The lab's everyday commands: `make help` lists them.
+# The everyday commands; `make help` lists them.
 #
-#   PYTHON          the interpreter that .venv is made with (python3)
-#   TOPOLOGY        the lab that lab-up deploys (topologies/article.clab.yml)
+#   PYTHON          interpreter for .venv (python3)
+#   TOPOLOGY        lab that lab-up deploys (topologies/article.clab.yml)
 #   ARGS            more options for pytest, for example ARGS="-k mtu"
-#   WORKERS         processes that run tests side by side (4: most of a test is waiting); 0 is none
-#   DOCKER_HOST     the Docker engine to use, if it is not the system's
-#   LAB_NO_INSTALL  1 forbids to install anything with apt
+#   WORKERS         parallel test processes (4: most of a test is waiting); 0 runs tests in pytest's own process
+#   DOCKER_HOST     Docker engine to use instead of the system's
+#   LAB_NO_INSTALL  1 forbids installing anything with apt
 
 PYTHON ?= python3
 TOPOLOGY ?= topologies/article.clab.yml
@@ -16,50 +16,67 @@ VENV := .venv
 INSTALLED := $(VENV)/installed
 ARTEFACTS := artefacts
 
-# The lab works in its nodes' network namespaces, which is root's right.
+# The lab opens its nodes' network namespaces, which needs root.
 ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
 LAB := $(ROOT) $(VENV)/bin/lab
 PYTEST := $(ROOT) $(VENV)/bin/pytest --lab-artefacts=$(ARTEFACTS)
-# What the host's kernel lacks runs in the lab's own machine, by make test-kernel: in emulation that takes its time.
+# Tests that need more than the host's kernel run in a virtual machine, by make test-kernel: slow without KVM.
 HERE := --lab-kernel=host
-# The tests of a file share labs and so stay together, and the shortest, tests/unit, come last: at the end no worker
-# waits for another. Each worker keeps up to three labs in memory.
-SIDE_BY_SIDE := -n $(WORKERS) --dist=loadfile --no-loadscope-reorder
-# Tests start the program hundreds of times: Python compiles it once, whatever the caller's shell says.
+# Tests of one file share labs, so they stay in one worker. The longest files start first and the shortest, tests/unit,
+# last (tests/conftest.py), so that the workers end together. Each worker keeps up to three labs in memory.
+PARALLEL := -n $(WORKERS) --dist=loadfile --no-loadscope-reorder
+# Unit tests wait for nothing: one worker for each processor.
+UNIT := tests/unit -n $(shell nproc) --dist=worksteal -q
+# Tests start the program hundreds of times: let Python keep its bytecode, whatever the caller's shell says.
 unexport PYTHONDONTWRITEBYTECODE
+# pip shows its progress on a terminal, and nothing in a log.
+QUIET := $(shell [ -t 2 ] || echo -q)
+PIP := $(VENV)/bin/python -m pip install $(QUIET) --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help lab-up lab-down lab-status test test-all test-kernel test-dco convergence modes bench lint docs clean vm may-be-root prepared
+.PHONY: help lab-up lab-down lab-status check test test-all test-kernel test-dco convergence claims wheel-test modes bench \
+  lint unit docs clean vm may-be-root prepared
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-lab-up: prepared ## Deploy the article's lab, wait until tunnel, session and routes stand, show them
+lab-up: prepared ## Deploy the article's lab, wait until tunnel, session and routes are up, show them
 	@$(LAB) up --reuse $(TOPOLOGY)
 
-lab-down: may-be-root $(INSTALLED) ## Remove the lab and everything that belongs to it
+lab-down: may-be-root $(INSTALLED) ## Remove the lab
 	@$(LAB) down $(TOPOLOGY)
 
 lab-status: may-be-root $(INSTALLED) ## Show what runs
 	@$(LAB) status
 
-test: prepared ## Run every test that this machine can run
-	@$(PYTEST) $(SIDE_BY_SIDE) $(HERE) --junitxml=$(ARTEFACTS)/junit.xml $(ARGS)
+check: lint unit ## Run lint and the unit tests: the loop to work in; no root, no Docker
+
+unit: $(INSTALLED) ## Run the unit tests
+	@$(VENV)/bin/pytest $(UNIT) $(ARGS)
+
+test: prepared ## Run every test that this host can run
+	@$(PYTEST) $(PARALLEL) $(HERE) --junitxml=$(ARTEFACTS)/junit.xml $(ARGS)
 
 test-all: prepared ## The same, with every combination of modes, versions, underlays and daemons
-	@$(PYTEST) $(SIDE_BY_SIDE) $(HERE) --lab-matrix=whole --junitxml=$(ARTEFACTS)/junit.xml $(ARGS)
+	@$(PYTEST) $(PARALLEL) $(HERE) --lab-matrix=whole --junitxml=$(ARTEFACTS)/junit.xml $(ARGS)
 
-test-kernel: prepared ## Run the tests that need more than this kernel has, in the lab's own virtual machine
+test-kernel: prepared ## Run the tests that need kernel features; those that the host lacks in a virtual machine
 	@$(PYTEST) -m kernel --lab-kernel=auto --junitxml=$(ARTEFACTS)/kernel.xml $(ARGS)
 
-test-dco: prepared ## Run the hub whose kernel carries the data (DCO), in the lab's own virtual machine: the module's verdict
+test-dco: prepared ## Run the hub with the kernel's data channel (DCO), in a virtual machine where the host lacks it
 	@$(PYTEST) tests/kernel/test_dco_hub.py -k one_process_serves_all --lab-kernel=auto --lab-openvpn=2.7 \
 	  --junitxml=$(ARTEFACTS)/dco.xml $(ARGS)
 
-convergence: prepared ## Run the experiment alone: do routes and traffic converge over the tunnel?
-	@$(PYTEST) -m convergence $(HERE) --junitxml=$(ARTEFACTS)/convergence.xml $(ARGS)
+convergence: prepared ## Run the article's experiment alone: do routes and traffic converge over the tunnel?
+	@$(PYTEST) tests/convergence -m convergence $(PARALLEL) $(HERE) --junitxml=$(ARTEFACTS)/convergence.xml $(ARGS)
 
-modes: prepared ## Compare the tunnel modes, measured on this machine
+claims: prepared ## Run the tests of all claims, and write docs/claims.json and docs/findings/claims.md
+	@$(LAB) claims --write
+
+wheel-test: prepared ## Install the wheel in an environment of its own, and run a small test with it
+	@.ci/wheel
+
+modes: prepared ## Compare the tunnel modes, measured on this host
 	@$(LAB) modes
 
 bench: prepared ## Measure what commands and deployments cost, how exact the instrument is, and the tunnel beside the bare wire
@@ -75,7 +92,7 @@ docs: $(INSTALLED) ## Build the documentation site into site/, without a network
 	@echo "building the documentation into site/"
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
 
-# Where no engine answers there are no labs and no images to remove.
+# Without an engine there are no labs and no images to remove.
 clean: may-be-root ## Remove the labs, their images, the virtual environment and the artefacts
 	@if $(ROOT) $(VENV)/bin/python -c 'from lab.host.docker_engine import connect; connect()' 2>/dev/null; then \
 	  $(LAB) clean; fi
@@ -93,7 +110,7 @@ may-be-root:
 	@[ -z "$(ROOT)" ] || command -v sudo >/dev/null || { \
 	  echo "the lab works in network namespaces and needs root: run make as root, or install sudo" >&2; exit 2; }
 
-# Everything in .venv is what requirements.lock says; after a change it is made anew. To write the lock again:
+# .venv has exactly the packages of requirements.lock and is recreated when that changes. To write the lock again:
 #   uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \
 #     --no-emit-index-url --no-emit-find-links --no-header -o requirements.lock
 $(INSTALLED): pyproject.toml requirements.lock
@@ -111,8 +128,9 @@ $(INSTALLED): pyproject.toml requirements.lock
 	  $(ROOT) apt-get -qq update; \
 	  $(ROOT) env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$package \
 	    >/dev/null </dev/null; }
-	@echo "making the virtual environment in $(VENV)"
+	@echo "creating the virtual environment $(VENV)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check --no-input --require-hashes -r requirements.lock
-	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check --no-input --no-deps --no-build-isolation -e .
+	@echo "installing the packages of requirements.lock into $(VENV), which takes about a minute"
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
