@@ -52,7 +52,11 @@ def read_route_protocols(root: Path) -> Mapping[int, str]:
 def _tables(root: Path) -> Iterator[Path]:
     for directory in _DIRECTORIES:
         yield root / directory / _TABLE
-        yield from sorted((root / directory / f"{_TABLE}.d").glob("*.conf"))
+        try:
+            added = sorted((root / directory / f"{_TABLE}.d").iterdir())
+        except OSError:
+            continue
+        yield from (file for file in added if file.suffix == ".conf")
 
 
 def _entries(text: str) -> Iterator[tuple[int, str]]:
