@@ -1,4 +1,4 @@
-"""`lab advise`: which silent failures a configuration is exposed to."""
+"""`lab advise`: the silent failures that a configuration is exposed to."""
 
 from pathlib import Path
 from typing import Annotated
@@ -23,20 +23,25 @@ def advise(
     config: Annotated[
         list[Path] | None,
         typer.Option(
-            "--config", metavar="FILE", help="OpenVPN's configuration of an end, or its frr.conf. Repeatable."
+            "--config", metavar="FILE", help="The OpenVPN configuration or the frr.conf of an end; repeatable."
         ),
     ] = None,
     openvpn: OpenVpnVersion = None,
     settings: Settings = None,
-    everything: Annotated[bool, typer.Option("--all", help="Also show what is not exposed.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also show failures with the verdict `not exposed`.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Tell which silent failures a topology, or files of yours, are exposed to; the exit code is 1 where some are."""
+    """Report the silent failures that a topology, or configuration files, are exposed to.
+
+    The exit code is 1 if there are any.
+    """
     from lab.advise import Verdict, subjects_of_files, subjects_of_topology
     from lab.advise import advise as judged
 
     if topology is None and not config:
-        raise InputError("nothing to advise on: name a topology, or a file with --config")
+        raise InputError("nothing to advise on: give a topology, or a file with --config")
     wanted = loaded(topology, openvpn=openvpn, settings=settings) if topology else None
     subjects = subjects_of_topology(wanted) if wanted else []
     subjects += subjects_of_files(config, openvpn) if config else []

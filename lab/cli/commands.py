@@ -63,7 +63,7 @@ COMMANDS: Mapping[str, Entry] = {
     "advise": Entry(
         _FILES,
         "advise:advise",
-        "Tell which silent failures a topology, or files of yours, are exposed to; the exit code is 1 where some are.",
+        "Report the silent failures that a topology, or configuration files, are exposed to.",
     ),
     "measure": Entry(
         _MEASURE,

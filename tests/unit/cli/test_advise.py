@@ -9,7 +9,7 @@ SAMPLES = Path(__file__).parents[2] / "data" / "advise"
 FINDING = {"subject", "rule", "failure", "verdict", "why", "lines", "do", "source", "test"}
 
 
-def test_a_topology_that_is_exposed_is_a_failed_check(lab: Program) -> None:
+def test_exposed_topology_ends_with_1(lab: Program) -> None:
     result = lab("advise", "article", "--json")
     assert result.exit_code == 1
     findings = json.loads(result.stdout)
@@ -19,7 +19,7 @@ def test_a_topology_that_is_exposed_is_a_failed_check(lab: Program) -> None:
     assert set(quota["lines"][0]) == {"file", "line"}
 
 
-def test_tables_show_what_is_not_well_and_with_all_the_rest(lab: Program) -> None:
+def test_all_option_shows_failures_that_are_not_exposed(lab: Program) -> None:
     file = str(SAMPLES / "road-warrior.server.conf")
     short, whole = lab("advise", "--config", file), lab("advise", "--config", file, "--all")
     assert short.exit_code == whole.exit_code == 1
@@ -28,7 +28,7 @@ def test_tables_show_what_is_not_well_and_with_all_the_rest(lab: Program) -> Non
     assert "static-key" in whole.stdout
 
 
-def test_what_is_not_known_is_no_failed_check(lab: Program) -> None:
+def test_unknown_verdict_ends_with_0(lab: Program) -> None:
     result = lab("advise", "--config", str(SAMPLES / "inline.client.ovpn"))
     assert result.exit_code == 0
     assert "cannot tell" in result.stdout
@@ -43,7 +43,7 @@ def test_topology_without_tunnels_says_so_in_one_line(lab: Program) -> None:
     assert json.loads(lab("advise", str(file), "--json").stdout) == []
 
 
-def test_files_that_cannot_be_read_are_one_line(lab: Program) -> None:
+def test_unreadable_file_is_reported_in_one_line(lab: Program) -> None:
     file = lab.directory / "broken.conf"
     file.write_text('dev tun\npush "route\n')
     result = lab("advise", "--config", str(file))
