@@ -5,8 +5,8 @@ from pathlib import Path, PurePosixPath
 
 from lab.advise import frr, openvpn
 from lab.advise.across import neighbors_across
+from lab.advise.client_options import AllClientOptions, read_client_options
 from lab.advise.disk import Disk
-from lab.advise.handed import Handed, handed
 from lab.advise.openvpn import Configuration
 from lab.advise.subject import Subject
 from lab.core.errors import InputError
@@ -41,9 +41,9 @@ def subjects_of_files(files: Sequence[Path], version: str | None = None) -> list
             Subject(
                 name=end.name,
                 end=end,
-                handed=handed(end),
+                client_options=read_client_options(end),
                 peer=peer,
-                peer_handed=handed(peer) if peer else Handed(),
+                peer_client_options=read_client_options(peer) if peer else AllClientOptions(),
                 openvpn=version,
                 routes=True if router and neighbors_across(router, end, peer) else None,
                 frr=router,

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lab.advise import frr, openvpn
+from lab.advise.client_options import read_client_options
 from lab.advise.disk import Disk
-from lab.advise.handed import handed
 from lab.advise.openvpn import Configuration
 from lab.advise.subject import Subject
 from lab.image import VERSIONS
@@ -33,7 +33,7 @@ def _ends(topology: Topology, tunnel: Tunnel, roots: Mapping[str, Path]) -> list
         end: openvpn.read(process.configuration, Disk(roots[process.node], process.node))
         for end, process in processes(tunnel).items()
     }
-    given = {end: handed(configuration) for end, configuration in read.items()}
+    given = {end: read_client_options(configuration) for end, configuration in read.items()}
     others: dict[End, End] = {"server": "client", "client": "server"}
     subjects = []
     nodes: dict[End, str] = {"server": tunnel.server, "client": tunnel.client}
@@ -48,9 +48,9 @@ def _ends(topology: Topology, tunnel: Tunnel, roots: Mapping[str, Path]) -> list
             Subject(
                 name=f"{tunnel.name}: {end} on {node}",
                 end=read[end],
-                handed=given[end],
+                client_options=given[end],
                 peer=read[other],
-                peer_handed=given[other],
+                peer_client_options=given[other],
                 common_name=node,
                 openvpn=_version(topology, node),
                 # Sessions through the tunnel need a router at both ends.

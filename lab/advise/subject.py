@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from lab.advise.client_options import AllClientOptions
 from lab.advise.disk import Spot
 from lab.advise.frr import FrrConfiguration
-from lab.advise.handed import Handed
 from lab.advise.numbers import is_number
 from lab.advise.openvpn import INLINE, Configuration, Directive, pushed
 from lab.topology import Address, Prefix
@@ -21,11 +21,11 @@ class Subject:
 
     name: str
     end: Configuration
-    handed: Handed = field(default_factory=Handed)
+    client_options: AllClientOptions = field(default_factory=AllClientOptions)
     """The options that this end gives to its clients, if it is a server."""
     peer: Configuration | None = None
     """The other end, if its file was given."""
-    peer_handed: Handed = field(default_factory=Handed)
+    peer_client_options: AllClientOptions = field(default_factory=AllClientOptions)
     openvpn: str | None = None
     """OpenVPN's version at this end, as `2.6`; None if unknown."""
     routes: bool | None = None
@@ -62,24 +62,26 @@ class Subject:
         """The options that the peer pushes and this end accepts, as far as known."""
         if self.peer is None or self.end.role != "client":
             return []
-        files = [out for out in self.peer_handed.outs if out.by == "file"]
-        named = self.common_name if self.common_name in {out.to for out in files} else None  # None: DEFAULT
+        files = [entry for entry in self.peer_client_options.entries if entry.by == "file"]
+        named = self.common_name if self.common_name in {entry.to for entry in files} else None  # None: DEFAULT
         # Without a common name, this client's file is known only if there is one file.
         mine = [
-            out
-            for out in self.peer_handed.outs
-            if out.by == "script" or (out.to == named if self.common_name else len(files) == 1)
+            entry
+            for entry in self.peer_client_options.entries
+            if entry.by == "script" or (entry.to == named if self.common_name else len(files) == 1)
         ]
-        return [d for d in self.peer.pushed + [d for out in mine for d in pushed(out.directives)] if self._accepts(d)]
+        return [
+            d for d in self.peer.pushed + [d for entry in mine for d in pushed(entry.directives)] if self._accepts(d)
+        ]
 
     @property
     def pushed_unknown(self) -> bool:
         """True for a client whose server may push unknown options."""
         if self.end.role != "client":
             return False
-        files = [out for out in self.peer_handed.outs if out.by == "file"]
-        either = self.common_name is None and len(files) > 1 and any(pushed(out.directives) for out in files)
-        return self.peer is None or bool(self.peer_handed.gaps) or either
+        files = [entry for entry in self.peer_client_options.entries if entry.by == "file"]
+        either = self.common_name is None and len(files) > 1 and any(pushed(entry.directives) for entry in files)
+        return self.peer is None or bool(self.peer_client_options.gaps) or either
 
     def _accepts(self, push: Directive) -> bool:
         """Apply `pull-filter accept|ignore|reject TEXT`: the first TEXT that the option begins with decides."""

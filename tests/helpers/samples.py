@@ -4,10 +4,10 @@ from pathlib import Path, PurePosixPath
 
 from lab.advise import RULES, Subject, Verdict, advise, subjects_of_files
 from lab.advise.across import neighbors_across
+from lab.advise.client_options import read_client_options
 from lab.advise.disk import Disk
 from lab.advise.frr import FrrConfiguration
 from lab.advise.frr import parse as parse_frr
-from lab.advise.handed import handed
 from lab.advise.openvpn import Configuration, parse
 from lab.advise.rule import Judgement
 
@@ -50,9 +50,9 @@ def subject(
     return Subject(
         "end",
         end,
-        handed(end),
+        read_client_options(end),
         other,
-        handed(other) if other else handed(configuration("")),
+        read_client_options(other) if other else read_client_options(configuration("")),
         openvpn,
         True if router and neighbors_across(router, end, other) else routes,
         router,

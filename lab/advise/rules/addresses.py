@@ -7,11 +7,11 @@ from lab.advise.subject import Subject
 def topology_default(subject: Subject) -> Judgement:
     """Judge if both versions and both ends use the same `topology`."""
     end = subject.end
-    said = end.last("topology")
+    setting = end.last("topology")
     if end.device == "tap":
         return safe("a tap device has no topology")
     if end.role == "peer":
-        return safe("point to point: 2.6 and 2.7 use the same", *([said.spot] if said else []))
+        return safe("point to point: 2.6 and 2.7 use the same", *([setting.spot] if setting else []))
     if end.role == "client":
         if option := subject.option("topology"):
             return safe(f"the topology is set: {option.argument(0)}", option.spot)
@@ -20,28 +20,28 @@ def topology_default(subject: Subject) -> Judgement:
         if subject.pushed_unknown:
             return unknown("the server pushes the topology, and its file is not given", do="add the server's file")
         return _not_pushed(subject)
-    if said is None:
+    if setting is None:
         return exposed(
             "it is not set: net30 on 2.6, subnet on 2.7",
             *[d.spot for d in end.all("server", "mode")[:1]],
             do="set `topology subnet`, or `topology net30` as in 2.6, and push the same",
         )
     pushes = [d for d in end.pushed if d.name == "topology"]
-    if end.has("server") or pushes or said.argument(0) == "net30":
-        return safe(f"the topology is set: {said.argument(0)}", said.spot)
+    if end.has("server") or pushes or setting.argument(0) == "net30":
+        return safe(f"the topology is set: {setting.argument(0)}", setting.spot)
     if subject.peer is None:
-        return unknown("it is not pushed, and the client's file is not given", said.spot, do="push it")
-    return safe("both ends set it", said.spot) if subject.peer.has("topology") else _not_pushed(subject)
+        return unknown("it is not pushed, and the client's file is not given", setting.spot, do="push it")
+    return safe("both ends set it", setting.spot) if subject.peer.has("topology") else _not_pushed(subject)
 
 
 def _not_pushed(subject: Subject) -> Judgement:
     server = subject.end if subject.end.role == "server" else subject.peer
-    said = server.last("topology") if server else None
-    if said is not None and said.argument(0) == "net30":
-        return safe("without a pushed topology the client uses net30, as the server does", said.spot)
+    setting = server.last("topology") if server else None
+    if setting is not None and setting.argument(0) == "net30":
+        return safe("without a pushed topology the client uses net30, as the server does", setting.spot)
     return exposed(
         "the topology is not pushed: the client uses net30, the server another one",
-        *([said.spot] if said else []),
+        *([setting.spot] if setting else []),
         do='add `push "topology subnet"`',
     )
 

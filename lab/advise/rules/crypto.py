@@ -50,8 +50,8 @@ def compression(subject: Subject) -> Judgement:
 
 
 def _allowed(end: Configuration, word: str) -> Directive | None:
-    said = end.last("allow-compression")
-    return said if said and said.argument(0) == word else None
+    setting = end.last("allow-compression")
+    return setting if setting and setting.argument(0) == word else None
 
 
 RULES = (

@@ -2,7 +2,7 @@
 
 from ipaddress import IPv4Network, IPv6Network
 
-from lab.advise.handed import Gap, Network
+from lab.advise.client_options import Gap, Network
 from lab.advise.numbers import is_number
 from lab.advise.openvpn import Directive, pushed
 from lab.advise.rule import Judgement, Rule, exposed, safe, unknown
@@ -18,7 +18,7 @@ def second_client(subject: Subject) -> Judgement:
     """Judge if a second client can take over the inner default route."""
     if other := _no_inner_table(subject):
         return other
-    wide = subject.handed.wide
+    wide = subject.client_options.wide
     if not wide:
         return _no_wide(subject, "no client has an inner default route")
     spots = [inner.spot for inner in wide]
@@ -34,12 +34,12 @@ def second_client(subject: Subject) -> Judgement:
     named = _only_name(subject)
     if named and not end.has("username-as-common-name", "verify-client-cert", "client-cert-not-required"):
         return safe("only one common name is accepted, and a second connection with it replaces the first", named.spot)
-    takers = [to for to, inner in subject.handed.clients if any(i.wide for i in inner)]
+    takers = [to for to, inner in subject.client_options.clients if any(i.wide for i in inner)]
     if check := end.last("tls-verify", "auth-user-pass-verify", "plugin"):
         return unknown(f"`{check.name}` may refuse all clients but one", check.spot, *spots, do=do)
     if len(takers) == 1 and takers[0] is not None:
-        if subject.handed.gaps:
-            return _gap(subject.handed.gaps[0])
+        if subject.client_options.gaps:
+            return _gap(subject.client_options.gaps[0])
         return safe("only the client with one common name gets it", *spots)
     if not userspace_because(subject) and _may_be_in_the_kernel(subject):
         return unknown("several clients may get 0/0; with DCO it is a kernel route (see iroute-dco)", *spots, do=do)
@@ -50,10 +50,10 @@ def no_iroute(subject: Subject) -> Judgement:
     """Judge if the inner table drops the traffic to routes that a daemon learned."""
     if other := _no_inner_table(subject):
         return other
-    if inner := subject.handed.inner:
+    if inner := subject.client_options.inner:
         return safe("the clients have inner routes", inner[0].spot)
-    if subject.handed.gaps:
-        return _gap(subject.handed.gaps[0])
+    if subject.client_options.gaps:
+        return _gap(subject.client_options.gaps[0])
     if subject.routes is False:
         return safe("no routing daemon has sessions through this tunnel")
     if subject.routes is None:
@@ -80,10 +80,10 @@ def one_family(subject: Subject) -> Judgement:
     ipv6 = subject.end.last("ifconfig-ipv6", "server-ipv6")
     if ipv6 is None:
         return safe("the tunnel has no IPv6 address")
-    for _, inner in subject.handed.clients:
+    for _, inner in subject.client_options.clients:
         families = {i.network.version for i in inner}
         wide = {i.network.version for i in inner if i.wide}
-        if wide in ({4}, {6}) and not subject.handed.gaps:
+        if wide in ({4}, {6}) and not subject.client_options.gaps:
             missing = "iroute-ipv6 ::/0" if wide == {4} else "iroute 0.0.0.0 0.0.0.0"
             lost = "IPv6" if wide == {4} else "IPv4"
             spots = [i.spot for i in inner if i.wide]
@@ -94,26 +94,26 @@ def one_family(subject: Subject) -> Judgement:
                 *[i.spot for i in inner],
                 do="if there are, add `iroute-ipv6` for them",
             )
-    if subject.handed.gaps:
-        return _gap(subject.handed.gaps[0])
-    if not subject.handed.inner:
+    if subject.client_options.gaps:
+        return _gap(subject.client_options.gaps[0])
+    if not subject.client_options.inner:
         return safe("no `iroute` of either family (see no-iroute)")
-    return safe("both families have inner routes", *[i.spot for i in subject.handed.inner])
+    return safe("both families have inner routes", *[i.spot for i in subject.client_options.inner])
 
 
 def fixed_iroutes(subject: Subject) -> Judgement:
     """Judge if the inner routes are fixed while a daemon announces other prefixes."""
     if other := _no_inner_table(subject):
         return other
-    inner = subject.handed.inner
-    if not inner or subject.handed.wide:
+    inner = subject.client_options.inner
+    if not inner or subject.client_options.wide:
         return (
             _no_wide(subject, "no client has an `iroute`")
             if not inner
             else safe("0/0 covers everything", inner[0].spot)
         )
-    if subject.handed.gaps:
-        return _gap(subject.handed.gaps[0])
+    if subject.client_options.gaps:
+        return _gap(subject.client_options.gaps[0])
     spots = [i.spot for i in inner]
     if subject.routes is False:
         return safe("no routing daemon has sessions through this tunnel", *spots)
@@ -133,12 +133,12 @@ def route_without_iroute(subject: Subject) -> Judgement:
     routes = [(d, network) for d in subject.end.all("route", "route-ipv6") if (network := _into_tunnel(d)) is not None]
     if not routes:
         return safe("there is no `route` into the tunnel")
-    inner = [i.network for i in subject.handed.inner]
+    inner = [i.network for i in subject.client_options.inner]
     lost = [(d, n) for d, n in routes if not any(_within(n, wider) for wider in inner)]
     if not lost:
         return safe("an `iroute` covers each `route`", *[d.spot for d, _ in routes])
-    if subject.handed.gaps:
-        return _gap(subject.handed.gaps[0])
+    if subject.client_options.gaps:
+        return _gap(subject.client_options.gaps[0])
     spots = [d.spot for d, _ in lost]
     if not userspace_because(subject) and _may_be_in_the_kernel(subject):
         return unknown(f"no `iroute` covers {lost[0][1]}; with DCO the kernel's table decides", *spots, do=_DCO_TELLS)
@@ -153,13 +153,15 @@ def route_quota(subject: Subject) -> Judgement:
     """Judge if there can be more hosts behind a client than the inner table has entries for it."""
     if other := _no_inner_table(subject):
         return other
-    inner = subject.handed.inner
+    inner = subject.client_options.inner
     if not inner:
         return _no_wide(subject, "no client has an `iroute`, so there are no hosts behind it")
-    said = [d for out in subject.handed.outs for d in out.directives if d.name == "max-routes-per-client"]
-    limit = said[-1] if said else subject.end.last("max-routes-per-client")
+    limits = [
+        d for entry in subject.client_options.entries for d in entry.directives if d.name == "max-routes-per-client"
+    ]
+    limit = limits[-1] if limits else subject.end.last("max-routes-per-client")
     quota = _number(limit) if limit else _QUOTA
-    hosts = max(sum(i.network.num_addresses for i in routes) for _, routes in subject.handed.clients)
+    hosts = max(sum(i.network.num_addresses for i in routes) for _, routes in subject.client_options.clients)
     spots = [i.spot for i in inner] + ([limit.spot] if limit else [])
     if quota is None:
         return unknown("`max-routes-per-client` is not a number", *spots, do="set it to a number")
@@ -181,7 +183,7 @@ def stale_routes(subject: Subject) -> Judgement:
     check = subject.end.last("stale-routes-check")
     if check is None:
         return safe("no `stale-routes-check`")
-    inner = subject.handed.inner
+    inner = subject.client_options.inner
     if not inner:
         return _no_wide(subject, "no client has an `iroute` that it could delete")
     spots = [check.spot, *(i.spot for i in inner)]
@@ -202,15 +204,15 @@ def stale_routes(subject: Subject) -> Judgement:
 
 def pushed_iroute(subject: Subject) -> Judgement:
     """Judge if `iroute` is pushed, which has no effect."""
-    found = [d for d in subject.end.pushed + _handed_pushes(subject) if d.name in ("iroute", "iroute-ipv6")]
+    found = [d for d in subject.end.pushed + _pushed_to_clients(subject) if d.name in ("iroute", "iroute-ipv6")]
     if found:
         return exposed(
             "the client rejects it and continues: it has no effect",
             *[d.spot for d in found],
             do='remove `push "iroute …"`: only the server has an inner table',
         )
-    if subject.handed.gaps:
-        return _gap(subject.handed.gaps[0])
+    if subject.client_options.gaps:
+        return _gap(subject.client_options.gaps[0])
     return safe('no `push "iroute …"`')
 
 
@@ -218,7 +220,7 @@ def iroute_in_the_kernel(subject: Subject) -> Judgement:
     """Judge if 0/0 becomes the server's own default route."""
     if other := _no_inner_table(subject):
         return other
-    wide = subject.handed.wide
+    wide = subject.client_options.wide
     if not wide:
         return _no_wide(subject, "no client has an inner default route")
     if reasons := userspace_because(subject):
@@ -243,7 +245,7 @@ def _no_inner_table(subject: Subject) -> Judgement | None:
 
 
 def _no_wide(subject: Subject, why: str) -> Judgement:
-    return _gap(subject.handed.gaps[0]) if subject.handed.gaps else safe(why)
+    return _gap(subject.client_options.gaps[0]) if subject.client_options.gaps else safe(why)
 
 
 def _gap(gap: Gap) -> Judgement:
@@ -281,8 +283,8 @@ def _may_be_in_the_kernel(subject: Subject) -> bool:
     return subject.end.has("topology") or subject.openvpn != "2.6"
 
 
-def _handed_pushes(subject: Subject) -> list[Directive]:
-    return [d for out in subject.handed.outs for d in pushed(out.directives)]
+def _pushed_to_clients(subject: Subject) -> list[Directive]:
+    return [d for entry in subject.client_options.entries for d in pushed(entry.directives)]
 
 
 def _number(directive: Directive) -> int | None:

@@ -9,7 +9,7 @@ def switched_off(subject: Subject) -> Judgement:
     reasons = userspace_because(subject)
     if wanted := subject.end.last("disable-dco"):
         return safe("`disable-dco` switches it off on purpose", wanted.spot)
-    if subject.handed.wide and subject.userspace_server:
+    if subject.client_options.wide and subject.userspace_server:
         return safe("`iroute 0/0` needs the data in userspace (see iroute-dco)")
     if subject.end.device == "tap" or subject.end.has("secret"):
         return safe("DCO supports neither tap nor static keys", reasons[0][0].spot)

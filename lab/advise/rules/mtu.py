@@ -90,7 +90,7 @@ def _largest(subject: Subject, clamps: list[Directive]) -> int | None:
 
 
 def _last(subject: Subject, peer: Configuration, name: str) -> Directive | None:
-    return Subject(peer.name, peer, peer=subject.end, peer_handed=subject.handed).option(name)
+    return Subject(peer.name, peer, peer=subject.end, peer_client_options=subject.client_options).option(name)
 
 
 RULES = (

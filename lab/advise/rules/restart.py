@@ -26,12 +26,12 @@ def quick_reconnect(subject: Subject) -> Judgement:
         return safe("only a process in `mode server` has sessions of clients")
     limit, shared = end.last("max-clients"), end.last("duplicate-cn")
     full = limit is not None and limit.argument(0) == "1"
-    held = [d for d in (limit if full else None, shared) if d is not None]
-    if not held:
+    blockers = [d for d in (limit if full else None, shared) if d is not None]
+    if not blockers:
         return safe("a client that reconnects replaces its old session (no `duplicate-cn`)")
-    told = subject.timeout()
-    seconds, at = told if told else (None, None)
-    spots = [d.spot for d in held] + ([at] if at else [])
+    timeout = subject.timeout()
+    seconds, at = timeout if timeout else (None, None)
+    spots = [d.spot for d in blockers] + ([at] if at else [])
     long = f"until {seconds} s without a packet have passed" if seconds else "forever, without a keepalive"
     if full:
         why = f"the old session of a client counts against `max-clients 1` {long}: the client is refused"
@@ -50,20 +50,20 @@ def no_goodbye(subject: Subject) -> Judgement:
     end = subject.end
     if end.transports == {"tcp"}:
         return safe("over TCP the closed connection notifies the other end", *[d.spot for d in end.all("proto")[:1]])
-    says = subject.option("explicit-exit-notify")
+    notify = subject.option("explicit-exit-notify")
     if end.differs("explicit-exit-notify"):
         where = [d.spot for d in end.all("explicit-exit-notify")]
         return unknown("it depends on which `<connection>` is used", *where, do="set `explicit-exit-notify` in each")
-    if says:
-        return safe("it notifies the other end when it is stopped (but not when it crashes)", says.spot)
+    if notify:
+        return safe("it notifies the other end when it is stopped (but not when it crashes)", notify.spot)
     if subject.pushed_unknown:
         return unknown("no `explicit-exit-notify` here; whether it is pushed is unknown", do="set it here")
-    told = subject.timeout()
-    if told is None or (told[0] is None and told[1] is not None):
+    timeout = subject.timeout()
+    if timeout is None or (timeout[0] is None and timeout[1] is not None):
         return unknown("UDP without `explicit-exit-notify`; how long the other end waits is unknown", do="set it here")
     return exposed(
         "over UDP the other end is not notified when this one stops: it waits for its keepalive",
-        *([told[1]] if told[1] else []),
+        *([timeout[1]] if timeout[1] else []),
         do="set `explicit-exit-notify`",
     )
 

@@ -27,9 +27,9 @@ def recursive_routing(subject: Subject) -> Judgement:
     others = subject.frr.other_protocols
     if not neighbors and not others:
         return _none_across(subject.frr)
-    far, unsaid = _far(subject)
+    far, missing = _far(subject)
     open_to: list[tuple[Address, str, str, tuple[Spot, ...]]] = []
-    doubts: list[str] = [unsaid] if unsaid else []
+    doubts: list[str] = [missing] if missing else []
     filters: list[Spot] = []
     for address in far:
         if _host_route(subject.end, address):
@@ -38,19 +38,19 @@ def recursive_routing(subject: Subject) -> Judgement:
         around = [p for p in subject.fixed | subject.frr.fixed if p.version == address.version and address in p]
         longer = max((p.prefixlen for p in around), default=-1) + 1
         device = subject.end.last("dev")
-        told = [(n.name, subject.frr.accepts(n, address, longer)) for n in neighbors]
-        told += [
+        answers = [(n.name, subject.frr.accepts(n, address, longer)) for n in neighbors]
+        answers += [
             (" ".join(o.words), subject.frr.uses(o, address, (device and device.argument(0)) or "", longer))
             for o in others
         ]
-        for who, verdict in told:
+        for name, verdict in answers:
             filters += verdict.spots
             if verdict.accepted is not None:
-                open_to.append((address, who, verdict.why, verdict.spots))
+                open_to.append((address, name, verdict.why, verdict.spots))
             elif verdict.unknown:
                 doubts.append(verdict.unknown)
     # Any of several neighbours may be the one at the other end.
-    sure = {a for a in far if {who for at, who, *_ in open_to if at == a} >= {n.name for n in neighbors}}
+    sure = {a for a in far if {name for at, name, *_ in open_to if at == a} >= {n.name for n in neighbors}}
     if open_to and sure:
         spots = [spot for *_, found in open_to for spot in found]
         return exposed(
@@ -90,8 +90,8 @@ def without_policy(subject: Subject) -> Judgement:
             *[neighbor.spot for neighbor, _ in bare],
             do="set `no bgp ebgp-requires-policy`, or a route-map in and out for each family",
         )
-    if unsaid := [n for n in frr.neighbors if frr.external(n) is None]:
-        return unknown(f"neighbour {unsaid[0].name} has no remote-as", unsaid[0].spot, do="set its remote-as")
+    if without_as := [n for n in frr.neighbors if frr.external(n) is None]:
+        return unknown(f"neighbour {without_as[0].name} has no remote-as", without_as[0].spot, do="set its remote-as")
     return safe("every eBGP neighbour has policies", frr.first)
 
 
@@ -104,10 +104,10 @@ def hold_time(subject: Subject) -> Judgement:
     neighbors = neighbors_across(subject.frr, subject.end, subject.peer)
     if not neighbors:
         return _none_across(subject.frr)
-    told = subject.timeout()
-    if told is None:
+    timeout = subject.timeout()
+    if timeout is None:
         return unknown("the server pushes its keepalive, and its file is not given", do="add the server's file")
-    seconds, at = told
+    seconds, at = timeout
     spots = [spot for spot in (at, *(n.hold_spot for n in neighbors)) if spot]
     if seconds is None and at is not None:
         return unknown("the keepalive is not a number", *spots, do="set it to numbers")
@@ -146,16 +146,16 @@ def _none_across(frr: FrrConfiguration) -> Judgement:
 def _far(subject: Subject) -> tuple[list[Address], str]:
     """Return the other end's outer addresses, and the reason why some are unknown."""
     found: list[Address] = list(subject.far)
-    unsaid = ""
+    missing = ""
     remotes = subject.end.all("remote")
     for d in remotes:
         try:
             found.append(ip_address((d.argument(0) or "").partition("%")[0]))
         except ValueError:
-            unsaid = f"`{d.name} {d.argument(0) or ''}` is a name: its addresses are unknown"
-    if not found and not unsaid:
-        unsaid = "the clients' outer addresses are unknown" if subject.end.role == "server" else "there is no `remote`"
-    return list(dict.fromkeys(found)), unsaid
+            missing = f"`{d.name} {d.argument(0) or ''}` is a name: its addresses are unknown"
+    if not found and not missing:
+        missing = "the clients' outer addresses are unknown" if subject.end.role == "server" else "there is no `remote`"
+    return list(dict.fromkeys(found)), missing
 
 
 def _host_route(end: Configuration, address: Address) -> bool:

@@ -313,7 +313,7 @@ def test_lines_refer_to_client_config_dir_and_script_files(place: Path) -> None:
 def test_client_connect_script_is_read_only_if_it_writes_fixed_lines(script: str, known: bool, tmp_path: Path) -> None:
     (tmp_path / "hand-out").write_text(script)
     asked: Subject = subject(SERVER + SCRIPT, tmp_path)
-    assert (bool(asked.handed.wide), bool(asked.handed.gaps)) == (known, not known)
+    assert (bool(asked.client_options.wide), bool(asked.client_options.gaps)) == (known, not known)
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_missing_files_give_cannot_tell(tmp_path: Path) -> None:
     (tmp_path / "hub.conf").write_text(text)
     shutil.copy(SAMPLES / "open.frr.conf", tmp_path)
     (subject,) = subjects_of_files([tmp_path / "hub.conf"])
-    assert [gap.spot.line for gap in subject.handed.gaps] == [12]
+    assert [gap.spot.line for gap in subject.client_options.gaps] == [12]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True)
-class Inner:
+class InnerRoute:
     """An entry of the inner table: `iroute` or `iroute-ipv6`."""
 
     network: Network
@@ -29,7 +29,7 @@ class Inner:
 
 
 @dataclass(frozen=True)
-class HandOut:
+class ClientOptions:
     """The options of one client, or of every client without a file of its own."""
 
     to: str | None
@@ -38,13 +38,13 @@ class HandOut:
     by: Literal["file", "script"] = "file"
 
     @property
-    def inner(self) -> list[Inner]:
+    def inner(self) -> list[InnerRoute]:
         """The inner routes among them, without malformed ones, which OpenVPN refuses."""
         found = []
         for directive in self.directives:
             network = _network(directive)
             if network is not None:
-                found.append(Inner(network, directive.spot))
+                found.append(InnerRoute(network, directive.spot))
         return found
 
 
@@ -57,39 +57,39 @@ class Gap:
 
 
 @dataclass(frozen=True)
-class Handed:
+class AllClientOptions:
     """The known client-specific options of a server."""
 
-    outs: tuple[HandOut, ...] = ()
+    entries: tuple[ClientOptions, ...] = ()
     gaps: tuple[Gap, ...] = ()
 
     @property
-    def clients(self) -> list[tuple[str | None, list[Inner]]]:
+    def clients(self) -> list[tuple[str | None, list[InnerRoute]]]:
         """Each known client with its inner routes: those of its file, and those of scripts."""
-        scripts = [inner for out in self.outs if out.by == "script" for inner in out.inner]
-        files = [(out.to, out.inner + scripts) for out in self.outs if out.by == "file"]
+        scripts = [inner for entry in self.entries if entry.by == "script" for inner in entry.inner]
+        files = [(entry.to, entry.inner + scripts) for entry in self.entries if entry.by == "file"]
         return files or ([(None, scripts)] if scripts else [])
 
     @property
-    def inner(self) -> list[Inner]:
+    def inner(self) -> list[InnerRoute]:
         """All known inner routes."""
-        return [inner for out in self.outs for inner in out.inner]
+        return [inner for entry in self.entries for inner in entry.inner]
 
     @property
-    def wide(self) -> list[Inner]:
+    def wide(self) -> list[InnerRoute]:
         """The default routes among them."""
         return [inner for inner in self.inner if inner.wide]
 
 
-def handed(server: Configuration) -> Handed:
+def read_client_options(server: Configuration) -> AllClientOptions:
     """Read the client-specific options of a server."""
     if server.role != "server":
-        return Handed()
-    outs: list[HandOut] = []
+        return AllClientOptions()
+    entries: list[ClientOptions] = []
     gaps: list[Gap] = []
     if directory := server.last("client-config-dir"):
         try:
-            outs += _of_directory(server, directory)
+            entries += _of_directory(server, directory)
         except Unreadable as error:
             gaps.append(Gap(f"the files of client-config-dir cannot be read ({error})", directory.spot))
     for script in server.all("client-connect"):
@@ -97,20 +97,20 @@ def handed(server: Configuration) -> Handed:
         if text is None:
             gaps.append(Gap("the options of the client-connect script are not known without running it", script.spot))
         else:
-            outs.append(text)
+            entries.append(text)
     gaps += [Gap("a plugin can set options of clients", d.spot) for d in server.all("plugin")]
     gaps += [
         Gap("the program at the management socket can set options of clients", d.spot)
         for d in server.all("management-client-auth")
     ]
-    return Handed(tuple(outs), tuple(gaps))
+    return AllClientOptions(tuple(entries), tuple(gaps))
 
 
-def _of_directory(server: Configuration, option: Directive) -> list[HandOut]:
+def _of_directory(server: Configuration, option: Directive) -> list[ClientOptions]:
     found = []
     for file in server.disk.files(server.resolve(option.argument(0) or "")):
         to = None if file.name == "DEFAULT" else file.name
-        found.append(HandOut(to, read(file, server.disk).directives))
+        found.append(ClientOptions(to, read(file, server.disk).directives))
     return found
 
 
@@ -118,7 +118,7 @@ _HERE = re.compile(r"""cat\s*>>?\s*"?\$1"?\s*<<\s*(['"])(\w+)\1\s*""")
 _ECHO = re.compile(r"""echo\s+(?P<text>'[^']*'|"[^"$`\\]*"|[^'"$`\\|&;<>()*?\[#~]+?)\s*>>?\s*"?\$1"?\s*""")
 
 
-def _script(server: Configuration, option: Directive) -> HandOut | None:
+def _script(server: Configuration, option: Directive) -> ClientOptions | None:
     """Return the options of a script that only writes fixed lines; None if it may do more."""
     try:
         command = words(option.argument(0) or "")
@@ -134,7 +134,7 @@ def _script(server: Configuration, option: Directive) -> HandOut | None:
     # Other lines become empty, so that line numbers stay the same.
     text = "\n".join(written.get(number, "") for number in range(len(lines)))
     try:
-        return HandOut(None, parse(text, path, server.disk).directives, "script")
+        return ClientOptions(None, parse(text, path, server.disk).directives, "script")
     except Unreadable:
         return None
 
