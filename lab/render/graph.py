@@ -316,7 +316,7 @@ def _columns(names: Sequence[str], near: Mapping[str, Sequence[str]]) -> list[li
         # The node farthest from any node is an end of the network.
         start = max(part, key=lambda n: part[n])
         distances = _distances(start, near)
-        # The file's first node shall not stand right of its last one only because that end was found first.
+        # Keep the file's first node left of its last one, whichever end was found first.
         farthest = max(distances.values())
         order = {name: number for number, name in enumerate(names)}
         ends = [n for n in distances if distances[n] == farthest]

@@ -46,11 +46,13 @@ class Mode:
         found = list(objections(self.name, self.options, intent.options))
         for option, transport in _ONLY_OVER.items():
             if intent.options.get(option) is not None and intent.transport != transport:
-                found.append(Objection(("options", option), f"OpenVPN does that over {transport.upper()} only"))
+                found.append(
+                    Objection(("options", option), f"OpenVPN supports {option!r} over {transport.upper()} only")
+                )
         if intent.openvpn is not None and intent.openvpn not in self.traits.openvpn:
             able = " or ".join(self.traits.openvpn)
             what = f"OpenVPN {intent.openvpn} cannot run the mode {self.name}"
-            found.append(Objection(("openvpn",), what, f"{able} can"))
+            found.append(Objection(("openvpn",), what, f"use {able}"))
         return found
 
     def unsupported(self, intent: TunnelIntent, clients: int) -> Mapping[TrafficClass, str]:

@@ -39,12 +39,12 @@ class Profile:
 
     def check(self, intent: TunnelIntent) -> Sequence[Objection]:
         """Return the objections to a declared tunnel, one per unsupported property."""
-        return [*self._way(intent), *self._crypto(intent.options), *self._lacks(intent.options)]
+        return [*self._mode(intent), *self._crypto(intent.options), *self._lacks(intent.options)]
 
-    def _way(self, intent: TunnelIntent) -> list[Objection]:
+    def _mode(self, intent: TunnelIntent) -> list[Objection]:
         found = []
         if intent.transport not in self.transports:
-            found.append(Objection(("transport",), f"{self.product} speaks {' or '.join(self.transports)} only"))
+            found.append(Objection(("transport",), f"{self.product} supports {' or '.join(self.transports)} only"))
         mode = modes()[intent.mode]
         if not mode.traits.foreign_client:
             what = f"{self.product} requests its addresses from the server, which mode {mode.name} does not support"

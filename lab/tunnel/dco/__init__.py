@@ -41,7 +41,7 @@ class Dco(ManyClients):
     def check(self, intent: TunnelIntent) -> Sequence[Objection]:
         """Object also to options that silently switch DCO off."""
         off = [name for name in _USERSPACE if intent.options.get(name) not in (None, False)]
-        said = [Objection(("options", name), "that switches the kernel's data channel off, silently") for name in off]
+        said = [Objection(("options", name), "with this option OpenVPN silently disables DCO") for name in off]
         return [*super().check(intent), *said]
 
 

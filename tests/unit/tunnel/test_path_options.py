@@ -99,7 +99,7 @@ def test_profile_sets_fallback_cipher(authority: Authority) -> None:
     ],
 )
 def test_option_of_the_other_transport_is_refused(transport: str, option: str, value: Any, other: str) -> None:
-    with pytest.raises(TopologyError, match=f"options.{option}: OpenVPN does that over {other} only"):
+    with pytest.raises(TopologyError, match=f"options.{option}: OpenVPN supports '{option}' over {other} only"):
         laid({option: value}, transport=transport)
 
 
@@ -114,7 +114,7 @@ def test_option_of_the_other_transport_is_refused(transport: str, option: str, v
     ],
 )
 def test_dco_refuses_options_that_disable_it(transport: str, option: str, value: Any) -> None:
-    with pytest.raises(TopologyError, match=f"options.{option}: that switches the kernel's data channel off"):
+    with pytest.raises(TopologyError, match=f"options.{option}: with this option OpenVPN silently disables DCO"):
         load("dco-hub", tunnel={"mode": "dco", "transport": transport, "openvpn": "2.7", "options": {option: value}})
 
 

@@ -27,7 +27,7 @@ def test_supported_options_are_accepted() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"profile": "routeros-6"}, "RouterOS 6 speaks tcp only"),
+        ({"profile": "routeros-6"}, "RouterOS 6 supports tcp only"),
         ({"profile": "routeros-6", "transport": "tcp"}, "RouterOS 6 does not support AES-256-GCM"),
         (
             {"profile": "routeros-6", "transport": "tcp", "options": {"data-ciphers": ["AES-256-CBC"]}},
