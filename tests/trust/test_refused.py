@@ -1,6 +1,6 @@
-"""Whom OpenVPN refuses gets no tunnel, no session and no packet through, and `lab status` says why.
+"""Peers that OpenVPN refuses: no tunnel, no session, no packet, and the reason in `lab status`.
 
-Each case is its own control: the same checks pass with the right credentials, afterwards.
+Each case also checks that everything works with the right credentials afterwards.
 """
 
 import json
@@ -40,10 +40,10 @@ UNREACHABLE = 3
 
 @dataclass(frozen=True)
 class Case:
-    """A tunnel whose ends do not trust each other, and what OpenVPN says of it."""
+    """A tunnel whose ends do not trust each other, and the reason in OpenVPN's log."""
 
     refuser: End
-    """The end that has something against the other."""
+    """The end that refuses the other."""
     words: str
     run: Callable[[RunningTunnel], AbstractContextManager[None]]
 
@@ -122,14 +122,14 @@ CASES = {
         for number, (name, case) in enumerate(CASES.items())
     ],
 )
-def test_who_is_not_trusted_gets_nothing_through(
+def test_refused_peer_exchanges_no_traffic(
     lab: Lab, hq: Site, branch: Site, case: Case, capsys: pytest.CaptureFixture[str]
 ) -> None:
     expect_refused(lab, hq, branch, case, capsys)
 
 
 def elsewhere(tunnel: dict[str, str], *cases: str) -> list[ParameterSet]:
-    """With the newest OpenVPN; with the older ones in `make test-all`."""
+    """Return cases for the newest OpenVPN, and for older ones in `make test-all`."""
     marks = {
         version: [pytest.mark.topology("../daemons/pair.clab.yml", tunnel=tunnel, openvpn=version)]
         + [pytest.mark.thorough] * (version != VERSIONS[-1])
@@ -147,50 +147,50 @@ ELSEWHERE = [
     *elsewhere({"mode": "p2p-tls", "transport": "udp"}, "revoked", "client-without-a-tls-crypt-v2-key"),
     *elsewhere({"mode": "tap", "transport": "udp"}, "revoked-server"),
 ]
-"""Trust is TLS's, whatever carries it: each other way to run it, with cases of either end."""
+"""Other transports and modes, with cases of either end."""
 
 
 @pytest.mark.parametrize("case", ELSEWHERE)
-def test_nor_over_udp_point_to_point_or_on_a_switch(
+def test_refused_peer_exchanges_no_traffic_in_other_modes(
     lab: Lab, hq: Site, branch: Site, case: Case, capsys: pytest.CaptureFixture[str]
 ) -> None:
     expect_refused(lab, hq, branch, case, capsys)
 
 
 def expect_refused(lab: Lab, hq: Site, branch: Site, case: Case, capsys: pytest.CaptureFixture[str]) -> None:
-    """No tunnel, no session, no packet while the case lasts, and all of it afterwards."""
+    """Check that tunnel, session and packets fail in the case and work again afterwards."""
     tunnel = lab.tunnel("branch", "hq")
     refuser = tunnel.server if case.refuser == "server" else tunnel.client
     server_log, client_log = tunnel.server.log_size(), tunnel.client.log_size()
 
-    with branch.router.capture("eth1") as wire:
+    with branch.router.capture("eth1") as capture:
         with case.run(tunnel):
             expect_log(refuser, case.words, server_log if case.refuser == "server" else client_log)
             expect_cut_off(hq, branch)
-            # All that was tried meanwhile was of no avail either.
+            # No attempt in the meantime succeeded.
             assert not tunnel.client.log_lines("Initialization Sequence Completed", since=client_log)
             assert not tunnel.server.log_lines("Peer Connection Initiated", since=server_log)
             with tunnel.server.management() as server, tunnel.client.management() as client:
                 if tunnel.mode.traits.mode_server:
                     status = server.server_status()
-                    # An attempt that is under way is listed, and has no name yet.
+                    # An attempt in progress is listed without a name.
                     assert {c.common_name for c in status.clients} <= {"UNDEF"}
                     assert status.routes == ()
                 else:
                     assert not server.state().connected
                 assert not client.state().connected
-            assert_only_attempts(wire, tunnel, hq, branch)
+            assert_only_attempts(capture, tunnel, hq, branch)
             assert_status_says(refuser, case.words, lab, capsys)
 
         expect_control_plane(lab, hq, branch)
         for family in FAMILIES:
             expect_passes(hq, branch, family)
-    assert DATA & set(opcodes(tunnelled(wire))), "the capture does not see what a tunnel carries"
+    assert DATA & set(opcodes(tunnel_packets(capture))), "the capture lacks packets of a working tunnel"
     assert show(lab, as_json=True)
 
 
 @pytest.mark.usually("2.6")
-def test_who_has_the_tls_crypt_key_as_well_is_let_in(lab: Lab, hq: Site, branch: Site) -> None:
+def test_both_ends_with_the_tls_crypt_key_connect(lab: Lab, hq: Site, branch: Site) -> None:
     with lab.tunnel("branch", "hq").configured(tls_crypt=True):
         expect_control_plane(lab, hq, branch)
         for family in FAMILIES:
@@ -199,8 +199,8 @@ def test_who_has_the_tls_crypt_key_as_well_is_let_in(lab: Lab, hq: Site, branch:
 
 
 @pytest.mark.usually("2.7")
-def test_the_fresh_certificate_of_a_revoked_client_is_trusted(lab: Lab, hq: Site, branch: Site) -> None:
-    """A list of revocations refuses what it names, and not whoever has the same name."""
+def test_new_certificate_of_a_revoked_client_is_accepted(lab: Lab, hq: Site, branch: Site) -> None:
+    """A revocation list names certificates by serial number, not by common name."""
     tunnel = lab.tunnel("branch", "hq")
     size = tunnel.server.log_size()
     with tunnel.trusting(revoked=[tunnel.authority.issue("branch", "client")]):
@@ -212,7 +212,7 @@ def test_the_fresh_certificate_of_a_revoked_client_is_trusted(lab: Lab, hq: Site
 
 
 def expect_cut_off(hq: Site, branch: Site) -> None:
-    """No session, no route, and no answer to either side in either family."""
+    """Check that session, routes and pings fail in either direction and family."""
     ways = ((hq, branch), (branch, hq))
     for here, there in ways:
         expect_no_session(here, there)
@@ -242,28 +242,28 @@ def expect_no_session(here: Site, there: Site) -> None:
     )
 
 
-def tunnelled(wire: Capture) -> list[Packet]:
-    """What the two ends have sent; that a port is not listened to yet is the kernel's to say."""
-    frames = [frame for p in wire.packets if not is_housekeeping(frame := p.decode())]
+def tunnel_packets(capture: Capture) -> list[Packet]:
+    """Return the packets of the two ends, without ICMP errors of the kernel for a port without a listener."""
+    frames = [frame for p in capture.packets if not is_housekeeping(frame := p.decode())]
     return [frame for frame in frames if not (ICMP in frame and frame[ICMP].type == UNREACHABLE)]
 
 
-def assert_only_attempts(wire: Capture, tunnel: RunningTunnel, hq: Site, branch: Site) -> None:
-    """On the transit link there is only the tunnel's transport, and in it OpenVPN negotiates and carries nothing."""
+def assert_only_attempts(capture: Capture, tunnel: RunningTunnel, hq: Site, branch: Site) -> None:
+    """Assert that the transit link has only control packets of the tunnel."""
     transport = TCP if tunnel.tunnel.transport == "tcp" else UDP
     outer = {str(site.router.address("ipv4")) for site in (hq, branch)}
-    frames = tunnelled(wire)
+    frames = tunnel_packets(capture)
     for frame in frames:
         assert transport in frame, f"not the tunnel's: {frame.summary()}"
         assert {frame[IP].src, frame[IP].dst} == outer
         assert tunnel.tunnel.port in (frame[transport].sport, frame[transport].dport)
     tried = set(opcodes(frames))
-    assert tried, "nobody has even tried"
+    assert tried, "no attempt to connect was captured"
     assert not tried & DATA
 
 
 def assert_status_says(refuser: OpenVpn, words: str, lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command fails, and gives the reason in one line of the refuser's own log, as JSON and as a table."""
+    """Assert that `lab status` fails with the reason from the refuser's log, as JSON and as a table."""
     asked = subprocess.run(
         [sys.executable, "-m", "lab.cli", "status", "--lab", lab.name, "--json"],
         capture_output=True,
