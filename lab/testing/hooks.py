@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @pytest.hookspec
 def pytest_lab_ready(lab: "Lab") -> None:
-    """Called when a lab stands: tunnels up, sessions established, routes installed.
+    """Called when a lab is ready: tunnels up, sessions established, routes installed.
 
     A lab serves several tests; this is called once for each lab, before the first of them.
     """
@@ -21,6 +21,5 @@ def pytest_lab_ready(lab: "Lab") -> None:
 def pytest_lab_failed(item: pytest.Item, lab: "Lab", artefacts: Path | None) -> None:
     """Called when a test that used a lab has failed, while the lab still runs.
 
-    `artefacts` is the directory that already holds the diagnosis, None without `--lab-artefacts`. Add to it what
-    your project wants to keep.
+    `artefacts` is the directory with the diagnosis, None without `--lab-artefacts`; add the files of your project.
     """

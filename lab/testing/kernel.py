@@ -1,11 +1,11 @@
-"""The pytest plugin's part for kernels: the marker `needs_kernel`, and `--lab-kernel host|vm|auto`.
+"""The pytest plugin for kernel features: the marker `needs_kernel`, and `--lab-kernel host|vm|auto`.
 
     @pytest.mark.needs_kernel("ovpn", "netem")
     def test_something(lab): ...
 
-A test whose features the host's kernel has runs here like any other. Else it runs in the lab's own virtual machine, in
-the very same way, and is reported here: the machine boots once, while the last tests run here, and anew where it ended
-or hung in a test.
+A test runs on the host if the host's kernel has the features, and otherwise in the lab's own virtual machine, whose
+pytest reports to this one. The VM boots once, while the last tests of the host run, and again after a test in which it
+ended or hung.
 """
 
 import argparse
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 Where = Literal["host", "vm", "auto"]
 _LAB = "openvpn-routing-lab"
 _OTHERS = (_LAB, f"{_LAB}-claims")
-"""The other plugins of the lab; one that is switched off here (`-p no:NAME`) is so in the machine as well."""
-_MACHINES = 3
-"""Machines that a test run boots at most: a test in which one ends or hangs takes no other test with it."""
+"""The other plugins of the lab; one that is switched off on the host (`-p no:NAME`) is switched off in the VM too."""
+_BOOTS = 3
+"""VMs that a test run boots at most, so that one test that ends or hangs its VM does not fail the others."""
 _AHEAD = 8
-"""How many tests before the first that needs it a machine begins to boot and to collect: in emulation that takes a
-minute and a half, with one of two processors."""
+"""Number of tests before the first that needs the VM at which it begins to boot and to collect: without KVM that takes
+a minute and a half of one processor."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,20 +41,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--lab-kernel",
         choices=("host", "vm", "auto"),
         default="auto",
-        help="where tests run that need features of the kernel: on the host (skipped where it lacks one), in the lab's "
-        "own virtual machine, or in the machine only where the host lacks one (auto)",
+        help="run tests that need kernel features on the host (and skip those that it lacks), in the lab's own virtual "
+        "machine, or in the virtual machine only if the host lacks a feature (auto)",
     )
     group.addoption("--lab-serve", metavar="DIR", type=Path, default=None, help=argparse.SUPPRESS)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the markers, and serve where this is the machine's pytest."""
+    """Declare the markers; in the VM, register the server."""
     config.addinivalue_line(
         "markers",
-        "needs_kernel(*features): features of the kernel, as `lab doctor` names them; the test is a `kernel` one",
+        "needs_kernel(*features): the test needs these features of the kernel, by their names in `lab doctor`; it is "
+        "also marked `kernel`",
     )
     config.addinivalue_line(
-        "markers", "kernel: needs what some kernels lack, and runs in the lab's own where the host's does"
+        "markers",
+        "kernel: needs features that some kernels lack; runs in the lab's virtual machine where the host's does",
     )
     directory: Path | None = config.getoption("--lab-serve")
     if directory is not None:
@@ -63,13 +65,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """End the machine."""
+    """Stop the VM."""
     config.stash[_GUEST].close()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what needs a kernel, skip what cannot run, and put what runs in the machine at the end, together."""
+    """Mark tests that need kernel features, skip those that cannot run, and put those for the VM at the end."""
     needing = [(item, marker) for item in items if (marker := item.get_closest_marker("needs_kernel"))]
     if not needing:
         return
@@ -77,7 +79,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     known = features()
     where: Where = config.getoption("--lab-kernel")
-    # In the machine nobody asks again: a feature that its kernel lacks is a mistake, and fails.
+    # The VM is booted for these features: its pytest does not probe them, and a missing one fails the test.
     asks = not config.option.collectonly and config.getoption("--lab-serve") is None
     lacks: dict[str, str] | str | None = None
     for item, marker in needing:
@@ -85,7 +87,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         wanted = [MODULES.get(name, name) for name in marker.args]
         if unknown := set(wanted) - known.keys():
             raise pytest.UsageError(
-                f"{item.nodeid}: needs_kernel knows no {min(unknown)!r}; it knows {', '.join(known)}"
+                f"{item.nodeid}: needs_kernel has no feature {min(unknown)!r}; it has {', '.join(known)}"
             )
         if not asks or not wanted:
             continue
@@ -105,14 +107,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Choose the test that a machine begins to boot with."""
+    """Choose the test at which the VM begins to boot."""
     inside = [number for number, item in enumerate(session.items) if item.stash.get(_INSIDE, False)]
     if inside and inside[0] > 0:
         session.items[max(0, inside[0] - _AHEAD)].stash[_BEGINS] = True
 
 
 def _lacks() -> dict[str, str] | str:
-    """What the host's kernel lacks, with the reasons; a text where that could not be tried."""
+    """Return the features that the host's kernel lacks, with reasons, or why they could not be probed."""
     from lab.host.doctor import probe_kernel
 
     found = probe_kernel()
@@ -123,14 +125,14 @@ def _lacks() -> dict[str, str] | str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Fail where nobody knows whether the kernel has what the test needs: that it lacks it is another thing."""
+    """Fail a test whose features could not be probed: only a feature that is known to be missing is a skip."""
     if why := item.stash.get(_UNTRIED, ""):
-        pytest.fail(f"what this kernel has was {why}; `lab doctor`, as root, tries the same", pytrace=False)
+        pytest.fail(f"the kernel's features were {why}; `lab doctor`, as root, probes the same", pytrace=False)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """Have a test run in the machine, and report what it reports."""
+    """Run a test in the VM, and pass its reports on."""
     guest = item.config.stash[_GUEST]
     if not item.stash.get(_INSIDE, False):
         if item.stash.get(_BEGINS, False):
@@ -145,20 +147,20 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 class _Guest:
-    """The machine of this test run, and the pytest in it."""
+    """The VM of this test run, and the pytest in it."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._begun: Relay | None = None
         self._relay: Relay | None = None
         self._own: VirtualMachine | None = None
-        self._left = _MACHINES
+        self._boots_left = _BOOTS
         self._failed = ""
 
     def begin_early(self, item: pytest.Item) -> None:
-        """Have a machine boot and collect while tests run here; what goes wrong, the first that needs it sees.
+        """Boot a VM and collect in it while tests run on the host; the first test that needs it reports an error.
 
-        One that somebody keeps has booted already. A test here may boot one of its own, and has room for that.
+        A VM kept by `lab vm up` is used instead. Memory has to be left for one that a test of the host boots itself.
         """
         from lab.vm.virtual_machine import has_room, kept
 
@@ -169,7 +171,7 @@ class _Guest:
             self._drop()
 
     def reports(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[pytest.TestReport]:
-        """Run a test; what goes wrong with the machine is reported as the test's error, in one sentence."""
+        """Run a test; a failure of the VM is reported as the test's error, in one sentence."""
         from lab.vm.relay import Ended
 
         then = nextitem.nodeid if nextitem is not None and nextitem.stash.get(_INSIDE, False) else None
@@ -179,21 +181,21 @@ class _Guest:
             relay = self._relay or self._start(item)
             for data in relay.run(item.nodeid, then):
                 report = self._config.hook.pytest_report_from_serializable(config=self._config, data=data)
-                if isinstance(report.longrepr, list):  # why it was skipped: JSON knows no tuples
+                if isinstance(report.longrepr, list):  # the reason of a skip: JSON has no tuples
                     report.longrepr = tuple(report.longrepr)
                 yield report
             relay.fetch("artefacts", self._config.getoption("--lab-artefacts", None))
             relay.fetch("claims", self._config.getoption("--lab-claims", None))
         except LabError as error:
             if isinstance(error, Ended) or self._relay is None:
-                if self._relay is None or not self._left:
+                if self._relay is None or not self._boots_left:
                     self._failed = str(error)
                 self._save()
                 self._drop()
             yield _error(item, str(error))
 
     def _save(self) -> None:
-        """What tells why the machine has ended, and what the test that it ended in has left."""
+        """Keep the VM's console and logs, and the artefacts of the test in which it ended."""
         artefacts: Path | None = self._config.getoption("--lab-artefacts", None)
         machine = self._own or (self._relay.machine if self._relay is not None else None)
         if artefacts is None or machine is None:
@@ -203,19 +205,19 @@ class _Guest:
             self._relay.fetch("artefacts", artefacts)
 
     def close(self) -> None:
-        """End the machine; one that was there before goes on, and only its tests end."""
+        """Stop the VM; one that ran before this test run goes on, and only its pytest ends."""
         if self._relay is not None and self._own is None:
             self._relay.end()
         self._drop()
 
     def _drop(self) -> None:
-        """Have nothing to do any more with a machine; one of our own ends."""
+        """Forget the VM, and stop it if this run booted it."""
         own, self._own, self._begun, self._relay = self._own, None, None, None
         if own is not None:
             own.close()
 
     def _start(self, item: pytest.Item) -> "Relay":
-        self._left -= 1
+        self._boots_left -= 1
         relay = self._begun or self._begin(item)
         relay.wait_ready()
         self._begun, self._relay = None, relay
@@ -226,7 +228,7 @@ class _Guest:
 
         project = self._config.rootpath
         inside = [i for i in item.session.items if i.stash.get(_INSIDE, False)]
-        relay = Relay(self._machine(project, inside), project)
+        relay = Relay(self._virtual_machine(project, inside), project)
         versions: tuple[str, ...] | None = self._config.getoption("--lab-openvpn", None)
         passed = [f"--lab-openvpn={','.join(versions)}"] if versions else []
         files = sorted({i.nodeid.partition("::")[0] for i in inside})
@@ -239,17 +241,17 @@ class _Guest:
         )
         return relay
 
-    def _machine(self, project: Path, items: list[pytest.Item]) -> "VirtualMachine":
-        """The one that somebody keeps to work with, or one of our own, which ends with this process."""
+    def _virtual_machine(self, project: Path, items: list[pytest.Item]) -> "VirtualMachine":
+        """Return the VM kept by `lab vm up`, or boot one that ends with this process."""
         from lab.core.process import this_process
         from lab.vm.virtual_machine import VirtualMachine, kept, sweep_virtual_machines
 
         sweep_virtual_machines()
         if (there := kept(project)) is not None and not there.busy:
-            self._say(f"using the machine {there.name} (`lab vm down` ends it)")
+            self._say(f"using the virtual machine {there.name} (`lab vm down` stops it)")
             return there
         name, versions = f"tests-{os.getpid()}", _versions(items)
-        # Its engine starts while pytest there collects.
+        # Its engine starts while its pytest collects.
         self._own = VirtualMachine.boot(
             name, project, owner=this_process(), versions=versions, wait=False, say=self._say
         )
@@ -263,7 +265,7 @@ class _Guest:
 
 
 def _versions(items: list[pytest.Item]) -> tuple[str, ...]:
-    """The versions of OpenVPN that these tests have in their labs; all, where one does not say."""
+    """Return the versions of OpenVPN in these tests' labs; all, if one test leaves it open."""
     from lab.image import VERSIONS
 
     wanted = set()
@@ -290,7 +292,7 @@ def _error(item: pytest.Item, why: str) -> pytest.TestReport:
 
 
 class _Server:
-    """The other end: run what is asked for, and tell what pytest reports."""
+    """The VM's end: runs the tests that are asked for, and sends pytest's reports."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -298,13 +300,13 @@ class _Server:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Instead of running all that was collected, wait for what to run."""
+        """Wait for the tests to run, instead of running all that were collected."""
         from lab.core.expect import POLL
         from lab.vm.relay import QUEUE, Lines
 
         self._config = session.config
         items = {item.nodeid: item for item in session.items}
-        self._tell({"ready": len(items)})
+        self._send({"ready": len(items)})
         queue = Lines(self._directory / QUEUE)
         while True:
             for message in queue.new():
@@ -316,18 +318,18 @@ class _Server:
     def _run(self, message: dict[str, Any], items: dict[str, pytest.Item]) -> None:
         item = items.get(message["run"])
         if item is None:
-            self._tell({"unknown": message["run"]})
+            self._send({"unknown": message["run"]})
             return
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=items.get(message["then"] or ""))
-        self._tell({"done": item.nodeid})
+        self._send({"done": item.nodeid})
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Pass a report on."""
+        """Send a report."""
         assert self._config is not None
         data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
-        self._tell({"report": data})
+        self._send({"report": data})
 
-    def _tell(self, message: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any]) -> None:
         from lab.vm.relay import REPORTS, append
 
         append(self._directory / REPORTS, message)
@@ -336,5 +338,5 @@ class _Server:
 _INSIDE = pytest.StashKey[bool]()
 _BEGINS = pytest.StashKey[bool]()
 _UNTRIED = pytest.StashKey[str]()
-"""Why the kernel could not be tried."""
+"""Why the kernel could not be probed."""
 _GUEST = pytest.StashKey[_Guest]()

@@ -1,7 +1,7 @@
-"""The pytest plugin's part for measurements: what `lab.measure()` found in any test, written down as JSON lines.
+"""The pytest plugin for measurements: the results of `lab.measure()` in any test, as JSON lines.
 
-Beside JUnit's file where there is one (`junit.xml`, `junit.measurements.jsonl`), else in the directory for artefacts.
-They travel in the test reports, so that they arrive from the workers of pytest-xdist as well.
+The file is beside JUnit's (`junit.xml`, `junit.measurements.jsonl`), or else in the directory for artefacts. Results
+travel in the test reports, so that they also arrive from the workers of pytest-xdist.
 """
 
 import json
@@ -19,7 +19,7 @@ _ATTRIBUTE = "lab_measurements"
 
 
 def register(config: pytest.Config) -> None:
-    """Collect measurements in this process, and write them where it is the one that reports."""
+    """Collect measurements in this process; write them too if it is not a worker."""
     config.pluginmanager.register(_Collector(), "openvpn-routing-lab-measurements")
     file = _file(config)
     if file is not None and not hasattr(config, "workerinput"):
@@ -35,7 +35,7 @@ def _file(config: pytest.Config) -> Path | None:
 
 
 class _Collector:
-    """Puts the results of a test's measurements into its report, whichever way the test came by its labs."""
+    """Adds the results of a test's measurements to its report, for labs of the fixture and of the test's own."""
 
     def __init__(self) -> None:
         self._found: list[dict[str, Any]] | None = None
@@ -63,7 +63,7 @@ class _Collector:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Hand it over."""
+        """Add the results to the report."""
         report = yield
         if report.when == "call" and (found := item.stash.get(_FOUND, [])):
             setattr(report, _ATTRIBUTE, found)
@@ -71,7 +71,7 @@ class _Collector:
 
 
 class _Writer:
-    """Writes the measurements of a run at its end, in the order of the tests' files: workers finish in any order."""
+    """Writes the measurements of a run at its end, in the order of the tests' files, not of the workers' ends."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -86,7 +86,7 @@ class _Writer:
             self._found.append(((file, line or 0, report.nodeid), told))
 
     def pytest_sessionfinish(self) -> None:
-        """Write the file; none where nothing was measured, and none of an earlier run stays."""
+        """Write the file, or remove that of an earlier run if nothing was measured."""
         self._file.unlink(missing_ok=True)
         if not self._found:
             return

@@ -1,12 +1,12 @@
-"""The pytest plugin: a thin door to `Lab`.
+"""The pytest plugin: the fixture `lab` and the marker `topology`.
 
     @pytest.mark.topology("article")
     def test_both_families_share_a_session(lab):
         assert lab.router("hq").neighbor("branch").prefixes_received == {"ipv4": 1, "ipv6": 1}
 
-A lab is brought up when the first test asks for it and serves all tests with the same topology and OpenVPN version;
-a test that changes something puts it back. After a failed test the lab is given up and the next test gets a fresh
-one. What a killed test run left behind is swept by the next.
+A lab is deployed for the first test that needs it and shared by all tests with the same topology and OpenVPN version; a
+test undoes what it changes. After a failed test the lab is removed, and the next test gets a fresh one. Labs of a
+killed test run are removed by the next run.
 """
 
 import json
@@ -25,7 +25,7 @@ import pytest
 from lab.core.errors import LabError, NotSupported
 from lab.testing import hooks, measurements
 
-# What is heavy is imported where a test first needs it: this plugin is loaded by every pytest run of a machine.
+# Slow imports happen when a test needs them: every pytest run in this environment loads the plugin.
 if TYPE_CHECKING:
     from lab.engine import Engine
     from lab.observe import Capture
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from lab.topology import Topology
 
 _CAPTURED = 20_000
-"""Packets that are kept per interface of a running test."""
+"""Packets kept per interface of a running test."""
 _ARGUMENTS = ("openvpn", "tunnel", "fresh")
-"""What the marker takes besides the topology."""
+"""Arguments of the marker besides the topology."""
 _ALIVE = 3
-"""Labs that are kept running at most; the one that was used longest ago goes first."""
-_ALIVE_IN_MACHINE = 1
-"""In the machine, where even a lab that nobody uses takes its part of what little there is."""
+"""Labs kept running at most; the least recently used is removed first."""
+_ALIVE_IN_VM = 1
+"""The same in the VM, where memory and processors are few."""
 
 
 # --- options -----------------------------------------------------------------------------------------------------
@@ -53,25 +53,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=(),
         metavar="VERSION[,VERSION]",
         type=_versions,
-        help="run each test that uses a lab with these versions of OpenVPN, or with 'all' that there are; the topology "
-        "decides where it is not given",
+        help="run each test that uses a lab with these versions of OpenVPN, or with 'all'; the default is the version "
+        "in the topology",
     )
     group.addoption(
         "--lab-keep",
         action="store_true",
-        help="keep the lab of a failed test running, and say how to reach it and how to take it down",
+        help="keep the lab of a failed test running, and print how to inspect and how to remove it",
     )
     group.addoption(
         "--lab-reuse",
         action="store_true",
-        help="use the lab that is running under the topology's name, as `lab up` left it, and leave it running",
+        help="use the running lab with the topology's name (from `lab up`), and leave it running",
     )
     group.addoption(
         "--lab-artefacts",
         metavar="DIR",
         type=Path,
         default=None,
-        help="where a failing test leaves every node's logs, configurations, RIBs and packets",
+        help="save logs, configurations, RIBs and packets of every node of a failed test's lab in DIR",
     )
 
 
@@ -86,29 +86,29 @@ def _versions(text: str) -> tuple[str, ...]:
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Announce `pytest_lab_ready` and `pytest_lab_failed`."""
+    """Register the hooks `pytest_lab_ready` and `pytest_lab_failed`."""
     pluginmanager.add_hookspecs(hooks)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker."""
+    """Declare the marker, create the pool of labs."""
     config.addinivalue_line(
         "markers",
         "topology(name_or_path, *, openvpn=None, tunnel=None, fresh=False): the topology of the fixture `lab`; "
-        "`tunnel` is laid over what the file says of every tunnel; `fresh` wants a lab that no other test has used",
+        "`tunnel` overrides keys of every tunnel; `fresh` asks for a lab that no other test has used",
     )
     config.stash[_POOL] = Pool(config)
     measurements.register(config)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Take down what is left."""
+    """Remove the remaining labs."""
     config.stash[_POOL].close()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One run of a test per wanted version of OpenVPN."""
-    if "lab_openvpn" not in metafunc.fixturenames:  # `lab` brings it, unless a project has a `lab` of its own
+    """Run a test once per version in `--lab-openvpn`."""
+    if "lab_openvpn" not in metafunc.fixturenames:  # `lab` requests it, unless a project has its own fixture `lab`
         return
     marker = metafunc.definition.get_closest_marker("topology")
     if marker is not None and marker.kwargs.get("openvpn"):
@@ -116,7 +116,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     wanted: tuple[str, ...] = metafunc.config.getoption("--lab-openvpn")
     if not wanted:
         return
-    # The scope lets pytest run the tests of one version together.
+    # With this scope pytest runs the tests of one version together.
     metafunc.parametrize("lab_openvpn", wanted, ids=[f"openvpn-{v}" for v in wanted], indirect=True, scope="session")
 
 
@@ -125,20 +125,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def lab_openvpn(request: pytest.FixtureRequest) -> str | None:
-    """OpenVPN's version in the lab, where `--lab-openvpn` sets it."""
+    """The version of OpenVPN that `--lab-openvpn` sets for this test."""
     version: str | None = getattr(request, "param", None)
     return version
 
 
 @pytest.fixture
 def lab(request: pytest.FixtureRequest, lab_openvpn: str | None) -> Iterator["Lab"]:
-    """A running lab of the topology that the marker `topology` names."""
+    """A running lab of the topology in the marker `topology`."""
     marker = request.node.get_closest_marker("topology")
     if marker is None or len(marker.args) != 1:
         pytest.fail('the fixture `lab` needs a marker: @pytest.mark.topology("article"), or a path', pytrace=False)
     if unknown := marker.kwargs.keys() - _ARGUMENTS:
         known = ", ".join(_ARGUMENTS)
-        pytest.fail(f"the marker `topology` has no argument {min(unknown)!r}; it knows {known}", pytrace=False)
+        pytest.fail(f"the marker `topology` has no argument {min(unknown)!r}; it has {known}", pytrace=False)
     pool = request.config.stash[_POOL]
     with ExitStack() as stack:
         try:
@@ -148,7 +148,7 @@ def lab(request: pytest.FixtureRequest, lab_openvpn: str | None) -> Iterator["La
         except NotSupported as error:
             pytest.skip(str(error))
         except LabError as error:
-            # Without the error itself: pytest would say the same twice.
+            # Not chained: pytest would print the message twice.
             told = "\n".join([str(error), *getattr(error, "__notes__", [])])
             raise pytest.fail.Exception(told, pytrace=False) from None
         yield running.lab
@@ -159,7 +159,7 @@ def lab(request: pytest.FixtureRequest, lab_openvpn: str | None) -> Iterator["La
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a test asks for; tests that ask for the same share a lab."""
+    """The request of a test; tests with the same request share a lab."""
 
     topology: "Topology"
     fresh: bool
@@ -175,31 +175,31 @@ class Wanted:
         tunnel: Mapping[str, Any] | None = None,
         fresh: bool = False,
     ) -> "Wanted":
-        """Read the topology: by its name, or by its path as seen from the test's file or the working directory."""
+        """Read the topology, given by name or by a path relative to the test's file or the working directory."""
         from lab.catalogue import find_topology
 
         beside = request.path.parent / topology
         file = find_topology(beside if beside.is_file() else Path(topology))
-        # All that it depends on: the file as it is now, the version, what is laid over tunnels, and the variables.
+        # The key of the cache: the file's state, the version, the keys of tunnels, and the environment.
         said = json.dumps(tunnel, default=str)
         environ = frozenset(item for item in os.environ.items() if not item[0].startswith("PYTEST_"))
         return cls(_read(file, openvpn or version, said, (file.stat().st_mtime_ns, environ)), fresh)
 
     @property
     def key(self) -> str:
-        """The same for the same lab."""
+        """Equal for requests that can share a lab."""
         return self.topology.model_dump_json()
 
     def is_met_by(self, running: "Topology") -> bool:
-        """Whether a lab that runs already is what the test asks for, wherever its file lies."""
+        """Return whether a running lab satisfies the request, wherever its topology file is."""
         return not self.fresh and running.model_copy(update={"file": self.topology.file}) == self.topology
 
 
 @cache
 def _read(file: Path, openvpn: str | None, tunnel: str, seen: object) -> "Topology":
-    """A topology, read once as long as what is `seen` of file and environment is the same.
+    """Read a topology, once per state of file and environment (`seen`).
 
-    Every test of a lab names it, and in emulation each reading takes a second.
+    Every test names its topology, and in an emulated VM each reading takes a second.
     """
     from lab.catalogue import load
 
@@ -212,9 +212,9 @@ class Running:
 
     lab: "Lab"
     fresh: bool = False
-    """It is for one test only."""
+    """For one test only."""
     stays: bool = False
-    """It was running before, or the user wants to look at it: it is not taken down."""
+    """It ran before this test run, or `--lab-keep` keeps it: it is not removed."""
 
 
 class Pool:
@@ -224,10 +224,10 @@ class Pool:
         self._config = config
         self._shared: OrderedDict[str, Running] = OrderedDict()
         self._count = 0
-        self._alive = _ALIVE if config.getoption("--lab-serve", None) is None else _ALIVE_IN_MACHINE
+        self._alive = _ALIVE if config.getoption("--lab-serve", None) is None else _ALIVE_IN_VM
 
     def take(self, wanted: Wanted, item: pytest.Item) -> Running:
-        """The lab for a test; brought up where there is none yet."""
+        """Return the lab for a test, and deploy it first if there is none."""
         if wanted.fresh:
             return self._bring_up(wanted, item)
         if wanted.key not in self._shared:
@@ -238,24 +238,24 @@ class Pool:
         return self._shared[wanted.key]
 
     def watched(self, running: Running, item: pytest.Item) -> "_Watch":
-        """A context for the time that a test has the lab."""
+        """Return the context of a test that uses the lab."""
         return _Watch(self, running, item)
 
     def give_up(self, running: Running) -> None:
-        """Take a lab out of the pool, and down unless it stays."""
+        """Remove a lab from the pool, and from the host unless it stays."""
         self._shared = OrderedDict((k, v) for k, v in self._shared.items() if v is not running)
         running.lab.close()
         if not running.stays:
             running.lab.destroy()
 
     def close(self) -> None:
-        """Take everything down; one that resists does not keep the others."""
+        """Remove all labs, even if one fails to be removed."""
         with ExitStack() as stack:
             for running in self._shared.values():
                 stack.callback(self.give_up, running)
 
     def artefacts(self, item: pytest.Item) -> Path | None:
-        """The directory for what a failing test leaves."""
+        """Return the directory for the artefacts of a failed test."""
         root: Path | None = self._config.getoption("--lab-artefacts")
         if root is None:
             return None
@@ -297,16 +297,18 @@ class Pool:
             return None
         lab = Lab.attach(name, engine=engine)
         if wanted.is_met_by(lab.topology):
-            if healed := healed_of(lab):
-                item.warn(pytest.PytestWarning(f"lab {name} had faults in force, which are undone: {healed}"))
+            if undone := undo_faults(lab):
+                item.warn(pytest.PytestWarning(f"lab {name} had active faults, which were undone: {undone}"))
             return Running(lab, stays=True)
         lab.close()
-        item.warn(pytest.PytestWarning(f"lab {name} runs with another topology, version or option: not reused"))
+        item.warn(
+            pytest.PytestWarning(f"lab {name} runs with another topology, version or option, so it is not reused")
+        )
         return None
 
 
-def healed_of(lab: "Lab") -> str:
-    """Undo all faults in force and wait until the lab stands again; returns what they were, nothing where none was."""
+def undo_faults(lab: "Lab") -> str:
+    """Undo all active faults, wait until the lab is ready again, and return a description of them."""
     undone = lab.undo_faults() if lab.faults else []
     if undone:
         lab.wait_ready()
@@ -314,7 +316,7 @@ def healed_of(lab: "Lab") -> str:
 
 
 class _Watch:
-    """Capture while a test runs; diagnose and give up the lab when it has failed."""
+    """Captures packets while a test runs; diagnoses and removes the lab if it fails."""
 
     def __init__(self, pool: Pool, running: Running, item: pytest.Item) -> None:
         self._pool, self._running, self._item = pool, running, item
@@ -327,7 +329,7 @@ class _Watch:
             return
         try:
             self._capture()
-        except LabError:  # an earlier test has left the lab in no state to be used
+        except LabError:  # an earlier test broke the lab
             del self._item.stash[_WATCH]
             self._captures.close()
             self._pool.give_up(self._running)
@@ -338,8 +340,8 @@ class _Watch:
         for tunnel in lab.tunnels.values():
             for name in (tunnel.tunnel.server, tunnel.tunnel.client):
                 node = lab.node(name)
-                wires = [e.interface for link in lab.topology.links for e in link.endpoints if e.node == name]
-                for interface in (tunnel.device(name), *wires):
+                links = [e.interface for link in lab.topology.links for e in link.endpoints if e.node == name]
+                for interface in (tunnel.device(name), *links):
                     if f"{name}-{interface}" not in self._files:
                         capture = node.capture(interface, keep=_CAPTURED)
                         self._files[f"{name}-{interface}"] = self._captures.enter_context(capture)
@@ -350,25 +352,25 @@ class _Watch:
             self.failed()
 
     def close(self, *, failed: bool) -> None:
-        """The test is over, its other fixtures included: they may have failed to put something back."""
+        """End the test after its other fixtures, which may have failed in their teardown."""
         if failed and not self._item.stash.get(_FAILED, False):
             self.failed()
         elif self._running.fresh and not failed:
             self._pool.give_up(self._running)
         elif not self._item.stash.get(_FAILED, False):
-            self.heal()
+            self.undo_faults()
 
-    def heal(self) -> None:
-        """Undo what a passing test left broken; where that cannot be done the next test gets a fresh lab."""
+    def undo_faults(self) -> None:
+        """Undo the faults that a passed test left; if that fails, the next test gets a fresh lab."""
         try:
-            if healed := healed_of(self._running.lab):
-                self._item.warn(pytest.PytestWarning(f"the test left faults in force, which are undone: {healed}"))
+            if undone := undo_faults(self._running.lab):
+                self._item.warn(pytest.PytestWarning(f"the test left active faults, which were undone: {undone}"))
         except LabError as error:
             self._pool.give_up(self._running)
-            pytest.fail(f"the test left faults in force: {error}", pytrace=False)
+            pytest.fail(f"the test left active faults that cannot be undone: {error}", pytrace=False)
 
     def failed(self) -> None:
-        """Keep what there is to see, and give the lab up."""
+        """Save the artefacts, and remove the lab."""
         lab, config = self._running.lab, self._item.config
         try:
             directory = self._pool.artefacts(self._item)
@@ -376,10 +378,10 @@ class _Watch:
                 lab.diagnose(directory)
                 for name, capture in self._files.items():
                     capture.write(directory / f"{name}.pcap")
-                self._say(f"what the failed test left is in {directory}")
+                self._say(f"logs and packets of the failed test are in {directory}")
             config.hook.pytest_lab_failed(item=self._item, lab=lab, artefacts=directory)
-            if self._running.stays and (healed := healed_of(lab)):
-                self._say(f"faults that were in force are undone: {healed}")
+            if self._running.stays and (undone := undo_faults(lab)):
+                self._say(f"active faults were undone: {undone}")
             if config.getoption("--lab-keep") and not self._running.stays:
                 from lab.runtime.owner import keep
 
@@ -401,7 +403,7 @@ class _Watch:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Remember whether a test failed, for the teardown of its lab."""
+    """Record whether a test failed, for the teardown of its lab."""
     report = yield
     if report.failed and report.when != "teardown":
         item.stash[_FAILED] = True
@@ -410,7 +412,7 @@ def pytest_runtest_makereport(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
-    """When all fixtures of a test are torn down, be done with its lab."""
+    """Release a test's lab after the teardown of all its fixtures."""
     failed = True
     try:
         yield

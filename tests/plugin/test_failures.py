@@ -186,7 +186,7 @@ def test_artefacts_of_a_failing_test(project: Project) -> None:
     (into,) = (project.path / "left").iterdir()
     assert re.fullmatch(r"[\w.=-]+", into.name)
     assert "test_fails" in into.name
-    result.stdout.fnmatch_lines([f"*what the failed test left is in *{into.name}"])
+    result.stdout.fnmatch_lines([f"*logs and packets of the failed test are in *{into.name}"])
     assert (into / "mine.txt").read_text() == "test_fails[a/../b c] branch,branch-lan,hq,hq-lan,transit True"
 
     for node in ("hq", "branch", "transit", "hq-lan", "branch-lan"):

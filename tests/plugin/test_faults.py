@@ -27,7 +27,7 @@ def test_what_a_test_left_is_undone_after_it(project: Project) -> None:
     )
     result = project.run()
     result.assert_outcomes(passed=2, warnings=1)
-    result.stdout.fnmatch_lines("*the test left faults in force, which are undone: one:eth1 down*")
+    result.stdout.fnmatch_lines("*the test left active faults, which were undone: one:eth1 down*")
     assert project.left == []
 
 

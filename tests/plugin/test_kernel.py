@@ -56,7 +56,7 @@ def test_what_could_not_be_tried_is_no_lack(pytester: pytest.Pytester) -> None:
     )
     result = pytester.runpytest_subprocess("--lab-kernel=host")
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*what this kernel has was not tried: nobody may; `lab doctor`, as root, tries*"])
+    result.stdout.fnmatch_lines(["*the kernel's features were not tried: nobody may; `lab doctor`, as root, probes*"])
 
 
 def test_an_unknown_feature_is_an_authors_mistake(pytester: pytest.Pytester) -> None:
@@ -70,7 +70,7 @@ def test_an_unknown_feature_is_an_authors_mistake(pytester: pytest.Pytester) -> 
     )
     result = pytester.runpytest_subprocess("--lab-kernel=host")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*needs_kernel knows no 'ovpm'*"])
+    result.stderr.fnmatch_lines(["*needs_kernel has no feature 'ovpm'*"])
 
 
 def test_in_the_machine_nobody_asks_again_what_its_kernel_has(pytester: pytest.Pytester) -> None:
