@@ -193,7 +193,7 @@ def _definition(node: Schema, intent: Schema) -> Schema:
 def _node() -> Schema:
     """Return the schema of a node: a definition, which has few keys for a bridge."""
     return {
-        "anyOf": [{"type": "null"}, reference("definition")],
+        **optional(reference("definition")),
         "if": {"type": "object", "properties": {"kind": {"const": "bridge"}}, "required": ["kind"]},
         "then": {
             "propertyNames": {
