@@ -21,7 +21,7 @@ from lab.core.errors import (
 from lab.core.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from lab.catalogue import load
+    from lab.catalogue.reader import load
     from lab.runtime.lab import Lab
 
     __version__: str

@@ -10,9 +10,8 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import Final, Self
 
-from lab.core.errors import EnvironmentBroken
 from lab.core.files import RenderedFile
-from lab.core.plugins import load_plugins
+from lab.core.plugins import Plugins
 from lab.engine.node import RunningNode
 from lab.routing.model import Attributes, Direction, Neighbor, Rib, RibEvent
 from lab.routing.peers import Peer, RouterPlan
@@ -226,16 +225,8 @@ class RoutingDaemon(ABC):
 
 @cache
 def daemons() -> Mapping[str, RoutingDaemon]:
-    """Return all installed routing daemons by name."""
-    found: dict[str, RoutingDaemon] = {}
-    for entry, daemon in load_plugins(GROUP):
-        if not isinstance(daemon, RoutingDaemon):
-            raise EnvironmentBroken(
-                f"the entry point {entry.name!r} ({entry.value}) in {GROUP} is not an instance of a subclass of "
-                "lab.routing.RoutingDaemon: correct or uninstall its distribution"
-            )
-        found[daemon.name] = daemon
-    return found
+    """Return all installed routing daemons by name; each is imported when it is asked for, see `Plugins`."""
+    return Plugins(GROUP, RoutingDaemon, "an instance of a subclass of lab.routing.RoutingDaemon")
 
 
 def daemon_of(plan: RouterPlan) -> RoutingDaemon:

@@ -11,9 +11,8 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, runtime_checkable
 
-from lab.core.errors import EnvironmentBroken
 from lab.core.files import RenderedFile
-from lab.core.plugins import load_plugins
+from lab.core.plugins import Plugins
 from lab.core.prefixes import FAMILIES
 from lab.topology import Family, Objection, TrafficClass, Tunnel, TunnelIntent
 
@@ -203,16 +202,5 @@ def display_name(mode: str) -> str:
 
 @cache
 def modes() -> Mapping[str, TunnelMode]:
-    """Return all installed modes by name.
-
-    Raises `EnvironmentBroken` if one cannot be loaded or lacks a member of `TunnelMode`.
-    """
-    found: dict[str, TunnelMode] = {}
-    for entry, mode in load_plugins(GROUP):
-        if not isinstance(mode, TunnelMode):
-            raise EnvironmentBroken(
-                f"the entry point {entry.name!r} ({entry.value}) in {GROUP} is not a lab.tunnel.TunnelMode: correct or "
-                "uninstall its distribution"
-            )
-        found[mode.name] = mode
-    return found
+    """Return all installed modes by name; each is imported when it is asked for, see `Plugins`."""
+    return Plugins(GROUP, TunnelMode, "a lab.tunnel.TunnelMode")

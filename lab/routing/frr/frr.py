@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from lab.core.errors import EnvironmentBroken
 from lab.core.files import RenderedFile, templates
 from lab.engine.node import RunningNode
 from lab.routing.daemon import RoutingDaemon
 from lab.routing.frr.bgp import Bgp
-from lab.routing.frr.bmp import Bmp
 from lab.routing.frr.ospf import Ospf
 from lab.routing.frr.policy import set_attributes
 from lab.routing.frr.rip import Rip
@@ -17,6 +17,9 @@ from lab.routing.frr.vty import Vty
 from lab.routing.model import Attributes, Direction, Neighbor, Rib
 from lab.routing.peers import Peer, RouterPlan
 from lab.topology import Family, Prefix, RouterIntent, RoutingProtocol
+
+if TYPE_CHECKING:
+    from lab.routing.frr.bmp import Bmp
 
 # Either each daemon reads its part of frr.conf itself, or vtysh gives each its part, as on a real host.
 # bgpd loads its BMP module, which sends nothing until a target is configured.
@@ -179,8 +182,10 @@ class Frr(RoutingDaemon):
         """Stop originating prefixes, by the same commands with `no`."""
         self._speaker.originate(node, plan, prefixes, no=True)
 
-    def monitor(self, node: RunningNode, plan: RouterPlan) -> Bmp | None:
+    def monitor(self, node: RunningNode, plan: RouterPlan) -> "Bmp | None":
         """Open a BMP session with bgpd; the other daemons have no counterpart."""
+        from lab.routing.frr.bmp import Bmp
+
         return Bmp.open(node, plan) if plan.protocol == "bgp" else None
 
     def diagnosis(self, node: RunningNode) -> Mapping[str, str]:

@@ -2,8 +2,9 @@
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,7 @@ def define(site_packages: Path, group: str, name: str, source: str) -> None:
 def test_plugin_that_cannot_be_loaded_is_named(site_packages: Path, group: str, source: str, why: str) -> None:
     define(site_packages, group, "theirs", source)
     with pytest.raises(EnvironmentBroken, match=f"the distribution their-plugin defines 'theirs' in {group}") as caught:
-        GROUPS[group]()
+        dict(GROUPS[group]())
     assert why in str(caught.value)
 
 
@@ -56,7 +57,7 @@ def test_plugin_that_cannot_be_loaded_is_named(site_packages: Path, group: str, 
 def test_plugin_with_the_name_of_another_is_refused(site_packages: Path, group: str, name: str) -> None:
     define(site_packages, group, name, "PLUGIN = object()")
     with pytest.raises(EnvironmentBroken, match=f"both define '{name}' in {group}: uninstall one") as caught:
-        GROUPS[group]()
+        dict(GROUPS[group]())
     assert "the distribution their-plugin" in str(caught.value)
     assert "the distribution openvpn-routing-lab" in str(caught.value)
 
@@ -65,4 +66,21 @@ def test_plugin_with_the_name_of_another_is_refused(site_packages: Path, group: 
 def test_plugin_without_the_members_of_its_interface_is_refused(site_packages: Path, group: str) -> None:
     define(site_packages, group, "theirs", "class PLUGIN:\n    name = 'theirs'\n    summary = 'lacks the rest'\n")
     with pytest.raises(EnvironmentBroken, match=rf"the entry point 'theirs' \(their_plugin:PLUGIN\) in {group} is not"):
-        GROUPS[group]()
+        dict(GROUPS[group]())
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_plugin_that_fails_does_not_affect_the_others(site_packages: Path, group: str) -> None:
+    define(site_packages, group, "theirs", "1 / 0")
+    found: Mapping[str, Any] = GROUPS[group]()
+    assert "theirs" in found
+    assert all(found[name].name == name for name in found if name != "theirs")
+
+
+@pytest.mark.parametrize(("group", "name"), list(zip(GROUPS, ("tap", "frr"), strict=True)))
+def test_plugin_with_another_name_than_its_entry_point_is_refused(site_packages: Path, group: str, name: str) -> None:
+    find = GROUPS[group]
+    source = f"from {find.__module__} import {find.__name__} as find\nPLUGIN = find()['{name}']\n"
+    define(site_packages, group, "theirs", source)
+    with pytest.raises(EnvironmentBroken, match=f"the entry point 'theirs' .* has the name '{name}'"):
+        _ = find()["theirs"]

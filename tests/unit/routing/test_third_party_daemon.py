@@ -124,7 +124,7 @@ def test_entry_point_that_is_no_daemon_is_refused(site_packages: Path) -> None:
     daemons.cache_clear()
     try:
         with pytest.raises(EnvironmentBroken, match=r"'birdc' \(lab_birdc:Birdc\).* is not an instance of"):
-            daemons()
+            dict(daemons())
     finally:
         metadata.write_text(text)
         daemons.cache_clear()
