@@ -198,7 +198,7 @@ def _node() -> Schema:
         "then": {
             "propertyNames": {
                 "enum": list(BRIDGE_KEYS),
-                "errorMessage": f"a bridge is no container: it has the keys {', '.join(BRIDGE_KEYS)}",
+                "errorMessage": f"a bridge is not a container: its keys are {', '.join(BRIDGE_KEYS)}",
             }
         },
     }
@@ -243,7 +243,7 @@ def _links() -> dict[str, Schema]:
     common: dict[str, Schema] = {
         "type": words(("brief", *LINK_TYPES), case=False),
         "mtu": {
-            "description": "Octets; 0 stands for containerlab's default.",
+            "description": "Bytes; 0 means containerlab's default.",
             "anyOf": [
                 {"type": "integer", "minimum": LEAST_MTU, "maximum": LARGEST_MTU},
                 {"enum": [0, "0", None]},

@@ -23,10 +23,10 @@ def check_neighbors(
             one, other = (drafts.get(end.node) for end in link.ends)
             if one is not None and other is not None:
                 _check_same_protocol(one, other, vocabulary, findings)
-                speaks = {d.node.intent.router.protocol for d in (one, other) if d.node.intent.router is not None}
-                if link.intent.preference is not None and speaks - {"bgp"}:
+                protocols = {d.node.intent.router.protocol for d in (one, other) if d.node.intent.router is not None}
+                if link.intent.preference is not None and protocols - {"bgp"}:
                     findings.add(
-                        link.tree, f"'preference' is for BGP only, and the protocol is {min(speaks - {'bgp'})}"
+                        link.tree, f"'preference' is for BGP only, and the protocol is {min(protocols - {'bgp'})}"
                     )
     for tunnel in tunnels:
         client, server = drafts[tunnel.client], drafts[tunnel.server]

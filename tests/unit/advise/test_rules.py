@@ -333,8 +333,8 @@ def test_client_connect_script_is_read_only_if_it_writes_fixed_lines(script: str
 def test_timeout_of_an_end(
     text: str, peer: str | None, expected: tuple[int | None, int | None] | None, tmp_path: Path
 ) -> None:
-    told = subject(text, tmp_path, peer=peer).timeout()
-    assert (told and (told[0], told[1] and told[1].line)) == expected
+    timeout = subject(text, tmp_path, peer=peer).timeout()
+    assert (timeout and (timeout[0], timeout[1] and timeout[1].line)) == expected
 
 
 def test_common_name_selects_the_clients_file(tmp_path: Path) -> None:

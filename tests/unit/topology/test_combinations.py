@@ -21,7 +21,7 @@ from lab.tunnel import modes
 TESTS = Path(__file__).parents[2]
 HUB = TESTS / "daemons" / "hub.clab.yml"
 
-WAYS: Mapping[str, tuple[int, str]] = {
+TUNNELS: Mapping[str, tuple[int, str]] = {
     "iroute": (1, "mode: iroute"),
     "iroute, one client each": (2, "mode: iroute"),
     "iroute, subnet": (1, "mode: iroute, options: {topology: subnet}"),
@@ -43,7 +43,7 @@ WAYS: Mapping[str, tuple[int, str]] = {
 }
 """The number of clients, and the keys of their tunnels."""
 
-SPEAKS: Mapping[str, str] = {
+PROTOCOLS: Mapping[str, str] = {
     "bgp": "asn: {asn}",
     "bgp-per-family": "asn: {asn}, sessions: per-family",
     "bgp-unnumbered": "asn: {asn}, sessions: unnumbered",
@@ -89,8 +89,8 @@ BIRD_WAITS = Reason(
 )
 
 REFUSED: Mapping[str, Mapping[str, Reason]] = {
-    way: dict.fromkeys(("bgp-unnumbered", "ospf", "rip"), reason)
-    for way, reason in {
+    kind: dict.fromkeys(("bgp-unnumbered", "ospf", "rip"), reason)
+    for kind, reason in {
         "iroute of IPv4 only": NO_LINK_LOCAL,
         "no iroute": NO_LINK_LOCAL,
         "fixed-routes": NO_LINK_LOCAL,
@@ -112,39 +112,39 @@ DROPPED = {
 """Combinations that exchange routes and drop packets, each with the rule of `lab advise` that reports it."""
 
 
-def reason(way: str, who: str, speaks: str) -> Reason | None:
+def reason(kind: str, pair: str, protocol: str) -> Reason | None:
     """Return the reason why the reader refuses a combination; None if it accepts it."""
-    if speaks == "bgp-unnumbered" and "frr" not in DAEMONS[who]:
+    if protocol == "bgp-unnumbered" and "frr" not in DAEMONS[pair]:
         return BIRD_WAITS
-    return REFUSED.get(way, {}).get(speaks)
+    return REFUSED.get(kind, {}).get(protocol)
 
 
-def topology(way: str, who: str, speaks: str) -> Topology:
+def topology(kind: str, pair: str, protocol: str) -> Topology:
     """Return the hub with one spoke or two."""
-    clients, tunnel = WAYS[way]
+    clients, tunnel = TUNNELS[kind]
     text = HUB.read_text()
     if clients == 1:
         head, _, tail = text.rpartition("          tunnels:\n")
         text = head + tail.partition("\n")[2]
     text = text.replace("mode: tap, transport: udp", tunnel)
-    says = {
-        node: f"daemon: {DAEMONS[who][node != 'HUB']}, {SPEAKS[speaks].format(asn=asn)}"
+    routers = {
+        node: f"daemon: {DAEMONS[pair][node != 'HUB']}, {PROTOCOLS[protocol].format(asn=asn)}"
         for node, asn in (("HUB", 65000), ("SPOKE1", 65001), ("SPOKE2", 65002))
     }
-    return parse(text, HUB, vocabulary(), environ=says)
+    return parse(text, HUB, vocabulary(), environ=routers)
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("speaks", SPEAKS)
-def test_combination_is_rendered_or_refused_with_its_reason(way: str, speaks: str) -> None:
-    for who in DAEMONS:
-        expected = reason(way, who, speaks)
+@pytest.mark.parametrize("kind", TUNNELS)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_combination_is_rendered_or_refused_with_its_reason(kind: str, protocol: str) -> None:
+    for pair in DAEMONS:
+        expected = reason(kind, pair, protocol)
         if expected is not None:
             with pytest.raises(TopologyError) as refusal:
-                topology(way, who, speaks)
-            assert expected.words in str(refusal.value), who
+                topology(kind, pair, protocol)
+            assert expected.words in str(refusal.value), pair
             continue
-        read = topology(way, who, speaks)
+        read = topology(kind, pair, protocol)
         plans = plan_routers(read)
         for plan in plans.values():
             assert any(file.content for file in daemon_of(plan).render(plan))
@@ -154,20 +154,20 @@ def test_combination_is_rendered_or_refused_with_its_reason(way: str, speaks: st
 
 
 def test_combinations_cover_every_mode() -> None:
-    assert {topology(way, "frr", "bgp").tunnels[0].mode for way in WAYS} == set(modes())
-    assert {len(topology(way, "frr", "bgp").tunnels) for way in WAYS} == {1, 2}
-    assert set(REFUSED) | set(DROPPED) <= set(WAYS)
+    assert {topology(kind, "frr", "bgp").tunnels[0].mode for kind in TUNNELS} == set(modes())
+    assert {len(topology(kind, "frr", "bgp").tunnels) for kind in TUNNELS} == {1, 2}
+    assert set(REFUSED) | set(DROPPED) <= set(TUNNELS)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_advise_reports_combinations_that_drop_packets(way: str) -> None:
-    exposed = {f.rule for f in advise(subjects_of_topology(topology(way, "frr", "bgp"))) if f.verdict == "exposed"}
-    told = {"one-family", "no-iroute", "fixed-iroutes", "second-client"} & exposed
-    assert told == ({DROPPED[way]} if way in DROPPED else set())
+@pytest.mark.parametrize("kind", TUNNELS)
+def test_advise_reports_combinations_that_drop_packets(kind: str) -> None:
+    exposed = {f.rule for f in advise(subjects_of_topology(topology(kind, "frr", "bgp"))) if f.verdict == "exposed"}
+    reported = {"one-family", "no-iroute", "fixed-iroutes", "second-client"} & exposed
+    assert reported == ({DROPPED[kind]} if kind in DROPPED else set())
 
 
 @pytest.mark.parametrize(
-    "shown_by", sorted({why.shown_by for way in REFUSED.values() for why in way.values()} | {BIRD_WAITS.shown_by})
+    "shown_by", sorted({why.shown_by for kind in REFUSED.values() for why in kind.values()} | {BIRD_WAITS.shown_by})
 )
 def test_reason_of_each_refusal_has_a_test_on_the_wire(shown_by: str) -> None:
     file, _, name = shown_by.partition("::")

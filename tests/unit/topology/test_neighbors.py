@@ -50,29 +50,29 @@ def test_bfd_at_one_end_only_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("speaks", "why"),
+    ("router", "why"),
     [
         ("protocol: ospf", "OSPFv3 sends packets from link-local addresses, which this tunnel does not carry"),
         ("protocol: rip", "RIPng sends packets from link-local addresses, which this tunnel does not carry"),
         ("asn: 65000\n            sessions: unnumbered", "unnumbered BGP sends packets from link-local addresses"),
     ],
 )
-def test_protocol_that_the_tunnel_does_not_carry_is_refused(speaks: str, why: str) -> None:
-    changed(speaks, speaks)
-    told = refused(speaks, speaks, "iroute: [ipv4]")
-    assert why in told
-    assert "iroute-ipv6 ::/0" in told
+def test_protocol_that_the_tunnel_does_not_carry_is_refused(router: str, why: str) -> None:
+    changed(router, router)
+    message = refused(router, router, "iroute: [ipv4]")
+    assert why in message
+    assert "iroute-ipv6 ::/0" in message
     changed("asn: 65001", "asn: 65002", "iroute: [ipv4]")
 
 
 def test_unnumbered_session_between_two_birds_is_refused() -> None:
-    speaks = "asn: 65000\n            sessions: unnumbered"
-    text = ARTICLE.replace("asn: 65001\n", f"{speaks}\n").replace("asn: 65002\n", f"{speaks}\n")
+    router = "asn: 65000\n            sessions: unnumbered"
+    text = ARTICLE.replace("asn: 65001\n", f"{router}\n").replace("asn: 65002\n", f"{router}\n")
     parse(text.replace("daemon: frr", "daemon: bird", 1), find_topology("article"), vocabulary(), environ={})
     with pytest.raises(TopologyError, match=r"router\.sessions: 'branch' and its neighbour 'hq' would wait for each"):
         parse(text.replace("daemon: frr", "daemon: bird"), find_topology("article"), vocabulary(), environ={})
 
 
-@pytest.mark.parametrize("speaks", ["protocol: isis", "asn: 1\n            sessions: many"])
-def test_unknown_protocol_or_session_is_refused_with_its_line(speaks: str) -> None:
-    assert re.search(r"article\.clab\.yml:\d+", refused(speaks))
+@pytest.mark.parametrize("router", ["protocol: isis", "asn: 1\n            sessions: many"])
+def test_unknown_protocol_or_session_is_refused_with_its_line(router: str) -> None:
+    assert re.search(r"article\.clab\.yml:\d+", refused(router))

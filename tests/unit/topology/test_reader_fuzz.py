@@ -118,7 +118,7 @@ def test_reader_of_random_nodes_and_links(defaults: Any, one: Any, other: Any, l
 
 @quick
 @given(st.dictionaries(st.sampled_from([*TunnelIntent.model_fields, "x"]), trees, max_size=4))
-@example({"options": {"name": "\x85"}})  # YAML takes it for the end of a line
+@example({"options": {"name": "\x85"}})  # a line end in YAML
 def test_reader_with_random_override(tunnel: Any) -> None:
     outcome(ARTICLE, tunnel=tunnel)
 
