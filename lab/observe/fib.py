@@ -243,9 +243,8 @@ class FibWatch:
         names, table = self._namespace.run(lambda: (_names(), _dump()))
         now = time.monotonic()
         with self._changed:
-            self._names.update(
-                names
-            )  # keep old names: routes are deleted after their interface, and indexes are not reused
+            # Old names are kept: routes are deleted after their interface, and indexes are not reused.
+            self._names.update(names)
             events = self._fib.replace(messages(table), now)
             self._events.extend(() if first else events)
             self._version += 1

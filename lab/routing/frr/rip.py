@@ -41,7 +41,7 @@ class Rip:
         return "mgmtd", "router rip"
 
     def neighbors(self, node: RunningNode) -> Sequence[Neighbor]:
-        """`show ip rip status` and its IPv6 counterpart."""
+        """Read `show ip rip status` and its IPv6 counterpart."""
         found: list[Neighbor] = []
         for family, daemon in _DAEMON.items():
             with Vty(node.root, daemon) as ripd:
