@@ -1,4 +1,4 @@
-"""What all tests share: families, and how much of the matrix is run."""
+"""Options, fixtures and selection for all tests."""
 
 import signal
 from dataclasses import asdict
@@ -28,20 +28,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--lab-matrix",
         choices=("pairwise", "whole"),
         default="pairwise",
-        help="of all combinations of modes, versions, underlays and daemons run those in which every two choices meet, "
-        "without the tests marked `thorough` and of those marked `usually` only that version (the default), or each, "
-        "with them",
+        help="pairwise (the default): run few combinations of modes, versions, underlays and daemons, with every two "
+        "choices in one of them, no test marked `thorough`, and tests marked `usually` with that version only; whole: "
+        "run all",
     )
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave to `--lab-matrix=whole` what shows at length what is shown already.
+    """Deselect what only `--lab-matrix=whole` runs, and skip tests whose plugin is switched off.
 
-    That is tests marked `thorough`, and tests marked `usually` with other versions than that one. They run where `-m`
-    speaks of them or one is named itself. `-m claims` speaks of all claims: their table is whole or it is none.
-
-    A pytest in the lab's machine runs what it is told to. A test that needs a plugin which is switched off is skipped.
+    Deselected are tests marked `thorough`, and tests marked `usually` with other versions. They run if `-m` names their
+    mark, or if one is given by its own id; `-m claims` selects all claims, since their table has to be complete. The
+    pytest in a virtual machine runs everything that it is sent.
     """
     for item in items:
         for plugin, markers in _MARKERS.items():
@@ -60,7 +59,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def is_left_out(item: pytest.Item, *, several: bool) -> bool:
-    """Whether another test shows the same; `several` versions of OpenVPN are to be had where none is asked for."""
+    """Return whether only the whole matrix runs this; `several` tells whether the run has more than one version."""
     if item.get_closest_marker("thorough"):
         return True
     usually = item.get_closest_marker("usually")
@@ -70,9 +69,9 @@ def is_left_out(item: pytest.Item, *, several: bool) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take every version of OpenVPN by default, declare the markers of plugins that are switched off, accept Ctrl-C.
+    """Set the default of `--lab-openvpn`, declare markers of plugins that are switched off, restore SIGINT.
 
-    A shell that starts this in the background has it ignore Ctrl-C, and children would ignore it as well.
+    A process that a shell starts in the background ignores SIGINT, and so would its children.
     """
     if config.getoption("--lab-openvpn", None) == ():
         config.option.lab_openvpn = VERSIONS
@@ -86,7 +85,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test marked `daemons` runs with each of their cases, one that asks what it runs `over` with each underlay."""
+    """Run a test marked `daemons` with each of their cases, and one with the fixture `over` with each underlay."""
     wanted: str = metafunc.config.getoption("--lab-matrix")
     topology = metafunc.definition.get_closest_marker("topology")
     if (daemons := metafunc.definition.get_closest_marker("daemons")) is not None:
@@ -94,7 +93,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         cases = [c for c in matrix.cases(wanted) if c.speakers.daemons == daemons.args and c.openvpn in versions]
         assert topology is not None
         labs = [pytest.mark.topology(*topology.args, openvpn=c.openvpn, tunnel=c.tunnel) for c in cases]
-        # A case has its own version: the plugin, which looks here, shall not run it with each.
+        # The case sets the version: this keeps the plugin from running the test with each version.
         metafunc.definition.add_marker(pytest.mark.topology(*topology.args, openvpn=VERSIONS[-1]), append=False)
         params = [pytest.param(case, id=str(case), marks=lab) for case, lab in zip(cases, labs, strict=True)]
         metafunc.parametrize("case", params, indirect=True)
@@ -109,6 +108,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(params=["ipv4", "ipv6"])
 def family(request: pytest.FixtureRequest) -> Family:
-    """Each test once per family."""
+    """Run a test once per family."""
     family: Family = request.param
     return family

@@ -26,7 +26,7 @@ class Verdict(StrEnum):
     HOLDS_IF = "holds with a condition"
     DOES_NOT_HOLD = "does not hold"
     NOT_SHOWN = "not shown"
-    """The test failed, so that there is no verdict."""
+    """The test failed."""
 
 
 class NoVerdict(LabError):
@@ -56,7 +56,7 @@ class Finding:
     """The condition under which it holds, or what is true instead."""
     evidence: tuple[Evidence, ...] = ()
     article: str = ""
-    """What the article says of it; empty where it says nothing."""
+    """The article's view of it; empty if the article does not mention it."""
     file: str = ""
     """The file of the test, relative to the project."""
 
@@ -71,7 +71,7 @@ class Claim:
     directory: Path
     """The folder for the evidence of this test and version."""
     article: str = ""
-    """What the article says of it; empty where it says nothing."""
+    """The article's view of it; empty if the article does not mention it."""
     file: str = ""
     """The file of the test, relative to the project."""
     _evidence: list[Evidence] = field(default_factory=list)

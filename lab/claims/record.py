@@ -85,7 +85,7 @@ class Row:
     evidence: tuple[Evidence, ...]
     """The first of the newest version, or of each version where they differ."""
     shown: bool
-    """Whether all versions have a verdict."""
+    """True if all versions have a verdict."""
 
 
 def row_of(group: Sequence[Finding]) -> Row:

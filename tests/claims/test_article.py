@@ -1,4 +1,4 @@
-"""The article, sentence by sentence: each test is named after the sentence that it tests, and ends with a verdict."""
+"""The sentences of the article, each with a verdict."""
 
 import pytest
 from scapy.layers.inet import TCP
@@ -93,7 +93,7 @@ def test_script_and_file_hand_out_the_inner_route(lab: Lab, hq: Site, branch: Si
 
 
 @pytest.mark.claims("the MTU inside is 1500", article="says so")
-def test_the_mtu_inside_is_1500(hq: Site, branch: Site, claim: Claim) -> None:
+def test_inner_mtu_is_1500(hq: Site, branch: Site, claim: Claim) -> None:
     for here, there in ((hq, branch), (branch, hq)):
         for family in FAMILIES:
             claim.echo(here.host.expect_reaches(there.host.address(family), packet_size=1500))

@@ -1,4 +1,4 @@
-"""What does not route dynamically, and how it fails: OpenVPN's own routes, written down or pushed."""
+"""Routes in OpenVPN's configuration, static or pushed, and where they are not dynamic."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,13 +19,13 @@ from tests.helpers.tunnels import route_option
 
 pytestmark = [pytest.mark.docker, pytest.mark.usually("2.6")]
 BASELINE = pytest.mark.topology("fixed-routes")
-# Where the kernel carries the data there are no updates, see tests/kernel/test_dco_hub_traps.py.
+# With DCO there is no PUSH_UPDATE, see tests/kernel/test_dco_hub_traps.py.
 USERSPACE = {"options": {"disable-dco": True}}
 
 
 @contextmanager
 def grown(lab: Lab, site: str, prefix: Prefix) -> Iterator[Address]:
-    """A site gets another network on its LAN; yields its host's address there."""
+    """Add a network to a site's LAN, and yield its host's address in it."""
     router, host = lab.node(site), lab.host(f"{site}-lan")
     ours, theirs = (ip_interface(f"{prefix[number]}/{prefix.prefixlen}") for number in (1, 2))
     ends = [
@@ -42,7 +42,7 @@ def grown(lab: Lab, site: str, prefix: Prefix) -> Iterator[Address]:
 
 
 def reconnect(tunnel: RunningTunnel) -> None:
-    """Throw the client out and wait until it is back as another session."""
+    """Kill the client's session and wait for a new one."""
     before = tunnel.status()
     assert before.client_id is not None
     with tunnel.server.management() as server:
@@ -51,7 +51,7 @@ def reconnect(tunnel: RunningTunnel) -> None:
 
 
 def expect_another_session(tunnel: RunningTunnel, client_id: int | None) -> None:
-    """Wait until the client is connected by another session than the one that is named."""
+    """Wait until the client has another session than `before`."""
     wait_for(
         Expectation(
             what="the client to be back",
@@ -69,7 +69,7 @@ def expect_another_session(tunnel: RunningTunnel, client_id: int | None) -> None
     'routes that are written down (`route`, `push "route …"`, `iroute`) work once the client connects',
     article="says so",
 )
-def test_what_was_written_down_works(lab: Lab, claim: Claim) -> None:
+def test_static_routes_work(lab: Lab, claim: Claim) -> None:
     for family in FAMILIES:
         for here, there in (("hq-lan", "branch-lan"), ("branch-lan", "hq-lan")):
             claim.echo(lab.host(here).expect_reaches(lab.host(there).address(family)))
@@ -138,7 +138,7 @@ def test_push_update_reaches_a_connected_client(lab: Lab, claim: Claim) -> None:
     with tunnel.client.management() as client, pytest.raises(ManagementError):
         client.push_update("route 10.98.0.0 255.255.255.0")  # a client cannot push
 
-    # An inner route is no option of a client's: it takes offence and connects anew, without what was pushed.
+    # A client rejects an `iroute`: it reconnects, and loses the pushed routes.
     size = tunnel.client.log_size()
     with tunnel.server.management() as server:
         server.push_update("iroute 10.99.0.0 255.255.255.0")
@@ -156,7 +156,7 @@ def test_push_update_reaches_a_connected_client(lab: Lab, claim: Claim) -> None:
 def test_push_update_reaches_one_client_of_two(lab: Lab, claim: Claim) -> None:
     tunnels = {name: lab.tunnel(name, "hub") for name in ("spoke1", "spoke2")}
     before = {name: tunnel.status() for name, tunnel in tunnels.items()}
-    gateway = tunnels["spoke1"].tunnel.server_ipv4.ip  # a subnet's members are told no default one
+    gateway = tunnels["spoke1"].tunnel.server_ipv4.ip  # clients of `topology subnet` get no default gateway
     for name, other in (("spoke1", "spoke2"), ("spoke2", "spoke1")):
         mine, everybodys = lab.free_prefix("ipv4"), lab.free_prefix("ipv4")
         with tunnels[name].server.management() as server:
@@ -166,15 +166,15 @@ def test_push_update_reaches_one_client_of_two(lab: Lab, claim: Claim) -> None:
             server.push_update(f"{route_option(everybodys)} {gateway}")
         for node in (name, other):
             lab.node(node).expect_in_fib(everybodys, via="tun0")
-        # All hear in the same order, so the other one has not been told of it.
+        # Clients get updates in order, so the other client has not got this one.
         assert not tunnels[other].client.log_lines(str(mine.network_address))
         claim.log_line(tunnels[name].client, tunnels[name].client.log_lines(str(mine.network_address))[0])
-        lab.node(name).expect_not_in_fib(mine)  # the next update has taken its place
+        lab.node(name).expect_not_in_fib(mine)  # replaced by the next update
     for name, tunnel in tunnels.items():
         after = tunnel.status()
         assert (after.client_id, after.connected_since) == (before[name].client_id, before[name].connected_since)
     with tunnels["spoke1"].server.management() as server, pytest.raises(ManagementError):
-        server.push_update("route 10.98.0.0 255.255.255.0", 4711)  # there is no such client
+        server.push_update("route 10.98.0.0 255.255.255.0", 4711)  # an unknown client
     claim.holds_if("each update takes the place of all routes of its family that were pushed before")
 
 

@@ -1,4 +1,4 @@
-"""What the inner table does silently although it has a route for everything."""
+"""Failures of an inner table that has a route for everything."""
 
 from ipaddress import IPv6Address
 
@@ -25,13 +25,13 @@ def test_more_than_256_hosts_behind_a_client(lab: Lab, hq: Site, branch: Site, c
     destination = hq.host.address("ipv6")
     start = int(branch.host.address("ipv6")) + 0x1000
 
-    with tunnel.configured():  # a new session, and with it an empty table
+    with tunnel.configured():  # a new session with an empty table
         expect_control_plane(lab, hq, branch)
         size = tunnel.server.log_size()
         with hq.host.capture(hq.host.interface_to(hq.router).interface, keep=8 * HOSTS) as arrived:
 
             def send_from_missing(count: int) -> set[int]:
-                """Those of whom nothing has arrived yet send another; a burst of hundreds overruns a device's queue."""
+                """Send again from hosts whose packet has not arrived: a burst of hundreds overruns a queue."""
                 frames = [packet.decode() for packet in arrived.packets if not packet.outgoing]
                 asked = [f for f in frames if ICMPv6EchoRequest in f and f[ICMPv6EchoRequest].id == 7]
                 missing = set(range(count)) - {int(IPv6Address(f[IPv6].src)) - start for f in asked}
@@ -54,13 +54,13 @@ def test_more_than_256_hosts_behind_a_client(lab: Lab, hq: Site, branch: Site, c
 
             expect_sources(200)
             assert not tunnel.server.log_lines(QUOTA, since=size)
-            expect_sources(HOSTS)  # past the quota nothing is cached, and everything passes all the same
+            expect_sources(HOSTS)  # beyond the quota nothing is cached, and everything still passes
             claim.log_line(tunnel.server, expect_log(tunnel.server, QUOTA, size))
         with branch.host.capture(branch.host.interface_to(branch.router).interface, keep=8 * HOSTS) as returned:
-            there: set[int] = set()  # who is looked for again and again takes the place of others in the capture
+            there: set[int] = set()  # repeated solicitations displace others in the capture
 
             def send_to_missing() -> set[int]:
-                """Whom nobody has looked for yet is sent another; a burst of hundreds overruns a device's queue."""
+                """Send again to hosts that were not solicited yet: a burst of hundreds overruns a queue."""
                 there.update(solicited(returned, start))
                 for number in set(range(HOSTS)) - there:
                     target = str(IPv6Address(start + number))
@@ -85,7 +85,7 @@ def test_more_than_256_hosts_behind_a_client(lab: Lab, hq: Site, branch: Site, c
 
 
 def solicited(capture: Capture, start: int) -> set[int]:
-    """Which of the addresses from `start` on a router on the link looks for (RFC 4861, 7.2.2)."""
+    """Return the addresses from `start` on that a router on the link solicits (RFC 4861, 7.2.2)."""
     frames = [packet.decode() for packet in capture.packets if not packet.outgoing]
     return {int(IPv6Address(f[ICMPv6ND_NS].tgt)) - start for f in frames if ICMPv6ND_NS in f} & set(range(HOSTS))
 
@@ -95,7 +95,7 @@ def test_stale_routes_check_deletes_the_route_for_everything(
     lab: Lab, lab_openvpn: str, hq: Site, branch: Site, claim: Claim
 ) -> None:
     tunnel = lab.tunnel("branch", "hq")
-    # At verbosity 7 each check is logged, and what it deletes. Busy machines have even BGP idle for two seconds.
+    # At verbosity 7 OpenVPN logs each check and what it deletes. On a busy host even BGP is idle for two seconds.
     with tunnel.configured(stale_routes_check=5, verb=7):
         expect_control_plane(lab, hq, branch)
         size = tunnel.server.log_size()
@@ -120,7 +120,7 @@ def test_stale_routes_check_deletes_the_route_for_everything(
                 result = hq.host.echo(branch.host.address(family), count=5)
                 assert result.silent
                 claim.echo(result)
-            # BGP goes on: the tunnel's own address is a route of its own, and in use.
+            # BGP continues: the route to the tunnel's own address is in use.
             hq.router.expect_session("branch")
             hq.router.expect_route(branch.router.plan.networks)
         else:

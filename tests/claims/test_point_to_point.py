@@ -1,4 +1,4 @@
-"""Without `mode server`: what the article rules out, and what it does not mention."""
+"""Tunnels without `mode server`, with a static key and with TLS."""
 
 import pytest
 
@@ -19,13 +19,13 @@ def test_preshared_keys_cannot_be_used(lab: Lab, lab_openvpn: str, hq: Site, bra
     tunnel = lab.tunnel("branch", "hq")
     if lab_openvpn != "2.6":  # which only warns
         expect_refusal_without(tunnel.server, "allow-deprecated-insecure-static-crypto", claim)
-    # What the article's configuration would want of them: both are refused before anything is opened.
+    # The article's options with a static key: OpenVPN refuses both before it opens anything.
     for process, option, refusal in (
         (tunnel.server, "--mode server", "--mode server requires --tls-server"),
         (tunnel.client, "--pull", "--pull can only be specified in TLS-mode"),
     ):
         expect_refusal(process, option, refusal, claim)
-    # Between two equal ends none of it is needed.
+    # Point-to-point tunnels need none of them.
     claim.log_line(tunnel.server, tunnel.server.log_lines(STATIC_KEY_IS_INSECURE)[0])
     expect_dynamic_routing(lab, hq, branch, claim)
     claim.does_not_hold("only `mode server`, `push` and `pull` want TLS; point to point needs none of them")
@@ -41,13 +41,13 @@ def test_without_iroute_nothing_passes(lab: Lab, hq: Site, branch: Site, claim: 
         options = {line.split()[0] for line in said if line and not line.startswith("#")}
         assert options >= {"ifconfig", "ca"}
         assert not options & {"iroute", "iroute-ipv6", "mode", "server", "client-config-dir", "client-connect"}
-        assert not process.log_lines("MULTI")  # the inner table speaks under this name
+        assert not process.log_lines("MULTI")  # prefix of the inner table's log lines
     expect_dynamic_routing(lab, hq, branch, claim)
     claim.does_not_hold("only `mode server` has an inner table; point to point over TLS everything passes")
 
 
 def expect_refusal_without(process: OpenVpn, option: str, claim: Claim) -> None:
-    """An end of the tunnel does not even start without one of its options, and names it."""
+    """Check that an end without one of its options does not start, and names the option."""
     size, at = process.log_size(), process.process
     without = f"grep -v {option} {at.configuration} > /tmp/without.conf"
     result = process.node.exec("sh", "-c", f"{without}; exec timeout 30 {' '.join(at.argv[:-1])} /tmp/without.conf")
@@ -56,7 +56,7 @@ def expect_refusal_without(process: OpenVpn, option: str, claim: Claim) -> None:
 
 
 def expect_refusal(process: OpenVpn, options: str, refusal: str, claim: Claim) -> None:
-    """An end of the tunnel, with more options than its own, does not even start."""
+    """Check that an end with further options does not start."""
     size = process.log_size()
     result = process.node.exec("timeout", "30", *process.process.argv, *options.split())
     assert result.exit_code == 1, result

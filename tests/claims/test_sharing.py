@@ -1,4 +1,4 @@
-"""One server process for one client only: what happens to two, and that a process for each mends it."""
+"""One server process with an `iroute` for everything serves one client; a process for each client serves all."""
 
 import pytest
 
@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.usually("2.7")]
 
 
 def reconnect(tunnel: RunningTunnel) -> None:
-    """Have the client connect anew, so that it is the last to claim what it is handed."""
+    """Reconnect the client, so that it is the last to claim its inner routes."""
     before = tunnel.status().client_id
     assert before is not None
     with tunnel.server.management() as server:
@@ -46,7 +46,7 @@ def test_a_second_client_takes_the_traffic(lab: Lab, claim: Claim) -> None:
     claim.rib_entry(hub, spokes[0].plan.networks[0])
     claim.echo("hub-lan hears nothing of spoke1-lan, although session and routes stand")
 
-    second.client.stop()  # what was taken does not go back …
+    second.client.stop()  # the first client's routes do not return …
     hub.expect_no_route(spokes[1].plan.networks)
     expect_control_plane(hub, spokes[:1])
     expect_silence(lab, "spoke1")
@@ -67,7 +67,7 @@ def test_a_tap_server_serves_one_client_only(lab: Lab, claim: Claim) -> None:
     hub, spokes = lab.router("hub"), [lab.router("spoke1"), lab.router("spoke2")]
     tunnels = [lab.tunnel(spoke.name, "hub") for spoke in spokes]
     assert len({tunnel.status().server_pid for tunnel in tunnels}) == 1
-    for last in tunnels:  # whoever connects last, nobody loses anything
+    for last in tunnels:  # no client loses a route, in either order
         reconnect(last)
         expect_control_plane(hub, spokes)
         for tunnel in (last, *tunnels):

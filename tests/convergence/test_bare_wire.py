@@ -1,4 +1,4 @@
-"""The same routers without OpenVPN: peering over a wire or a kernel tunnel, and BFD as a topology asks for it."""
+"""Baselines without OpenVPN: peering over a link or a kernel tunnel, and BFD."""
 
 import json
 from typing import Any
@@ -37,7 +37,7 @@ def test_routers_peer_over_a_marked_link(lab: Lab, family: Family) -> None:
     r2.expect_no_route(prefix)
 
 
-def test_bfd_watches_the_session(lab: Lab) -> None:
+def test_bfd_session_is_up_with_the_configured_timers(lab: Lab) -> None:
     r1 = lab.router("r1")
 
     def peers() -> list[dict[str, object]]:

@@ -1,4 +1,4 @@
-"""What the inner route is for: the same lab without it, with half of it, and with it again."""
+"""The same lab without `iroute`, with `iroute` for one family, and with both."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_without_iroute_bgp_is_up_and_traffic_is_dropped(lab: Lab, hq: Site, bra
         expect_passes(hq, branch, family)
 
 
-def test_with_the_ipv4_iroute_only_ipv6_alone_is_dropped(lab: Lab, hq: Site, branch: Site) -> None:
+def test_ipv4_iroute_alone_leaves_ipv6_dropped(lab: Lab, hq: Site, branch: Site) -> None:
     tunnel = lab.tunnel("branch", "hq")
     with tunnel.configured(iroute=("ipv4",)):
         expect_control_plane(lab, hq, branch)
@@ -38,7 +38,7 @@ def test_with_the_ipv4_iroute_only_ipv6_alone_is_dropped(lab: Lab, hq: Site, bra
         expect_passes(hq, branch, family)
 
 
-def test_the_client_rejects_a_pushed_iroute_and_works_all_the_same(lab: Lab, hq: Site, branch: Site) -> None:
+def test_client_rejects_a_pushed_iroute_and_keeps_working(lab: Lab, hq: Site, branch: Site) -> None:
     tunnel = lab.tunnel("branch", "hq")
     rejection = "option 'iroute' cannot be used in this context ([PUSH-OPTIONS])"
     size = tunnel.client.log_size()
@@ -55,7 +55,7 @@ def test_the_client_rejects_a_pushed_iroute_and_works_all_the_same(lab: Lab, hq:
 
 
 @pytest.mark.parametrize("hand_out", ["client-connect", "client-config-dir"])
-def test_both_ways_to_hand_out_the_iroute_work(lab: Lab, hq: Site, branch: Site, hand_out: str) -> None:
+def test_script_and_file_both_set_the_iroute(lab: Lab, hq: Site, branch: Site, hand_out: str) -> None:
     tunnel = lab.tunnel("branch", "hq")
     size = tunnel.server.log_size()
     with tunnel.configured(hand_out=hand_out):

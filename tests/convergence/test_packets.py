@@ -1,4 +1,4 @@
-"""What is in the tunnel and what is on the wire, packet by packet."""
+"""Packets inside the tunnel and on the transit link."""
 
 import pytest
 from scapy.layers.inet import IP, TCP
@@ -14,7 +14,7 @@ from tests.helpers.sites import Site
 pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology("article")]
 
 
-def test_the_packet_inside_tun_is_the_one_sent(family: Family, direction: tuple[Site, Site]) -> None:
+def test_packet_inside_tun_is_the_packet_sent(family: Family, direction: tuple[Site, Site]) -> None:
     here, there = direction
     request = echo_request(here.host.address(family), there.host.address(family))
     arrives_at = there.host.interface_to(there.router).interface
@@ -31,7 +31,7 @@ def test_the_packet_inside_tun_is_the_one_sent(family: Family, direction: tuple[
     assert sent.outgoing
     assert not received.outgoing
     assert received.data == sent.data, "the tunnel changed the packet"
-    # Each of the two routers took one hop off, and nothing else is different.
+    # Each of the two routers decremented the TTL, and changed nothing else.
     assert sent.data == bytes(after_hops(request, 1))
     assert bytes(arrived.decode().payload) == bytes(after_hops(request, 2))
 
@@ -45,8 +45,8 @@ def after_hops(packet: Packet, hops: int) -> Packet:
     return packet
 
 
-def test_on_the_transit_link_there_is_only_the_tunnel(lab: Lab, hq: Site, branch: Site) -> None:
-    """Nothing but the tunnel's TCP, and no inner address or content in clear."""
+def test_transit_link_carries_only_the_tunnel(lab: Lab, hq: Site, branch: Site) -> None:
+    """Only TCP segments of the tunnel, without inner addresses or content in clear."""
     tunnel = lab.tunnel("branch", "hq").tunnel
     transit = lab.node("transit")
     outer = {hq.router.address("ipv4"), branch.router.address("ipv4")}
@@ -72,8 +72,8 @@ def test_on_the_transit_link_there_is_only_the_tunnel(lab: Lab, hq: Site, branch
         assert tunnelled > 0, "the capture saw nothing at all"
 
 
-def test_the_probe_of_the_wire_sees_what_is_in_clear(lab: Lab, hq: Site) -> None:
-    """The control of the test above: the same capture and the same words, on a link where nothing is hidden."""
+def test_capture_of_a_plain_link_sees_clear_text(lab: Lab, hq: Site) -> None:
+    """The control of the test above: the same capture and text on a link inside a site."""
     source, destination = hq.host.address("ipv4"), hq.router.interface_to("transit").ipv4
     assert destination is not None
     with hq.router.capture(hq.router.interface_to(hq.host).interface) as capture:
@@ -83,7 +83,7 @@ def test_the_probe_of_the_wire_sees_what_is_in_clear(lab: Lab, hq: Site) -> None
     assert not is_housekeeping(packet.decode())
 
 
-def test_an_inner_packet_of_1500_bytes_passes_unfragmented(family: Family, direction: tuple[Site, Site]) -> None:
+def test_inner_packet_of_1500_bytes_passes_unfragmented(family: Family, direction: tuple[Site, Site]) -> None:
     here, there = direction
     result = here.host.expect_reaches(there.host.address(family), packet_size=1500)
     assert result.answered

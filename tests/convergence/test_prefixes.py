@@ -1,4 +1,4 @@
-"""The session establishes, and prefixes of both families appear and disappear across the tunnel at run time."""
+"""The session, and prefixes of both families that appear and disappear across the tunnel."""
 
 import time
 
@@ -21,7 +21,7 @@ def test_one_session_carries_both_families(hq: Site, branch: Site) -> None:
         assert sessions[0].asn == there.router.plan.asn
 
 
-def test_the_session_runs_over_the_inner_addresses(lab: Lab, hq: Site, branch: Site) -> None:
+def test_session_uses_the_inner_addresses(lab: Lab, hq: Site, branch: Site) -> None:
     tunnel = lab.tunnel("branch", "hq").tunnel
     assert hq.router.neighbor("branch").address == tunnel.client_ipv4.ip
     assert branch.router.neighbor("hq").address == tunnel.server_ipv4.ip
@@ -32,8 +32,8 @@ def test_lan_reaches_lan(family: Family, direction: tuple[Site, Site]) -> None:
     here.host.expect_reaches(there.host.address(family))
 
 
-def test_a_prefix_appears_and_disappears(lab: Lab, family: Family, direction: tuple[Site, Site]) -> None:
-    """In the BGP RIB, then in the kernel FIB through tun, then on the wire; and the tunnel never notices."""
+def test_prefix_appears_and_disappears(lab: Lab, family: Family, direction: tuple[Site, Site]) -> None:
+    """In the BGP RIB, the kernel's FIB and on packets, without a change of the tunnel's session."""
     here, there = direction
     tunnel = lab.tunnel("branch", "hq")
     before = tunnel.status()
@@ -57,7 +57,7 @@ def test_a_prefix_appears_and_disappears(lab: Lab, family: Family, direction: tu
     assert (after.client_id, after.connected_since) == (before.client_id, before.connected_since)
 
 
-def test_a_thousand_prefixes_of_each_family_at_once(lab: Lab, direction: tuple[Site, Site]) -> None:
+def test_1000_prefixes_of_each_family_at_once(lab: Lab, direction: tuple[Site, Site]) -> None:
     here, there = direction
     before = lab.tunnel("branch", "hq").status()
     prefixes = [*lab.free_prefixes("ipv4", 1000), *lab.free_prefixes("ipv6", 1000)]

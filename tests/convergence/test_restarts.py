@@ -1,4 +1,4 @@
-"""OpenVPN dies and comes back: routes vanish and return without help."""
+"""Routes vanish when OpenVPN is killed, and return when it runs again."""
 
 import time
 
@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.convergence, pytest.mark.topology(
 
 
 @pytest.mark.parametrize("end", ["client", "server"])
-def test_routes_vanish_with_the_process_and_return_with_it(lab: Lab, hq: Site, branch: Site, end: str) -> None:
+def test_routes_follow_the_openvpn_process(lab: Lab, hq: Site, branch: Site, end: str) -> None:
     tunnel = lab.tunnel("branch", "hq")
     victim: OpenVpn = getattr(tunnel, end)
     before = tunnel.status()

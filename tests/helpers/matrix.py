@@ -120,7 +120,7 @@ def _speakers(one: str, other: str) -> list[Speakers]:
         bgp("bgp-per-family", "tcp", 65002, ", sessions: per-family"),
         bgp("ibgp", "tcp", 65001),
     ]
-    if one == "frr":  # one of the two has to look for the other, and BIRD does not: tests/daemons/test_refusals.py
+    if one == "frr":  # one of the two has to find the other, which BIRD cannot: tests/daemons/test_refusals.py
         found.append(bgp("bgp-unnumbered", "link-local", 65002, ", sessions: unnumbered"))
     for protocol in ("ospf", "rip"):
         ends = (f"daemon: {one}, protocol: {protocol}", f"daemon: {other}, protocol: {protocol}")
@@ -130,7 +130,7 @@ def _speakers(one: str, other: str) -> list[Speakers]:
 
 SPEAKERS = (
     *(speakers for daemons in DAEMONS for speakers in _speakers(*daemons)),
-    # Who is only called does it in a way of its own; all else BIRD 3 does as BIRD 2.
+    # The passive end differs in BIRD 3; everything else is as in BIRD 2.
     *(speakers for speakers in _speakers("frr", "bird3") if speakers.kind == "link-local"),
 )
 

@@ -1,4 +1,4 @@
-"""Somebody else's project that has merely installed the package: its tests run in a process of their own."""
+"""A project that has only installed the package; its tests run in a separate process."""
 
 from collections.abc import Callable, Iterator
 
@@ -16,7 +16,7 @@ def engine() -> Engine:
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, engine: Engine) -> Iterator[Project]:
-    """A project; whatever its tests leave is taken down."""
+    """A project, and the removal of all labs that its tests leave."""
     project = Project(pytester, engine)
     yield project
     for name in project.left:
@@ -25,7 +25,7 @@ def project(pytester: pytest.Pytester, engine: Engine) -> Iterator[Project]:
 
 @pytest.fixture
 def no_traceback() -> Callable[[pytest.RunResult], None]:
-    """Nobody who made a mistake is shown the plugin's inside."""
+    """Check that a run printed neither a traceback nor a path of the plugin."""
 
     def check(result: pytest.RunResult) -> None:
         text = f"{result.stdout}\n{result.stderr}"

@@ -1,4 +1,4 @@
-"""The fixture `claim` and `--lab-claims`, in somebody else's project; no lab is needed for it."""
+"""The fixture `claim` and `--lab-claims` in another project, without a lab."""
 
 import json
 
@@ -37,7 +37,7 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")])
-def test_verdicts_are_collected_also_from_workers(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
+def test_verdicts_are_collected_from_workers_too(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
     pytester.makepyfile(_TESTS)
     pytester.makeconftest(_LAST_FIRST)
     result = pytester.runpytest_subprocess("--lab-claims=out", "--lab-openvpn=2.6", *workers)

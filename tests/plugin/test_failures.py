@@ -1,4 +1,4 @@
-"""What becomes of a lab when a test fails, and what is left for whoever has to find out why."""
+"""The lab of a failed test: it is replaced, and logs and packets are kept."""
 
 import re
 import signal
@@ -23,8 +23,8 @@ pytestmark = pytest.mark.docker
 MARKED = '@pytest.mark.topology("pair.clab.yml")'
 
 
-def test_after_a_failing_test_the_next_has_a_fresh_lab(project: Project) -> None:
-    """Wherever it failed: in itself, in a fixture before it, or when a fixture put something back."""
+def test_lab_of_a_failed_test_is_replaced(project: Project) -> None:
+    """The test fails in itself, in the setup of a fixture, or in a fixture's teardown."""
     project.topology()
     project.conftest(READY)
     project.tests(
@@ -78,8 +78,8 @@ def test_after_a_failing_test_the_next_has_a_fresh_lab(project: Project) -> None
     assert project.left == []
 
 
-def test_a_lab_that_a_passing_test_has_broken_is_no_riddle(project: Project) -> None:
-    """With captures on, the lab has to be fit for use; without, the test finds out."""
+def test_lab_broken_by_a_passed_test_is_reported_and_replaced(project: Project) -> None:
+    """With captures the plugin notices it; without them the test does."""
     project.topology(TUNNEL)
     project.conftest(READY)
     project.tests(
@@ -108,7 +108,7 @@ def test_a_lab_that_a_passing_test_has_broken_is_no_riddle(project: Project) -> 
     assert project.left == []
 
 
-def test_a_hook_that_raises_costs_no_lab(project: Project) -> None:
+def test_hook_that_raises_leaves_no_lab(project: Project) -> None:
     project.topology()
     project.conftest(
         """
@@ -132,7 +132,7 @@ def test_a_hook_that_raises_costs_no_lab(project: Project) -> None:
     assert project.left == []
 
 
-def test_an_expected_failure_and_a_skip_leave_the_lab_to_the_next(project: Project) -> None:
+def test_expected_failure_and_skip_keep_the_lab(project: Project) -> None:
     project.topology()
     project.conftest(READY)
     project.tests(
@@ -155,7 +155,7 @@ def test_an_expected_failure_and_a_skip_leave_the_lab_to_the_next(project: Proje
     assert len(project.said()) == 1
 
 
-def test_artefacts_of_a_failing_test(project: Project) -> None:
+def test_failed_test_leaves_artefacts(project: Project) -> None:
     project.conftest(
         """
         from pathlib import Path
@@ -212,7 +212,7 @@ def test_artefacts_of_a_failing_test(project: Project) -> None:
     assert project.left == []
 
 
-def test_without_artefacts_the_hook_is_told_so(project: Project) -> None:
+def test_hook_gets_no_directory_without_artefacts(project: Project) -> None:
     project.topology()
     project.conftest(
         """
@@ -238,7 +238,7 @@ def test_without_artefacts_the_hook_is_told_so(project: Project) -> None:
     assert project.said() == ["test_fails None"]
 
 
-def test_a_lab_that_does_not_come_up_leaves_its_diagnosis(project: Project) -> None:
+def test_lab_that_cannot_be_deployed_leaves_a_diagnosis(project: Project) -> None:
     project.topology("""nodes: {dying: {cmd: 'sh -c "echo I give up; exit 3"'}, two: {}}""")
     project.tests(f"{MARKED}\ndef test_it(lab): pass")
     result = project.run("--lab-artefacts", "left")
@@ -254,7 +254,7 @@ def test_a_lab_that_does_not_come_up_leaves_its_diagnosis(project: Project) -> N
     assert project.left == []
 
 
-def test_a_failed_lab_is_kept_where_that_is_wished(project: Project) -> None:
+def test_lab_keep_keeps_the_lab_of_a_failed_test(project: Project) -> None:
     project.topology()
     project.tests(
         f"""
@@ -275,14 +275,14 @@ def test_a_failed_lab_is_kept_where_that_is_wished(project: Project) -> None:
     with Lab.attach(kept, engine=project.engine) as lab:
         assert not lab.node("one").exec("test", "-e", "/tmp/mark").failed
 
-    # It was kept on purpose: the next run, which sweeps what others left, leaves it.
+    # The next run removes labs that others left, but not one that is kept.
     project.run("-k", "passes").assert_outcomes(passed=1)
     assert project.left == [kept]
     assert destroy(kept, engine=project.engine)
     assert not (project.path / ".lab").exists()
 
 
-def test_a_running_lab_is_reused_and_runs_on(project: Project, tmp_path: Path) -> None:
+def test_lab_reuse_uses_a_running_lab_and_leaves_it(project: Project, tmp_path: Path) -> None:
     project.topology()
     project.conftest(READY)
     lab = Lab.deploy(
@@ -323,13 +323,13 @@ def test_a_running_lab_is_reused_and_runs_on(project: Project, tmp_path: Path) -
     assert names[:2] == [project.name] * 2
     assert project.name not in names[2:]
 
-    # Without the option it is left alone, and the tests have labs of their own.
+    # Without the option the running lab is not used, and the tests have their own.
     project.run("-k", "fresh").assert_outcomes(passed=1)
     assert project.left == [project.name]
     lab.destroy()
 
 
-def test_what_a_killed_run_left_is_swept_by_the_next(project: Project) -> None:
+def test_labs_of_a_killed_run_are_removed_by_the_next(project: Project) -> None:
     project.topology()
     project.tests(
         f"""
@@ -356,7 +356,7 @@ def test_what_a_killed_run_left_is_swept_by_the_next(project: Project) -> None:
     assert not (project.path / ".lab").exists()
 
 
-def test_an_interrupted_run_takes_its_labs_down(project: Project) -> None:
+def test_interrupted_run_removes_its_labs(project: Project) -> None:
     project.topology()
     project.tests(
         f"""
@@ -377,7 +377,7 @@ def test_an_interrupted_run_takes_its_labs_down(project: Project) -> None:
     assert project.left == []
 
 
-def test_several_workers_have_labs_of_their_own(project: Project) -> None:
+def test_workers_have_separate_labs(project: Project) -> None:
     pytest.importorskip("xdist")
     project.topology()
     project.conftest(READY)

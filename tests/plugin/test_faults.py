@@ -1,4 +1,4 @@
-"""What a test has broken on purpose and left so: put back before anybody else has the lab."""
+"""Faults that a test left: undone before another test uses the lab."""
 
 import pytest
 
@@ -9,8 +9,7 @@ from tests.helpers.project import Project
 pytestmark = [pytest.mark.docker, pytest.mark.faults]
 
 
-def test_what_a_test_left_is_undone_after_it(project: Project) -> None:
-    """Whether it was a passing test, whose lab the next one has, or the process before."""
+def test_fault_left_by_a_test_is_undone(project: Project) -> None:
     project.topology()
     project.tests(
         """
@@ -31,7 +30,7 @@ def test_what_a_test_left_is_undone_after_it(project: Project) -> None:
     assert project.left == []
 
 
-def test_a_lab_that_is_reused_is_healed_first_and_a_riddle_is_refused(project: Project) -> None:
+def test_faults_of_a_reused_lab_are_undone_and_unreadable_ones_refused(project: Project) -> None:
     topology = load(project.topology())
     with Lab.deploy(topology, engine=project.engine, directory=project.path / "files") as lab:
         lab.fault("link-blackhole", link="two:eth1")
@@ -45,7 +44,7 @@ def test_a_lab_that_is_reused_is_healed_first_and_a_riddle_is_refused(project: P
         )
         result = project.run("--lab-reuse")
         result.assert_outcomes(passed=1, warnings=1)
-        result.stdout.fnmatch_lines("*faults in force, which are undone: all frames on the link of two:eth1 vanish*")
+        result.stdout.fnmatch_lines("*active faults, which were undone: all frames on the link of two:eth1 vanish*")
         (lab.directory / "faults" / "1.json").write_text('{"kind": "of yesterday"}')
         refused = project.run("--lab-reuse")
         refused.assert_outcomes(errors=1)

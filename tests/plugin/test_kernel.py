@@ -1,4 +1,4 @@
-"""`needs_kernel`: what runs here, what is skipped by name, and what goes to the machine; no machine is booted."""
+"""`needs_kernel`: what runs on the host, what is skipped, and what runs in a virtual machine; none is booted."""
 
 import re
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.docker
 
 
 def lacking() -> str:
-    """A feature that this kernel lacks."""
+    """Return a feature that this kernel lacks."""
     features = probe_kernel()
     assert not isinstance(features, str), features
     missing = [name for name, reason in features.items() if reason is not None]
@@ -20,7 +20,7 @@ def lacking() -> str:
     return missing[0]
 
 
-def test_what_the_kernel_has_runs_here_and_what_it_lacks_is_skipped_by_name(pytester: pytest.Pytester) -> None:
+def test_missing_feature_is_skipped_by_name(pytester: pytest.Pytester) -> None:
     missing = lacking()
     pytester.makepyfile(
         f"""
@@ -42,7 +42,7 @@ def test_what_the_kernel_has_runs_here_and_what_it_lacks_is_skipped_by_name(pyte
     result.assert_outcomes(passed=1, skipped=1, deselected=1)
 
 
-def test_what_could_not_be_tried_is_no_lack(pytester: pytest.Pytester) -> None:
+def test_feature_that_cannot_be_probed_is_an_error(pytester: pytest.Pytester) -> None:
     pytester.makeconftest("import lab.host.doctor; lab.host.doctor.probe_kernel = lambda: 'not tried: nobody may'")
     pytester.makepyfile(
         """
@@ -59,7 +59,7 @@ def test_what_could_not_be_tried_is_no_lack(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*the kernel's features were not tried: nobody may; `lab doctor`, as root, probes*"])
 
 
-def test_an_unknown_feature_is_an_authors_mistake(pytester: pytest.Pytester) -> None:
+def test_unknown_feature_is_a_usage_error(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
         import pytest
@@ -73,8 +73,8 @@ def test_an_unknown_feature_is_an_authors_mistake(pytester: pytest.Pytester) -> 
     result.stderr.fnmatch_lines(["*needs_kernel has no feature 'ovpm'*"])
 
 
-def test_in_the_machine_nobody_asks_again_what_its_kernel_has(pytester: pytest.Pytester) -> None:
-    """It was booted for that, and asking takes long in emulation."""
+def test_virtual_machine_does_not_probe_features(pytester: pytest.Pytester) -> None:
+    """It was booted for these features, and probing is slow without KVM."""
     pytester.makeconftest("import lab.host.doctor; lab.host.doctor.probe_kernel = lambda: 'not tried: it takes long'")
     pytester.makepyfile(
         test_machine="""
@@ -92,7 +92,7 @@ def test_in_the_machine_nobody_asks_again_what_its_kernel_has(pytester: pytest.P
     assert told[0] == {"ready": 1}
     assert [message["report"]["outcome"] for message in told if "report" in message] == ["passed"] * 3
     assert told[-1] == {"done": "test_machine.py::test_more"}
-    # The control: here the same test fails, since nobody could tell.
+    # The control: on the host the same test fails, since the features could not be probed.
     pytester.runpytest_subprocess("--lab-kernel=host").assert_outcomes(errors=1)
 
 
@@ -102,12 +102,12 @@ FAKES = """
 
     class Machine:
         def keep(self, into): ...
-        def close(self): print("a machine ends")
+        def close(self): print("a VM ends")
 
     class Relay:
         def __init__(self, machine, project): self.machine = machine
-        def begin(self, arguments): print("the machine begins")
-        def wait_ready(self): print("the machine is waited for")
+        def begin(self, arguments): print("the VM begins")
+        def wait_ready(self): print("the VM is waited for")
         def fetch(self, name, into): ...
         def run(self, nodeid, then):
             if "hang" in nodeid.partition("::")[2]:
@@ -117,7 +117,7 @@ FAKES = """
                 yield {"$report_type": "TestReport", **report._to_json()}
 
     def boot(name, project, **_):
-        print("a machine boots")
+        print("a VM boots")
         return Machine()
 
     lab.vm.virtual_machine.VirtualMachine.boot = boot
@@ -128,7 +128,7 @@ FAKES = """
 """
 
 
-def test_a_machine_that_hangs_in_a_test_is_no_end_of_the_others(pytester: pytest.Pytester) -> None:
+def test_hung_virtual_machine_fails_one_test_only(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(FAKES)
     pytester.makepyfile(
         """
@@ -142,14 +142,14 @@ def test_a_machine_that_hangs_in_a_test_is_no_end_of_the_others(pytester: pytest
         def test_hangs_as_well(): ...
         def test_later(): ...
         def test_hangs_again(): ...
-        def test_that_has_no_machine_left(): ...
+        def test_that_gets_no_virtual_machine(): ...
         """
     )
     result = pytester.runpytest_subprocess("-s", "--lab-kernel=vm")
     result.assert_outcomes(passed=3, errors=4)
     text = result.stdout.str()
-    assert text.count("a machine boots") == text.count("a machine ends") == 3
-    assert text.count("the machine did not run test_a_machine_that_hangs_in_a_test_is_no_end_of_the_others.py") >= 3
+    assert text.count("a VM boots") == text.count("a VM ends") == 3
+    assert text.count("the machine did not run test_hung_virtual_machine_fails_one_test_only.py") >= 3
 
 
 HERE_AND_THERE = """
@@ -162,30 +162,30 @@ HERE_AND_THERE = """
     @pytest.mark.needs_kernel("MISSING")
     def test_there(): ...
 """
-BOOTS = ("a machine boots", "the machine begins")
-WAITED = "the machine is waited for"
+BOOTS = ("a VM boots", "the VM begins")
+WAITED = "the VM is waited for"
 
 
 def said(pytester: pytest.Pytester, *arguments: str) -> list[str]:
-    """What is printed of the machine and by the tests here."""
+    """Return what was printed by the virtual machine's stand-in and by the tests of the host."""
     result = pytester.runpytest_subprocess("-s", *arguments)
     assert result.ret == pytest.ExitCode.OK
     return re.findall(rf"here \d+|{'|'.join(BOOTS)}|{WAITED}", result.stdout.str())
 
 
-def test_a_machine_boots_while_the_last_tests_run_here(pytester: pytest.Pytester) -> None:
+def test_virtual_machine_boots_while_the_last_tests_run_on_the_host(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(FAKES)
     pytester.makepyfile(HERE_AND_THERE.replace("MISSING", lacking()))
     here = [f"here {number}" for number in range(20)]
     assert said(pytester) == [*here[:12], *BOOTS, *here[12:], WAITED]
-    # Where tests here could boot another one and there is no room for two it waits its turn.
+    # With memory for one only, it boots after the tests of the host, which may boot one themselves.
     pytester.makeconftest(f"{FAKES}    lab.vm.virtual_machine.has_room = lambda count: count < 2\n")
     assert said(pytester) == [*here, *BOOTS, WAITED]
-    # And none boots where no test is for it.
+    # None boots without a test for it.
     assert said(pytester, "-k", "test_here") == here
 
 
-def test_a_machine_that_cannot_begin_early_is_the_trouble_of_its_own_tests_alone(pytester: pytest.Pytester) -> None:
+def test_virtual_machine_that_cannot_boot_fails_its_own_tests_only(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(
         f"""{FAKES}
     def boot(name, project, **_):
@@ -201,17 +201,17 @@ def test_a_machine_that_cannot_begin_early_is_the_trouble_of_its_own_tests_alone
     result.stdout.fnmatch_lines(["the machine does not boot"])
 
 
-def test_a_machine_that_has_begun_ends_with_a_run_that_ends_before_its_tests(pytester: pytest.Pytester) -> None:
+def test_virtual_machine_stops_if_the_run_ends_before_its_tests(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(FAKES)
     pytester.makepyfile(HERE_AND_THERE.replace("MISSING", lacking()).replace("print(f", "assert number < 15, print(f"))
     result = pytester.runpytest_subprocess("-s", "-x")
     result.assert_outcomes(passed=15, failed=1)
     text = result.stdout.str()
-    assert text.index("the machine begins") < text.index("a machine ends")
+    assert text.index("the VM begins") < text.index("a VM ends")
     assert WAITED not in text
 
 
-def test_plugin_switched_off_here_is_off_in_the_virtual_machine(pytester: pytest.Pytester) -> None:
+def test_plugin_switched_off_on_the_host_is_off_in_the_virtual_machine(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(
         f"""{FAKES}
     Relay.begin = lambda self, arguments: print("arguments", *arguments)

@@ -1,4 +1,4 @@
-"""The plugin writes results of measurements beside JUnit's file, in a project that only installed the lab."""
+"""Results of measurements beside JUnit's file, in a project that has only installed the lab."""
 
 import json
 from pathlib import Path

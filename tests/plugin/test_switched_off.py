@@ -50,7 +50,7 @@ def test_workers_of_xdist_work_without_plugins(pytester: pytest.Pytester) -> Non
 
 
 @pytest.mark.parametrize("plugin", PLUGINS)
-def test_options_of_a_plugin_go_with_it(pytester: pytest.Pytester, plugin: str) -> None:
+def test_plugin_switched_off_has_no_options(pytester: pytest.Pytester, plugin: str) -> None:
     option = {LAB: "--lab-openvpn=all", CLAIMS: "--lab-claims=out", KERNEL: "--lab-kernel=host"}[plugin]
     pytester.makepyfile(PLAIN)
     pytester.runpytest_subprocess(option).assert_outcomes(passed=1)

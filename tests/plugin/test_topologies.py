@@ -1,4 +1,4 @@
-"""Which lab a test gets, and what it is told that cannot get one."""
+"""The lab that a test gets, and the message if it cannot get one."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.docker
 Check = Callable[[pytest.RunResult], None]
 
 
-def test_a_topology_by_its_path_beside_the_test_or_from_where_pytest_runs(project: Project) -> None:
+def test_path_is_relative_to_the_test_or_the_working_directory(project: Project) -> None:
     project.topology(file="sub/beside.clab.yml")
     project.topology(file="pair.clab.yml")
     project.tests(
@@ -34,7 +34,7 @@ def test_a_topology_by_its_path_beside_the_test_or_from_where_pytest_runs(projec
     assert not (project.path / ".lab").exists()
 
 
-def test_a_topology_that_comes_with_the_lab_by_its_name(project: Project) -> None:
+def test_topology_is_found_by_name(project: Project) -> None:
     project.tests(
         """
         @pytest.mark.topology("article")
@@ -45,7 +45,7 @@ def test_a_topology_that_comes_with_the_lab_by_its_name(project: Project) -> Non
     project.run().assert_outcomes(passed=1)
 
 
-def test_mistakes_are_told_in_a_line(project: Project, no_traceback: Check) -> None:
+def test_mistakes_are_reported_in_one_line(project: Project, no_traceback: Check) -> None:
     project.topology("nodes: {one: {}, two: {imagge: x}}\nlinks: [{endpoints: ['one:eth1', 'tow:eth1']}]\n")
     project.tests(
         """
@@ -93,7 +93,7 @@ def test_mistakes_are_told_in_a_line(project: Project, no_traceback: Check) -> N
     assert project.left == []
 
 
-def test_an_unknown_version_is_a_usage_error(project: Project, no_traceback: Check) -> None:
+def test_unknown_version_is_a_usage_error(project: Project, no_traceback: Check) -> None:
     project.tests("def test_it(): pass")
     result = project.run("--lab-openvpn", "1.0")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -101,7 +101,7 @@ def test_an_unknown_version_is_a_usage_error(project: Project, no_traceback: Che
     no_traceback(result)
 
 
-def test_tests_of_the_same_topology_share_a_lab(project: Project) -> None:
+def test_tests_with_one_topology_share_a_lab(project: Project) -> None:
     project.topology(TUNNEL)
     project.conftest(READY)
     project.tests(
@@ -140,7 +140,7 @@ def test_tests_of_the_same_topology_share_a_lab(project: Project) -> None:
     assert project.left == []
 
 
-def test_each_test_runs_per_version_and_the_versions_one_after_another(project: Project) -> None:
+def test_tests_of_one_version_run_together(project: Project) -> None:
     project.topology()
     project.conftest(READY)
     project.tests(
@@ -176,7 +176,7 @@ def test_each_test_runs_per_version_and_the_versions_one_after_another(project: 
     assert project.left == []
 
 
-def test_a_version_of_the_command_line(project: Project) -> None:
+def test_version_of_the_command_line_overrides_the_topology(project: Project) -> None:
     project.topology()
     project.conftest(READY)
     project.tests(
@@ -189,8 +189,8 @@ def test_a_version_of_the_command_line(project: Project) -> None:
     project.run("--lab-openvpn=2.7").assert_outcomes(passed=1)
 
 
-def test_not_all_labs_stay_alive(project: Project) -> None:
-    """Three at most: the one that was used longest ago goes."""
+def test_least_recently_used_lab_is_removed(project: Project) -> None:
+    """Three labs are kept at most."""
     for number in range(4):
         project.topology("nodes: {one: {}}", f"{number}.clab.yml", f"{project.name}-{number}")
     project.conftest(
@@ -220,7 +220,7 @@ def test_not_all_labs_stay_alive(project: Project) -> None:
     assert project.left == []
 
 
-def test_no_engine_is_a_failure_that_says_what_to_do(
+def test_missing_engine_fails_with_a_remedy(
     project: Project, no_traceback: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.topology()
@@ -241,8 +241,8 @@ def test_no_engine_is_a_failure_that_says_what_to_do(
     no_traceback(result)
 
 
-def test_a_kernel_that_lacks_something_skips(project: Project) -> None:
-    """Which kernel lacks what is not known here: the lack is pretended where the lab would find it."""
+def test_unsupported_feature_is_a_skip(project: Project) -> None:
+    """The lab's probe of the kernel is replaced, since the features of this kernel are not known."""
     project.topology()
     project.conftest(
         """
@@ -269,15 +269,15 @@ def test_a_kernel_that_lacks_something_skips(project: Project) -> None:
     assert project.left == []
 
 
-def test_whoever_has_it_installed_and_does_not_use_it_pays_nothing() -> None:
-    """pytest loads the plugin in every run of the machine."""
+def test_plugin_imports_nothing_heavy() -> None:
+    """Every pytest run in this environment loads the plugin."""
     heavy = ("docker", "pyroute2", "scapy", "requests", "cryptography", "jinja2", "yaml", "pydantic")
     script = f"import json, sys, lab.testing.plugin; print(json.dumps([m for m in {heavy!r} if m in sys.modules]))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
 
 
-def test_a_run_without_labs_loads_nothing_either(project: Project) -> None:
+def test_run_without_labs_imports_nothing_heavy(project: Project) -> None:
     project.tests(
         """
         import sys

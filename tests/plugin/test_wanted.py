@@ -1,4 +1,4 @@
-"""What a test asks for: a topology, read once for all tests that name it, and anew where something else is in it."""
+"""The request of a test: its topology is read once, and again after a change."""
 
 import os
 from pathlib import Path
@@ -25,12 +25,12 @@ def wanted(file: Path, **how: Any) -> Wanted:
     return Wanted.of(request, file.name, version=how.pop("version", None), **how)
 
 
-def test_a_topology_is_read_once(file: Path) -> None:
+def test_topology_is_read_once(file: Path) -> None:
     assert wanted(file).topology is wanted(file).topology
     assert wanted(file, fresh=True).topology is wanted(file).topology
 
 
-def test_with_another_version_tunnel_or_variable_it_is_another(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_version_tunnel_and_variables_make_another_topology(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = wanted(file)
     assert first.topology.name == "mine"
     assert wanted(file, version="2.6").key != wanted(file, version="2.7").key
@@ -43,7 +43,7 @@ def test_with_another_version_tunnel_or_variable_it_is_another(file: Path, monke
     assert wanted(file).topology is first.topology
 
 
-def test_a_file_that_was_changed_is_read_again(file: Path) -> None:
+def test_changed_file_is_read_again(file: Path) -> None:
     before = wanted(file)
     file.write_text(file.read_text().replace("mine}", "changed}"))
     os.utime(file, ns=(0, 0))

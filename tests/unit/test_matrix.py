@@ -1,4 +1,4 @@
-"""The matrix: what is left out of it must not be missed."""
+"""The matrix of combinations: pairwise cases have every two choices."""
 
 from itertools import combinations
 from pathlib import Path
@@ -12,20 +12,20 @@ from tests.helpers import matrix
 from tests.helpers.matrix import Case
 
 
-def test_the_whole_is_every_combination() -> None:
+def test_whole_matrix_is_every_combination() -> None:
     cases = matrix.whole()
     assert len(set(cases)) == len(cases) == len(matrix.SHAPES) * len(VERSIONS) * 4 * len(matrix.SPEAKERS)
     assert len({str(case) for case in cases}) == len(cases)
 
 
-def test_few_cases_hold_every_two_choices() -> None:
+def test_pairwise_cases_have_every_two_choices() -> None:
     few, whole = matrix.pairwise(), matrix.whole()
     assert set(few) <= set(whole)
     assert frozenset[tuple[str, str]]().union(*(c.pairs for c in few)) == {p for c in whole for p in c.pairs}
     assert len(few) < len(whole) / 20
 
 
-def test_of_the_routers_a_tunnel_meets_each_kind_of_packet_and_each_of_them_is_there() -> None:
+def test_pairwise_cases_have_every_kind_of_packet_and_every_pair_of_daemons() -> None:
     def choices(case: Case) -> dict[str, str]:
         return {
             "shape": case.shape.name,
@@ -43,13 +43,13 @@ def test_of_the_routers_a_tunnel_meets_each_kind_of_packet_and_each_of_them_is_t
     assert {case.speakers for case in matrix.pairwise()} == set(matrix.SPEAKERS)
 
 
-def test_no_mode_and_no_daemon_is_forgotten() -> None:
+def test_every_mode_and_daemon_is_in_the_matrix() -> None:
     """But those that do not route dynamically, or are there to fail, and the kernel's, which has tests of its own."""
     assert {shape.mode for shape in matrix.SHAPES} == modes().keys() - {"fixed-routes", "shared-iroute", "dco"}
     assert {daemon for speakers in matrix.SPEAKERS for daemon in speakers.daemons} == daemons().keys()
 
 
-def test_two_underlays_are_every_transport_and_every_family() -> None:
+def test_two_underlays_have_every_transport_and_family() -> None:
     few = matrix.underlays("pairwise")
     assert {u.transport for u in few} == {"udp", "tcp"}
     assert {u.outer for u in few} == {"ipv4", "ipv6"}
@@ -85,9 +85,7 @@ THOROUGH = """
     ],
     ids=str,
 )
-def test_what_is_thorough_runs_when_it_is_asked_for(
-    pytester: pytest.Pytester, arguments: tuple[str, ...], passed: int
-) -> None:
+def test_thorough_tests_run_when_asked_for(pytester: pytest.Pytester, arguments: tuple[str, ...], passed: int) -> None:
     """With the hooks of this suite's own conftest.py."""
     pytester.makeini(
         "[pytest]\naddopts = --lab-openvpn=all\nmarkers =\n  thorough: takes long\n  usually(version): is the same"

@@ -316,7 +316,7 @@ RULES = (
         ("iroute", "iroute-ipv6", "ifconfig-ipv6", "server-ipv6"),
         "openvpn(8), --iroute-ipv6",
         one_family,
-        "test_with_the_ipv4_iroute_only_ipv6_alone_is_dropped",
+        "test_ipv4_iroute_alone_leaves_ipv6_dropped",
     ),
     Rule(
         "fixed-iroutes",
@@ -356,7 +356,7 @@ RULES = (
         ("push",),
         "tested with OpenVPN 2.6 and 2.7",
         pushed_iroute,
-        "test_the_client_rejects_a_pushed_iroute_and_works_all_the_same",
+        "test_client_rejects_a_pushed_iroute_and_keeps_working",
     ),
     Rule(
         "iroute-dco",

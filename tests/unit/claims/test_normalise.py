@@ -70,7 +70,7 @@ def test_two_runs_give_one_text(one: str, other: str, normalised: str) -> None:
         "5 of 5 echo requests from hq-lan to 2001:db8:2::10 answered",
     ],
 )
-def test_what_every_run_shows_stays(text: str) -> None:
+def test_constant_text_stays(text: str) -> None:
     assert Normaliser()(text) == text
 
 
