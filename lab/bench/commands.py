@@ -64,7 +64,7 @@ def commands(*, trials: int, say: Say) -> list[Figure]:
         Figure(f"processor time of `python -c '{_BASELINE}'`", "s", tuple(baselines), ""),
         *(
             Figure(
-                f"`lab {name}`, as a ratio to that",
+                f"{_label(name)}, as a ratio to that",
                 "",
                 tuple(ratios[name]),
                 "at most 1" if name in WITHOUT_A_LAB else "at most 2.5",
@@ -72,6 +72,10 @@ def commands(*, trials: int, say: Say) -> list[Figure]:
             for name in COMMANDS
         ),
     ]
+
+
+def _label(name: str) -> str:
+    return f"`lab {name}`" if COMMANDS[name] else f"{name} of `lab`"
 
 
 def _command(name: str) -> float:

@@ -180,7 +180,7 @@ class Evaluation:
         return monitor.error + self._seen.recorded.error(self._event if at is None else at)
 
     def _packet_error(self, trace: Trace) -> float:
-        """The interval between two packets, plus the largest delay in sending one."""
+        """Return the interval between two packets, plus the largest delay in sending one."""
         return 1 / trace.sent.rate + trace.sent.late(self._event) + self._seen.clock.error
 
     # --- data plane ----------------------------------------------------------------------------------------
