@@ -72,13 +72,13 @@ class Look:
     """The properties of a connection's first bytes that a passive observer can see."""
 
     tls: bool
-    """Whether they are a TLS record with a ClientHello."""
+    """True if they are a TLS record with a ClientHello."""
     opcode: str
     """The name of OpenVPN's first opcode, after a length of two bytes; empty if there is none."""
     hello_inside: bool
-    """Whether a ClientHello in the clear follows OpenVPN's header."""
+    """True if a ClientHello in the clear follows OpenVPN's header."""
     alpn: bool
-    """Whether the ClientHello has ALPN (RFC 7301), as every browser's does."""
+    """True if the ClientHello has ALPN (RFC 7301), as every browser's does."""
 
 
 def look_at(data: bytes) -> Look:
