@@ -11,6 +11,7 @@ import typer
 from lab.cli.options import AsJson, NewName, OpenVpnVersion, Settings, TopologyName, loaded
 from lab.cli.output import progress
 from lab.cli.status import show
+from lab.core.errors import LabError
 
 if TYPE_CHECKING:
     from lab.runtime.lab import Lab
@@ -67,36 +68,68 @@ def up(
 
 
 def next_steps(lab: "Lab") -> list[str]:
-    """Three commands that show something in this lab, ready to be copied."""
+    """Return three commands that work in this lab and show something, ready to be copied."""
     from lab.runtime.registry import running_labs
 
     program = _program()
     which = "" if running_labs(lab.engine) == [lab.name] else f" --lab {lab.name}"
-    topology = lab.topology
-    routers = [name for name, node in topology.nodes.items() if node.intent.router and not node.external]
-    running = {name for name, instance in lab.nodes.items() if instance.state == "running"}
+    running = [name for name, instance in lab.nodes.items() if instance.state == "running"]
+    routers = [name for name in lab.plans if name in running]
+    steps = [
+        _announcement(lab, routers, which),
+        _capture(lab, running, which),
+        _ping(lab, running, which),
+        f"routes{which}" if routers else None,
+        f"logs{which} {running[0]}" if running else None,
+        "list",
+        "doctor",
+    ]
+    return [f"{program} {step}" for step in steps if step is not None][:3]
+
+
+def _announcement(lab: "Lab", routers: list[str], which: str) -> str | None:
+    """Return the announcement of a free prefix by a router whose peers all run and accept it."""
+    from lab.cli.announce import interfaces_towards
+
+    prefix = lab.free_prefix("ipv4")
+    for router in routers:
+        peers = interfaces_towards(router, lab.plans)
+        if peers and all(peer in routers and lab.plans[peer].accepted([prefix]) for peer in peers):
+            return f"announce{which} {router} {prefix}"
+    return None
+
+
+def _capture(lab: "Lab", running: list[str], which: str) -> str | None:
+    """Return a capture in the first tunnel, which ends by itself also if nothing passes."""
+    for tunnel in lab.topology.tunnels:
+        ends = ((tunnel.client, tunnel.device), (tunnel.server, tunnel.server_device))
+        for node, device in ends:
+            if node in running and node not in lab.external:
+                return f"capture{which} {node} {device} --count 10 --seconds 10"
+    return None
+
+
+def _ping(lab: "Lab", running: list[str], which: str) -> str | None:
+    """Return a ping from the last host to the first, if it is answered now."""
+    from lab.image.recipe import is_ours
+
     hosts = [
         name
-        for name, node in topology.nodes.items()
-        if node.kind == "linux" and not node.intent.router and not node.sysctls and name in running
+        for name, node in lab.topology.nodes.items()
+        if name in running and name not in lab.plans and is_ours(lab.nodes[name].image) and not node.sysctls
     ]
-    steps = [f"{program} status{which}", f"{program} list", f"{program} logs{which} {next(iter(topology.nodes))}"]
-    if len(hosts) > 1:
-        target = lab.node(hosts[0]).address("ipv4")
-        steps.insert(0, f"{program} exec{which} {hosts[-1]} -- ping -c 3 {target}")
-    if topology.tunnels:
-        tunnel = topology.tunnels[0]
-        end = (tunnel.client, tunnel.device)
-        if topology.nodes[tunnel.client].external:
-            end = (tunnel.server, tunnel.server_device)
-        steps.insert(0, f"{program} capture{which} {end[0]} {end[1]} --count 10")
-    if routers:
-        steps.insert(0, f"{program} announce{which} {routers[0]} {lab.free_prefix('ipv4')}")
-    return steps[:3]
+    if len(hosts) < 2:
+        return None
+    try:
+        target = lab.host(hosts[0]).address("ipv4")
+        answered = lab.host(hosts[-1]).echo(target).answered
+    except LabError:
+        return None
+    return f"exec{which} {hosts[-1]} -- ping -c 3 {target}" if answered else None
 
 
 def _program() -> str:
-    """How the user calls this program: by name where it is on the PATH, and with sudo where that was used."""
+    """Return how the user called this program: by name if it is on the PATH, with sudo if that was used."""
     called = Path(sys.argv[0])
     found = shutil.which("lab")
     inside = called.is_absolute() and called.is_relative_to(Path.cwd())

@@ -103,7 +103,7 @@ def test_up_of_what_is_running(lab: Program) -> None:
     assert json.loads(reused.stdout)["lab"] == "article"
 
 
-def test_what_to_try_next_asks_nothing_of_a_node_that_has_ended(lab: Program) -> None:
+def test_next_steps_use_no_node_that_has_ended(lab: Program) -> None:
     lab.lay_out("article", {"hq-lan": NodeState.STOPPED})
     shown = lab("up", "article", "--reuse")
     assert shown.exit_code == 0, shown.stderr

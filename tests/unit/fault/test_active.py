@@ -1,5 +1,6 @@
 """Faults in force: written down before they are done, gone when they are undone, whoever does it."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -116,3 +117,22 @@ def test_a_record_that_nobody_can_read_is_told(site: FaultSite) -> None:
     (site.directory / "faults/1.json").write_text("{")
     with pytest.raises(EnvironmentBroken, match=r"1\.json cannot be read"):
         records(site.directory)
+
+
+def test_number_taken_by_another_process_meanwhile_is_skipped(site: FaultSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    link = os.link
+    tried: list[str] = []
+
+    def other_process_is_quicker(draft: Path, path: Path) -> None:
+        tried.append(path.name)
+        assert len(tried) <= 3, "it tries the same number again"
+        if len(tried) < 3:
+            path.write_text(draft.read_text())
+        link(draft, path)
+
+    monkeypatch.setattr(os, "link", other_process_is_quicker)
+    fault = apply(site, Sample())
+    assert tried == ["1.json", "2.json", "3.json"]
+    assert [record.number for record in records(site.directory)] == [1, 2, 3]
+    fault.undo()
+    assert [record.number for record in records(site.directory)] == [1, 2]
