@@ -10,7 +10,7 @@ from lab.topology import Family
 
 pytest.register_assert_rewrite("tests.helpers")
 
-from tests.helpers import matrix  # noqa: E402 - after the line above, so that its asserts say what they compare
+from tests.helpers import matrix, order  # noqa: E402 - after the line above, so that its asserts say what they compare
 
 pytest_plugins = ["pytester", "tests.helpers.sites"]
 
@@ -36,16 +36,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect what only `--lab-matrix=whole` runs, and skip tests whose plugin is switched off.
-
-    Deselected are tests marked `thorough`, and tests marked `usually` with other versions. They run if `-m` names their
-    mark, or if one is given by its own id; `-m claims` selects all claims, since their table has to be complete. The
-    pytest in a virtual machine runs everything that it is sent.
-    """
+    """Skip tests whose plugin is switched off, deselect what only the whole matrix runs, order files for workers."""
     for item in items:
         for plugin, markers in _MARKERS.items():
             if not config.pluginmanager.has_plugin(plugin) and any(map(item.get_closest_marker, markers)):
                 item.add_marker(pytest.mark.skip(f"the plugin {plugin} is switched off"))
+    deselect(config, items)
+    # Workers take files in the order of their tests. Tests for a virtual machine have to stay at the end.
+    if hasattr(config, "workerinput") and config.getoption("--lab-kernel", "host") == "host":
+        items.sort(key=lambda item: order.rank(item.nodeid.partition("::")[0]))
+
+
+def deselect(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect what only `--lab-matrix=whole` runs.
+
+    That is tests marked `thorough`, and tests marked `usually` with other versions. They run if `-m` names their mark,
+    or if one is given by its own id; `-m claims` selects all claims, since their table has to be complete. The pytest
+    in a virtual machine runs everything that it is sent.
+    """
     speaks_of = config.getoption("markexpr")
     chosen = config.getoption("--lab-matrix") == "whole" or "thorough" in speaks_of or "claims" in speaks_of
     if chosen or config.getoption("--lab-serve", None):

@@ -11,7 +11,8 @@ from tests.helpers.article import DROPPED, expect_control_plane, expect_dropped,
 from tests.helpers.claims import expect_dynamic_routing
 from tests.helpers.sites import Site
 
-pytestmark = [pytest.mark.docker, pytest.mark.topology("article")]
+# Both versions run the same in tests/convergence.
+pytestmark = [pytest.mark.docker, pytest.mark.usually("2.7"), pytest.mark.topology("article")]
 
 
 @pytest.mark.claims(
