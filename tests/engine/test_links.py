@@ -170,7 +170,7 @@ def test_links_are_up_before_any_daemon_starts(name: str, deploy: Deploy, engine
     looked: list[str] = []
 
     def say(step: str) -> None:
-        if step.startswith("wiring"):
+        if step.startswith("connecting nodes"):
             for instance in engine.find(name):
                 assert "eth1" not in links_of(instance), f"{instance.node} has a link too early"
                 looked.append("before")

@@ -134,5 +134,5 @@ def test_unknown_node_name_is_refused(pair: Lab) -> None:
         pair.node("tow")
     with pytest.raises(InputError, match=r"there is no tunnel 'x'"):
         pair.tunnel("x")
-    with pytest.raises(InputError, match=r"node 'one' is no router"):
+    with pytest.raises(InputError, match=r"node 'one' is not a router"):
         pair.router("one")

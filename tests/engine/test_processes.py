@@ -108,11 +108,11 @@ def when_the_directory_exists(deploying: Deploying, engine: Engine) -> None:
     deploying.read_until("starting 5 nodes")
 
 
-def while_wiring(deploying: Deploying, engine: Engine) -> None:
-    deploying.read_until("wiring")
+def while_connecting(deploying: Deploying, engine: Engine) -> None:
+    deploying.read_until("connecting nodes")
 
 
-def when_wired(deploying: Deploying, engine: Engine) -> None:
+def when_connected(deploying: Deploying, engine: Engine) -> None:
     deploying.read_until("starting OpenVPN")
 
 
@@ -131,8 +131,8 @@ def while_it_waits_for_routes(deploying: Deploying, engine: Engine) -> None:
     [
         when_the_directory_exists,
         pytest.param(when_a_container_exists, marks=pytest.mark.thorough),
-        pytest.param(while_wiring, marks=pytest.mark.thorough),
-        when_wired,
+        pytest.param(while_connecting, marks=pytest.mark.thorough),
+        when_connected,
         pytest.param(while_daemons_start, marks=pytest.mark.thorough),
         while_it_waits_for_routes,
     ],
