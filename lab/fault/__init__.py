@@ -1,4 +1,4 @@
-"""Faults: what breaks in a running lab, as data, each with a way back that works from any process."""
+"""Faults of a running lab: applied, recorded, and undone from any process."""
 
 from typing import TYPE_CHECKING
 

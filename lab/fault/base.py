@@ -1,6 +1,6 @@
-"""What a fault is: something that breaks in a running lab, as data, with the way back from it.
+"""The base classes of faults.
 
-A fault names what it breaks and nothing else, so it can be written down, read by another process, and undone there.
+A fault is data that names its target, so a record of it in a file is enough to undo it from another process.
 """
 
 from abc import ABC, abstractmethod
@@ -22,7 +22,7 @@ from lab.tunnel import RunningTunnel
 
 
 class FaultyRouter(Protocol):
-    """The part of a router that faults know; see `lab.runtime.router.Router`."""
+    """The part of a router that faults use; see `lab.runtime.router.Router`."""
 
     @property
     def running(self) -> RunningNode: ...
@@ -39,7 +39,7 @@ class FaultyRouter(Protocol):
 
 
 class FaultSite(Protocol):
-    """The part of a running lab that faults know; see `lab.runtime.lab.Lab`."""
+    """The part of a running lab that faults use; see `lab.runtime.lab.Lab`."""
 
     topology: Topology
     engine: Engine
@@ -67,10 +67,10 @@ class FaultSite(Protocol):
 
 @dataclass(frozen=True)
 class Record:
-    """A lasting fault as it is written down."""
+    """The record of a fault in force, a file in the lab's directory."""
 
     number: int
-    """Counted in the lab."""
+    """Unique in the lab; `lab fault undo` takes it."""
     fault: "FaultKind"
     kept: Mapping[str, Any]
     since: datetime
@@ -88,19 +88,19 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class FaultAction:
-    """A fault, or the way back from it, with all that takes time done beforehand or put off."""
+    """The steps that apply or undo a fault, with everything slow done before or after the step that is timed."""
 
     do: Callable[[], object]
-    """The moment itself; short, so that measurements can count from it."""
+    """The change itself; short, because measurements start from it."""
     then: Callable[[], object] = _nothing
-    """What has to be waited for or cleared away afterwards."""
+    """Waiting and cleaning up after the change."""
     kept: Mapping[str, Any] = field(default_factory=dict)
-    """What the way back has to know besides the fault itself, as JSON has it."""
+    """JSON data that undoing needs besides the fault itself."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """When something was done: no earlier than `since`, no later than `until`; seconds on CLOCK_MONOTONIC."""
+    """The time of a change: between `since` and `until`, seconds of CLOCK_MONOTONIC."""
 
     since: float
     until: float
@@ -114,13 +114,13 @@ class FaultKind(Frozen, ABC):
     """
 
     kind: ClassVar[str]
-    """Name of the kind, as in `lab fault do NAME`."""
+    """Name of the kind, as in `lab fault apply NAME`."""
     summary: ClassVar[str]
     """One line for the list of kinds."""
     lasting: ClassVar[bool] = True
     """True if the fault is in force until it is undone, False for an event that is over at once."""
     effect: ClassVar[PathEffect | None] = None
-    """What the fault does to a path between two routers; None if it cannot be measured."""
+    """The effect on a path between two routers; None if it cannot be measured."""
     needs_tunnel: ClassVar[bool] = False
     """True if a path without a tunnel has no target for it."""
 
@@ -160,7 +160,7 @@ class OnTunnel(FaultKind):
     """A fault of a tunnel."""
 
     tunnel: str | None = None
-    """By default the lab's only one."""
+    """Name of the tunnel; optional if the lab has only one."""
     needs_tunnel = True
 
     @classmethod
@@ -169,11 +169,11 @@ class OnTunnel(FaultKind):
         return cls.model_validate({"tunnel": path.tunnel, **choices})
 
     def settled(self, site: FaultSite) -> Self:
-        """With the tunnel's name."""
+        """Return the fault with the tunnel's name."""
         return self.model_copy(update={"tunnel": self.found(site).name})
 
     def found(self, site: FaultSite) -> RunningTunnel:
-        """The tunnel that is meant."""
+        """Return the tunnel; raises `InputError` if it is not named and the lab has several."""
         if self.tunnel is not None:
             return site.tunnel(self.tunnel)
         if len(site.tunnels) != 1:
@@ -183,7 +183,7 @@ class OnTunnel(FaultKind):
 
     @property
     def whose(self) -> str:
-        """The tunnel, for a sentence."""
+        """The tunnel's name for messages."""
         return self.tunnel or "the tunnel"
 
 
@@ -191,7 +191,7 @@ class OnLink(FaultKind):
     """A fault of a link, named by one of its ends."""
 
     link: str
-    """`NODE:INTERFACE`."""
+    """One end of the link, `NODE:INTERFACE`."""
 
     @classmethod
     def on_path(cls, path: RouterPath, **choices: Any) -> Self:
@@ -199,19 +199,19 @@ class OnLink(FaultKind):
         return cls.model_validate({"link": path.peering, **choices})
 
     def end(self, site: FaultSite) -> tuple[str, str]:
-        """The end that is named."""
+        """Return the named end as node and interface."""
         return link_end(site.topology, self.link)
 
 
 def link_end(topology: Topology, text: str) -> tuple[str, str]:
-    """The end of a link that is named as `NODE:INTERFACE`; raises `InputError` with those that there are."""
+    """Return the end `NODE:INTERFACE` of a link; raises `InputError` with all ends if it does not exist."""
     ends = [f"{e.node}:{e.interface}" for link in topology.links for e in link.endpoints]
     if text not in ends:
-        raise InputError(f"there is no end of a link {text!r}; there are {', '.join(ends) or 'none'}")
+        raise InputError(f"no link has the end {text!r}; there are {', '.join(ends) or 'none'}")
     node, _, interface = text.partition(":")
     return node, interface
 
 
 def written(fault: FaultKind) -> dict[str, Any]:
-    """A fault's fields, as JSON has them."""
+    """Return a fault's fields as JSON data."""
     return fault.model_dump(mode="json", by_alias=True)

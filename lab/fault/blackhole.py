@@ -1,4 +1,4 @@
-"""Packets that vanish while nothing goes down: no interface, no process, no error to the sender.
+"""Blackholes: packets are dropped, while interfaces and processes stay up and the sender gets no error.
 
 What arrives is dropped, by nftables where it arrives: a drop on the way out would be told to the sender.
 """
@@ -16,23 +16,25 @@ from lab.tunnel import RunningTunnel
 
 
 class Blackhole(OnTunnel):
-    """The tunnel's packets vanish, its outer ones on the underlay or its inner ones behind the device."""
+    """A tunnel's packets are dropped: the outer ones on the underlay, or the inner ones behind the device."""
 
     kind = "blackhole"
-    summary = "a tunnel's packets vanish, nothing goes down: outer ones (OpenVPN notices) or inner ones (routing does)"
+    summary = (
+        "a tunnel's packets are dropped, nothing goes down: outer ones (OpenVPN notices) or inner ones (routing does)"
+    )
     effect = PathEffect(silent=True)
 
     layer: Literal["outer", "inner"] = "outer"
-    """The packets that vanish: the tunnel's own, or those inside it."""
+    """The packets to drop: the tunnel's own, or those inside it."""
     direction: Literal["both", "to-server", "to-client"] = "both"
-    """The direction in which they vanish."""
+    """The direction in which they are dropped."""
 
     def __str__(self) -> str:
         towards = "" if self.direction == "both" else f" {self.direction.replace('-', ' the ')}"
         return f"{self.layer} packets of {self.whose}{towards} vanish"
 
     def prepare(self, site: FaultSite) -> FaultAction:
-        """A table at each end that is to hear nothing."""
+        """Return the action that adds a dropping table at each receiving end."""
         tunnel = self.found(site)
         conditions = self._inner(tunnel) if self.layer == "inner" else self._outer(site, tunnel)
         tables = {
@@ -44,7 +46,7 @@ class Blackhole(OnTunnel):
         return _set(site, tables)
 
     def recovery(self, site: FaultSite, kept: Mapping[str, Any]) -> FaultAction:
-        """The tables go."""
+        """Return the action that removes the tables."""
         tunnel = self.found(site)
         ends = (tunnel.tunnel.server, tunnel.tunnel.client)
         return _unset(site, {node: ("inet", self._table(tunnel)) for node in ends})
@@ -67,7 +69,7 @@ class Blackhole(OnTunnel):
     def _outer(self, site: FaultSite, tunnel: RunningTunnel) -> dict[str, list[list[Expression]]]:
         declared = tunnel.tunnel
         here = port_is(declared.transport, "destination", declared.port)
-        if declared.shared is None:  # whoever comes to this port, through whatever changed its address
+        if declared.shared is None:  # by port only, since NAT may change the address
             to_server = [here]
         else:
             version = declared.server_outer.version
@@ -92,17 +94,17 @@ class Blackhole(OnTunnel):
 
 
 class LinkBlackhole(OnLink):
-    """Every frame on a link vanishes, in both directions; both ends keep their carrier."""
+    """All frames on a link are dropped, in both directions; both ends keep their carrier."""
 
     kind = "link-blackhole"
-    summary = "every frame on a link vanishes, and both its ends stay up"
+    summary = "all frames on a link are dropped, and both its ends stay up"
     effect = PathEffect(silent=True)
 
     def __str__(self) -> str:
         return f"all frames on the link of {self.link} vanish"
 
     def prepare(self, site: FaultSite) -> FaultAction:
-        """A table on each end's interface."""
+        """Return the action that adds a dropping table at each end."""
         tables = {
             node: Table("netdev", self._table(interface), [Chain("ingress", [rule(counted(), dropped())], interface)])
             for node, interface in self._ends(site)
@@ -110,7 +112,7 @@ class LinkBlackhole(OnLink):
         return _set(site, tables)
 
     def recovery(self, site: FaultSite, kept: Mapping[str, Any]) -> FaultAction:
-        """The tables go."""
+        """Return the action that removes the tables."""
         return _unset(site, {node: ("netdev", self._table(interface)) for node, interface in self._ends(site)})
 
     def _ends(self, site: FaultSite) -> list[tuple[str, str]]:
@@ -127,7 +129,7 @@ class LinkBlackhole(OnLink):
 
 
 def _set(site: FaultSite, tables: Mapping[str, Table]) -> FaultAction:
-    """Set tables, with a socket in each node's namespace opened beforehand."""
+    """Return the action that adds tables, by sockets opened beforehand in the nodes' namespaces."""
     sockets = {node: site.running(node).namespace.run(Nft) for node in tables}
 
     def do() -> None:

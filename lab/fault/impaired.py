@@ -1,4 +1,4 @@
-"""Link conditions at run time, in the place of those that the topology declares."""
+"""Impairment of a link at run time; it replaces the one that the topology declares."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Self
@@ -11,14 +11,14 @@ from lab.impair.oneway import OneWay, apply, undo
 from lab.topology import Endpoint, Impairment, Link, Topology
 
 _HOME = "relays"
-"""Where relays tell what they have done, in the lab's directory."""
+"""Directory for the counters of relays, in the lab's directory."""
 
 
 class Impaired(OnLink):
-    """A link does something to its packets; what was declared, or set before, comes back when it is undone."""
+    """An impairment of a link; undoing it restores the one that was in force before, or the declared one."""
 
     kind = "impair"
-    summary = "a link delays, loses, doubles, reorders or slows down packets: both ways, or what leaves the named end"
+    summary = "a link delays, loses, duplicates, reorders or rate-limits packets, in both directions or one"
 
     only: Literal["both", "leaving"] = "both"
     """Both directions, or only the packets that leave the named end."""
@@ -45,20 +45,20 @@ class Impaired(OnLink):
         return f"{self.link}, {which}: {self.wanted()}"
 
     def wanted(self) -> Impairment:
-        """What the link does."""
+        """Return the impairment."""
         return Impairment(**{name: getattr(self, name) for name in Impairment.model_fields})
 
     def concerns(self, way: OneWay) -> bool:
-        """Whether this is about the packets that go this way."""
+        """Return whether this fault impairs a direction of a link."""
         return self.link == way.sender or (self.only == "both" and self.link == way.receiver)
 
     def prepare(self, site: FaultSite) -> FaultAction:
-        """Both ends have to be there."""
+        """Return the action that impairs the link; both its nodes must run."""
         ways = [way for way, _ in self._ways(site)]
         return FaultAction(lambda: _apply_to_all(ways, self.wanted()))
 
     def recovery(self, site: FaultSite, kept: Mapping[str, Any]) -> FaultAction:
-        """The way it was without this."""
+        """Return the action that restores the impairment without this fault."""
         before = [(way, asked_of(site, way, declared, without=self)) for way, declared in self._ways(site)]
 
         def do() -> None:
@@ -74,18 +74,18 @@ class Impaired(OnLink):
         self.end(site)
         ways = [(way, declared) for way, declared in ways_of(site) if self.concerns(way)]
         if not ways:
-            raise InputError(f"{self.link} is no end of a link between two nodes: nothing leaves it")
+            raise InputError(f"{self.link} is not an end of a link between two nodes: only these can be impaired")
         return ways
 
 
 def ways_of(site: FaultSite) -> Iterator[tuple[OneWay, Impairment | None]]:
-    """Both directions of every link, each with what is declared of it."""
+    """Yield both directions of every link, each with its declared impairment."""
     for link, leaving, arriving in directions(site.topology):
         yield way_of(site, leaving, arriving), link.impairment(leaving)
 
 
 def way_of(site: FaultSite, leaving: Endpoint, arriving: Endpoint) -> OneWay:
-    """One direction of a link; both its nodes have to run."""
+    """Return one direction of a link; both its nodes must run."""
     return OneWay(
         sender=f"{leaving.node}:{leaving.interface}",
         receiver=f"{arriving.node}:{arriving.interface}",
@@ -96,7 +96,7 @@ def way_of(site: FaultSite, leaving: Endpoint, arriving: Endpoint) -> OneWay:
 
 
 def directions(topology: Topology) -> Iterator[tuple[Link, Endpoint, Endpoint]]:
-    """Both directions of every link: its end that packets leave, and the one that they come to."""
+    """Yield both directions of every link between two nodes: the link, its sending and its receiving end."""
     for link in topology.links:
         if len(link.endpoints) == 2:
             one, other = link.endpoints
@@ -107,7 +107,7 @@ def directions(topology: Topology) -> Iterator[tuple[Link, Endpoint, Endpoint]]:
 def asked_of(
     site: FaultSite, way: OneWay, declared: Impairment | None, *, without: Impaired | None = None
 ) -> Impairment | None:
-    """What a link is asked to do to packets that go this way: what was set last, or else what is declared."""
+    """Return the impairment of a direction that is to be in force: the one applied last, or the declared one."""
     for record in site.faults[::-1]:
         if isinstance(record.fault, Impaired) and record.fault != without and record.fault.concerns(way):
             return record.fault.wanted()
@@ -115,7 +115,7 @@ def asked_of(
 
 
 def apply_declared(site: FaultSite) -> None:
-    """Have all links do what the topology declares."""
+    """Apply all impairments that the topology declares."""
     for link, leaving, arriving in directions(site.topology):
         if (declared := link.impairment(leaving)) is not None:
             apply(way_of(site, leaving, arriving), declared)

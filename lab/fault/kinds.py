@@ -1,4 +1,4 @@
-"""All kinds of faults, and how one is named: a word, and what it breaks as key and value."""
+"""All kinds of faults, and making a fault from its kind's name and its fields."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,10 +40,10 @@ KINDS: Mapping[str, type[FaultKind]] = _by_name(
 
 
 def fault_of(kind: str, where: Mapping[str, Any]) -> FaultKind:
-    """A fault by its name; raises `InputError` for what it cannot be."""
+    """Make a fault from the name of its kind and its fields; raises `InputError` if they are wrong."""
     if kind not in KINDS:
         hint = did_you_mean(kind, KINDS) or f"there are {', '.join(KINDS)}"
-        raise InputError(f"there is no fault {kind!r}; {hint}")
+        raise InputError(f"unknown fault {kind!r}; {hint}")
     try:
         return KINDS[kind].model_validate(dict(where))
     except ValidationError as error:
@@ -52,21 +52,21 @@ def fault_of(kind: str, where: Mapping[str, Any]) -> FaultKind:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One thing that a kind takes."""
+    """One field of a kind."""
 
     key: str
     needed: bool
     default: str | None
     choices: tuple[str, ...]
-    """All that there are; empty where it is a name."""
+    """All possible values; empty for a name or a number."""
 
     def __str__(self) -> str:
-        told = f"{self.key}={'|'.join(self.choices)}" if self.choices else self.key
-        return told if self.needed else f"[{told}]"
+        shown = f"{self.key}={'|'.join(self.choices)}" if self.choices else self.key
+        return shown if self.needed else f"[{shown}]"
 
 
 def parameters_of(kind: type[FaultKind]) -> tuple[Parameter, ...]:
-    """What a kind takes."""
+    """Return the fields of a kind."""
     return tuple(
         Parameter(
             key=info.alias or name,
@@ -84,9 +84,9 @@ def _wrong(kind: type[FaultKind], error: ValidationError) -> str:
     known = ", ".join(info.alias or name for name, info in kind.model_fields.items())
     match first["type"]:
         case "missing":
-            return f"say {key}=…; it takes {known}"
+            return f"{key}=… is missing; the fields are {known}"
         case "extra_forbidden":
-            return f"there is no {key!r} here; {did_you_mean(key, known.split(', ')) or f'it takes {known}'}"
+            return f"unknown field {key!r}; {did_you_mean(key, known.split(', ')) or f'the fields are {known}'}"
         case "value_error":
             return first["msg"].removeprefix("Value error, ")
         case _:

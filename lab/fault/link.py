@@ -1,4 +1,4 @@
-"""A link that goes down: one end is taken down, and the other loses its carrier."""
+"""A link whose named end is set down; the other end loses its carrier."""
 
 import errno
 import fcntl
@@ -24,14 +24,14 @@ _ANYWHERE = {_AF_INET: "0.0.0.0", _AF_INET6: "::"}  # noqa: S104 - prefixes, no 
 _IFA_F_NODAD = 0x02
 _LINK_SCOPE = 253
 _WRITTEN_DOWN = (3, 4)
-"""Routes that a person or the lab has set (`boot`, `static`); daemons set their own again (rtnetlink(7))."""
+"""Protocols of routes that the user or the lab has set (`boot`, `static`); daemons restore their own."""
 
 
 class LinkDown(OnLink):
-    """The end that is named goes down, as by `ip link set … down`; the other end loses its carrier."""
+    """The named end is set down, as by `ip link set … down`; the other end loses its carrier."""
 
     kind = "link-down"
-    summary = "a link's named end is taken down, and its other end loses the carrier; undone: up, with all it had"
+    summary = "a link's named end is set down, the other end loses its carrier; undone: up, with addresses and routes"
     effect = PathEffect(silent=True, cuts_carrier=True)
 
     @classmethod
@@ -43,7 +43,7 @@ class LinkDown(OnLink):
         return f"{self.link} down"
 
     def prepare(self, site: FaultSite) -> FaultAction:
-        """Note the addresses and routes that the kernel is going to forget."""
+        """Return the action that sets the end down, and record the addresses and routes that the kernel removes."""
         node, interface = self.end(site)
         namespace = site.running(node).namespace
         kept = namespace.run(partial(_noted, self.link, interface))
@@ -53,7 +53,7 @@ class LinkDown(OnLink):
         return FaultAction(do=lambda: fcntl.ioctl(control, _SIOCSIFFLAGS, request), then=control.close, kept=kept)
 
     def recovery(self, site: FaultSite, kept: Mapping[str, Any]) -> FaultAction:
-        """Up again; IPv6 addresses and static routes do not come back by themselves."""
+        """Return the action that sets the end up and restores IPv6 addresses and static routes."""
         node, _ = self.end(site)
         namespace = site.running(node).namespace
         return FaultAction(lambda: namespace.run(partial(_restored, kept)))
@@ -63,7 +63,7 @@ def _noted(link: str, interface: str) -> dict[str, Any]:
     with IPRoute() as ip:
         found = ip.link_lookup(ifname=interface)
         if not found:
-            raise InputError(f"{link} is not there any more")
+            raise InputError(f"{link} does not exist any more")
         index = found[0]
         flags = ip.get_links(index)[0]["flags"]
         if not flags & _IFF_UP:

@@ -29,17 +29,17 @@ class _OnNode(FaultKind):
 
 
 class NodePaused(_OnNode):
-    """All processes of a node freeze; its kernel goes on to forward, to answer pings and to acknowledge TCP."""
+    """All processes of a node are frozen; its kernel still forwards, answers pings and acknowledges TCP."""
 
     kind = "node-paused"
-    summary = "all processes of a node freeze, while its kernel goes on; undone: they go on"
+    summary = "all processes of a node are frozen (its kernel still forwards); undone: they continue"
     effect = PathEffect(silent=True, breaks_router=True)
 
     def __str__(self) -> str:
         return f"{self.node} paused"
 
     def prepare(self, site: FaultSite) -> FaultAction:
-        """It has to run."""
+        """Return the action that pauses the node, which must run."""
         instance = site.running(self.node).instance
         state = site.nodes[self.node].state
         if state is not NodeState.RUNNING:
@@ -47,14 +47,14 @@ class NodePaused(_OnNode):
         return FaultAction(lambda: site.engine.pause(instance))
 
     def recovery(self, site: FaultSite, kept: Mapping[str, Any]) -> FaultAction:
-        """Go on, unless it does."""
+        """Return the action that resumes the node, if it is paused."""
         instance = site.running(self.node).instance
         paused = site.nodes[self.node].state is NodeState.PAUSED
         return FaultAction(lambda: site.engine.resume(instance) if paused else None)
 
 
 class DaemonKilled(_OnNode):
-    """The routing daemon's processes die at once, and its routes stay behind in the kernel."""
+    """All processes of a routing daemon are killed; its routes stay in the kernel."""
 
     kind = "daemon-killed"
     summary = "a router's routing daemon killed (SIGKILL), with all its processes; undone: started, announcing the same"
@@ -64,7 +64,7 @@ class DaemonKilled(_OnNode):
         return f"routing daemon of {self.node} killed"
 
     def prepare(self, site: FaultSite) -> FaultAction:
-        """Its processes on the host, and what it announces."""
+        """Return the action that kills the processes, and record the originated prefixes."""
         router = site.router(self.node)
         running = router.running
         pids = router.daemon.processes(running)
@@ -80,13 +80,13 @@ class DaemonKilled(_OnNode):
         return FaultAction(do, then=lambda: router.daemon.stop(running), kept={"originated": originated})
 
     def recovery(self, site: FaultSite, kept: Mapping[str, Any]) -> FaultAction:
-        """Start it, and have it announce what it did."""
+        """Return the action that starts the daemon and originates the same prefixes again."""
         router = site.router(self.node)
 
         def do() -> None:
             if router.daemon.is_running(router.running):
                 return
-            router.daemon.stop(router.running)  # what a half-dead daemon has left
+            router.daemon.stop(router.running)  # remains of a daemon that is only partly dead
             router.daemon.start(router.running, router.plan)
 
         def then() -> None:
@@ -99,17 +99,17 @@ class DaemonKilled(_OnNode):
 
 
 class ConnectionsForgotten(_OnNode):
-    """A translator or a stateful firewall loses its memory, as one does that restarts or has too much to remember."""
+    """A NAT or stateful firewall loses its connection table, as by a restart or when the table is full."""
 
     kind = "connections-forgotten"
-    summary = "a node's kernel forgets all connections it tracks, so their translations and permits; it makes new ones"
+    summary = "a node's kernel forgets all tracked connections, and with them NAT and permits; new ones are tracked"
     lasting = False
 
     def __str__(self) -> str:
         return f"connections that {self.node} tracks forgotten"
 
     def prepare(self, site: FaultSite) -> FaultAction:
-        """It has to track some."""
+        """Return the action that flushes the table, which must have an entry."""
         namespace = site.running(self.node).namespace
         if not namespace.run(_tracked):
             raise InputError(f"node {self.node!r} tracks no connection: there is nothing to forget")
@@ -117,10 +117,10 @@ class ConnectionsForgotten(_OnNode):
 
 
 class BgpReset(_OnNode):
-    """The sessions with a neighbour are torn down (RFC 4271, section 8.1.2: AutomaticStop) and built again."""
+    """The sessions with a neighbour are closed (RFC 4271, section 8.1.2: AutomaticStop) and established again."""
 
     kind = "bgp-reset"
-    summary = "a router's BGP sessions with a neighbour (or all) are torn down; they come back by themselves"
+    summary = "a router's BGP sessions with a neighbour (or all) are closed; they are established again by themselves"
     lasting = False
     effect = PathEffect(outcome="returns")
 
@@ -136,29 +136,29 @@ class BgpReset(_OnNode):
         return f"BGP of {self.node} with {self.neighbor or 'all neighbours'} reset"
 
     def prepare(self, site: FaultSite) -> FaultAction:
-        """The router has to know the neighbour."""
+        """Return the action that resets the sessions; the neighbour must be configured."""
         router = site.router(self.node)
         return FaultAction(router.resetting(self.neighbor, soft=False))
 
 
 class BgpSoftReset(BgpReset):
-    """Routes are sent and asked for anew while the sessions stay (RFC 2918)."""
+    """All routes are exchanged again while the sessions stay up (RFC 2918)."""
 
     kind = "bgp-soft-reset"
-    summary = "a router sends its routes to a neighbour (or all) anew and asks for theirs; the sessions stay"
+    summary = "a router and a neighbour (or all) exchange all routes again; the sessions stay up"
     effect = PathEffect(outcome="nothing")
 
     def __str__(self) -> str:
         return f"routes of {self.node} with {self.neighbor or 'all neighbours'} refreshed"
 
     def prepare(self, site: FaultSite) -> FaultAction:
-        """The router has to know the neighbour."""
+        """Return the action that resets the sessions; the neighbour must be configured."""
         router = site.router(self.node)
         return FaultAction(router.resetting(self.neighbor, soft=True))
 
 
 def _tracked() -> int:
-    """How many connections the kernel tracks in this namespace (ctnetlink)."""
+    """Return the number of connections that the kernel tracks in this namespace (ctnetlink)."""
     try:
         with NFCTSocket(nfgen_family=socket.AF_UNSPEC) as tracker:
             return sum(1 for _ in tracker.dump())

@@ -1,4 +1,4 @@
-"""Faults of OpenVPN's processes: killed, terminated, or told to restart (openvpn(8), SIGNALS)."""
+"""Faults of OpenVPN's processes: signals (openvpn(8), SIGNALS)."""
 
 import os
 import signal
@@ -24,12 +24,12 @@ class _OnProcess(OnTunnel):
         return f"OpenVPN {self.end} of {self.whose} {self.word}"
 
     def process(self, site: FaultSite) -> OpenVpn:
-        """The process that is meant; tunnels that share a server share it here, too."""
+        """Return the process; tunnels that share a server have the same one."""
         tunnel = self.found(site)
         return tunnel.client if self.end == "client" else tunnel.server
 
     def prepare(self, site: FaultSite) -> FaultAction:
-        """The process's id on the host."""
+        """Return the action that signals the process by its id on the host."""
         process = self.process(site)
         try:
             with process.management() as management:
@@ -45,17 +45,17 @@ class _OnProcess(OnTunnel):
 
 
 class _Ended(_OnProcess):
-    """A process that is gone until it is started again."""
+    """A process that ends until it is started again."""
 
     effect = PathEffect(noticed_by="interface")
 
     def recovery(self, site: FaultSite, kept: Mapping[str, Any]) -> FaultAction:
-        """Start it again; one that runs is left alone."""
+        """Return the action that starts the process, unless it runs."""
         return FaultAction(self.process(site).start)
 
 
 class Killed(_Ended):
-    """SIGKILL: the process has no time for a word; what it held the kernel closes."""
+    """SIGKILL: the process sends nothing; the kernel closes its sockets."""
 
     kind = "openvpn-killed"
     summary = "OpenVPN's client or server killed (SIGKILL); undone: started again"
@@ -64,19 +64,19 @@ class Killed(_Ended):
 
 
 class Terminated(_Ended):
-    """SIGTERM: the process says good-bye where it can, and takes its device down."""
+    """SIGTERM: the process sends an exit notification if it can, and takes its device down."""
 
     kind = "openvpn-terminated"
-    summary = "OpenVPN's client or server ended in good order (SIGTERM); undone: started again"
+    summary = "OpenVPN's client or server terminated (SIGTERM); undone: started again"
     signal = signal.SIGTERM
     word = "terminated"
 
 
 class SoftRestart(_OnProcess):
-    """SIGUSR1: the connection is built anew; device, keys and addresses may persist."""
+    """SIGUSR1: the connection is established again; device, keys and addresses may persist."""
 
     kind = "openvpn-usr1"
-    summary = "OpenVPN restarts its connection, as after `ping-restart` (SIGUSR1); comes back by itself"
+    summary = "OpenVPN restarts its connection, as after `ping-restart` (SIGUSR1); it recovers by itself"
     lasting = False
     effect = PathEffect(outcome="returns")
     signal = signal.SIGUSR1
@@ -84,10 +84,10 @@ class SoftRestart(_OnProcess):
 
 
 class HardRestart(_OnProcess):
-    """SIGHUP: everything is closed, the configuration read again."""
+    """SIGHUP: everything is closed, and the configuration is read again."""
 
     kind = "openvpn-hup"
-    summary = "OpenVPN closes everything and reads its configuration again (SIGHUP); comes back by itself"
+    summary = "OpenVPN closes everything and reads its configuration again (SIGHUP); it recovers by itself"
     lasting = False
     effect = PathEffect(outcome="returns")
     signal = signal.SIGHUP

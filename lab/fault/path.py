@@ -14,7 +14,7 @@ class RouterPath:
     far: str
     """The router that announces."""
     tunnel: str | None
-    """The tunnel between the two; None where they peer over a link or VXLAN."""
+    """The tunnel between the two; None if they peer over a link or VXLAN."""
     peering: str
     """The far router's end of that link or VXLAN; over a tunnel the end of `underlay`. As `NODE:INTERFACE`."""
     underlay: str
@@ -23,14 +23,14 @@ class RouterPath:
 
 @dataclass(frozen=True)
 class PathEffect:
-    """What a fault does to a path, as seen at its near router."""
+    """The effect of a fault on a path, as its near router observes it."""
 
     outcome: Outcome = "vanishes"
-    """What becomes of the routes over the path while there is no other path."""
+    """Outcome for the routes over the path if it is the only one."""
     silent: bool = False
     """No interface of the near router goes down, so that a detector (hold timer, BFD, ping-restart) has to notice."""
     noticed_by: str = ""
-    """The detector that notices whatever others are set; empty where none has to."""
+    """The detector that notices whatever others are set; empty if none has to."""
     cuts_carrier: bool = False
     """Over a link without a tunnel the near router's interface loses its carrier."""
     breaks_router: bool = False

@@ -1,4 +1,4 @@
-"""What is kept of a failure: for every node its configurations, logs, addresses, routes, RIBs and processes."""
+"""Diagnosis of a failure: configurations, logs, addresses, routes, RIBs and processes of every node."""
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping
@@ -24,7 +24,7 @@ _LOOK = {
 def write_diagnosis(
     into: Path, instances: Iterable[Instance], engine: Engine, routers: Mapping[str, RoutingDaemon]
 ) -> Path:
-    """Write one folder per node below `into` and return it; what cannot be had says why in its place.
+    """Write one folder per node below `into` and return it; a file that cannot be read has the error instead.
 
     `routers` are the routing daemons by node.
     """
@@ -33,7 +33,7 @@ def write_diagnosis(
         folder = into / instance.node
         files = node_files(instance.directory, instance.node)
         if files.exists():
-            # Keys stay behind: artefacts are kept and handed on.
+            # Without keys, because artefacts are published.
             shutil.copytree(files, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.key"))
         folder.mkdir(exist_ok=True)
         _keep(folder / "container-output.txt", partial(engine.output, instance, lines=200))

@@ -62,7 +62,7 @@ class Lab:
         }
         """All nodes by name, with the state that they had when this object was made."""
         self.plans = plan_routers(topology)
-        """What the configuration of each router is rendered from, by node."""
+        """The plan of each router, by node: its configuration is rendered from it."""
         self.external = frozenset(name for name, node in topology.nodes.items() if node.external)
         """The nodes that run a foreign system, which the lab does not configure."""
         roots = {name: node_files(directory, name) for name in topology.nodes}
@@ -156,11 +156,11 @@ class Lab:
         return {i.node: i for i in self.engine.find(self.name)}
 
     def node(self, name: str) -> LabNode:
-        """Return a node; raises `InputError` if there is no such node or it does not run."""
+        """Return a node; raises `InputError` for an unknown node or one that does not run."""
         return LabNode(self.running(name), self.topology, self._watch(name))
 
     def instance(self, name: str) -> Instance:
-        """Return the engine's instance of a node; raises `InputError` if there is no such node or it does not run."""
+        """Return the engine's instance of a node; raises `InputError` for an unknown node or one that does not run."""
         self._require_node(name)
         instance = self.nodes.get(name)
         state = instance.state if instance else NodeState.ABSENT
@@ -197,7 +197,7 @@ class Lab:
         """Return a tunnel by its name, or the only one between two nodes."""
         if other is None:
             if one not in self.tunnels:
-                raise InputError(f"there is no tunnel {one!r}; {_hint(one, self.tunnels)}")
+                raise InputError(f"unknown tunnel {one!r}; {_hint(one, self.tunnels)}")
             return self.tunnels[one]
         found = [t for t in self.tunnels.values() if {t.tunnel.server, t.tunnel.client} == {one, other}]
         if len(found) != 1:
@@ -215,7 +215,7 @@ class Lab:
         return list(islice(self._free[family], count))
 
     def running(self, name: str) -> RunningNode:
-        """Return a node for `lab.engine`; raises `InputError` if there is no such node or it does not run."""
+        """Return a node for `lab.engine`; raises `InputError` for an unknown node or one that does not run."""
         self._require_node(name)
         running = self.running_nodes[name]
         if not running.namespace.exists:
@@ -303,7 +303,7 @@ class Lab:
 
     def _require_node(self, name: str) -> None:
         if name not in self.topology.nodes:
-            raise InputError(f"there is no node {name!r} in lab {self.name!r}; {_hint(name, self.topology.nodes)}")
+            raise InputError(f"unknown node {name!r} in lab {self.name!r}; {_hint(name, self.topology.nodes)}")
 
     def _watch(self, name: str) -> FibWatch:
         if name not in self._watches:
@@ -313,7 +313,7 @@ class Lab:
 
 @cache
 def _instrument() -> Callable[..., Any]:
-    """Return `lab.measure.at`, which lies in a layer above this one and is found by its entry point."""
+    """Return `lab.measure.at`; it is in a layer above this one, so an entry point names it."""
     from importlib.metadata import entry_points
 
     (entry,) = entry_points(group="openvpn_routing_lab.instruments", name="measure")

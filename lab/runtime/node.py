@@ -1,4 +1,4 @@
-"""A node of a running lab, with addresses that say what they mean and expectations about what can be observed."""
+"""`LabNode`: a node of a running lab, with probes, captures and expectations."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from lab.topology import Address, Endpoint, Family, Node, Prefix, Topology
 from lab.topology.segments import endpoints_of, neighbors_of
 
 WITHIN = 30.0
-"""Seconds that an expectation has by default: generous, since machines are shared."""
+"""Default deadline of an expectation in seconds, generous because hosts are shared."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +44,14 @@ class LabNode:
         return self.running.exec(*argv)
 
     def interface_to(self, other: "LabNode | str") -> Endpoint:
-        """The own end of the wire that leads to another node, directly or through a bridge."""
+        """Return this node's end of the link to another node, directly or through a bridge."""
         for here, there in neighbors_of(self.topology, self.name):
             if there.node == str(other):
                 return here
-        raise InputError(f"{self.name} has no wire to {other}")
+        raise InputError(f"{self.name} has no link to {other}")
 
     def address(self, family: Family) -> Address:
-        """The first address of a family on a link."""
+        """Return the first address of a family on a link; raises `InputError` if there is none."""
         for endpoint in endpoints_of(self.topology, self.name):
             interface = endpoint.ipv4 if family == "ipv4" else endpoint.ipv6
             if interface is not None:
@@ -59,15 +59,15 @@ class LabNode:
         raise InputError(f"{self.name} has no {family} address on a link")
 
     def without_route(self, family: Family) -> int:
-        """Packets that came in since the node was started, were to be passed on and had no route."""
+        """Return the number of packets since the node's start that were to be forwarded and had no route."""
         return without_route(self.running.namespace, family)
 
     def capture(self, interface: str, **options: Any) -> Capture:
-        """Start to capture on an interface; see `Capture`."""
+        """Start a capture on an interface; see `Capture`."""
         return Capture(self.running.namespace, interface, node=self.name, **options)
 
     def send(self, packet: Any, interface: str | None = None) -> None:
-        """Send a scapy packet, `IP(…)/…` or `IPv6(…)/…`, as it is; the kernel routes it, unless by an interface."""
+        """Send a scapy packet, `IP(…)/…` or `IPv6(…)/…`, unchanged, out of an interface or by the kernel's routes."""
         send(self.running.namespace, packet, interface)
 
     def echo(self, destination: Address, **options: Any) -> Echo:
@@ -99,9 +99,9 @@ class LabNode:
         within: float = WITHIN,
         since: float | None = None,
     ) -> dict[Prefix, FibEntry]:
-        """Wait until the kernel has routes to all prefixes, through the interface `via` where one is given.
+        """Wait until the kernel has routes to all prefixes, through the interface `via` if one is given.
 
-        With `alone` through no other beside it.
+        With `alone`, through that interface only.
         """
         wanted = prefix_set(prefixes)
 

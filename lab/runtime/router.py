@@ -42,10 +42,10 @@ class Router(LabNode):
         prepend: int = 0,
         through: str | None = None,
     ) -> Self:
-        """Originate prefixes of either family from now on.
+        """Originate prefixes of either family.
 
-        Attributes are set for the neighbours behind the own interface `through`, by default for all; what is announced
-        already gets others so, and the neighbours hear of it at once. See `Attributes` for what they mean.
+        Attributes (see `Attributes`) are set for the neighbours on the interface `through`, by default for all. They
+        also replace those of prefixes that are originated already.
         """
         attributes = Attributes(med=med, next_hop=next_hop, prepend=prepend)
         if attributes != Attributes():
@@ -53,14 +53,14 @@ class Router(LabNode):
         self.daemon.announce(self.running, self.plan, sorted(prefix_set(prefixes), key=str))
         return self
 
-    def announce_plainly(self, prefixes: Prefix | Iterable[Prefix], *, through: str | None = None) -> Self:
-        """Set no attributes of these prefixes any more for the neighbours behind an interface, by default for all."""
+    def clear_attributes(self, prefixes: Prefix | Iterable[Prefix], *, through: str | None = None) -> Self:
+        """Clear the attributes of prefixes for the neighbours on an interface, by default for all."""
         return self._attribute(prefixes, None, "out", through)
 
     def prefer(
         self, prefixes: Prefix | Iterable[Prefix], *, local_pref: int | None, through: str | None = None
     ) -> Self:
-        """Give routes from the neighbours behind an interface another LOCAL_PREF; None gives back their usual one."""
+        """Set the LOCAL_PREF of routes from the neighbours on an interface; None restores the default."""
         attributes = Attributes(local_pref=local_pref) if local_pref is not None else None
         return self._attribute(prefixes, attributes, "in", through)
 
@@ -76,19 +76,19 @@ class Router(LabNode):
         peers = [peer for peer in self.plan.peers if through in (None, peer.interface)]
         if not peers:
             known = ", ".join(self.plan.interfaces) or "none"
-            raise InputError(f"{self.name} has no neighbour behind {through!r}; there are {known}")
+            raise InputError(f"{self.name} has no neighbour on {through!r}; there are {known}")
         wanted = sorted(prefix_set(prefixes), key=str)
         self.daemon.set_attributes(self.running, self.plan, peers, wanted, attributes, direction)
         return self
 
     def withdraw(self, prefixes: Prefix | Iterable[Prefix]) -> Self:
-        """Originate them no longer."""
+        """Stop originating prefixes."""
         self.daemon.withdraw(self.running, self.plan, sorted(prefix_set(prefixes), key=str))
         return self
 
     @contextmanager
     def announced(self, prefixes: Prefix | Iterable[Prefix]) -> Iterator[None]:
-        """Announce for a while; withdrawn on the way out, also when the test fails."""
+        """Originate prefixes during the block."""
         self.announce(prefixes)
         try:
             yield
@@ -97,7 +97,7 @@ class Router(LabNode):
 
     @contextmanager
     def serving(self, prefix: Prefix, host: LabNode) -> Iterator[Address]:
-        """Let a host behind this router live in a prefix for a while; yields the host's address there."""
+        """Give a host behind this router an address in a prefix during the block; yields the address."""
         address = self.serve(prefix, host)
         try:
             yield address
@@ -105,45 +105,45 @@ class Router(LabNode):
             self.stop_serving(prefix, host)
 
     def serve(self, prefix: Prefix, host: LabNode) -> Address:
-        """Give this router and a host on one of its wires an address each in a prefix; returns the host's."""
+        """Add addresses in a prefix to this router and to a host on one of its links; returns the host's."""
         (here, ours), (there, theirs) = self._ends_in(prefix, host)
         self.running.add_addresses(here, [ours])
         host.running.add_addresses(there, [theirs])
         return theirs.ip
 
     def stop_serving(self, prefix: Prefix, host: LabNode) -> None:
-        """Take back what `serve` gave."""
+        """Remove the addresses that `serve` added."""
         (here, ours), (there, theirs) = self._ends_in(prefix, host)
         self.running.remove_addresses(here, [ours])
         host.running.remove_addresses(there, [theirs])
 
     def reset(self, other: "LabNode | str | None" = None, *, soft: bool = False) -> Self:
-        """Tear down the BGP sessions with another node, or with all, and have them built anew.
+        """Close the BGP sessions with another node, or with all, so that they are established again.
 
-        With `soft` the sessions stay, and all routes are sent and asked for anew (RFC 2918).
+        With `soft` the sessions stay up, and all routes are exchanged again (RFC 2918).
         """
         self.resetting(other, soft=soft)()
         return self
 
     def resetting(self, other: "LabNode | str | None" = None, *, soft: bool = False) -> Callable[[], None]:
-        """What `reset` does, looked up and ready to be done; raises `InputError` where there is no such session."""
+        """Return the function that resets the sessions; raises `InputError` if none is configured."""
         if self.plan.protocol != "bgp":
             raise InputError(f"{self.name} speaks {self.plan.protocol.upper()}: only BGP has sessions to be reset")
         peers = [peer for peer in self.plan.peers if other is None or peer.node == str(other)]
         if not peers:
-            raise InputError(f"{self.name} has no session with {other or 'anybody'} configured")
+            raise InputError(f"{self.name} has no session with {other or 'any node'} configured")
         return lambda: self.daemon.reset(self.running, self.plan, peers, soft=soft)
 
     def neighbors(self) -> Sequence[Neighbor]:
-        """The BGP sessions, OSPF adjacencies or RIP neighbours as this router sees them."""
+        """Return the BGP sessions, OSPF adjacencies or RIP neighbours of this router."""
         return self.daemon.neighbors(self.running)
 
     def neighbor(self, other: "LabNode | str") -> Neighbor:
-        """The session with another node; the first, where each family has one of its own."""
+        """Return the session with another node; the first one if each family has its own."""
         return self.neighbors_at(other)[0]
 
     def neighbors_at(self, other: "LabNode | str") -> tuple[Neighbor, ...]:
-        """All sessions or adjacencies with another node, in the order of the families."""
+        """Return all sessions or adjacencies with another node, IPv4 first."""
         seen = self.neighbors()
         found = tuple(
             neighbor
@@ -155,7 +155,7 @@ class Router(LabNode):
         return found
 
     def rib(self, family: Family) -> Rib:
-        """The RIB of one family."""
+        """Return the RIB of one family."""
         return self.daemon.rib(self.running, family)
 
     def expect_session(
@@ -188,14 +188,14 @@ class Router(LabNode):
         within: float = WITHIN,
         since: float | None = None,
     ) -> None:
-        """Wait until the BFD sessions with another node are in a state; it takes some seconds until they are up."""
+        """Wait until the BFD sessions with another node are in a state; they take some seconds to come up."""
         wait_for(
             Expectation(
                 what=f"BFD with {other} to be {state}",
                 node=self.name,
                 look=lambda: self.neighbors_at(other),
                 met=lambda found: all(n.bfd is state for n in found),
-                seen=lambda found: ", ".join(f"BFD {n.bfd or 'is not asked for'}" for n in found),
+                seen=lambda found: ", ".join(f"BFD {n.bfd or 'is not configured'}" for n in found),
                 logs=self.running.files,
             ),
             within=within,
@@ -258,7 +258,7 @@ class Router(LabNode):
         self.expect_not_in_fib(prefixes, within=within, since=since)
 
     def _seen(self, peer: Peer, neighbors: Sequence[Neighbor]) -> Neighbor | None:
-        """A peer as the daemon has it. OSPF and RIP know nobody whom they have not heard."""
+        """Return a peer as the daemon sees it. OSPF and RIP list only neighbours that they have heard."""
         for neighbor in neighbors:
             if peer.matches(neighbor):
                 return neighbor
@@ -277,7 +277,7 @@ class Router(LabNode):
 
     def _ends_in(self, prefix: Prefix, host: LabNode) -> tuple[tuple[str, Interface], tuple[str, Interface]]:
         if prefix.num_addresses < 4:
-            raise InputError(f"{prefix} has no room for a router and a host")
+            raise InputError(f"{prefix} is too small for a router and a host")
         ours, theirs = (ip_interface((prefix.network_address + offset, prefix.prefixlen)) for offset in (1, 2))
         return (self.interface_to(host).interface, ours), (host.interface_to(self).interface, theirs)
 

@@ -110,7 +110,7 @@ def test_exec_and_shell_take_their_input_from_ours(name: str) -> None:
 def test_nothing_runs_in_a_missing_or_paused_node(ask: Program, name: str) -> None:
     missing = ask("exec", "nobody", "--", "true")
     assert missing.returncode == 2
-    assert missing.stderr.startswith("lab: there is no node 'nobody'")
+    assert missing.stderr.startswith("lab: unknown node 'nobody'")
     with paused(name, "branch-lan"):
         frozen = ask("exec", "branch-lan", "--", "true")
         assert frozen.returncode == 2

@@ -130,9 +130,9 @@ def test_stopped_and_absent_nodes_are_reported(
 
 
 def test_unknown_node_name_is_refused(pair: Lab) -> None:
-    with pytest.raises(InputError, match=r"there is no node 'tow' in lab .*did you mean 'two'"):
+    with pytest.raises(InputError, match=r"unknown node 'tow' in lab .*did you mean 'two'"):
         pair.node("tow")
-    with pytest.raises(InputError, match=r"there is no tunnel 'x'"):
+    with pytest.raises(InputError, match=r"unknown tunnel 'x'"):
         pair.tunnel("x")
     with pytest.raises(InputError, match=r"node 'one' is not a router"):
         pair.router("one")

@@ -26,7 +26,7 @@ def test_a_changed_attribute_moves_the_traffic(lab: Lab, daemon: str, family: Fa
             for med, prepend in ((200, 0), (None, 2)):
                 hq.announce(prefix, med=med, prepend=prepend, through=here)
                 branch.expect_in_fib(prefix, via=other, alone=True)
-                hq.announce_plainly(prefix)
+                hq.clear_attributes(prefix)
                 branch.expect_in_fib(prefix, via=there)
                 branch.expect_in_fib(prefix, via=other)
             branch.prefer(prefix, local_pref=300, through=there)
@@ -40,7 +40,7 @@ def test_a_changed_attribute_moves_the_traffic(lab: Lab, daemon: str, family: Fa
         assert hop not in (first.server_ipv4.ip, first.server_ipv6.ip)
         hq.announce(prefix, next_hop=hop, through=ways[0][0])
         branch.expect_in_fib(prefix, via=ways[1][1], alone=True)
-        hq.announce_plainly(prefix)
+        hq.clear_attributes(prefix)
         branch.expect_in_fib(prefix, via=ways[0][1])
     finally:
         hq.withdraw(prefix)

@@ -143,7 +143,7 @@ def test_what_a_killed_process_set_is_told_and_taken_back_by_another(lab: Lab) -
 @impaired
 def test_what_cannot_be_is_refused_and_changes_nothing(lab: Lab) -> None:
     for link, conditions, message in (
-        ("one:eth9", {"delay": 5.0}, "there is no end of a link 'one:eth9'; there are one:eth1"),
+        ("one:eth9", {"delay": 5.0}, "no link has the end 'one:eth9'; there are one:eth1"),
         ("one:eth2", {"jitter": 5.0}, "a jitter of 5 ms is more than the delay of 0 ms"),
         ("one:eth2", {"loss": 101.0}, "less than or equal to 100"),
     ):

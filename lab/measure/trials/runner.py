@@ -288,7 +288,7 @@ class _Trial:
                     (100, None) if event.act == "worsen" else (None, site.roles.other_next_hop[self._task.family])
                 )
                 site.origin.announce(self._prefixes, med=med, next_hop=hop, through=site.first_path)
-                back = partial(site.origin.announce_plainly, self._prefixes, through=site.first_path)
+                back = partial(site.origin.clear_attributes, self._prefixes, through=site.first_path)
                 undo.callback(back)
                 return back
             case "fault":

@@ -121,7 +121,7 @@ def test_nothing_runs_in_a_node_that_does_not(lab: Program, command: list[str], 
     assert result.stderr == f"lab: node 'hq' of lab 'some' is not running: it is {state}\n"
     result = lab(*(word.replace("NODE", "brunch") for word in command))
     assert result.exit_code == 2
-    assert result.stderr == "lab: there is no node 'brunch' in lab 'some'; did you mean 'branch'?\n"
+    assert result.stderr == "lab: unknown node 'brunch' in lab 'some'; did you mean 'branch'?\n"
 
 
 def test_logs_name_their_files(lab: Program) -> None:
@@ -227,7 +227,7 @@ def test_faults_in_force_are_listed_and_told_apart(lab: Program) -> None:
         (("undo",), "takes numbers or --all"),
         (("undo", "1"), "no fault 1 is in force in lab broken; there is 2"),
         (("apply", "blackhole", "inner"), "'inner': write KEY=VALUE"),
-        (("apply", "nonsense"), "there is no fault 'nonsense'"),
+        (("apply", "nonsense"), "unknown fault 'nonsense'"),
     ):
         result = lab("fault", *argv)
         assert result.exit_code == 2, result.output
@@ -260,7 +260,7 @@ def test_impair_wants_units_and_one_thing_at_a_time(lab: Program) -> None:
         (("--delay", "30ms"), "say a LINK with what it shall do"),
         (("hq:eth1", "--delay", "30ms", "--clear"), "say a LINK with what it shall do"),
         (("hq:eth1",), "say what hq:eth1 shall do to packets"),
-        (("hq:eth7", "--delay", "30ms"), "there is no end of a link 'hq:eth7'; there are hq:eth1"),
+        (("hq:eth7", "--delay", "30ms"), "no link has the end 'hq:eth7'; there are hq:eth1"),
         (("hq:eth1", "--delay", "1ms", "--jitter", "2ms"), "a jitter of 2 ms is more than the delay of 1 ms"),
     ):
         result = lab("impair", *argv)

@@ -1,4 +1,4 @@
-"""Faults in force: written down before they are done, gone when they are undone, whoever does it."""
+"""Faults in force: apply, record, undo."""
 
 import os
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ from lab.core.event_times import EventTimes
 from lab.fault import FaultAction, FaultKind, FaultSite, apply, kinds, records, undo_all
 
 LOG: list[str] = []
-"""What was done, in order."""
+"""The steps that were executed, in order."""
 
 
 class Sample(FaultKind):
-    """A fault of nothing."""
+    """A fault that only logs."""
 
     kind = "sample"
     summary = "nothing"
@@ -44,7 +44,7 @@ class Sample(FaultKind):
 
 
 class Event(Sample):
-    """One that is over at once."""
+    """An event."""
 
     kind = "event"
     lasting = False
@@ -58,7 +58,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FaultSite:
     return cast(FaultSite, SimpleNamespace(directory=tmp_path, name="lab", event_times=EventTimes()))
 
 
-def test_it_is_written_down_before_it_is_done_and_gone_when_undone(site: FaultSite) -> None:
+def test_fault_is_recorded_before_it_is_applied_and_until_it_is_undone(site: FaultSite) -> None:
     with apply(site, Sample()) as fault:
         (record,) = records(site.directory)
         assert (record.number, record.fault, record.kept) == (1, Sample(), {"was": "one"})
@@ -72,36 +72,36 @@ def test_it_is_written_down_before_it_is_done_and_gone_when_undone(site: FaultSi
     assert len(LOG) == 3
 
 
-def test_undone_when_the_test_fails_too(site: FaultSite) -> None:
+def test_fault_is_undone_if_the_block_raises(site: FaultSite) -> None:
     with pytest.raises(ZeroDivisionError), apply(site, Sample()):
         raise ZeroDivisionError
     assert LOG[-1] == "undo one"
     assert records(site.directory) == []
 
 
-def test_what_fails_halfway_is_undone(site: FaultSite) -> None:
+def test_fault_that_fails_halfway_is_undone(site: FaultSite) -> None:
     with pytest.raises(RuntimeError, match="bad"):
         apply(site, Sample(name="bad"))
     assert LOG[-1] == "undo bad"
     assert records(site.directory) == []
 
 
-def test_twice_the_same_is_refused_and_undoes_nothing(site: FaultSite) -> None:
+def test_same_fault_twice_is_refused(site: FaultSite) -> None:
     apply(site, Sample())
-    with pytest.raises(InputError, match="in force already, undo it with `lab fault undo 1`"):
+    with pytest.raises(InputError, match="in force already: undo it with `lab fault undo 1`"):
         apply(site, Sample())
     assert [r.number for r in records(site.directory)] == [1]
     assert "undo one" not in LOG
 
 
-def test_an_event_is_not_written_down(site: FaultSite) -> None:
+def test_event_is_not_recorded(site: FaultSite) -> None:
     with apply(site, Event()) as event:
         assert records(site.directory) == []
     assert event.ended is None
     assert LOG == ["do one []", "then one"]
 
 
-def test_all_are_undone_latest_first_and_one_that_resists_stays_and_is_told(site: FaultSite) -> None:
+def test_undo_all_undoes_latest_first_and_reports_failures(site: FaultSite) -> None:
     for name in ("one", "stuck", "two"):
         apply(site, Sample(name=name))
     with pytest.raises(EnvironmentBroken, match="lab lab: not undone: stuck: stuck: take the lab down"):
@@ -112,7 +112,7 @@ def test_all_are_undone_latest_first_and_one_that_resists_stays_and_is_told(site
     assert [r.number for r in records(site.directory)] == [2, 3]
 
 
-def test_a_record_that_nobody_can_read_is_told(site: FaultSite) -> None:
+def test_damaged_record_is_reported(site: FaultSite) -> None:
     apply(site, Sample())
     (site.directory / "faults/1.json").write_text("{")
     with pytest.raises(EnvironmentBroken, match=r"1\.json cannot be read"):

@@ -1,4 +1,4 @@
-"""Faults as data: what is named, what is written down, and what is told of a mistake."""
+"""Faults as data: fields, records and error messages."""
 
 import pytest
 
@@ -8,11 +8,11 @@ from lab.fault.base import written
 from lab.fault.kinds import parameters_of
 
 SAMPLES = {"link": "hq:eth1", "node": "hq"}
-"""What kinds want that have no default."""
+"""Values for the fields without a default."""
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_written_down_is_read_as_the_same(kind: str) -> None:
+def test_record_reads_back_as_the_same_fault(kind: str) -> None:
     where = {p.key: SAMPLES[p.key] for p in parameters_of(KINDS[kind]) if p.needed}
     fault = fault_of(kind, where)
     assert fault_of(fault.kind, written(fault)) == fault
@@ -23,9 +23,9 @@ def test_what_is_written_down_is_read_as_the_same(kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "where", "message"),
     [
-        ("blackhol", {}, "there is no fault 'blackhol'; did you mean 'blackhole'?"),
-        ("zzz", {}, "there is no fault 'zzz'; there are openvpn-killed, openvpn-terminated"),
-        ("blackhole", {"layr": "inner"}, "blackhole: there is no 'layr' here; did you mean 'layer'?"),
+        ("blackhol", {}, "unknown fault 'blackhol'; did you mean 'blackhole'?"),
+        ("zzz", {}, "unknown fault 'zzz'; there are openvpn-killed, openvpn-terminated"),
+        ("blackhole", {"layr": "inner"}, "blackhole: unknown field 'layr'; did you mean 'layer'?"),
         ("blackhole", {"layer": "x"}, "blackhole: layer=x: input should be 'outer' or 'inner'"),
         (
             "impair",
@@ -33,17 +33,17 @@ def test_what_is_written_down_is_read_as_the_same(kind: str) -> None:
             "impair: a jitter of 2 ms is more than the delay of 1 ms",
         ),
         ("impair", {"link": "hq:eth1", "loss": "101"}, "impair: loss=101: input should be less than or equal to 100"),
-        ("link-down", {}, "link-down: say link=…; it takes link"),
+        ("link-down", {}, "link-down: link=… is missing; the fields are link"),
     ],
 )
-def test_a_mistake_is_told_in_a_line(kind: str, where: dict[str, str], message: str) -> None:
+def test_mistake_is_reported_in_one_line(kind: str, where: dict[str, str], message: str) -> None:
     with pytest.raises(InputError) as refusal:
         fault_of(kind, where)
     assert message in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
-def test_what_a_kind_takes() -> None:
+def test_fields_of_a_kind() -> None:
     told = {str(p) for p in parameters_of(KINDS["blackhole"])}
     assert told == {"[tunnel]", "[layer=outer|inner]", "[direction=both|to-server|to-client]"}
     assert [str(p) for p in parameters_of(KINDS["link-down"])] == ["link"]
