@@ -220,12 +220,10 @@ VALUES = [
     "subnet", "client-config-dir", "routeros-7", [], {}, ["ipv4"], ["10.77.0.0/24", "2001:db8:77::/64"], [5, 15],
     ["AES-256-GCM"], {"hold": 9}, {"interval": 100}, {"delay": 5}, {"impair": {"loss": 1}}, {"host": "hub"},
 ]  # fmt: skip
-KEYS = sorted(
-    {
-        *NODE_KEYS,
-        *(f.alias or n for m in (RouterIntent, TunnelIntent, ServerOptions) for n, f in m.model_fields.items()),
-    }
-)
+OPTION_VALUES = [value for value in VALUES if not isinstance(value, bool) and value not in (0, 1)]
+"""Values of a mode's options: pydantic also takes booleans as numbers, and numbers as booleans and networks."""
+MODELS = (RouterIntent, TunnelIntent, ServerOptions)
+KEYS = sorted({*NODE_KEYS, *(f.alias or n for model in MODELS for n, f in model.model_fields.items())})
 TREES = [data((ROOT / "topologies" / f"{name}.clab.yml").read_text()) for name in ("article", "dual-homed")]
 PLACES = [places(tree) for tree in TREES]
 
@@ -238,7 +236,7 @@ def changed(draw: st.DrawFn) -> Any:
     for _ in range(draw(st.integers(1, 2))):
         path = draw(st.sampled_from(PLACES[number]))
         how = draw(st.sampled_from(["replace", "replace", "add", "drop"]))
-        value = draw(st.sampled_from(VALUES))
+        value = draw(st.sampled_from(OPTION_VALUES if "options" in path else VALUES))
         if how == "add":
             path = (*path[:-1], draw(st.sampled_from(KEYS)))
         tree = mutated(tree, path, "drop" if how == "drop" else "replace", value)
