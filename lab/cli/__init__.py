@@ -1,7 +1,7 @@
-"""The command line. It only asks and shows: what it does to a lab is done by `lab.runtime.lab.Lab`.
+"""The command line: arguments and output. `lab.runtime.lab.Lab` does the work.
 
-Modules that are slow to import (Docker, netlink, cryptography, scapy) are imported inside the commands that need
-them, so that `lab --help` and the shell's completion answer at once.
+A command is a module named after it, imported when it is called, and imports slow packages inside its function, so that
+`lab --help` and the shell's completion are fast.
 """
 
 import signal
@@ -21,7 +21,7 @@ def main() -> None:
 
 
 def _interrupt(_: int, __: FrameType | None) -> None:
-    """End like Ctrl-C, however the end is asked for; asking again does not disturb the rollback."""
+    """End as by Ctrl-C; further signals are ignored, so that they do not interrupt the rollback."""
     for number in _ENDING:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt

@@ -111,7 +111,7 @@ def options(
 
 
 def _load(name: str) -> Any:
-    """Import a command; raises `KeyError` if there is no such command."""
+    """Import a command; raises `KeyError` for an unknown one."""
     entry = COMMANDS[name]
     module, _, attribute = entry.where.partition(":")
     found = getattr(import_module(f"lab.cli.{module}"), attribute)

@@ -1,4 +1,4 @@
-"""`lab capture`: packets of a node's interface, as pcap for Wireshark or as lines to read."""
+"""`lab capture`: packets of a node's interface, as pcap for Wireshark or as lines of text."""
 
 import os
 import select
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from lab.cli.errors import let_go_of_stdout
+from lab.cli.errors import discard_stdout
 from lab.cli.options import LabName, NodeName, attached
 from lab.core.errors import InputError
 
@@ -30,8 +30,8 @@ def capture(
         str | None,
         typer.Option("--write", "-w", metavar="FILE", help="Write pcap to a file, or to stdout with `-`."),
     ] = None,
-    count: Annotated[int | None, typer.Option("--count", "-c", min=1, help="End after so many packets.")] = None,
-    seconds: Annotated[float | None, typer.Option("--seconds", "-s", min=0, help="End after this time.")] = None,
+    count: Annotated[int | None, typer.Option("--count", "-c", min=1, help="End after this number of packets.")] = None,
+    seconds: Annotated[float | None, typer.Option("--seconds", "-s", min=0, help="End after these seconds.")] = None,
     lab_name: LabName = None,
 ) -> None:
     """Capture packets until Ctrl-C; without -w, print a line for each.
@@ -53,24 +53,24 @@ def capture(
         except KeyboardInterrupt:
             pass  # the usual end of a capture
         except BrokenPipeError:
-            let_go_of_stdout()  # so is a reader that has seen enough
+            discard_stdout()  # so is a reader that ends
     print(f"{taken} packet{'' if taken == 1 else 's'} captured on {interface} of {node}", file=sys.stderr)
 
 
 class Arrivals:
-    """Packets on their way from the thread that captures to the one that writes; poll(2) can wait for them."""
+    """A queue of packets from the capturing to the writing thread, which poll(2) can wait for."""
 
     def __init__(self) -> None:
         self.event = os.eventfd(0, os.EFD_CLOEXEC)
         self._packets: deque[CapturedPacket] = deque()
 
     def put(self, packet: "CapturedPacket") -> None:
-        """Hand a packet over."""
+        """Add a packet."""
         self._packets.append(packet)
         os.eventfd_write(self.event, 1)
 
     def take(self) -> "Iterator[CapturedPacket]":
-        """All packets that are there."""
+        """Remove and yield all packets in the queue."""
         while self._packets:
             yield self._packets.popleft()
 
@@ -78,12 +78,12 @@ class Arrivals:
 def _packets(
     running: "Capture", arrivals: Arrivals, count: int | None, seconds: float | None, watched: int | None
 ) -> "Iterator[CapturedPacket]":
-    """Packets as they come, until so many, until the time is over, or until nobody reads `watched` any more."""
+    """Yield packets as they arrive, until `count`, until the time is over, or until the reader of `watched` is gone."""
     end = None if seconds is None else time.monotonic() + seconds
     poller = select.poll()
     poller.register(arrivals.event, select.POLLIN)
     if watched is not None:
-        poller.register(watched, 0)  # an error, such as a closed pipe, is told without being asked for
+        poller.register(watched, 0)  # poll(2) always reports errors such as a closed pipe
     number = 0
     stopped = False
     while True:
@@ -101,12 +101,12 @@ def _packets(
         if arrivals.event in ready:
             os.eventfd_read(arrivals.event)
         else:
-            running.stop()  # takes in what the kernel still holds
+            running.stop()  # reads what the kernel still holds
             stopped = True
 
 
 def _sink(write: str | None, stack: ExitStack) -> "Callable[[CapturedPacket], None]":
-    """What becomes of a packet."""
+    """Return the function that prints or writes a packet."""
     from lab.observe.capture import write_pcap
 
     if write is None:

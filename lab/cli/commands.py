@@ -30,7 +30,11 @@ _MEASURE = "Measure"
 _HOST = "Host"
 
 COMMANDS: Mapping[str, Entry] = {
-    "up": Entry(_LAB, "up:up", "Deploy a topology, and show what runs."),
+    "up": Entry(
+        _LAB,
+        "up:up",
+        "Deploy a topology, and show its status.",
+    ),
     "down": Entry(_LAB, "down:down", "Take labs down: containers, links and files."),
     "list": Entry(_LAB, "list:list_", "List the labs on this host."),
     "status": Entry(_LAB, "status:status", "Show nodes, tunnels and sessions; the exit code is 1 if one is down."),

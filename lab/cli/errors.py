@@ -1,11 +1,11 @@
-"""How a command ends: an exit code, and one line for what went wrong.
+"""The end of a command: its exit code, and one line for an error.
 
 0    done
-1    a check failed: something is not as it should be
-2    bad input, or a machine that lacks something
+1    a check failed
+2    bad input, or a host that lacks something
 70   a bug (EX_SOFTWARE of sysexits.h)
 130  interrupted
-141  the reader of the output went away
+141  the reader of the output has closed it
 """
 
 import os
@@ -27,10 +27,10 @@ BROKEN_PIPE = 141
 
 
 class Commands(TyperGroup):
-    """The group of all commands, which ends every error in one line."""
+    """A group of commands that reports every error in one line."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command; typer would turn an interruption into a bare exit code, and lose what was left behind."""
+        """Run a command; typer would turn an interruption into a bare exit code, without the notes of the rollback."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
@@ -57,9 +57,9 @@ class Commands(TyperGroup):
 
 
 def tell(error: BaseException) -> int:
-    """Say on stderr what went wrong, and return the exit code that says it too."""
+    """Print an error on stderr, and return its exit code."""
     if isinstance(error, BrokenPipeError):
-        let_go_of_stdout()
+        discard_stdout()
         return BROKEN_PIPE
     if os.environ.get("LAB_DEBUG", "0") not in ("", "0"):
         traceback.print_exception(error)
@@ -70,13 +70,13 @@ def tell(error: BaseException) -> int:
     return code
 
 
-def let_go_of_stdout() -> None:
-    """Forget a stdout that nobody reads, or Python would complain once more when it flushes it at exit."""
+def discard_stdout() -> None:
+    """Replace a closed stdout, because flushing it at exit would raise the error again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def say(line: str) -> None:
-    """Print a line on stderr; mistakes in a topology are lines of their own, which editors can jump to."""
+    """Print lines on stderr; each mistake in a topology has its own, which editors can jump to."""
     print(line, file=sys.stderr)
 
 

@@ -25,7 +25,7 @@ def become(lab_name: str | None, node: str, argv: "list[str] | tuple[str, ...]",
 
 
 def replace_process(argv: list[str]) -> None:
-    """Let another program take this process's place: streams, signals and the exit code are then its own."""
+    """Replace this process by another program, which inherits its streams, signals and exit code."""
     try:
         os.execvp(argv[0], argv)  # noqa: S606 - no shell is wanted
     except FileNotFoundError as error:

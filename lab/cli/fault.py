@@ -1,4 +1,4 @@
-"""`lab fault`: break something in a running lab, see what is broken, and put it back."""
+"""`lab fault`: apply, list and undo faults in a running lab."""
 
 import time
 from typing import Annotated
@@ -26,7 +26,7 @@ def _kinds(incomplete: str) -> list[str]:
 
 @app.command()
 def kinds(as_json: AsJson = False) -> None:
-    """List what can be broken, and what each kind takes."""
+    """List all kinds of faults with their fields."""
     from lab.fault.kinds import KINDS, parameters_of
 
     if as_json:
@@ -38,17 +38,17 @@ def kinds(as_json: AsJson = False) -> None:
         )
         return
     rows = [(k.kind, " ".join(map(str, parameters_of(k))), k.summary) for k in KINDS.values()]
-    print_table("Faults", ["kind", "takes", "what"], rows)
+    print_table("Faults", ["kind", "fields", "what"], rows)
 
 
 @app.command()
 def apply(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="See `lab fault kinds`.", autocompletion=_kinds)],
-    where: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="What to break.")] = None,
-    seconds: Annotated[float | None, typer.Option("--for", min=0, help="Undo it after so many seconds.")] = None,
+    where: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Fields of the fault.")] = None,
+    seconds: Annotated[float | None, typer.Option("--for", min=0, help="Undo it after this time in seconds.")] = None,
     lab_name: LabName = None,
 ) -> None:
-    """Break something, e.g. `lab fault apply blackhole layer=inner --for 10`."""
+    """Apply a fault, for example `lab fault apply blackhole layer=inner --for 10`."""
     fields = dict(_pair(text) for text in where or [])
     with attached(lab_name) as lab:
         fault = lab.fault(kind, **fields)
@@ -85,8 +85,8 @@ def undo(
     everything: Annotated[bool, typer.Option("--all", help="All faults in force.")] = False,
     lab_name: LabName = None,
 ) -> None:
-    """Put back what is broken, whoever did it; a lab that was left by a killed process, too."""
-    from lab.fault import undo as put_back
+    """Undo faults in force, also those left by a killed process."""
+    from lab.fault import undo as undo_one
 
     if bool(numbers) == everything:
         raise InputError("`lab fault undo` takes numbers or --all; `lab fault list` shows them")
@@ -100,11 +100,11 @@ def undo(
                 raise InputError(f"no fault {unknown[0]} is in force in lab {lab.name}; there is {there}")
             undone = [known[number] for number in dict.fromkeys(numbers or [])]
             for record in undone:
-                put_back(lab, record)
+                undo_one(lab, record)
     for record in undone:
         print(f"{record.fault}: undone")
     if not undone:
-        print("nothing was in force")
+        print("no fault is in force")
 
 
 def _pair(text: str) -> tuple[str, str]:

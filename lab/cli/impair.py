@@ -24,15 +24,15 @@ def impair(
     link: Annotated[
         str | None, typer.Argument(metavar="[LINK]", help="One of its ends, NODE:INTERFACE, as in hq:eth1.")
     ] = None,
-    delay: Annotated[str | None, typer.Option(help="Until a packet arrives, e.g. 30ms.")] = None,
-    jitter: Annotated[str | None, typer.Option(help="By which the delay varies up and down, e.g. 5ms.")] = None,
-    loss: Annotated[str | None, typer.Option(help="Share that does not arrive, e.g. 1%.")] = None,
-    rate: Annotated[str | None, typer.Option(help="At most so much, e.g. 10mbit.")] = None,
-    duplicate: Annotated[str | None, typer.Option(help="Share that arrives twice, e.g. 0.5%.")] = None,
-    reorder: Annotated[str | None, typer.Option(help="Share that is not delayed and overtakes, e.g. 5%.")] = None,
-    leaving: Annotated[bool, typer.Option("--leaving", help="Only what leaves the named end.")] = False,
-    clear: Annotated[bool, typer.Option("--clear", help="Give the link, or all, back what is declared.")] = False,
-    show: Annotated[bool, typer.Option("--list", help="Show what links do to packets.")] = False,
+    delay: Annotated[str | None, typer.Option(help="Delay of each packet, e.g. 30ms.")] = None,
+    jitter: Annotated[str | None, typer.Option(help="Variation of the delay up and down, e.g. 5ms.")] = None,
+    loss: Annotated[str | None, typer.Option(help="Share of lost packets, e.g. 1%.")] = None,
+    rate: Annotated[str | None, typer.Option(help="Rate limit, e.g. 10mbit.")] = None,
+    duplicate: Annotated[str | None, typer.Option(help="Share of duplicated packets, e.g. 0.5%.")] = None,
+    reorder: Annotated[str | None, typer.Option(help="Share of packets that overtake others, e.g. 5%.")] = None,
+    leaving: Annotated[bool, typer.Option("--leaving", help="Only packets that leave the named end.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Restore what is declared, for the link or for all.")] = False,
+    show: Annotated[bool, typer.Option("--list", help="Show the impairments of all links.")] = False,
     lab_name: LabName = None,
     as_json: AsJson = False,
 ) -> None:
@@ -55,13 +55,13 @@ def impair(
     }
     wanted = {key: _number(key, text) for key, text in given.items() if text is not None}
     if bool(wanted) + clear + show > 1 or (wanted and link is None):
-        raise InputError("say a LINK with what it shall do, or --clear, or --list")
+        raise InputError("name a LINK with an impairment, or give --clear or --list")
     if link is not None and not (wanted or clear or show):
-        raise InputError(f"say what {link} shall do to packets, e.g. --delay 30ms; or --clear")
+        raise InputError(f"give an impairment for {link}, e.g. --delay 30ms, or --clear")
     with attached(lab_name) as lab:
         if wanted or clear:
             only = "leaving" if leaving else "both"
-            # Said before anything is taken back: a link that is not there has nothing.
+            # Check the link before undoing anything.
             if link is not None:
                 Impaired(link=link).end(lab)
             for record in lab.faults[::-1]:
@@ -77,7 +77,7 @@ def impair(
 
 
 def _number(key: str, text: str) -> float:
-    """A number with a unit, in the lab's own: milliseconds, percent, kbit/s."""
+    """Convert a number with a unit to milliseconds, percent or kbit/s."""
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-zµ%]*)", text.strip().lower())
     units = _UNITS[key]
     unit = match[2] if match else ""

@@ -1,4 +1,4 @@
-"""Which lab, which node, which topology: the options that many commands share, and what completes them."""
+"""Options that several commands share, with their completion: lab, node, topology."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ def _completer(words: Callable[[typer.Context], list[str]]) -> Callable[[typer.C
     def complete(context: typer.Context, incomplete: str) -> list[str]:
         try:
             found = words(context)
-        except Exception:  # a shell that completes has no place for an error
+        except Exception:  # completion cannot show an error
             return []
         return sorted({word for word in found if word.startswith(incomplete)})
 
@@ -53,7 +53,7 @@ def _node_names(context: typer.Context) -> list[str]:
 
 
 def complete_topology(incomplete: str) -> list[str]:
-    """Names of the topologies that come with the lab, and files."""
+    """Complete names of the lab's topologies, and files."""
     from lab.catalogue import topology_names
 
     path = Path(incomplete)
@@ -75,7 +75,7 @@ LabName = Annotated[
         "--lab",
         envvar="LAB_NAME",
         metavar="NAME",
-        help="The lab; by default the only one that runs.",
+        help="The lab; by default the only one that is running.",
         autocompletion=complete_lab,
     ),
 ]
@@ -88,9 +88,9 @@ TopologyName = Annotated[
         autocompletion=complete_topology,
     ),
 ]
-NewName = Annotated[str | None, typer.Option("--name", help="Another name for the lab than its file has.")]
+NewName = Annotated[str | None, typer.Option("--name", help="Name of the lab; by default the one in its file.")]
 OpenVpnVersion = Annotated[
-    str | None, typer.Option("--openvpn", metavar="VERSION", help="OpenVPN's version in all nodes: 2.6 or 2.7.")
+    str | None, typer.Option("--openvpn", metavar="VERSION", help="OpenVPN version of all nodes: 2.6 or 2.7.")
 ]
 Settings = Annotated[
     list[str] | None,
@@ -103,11 +103,11 @@ Settings = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
-# --- the lab that is meant ---------------------------------------------------------------------------------
+# --- lab and topology --------------------------------------------------------------------------------------
 
 
 def lab_named(name: str | None, engine: "Engine") -> str:
-    """The name of the lab that is meant: the one given, or the only one there is."""
+    """Return a lab's name: the one given, or that of the only lab."""
     from lab.runtime.registry import running_labs
 
     if name is not None:
@@ -116,13 +116,13 @@ def lab_named(name: str | None, engine: "Engine") -> str:
     if not names:
         raise InputError("no lab is running: `lab up` starts one")
     if len(names) > 1:
-        raise InputError(f"several labs are running, say which one with --lab: {', '.join(names)}")
+        raise InputError(f"several labs are running: choose one with --lab: {', '.join(names)}")
     return names[0]
 
 
 @contextmanager
 def attached(name: str | None) -> "Iterator[Lab]":
-    """The running lab that is meant."""
+    """Attach to a running lab for the block: the one named, or the only one."""
     from lab.engine import open_engine
     from lab.runtime.lab import Lab
 
@@ -134,14 +134,14 @@ def attached(name: str | None) -> "Iterator[Lab]":
 def loaded(
     topology: str, *, name: str | None = None, openvpn: str | None = None, settings: list[str] | None = None
 ) -> "Topology":
-    """The topology that is meant, with the changes that were asked for."""
+    """Load a topology with the changes of the options."""
     from lab.catalogue import load
 
     return load(topology, name=name, openvpn=openvpn, tunnel=tunnel_settings(settings or []))
 
 
 def tunnel_settings(settings: list[str]) -> dict[str, Any]:
-    """The values of `--set` as a mapping of mappings, each value read as YAML."""
+    """Return the values of `--set` as nested mappings, each value read as YAML."""
     import yaml
 
     result: dict[str, Any] = {}
@@ -153,11 +153,11 @@ def tunnel_settings(settings: list[str]) -> dict[str, Any]:
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise InputError(f"--set {setting}: the value is no YAML; quote it") from error
+            raise InputError(f"--set {setting}: the value is not valid YAML: quote it") from error
         inner = result
         for step in path[:-1]:
             inner = inner.setdefault(step, {})
             if not isinstance(inner, dict):
-                raise InputError(f"--set {setting}: {step!r} has a value of its own already")
+                raise InputError(f"--set {setting}: {step!r} has a value already")
         inner[path[-1]] = value
     return result

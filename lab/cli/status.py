@@ -22,7 +22,7 @@ def status(lab_name: LabName = None, as_json: AsJson = False) -> None:
 
 
 def show(lab: "Lab", *, as_json: bool) -> bool:
-    """Print a lab's status, and return whether all is up."""
+    """Print a lab's status, and return whether everything is up."""
     from lab.status.overview import report
 
     found = report(lab)
@@ -90,7 +90,7 @@ def _print(report: "LabReport") -> None:
         )
     if report.faults:
         print_table(
-            "Faults in force, on purpose",
+            "Faults in force",
             ["#number", "kind", "what", "since"],
             [(f.number, f.kind, f.what, f.since.astimezone().isoformat(" ", "seconds")) for f in report.faults],
         )
@@ -99,10 +99,10 @@ def _print(report: "LabReport") -> None:
 
 
 def print_links(links: "Sequence[LinkReport]") -> None:
-    """Print what links do to packets: what they are asked to, and what does it."""
+    """Print the impairments of links, and the mechanisms in force."""
     print_table(
-        "Links that do something to packets",
-        ["from", "to", "asked", "by", "in force"],
+        "Impaired links",
+        ["from", "to", "impairment", "set by", "in force"],
         [
             (
                 link.sender,

@@ -26,19 +26,18 @@ def up(
         bool,
         typer.Option(
             "--reuse",
-            help="Be content with a lab of this name that is running already; one whose nodes have all ended is "
-            "deployed anew.",
+            help="Keep a lab of this name that is running already; if all its nodes have ended, deploy it again.",
         ),
     ] = False,
     wait: Annotated[
-        bool, typer.Option("--wait/--no-wait", help="Wait until tunnels, sessions and routes stand.")
+        bool, typer.Option("--wait/--no-wait", help="Wait until tunnels, sessions and routes are up.")
     ] = True,
     keep_failed: Annotated[
-        bool, typer.Option("--keep-failed", help="Leave a lab that failed to come up as it is, to look at it.")
+        bool, typer.Option("--keep-failed", help="Keep a lab that failed to come up, to examine it.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Deploy a topology, and show what runs."""
+    """Deploy a topology, and show its status."""
     with progress() as say:
         from lab.engine import open_engine
         from lab.runtime.destroy import destroy
@@ -49,9 +48,7 @@ def up(
         engine = open_engine()
         running = reuse and is_running(wanted.name, engine=engine)
         if reuse and not running and engine.find(wanted.name):
-            say(
-                f"all nodes of lab {wanted.name} have ended, as a restart of the machine leaves them: deploying it anew"
-            )
+            say(f"all nodes of lab {wanted.name} have ended, as after a reboot of the host: deploying it again")
             destroy(wanted.name, engine=engine)
         if running:
             lab = Lab.attach(wanted.name, engine=engine)

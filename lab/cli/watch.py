@@ -1,4 +1,4 @@
-"""`lab watch`: a lab as it changes, as a picture on a terminal and in lines elsewhere."""
+"""`lab watch`: live status, as tables on a terminal and as lines elsewhere."""
 
 import json
 import sys
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 _EVENTS_SHOWN = 12
 _LINES_AT_ONCE = 100
-"""Route events of one look that are told one by one; of more the numbers of prefixes tell."""
+"""Largest number of route events of one snapshot that are printed one by one."""
 
 
 def watch(
     interval: Annotated[
-        float, typer.Option("--interval", min=0.1, max=3600, help="Seconds from one look to the next.")
+        float, typer.Option("--interval", min=0.1, max=3600, help="Seconds between two snapshots.")
     ] = 1.0,
     lab_name: LabName = None,
     as_json: AsJson = False,
@@ -42,7 +42,7 @@ def watch(
                 _live(looks, interval)
             else:
                 _lines(looks, as_json=as_json)
-        except KeyboardInterrupt:  # how a watch ends
+        except KeyboardInterrupt:  # the usual end of a watch
             return
         if as_json:
             print(json.dumps({"kind": "end", "subject": lab.name, "text": "taken down"}), flush=True)
@@ -73,7 +73,7 @@ def _lines(looks: "Iterable[Snapshot]", *, as_json: bool) -> None:
 
 
 def told(changes: "Iterable[Change]", *, as_json: bool) -> list[str]:
-    """A line for each change. Bytes are for machines only: they change all the time."""
+    """Return a line for each change; byte counters, which change always, only as JSON."""
     if as_json:
         return [json.dumps(plain(change), ensure_ascii=False) for change in changes]
     lines = []
@@ -89,7 +89,7 @@ def told(changes: "Iterable[Change]", *, as_json: bool) -> list[str]:
 
 
 def picture(snapshot: "Snapshot", events: "list[RouteNews]", interval: float) -> "RenderableType":
-    """What a terminal shows of a look, with the last route events."""
+    """Return the tables for a snapshot, with the last route events."""
     from rich.console import Group
     from rich.text import Text
 
@@ -166,7 +166,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> "Rendera
 
 
 def _bytes(count: int | None, rate: float | None) -> str:
-    """A number of bytes, and how many come per second; empty where it is not known."""
+    """Return a byte counter and its rate; empty if unknown."""
     if count is None:
         return ""
     return f"{count:,}" + ("" if rate is None else f" ({rate:,.0f}/s)")

@@ -1,7 +1,7 @@
-"""A lab as it changes: one look after another, and what is new in each.
+"""Live status of a lab: snapshots at an interval, and the changes between them.
 
-Routes are told by the kernel as they change (`FibWatch`). All else is asked for at an interval: OpenVPN's management
-interface serves one client at a time, so nobody may keep it for itself, and routing daemons tell nobody.
+The kernel reports route changes at once (`FibWatch`). Everything else is polled: OpenVPN's management interface serves
+one client at a time, so it must not be kept open, and routing daemons send no notifications.
 """
 
 import time
@@ -19,14 +19,14 @@ from lab.status.overview import LabReport, TunnelReport, report
 from lab.topology import Family
 
 _NOT_LEARNT: Final = frozenset({"kernel", "boot", "static", "ra"})
-"""Who sets routes that came from no neighbour."""
+"""Protocols of routes that were not learnt from a neighbour."""
 
 Kind = Literal["node", "tunnel", "session", "fault", "prefixes", "route", "bytes"]
 
 
 @dataclass(frozen=True)
 class RouteNews:
-    """A route that came or went."""
+    """A route that was added or removed."""
 
     at: datetime
     node: str
@@ -41,7 +41,7 @@ class RouteNews:
 
 @dataclass(frozen=True)
 class Rates:
-    """What goes through a tunnel, in bytes per second since the look before."""
+    """The throughput of a tunnel since the previous snapshot, in bytes per second."""
 
     to_server: float
     to_client: float
@@ -49,46 +49,46 @@ class Rates:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One look at a lab."""
+    """The state of a lab at one time."""
 
     at: datetime
     report: LabReport
     prefixes: Mapping[str, Mapping[Family, int]]
-    """What each router's kernel has learnt from its neighbours; a router that cannot be looked at is missing."""
+    """The number of learnt prefixes in each router's kernel, by family; without routers that cannot be read."""
     news: tuple[RouteNews, ...] = ()
-    """Since the look before, oldest first."""
+    """Route changes since the previous snapshot, oldest first."""
     rates: Mapping[str, Rates] = field(default_factory=dict)
-    """By tunnel; one that is down, or was, is missing."""
+    """By tunnel; without tunnels that are down or were down."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """Something that is not as it was."""
+    """A change of state."""
 
     at: datetime
     kind: Kind
     subject: str
     """A node, `NODE-NEIGHBOUR`, or a tunnel."""
     text: str
-    """As a line has it, without the subject."""
+    """Description for a line of text, without the subject."""
     data: Mapping[str, Any]
-    """The same for machines."""
+    """The same as data."""
 
 
 class Watch:
-    """Looks at a lab again and again. Only routers' routes are followed: the others' do not change by themselves."""
+    """Takes snapshots of a lab. Routes are followed on routers only; elsewhere they do not change by themselves."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
         self._watches: dict[str, FibWatch] = {}
         self._started = time.monotonic()
         self._seen: dict[str, RouteEvent] = {}
-        """The newest event of each router that was told."""
+        """The newest reported event of each router."""
         self._last: Snapshot | None = None
         self._look_for_routers()
 
     def snapshots(self, interval: float) -> Iterator[Snapshot]:
-        """A look every `interval` seconds, until the lab is taken down."""
+        """Yield a snapshot every `interval` seconds, until the lab is taken down."""
         while True:
             begun = time.monotonic()
             try:
@@ -140,13 +140,13 @@ class Watch:
 
 
 def untold(events: Sequence[RouteEvent], last: RouteEvent | None) -> Sequence[RouteEvent]:
-    """The events behind the last one that was told. Those of one read have one time, so the time does not tell."""
+    """Return the events after the last reported one, by identity: events of one read have the same time."""
     told = next((number for number, event in enumerate(events, 1) if event is last), 0)
     return events[told:]
 
 
 def rates(before: Snapshot | None, now: datetime, tunnels: tuple[TunnelReport, ...]) -> dict[str, Rates]:
-    """Bytes per second of each tunnel that is up and was so before, in the same session."""
+    """Return the throughput of each tunnel that is and was up, in the same session."""
     if before is None or now <= before.at:
         return {}
     seconds = (now - before.at).total_seconds()
@@ -168,7 +168,7 @@ def _more(before: int | None, after: int | None) -> int | None:
 
 
 def changes(before: Snapshot | None, after: Snapshot) -> list[Change]:
-    """What is new in a look, in the order of time; in the first one, all that there is."""
+    """Return the changes from one snapshot to the next, in order of time; for the first snapshot, its whole state."""
     old = {} if before is None else {(c.kind, c.subject): c.data for c in _all(before)}
     found = [change for change in _all(after) if old.get((change.kind, change.subject)) != change.data]
     kept = {(change.kind, change.subject) for change in _all(after)}
@@ -191,7 +191,7 @@ def _told(news: RouteNews) -> Change:
 
 
 def _all(snapshot: Snapshot) -> Iterator[Change]:
-    """Everything that has a state, as if it were new."""
+    """Return the state of everything as changes."""
     at, found = snapshot.at, snapshot.report
     for node in found.nodes:
         yield Change(at, "node", node.name, str(node.state), {"state": node.state})

@@ -1,6 +1,6 @@
-"""What runs and how it is: nodes, tunnels and BGP sessions of a lab, as data.
+"""Status of a lab as data: nodes, tunnels, sessions, faults and impaired links.
 
-Looking never fails for what is down: a dead process is a row that says so, and why.
+Nothing here fails because something is down: a dead process is a row with the reason.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,7 +26,7 @@ from lab.tunnel import KERNEL_KIND, RunningTunnel
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """A node."""
+    """The status of a node."""
 
     name: str
     kind: str
@@ -40,13 +40,13 @@ class NodeStatus:
 
     @property
     def up(self) -> bool:
-        """True where it runs."""
+        """True if the node runs."""
         return self.state is NodeState.RUNNING
 
 
 @dataclass(frozen=True)
 class TunnelReport:
-    """A tunnel; what cannot be known of one that is down is None."""
+    """The status of a tunnel; fields that are unknown while it is down are None."""
 
     name: str
     mode: str
@@ -55,48 +55,48 @@ class TunnelReport:
     client: str
     up: bool
     reason: str
-    """Why it is down, in OpenVPN's last words; empty where it is up."""
+    """Why it is down, from OpenVPN's log; empty if it is up."""
     real_address: str | None = None
     """The client's outer address and port, as the server sees it."""
     cipher: str | None = None
     mtu: int | None = None
-    """Of the client's device."""
+    """MTU of the client's device."""
     channel: str | None = None
-    """Who moves the packets: `userspace`, or `kernel` where OpenVPN has offloaded them (DCO); as the kernel has the
-    devices. Where the two ends differ both are named, as in `kernel at hub, userspace at spoke1`."""
+    """Where data is processed: `userspace`, or `kernel` (DCO), by the kinds of the devices. If the two ends differ,
+    both are named, as in `kernel at hub, userspace at spoke1`."""
     connected_since: datetime | None = None
     uptime: float | None = None
-    """Seconds."""
+    """Seconds since it was connected."""
     bytes_to_server: int | None = None
     bytes_to_client: int | None = None
     deprecated: str | None = None
-    """Why its mode should not be chosen any more; None where it may be."""
+    """Why its mode is deprecated; None if it is not."""
 
 
 @dataclass(frozen=True)
 class SessionReport:
-    """A BGP session, an OSPF adjacency or a RIP neighbour, as one of its two ends sees it."""
+    """The status of a BGP session, an OSPF adjacency or a RIP neighbour at one of its ends."""
 
     node: str
     neighbor: str
     """The node at the other end."""
     protocol: RoutingProtocol
     address: Address | None
-    """None where it is link-local and was not heard yet."""
+    """None for a link-local address that was not heard yet."""
     asn: int | None
     state: State | None
-    """None where the daemon does not answer."""
+    """None if the daemon does not answer."""
     uptime: float
-    """Seconds since it was established; 0 where it is not."""
+    """Seconds since it was established; 0 if it is not."""
     prefixes_received: Mapping[Family, int]
     reason: str
-    """Why it is not established, in the daemon's words; empty where it is or nobody knows."""
+    """Why it is not established, as the daemon says; empty if it is established or the reason is unknown."""
     bfd: BfdState | None = None
-    """Of the BFD session that watches it; None where none does, or nobody knows."""
+    """State of its BFD session; None without BFD, or if it is unknown."""
 
     @property
     def up(self) -> bool:
-        """True where it is established."""
+        """True if it is established."""
         return self.state is not None and self.state.up
 
 
@@ -107,65 +107,65 @@ class FaultReport:
     number: int
     kind: str
     what: str
-    """What it does, as a clause."""
+    """Description in a clause."""
     where: Mapping[str, Any]
-    """What it takes, and was given."""
+    """Its fields with their values."""
     since: datetime
 
 
 @dataclass(frozen=True)
 class LinkReport:
-    """What a link does to packets in one direction."""
+    """The impairment of one direction of a link."""
 
     sender: str
-    """`NODE:INTERFACE`, the end that they leave."""
+    """The sending end, `NODE:INTERFACE`."""
     receiver: str
     asked: Impairment | None
-    """What it is asked to do; None for nothing."""
+    """The impairment that is to be in force; None for none."""
     declared: bool
-    """The topology asks for it, and nobody for anything else at run time."""
+    """True if it is the one that the topology declares."""
     in_force: tuple[Mechanism, ...]
-    """What does it, as the kernel tells; empty where nothing does."""
+    """The mechanisms that the kernel has; empty without an impairment."""
 
     @property
     def truthful(self) -> bool:
-        """Something does what is asked, and nothing does what is not."""
+        """True if the mechanisms are those that the impairment needs."""
         names = {mechanism.name for mechanism in self.in_force}
         return _means(self.asked) == names or (bool(_means(self.asked)) and "netem" in names)
 
 
 @dataclass(frozen=True)
 class LabReport:
-    """All of a lab."""
+    """The status of a lab."""
 
     lab: str
     topology: Path
     directory: Path
     up: bool
-    """True where every node runs, every tunnel is connected and every session established."""
+    """True if every node runs, every tunnel is connected and every session established."""
     nodes: tuple[NodeStatus, ...]
     tunnels: tuple[TunnelReport, ...]
     sessions: tuple[SessionReport, ...]
     faults: tuple[FaultReport, ...]
-    """What is broken on purpose, oldest first."""
+    """Faults in force, oldest first."""
     links: tuple[LinkReport, ...] = ()
-    """The directions of links that do something to packets, or are asked to."""
+    """The directions of links that are impaired, or ought to be."""
 
 
 @dataclass(frozen=True)
 class LabSummary:
-    """One lab of those that exist."""
+    """A lab that exists."""
 
     name: str
     nodes_running: int
     nodes_total: int
     topology: Path | None
-    """None where the lab's directory is gone."""
+    """None if the lab's directory does not exist."""
     directory: Path
 
 
 def report(lab: Lab) -> LabReport:
-    """Look at a lab."""
+    """Return the status of a lab."""
     nodes = _nodes(lab)
     down = _down(nodes)
     plans = plan_routers(lab.topology).values()
@@ -182,13 +182,13 @@ def report(lab: Lab) -> LabReport:
 
 
 def tunnel_reports(lab: Lab) -> list[TunnelReport]:
-    """The tunnels alone, one after the other."""
+    """Return the status of all tunnels, read one after the other."""
     down = _down(_nodes(lab))
     return [_tunnel(tunnel, down) for tunnel in lab.tunnels.values()]
 
 
 def link_reports(lab: Lab, *, node: str | None = None) -> list[LinkReport]:
-    """The directions of links that do something to packets, or are asked to; not those whose node does not run.
+    """Return the directions of links that are impaired, or ought to be, except those whose nodes do not run.
 
     With `node` those of its links alone.
     """
@@ -209,7 +209,7 @@ def link_reports(lab: Lab, *, node: str | None = None) -> list[LinkReport]:
 
 
 def _means(asked: Impairment | None) -> set[str]:
-    """What it takes without netem."""
+    """Return the mechanisms that an impairment needs without netem."""
     if asked is None:
         return set()
     needed = {"relay": asked.delay or asked.duplicate, "nftables": asked.loss, "tbf": asked.rate}
@@ -217,12 +217,12 @@ def _means(asked: Impairment | None) -> set[str]:
 
 
 def fault_report(record: Record) -> FaultReport:
-    """A fault in force, as data."""
+    """Return a fault in force as data."""
     return FaultReport(record.number, record.kind, str(record.fault), written(record.fault), record.since)
 
 
 def summaries(engine: Engine) -> list[LabSummary]:
-    """All labs of which anything exists."""
+    """Return all labs that have a node in any state."""
     labs: dict[str, list[Instance]] = {}
     for instance in engine.find():
         labs.setdefault(instance.lab, []).append(instance)
@@ -312,7 +312,7 @@ def _tunnel(tunnel: RunningTunnel, down: Mapping[str, NodeState]) -> TunnelRepor
 
 
 def _channel(kinds: Mapping[str, str]) -> str:
-    """Who moves the packets, by the kinds of both ends' devices."""
+    """Return where data is processed, from the kinds of both ends' devices."""
     movers = {node: "kernel" if kind.startswith(KERNEL_KIND) else "userspace" for node, kind in kinds.items()}
     if len(set(movers.values())) == 1:
         return next(iter(movers.values()))

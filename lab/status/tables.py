@@ -1,4 +1,4 @@
-"""Routes as rows: the BGP RIB and the kernel's FIB of nodes, as `lab routes` shows them."""
+"""Routes as rows for `lab routes`: the RIB and the kernel's FIB of nodes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from lab.topology import Address, Family, Prefix
 
 @dataclass(frozen=True)
 class RibRow:
-    """One path in a router's BGP RIB."""
+    """One path in a router's RIB."""
 
     node: str
     family: Family
@@ -20,7 +20,7 @@ class RibRow:
     next_hops: tuple[Address, ...]
     as_path: tuple[int, ...]
     peer: Address | None
-    """The neighbour it came from; None where the router originates it."""
+    """The neighbour that sent it; None if the router originates it."""
     best: bool
     valid: bool
 
@@ -33,19 +33,19 @@ class FibRow:
     family: Family
     prefix: Prefix
     next_hops: tuple[Address, ...]
-    """Empty for a route that is on link."""
+    """Empty for an on-link route."""
     interfaces: tuple[str, ...]
     protocol: str
     metric: int
 
 
 def families(family: str | None) -> Sequence[Family]:
-    """One family, or both."""
+    """Return one family, or both for None."""
     return [known for known in FAMILIES if family in (None, known)]
 
 
 def rib(router: Router, wanted: Sequence[Family]) -> Iterator[RibRow]:
-    """All paths, in the order of their prefixes."""
+    """Yield all paths, sorted by prefix."""
     for family in wanted:
         try:
             table = router.rib(family)
@@ -66,7 +66,7 @@ def rib(router: Router, wanted: Sequence[Family]) -> Iterator[RibRow]:
 
 
 def fib(node: LabNode, wanted: Sequence[Family]) -> Iterator[FibRow]:
-    """All unicast routes of the main table, in the order of their prefixes."""
+    """Yield all unicast routes of the main table, sorted by prefix."""
     for prefix, entry in sorted(node.fib.routes().items(), key=lambda item: _order(item[0])):
         family = family_of(prefix)
         if family in wanted:

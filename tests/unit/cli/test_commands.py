@@ -257,9 +257,9 @@ def test_impair_wants_units_and_one_thing_at_a_time(lab: Program) -> None:
         (("hq:eth1", "--delay", "30"), "--delay 30: write a number with its unit, one of us, ms, s"),
         (("hq:eth1", "--loss", "1ms"), "--loss 1ms: write a number with its unit, one of %"),
         (("hq:eth1", "--rate", "10 mb"), "one of kbit, mbit, gbit"),
-        (("--delay", "30ms"), "say a LINK with what it shall do"),
-        (("hq:eth1", "--delay", "30ms", "--clear"), "say a LINK with what it shall do"),
-        (("hq:eth1",), "say what hq:eth1 shall do to packets"),
+        (("--delay", "30ms"), "name a LINK with an impairment"),
+        (("hq:eth1", "--delay", "30ms", "--clear"), "name a LINK with an impairment"),
+        (("hq:eth1",), "give an impairment for hq:eth1"),
         (("hq:eth7", "--delay", "30ms"), "no link has the end 'hq:eth7'; there are hq:eth1"),
         (("hq:eth1", "--delay", "1ms", "--jitter", "2ms"), "a jitter of 2 ms is more than the delay of 1 ms"),
     ):

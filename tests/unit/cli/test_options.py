@@ -13,7 +13,7 @@ def test_several_labs_have_to_be_told_apart(lab: Program) -> None:
     lab.lay_out("two")
     result = lab("status")
     assert result.exit_code == 2
-    assert result.stderr == "lab: several labs are running, say which one with --lab: one, two\n"
+    assert result.stderr == "lab: several labs are running: choose one with --lab: one, two\n"
     assert lab("down").exit_code == 2
     assert lab("graph", "--lab", "two").exit_code == 0
 
@@ -31,7 +31,7 @@ def test_settings_that_are_none(setting: str) -> None:
 
 
 def test_a_setting_below_a_value() -> None:
-    with pytest.raises(InputError, match="has a value of its own"):
+    with pytest.raises(InputError, match="has a value already"):
         tunnel_settings(["tunnel.port=443", "tunnel.port.x=1"])
 
 
