@@ -3,24 +3,32 @@
 from pathlib import PurePosixPath
 
 LONGEST = (
+    "tests/cli/test_cli.py",
+    "tests/trust/test_refused.py",
+    "tests/daemons/test_frr.py",
     "tests/middlebox/test_moving.py",
-    "tests/silent/test_limits.py",
+    "tests/silent/test_sizes.py",
+    "tests/compare/test_passage.py",
+    "tests/compare/test_program.py",
+    "tests/daemons/test_refusals.py",
+    "tests/modes/test_dual_homed.py",
+    "tests/fault/test_faults.py",
     "tests/engine/test_processes.py",
     "tests/engine/test_failures.py",
     "tests/plugin/test_failures.py",
-    "tests/compare/test_passage.py",
-    "tests/daemons/test_frr.py",
-    "tests/daemons/test_refusals.py",
-    "tests/fault/test_detectors.py",
-    "tests/fault/test_faults.py",
-    "tests/measure/test_plans.py",
-    "tests/trust/test_refused.py",
+    "tests/daemons/test_frr_and_bird.py",
+    "tests/daemons/test_bird3.py",
+    "tests/daemons/test_bird.py",
+    "tests/modes/test_point_to_point.py",
+    "tests/silent/test_limits.py",
+    "tests/claims/test_baselines.py",
     "tests/middlebox/test_nat.py",
-    "tests/cli/test_cli.py",
-    "tests/convergence/test_prefixes.py",
+    "tests/fault/test_detectors.py",
+    "tests/measure/test_plans.py",
+    "tests/convergence/test_iroute.py",
     "tests/scale/test_scale.py",
 )
-"""Files that take more than half a minute, in the order of their durations (`--durations`, `artefacts/junit.xml`)."""
+"""The files that take longest, in the order of their durations (`artefacts/junit.xml` of `make test`)."""
 
 
 def rank(file: str) -> int:
