@@ -49,7 +49,7 @@ def paused(name: str, node: str) -> Iterator[None]:
         engine.resume(instance)
 
 
-def test_status_shows_what_stands(ask: Program, name: str) -> None:
+def test_status_of_a_healthy_lab(ask: Program, name: str) -> None:
     result = ask("status", "--json")
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
@@ -70,7 +70,7 @@ def test_status_shows_what_stands(ask: Program, name: str) -> None:
         assert session["prefixes_received"] == {"ipv4": 1, "ipv6": 1}
 
 
-def test_a_second_up_is_refused_or_says_that_nothing_changed(ask: Program, lab: Program, name: str) -> None:
+def test_second_up_is_refused_and_with_reuse_changes_nothing(ask: Program, lab: Program, name: str) -> None:
     before = set(containers(name))
     refused = lab("up", "article", "--name", name)
     assert refused.returncode == 2
@@ -92,7 +92,7 @@ def test_exec_passes_streams_and_exit_code_through(ask: Program) -> None:
     assert (result.returncode, result.stdout, result.stderr) == (7, "out\n", "err\n")
 
 
-def test_exec_and_shell_take_their_input_from_ours(name: str) -> None:
+def test_exec_and_shell_read_stdin(name: str) -> None:
     for command in (["exec", "hq", "--", "cat"], ["shell", "hq"]):
         result = subprocess.run(
             [sys.executable, "-m", "lab.cli", *command],
@@ -107,7 +107,7 @@ def test_exec_and_shell_take_their_input_from_ours(name: str) -> None:
         assert "from" in result.stdout
 
 
-def test_nothing_runs_in_a_missing_or_paused_node(ask: Program, name: str) -> None:
+def test_exec_in_a_missing_or_paused_node_is_refused(ask: Program, name: str) -> None:
     missing = ask("exec", "nobody", "--", "true")
     assert missing.returncode == 2
     assert missing.stderr.startswith("lab: unknown node 'nobody'")
@@ -121,7 +121,7 @@ def test_nothing_runs_in_a_missing_or_paused_node(ask: Program, name: str) -> No
 
 
 @pytest.mark.parametrize("prefix", ["10.77.1.0/24", "2001:db8:7701::/64"])
-def test_a_prefix_comes_and_goes(ask: Program, prefix: str) -> None:
+def test_announced_prefix_is_reachable_until_it_is_withdrawn(ask: Program, prefix: str) -> None:
     announced = ask("announce", "hq", prefix, "--behind", "hq-lan")
     assert announced.returncode == 0, announced.stderr
     host = str(ip_network(prefix)[2])
@@ -150,7 +150,7 @@ def test_routes_can_be_narrowed(ask: Program) -> None:
     assert ask("routes", "hq-lan", "--rib").returncode == 2
 
 
-def test_a_capture_streams_pcap_to_stdout(name: str, tmp_path: Path) -> None:
+def test_capture_writes_pcap_to_stdout(name: str, tmp_path: Path) -> None:
     from scapy.utils import rdpcap
 
     file = tmp_path / "stream.pcap"
@@ -168,7 +168,7 @@ def test_a_capture_streams_pcap_to_stdout(name: str, tmp_path: Path) -> None:
     assert len(rdpcap(str(file))) == 3
 
 
-def test_a_capture_ends_quietly_with_its_reader(name: str) -> None:
+def test_capture_ends_when_its_reader_closes_the_pipe(name: str) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "lab.cli", "capture", "branch", "tun0", "-w", "-"],
         stdout=subprocess.PIPE,
@@ -184,7 +184,7 @@ def test_a_capture_ends_quietly_with_its_reader(name: str) -> None:
         assert len(said.splitlines()) == 1
 
 
-def test_an_interrupted_capture_is_a_whole_file(name: str, tmp_path: Path) -> None:
+def test_interrupted_capture_is_a_complete_file(name: str, tmp_path: Path) -> None:
     from scapy.utils import rdpcap
 
     file = tmp_path / "interrupted.pcap"
@@ -209,7 +209,7 @@ def test_an_interrupted_capture_is_a_whole_file(name: str, tmp_path: Path) -> No
     assert len(rdpcap(str(file))) > 0
 
 
-def test_an_interface_that_is_not_there(ask: Program) -> None:
+def test_capture_on_a_missing_interface_is_refused(ask: Program) -> None:
     result = ask("capture", "branch", "eth9", "-w", "x.pcap")
     assert result.returncode == 2
     assert "eth9" in result.stderr
@@ -221,7 +221,7 @@ def test_logs(ask: Program, directory: Path) -> None:
     assert f"==> {directory}/nodes/branch/var/log/frr/frr.log <==" in shown
 
 
-def test_watch_is_a_picture_on_a_terminal_until_it_is_interrupted(ask: Program, name: str) -> None:
+def test_watch_shows_tables_on_a_terminal_until_interrupted(ask: Program, name: str) -> None:
     prefix = "10.77.2.0/24"
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 60, 200, 0, 0))
@@ -248,7 +248,7 @@ def test_watch_is_a_picture_on_a_terminal_until_it_is_interrupted(ask: Program, 
 
 
 class Screen:
-    """All that a program has written to its terminal so far."""
+    """The output of a program on its terminal so far."""
 
     def __init__(self, terminal: int) -> None:
         self.text = ""
@@ -268,13 +268,13 @@ class Screen:
         assert select.select([self._terminal], [], [], PATIENCE)[0], f"nothing more came after {self.text}"
         try:
             data = os.read(self._terminal, 1 << 16)
-        except OSError:  # EIO: nobody has the other end any more
+        except OSError:  # EIO: the other end is closed
             return False
         self.text += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", data.decode(errors="replace"))
         return bool(data)
 
 
-def test_status_of_a_dead_daemon_is_a_failed_check_and_dead_nodes_are_deployed_anew(lab: Program) -> None:
+def test_status_of_a_dead_daemon_fails_and_reuse_redeploys_dead_nodes(lab: Program) -> None:
     """After a restart of the machine `make lab-up` has to do its work as ever."""
     name = f"cli-dead-{os.getpid()}"
     assert lab("up", "article", "--name", name).returncode == 0
@@ -304,7 +304,7 @@ def test_status_of_a_dead_daemon_is_a_failed_check_and_dead_nodes_are_deployed_a
         assert lab("down", name).returncode == 0
 
 
-def test_an_interrupted_up_leaves_nothing(lab: Program, tmp_path: Path) -> None:
+def test_interrupted_up_removes_everything(lab: Program, tmp_path: Path) -> None:
     name = f"cli-cut-{os.getpid()}"
     with subprocess.Popen(
         [sys.executable, "-m", "lab.cli", "up", "article", "--name", name],
@@ -322,8 +322,8 @@ def test_an_interrupted_up_leaves_nothing(lab: Program, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_down_leaves_nothing(lab: Program, ask: Program, name: str, directory: Path) -> None:
-    """The last one: it takes the module's lab down, and who watches it is told."""
+def test_down_removes_everything_and_ends_watch(lab: Program, ask: Program, name: str, directory: Path) -> None:
+    """It is the last test, because it takes the module's lab down."""
     with subprocess.Popen(
         [sys.executable, "-m", "lab.cli", "watch", "--json", "--interval", "0.2"],
         stdout=subprocess.PIPE,

@@ -10,13 +10,13 @@ pytestmark = [pytest.mark.docker, pytest.mark.faults]
 
 @pytest.fixture(params=["frr", "bird"], autouse=True)
 def daemon(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What both routers run; set before their lab is asked for."""
+    """The daemon of both routers; parametrized before the lab is deployed."""
     monkeypatch.setenv("DAEMON", request.param)
     return str(request.param)
 
 
 @pytest.mark.topology("dual-homed", openvpn="2.7")
-def test_a_changed_attribute_moves_the_traffic(lab: Lab, daemon: str, family: Family) -> None:
+def test_changed_attribute_moves_the_traffic(lab: Lab, daemon: str, family: Family) -> None:
     hq, branch = lab.router("hq"), lab.router("branch")
     ways = [(lab.tunnel(name).device("hq"), lab.tunnel(name).device("branch")) for name in ("first", "second")]
     prefix = lab.free_prefix(family)

@@ -1,4 +1,4 @@
-"""Who notices a silent blackhole first: BFD, BGP's hold timer, OpenVPN's `ping-restart`; told by what each says."""
+"""The detector that notices a silent blackhole first: BFD, BGP's hold timer or OpenVPN's `ping-restart`."""
 
 import time
 from pathlib import Path
@@ -27,7 +27,7 @@ PAIR = Path(__file__).parents[1] / "daemons" / "pair.clab.yml"
 
 @pytest.fixture(autouse=True)
 def pair(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Pair | None:
-    """What the two routers are; set before their lab is asked for."""
+    """The daemon of both routers; parametrized before the lab is deployed."""
     wanted: Pair | None = getattr(request, "param", None)
     if wanted is not None:
         monkeypatch.setenv("HQ", wanted.hq)
@@ -64,7 +64,7 @@ def test_without_bfd_the_hold_timer_detects(lab: Lab, hq: Site, branch: Site) ->
 
 @pytest.mark.topology("article", openvpn="2.7", tunnel={"transport": "udp"})
 @pytest.mark.parametrize(("keepalive", "restarts"), [((1, 2), True), ((15, 45), False)], ids=["short", "the-articles"])
-def test_ping_restart_detects_what_swallows_openvpns_own_packets(
+def test_ping_restart_detects_a_blackhole_of_outer_packets(
     lab: Lab, hq: Site, branch: Site, keepalive: tuple[int, int], restarts: bool
 ) -> None:
     """A short one restarts the client; with the article's 45 s BGP has long noticed, and OpenVPN is connected still."""
@@ -96,7 +96,7 @@ def test_ping_restart_detects_what_swallows_openvpns_own_packets(
 
 
 @pytest.mark.topology("article", openvpn="2.7")
-def test_an_interface_that_goes_down_is_noticed_at_once(lab: Lab, hq: Site, branch: Site) -> None:
+def test_interface_down_is_detected_at_once(lab: Lab, hq: Site, branch: Site) -> None:
     """The router whose device is gone hears of it from its kernel, and waits for no timer; the other end does."""
     first = time.monotonic()
     with lab.fault("openvpn-terminated", end="client"):

@@ -1,4 +1,4 @@
-"""Each fault breaks what it says, breaks nothing else, and leaves nothing when it is undone."""
+"""Each fault breaks its target and nothing else, and undoing it restores everything."""
 
 import time
 
@@ -18,16 +18,16 @@ pytestmark = [pytest.mark.docker, pytest.mark.usually("2.7"), pytest.mark.faults
 
 either = pytest.mark.topology("article")
 once = pytest.mark.topology("article", openvpn="2.7")
-"""What is no question of OpenVPN's version."""
+"""For tests that do not depend on OpenVPN's version."""
 
 
 IFF_UP = 0x1
 Interfaces = dict[str, tuple[int, bool, bool, list[str]]]
-"""By name: index, whether taken up, whether it has a carrier, and addresses but for link-local ones."""
+"""By name: index, up, carrier, and addresses without link-local ones."""
 
 
 def interfaces(lab: Lab, node: str) -> Interfaces:
-    """A node's interfaces."""
+    """Return a node's interfaces."""
 
     def work() -> Interfaces:
         with IPRoute() as ip:
@@ -85,7 +85,7 @@ def expect_routing_is_gone(hq: Site, branch: Site, since: float) -> None:
 
 @either
 @pytest.mark.parametrize("layer", ["inner", "outer"])
-def test_a_silent_blackhole_takes_no_interface_down(lab: Lab, hq: Site, branch: Site, layer: str) -> None:
+def test_blackhole_leaves_interfaces_up(lab: Lab, hq: Site, branch: Site, layer: str) -> None:
     """Only BGP's hold timer finds out. Inside, OpenVPN keeps its session, since its own pings pass."""
     before, tunnel = everything(lab), lab.tunnel("branch", "hq")
     session = tunnel.status()
@@ -107,8 +107,8 @@ def test_a_silent_blackhole_takes_no_interface_down(lab: Lab, hq: Site, branch: 
 
 
 @once
-def test_a_blackhole_in_one_direction_lets_the_other_pass(lab: Lab, hq: Site, branch: Site) -> None:
-    """What is asked arrives, and the answer does not."""
+def test_blackhole_in_one_direction_leaves_the_other(lab: Lab, hq: Site, branch: Site) -> None:
+    """Requests arrive, and replies do not."""
     server = lab.tunnel("branch", "hq").tunnel.server_ipv4.ip
     with lab.fault("blackhole", layer="inner", direction="to-client"), hq.router.capture(hq.device) as heard:
         assert branch.router.echo(server, count=3, wait=0.5).silent
@@ -128,7 +128,7 @@ def test_a_blackhole_in_one_direction_lets_the_other_pass(lab: Lab, hq: Site, br
 @pytest.mark.parametrize(
     ("kind", "end"), [("openvpn-killed", "client"), ("openvpn-killed", "server"), ("openvpn-terminated", "client")]
 )
-def test_a_process_that_ended_is_started_again(lab: Lab, hq: Site, branch: Site, kind: str, end: str) -> None:
+def test_undo_starts_an_ended_process(lab: Lab, hq: Site, branch: Site, kind: str, end: str) -> None:
     tunnel = lab.tunnel("branch", "hq")
     before = tunnel.status()
     with lab.fault(kind, tunnel=tunnel.name, end=end) as fault:
@@ -150,7 +150,7 @@ def test_a_process_that_ended_is_started_again(lab: Lab, hq: Site, branch: Site,
 @pytest.mark.parametrize(
     ("kind", "end"), [("openvpn-usr1", "client"), ("openvpn-usr1", "server"), ("openvpn-hup", "client")]
 )
-def test_a_process_that_restarts_comes_back_by_itself(lab: Lab, kind: str, end: str) -> None:
+def test_restarting_process_recovers_by_itself(lab: Lab, kind: str, end: str) -> None:
     tunnel = lab.tunnel("branch", "hq")
     before, size = tunnel.status(), (tunnel.client if end == "client" else tunnel.server).log_size()
     event = lab.fault(kind, end=end)
@@ -182,7 +182,7 @@ def test_a_process_that_restarts_comes_back_by_itself(lab: Lab, kind: str, end: 
 
 @once
 @pytest.mark.parametrize("link", ["hq:eth1", "transit:eth2"])
-def test_a_link_down_takes_both_its_ends_down_and_gives_all_back(lab: Lab, hq: Site, branch: Site, link: str) -> None:
+def test_link_down_affects_both_ends_and_undo_restores_everything(lab: Lab, hq: Site, branch: Site, link: str) -> None:
     before = everything(lab)
     node, _, interface = link.partition(":")
     (ends,) = [
@@ -200,7 +200,7 @@ def test_a_link_down_takes_both_its_ends_down_and_gives_all_back(lab: Lab, hq: S
 
 
 @once
-def test_a_link_that_swallows_all_keeps_its_carrier(lab: Lab, hq: Site, branch: Site) -> None:
+def test_link_blackhole_keeps_the_carrier(lab: Lab, hq: Site, branch: Site) -> None:
     before = everything(lab)
     with lab.fault("link-blackhole", link="hq:eth1") as fault:
         assert {name: interfaces(lab, name) for name in lab.topology.nodes} == {
@@ -211,14 +211,14 @@ def test_a_link_that_swallows_all_keeps_its_carrier(lab: Lab, hq: Site, branch: 
 
 
 @once
-def test_a_killed_routing_daemon_announces_again_what_it_did(lab: Lab, hq: Site, branch: Site) -> None:
+def test_undo_of_a_killed_daemon_originates_the_same_prefixes(lab: Lab, hq: Site, branch: Site) -> None:
     prefix = lab.free_prefix("ipv6")
     with hq.router.announced(prefix):
         branch.router.expect_route(prefix, via=branch.device)
         with lab.fault("daemon-killed", node="hq") as fault:
             assert not hq.router.daemon.is_running(hq.router.running)
             branch.router.expect_no_route([prefix, *networks(hq)], since=fault.began.since)
-            # Nobody is left to clear up: what it had learnt stays in its kernel.
+            # No process removes the learnt routes from the kernel.
             assert set(networks(branch)) <= hq.router.fib.routes().keys()
         lab.wait_ready()
         branch.router.expect_route(prefix, via=branch.device)
@@ -226,7 +226,7 @@ def test_a_killed_routing_daemon_announces_again_what_it_did(lab: Lab, hq: Site,
 
 
 @once
-def test_a_paused_node_keeps_its_interfaces(lab: Lab, hq: Site, branch: Site) -> None:
+def test_paused_node_keeps_its_interfaces(lab: Lab, hq: Site, branch: Site) -> None:
     before = everything(lab)
     with lab.fault("node-paused", node="branch") as fault:
         assert lab.nodes["branch"].state is NodeState.PAUSED
@@ -262,8 +262,8 @@ def test_bgp_resets(lab: Lab, hq: Site, branch: Site) -> None:
 
 @once
 @pytest.mark.parametrize("kind", ['"blackhole", layer="inner"', '"link-down", link="hq:eth1"', '"openvpn-killed"'])
-def test_what_a_killed_process_left_is_healed_by_another(lab: Lab, hq: Site, branch: Site, kind: str) -> None:
-    """SIGKILL leaves nobody time for an undo; the lab's directory knows what is in force."""
+def test_fault_of_a_killed_process_is_undone_by_another(lab: Lab, hq: Site, branch: Site, kind: str) -> None:
+    """After SIGKILL the record in the lab's directory remains."""
     before = everything(lab)
     since = time.monotonic()
     process = elsewhere(lab, f"lab.fault({kind})")
@@ -273,14 +273,14 @@ def test_what_a_killed_process_left_is_healed_by_another(lab: Lab, hq: Site, bra
     assert [f.fault.kind for f in lab.faults] == [kind.split('"')[1]]
     (healed,) = lab.undo_faults()
     assert healed.number == 1
-    if "openvpn" in kind:  # a device that is made anew has another index
+    if "openvpn" in kind:  # a device that is created again has another index
         lab.wait_ready()
     else:
         expect_as_before(lab, hq, branch, before)
 
 
 @pytest.mark.topology("frr-bird", openvpn="2.7")
-def test_bird_is_reset_and_killed_as_frr_is(lab: Lab) -> None:
+def test_faults_of_bird_are_those_of_frr(lab: Lab) -> None:
     """The soft reset leaves BIRD's session alone, the hard one does not; a killed BIRD announces again what it did."""
     bird = next(router for router in lab.routers.values() if router.plan.daemon == "bird")
     (other,) = {peer.node for peer in bird.plan.peers}
@@ -310,6 +310,6 @@ def test_bird_is_reset_and_killed_as_frr_is(lab: Lab) -> None:
 
 
 @once
-def test_a_node_that_tracks_no_connection_has_none_to_forget(lab: Lab) -> None:
+def test_node_without_tracked_connections_is_refused(lab: Lab) -> None:
     with pytest.raises(InputError, match="node 'hq' tracks no connection: there is nothing to forget"):
         lab.fault("connections-forgotten", node="hq")

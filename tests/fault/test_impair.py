@@ -1,4 +1,4 @@
-"""Link conditions, declared and at run time: what is asked is done, is told, and is gone when it is undone."""
+"""Impairments, declared and at run time: measured on packets, reported in the status, and undone."""
 
 import json
 import time
@@ -48,12 +48,12 @@ def quickest(lab: Lab, target: Address) -> float:
 
 
 def links(lab: Lab) -> dict[str, LinkReport]:
-    """What is told of links, by the end that packets leave."""
+    """Return the reports of links by their sending end."""
     return {link.sender: link for link in link_reports(lab)}
 
 
 @impaired
-def test_a_declared_delay_is_waited_for_in_both_directions(lab: Lab, family: Family) -> None:
+def test_declared_delay_holds_in_both_directions(lab: Lab, family: Family) -> None:
     slow = quickest(lab, SLOW[family])
     assert slow >= 0.2
     assert quickest(lab, QUICK[family]) < slow
@@ -66,7 +66,7 @@ def test_a_declared_delay_is_waited_for_in_both_directions(lab: Lab, family: Fam
 
 
 @impaired
-def test_what_is_set_takes_the_place_of_what_is_declared_and_gives_it_back(lab: Lab) -> None:
+def test_impairment_replaces_the_declared_one_until_it_is_undone(lab: Lab) -> None:
     with lab.impair("one:eth1", delay=300, only="leaving"):
         assert quickest(lab, SLOW["ipv4"]) >= 0.4
         told = links(lab)
@@ -81,7 +81,7 @@ def test_what_is_set_takes_the_place_of_what_is_declared_and_gives_it_back(lab: 
 
 
 @impaired
-def test_a_share_of_the_packets_is_lost(lab: Lab, family: Family) -> None:
+def test_loss(lab: Lab, family: Family) -> None:
     """Through a switch as well: what leaves a node is lost at the switch's port."""
     lab.node("one").expect_reaches(QUICK[family])
     with lab.impair("one:eth2", loss=30, only="leaving"):
@@ -96,7 +96,7 @@ def test_a_share_of_the_packets_is_lost(lab: Lab, family: Family) -> None:
 
 
 @impaired
-def test_a_rate_is_not_exceeded(lab: Lab) -> None:
+def test_rate_limit(lab: Lab) -> None:
     before = throughput(lab)
     with lab.impair("one:eth2", rate=RATE):
         slowed = throughput(lab)
@@ -125,8 +125,8 @@ def throughput(lab: Lab) -> float:
 
 
 @impaired
-def test_what_a_killed_process_set_is_told_and_taken_back_by_another(lab: Lab) -> None:
-    """Its relays do not die with it: the link does as it is told until somebody takes it back."""
+def test_impairment_of_a_killed_process_is_undone_by_another(lab: Lab) -> None:
+    """Its relays go on running, so the impairment stays in force until it is undone."""
     process = elsewhere(lab, 'lab.impair("one:eth2", delay=200)')
     process.kill()
     process.wait()
@@ -141,7 +141,7 @@ def test_what_a_killed_process_set_is_told_and_taken_back_by_another(lab: Lab) -
 
 
 @impaired
-def test_what_cannot_be_is_refused_and_changes_nothing(lab: Lab) -> None:
+def test_invalid_impairment_is_refused_and_changes_nothing(lab: Lab) -> None:
     for link, conditions, message in (
         ("one:eth9", {"delay": 5.0}, "no link has the end 'one:eth9'; there are one:eth1"),
         ("one:eth2", {"jitter": 5.0}, "a jitter of 5 ms is more than the delay of 0 ms"),
@@ -155,7 +155,7 @@ def test_what_cannot_be_is_refused_and_changes_nothing(lab: Lab) -> None:
 
 @pytest.mark.needs_kernel("netem")
 @impaired
-def test_netem_does_all_of_it_where_the_kernel_has_it(lab: Lab) -> None:
+def test_netem_is_used_if_the_kernel_has_it(lab: Lab) -> None:
     with lab.impair("one:eth2", delay=50, jitter=10, loss=1, duplicate=1, reorder=5, rate=10_000):
         told = links(lab)["one:eth2"]
         assert [mechanism.name for mechanism in told.in_force] == ["netem", "tbf"]
@@ -165,7 +165,7 @@ def test_netem_does_all_of_it_where_the_kernel_has_it(lab: Lab) -> None:
 
 
 @pytest.mark.topology("article", openvpn="2.7")
-def test_a_tunnel_takes_as_long_as_its_path(lab: Lab, hq: Site, branch: Site) -> None:
+def test_tunnel_has_the_delay_of_its_path(lab: Lab, hq: Site, branch: Site) -> None:
     """OpenVPN over TCP and BGP inside stay up on a path with a delay; traffic through the tunnel has to wait for it."""
     with lab.impair("hq:eth1", delay=100, jitter=5):
         for family in FAMILIES:

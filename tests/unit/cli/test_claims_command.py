@@ -13,7 +13,7 @@ from tests.helpers.paper import Program
 
 
 class Run:
-    """The run of pytest: finds what it is told to, and leaves what the plugin would."""
+    """The run of pytest: returns a given exit code and writes what the plugin would."""
 
     def __init__(self, directory: Path) -> None:
         self.found = {"test_wet": "splash"}

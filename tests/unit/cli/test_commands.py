@@ -36,7 +36,7 @@ def test_status_of_a_dead_lab_is_a_table_and_a_failed_check(lab: Program) -> Non
     assert "down: hq is stopped" in shown.stdout
 
 
-def test_a_dead_process_is_a_row_with_its_last_words(lab: Program) -> None:
+def test_dead_process_is_reported_with_its_reason(lab: Program) -> None:
     directory = lab.lay_out("dead")
     log = directory / "nodes/branch/var/log/openvpn/branch-hq.client.log"
     log.write_text("AUTH_FAILED\nMANAGEMENT: Client connected\n2026 MANAGEMENT: CMD 'state'\n\n")
@@ -64,7 +64,7 @@ def test_list(lab: Program) -> None:
     assert "3/5" in lab("list").stdout
 
 
-def test_list_tells_a_lab_whose_directory_is_gone(lab: Program) -> None:
+def test_list_shows_a_lab_without_its_directory(lab: Program) -> None:
     (lab.lay_out("lost") / "topology.json").unlink()
     (one,) = json.loads(lab("list", "--json").stdout)
     assert one["topology"] is None
@@ -83,7 +83,7 @@ def test_down_by_name_by_file_and_all(lab: Program) -> None:
     assert [path.name for path in lab.directory.iterdir()] == [file.name]
 
 
-def test_down_of_what_is_down_already_is_no_error_but_for_a_name(lab: Program) -> None:
+def test_down_of_a_missing_lab_is_an_error_only_by_name(lab: Program) -> None:
     assert lab("down").exit_code == 0
     assert lab("down", "--all").exit_code == 0
     file = lab.directory / "mine.clab.yml"
@@ -92,7 +92,7 @@ def test_down_of_what_is_down_already_is_no_error_but_for_a_name(lab: Program) -
     assert lab("down", "mine").exit_code == 2
 
 
-def test_up_of_what_is_running(lab: Program) -> None:
+def test_up_of_a_running_lab(lab: Program) -> None:
     lab.lay_out("article", {"hq": NodeState.STOPPED})
     refused = lab("up", "article")
     assert refused.exit_code == 2
@@ -114,7 +114,7 @@ def test_next_steps_use_no_node_that_has_ended(lab: Program) -> None:
 
 @pytest.mark.parametrize("command", [["exec", "NODE", "--", "true"], ["shell", "NODE"]])
 @pytest.mark.parametrize("state", [NodeState.STOPPED, NodeState.PAUSED, NodeState.ABSENT])
-def test_nothing_runs_in_a_node_that_does_not(lab: Program, command: list[str], state: NodeState) -> None:
+def test_exec_and_shell_need_a_running_node(lab: Program, command: list[str], state: NodeState) -> None:
     lab.lay_out("some", {"hq": state})
     result = lab(*(word.replace("NODE", "hq") for word in command))
     assert result.exit_code == 2
@@ -134,7 +134,7 @@ def test_logs_name_their_files(lab: Program) -> None:
     assert lab("logs", "nobody").exit_code == 2
 
 
-def test_validate_tells_all_files(lab: Program) -> None:
+def test_validate_reports_every_file(lab: Program) -> None:
     wrong = lab.directory / "wrong.clab.yml"
     wrong.write_text("name: wrong\ntopology:\n  nodes:\n    a: {kid: linux}\n")
     result = lab("validate", "article", str(wrong), "nowhere")
@@ -207,7 +207,7 @@ def test_clean_takes_labs_and_machines_down_before_it_removes_images(
     assert list(lab.directory.iterdir()) == []
 
 
-def test_faults_in_force_are_listed_and_told_apart(lab: Program) -> None:
+def test_faults_in_force_are_listed(lab: Program) -> None:
     directory = lab.lay_out("broken") / "faults"
     assert json.loads(lab("fault", "list", "--json").stdout) == []
     directory.mkdir()
@@ -244,14 +244,14 @@ def test_kinds_of_faults(lab: Program) -> None:
     assert "blackhole" in lab("fault", "kinds").stdout
 
 
-def test_attributes_are_said_with_whom_they_are_for(lab: Program) -> None:
+def test_announce_through_needs_an_attribute(lab: Program) -> None:
     lab.lay_out("dead")
     result = lab("announce", "hq", "10.9.0.0/24", "--through", "tun0")
     assert result.exit_code == 2
     assert "--through limits --med and --prepend to one interface" in result.stderr
 
 
-def test_impair_wants_units_and_one_thing_at_a_time(lab: Program) -> None:
+def test_impair_needs_units_and_one_action(lab: Program) -> None:
     lab.lay_out("dead")
     for argv, message in (
         (("hq:eth1", "--delay", "30"), "--delay 30: write a number with its unit, one of us, ms, s"),

@@ -89,7 +89,7 @@ def test_help_needs_no_engine(lab: Program) -> None:
     assert lab("up", "--help").exit_code == 0
 
 
-def test_mistakes_keep_a_line_each_that_editors_can_jump_to(lab: Program) -> None:
+def test_each_mistake_of_a_topology_is_a_line_for_editors(lab: Program) -> None:
     file = lab.directory / "wrong.clab.yml"
     file.write_text("name: wrong\ntopology:\n  nodes:\n    a: {kid: linux}\n    b: {kind: linux, imag: x}\n")
     result = lab("up", str(file))

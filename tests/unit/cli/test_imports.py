@@ -100,7 +100,7 @@ def test_down_imports_pydantic_only(tmp_path: Path) -> None:
 
 
 def test_docker_engine_finds_nodes_without_the_sdk(tmp_path: Path) -> None:
-    """There is no engine at this address; looking for one is as far as it gets."""
+    """Nothing listens at this address, so the command ends with the attempt to connect."""
     address = f"unix://{tmp_path}/docker.sock"
     (tmp_path / "docker.sock").touch()
     assert heavy_imports(RUN, ["list"], tmp_path, DOCKER_HOST=address) <= {"pydantic"}

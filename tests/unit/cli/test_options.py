@@ -8,7 +8,7 @@ from lab.core.errors import InputError
 from tests.helpers.paper import Program
 
 
-def test_several_labs_have_to_be_told_apart(lab: Program) -> None:
+def test_several_labs_need_the_option_lab(lab: Program) -> None:
     lab.lay_out("one")
     lab.lay_out("two")
     result = lab("status")
@@ -25,12 +25,12 @@ def test_settings_are_yaml_in_nested_keys() -> None:
 
 
 @pytest.mark.parametrize("setting", ["tunnel", "tunnel=1", "node.x=1", "tunnel..x=1", "tunnel.x", "tunnel.x=[1", "x"])
-def test_settings_that_are_none(setting: str) -> None:
+def test_malformed_settings_are_refused(setting: str) -> None:
     with pytest.raises(InputError, match="--set"):
         tunnel_settings([setting])
 
 
-def test_a_setting_below_a_value() -> None:
+def test_setting_below_a_value_is_refused() -> None:
     with pytest.raises(InputError, match="has a value already"):
         tunnel_settings(["tunnel.port=443", "tunnel.port.x=1"])
 
@@ -51,7 +51,7 @@ def test_prefixes() -> None:
         ("hq", "is not a prefix"),
     ],
 )
-def test_no_prefixes(text: str, hint: str) -> None:
+def test_malformed_prefixes_are_refused(text: str, hint: str) -> None:
     with pytest.raises(InputError, match=hint):
         prefix_of(text)
 

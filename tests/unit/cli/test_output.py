@@ -25,7 +25,7 @@ def test_table_is_aligned() -> None:
 
 
 @pytest.mark.parametrize("width", range(10, 60))
-def test_nothing_is_cut_off_at_any_width(width: int) -> None:
+def test_table_cuts_off_no_text_at_any_width(width: int) -> None:
     shown = lines(width)
     assert all(len(line) <= width for line in shown[1:])
     text = "".join("".join(shown).split())

@@ -17,7 +17,7 @@ def run(tmp_path: Path) -> Path:
     return runs.write(tmp_path / "run", ANNOUNCE).path
 
 
-def test_a_page_lies_in_the_runs_directory(lab: Program, run: Path) -> None:
+def test_page_is_written_into_the_runs_directory(lab: Program, run: Path) -> None:
     result = lab("report", str(run))
     assert result.exit_code == 0, result.stderr
     assert f"{run}/report/report.html; 5 figures and 4 tables beside it" in result.stdout
@@ -60,7 +60,7 @@ def test_two_runs_are_compared(lab: Program, run: Path) -> None:
     assert {d["verdict"] for d in found["differences"]} == {"more", "within the noise"}
 
 
-def test_what_is_no_run_is_told_in_a_line(lab: Program, run: Path, tmp_path: Path) -> None:
+def test_directory_without_a_run_is_reported_in_one_line(lab: Program, run: Path, tmp_path: Path) -> None:
     nowhere = lab("report", str(tmp_path / "nowhere"))
     assert nowhere.exit_code == 2
     assert "is not a directory of `lab measure`" in nowhere.stderr

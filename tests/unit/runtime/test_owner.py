@@ -1,4 +1,4 @@
-"""Whose lab it is, and the sweeping of those whose process is gone."""
+"""Owners of labs, and destroying labs whose owner has ended."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from lab.runtime import owner
 
 
 class FakeEngine:
-    """An engine that has instances, and gives them up."""
+    """An engine with instances that can be destroyed."""
 
     def __init__(self, *labs: tuple[str, str], directory: Path) -> None:
         self.instances = [
@@ -31,7 +31,7 @@ class FakeEngine:
 
 
 def a_dead_process() -> str:
-    """The name that a process gave itself before it ended."""
+    """Return the name of a process that has ended."""
     program = "from lab.core.process import this_process; print(this_process())"
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
 
@@ -42,13 +42,13 @@ def test_this_process_is_alive() -> None:
     assert is_alive(name)
 
 
-def test_a_process_that_ended_is_not() -> None:
+def test_ended_process_is_not_alive() -> None:
     name = a_dead_process()
     assert name.partition("-")[2], "it told its start time"
     assert not is_alive(name)
 
 
-def test_a_later_process_with_the_same_id_is_another() -> None:
+def test_later_process_with_the_same_id_is_another() -> None:
     pid, _, started = this_process().partition("-")
     assert not is_alive(f"{pid}-{int(started) - 1}")
 
@@ -64,11 +64,11 @@ NOBODY = {
 
 
 @pytest.mark.parametrize("name", NOBODY.values(), ids=NOBODY)
-def test_what_names_no_process_is_not_alive(name: str) -> None:
+def test_malformed_process_name_is_not_alive(name: str) -> None:
     assert not is_alive(name)
 
 
-def test_a_command_with_spaces_and_parentheses_confuses_nobody(tmp_path: Path) -> None:
+def test_start_time_of_a_command_with_spaces_and_parentheses(tmp_path: Path) -> None:
     program = tmp_path / "a ) 1 2 (b"
     program.symlink_to("/bin/cat")
     with subprocess.Popen([program], stdin=subprocess.PIPE) as process:
@@ -78,7 +78,7 @@ def test_a_command_with_spaces_and_parentheses_confuses_nobody(tmp_path: Path) -
         process.stdin.close()
 
 
-def test_only_labs_whose_process_is_gone_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sweep_destroys_only_labs_whose_process_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     engine: Any = FakeEngine(("users", ""), ("ours", this_process()), ("orphan", a_dead_process()), directory=tmp_path)
     assert owner.sweep(engine) == ["orphan"]

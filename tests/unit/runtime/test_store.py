@@ -1,4 +1,4 @@
-"""A lab's directory: what it holds, whom it lets in, and what it leaves alone."""
+"""A lab's directory: its files, their permissions, and the lab's lock."""
 
 import fcntl
 import os
@@ -26,14 +26,14 @@ def rights(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_what_was_created_is_what_is_loaded(store: LabDirectory, article: Topology) -> None:
+def test_load_returns_what_create_wrote(store: LabDirectory, article: Topology) -> None:
     authority = store.create(article)
     topology, kept = store.load(), store.authority()
     assert topology == article
     assert (kept.certificate, kept.key) == (authority.certificate, authority.key)
 
 
-def test_an_external_node_gets_commands_and_no_daemons_files(store: LabDirectory) -> None:
+def test_external_node_gets_commands_and_no_daemon_files(store: LabDirectory) -> None:
     topology = load("routeros")
     store.create(topology)
     root = store.roots(topology)["ros"]
@@ -44,7 +44,7 @@ def test_an_external_node_gets_commands_and_no_daemons_files(store: LabDirectory
     assert rights(files["client.key"]) == 0o600
 
 
-def test_every_node_has_its_files_and_hosts_have_names_alone(store: LabDirectory, article: Topology) -> None:
+def test_files_of_each_node(store: LabDirectory, article: Topology) -> None:
     store.create(article)
     files = {
         name: {str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()}
@@ -59,14 +59,14 @@ def test_every_node_has_its_files_and_hosts_have_names_alone(store: LabDirectory
         assert (root / "var/log/frr").is_dir()
 
 
-def test_no_private_key_can_be_read_by_others(store: LabDirectory, article: Topology) -> None:
+def test_private_keys_have_mode_600(store: LabDirectory, article: Topology) -> None:
     store.create(article)
     secret = [p for p in store.path.rglob("*") if p.is_file() and "PRIVATE KEY" in p.read_text()]
     assert {p.name for p in secret} == {"ca.key", "server.key", "client.key"}
     assert {rights(p) for p in secret} == {0o600}
 
 
-def test_a_directory_of_somebody_else_is_refused_and_left_alone(store: LabDirectory, article: Topology) -> None:
+def test_directory_without_a_lab_is_refused_and_kept(store: LabDirectory, article: Topology) -> None:
     store.path.mkdir(parents=True)
     (store.path / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match="not empty and holds no lab"):
@@ -76,13 +76,13 @@ def test_a_directory_of_somebody_else_is_refused_and_left_alone(store: LabDirect
     assert [p.name for p in store.path.iterdir()] == ["thesis.txt"]
 
 
-def test_an_empty_directory_will_do(store: LabDirectory, article: Topology) -> None:
+def test_empty_directory_is_used(store: LabDirectory, article: Topology) -> None:
     store.path.mkdir(parents=True)
     store.create(article)
     assert store.exists
 
 
-def test_what_a_lab_that_died_left_is_cleared_away(store: LabDirectory, article: Topology) -> None:
+def test_create_removes_the_files_of_an_earlier_lab(store: LabDirectory, article: Topology) -> None:
     before = store.create(article)
     (store.path / "nodes/hq/stale").write_text("of the lab that died")
     after = store.create(article)
@@ -90,7 +90,7 @@ def test_what_a_lab_that_died_left_is_cleared_away(store: LabDirectory, article:
     assert after.key != before.key
 
 
-def test_the_home_of_labs_goes_with_the_last_one(tmp_path: Path, article: Topology) -> None:
+def test_home_is_removed_with_the_last_lab(tmp_path: Path, article: Topology) -> None:
     home = tmp_path / ".lab"
     first, second = LabDirectory(home / "first"), LabDirectory(home / "second")
     first.create(article)
@@ -103,7 +103,7 @@ def test_the_home_of_labs_goes_with_the_last_one(tmp_path: Path, article: Topolo
     assert tmp_path.exists()
 
 
-def test_a_home_with_something_else_in_it_stays(store: LabDirectory, article: Topology) -> None:
+def test_home_with_other_files_is_kept(store: LabDirectory, article: Topology) -> None:
     store.create(article)
     (store.path.parent / "notes.txt").write_text("mine")
     store.remove()
@@ -111,7 +111,7 @@ def test_a_home_with_something_else_in_it_stays(store: LabDirectory, article: To
     assert (store.path.parent / "notes.txt").read_text() == "mine"
 
 
-def test_a_directory_elsewhere_goes_alone(tmp_path: Path, article: Topology) -> None:
+def test_directory_outside_home_is_removed_alone(tmp_path: Path, article: Topology) -> None:
     store = LabDirectory(tmp_path / "elsewhere" / "lab")
     store.create(article)
     assert not (tmp_path / "elsewhere" / ".gitignore").exists()
@@ -119,7 +119,7 @@ def test_a_directory_elsewhere_goes_alone(tmp_path: Path, article: Topology) -> 
     assert [p.name for p in tmp_path.rglob("*")] == ["elsewhere"]
 
 
-def test_to_remove_what_is_not_there_is_no_error(store: LabDirectory) -> None:
+def test_remove_of_a_missing_directory_is_no_error(store: LabDirectory) -> None:
     store.remove()
     assert not store.path.exists()
 
@@ -148,13 +148,13 @@ def test_damaged_file_is_reported_in_one_line_with_a_remedy(
     assert "\n" not in str(caught.value)
 
 
-def test_where_nothing_can_be_written_the_machine_is_to_blame(tmp_path: Path, article: Topology) -> None:
+def test_unwritable_directory_breaks_the_environment(tmp_path: Path, article: Topology) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(EnvironmentBroken, match="the lab needs to write its files there"):
         LabDirectory(tmp_path / "file" / "lab").create(article)
 
 
-def test_a_default_directory_is_below_where_the_user_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_directory_is_below_the_current_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert LabDirectory.default("article").path == tmp_path / ".lab" / "article"
 
@@ -187,7 +187,7 @@ def can_lock(home: Path, name: str) -> bool:
         return True
 
 
-def test_a_lock_is_for_one_process_at_a_time_and_ends_with_it(lock_home: Path) -> None:
+def test_lock_is_exclusive_and_ends_with_its_process(lock_home: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, "article"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as holder:
@@ -202,13 +202,13 @@ def test_a_lock_is_for_one_process_at_a_time_and_ends_with_it(lock_home: Path) -
         assert not can_lock(lock_home, "article")
 
 
-def test_a_lock_is_given_back_when_the_work_fails_and_leaves_no_file(lock_home: Path) -> None:
+def test_lock_is_released_on_failure_and_leaves_no_file(lock_home: Path) -> None:
     with pytest.raises(InputError), locked("article"):
         raise InputError("no")
     assert list(lock_home.iterdir()) == []
 
 
-def test_of_many_who_wait_one_at_a_time_goes_on(lock_home: Path) -> None:
+def test_waiting_threads_get_the_lock_one_at_a_time(lock_home: Path) -> None:
     """Each removes the file that the others are waiting for."""
     inside, most = 0, 0
 

@@ -1,4 +1,4 @@
-"""What a look at a lab shows, and what is new in the next one: from looks on paper."""
+"""Snapshots of a lab and the changes between them."""
 
 import json
 from collections.abc import Mapping
@@ -85,7 +85,7 @@ def test_the_first_look_tells_how_everything_is() -> None:
     ]
 
 
-def test_nothing_is_told_twice() -> None:
+def test_each_change_is_reported_once() -> None:
     later = look(LATER, tunnels=(replace(tunnel(received=9999), uptime=3663.0),), sessions=(session(),))
     assert lines(look(), later) == []
 
