@@ -56,9 +56,11 @@ COMMANDS: Mapping[str, Entry] = {
     "shell": Entry(_CHANGE, "shell:shell", "Open a shell in a node."),
     "impair": Entry(_CHANGE, "impair:impair", "Delay, lose, duplicate, reorder or slow down packets on a link."),
     "fault": Entry(_CHANGE, "fault:app", "Apply faults to a running lab, and undo them."),
-    "validate": Entry(_FILES, "draw:validate", "Check topology files and list all mistakes with line and column."),
-    "graph": Entry(_FILES, "draw:graph", "Draw a topology: nodes, links, addresses and tunnels."),
-    "render": Entry(_FILES, "draw:render", "Write all configurations, keys and scripts for real hosts; start nothing."),
+    "validate": Entry(_FILES, "validate:validate", "Check topology files and list all mistakes with line and column."),
+    "graph": Entry(_FILES, "graph:graph", "Draw a topology: nodes, links, addresses and tunnels."),
+    "render": Entry(
+        _FILES, "render:render", "Write all configurations, keys and scripts for real hosts; start nothing."
+    ),
     "schema": Entry(
         _FILES,
         "schema:schema",
@@ -86,12 +88,12 @@ COMMANDS: Mapping[str, Entry] = {
     ),
     "doctor": Entry(
         _HOST,
-        "machine:doctor",
+        "doctor:doctor",
         "Check this host for what the lab needs; the exit code is 1 if a lab cannot run on it.",
     ),
     "setup": Entry(
         _HOST,
-        "machine:setup",
+        "setup:setup",
         "Build the images of the nodes, unless they exist.",
     ),
     "bench": Entry(
@@ -101,7 +103,7 @@ COMMANDS: Mapping[str, Entry] = {
     ),
     "clean": Entry(
         _HOST,
-        "machine:clean",
+        "clean:clean",
         "Take down all labs, and remove the lab's images.",
     ),
     "vm": Entry(
