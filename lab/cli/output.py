@@ -2,23 +2,20 @@
 
 import dataclasses
 import json
-import os
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from enum import Enum
 from itertools import zip_longest
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lab.core.progress import Say
 
-_WIDE = 1000
-"""Columns of a table that is not written to a terminal: its lines are not wrapped, for programs that read them."""
+if TYPE_CHECKING:
+    from rich.table import Table
+
 _GAP = "  "
-_BOLD, _GREEN, _RED = "1", "32", "1;31"
-"""Attributes of a terminal (console_codes(4))."""
 
 
 class Verdict(NamedTuple):
@@ -42,72 +39,60 @@ def print_json(data: Any) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table; a column named `#…` is aligned to the right."""
-    tty = sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if tty else _WIDE
-    styled = tty and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    for line in table_lines(title, columns, rows, width=width, styled=styled):
-        print(line)
+    """Print a table: on a terminal by rich, elsewhere as plain lines; a column named `#…` is aligned to the right."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        Console(highlight=False).print(rich_table(columns, rows, title=title))
+    else:
+        print("\n".join(table_lines(title, columns, rows)))
     print()
 
 
-def table_lines(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, width: int, styled: bool = False
-) -> Iterator[str]:
-    """Yield the lines of a table at most `width` wide; a cell that is too long is continued on the next line."""
-    names = [column.lstrip("#") for column in columns]
-    right = [column.startswith("#") for column in columns]
-    texts = [[str(cell) for cell in row] for row in rows]
-    widths = _widths([names, *texts], width)
-    yield _style(title, _BOLD, styled)
-    yield from _row_lines(names, widths, right, [_BOLD] * len(names), styled)
-    yield "─" * (sum(widths) + len(_GAP) * (len(widths) - 1))
-    for row, cells in zip(rows, texts, strict=True):
-        yield from _row_lines(cells, widths, right, [_colour(cell) for cell in row], styled)
+def rich_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> "Table":
+    """Return a table for a terminal; a cell that is too long is continued on the next line."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    def styled(cell: object) -> Text:
+        style = ("green" if cell.good else "bold red") if isinstance(cell, Verdict) else ""
+        return Text(str(cell), style=style)
+
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for column in columns:
+        table.add_column(column.lstrip("#"), justify="right" if column.startswith("#") else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(styled, row))
+    return table
 
 
-def _widths(rows: Sequence[Sequence[str]], width: int) -> list[int]:
-    """Return the width of each column: that of its longest line, the widest columns narrowed until the table fits."""
-    columns = zip(*rows, strict=True)
-    widths = [max(len(line) for cell in column for line in cell.split("\n")) for column in columns]
-    least = len(_GAP) * (len(widths) - 1)
-    while sum(widths) + least > max(width, least + len(widths)):
-        widths[widths.index(max(widths))] -= 1
-    return widths
+def table_lines(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    """Return the lines of a table for programs and files: aligned, never wrapped, without styles.
 
-
-def _row_lines(
-    cells: Sequence[str], widths: Sequence[int], right: Sequence[bool], styles: Sequence[str], styled: bool
-) -> Iterator[str]:
-    columns = [
-        [piece for line in cell.split("\n") for piece in _fold(line, width)]
-        for cell, width in zip(cells, widths, strict=True)
-    ]
-    for pieces in zip_longest(*columns, fillvalue=""):
+    They need no rich, whose import takes a sixth of a second of processor time.
+    """
+    cells = [[column.lstrip("#") for column in columns]]
+    for row in rows:
+        # A cell of several lines becomes several rows.
+        cells += map(list, zip_longest(*(str(cell).split("\n") for cell in row), fillvalue=""))
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = []
+    for row_cells in cells:
         aligned = [
-            piece.rjust(width) if to_right else piece.ljust(width)
-            for piece, width, to_right in zip(pieces, widths, right, strict=True)
+            cell.rjust(width) if column.startswith("#") else cell.ljust(width)
+            for column, cell, width in zip(columns, row_cells, widths, strict=True)
         ]
-        yield _GAP.join(_style(text, style, styled) for text, style in zip(aligned, styles, strict=True)).rstrip()
-
-
-def _fold(line: str, width: int) -> list[str]:
-    """Break a line between words, or inside a word that is longer than a line; nothing is cut off."""
-    found = []
-    while len(line) > width:
-        space = line.rfind(" ", 1, width + 1)
-        end = space if space > 0 else width
-        found.append(line[:end])
-        line = line[end:].lstrip()
-    return [*found, line]
-
-
-def _colour(cell: object) -> str:
-    return (_GREEN if cell.good else _RED) if isinstance(cell, Verdict) else ""
-
-
-def _style(text: str, attributes: str, styled: bool) -> str:
-    return f"\x1b[{attributes}m{text}\x1b[0m" if styled and attributes and text.strip() else text
+        lines.append(_GAP.join(aligned).rstrip())
+    rule = "─" * (sum(widths) + len(_GAP) * (len(widths) - 1))
+    return [title, lines[0], rule, *lines[1:]]
 
 
 @contextmanager
@@ -116,15 +101,11 @@ def progress() -> Iterator[Say]:
     if not sys.stderr.isatty():
         yield lambda step: print(step, file=sys.stderr, flush=True)
         return
+    from rich.console import Console
+    from rich.markup import escape
 
-    def show(step: str) -> None:
-        width = shutil.get_terminal_size().columns
-        print(f"\r\x1b[K{step[: width - 1]}", end="", file=sys.stderr, flush=True)
-
-    try:
-        yield show
-    finally:
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    with Console(file=sys.stderr).status("") as status:
+        yield lambda step: status.update(escape(step))
 
 
 def few(names: Iterable[object], most: int = 3) -> str:

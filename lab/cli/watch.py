@@ -3,13 +3,13 @@
 import json
 import sys
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lab.cli.options import AsJson, LabName, attached
-from lab.cli.output import Verdict, plain, span, verdict
+from lab.cli.output import plain, rich_table, span, verdict
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -107,7 +107,7 @@ def picture(snapshot: "Snapshot", events: "list[RouteNews]", interval: float) ->
     parts += [Text(f"fault {f.number}, {f.kind}: {f.what}", style="yellow") for f in report.faults]
     if report.tunnels:
         parts.append(
-            _table(
+            rich_table(
                 ["tunnel", "#to server", "#to client", "#uptime", "state"],
                 [
                     (
@@ -124,7 +124,7 @@ def picture(snapshot: "Snapshot", events: "list[RouteNews]", interval: float) ->
         )
     if report.sessions:
         parts.append(
-            _table(
+            rich_table(
                 ["router", "neighbour", "state", "#uptime", "#IPv4", "#IPv6"],
                 [
                     (
@@ -141,28 +141,11 @@ def picture(snapshot: "Snapshot", events: "list[RouteNews]", interval: float) ->
         )
     if snapshot.prefixes:
         rows = [(name, *counted.values()) for name, counted in snapshot.prefixes.items()]
-        parts.append(_table(["learnt in the FIB of", "#IPv4", "#IPv6"], rows))
+        parts.append(rich_table(["learnt in the FIB of", "#IPv4", "#IPv6"], rows))
     if events:
         rows = [(f"{e.at.astimezone():%H:%M:%S.%f}"[:-3], e.node, str(e), e.entry.protocol) for e in reversed(events)]
-        parts.append(_table(["route event at", "node", "route", "set by"], rows))
+        parts.append(rich_table(["route event at", "node", "route", "set by"], rows))
     return Group(*parts)
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> "RenderableType":
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    def styled(cell: object) -> Text:
-        style = ("green" if cell.good else "bold red") if isinstance(cell, Verdict) else ""
-        return Text(str(cell), style=style)
-
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    for column in columns:
-        table.add_column(column.lstrip("#"), justify="right" if column.startswith("#") else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*map(styled, row))
-    return table
 
 
 def _bytes(count: int | None, rate: float | None) -> str:
