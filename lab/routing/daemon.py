@@ -7,7 +7,7 @@ import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Final, Self
 
 from lab.core.files import RenderedFile
@@ -215,9 +215,22 @@ class RoutingDaemon(ABC):
     def diagnosis(self, node: RunningNode) -> Mapping[str, str]:
         """Return what explains a failure, as texts by the name of the file to keep each in."""
 
+    def start_log_size(self, node: RunningNode) -> int:
+        """Return the size of `start.log` in bytes, from which `start_log_since` can read on."""
+        log = self._start_log(node)
+        return log.stat().st_size if log.exists() else 0
+
+    def start_log_since(self, node: RunningNode, size: int) -> list[str]:
+        """Return the lines of `start.log` after its first `size` bytes."""
+        log = self._start_log(node)
+        return log.read_bytes()[size:].decode(errors="replace").splitlines() if log.exists() else []
+
+    def _start_log(self, node: RunningNode) -> Path:
+        return node.files / self.logs.relative_to("/") / "start.log"
+
     def start_log(self, node: RunningNode) -> str:
         """Return the end of `start.log` in the directory of logs, for the message that the daemon did not start."""
-        log = node.files / self.logs.relative_to("/") / "start.log"
+        log = self._start_log(node)
         if not log.exists():
             return f"{self.logs / 'start.log'} does not exist"
         return " / ".join(log.read_text(errors="replace").splitlines()[-_LINES:])

@@ -1,13 +1,30 @@
 """The neighbours of each router, derived from tunnels and from links with `peering`."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address, ip_network
+from typing import TypeVar
 
 from lab.core.errors import InputError
 from lab.core.prefixes import FAMILIES
 from lab.routing.model import Neighbor
-from lab.topology import Accepted, Address, Bfd, Family, Prefix, RouterIntent, RoutingProtocol, Timers, Topology, Tunnel
+from lab.topology import (
+    Accepted,
+    Address,
+    Bfd,
+    ExtraLine,
+    Family,
+    NeighborIntent,
+    Prefix,
+    RouterIntent,
+    RoutingProtocol,
+    Timers,
+    Topology,
+    Tunnel,
+    placed,
+)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -33,6 +50,16 @@ class Peer:
     2328, section 9.4), greater than 0 for the end that reaches all others. None on an interface with one neighbour."""
     reflects: bool = False
     """The neighbour is a client of this route reflector (RFC 4456)."""
+    password: str | None = field(default=None, repr=False)
+    """The key of TCP MD5 (RFC 2385); None for none."""
+    ttl_security: int | None = None
+    """The largest distance of the neighbour in hops (GTSM, RFC 5082); None for no check."""
+    default_originate: bool = False
+    """A default route of each family is announced to the neighbour."""
+    allowas_in: int | None = None
+    """How often the own AS number may be in the AS path of a route from the neighbour; None for never."""
+    extra: tuple[ExtraLine, ...] = field(default=(), repr=False)
+    """More lines for its section of the configuration."""
 
     @property
     def rank(self) -> int:
@@ -73,6 +100,16 @@ class RouterPlan:
     outer: tuple[Address, ...] = ()
     """The outer addresses of the other ends of this router's tunnels. A route through a tunnel that covers one of them
     would route the tunnel's packets into a tunnel (recursive routing)."""
+    communities: tuple[tuple[Prefix, tuple[str, ...]], ...] = ()
+    """The originated prefixes with communities."""
+    graceful_restart: int | None = None
+    """The restart time in seconds (RFC 4724); None for no graceful restart."""
+    extra: tuple[ExtraLine, ...] = field(default=(), repr=False)
+    """More lines for the end of the configuration."""
+
+    def communities_of(self, prefix: Prefix) -> tuple[str, ...]:
+        """Return the communities of an originated prefix."""
+        return dict(self.communities).get(prefix, ())
 
     def accepted(self, prefixes: Iterable[Prefix]) -> tuple[Prefix, ...]:
         """Return the prefixes that are accepted from neighbours."""
@@ -142,11 +179,45 @@ def plan_router(topology: Topology, name: str) -> RouterPlan | None:
         networks=intent.networks,
         timers=intent.timers,
         bfd=intent.bfd,
-        peers=(*_over_tunnels(topology, name), *_over_links(topology, name)),
+        peers=tuple(
+            _with_options(topology, name, peer)
+            for peer in (*_over_tunnels(topology, name), *_over_links(topology, name))
+        ),
         protocol=intent.protocol,
         multipath=intent.multipath,
         accept=intent.accept,
         outer=_outer(topology, name) if intent.recursion_filter else (),
+        communities=tuple((p, texts) for p in intent.networks if (texts := intent.communities_of(p))),
+        graceful_restart=intent.graceful_restart,
+        extra=placed(intent.extra, topology.extra_at.get(name, ()), f"{topology.file}: {_key(name)}.extra"),
+    )
+
+
+def _key(name: str) -> str:
+    return f"topology.nodes.{name}.config.vars.router"
+
+
+def _with_options(topology: Topology, name: str, peer: Peer) -> Peer:
+    """Return a neighbour with the options of its sessions, of which those of the neighbour take precedence."""
+    router = topology.nodes[name].intent.router
+    if router is None:
+        return peer
+    own = router.neighbors.get(peer.node, NeighborIntent())
+
+    def first(one: T | None, other: T | None) -> T | None:
+        return one if one is not None else other
+
+    return replace(
+        peer,
+        password=first(own.password, router.password),
+        ttl_security=first(own.ttl_security, router.ttl_security),
+        default_originate=bool(first(own.default_originate, router.default_originate)),
+        allowas_in=first(own.allowas_in, router.allowas_in),
+        extra=placed(
+            own.extra,
+            topology.extra_at.get(f"{name} {peer.node}", ()),
+            f"{topology.file}: {_key(name)}.neighbors.{peer.node}.extra",
+        ),
     )
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from lab.core.errors import LabError
+from lab.core.secrets import mask_secrets
 from lab.engine import Engine, Instance, NodeState
 from lab.engine.node import RunningNode, node_files
 from lab.routing import RoutingDaemon
@@ -33,8 +34,13 @@ def write_diagnosis(
         folder = into / instance.node
         files = node_files(instance.directory, instance.node)
         if files.exists():
-            # Without keys, because artefacts are published.
-            shutil.copytree(files, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.key"))
+            # Without keys and passwords, because artefacts are published.
+            shutil.copytree(files, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.key", "proxy.txt"))
+            for configuration in folder.glob("etc/*/**/*"):
+                if configuration.is_file() and not configuration.is_symlink():
+                    configuration.write_text(mask_secrets(configuration.read_text(errors="replace")))
+            for log in folder.glob("var/log/*/start.log"):
+                log.write_text(mask_secrets(log.read_text(errors="replace")))
         folder.mkdir(exist_ok=True)
         _keep(folder / "container-output.txt", partial(engine.output, instance, lines=200))
         (folder / "state.txt").write_text(f"{instance.state} {instance.image}\n")
@@ -44,7 +50,7 @@ def write_diagnosis(
             _keep(folder / file, partial(_stdout, engine, instance, argv))
         if instance.node in routers:
             for file, text in routers[instance.node].diagnosis(RunningNode(engine, instance)).items():
-                (folder / file).write_text(text)
+                (folder / file).write_text(mask_secrets(text))
     return into
 
 

@@ -3,11 +3,12 @@
 For containerlab they are plain variables. The docstrings of the fields are the descriptions in `lab schema`.
 """
 
+import re
 from collections.abc import Mapping
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_network
 from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from lab.core.prefixes import FAMILIES, Address, Family, Interface, Prefix
 
@@ -76,12 +77,68 @@ class Accepted(Frozen):
         return inside and shortest <= prefix.prefixlen <= longest
 
 
+Extra = str | tuple[str, ...]
+"""Lines of a daemon's configuration: a text, or a list of lines."""
+
+
+class SessionIntent(Frozen):
+    """Options of BGP sessions: of one neighbour, or of all in `config.vars.router`."""
+
+    password: str | None = Field(default=None, repr=False)
+    """BGP: the key that authenticates the TCP segments of a session (TCP MD5, RFC 2385), the same at both ends."""
+    ttl_security: int | None = Field(default=None, ge=1, le=254)
+    """BGP: accept packets only from neighbours at most this many hops away, by a TTL of at least 256 minus that (GTSM,
+    RFC 5082); needed at both ends, since it also makes the router send with a TTL of 255."""
+    default_originate: bool | None = None
+    """BGP: announce a default route of each family to the neighbour, also if the router has none itself."""
+    allowas_in: int | None = Field(default=None, ge=1, le=10)
+    """BGP: accept routes whose AS path contains the own AS number, up to this many times."""
+
+    @field_validator("password")
+    @classmethod
+    def _fits_a_tcp_md5_key(cls, password: str | None) -> str | None:
+        if password is not None and not re.fullmatch(r"[!#-~]{1,80}", password):
+            raise ValueError("a password has 1 to 80 printable ASCII characters, without spaces and double quotes")
+        return password
+
+
+class NeighborIntent(SessionIntent):
+    """What differs for the sessions with one neighbour: an entry of `config.vars.router.neighbors`."""
+
+    extra: Extra = Field(default=(), repr=False)
+    """BIRD: more lines for the neighbour's `protocol bgp`, as they are: a text, or a list of lines."""
+
+
+_COMMUNITY = re.compile(r"\d{1,10}:\d{1,10}(:\d{1,10})?")
+WELL_KNOWN_COMMUNITIES: Mapping[str, tuple[int, int]] = {
+    "graceful-shutdown": (65535, 0),  # RFC 8326
+    "blackhole": (65535, 666),  # RFC 7999
+    "no-export": (65535, 65281),
+    "no-advertise": (65535, 65282),
+    "local-as": (65535, 65283),
+}
+
+
+def community_numbers(text: str) -> tuple[int, ...]:
+    """Return the two numbers of a community, or the three of a large one; raises `ValueError`."""
+    if text in WELL_KNOWN_COMMUNITIES:
+        return WELL_KNOWN_COMMUNITIES[text]
+    numbers = tuple(map(int, text.split(":"))) if _COMMUNITY.fullmatch(text) else ()
+    largest = 65535 if len(numbers) == 2 else 2**32 - 1
+    if not numbers or max(numbers) > largest:
+        raise ValueError(
+            f"{text!r} is not a community: write two numbers up to 65535 as 65001:100, three up to 4294967295 as "
+            f"65001:1:100, or one of {', '.join(WELL_KNOWN_COMMUNITIES)}"
+        )
+    return numbers
+
+
 RoutingProtocol = Literal["bgp", "ospf", "rip"]
 """A routing protocol; OSPF and RIP mean both of their versions, one per family."""
 Sessions = Literal["shared", "per-family", "unnumbered"]
 
 
-class RouterIntent(Frozen):
+class RouterIntent(SessionIntent):
     """A routing daemon on the node: `config.vars.router`."""
 
     daemon: str = "frr"
@@ -107,6 +164,34 @@ class RouterIntent(Frozen):
     """BGP: the timers."""
     bfd: Bfd | None = None
     """BGP: run BFD with each neighbour; by default without."""
+    communities: Mapping[str, tuple[str, ...]] = {}
+    """BGP: the communities (RFC 1997, large ones RFC 8092) that the router attaches to its `networks`, by prefix:
+    `{10.1.0.0/24: [65001:100, 65001:1:100, no-export]}`. With `no-export` FRR announces its own prefix to no other AS,
+    while BIRD leaves that to the neighbour."""
+    graceful_restart: int | None = Field(default=None, ge=1, le=4095)
+    """BGP: keep the neighbours' routes for this many seconds while they restart, and ask them to do so for this router
+    (RFC 4724); needed at both ends. The router's own kernel routes stay while its daemon restarts."""
+    neighbors: Mapping[str, NeighborIntent] = {}
+    """BGP: what differs for the sessions with a neighbour, by its node: `password`, `ttl-security`,
+    `default-originate` and `allowas-in` take precedence over those of the router."""
+    extra: Extra = Field(default=(), repr=False)
+    """More lines for the end of the daemon's configuration, as they are: a text, or a list of lines."""
+
+    @field_validator("communities")
+    @classmethod
+    def _are_communities(cls, communities: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+        for prefix, texts in communities.items():
+            try:
+                ip_network(prefix)
+            except ValueError:
+                raise ValueError(f"{prefix!r} is not an IPv4 or IPv6 prefix") from None
+            for text in texts:
+                community_numbers(text)
+        return communities
+
+    def communities_of(self, prefix: Prefix) -> tuple[str, ...]:
+        """Return the communities of an originated prefix."""
+        return next((texts for key, texts in self.communities.items() if ip_network(key) == prefix), ())
 
 
 class TunnelEnds(Frozen):

@@ -173,6 +173,8 @@ class Tunnel(Frozen):
     """The client's interface."""
     server_device: str
     """The server's interface."""
+    extra_at: Mapping[Literal["server", "client"], tuple[str, ...]] = Field(default={}, repr=False)
+    """The place in the file of each line of the option `extra`, by end."""
     via: str | None = None
     """The client's neighbour on the path to the server, if the file sets it."""
     profile: str | None = None
@@ -195,6 +197,8 @@ class Topology(Frozen):
     nodes: Mapping[str, Node]
     links: tuple[Link, ...] = ()
     tunnels: tuple[Tunnel, ...] = ()
+    extra_at: Mapping[str, tuple[str, ...]] = Field(default={}, repr=False)
+    """The place in the file of each line of a router's `extra`, by `NODE`, or by `NODE NEIGHBOUR` for a neighbour's."""
 
     def container_name(self, node: str) -> str:
         """Return the name of a node's container, as in containerlab."""

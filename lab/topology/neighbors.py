@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from lab.topology.intent import RouterIntent
 from lab.topology.links import DraftLink
-from lab.topology.mistakes import Findings, one_of, quote
+from lab.topology.mistakes import Findings, did_you_mean, one_of, quote
 from lab.topology.nodes import DraftNode, below
 from lab.topology.tunnels import DraftTunnel
 from lab.topology.vocabulary import TrafficClass, Vocabulary
@@ -49,6 +49,49 @@ def check_neighbors(
                 f"{len(sharing)} neighbours share {tunnel.server_device} of {quote(server.name)}",
                 "give each tunnel its own 'port', or the routers 'sessions: shared'",
             )
+
+
+def check_session_options(
+    drafts: Mapping[str, DraftNode],
+    links: Sequence[DraftLink],
+    tunnels: Sequence[DraftTunnel],
+    findings: Findings,
+) -> None:
+    """Check the options of BGP sessions that depend on who the neighbours are."""
+    behind = {(t.client, t.server) for t in tunnels} | {(t.server, t.client) for t in tunnels}
+    beside = {
+        (one.node, other.node)
+        for link in links
+        if link.intent.peering and len(link.ends) == 2
+        for one, other in (link.ends, link.ends[::-1])
+    }
+    for name, draft in drafts.items():
+        router = draft.node.intent.router
+        if router is None or draft.router is None or router.protocol != "bgp":
+            continue
+        known = [
+            other
+            for other in drafts
+            if (name, other) in behind | beside and drafts[other].node.intent.router is not None
+        ]
+        for other, neighbor in router.neighbors.items():
+            at = below(draft.router, ("neighbors", other))
+            if other not in known:
+                hint = did_you_mean(other, known) or (f"its neighbours are {one_of(known)}" if known else None)
+                findings.add(at, f"{quote(other)} is no neighbour of {quote(name)}", hint)
+            if neighbor.password is not None and router.sessions == "unnumbered":
+                what = "a TCP MD5 key belongs to an address, and an unnumbered neighbour has none in the configuration"
+                findings.add(below(at, ("password",)), what, "set 'sessions: shared' or 'per-family'")
+        for other in known:
+            receiver = drafts[other].node.intent.router
+            own = router.neighbors.get(other)
+            wanted = own.default_originate if own and own.default_originate is not None else router.default_originate
+            if wanted and receiver is not None and receiver.recursion_filter and (name, other) in behind - beside:
+                keys: tuple[str, ...] = ("default-originate",)
+                if own is not None and own.default_originate is not None:
+                    keys = ("neighbors", other, *keys)
+                what = f"{quote(other)} rejects a default route through a tunnel: it covers the tunnel's outer address"
+                findings.add(below(draft.router, keys), what, f"set 'recursion-filter: false' at {quote(other)}")
 
 
 def _check_same_protocol(one: DraftNode, other: DraftNode, vocabulary: Vocabulary, findings: Findings) -> bool:

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,11 @@ from lab.topology.source import Items, Key, Scalar, Table, Tree, planted
 from lab.topology.vocabulary import Vocabulary
 
 _SIZE = re.compile(r"\d+(\.\d+)?\s*([kmgt]i?)?b?", re.IGNORECASE)
+BGP_ONLY = (
+    *("asn", "sessions", "bfd", "multipath", "accept", "communities", "graceful-restart", "neighbors"),
+    *("password", "ttl-security", "default-originate", "allowas-in"),
+)
+"""The keys of a router that only BGP has."""
 _IMPORT_ENVIRONMENT = "__IMPORT_ENVS"
 
 
@@ -233,6 +239,13 @@ class NodeReader:
             if network in seen:
                 self.findings.add(below(tree, ("networks", i)), f"duplicate prefix {network}")
             seen.add(network)
+        for key in router.communities:
+            if ip_network(key) not in seen:
+                what = f"{key} is not one of the router's networks"
+                self.findings.add(below(tree, ("communities", key)), what, "add it to 'networks'")
+        if router.password is not None and router.sessions == "unnumbered":
+            what = "a TCP MD5 key belongs to an address, and an unnumbered neighbour has none in the configuration"
+            self.findings.add(below(tree, ("password",)), what, "set 'sessions: shared' or 'per-family'")
         self._check_protocol(router, tree)
         if router.timers.hold <= router.timers.keepalive:
             what = f"the hold time of {router.timers.hold} s is not longer than the keepalive time"
@@ -246,7 +259,7 @@ class NodeReader:
         if router.protocol == "bgp" and router.asn is None:
             self.findings.add(tree, "the key 'asn' is missing")
         elif router.protocol != "bgp":
-            for key in ("asn", "sessions", "bfd", "multipath", "accept"):
+            for key in BGP_ONLY:
                 if isinstance(tree, Table) and not is_absent(tree, key):
                     self.findings.add(
                         below(tree, (key,)), f"{key!r} is for BGP only, and the protocol is {router.protocol}"

@@ -14,12 +14,13 @@ from lab.topology.addresses import Use, check_uses
 from lab.topology.definitions import read_definitions
 from lab.topology.envsubst import Expanded, SubstitutionError, expand, verbatim
 from lab.topology.external import check_external, name_ports
+from lab.topology.extra import extra_places
 from lab.topology.keys import TOP_KEYS, TOP_REFUSED, TOPOLOGY_KEYS
 from lab.topology.links import DraftLink, check_encapsulations, check_ends, read_links
 from lab.topology.mistakes import Findings, did_you_mean, nearest, quote
 from lab.topology.model import Node, Place, Topology
 from lab.topology.names import objection_to_name
-from lab.topology.neighbors import check_neighbors
+from lab.topology.neighbors import check_neighbors, check_session_options
 from lab.topology.nodes import DraftNode, NodeReader
 from lab.topology.paths import domains
 from lab.topology.routes import check_peerings, check_router_ids, check_routes
@@ -169,7 +170,22 @@ def _read_top(
         nodes={name: Node.model_validate(dict(draft.node)) for name, draft in drafts.items()},
         links=tuple(link.finished() for link in links),
         tunnels=planning.finished(tunnels),
+        extra_at=_extra_at(drafts),
     )
+
+
+def _extra_at(drafts: Mapping[str, DraftNode]) -> Mapping[str, tuple[str, ...]]:
+    """Return the place of each extra line of the routers; see `Topology.extra_at`."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, draft in drafts.items():
+        if not isinstance(draft.router, Table):
+            continue
+        found[name] = extra_places(draft.router.entries.get("extra"))
+        neighbors = draft.router.entries.get("neighbors")
+        for neighbor, tree in neighbors.entries.items() if isinstance(neighbors, Table) else ():
+            if isinstance(tree, Table):
+                found[f"{name} {neighbor}"] = extra_places(tree.entries.get("extra"))
+    return {key: places for key, places in found.items() if places}
 
 
 def _lab_name(root: Table, override: str | None, findings: Findings) -> str:
@@ -240,6 +256,7 @@ def _check_together(
     check_routes(drafts, links, findings)
     check_peerings(drafts, links, findings)
     check_neighbors(drafts, links, tunnels, vocabulary, findings)
+    check_session_options(drafts, links, tunnels, findings)
     check_router_ids(drafts, findings)
     inner_addresses.assign(tunnels, [use.interface.network for use in uses], _routed(drafts), findings)
     check_encapsulations(links, [address for tunnel in tunnels for address in tunnel.inner_addresses], findings)

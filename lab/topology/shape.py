@@ -90,7 +90,9 @@ def build(tree: Tree, model: type[M], findings: Findings) -> M:
     try:
         return model(**values)
     except ValidationError as error:
-        findings.add(tree, one_line(str(error.errors()[0]["msg"])))
+        first = error.errors()[0]
+        place = tree.entries.get(str(first["loc"][0]), tree) if first["loc"] else tree
+        findings.add(place, one_line(str(first["msg"]).removeprefix("Value error, ")))
         raise Wrong from None
 
 

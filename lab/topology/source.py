@@ -35,6 +35,8 @@ class Scalar:
     value: Value
     size: int = 1
     depth: int = 1
+    literal: bool = False
+    """True for a block scalar (`|`): its first line is the line after its place."""
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,7 @@ class _Composer:
         if self.expects_key():
             self.begin_entry(event, place)
             return
-        scalar = Scalar(place, self.path(), value, value)
+        scalar = Scalar(place, self.path(), value, value, literal=event.style == "|")
         if event.tag not in (None, "!", "tag:yaml.org,2002:str"):
             self.findings.add(scalar, f"the lab does not support the YAML tag {quote(event.tag)}")
         elif event.tag is None and event.implicit[0]:

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
+from typing import Any
 
 from lab.core.prefixes import Address, Family
+from lab.topology.extra import extra_places
 from lab.topology.intent import TunnelEnds, TunnelIntent
 from lab.topology.links import DraftEnd, DraftLink
 from lab.topology.mistakes import Findings, did_you_mean, one_of, quote
@@ -12,7 +14,7 @@ from lab.topology.model import Tunnel
 from lab.topology.names import objection_to_name
 from lab.topology.nodes import DraftNode, below
 from lab.topology.paths import arrival, underlay
-from lab.topology.source import Tree
+from lab.topology.source import Table, Tree
 from lab.topology.vocabulary import Vocabulary
 
 FIRST_PORT = 1194
@@ -150,7 +152,7 @@ def _share(tunnels: Sequence[DraftTunnel], vocabulary: Vocabulary, findings: Fin
         if any(other.client == tunnel.client for other in process.tunnels[:-1]):
             what = f"{quote(tunnel.client)} is already a client of this server process, {see}"
             findings.add(tunnel.tree, what, "give one of the two tunnels another 'port'")
-        if intent.options != first.intent.options:
+        if _server_options(intent) != _server_options(first.intent):
             what = f"tunnels of one server process must have the same options, {see}"
             findings.add(below(tunnel.tree, ("options",)), what, "make them equal, or give one tunnel another 'port'")
         most = vocabulary.max_clients(intent)
@@ -158,6 +160,22 @@ def _share(tunnels: Sequence[DraftTunnel], vocabulary: Vocabulary, findings: Fin
             what = f"this is one client more than the {most} that the server process accepts"
             hint = "raise 'max-clients', or give the tunnel another 'port'"
             findings.add(below(tunnel.tree, ("options", "max-clients")), what, hint)
+
+
+def _server_options(intent: TunnelIntent) -> Mapping[str, Any]:
+    """Return the options without the client's extra lines, which its own process has."""
+    extra = intent.options.get("extra")
+    if not isinstance(extra, Mapping):
+        return intent.options
+    return {**intent.options, "extra": {key: value for key, value in extra.items() if key != "client"}}
+
+
+def _extra_at(tunnel: DraftTunnel) -> Mapping[str, tuple[str, ...]]:
+    """Return the place of each extra line, by end."""
+    options = tunnel.tree.entries.get("options") if isinstance(tunnel.tree, Table) else None
+    extra = options.entries.get("extra") if isinstance(options, Table) else None
+    entries = extra.entries if isinstance(extra, Table) else {}
+    return {end: places for end in ("server", "client") if (places := extra_places(entries.get(end)))}
 
 
 def _number_ports(tunnels: Sequence[DraftTunnel], findings: Findings) -> None:
@@ -275,6 +293,7 @@ def finished(tunnels: Sequence[DraftTunnel]) -> tuple[Tunnel, ...]:
                 "device": tunnel.device,
                 "server_device": tunnel.server_device,
                 "options": tunnel.intent.options,
+                "extra_at": _extra_at(tunnel),
                 "via": tunnel.intent.via,
                 "preference": tunnel.intent.preference,
                 "profile": tunnel.intent.profile,

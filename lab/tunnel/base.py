@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from lab.core.errors import EnvironmentBroken
 from lab.core.files import RenderedFile, templates
-from lab.topology import Objection, TrafficClass, Tunnel, TunnelIntent
+from lab.topology import Objection, TrafficClass, Tunnel, TunnelIntent, extra_lines
+from lab.topology.intent import Extra
 from lab.tunnel.mode import End, Identity, Process, Traits, processes
 from lab.tunnel.options import Options, TlsOptions, objections
 
@@ -85,7 +86,10 @@ class Mode:
 
         return {
             end: [
-                RenderedFile(process.configuration, rendered(f"{end}.conf.j2", process)),
+                RenderedFile(
+                    process.configuration,
+                    _with_extra(rendered(f"{end}.conf.j2", process), getattr(options.extra, end)),
+                ),
                 *self._keys(process, options, identity),
                 *self.more(process, options, identity, partial(rendered, process=process)),
             ]
@@ -141,6 +145,12 @@ class ManyClients(Mode):
         if process.end == "client":
             return []
         return [RenderedFile(process.files / "clients" / identity.client.common_name, render(self.handed_out))]
+
+
+def _with_extra(text: str, extra: Extra) -> str:
+    lines = extra_lines(extra)
+    heading = "# These lines are `extra` in the topology file."
+    return "\n".join([text.rstrip("\n"), heading, *lines, ""]) if lines else text
 
 
 def _secret(process: Process, name: str, content: str) -> RenderedFile:

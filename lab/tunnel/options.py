@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from lab.topology import Objection
-from lab.topology.intent import Frozen
+from lab.topology.intent import Extra, Frozen
+from lab.tunnel.extra import refuse_extra
 
 Seconds = Annotated[int, Field(ge=1, le=86400)]
 Cipher = Annotated[str, Field(pattern=r"^\??[A-Za-z0-9-]+$")]
@@ -54,6 +55,15 @@ class SocksProxy(Frozen):
     """Its port."""
 
 
+class ExtraOptions(Frozen):
+    """Lines for OpenVPN's configurations at the two ends."""
+
+    server: Extra = ()
+    """More lines for the end of the server's configuration, as they are: a text, or a list of lines."""
+    client: Extra = ()
+    """More lines for the end of the client's configuration."""
+
+
 class Options(Frozen):
     """The options of every mode."""
 
@@ -87,6 +97,9 @@ class Options(Frozen):
     """Keep the device while the connection restarts."""
     verb: int = Field(4, ge=0, le=11)
     """The log level; 4 is the lowest at which OpenVPN logs dropped packets."""
+    extra: ExtraOptions = ExtraOptions()
+    """More lines for OpenVPN's configurations, as they are. Scripts run inside the node. Refused are only options with
+    which the lab could not run the process or read its state, as `management`, `daemon`, `log` and `cd`."""
 
     @field_validator("keepalive")
     @classmethod
@@ -127,7 +140,7 @@ class ServerOptions(TlsOptions):
 def objections(mode: str, options: type[Options], given: Mapping[str, Any]) -> Sequence[Objection]:
     """Return the objections to the options of a tunnel; empty if they are valid."""
     try:
-        options.model_validate(dict(given))
+        checked = options.model_validate(dict(given))
     except ValidationError as error:
         found = error.errors()
         # pydantic also reports a list as too short if its only item is invalid.
@@ -137,7 +150,7 @@ def objections(mode: str, options: type[Options], given: Mapping[str, Any]) -> S
             for i in found
             if not i["loc"] or i["loc"] not in inside
         ]
-    return []
+    return [*refuse_extra("server", checked.extra.server), *refuse_extra("client", checked.extra.client)]
 
 
 def _objection(

@@ -76,6 +76,9 @@ class Profile:
             for option, why in self.without.items()
             if options.get(option) not in (None, False)
         ]
+        extra = options.get("extra")
+        if isinstance(extra, Mapping) and extra.get("client"):
+            found.append(Objection(("options", "extra", "client"), f"{self.product} reads no lines of OpenVPN"))
         remotes = options.get("remotes")
         if isinstance(remotes, (list, tuple)) and len(remotes) > 1:
             found.append(Objection(("options", "remotes"), f"{self.product} connects to one server only"))

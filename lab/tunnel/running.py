@@ -10,11 +10,13 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from lab.core.errors import EnvironmentBroken, NotSupported
+from lab.core.errors import EnvironmentBroken, InputError, LabError, NotSupported
 from lab.core.expect import Expectation, wait_for
 from lab.core.files import RenderedFile, write_all
+from lab.core.secrets import mask_secrets
 from lab.engine.node import RunningNode
-from lab.topology import Tunnel
+from lab.topology import ExtraLine, Tunnel, placed
+from lab.tunnel.extra import find_refused_line
 from lab.tunnel.management import Management, ManagementError
 from lab.tunnel.mode import End, Identity, Process, TunnelMode, modes, processes
 from lab.tunnel.reason import find_end_reason, find_refusal, last_line
@@ -74,12 +76,21 @@ class Versions:
 class OpenVpn:
     """One OpenVPN process of a tunnel."""
 
-    def __init__(self, process: Process, node: RunningNode, device: str, versions: Versions) -> None:
+    def __init__(
+        self,
+        process: Process,
+        node: RunningNode,
+        device: str,
+        versions: Versions,
+        extra: Sequence[ExtraLine] = (),
+    ) -> None:
         self.process = process
         self.node = node
         self.device = device
         """The tunnel's interface on the node."""
         self._versions = versions
+        self._extra = extra
+        """The last lines of its configuration, if the topology has some."""
         self._start = Lock()
         self._runs: Callable[[], bool] | None = None
         """Reports whether the process runs; None if this object has not started it."""
@@ -229,8 +240,15 @@ class OpenVpn:
     def _ended(self) -> bool:
         return self._runs is not None and not self._runs()
 
-    def _has_ended(self) -> EnvironmentBroken:
-        return EnvironmentBroken(f"{self.node.name}: {self} ended: {find_end_reason(self.log_lines())}")
+    def _has_ended(self) -> LabError:
+        reason = find_end_reason(self.log_lines())
+        configuration = self.node.files / self.process.configuration.relative_to("/")
+        if self._extra and configuration.exists():
+            refused = find_refused_line(reason, configuration.read_text(errors="replace"), self._extra)
+            if refused is not None:
+                line, why = refused
+                return InputError(f"{line.at}: OpenVPN: {why}: {mask_secrets(line.text.strip())}")
+        return EnvironmentBroken(f"{self.node.name}: {self} ended: {reason}")
 
 
 class ExternalEnd(OpenVpn):
@@ -299,11 +317,11 @@ class RunningTunnel:
         self.server: OpenVpn = (
             sharing[0].server
             if sharing
-            else OpenVpn(ends["server"], nodes[tunnel.server], tunnel.server_device, versions)
+            else OpenVpn(ends["server"], nodes[tunnel.server], tunnel.server_device, versions, _extra(tunnel, "server"))
         )
         sharing.append(self)
         self.client = (ExternalEnd if external else OpenVpn)(
-            ends["client"], nodes[tunnel.client], tunnel.device, versions
+            ends["client"], nodes[tunnel.client], tunnel.device, versions, _extra(tunnel, "client")
         )
         self.external = external
         """True if the client is an external node, whose status only the server reports."""
@@ -537,6 +555,14 @@ def running_tunnels(
 def _with(tunnel: Tunnel, options: Mapping[str, Any]) -> Tunnel:
     changed = {key.replace("_", "-"): value for key, value in options.items()}
     return tunnel.model_copy(update={"options": {**tunnel.options, **changed}})
+
+
+def _extra(tunnel: Tunnel, end: End) -> Sequence[ExtraLine]:
+    """Return the extra lines of one end with their places in the topology file."""
+    options = tunnel.options.get("extra")
+    extra = options.get(end) if isinstance(options, Mapping) else None
+    key = f"the options of the tunnel {tunnel.name}: extra.{end}"
+    return placed(tuple(extra) if isinstance(extra, list) else extra or (), tunnel.extra_at.get(end, ()), key)
 
 
 def log_of(node: RunningNode, process: Process) -> Path:

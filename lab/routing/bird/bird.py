@@ -1,11 +1,14 @@
 """BIRD: one process that runs all protocols, and writes their routes into the kernel."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from ipaddress import ip_network
 from pathlib import PurePosixPath
 from typing import ClassVar
 
-from lab.core.errors import EnvironmentBroken
+from lab.core.errors import EnvironmentBroken, InputError
 from lab.core.files import RenderedFile, templates
+from lab.core.secrets import mask_secrets
 from lab.engine.node import RunningNode
 from lab.routing.bird import answers, policy
 from lab.routing.bird.control import Control, Line
@@ -13,13 +16,17 @@ from lab.routing.bird.trace import Trace
 from lab.routing.daemon import RoutingDaemon
 from lab.routing.model import Attributes, Direction, Neighbor, Rib
 from lab.routing.peers import Peer, RouterPlan
-from lab.topology import Family, Prefix, RouterIntent
+from lab.topology import ExtraLine, Family, Objection, Prefix, RouterIntent, community_numbers, insert_extra
 
 _VERSION: Mapping[Family, int] = {"ipv4": 4, "ipv6": 6}
-# BIRD goes into the background once it listens on its socket.
+# BIRD goes into the background once it listens on its socket. It recovers (`-R`) only when it is started again: at its
+# first start it would wait for routes of neighbours that wait for it.
 _START = """
 exec </dev/null >>/var/log/bird/start.log 2>&1
-mkdir -p /run/bird && "$1" -c /etc/bird/bird.conf -s /run/bird/bird.ctl -P /run/bird/bird.pid
+recovery=
+[ -e /run/bird/started ] && recovery=$2
+mkdir -p /run/bird && touch /run/bird/started &&
+"$1" -c /etc/bird/bird.conf -s /run/bird/bird.ctl -P /run/bird/bird.pid $recovery
 """
 # Routes stay in the kernel after KILL; BIRD removes those that it does not know when it is started again.
 _STOP = """
@@ -29,6 +36,20 @@ kill -s "$1" "$pid" 2>/dev/null
 while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
 rm -f /run/bird/bird.pid /run/bird/bird.ctl
 """
+
+
+_REFUSED = re.compile(r"/etc/bird/bird\.conf:(?P<line>\d+):\d+ (?P<why>.*)")
+_ORIGINATED = re.compile(r"(?m)^route (\S+) blackhole")
+
+
+def _communities(plan: RouterPlan | None, prefix: Prefix) -> str:
+    """Return the block of a static route that attaches the prefix's communities; empty if it has none."""
+    added = []
+    for text in plan.communities_of(prefix) if plan is not None else ():
+        numbers = community_numbers(text)
+        attribute = "bgp_large_community" if len(numbers) == 3 else "bgp_community"
+        added.append(f"{attribute}.add(({', '.join(map(str, numbers))}));")
+    return f" {{ {' '.join(added)} }}" if added else ""
 
 
 class Bird(RoutingDaemon):
@@ -50,15 +71,39 @@ class Bird(RoutingDaemon):
 
     def render(self, plan: RouterPlan) -> Sequence[RenderedFile]:
         """Render bird.conf, a file per family with the originated prefixes, and empty files for attributes."""
+        return [
+            RenderedFile(self.configuration / "bird.conf", self._rendered(plan)[0]),
+            *self._originated(plan, plan.networks),
+            *self._no_attributes(plan),
+        ]
+
+    def _rendered(self, plan: RouterPlan) -> tuple[str, Mapping[int, ExtraLine]]:
+        """Return bird.conf, and its lines that are `extra` by number."""
+        of_peers = [
+            {f"@extra {at} {number}@": line for number, line in enumerate(peer.extra)}
+            for at, peer in enumerate(plan.peers)
+        ]
+        own = {f"@extra {number}@": line for number, line in enumerate(plan.extra)}
         text = (
             templates("lab.routing.bird")
             .get_template("bird.conf.j2")
-            .render(router=plan, unnumbered=answers.UNNUMBERED)
+            .render(
+                router=plan,
+                unnumbered=answers.UNNUMBERED,
+                marks=list(own),
+                peer_marks=[list(marks) for marks in of_peers],
+            )
         )
-        return [
-            RenderedFile(self.configuration / "bird.conf", text),
-            *self._originated(plan.networks),
-            *self._no_attributes(plan),
+        return insert_extra(text, {mark: line for marks in (own, *of_peers) for mark, line in marks.items()})
+
+    def check(self, intent: RouterIntent) -> Sequence[Objection]:
+        """Object to a TTL check for neighbours that are farther away than the link, which all neighbours are on."""
+        what = "BIRD expects a neighbour on the link with a TTL of 255 exactly, which is 1 hop"
+        found = [Objection(("ttl-security",), what, "set 1")] if (intent.ttl_security or 1) > 1 else []
+        return found + [
+            Objection(("neighbors", node, "ttl-security"), what, "set 1")
+            for node, neighbor in intent.neighbors.items()
+            if (neighbor.ttl_security or 1) > 1
         ]
 
     def host_steps(self, intent: RouterIntent) -> Sequence[str]:
@@ -67,12 +112,29 @@ class Bird(RoutingDaemon):
 
     def start(self, node: RunningNode, plan: RouterPlan) -> None:
         """Start BIRD with its configuration, and with the prefixes and attributes that the topology declares."""
-        for file in [*self._originated(plan.networks), *self._no_attributes(plan)]:
+        for file in [*self._originated(plan, plan.networks), *self._no_attributes(plan)]:
             file.write_below(node.files)
-        if node.exec("sh", "-c", _START, "start", self.program).failed:
+        size = self.start_log_size(node)
+        recovery = "-R" if plan.graceful_restart else ""
+        if node.exec("sh", "-c", _START, "start", self.program, recovery).failed:
+            self._raise_if_refused(node, plan, size)
             raise EnvironmentBroken(f"{node.name}: BIRD did not start: {self.start_log(node)}")
         with Control(node.root):
             pass
+
+    def _raise_if_refused(self, node: RunningNode, plan: RouterPlan, size: int) -> None:
+        """Raise `InputError` at the line of `extra` that BIRD refused, according to the log after `size` bytes."""
+        _, extra = self._rendered(plan)
+        if not extra:
+            return
+        for logged in self.start_log_since(node, size):
+            if (found := _REFUSED.search(logged)) is None:
+                continue
+            # The unexpected end of the file has no place; it is that of an unfinished block.
+            ended = found["why"].endswith("unexpected END")
+            line = extra.get(max(extra) if ended else int(found["line"]))
+            if line is not None:
+                raise InputError(f"{line.at}: BIRD: {found['why']}: {mask_secrets(line.text.strip())}")
 
     def stop(self, node: RunningNode, signal: str = "KILL") -> None:
         """Send the process a signal and wait for its end."""
@@ -141,11 +203,11 @@ class Bird(RoutingDaemon):
 
     def announce(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
         """Add prefixes to the files of originated ones."""
-        self._originate(node, self._known(node) | set(prefixes))
+        self._originate(node, plan, self._known(node) | set(prefixes))
 
     def withdraw(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
         """Remove prefixes from the files of originated ones."""
-        self._originate(node, self._known(node) - set(prefixes))
+        self._originate(node, plan, self._known(node) - set(prefixes))
 
     def monitor(self, node: RunningNode, plan: RouterPlan) -> Trace:
         """Follow the log."""
@@ -172,10 +234,14 @@ class Bird(RoutingDaemon):
             return control.ask(command)
 
     def _known(self, node: RunningNode) -> set[Prefix]:
-        return set(self.originated(node, "ipv4") | self.originated(node, "ipv6"))
+        """Return the prefixes in the files of originated ones; those of `extra` and default routes are not there."""
+        texts = [
+            (node.files / file.path.relative_to("/")).read_text(errors="replace") for file in self._originated(None, ())
+        ]
+        return {ip_network(prefix) for text in texts for prefix in _ORIGINATED.findall(text)}
 
-    def _originate(self, node: RunningNode, prefixes: set[Prefix]) -> None:
-        for file in self._originated(sorted(prefixes, key=str)):
+    def _originate(self, node: RunningNode, plan: RouterPlan, prefixes: set[Prefix]) -> None:
+        for file in self._originated(plan, sorted(prefixes, key=str)):
             file.write_below(node.files)
         self._reconfigure(node)
 
@@ -183,11 +249,15 @@ class Bird(RoutingDaemon):
         with Control(node.root) as control, node.event_times.timing():
             control.ask("configure")
 
-    def _originated(self, prefixes: Sequence[Prefix]) -> list[RenderedFile]:
+    def _originated(self, plan: RouterPlan | None, prefixes: Sequence[Prefix]) -> list[RenderedFile]:
         return [
             RenderedFile(
                 self.configuration / f"originated{version}.conf",
-                "".join(f"route {prefix} blackhole;\n" for prefix in prefixes if prefix.version == version),
+                "".join(
+                    f"route {prefix} blackhole{_communities(plan, prefix)};\n"
+                    for prefix in prefixes
+                    if prefix.version == version
+                ),
             )
             for version in _VERSION.values()
         ]

@@ -1,22 +1,24 @@
 """FRR's daemons with zebra, started without `watchfrr`, which takes a tenth of a second."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from lab.core.errors import EnvironmentBroken
+from lab.core.errors import EnvironmentBroken, InputError
 from lab.core.files import RenderedFile, templates
+from lab.core.secrets import mask_secrets
 from lab.engine.node import RunningNode
 from lab.routing.daemon import RoutingDaemon
 from lab.routing.frr.bgp import Bgp
 from lab.routing.frr.ospf import Ospf
-from lab.routing.frr.policy import set_attributes
+from lab.routing.frr.policy import community_sets, set_attributes
 from lab.routing.frr.rip import Rip
 from lab.routing.frr.speaker import Speaker
 from lab.routing.frr.vty import Vty
 from lab.routing.model import Attributes, Direction, Neighbor, Rib
 from lab.routing.peers import Peer, RouterPlan
-from lab.topology import Family, Prefix, RouterIntent, RoutingProtocol
+from lab.topology import ExtraLine, Family, Objection, Prefix, RouterIntent, RoutingProtocol, insert_extra
 
 if TYPE_CHECKING:
     from lab.routing.frr.bmp import Bmp
@@ -27,9 +29,9 @@ if TYPE_CHECKING:
 _START = """
 exec </dev/null >>/var/log/frr/start.log 2>&1
 vtysh -C -f /etc/frr/frr.conf || exit
-file=$1; shift
+file=$1 keep=$2; shift 2
 /usr/lib/frr/mgmtd -d -A 127.0.0.1 -P 0 &
-/usr/lib/frr/zebra -d -A 127.0.0.1 -P 0 $file &
+/usr/lib/frr/zebra -d -A 127.0.0.1 -P 0 $keep $file &
 wait
 for daemon in "$@"; do
   module=
@@ -67,6 +69,24 @@ _ROUTE_PROTOCOL: Mapping[tuple[RoutingProtocol, Family], int] = {
     ("rip", "ipv4"): 189,
     ("rip", "ipv6"): 190,
 }
+_DAEMON_OF = tuple(
+    (re.compile(start), daemon)
+    for start, daemon in (
+        (r"router bgp\b", "bgpd"),
+        (r"router ospf\b", "ospfd"),
+        (r"\s*ip ospf\b", "ospfd"),
+        (r"router ospf6\b", "ospf6d"),
+        (r"\s*ipv6 ospf6\b", "ospf6d"),
+        (r"router rip\b", "ripd"),
+        (r"router ripng\b", "ripngd"),
+        (r"bfd\b", "bfdd"),
+        (r"\s*neighbor \S+ bfd\b", "bfdd"),
+        (r"(?:ip|ipv6) route\b", "staticd"),
+    )
+)
+"""The daemons that lines need, by the beginning of a line."""
+_UNKNOWN = re.compile(r"line (?P<line>\d+): % (?P<why>[^:\[]+)")
+_REFUSED = re.compile(r"line (?P<line>\d+): (?P<why>Failure to communicate)\[\d+\] to (?P<daemon>\w+), line: ")
 _SHOWN: Mapping[RoutingProtocol, str] = {"bgp": "bgp summary", "ospf": "ip ospf neighbor", "rip": "ip rip status"}
 
 
@@ -96,10 +116,33 @@ class Frr(RoutingDaemon):
 
     def render(self, plan: RouterPlan) -> Sequence[RenderedFile]:
         """Render frr.conf, and the files that Debian's service and vtysh read."""
-        environment = templates("lab.routing.frr")
         return [
-            RenderedFile(self.configuration / name, environment.get_template(f"{name}.j2").render(router=plan))
+            RenderedFile(self.configuration / name, self._rendered(name, plan)[0])
             for name in ("frr.conf", "daemons", "vtysh.conf")
+        ]
+
+    def _rendered(self, name: str, plan: RouterPlan) -> tuple[str, Mapping[int, ExtraLine]]:
+        """Return a rendered file, and its lines that are `extra` by number."""
+        marks = {f"@extra {number}@": line for number, line in enumerate(plan.extra)}
+        text = (
+            templates("lab.routing.frr")
+            .get_template(f"{name}.j2")
+            .render(router=plan, marks=list(marks), enabled=self._daemons(plan), community_sets=community_sets)
+        )
+        return insert_extra(text, marks)
+
+    def _daemons(self, plan: RouterPlan) -> tuple[str, ...]:
+        """Return the daemons to start besides zebra and mgmtd: of the protocol, and of the lines in `extra`."""
+        wanted = [*SPEAKERS[plan.protocol].daemons, *(["bfdd"] if plan.bfd else [])]
+        wanted += [daemon for line in plan.extra for start, daemon in _DAEMON_OF if start.match(line.text)]
+        return tuple(dict.fromkeys(wanted))
+
+    def check(self, intent: RouterIntent) -> Sequence[Objection]:
+        """Object to lines for one neighbour, for which frr.conf has no section."""
+        return [
+            Objection(("neighbors", node, "extra"), "frr.conf has no section per neighbour", "use the router's 'extra'")
+            for node, neighbor in intent.neighbors.items()
+            if neighbor.extra
         ]
 
     def describe(self, file: PurePosixPath) -> str:
@@ -120,15 +163,33 @@ class Frr(RoutingDaemon):
 
     def start(self, node: RunningNode, plan: RouterPlan) -> None:
         """Check frr.conf, start the daemons with it, and check that it was read."""
-        file = "-f /etc/frr/frr.conf" if self._speaker.reads_file else ""
-        others = [*self._speaker.daemons, *(["bfdd"] if plan.bfd else [])]
-        result = node.exec("sh", "-c", _START, "start", file, *others)
+        # vtysh reports a refused line, and gives lines to the daemons that they belong to, also after an `exit`.
+        file = "-f /etc/frr/frr.conf" if self._speaker.reads_file and not plan.extra else ""
+        keep = f"-K {plan.graceful_restart}" if plan.graceful_restart else ""
+        size = self.start_log_size(node)
+        result = node.exec("sh", "-c", _START, "start", file, keep, *self._daemons(plan))
         if result.failed:
+            self._raise_if_refused(node, plan, size)
             raise EnvironmentBroken(f"{node.name}: FRR did not start: {self.start_log(node)}")
         daemon, line = self._speaker.mark(plan)
         with Vty(node.root, daemon) as vty:
             if line not in vty.ask("show running-config"):
                 raise EnvironmentBroken(f"{node.name}: FRR did not read its configuration: {self.start_log(node)}")
+
+    def _raise_if_refused(self, node: RunningNode, plan: RouterPlan, size: int) -> None:
+        """Raise `InputError` at the first line of `extra` that FRR refused, according to the log after `size` bytes."""
+        _, extra = self._rendered("frr.conf", plan)
+        said = ""
+        for logged in self.start_log_since(node, size):
+            if logged.startswith("% "):
+                said = logged.removeprefix("% ")
+            found = _UNKNOWN.match(logged) or _REFUSED.match(logged)
+            if found is not None and (line := extra.get(int(found["line"]))) is not None:
+                why = found["why"]
+                if found.re is _REFUSED:
+                    why = f"{found['daemon']} refuses the line" + (f" ({said})" if said else "")
+                self.stop(node)
+                raise InputError(f"{line.at}: FRR: {why}: {mask_secrets(line.text.strip())}")
 
     def stop(self, node: RunningNode, signal: str = "KILL") -> None:
         """Send all daemons a signal and wait for their end."""

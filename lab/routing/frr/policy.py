@@ -105,6 +105,14 @@ def entries(
     return lines
 
 
+def community_sets(communities: Sequence[str]) -> list[str]:
+    """Return the `set` lines that attach communities."""
+    large = [text for text in communities if text.count(":") == 2]
+    plain = [text.replace("local-as", "local-AS") for text in communities if text not in large]
+    lines = [f"set community {' '.join(plain)}"] if plain else []
+    return lines + ([f"set large-community {' '.join(large)}"] if large else [])
+
+
 def _sets(attributes: Attributes, family: Family, asn: int | None) -> list[str]:
     lines = []
     if attributes.med is not None:

@@ -1,0 +1,21 @@
+"""Mask passwords and keys in configurations, for what is kept, handed on or shown."""
+
+import re
+
+MASK = "********"
+_WORDS = re.compile(
+    r"""(?mx)
+    ^(?P<before>[^#!\n]*?\b
+      (?:password|authentication-key|message-digest-key\s+\d+\s+md5|key-string|community-secret)\s+
+    )
+    (?P<secret>"[^"\n]*"|[^\s;]+)"""
+)
+_BLOCKS = re.compile(
+    r"(?s)(<(?P<name>key|secret|tls-auth|tls-crypt|tls-crypt-v2|pkcs12|auth-user-pass|extra-certs)>\s*\n).*?(\n\s*</(?P=name)>|\Z)"
+)
+
+
+def mask_secrets(text: str) -> str:
+    """Return a text of FRR, BIRD or OpenVPN with each password and inline key replaced by asterisks."""
+    blocks = _BLOCKS.sub(lambda found: f"{found[1]}{MASK}{found[3]}", text)
+    return _WORDS.sub(lambda found: f"{found['before']}{MASK}", blocks)

@@ -1,0 +1,55 @@
+"""Lines of a topology file that go into the configurations of daemons as they are, each with its place."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from lab.topology.intent import Extra
+from lab.topology.mistakes import key_path
+from lab.topology.source import Items, Scalar, Tree
+
+
+class ExtraLine(NamedTuple):
+    """A line with its place, as in `mine.clab.yml:17: topology.nodes.hq.config.vars.router.extra`."""
+
+    text: str
+    at: str
+
+
+def extra_lines(extra: Extra) -> tuple[str, ...]:
+    """Return the lines of a text, or of a list of lines."""
+    items = (extra,) if isinstance(extra, str) else extra
+    return tuple(line.rstrip() for item in items if item for line in _split(item))
+
+
+def extra_places(tree: Tree | None) -> tuple[str, ...]:
+    """Return the place of each of the `extra_lines` of a value in the file."""
+    if isinstance(tree, Items):
+        return tuple(place for item in tree.items for place in extra_places(item))
+    if not isinstance(tree, Scalar) or not tree.text:
+        return ()
+    file, first, _ = tree.place
+    count = len(_split(tree.text))
+    numbers = range(first + 1, first + 1 + count) if tree.literal else [first] * count
+    return tuple(f"{file}:{number}: {key_path(tree.path)}" for number in numbers)
+
+
+def placed(extra: Extra, places: Sequence[str], otherwise: str) -> tuple[ExtraLine, ...]:
+    """Return the lines of a value with their places; `otherwise` is the place of all if theirs are not known."""
+    lines = extra_lines(extra)
+    known = places if len(places) == len(lines) else [otherwise] * len(lines)
+    return tuple(ExtraLine(text, at) for text, at in zip(lines, known, strict=True))
+
+
+def insert_extra(text: str, marks: Mapping[str, ExtraLine]) -> tuple[str, Mapping[int, ExtraLine]]:
+    """Replace marks in a rendered text, each alone on its line; return the text and its extra lines by number."""
+    numbered: dict[int, ExtraLine] = {}
+    rendered = text.split("\n")
+    for number, line in enumerate(rendered, 1):
+        if (extra := marks.get(line.strip())) is not None:
+            numbered[number] = extra
+            rendered[number - 1] = extra.text
+    return "\n".join(rendered), numbered
+
+
+def _split(text: str) -> list[str]:
+    return text.rstrip("\n").split("\n")
