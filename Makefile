@@ -85,7 +85,7 @@ bench: prepared ## Measure what commands and deployments cost, how exact the ins
 lint: $(INSTALLED) ## Check style, format, the direction of imports, and types
 	@$(VENV)/bin/ruff check
 	@$(VENV)/bin/ruff format --check
-	@$(VENV)/bin/lint-imports --config pyproject.toml >$(VENV)/imports.log 2>&1 || { cat $(VENV)/imports.log; exit 1; }
+	@$(VENV)/bin/lint-imports pyproject.toml >$(VENV)/imports.log 2>&1 || { cat $(VENV)/imports.log; exit 1; }
 	@$(VENV)/bin/mypy
 
 docs: $(INSTALLED) ## Build the documentation site into site/, without a network

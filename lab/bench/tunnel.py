@@ -9,11 +9,11 @@ from statistics import median
 from lab.bench.figure import Figure
 from lab.core.prefixes import FAMILIES
 from lab.core.progress import Say
+from lab.measure.record import RunDirectory, StageName, Trial
 from lab.measure.scale import Plan as ScalePlan
 from lab.measure.scale import lines
 from lab.measure.scale import run as run_scale
 from lab.measure.trials.plan import Plan
-from lab.measure.trials.record import RunDirectory, StageName, Trial
 from lab.measure.trials.runner import run
 
 _MS = 1000.0

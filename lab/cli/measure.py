@@ -38,8 +38,8 @@ def measure(
     Each trial is recorded as it ends; --resume continues after Ctrl-C or a crash. `lab report` makes a page of a run.
     """
     from lab.core.errors import InputError
+    from lab.measure.record import RUN_FILE
     from lab.measure.trials.plan import Plan
-    from lab.measure.trials.record import RUN_FILE
     from lab.measure.trials.runner import left_of, plan_blocks, run, seconds_of
 
     if resume and out is None:

@@ -28,7 +28,7 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Make a page of a run with its figures and tables, or of the differences of two runs that exceed the noise."""
-    from lab.measure.trials.record import RunDirectory
+    from lab.measure.record import RunDirectory
     from lab.report import read
 
     if len(runs) > 2:

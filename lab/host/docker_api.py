@@ -7,7 +7,7 @@ its exceptions.
 
 import json
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -24,16 +24,15 @@ _FRAME_HEADER = 8
 class Client:
     """A client of the engine at an address, with the SDK's client for all other requests."""
 
-    def __init__(self, host: str, timeout: float) -> None:
+    def __init__(self, host: str, timeout: float, connect: "Callable[[], docker.DockerClient]") -> None:
         self.api = Api(host, timeout, self)
+        self._connect = connect
         self._sdk: docker.DockerClient | None = None
 
     def sdk(self) -> "docker.DockerClient":
-        """Return the SDK's client."""
+        """Return the SDK's client, connected at the first call."""
         if self._sdk is None:
-            from lab.host.docker_engine import connect
-
-            self._sdk = connect()
+            self._sdk = self._connect()
         return self._sdk
 
     def version(self) -> dict[str, Any]:

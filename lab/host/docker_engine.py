@@ -66,7 +66,7 @@ def connect_fast() -> "Client | docker.DockerClient":
         knock(host)
     except OSError as error:
         raise translate(host, error) from error
-    client = Client(host, ANSWER_PATIENCE)
+    client = Client(host, ANSWER_PATIENCE, connect)
     with translated(f"the engine at {host}"):
         facts = client.version()
     _refuse_other(host, facts)

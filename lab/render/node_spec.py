@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 
 from lab.engine import HOSTS, Mount, NodeSpec
 from lab.engine.node import node_files
-from lab.image import is_ours
+from lab.image.recipe import NODE_IMAGE, VERSIONS, is_ours
 from lab.routing import daemons
 from lab.topology import Node, Topology, substitute
 from lab.topology.segments import endpoints_of
@@ -18,6 +18,11 @@ FILES_INSIDE = PurePosixPath("/ftpboot")
 """The directory of commands, certificates and keys in an external node."""
 _FORWARDING = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
 """The sysctls of a router; a topology can override them."""
+
+
+def image_of(topology: Topology, name: str) -> str:
+    """Return a node's image: its own, or the lab's default."""
+    return topology.nodes[name].image or f"{NODE_IMAGE}:{VERSIONS[0]}"
 
 
 def node_spec(topology: Topology, name: str, image: str, directory: Path, owner: str = "") -> NodeSpec:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from lab.measure.record import Environment, Variant
 from lab.measure.statistics import RankTest, Ratio, Summary, holm, least_p, rank_test, ratio_apart, summarize
-from lab.measure.trials.record import Environment, Variant
 from lab.report.quantities import QUANTITIES, Quantity
 from lab.report.summary import Group, RunSummary
 

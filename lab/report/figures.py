@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from lab.measure.record import STAGES, Over, StageName, Variant
 from lab.measure.statistics import Ratio, ecdf
-from lab.measure.trials.record import STAGES, Over, StageName, Variant
 from lab.report.comparison import Comparison
 from lab.report.drawing import INK, PALETTE, Drawing, drawing, settings
 from lab.report.quantities import STAGE_LABELS, Quantity, written

@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from lab.measure.trials.record import Trial
+from lab.measure.record import Trial
 from lab.report.comparison import Comparison
 from lab.report.drawing import Drawing
 from lab.report.quantities import STAGE_LABELS

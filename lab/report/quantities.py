@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from lab.measure.trials.record import STAGES, DataPlane, StageName, Trial
+from lab.measure.record import STAGES, DataPlane, StageName, Trial
 
 Unit = Literal["s", "packets", "packets/s"]
 

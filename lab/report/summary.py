@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from lab.measure.record import Over, Run, RunDirectory, Trial, Variant
 from lab.measure.statistics import Ratio, Summary, ratio_in_rounds, summarize
-from lab.measure.trials.record import Over, Run, RunDirectory, Trial, Variant
 from lab.report.quantities import CONTROL_PLANE, DATA_PLANE, QUANTITIES, Quantity
 
 BASELINES: tuple[Over, ...] = ("wire", "vxlan")

@@ -5,8 +5,8 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from lab.measure.record import Over, Trial, Variant
 from lab.measure.statistics import Ratio
-from lab.measure.trials.record import Over, Trial, Variant
 from lab.report.comparison import Comparison, Difference
 from lab.report.quantities import Unit, written
 from lab.report.summary import BASELINES, EventSummary, Row, RunSummary

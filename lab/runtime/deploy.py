@@ -1,36 +1,56 @@
 """Deploy a lab: launch its nodes, connect them, start OpenVPN and the routing daemons; roll back what fails."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from lab.core.errors import CommandFailed, EnvironmentBroken, ExpectationFailed, InputError, LabError
 from lab.core.expect import Expectation, wait_for
 from lab.core.progress import Say
 from lab.engine import Engine, Instance, NodeState
-from lab.engine.node import node_files
+from lab.engine.node import RunningNode, node_files
+from lab.fault import FaultSite
 from lab.fault.impaired import apply_declared
-from lab.render.node_spec import node_spec
+from lab.render.node_spec import image_of, node_spec
 from lab.render.routeros import COMMANDS
-from lab.routing import daemon_of
-from lab.runtime.lab import Lab, image_of
+from lab.routing import RouterPlan, daemon_of
 from lab.runtime.parallel import in_parallel
 from lab.runtime.store import LabDirectory, locked
 from lab.topology import Topology, substitute
 from lab.topology.segments import static_routes
 from lab.tunnel.pki import Authority
 
-L = TypeVar("L", bound=Lab)
+
+class Deployed(FaultSite, Protocol):
+    """The part of a lab that its deployment uses; see `lab.runtime.lab.Lab`."""
+
+    @property
+    def running_nodes(self) -> Mapping[str, RunningNode]: ...
+
+    @property
+    def plans(self) -> Mapping[str, RouterPlan]: ...
+
+    @property
+    def external(self) -> frozenset[str]: ...
+
+    def wait_ready(self) -> None: ...
+
+    def diagnose(self, into: Path) -> Path: ...
+
+    def close(self) -> None: ...
+
+
+L = TypeVar("L", bound=Deployed)
 
 _STARTED_WITHIN = 60.0
 """Seconds until nodes run their programs, and until the engine notices that one has ended."""
 
 
 def deploy(
-    kind: type[L],
     topology: Topology,
+    make: Callable[[Callable[[], Authority], Mapping[str, Instance]], L],
     *,
     engine: Engine,
     directory: Path,
@@ -40,8 +60,8 @@ def deploy(
     diagnose_into: Path | None,
     owner: str,
 ) -> L:
-    """Deploy a topology as a lab of type `kind`; see `Lab.deploy`."""
-    store = LabDirectory(directory.absolute())
+    """Deploy a topology as the lab that `make` returns for an authority and the nodes; see `Lab.deploy`."""
+    store = LabDirectory(directory)
     with locked(topology.name):
         _raise_if_taken(topology.name, engine, store)
         lab: L | None = None
@@ -49,7 +69,7 @@ def deploy(
         try:
             authority = store.create(topology)
             instances = _launch(topology, engine, store.path, owner, say)
-            lab = kind(topology, engine, store.path, _always(authority), instances)
+            lab = make(_always(authority), instances)
             _connect(lab, say)
             _start(lab, say)
             if wait:
@@ -62,7 +82,7 @@ def deploy(
                 lab.close()
             elif authority is not None:
                 found = {i.node: i for i in engine.find(topology.name)}
-                lab = kind(topology, engine, store.path, _always(authority), found)
+                lab = make(_always(authority), found)
             if lab is not None and diagnose_into is not None:
                 _diagnose(lab, diagnose_into, cause)
             if not keep_failed:
@@ -105,7 +125,7 @@ def _launch(topology: Topology, engine: Engine, directory: Path, owner: str, say
     return dict(zip(topology.nodes, launched, strict=True))
 
 
-def _connect(lab: Lab, say: Say) -> None:
+def _connect(lab: Deployed, say: Say) -> None:
     """Create links, addresses, static routes and declared impairments, then run the commands of `exec`."""
     say(f"connecting nodes by {len(lab.topology.links)} links")
     lab.engine.connect_nodes(
@@ -121,7 +141,7 @@ def _connect(lab: Lab, say: Say) -> None:
             lab.running_nodes[name].exec("sh", "-c", command).raise_on_error()
 
 
-def _start(lab: Lab, say: Say) -> None:
+def _start(lab: Deployed, say: Say) -> None:
     """Start tunnels and routers, all at once.
 
     Within a tunnel the server is started first, so that it listens when the client dials. Routers need not wait: bgpd
@@ -191,7 +211,7 @@ def _cause(error: BaseException, engine: Engine, name: str) -> BaseException:
     return _death(dead) if dead else error
 
 
-def _diagnose(lab: Lab, into: Path, error: BaseException) -> None:
+def _diagnose(lab: Deployed, into: Path, error: BaseException) -> None:
     try:
         lab.diagnose(into)
     except (LabError, OSError) as second:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -14,8 +14,8 @@ from lab.core.prefixes import FAMILIES, free_prefixes
 from lab.core.progress import Say, quiet
 from lab.engine import Engine, Instance, NodeState, open_engine
 from lab.engine.node import RunningNode, node_files
-from lab.image.recipe import NODE_IMAGE, VERSIONS
 from lab.observe.fib import FibWatch
+from lab.render.node_spec import image_of
 from lab.routing import daemon_of, plan_routers
 from lab.runtime.node import LabNode
 from lab.runtime.registry import running_labs
@@ -98,11 +98,13 @@ class Lab:
         """
         from lab.runtime.deploy import deploy
 
+        engine = engine or open_engine()
+        directory = (directory or LabDirectory.default(topology.name).path).absolute()
         return deploy(
-            cls,
             topology,
-            engine=engine or open_engine(),
-            directory=directory or LabDirectory.default(topology.name).path,
+            partial(cls, topology, engine, directory),
+            engine=engine,
+            directory=directory,
             say=say,
             wait=wait,
             keep_failed=keep_failed,
@@ -325,11 +327,6 @@ def _absent(topology: Topology, name: str, directory: Path) -> Instance:
     """Return the instance for a node whose container was removed."""
     container = topology.container_name(name)
     return Instance(topology.name, name, container, image_of(topology, name), NodeState.ABSENT, directory)
-
-
-def image_of(topology: Topology, name: str) -> str:
-    """Return a node's image: its own, or the lab's default."""
-    return topology.nodes[name].image or f"{NODE_IMAGE}:{VERSIONS[0]}"
 
 
 def _taken(topology: Topology) -> list[Prefix]:

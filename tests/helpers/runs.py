@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lab.catalogue import load
 from lab.core.prefixes import FAMILIES, Family
-from lab.measure.trials.record import (
+from lab.measure.record import (
     STAGES,
     DataPlane,
     Environment,

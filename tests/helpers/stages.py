@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 from lab.measure.instrument.measurement import Measurement
-from lab.measure.trials.record import StageName
+from lab.measure.record import StageName
 
 ORDER: tuple[StageName, ...] = ("event", "update", "rib", "fib", "first-packet")
 

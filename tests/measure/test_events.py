@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from lab.cli.app import app
+from lab.measure.record import RunDirectory, Trial
 from lab.measure.trials.events import EVENTS
-from lab.measure.trials.record import RunDirectory, Trial
 
 pytestmark = [pytest.mark.docker]
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from lab.cli.app import app
 from lab.core.expect import Expectation, wait_for
 from lab.engine import open_engine
-from lab.measure.trials.record import RunDirectory, Trial
+from lab.measure.record import RunDirectory, Trial
 
 pytestmark = [pytest.mark.docker]
 

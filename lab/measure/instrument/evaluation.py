@@ -11,7 +11,7 @@ from lab.measure.instrument.armed import Armed, Seen
 from lab.measure.instrument.convergence import disagreement, first_packet, loss_derived, rate_derived, route_specific
 from lab.measure.instrument.probe import Trace
 from lab.measure.instrument.updates import Crossing
-from lab.measure.trials.record import STAGES, DataPlane, Moment, Stage, StageName, Status
+from lab.measure.record import STAGES, DataPlane, Moment, Stage, StageName, Status
 from lab.topology import Prefix
 
 _LOSSY = 0.01

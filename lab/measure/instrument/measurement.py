@@ -23,7 +23,7 @@ from lab.measure.instrument.armed import Armed, ProbePath
 from lab.measure.instrument.convergence import Stream
 from lab.measure.instrument.evaluation import Evaluation, ObservedEvent
 from lab.measure.instrument.probe import Probes
-from lab.measure.trials.record import DataPlane, Moment, Stage, StageName, Status
+from lab.measure.record import DataPlane, Moment, Stage, StageName, Status
 from lab.observe import FibEntry
 from lab.runtime.node import LabNode
 from lab.runtime.results import Results

@@ -5,7 +5,7 @@ from statistics import median
 from typing import Literal
 
 from lab.core.prefixes import Family
-from lab.measure.trials.record import Over, Record, Seconds, Status
+from lab.measure.record import Over, Record, Seconds, Status
 
 
 class Cost(Record):

@@ -5,8 +5,8 @@ from ipaddress import IPv4Interface, IPv6Interface
 
 from lab.catalogue import load, vocabulary
 from lab.core.errors import InputError
+from lab.measure.record import Over
 from lab.measure.trials.plan import Bed
-from lab.measure.trials.record import Over
 from lab.topology import (
     Encapsulation,
     Endpoint,

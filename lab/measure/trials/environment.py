@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lab.engine import Engine
-from lab.measure.trials.record import Environment
+from lab.measure.record import Environment
 from lab.routing import daemons
 from lab.runtime.lab import Lab
 

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from lab.core.outcome import Outcome
 from lab.fault import KINDS, FaultKind, RouterPath
+from lab.measure.record import Over
 from lab.measure.trials.detector import Detector, DetectorKind
-from lab.measure.trials.record import Over
 
 TrialAct = Literal["announce", "withdraw", "worsen", "next-hop", "fault"]
 

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from lab.core.errors import InputError
 from lab.core.prefixes import FAMILIES
 from lab.image import VERSIONS
+from lab.measure.record import Over, Variant
 from lab.measure.trials.detector import Detector
 from lab.measure.trials.events import EVENTS, TrialEvent, event_names, event_of
-from lab.measure.trials.record import Over, Variant
 from lab.topology import Family
 from lab.topology.mistakes import did_you_mean
 from lab.tunnel import modes

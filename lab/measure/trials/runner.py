@@ -15,10 +15,10 @@ from lab.core.progress import Say
 from lab.engine import Engine, open_engine
 from lab.fault import apply
 from lab.measure.instrument.measurement import Measurement
+from lab.measure.record import Run, RunDirectory, Trial, Variant
 from lab.measure.trials.bed import build
 from lab.measure.trials.environment import ForeignLoad, environment
 from lab.measure.trials.plan import Bed, Block, Facts, Plan, Task, blocks, expected_seconds, variants_of
-from lab.measure.trials.record import Run, RunDirectory, Trial, Variant
 from lab.measure.trials.site import TrialSite, path_of, roles
 from lab.render.graph import svg
 from lab.runtime.lab import Lab

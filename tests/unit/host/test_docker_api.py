@@ -55,9 +55,22 @@ def server(tmp_path: Path) -> Iterator[Server]:
         thread.join()
 
 
+class Sdk:
+    """Stands for the SDK's client."""
+
+    images = "images of the SDK"
+
+    class api:  # noqa: N801 - an attribute of the SDK's client
+        pull = "pull of the SDK"
+
+
+def connect() -> Any:
+    return Sdk()
+
+
 @pytest.fixture
 def client(tmp_path: Path, server: Server) -> Client:
-    return Client(f"unix://{tmp_path}/docker.sock", timeout=5)
+    return Client(f"unix://{tmp_path}/docker.sock", timeout=5, connect=connect)
 
 
 def as_json(status: int, answer: Any) -> tuple[int, str, bytes]:
@@ -127,18 +140,11 @@ def test_error_that_is_not_json_keeps_its_text(server: Server, client: Client) -
 
 def test_missing_socket_is_the_sdks_exception(tmp_path: Path) -> None:
     with pytest.raises(DockerException, match="No such file") as caught:
-        Client(f"unix://{tmp_path}/nowhere.sock", timeout=5).version()
+        Client(f"unix://{tmp_path}/nowhere.sock", timeout=5, connect=connect).version()
     assert isinstance(caught.value.__cause__, FileNotFoundError)
 
 
-def test_other_requests_are_made_by_the_sdk(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Sdk:
-        images = "images of the SDK"
-
-        class api:  # noqa: N801 - an attribute of the SDK's client
-            pull = "pull of the SDK"
-
-    monkeypatch.setattr("lab.host.docker_engine.connect", Sdk)
+def test_other_requests_are_made_by_the_sdk(client: Client) -> None:
     assert client.images == Sdk.images
     assert client.api.pull == Sdk.api.pull
 

@@ -2,11 +2,11 @@
 
 import pytest
 
+from lab.measure.record import Over
 from lab.measure.trials.bed import build
 from lab.measure.trials.detector import Detector
 from lab.measure.trials.events import EVENTS, event_names, event_of
 from lab.measure.trials.plan import Bed
-from lab.measure.trials.record import Over
 from lab.measure.trials.site import path_of, roles
 from lab.routing import plan_routers
 from lab.topology import Topology

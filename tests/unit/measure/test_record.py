@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab.core.errors import InputError
-from lab.measure.trials.record import Environment, Run, RunDirectory, Stage, Trial, Variant
+from lab.measure.record import Environment, Run, RunDirectory, Stage, Trial, Variant
 
 MACHINE = Environment(kernel="6.18", cpu="one", cpus=2, memory=1 << 30, python="3.11", engine="20.10")
 THEN = datetime(2026, 1, 1, tzinfo=UTC)

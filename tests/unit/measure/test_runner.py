@@ -13,11 +13,11 @@ from lab.core.errors import EnvironmentBroken, InputError, LabError
 from lab.core.event_times import EventTimes
 from lab.fault import KINDS, FaultAction, FaultKind, FaultSite, PathEffect, RouterPath
 from lab.measure.instrument.measurement import Measurement
+from lab.measure.record import Environment, RunDirectory, Trial
 from lab.measure.trials import runner
 from lab.measure.trials.detector import Detector
 from lab.measure.trials.events import event_of
 from lab.measure.trials.plan import Bed, Plan, Task, variants_of
-from lab.measure.trials.record import Environment, RunDirectory, Trial
 from lab.measure.trials.site import TrialSite
 from lab.runtime.lab import Lab
 

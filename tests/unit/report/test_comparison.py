@@ -2,7 +2,7 @@
 
 import random
 
-from lab.measure.trials.record import Run, Trial
+from lab.measure.record import Run, Trial
 from lab.report.comparison import Comparison, Verdict, compare
 from lab.report.page import findings, unshared
 from lab.report.summary import summary_of

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.measure.trials.record import Trial
+from lab.measure.record import Trial
 from lab.report.comparison import compare
 from lab.report.summary import read, summary_of
 from lab.report.tables import Table, as_csv, as_markdown, event_table, slug

@@ -2,7 +2,7 @@
 
 import random
 
-from lab.measure.trials.record import Over, Trial, Variant
+from lab.measure.record import Over, Trial, Variant
 from lab.report.quantities import QUANTITIES, written
 from lab.report.summary import EventSummary, Row, RunSummary, baseline_of, summary_of
 from tests.helpers import runs
