@@ -36,11 +36,9 @@ def write_diagnosis(
         if files.exists():
             # Without keys and passwords, because artefacts are published.
             shutil.copytree(files, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.key", "proxy.txt"))
-            for configuration in folder.glob("etc/*/**/*"):
-                if configuration.is_file() and not configuration.is_symlink():
-                    configuration.write_text(mask_secrets(configuration.read_text(errors="replace")))
-            for log in folder.glob("var/log/*/start.log"):
-                log.write_text(mask_secrets(log.read_text(errors="replace")))
+            for file in (*folder.glob("etc/**/*"), *folder.glob("var/log/**/*")):
+                if file.is_file():
+                    file.write_text(mask_secrets(file.read_text(errors="replace")))
         folder.mkdir(exist_ok=True)
         _keep(folder / "container-output.txt", partial(engine.output, instance, lines=200))
         (folder / "state.txt").write_text(f"{instance.state} {instance.image}\n")
@@ -49,8 +47,8 @@ def write_diagnosis(
         for file, argv in _LOOK.items():
             _keep(folder / file, partial(_stdout, engine, instance, argv))
         if instance.node in routers:
-            for file, text in routers[instance.node].diagnosis(RunningNode(engine, instance)).items():
-                (folder / file).write_text(mask_secrets(text))
+            for name, text in routers[instance.node].diagnosis(RunningNode(engine, instance)).items():
+                (folder / name).write_text(mask_secrets(text))
     return into
 
 

@@ -5,7 +5,7 @@ Nothing here fails because something is down: a dead process is a row with the r
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -332,7 +332,25 @@ def _sessions(lab: Lab, plan: RouterPlan, down: Mapping[str, NodeState]) -> list
         seen = lab.router(plan.node).neighbors()
     except LabError as error:
         return [_unknown(plan, peer, str(error)) for peer in plan.peers]
-    return [_session(plan, peer, next(filter(peer.matches, seen), None)) for peer in plan.peers]
+    found = [_session(plan, peer, next(filter(peer.matches, seen), None)) for peer in plan.peers]
+    if plan.protocol == "bgp" and not all(session.up for session in found):
+        refused = refused_by_md5(lab.router(plan.node).running.exec("cat", "/proc/net/netstat").stdout)
+        if refused:
+            found = [s if s.up else replace(s, reason=f"{s.reason}; {refused}".lstrip("; ")) for s in found]
+    return found
+
+
+def refused_by_md5(netstat: str) -> str:
+    """Return how many segments a kernel refused by TCP MD5 (RFC 2385), from /proc/net/netstat; empty if none."""
+    lines = [line.split() for line in netstat.splitlines() if line.startswith("TcpExt:")]
+    counters = dict(zip(*lines[:2], strict=True)) if len(lines) > 1 else {}
+    kinds = {
+        "TCPMD5Failure": "wrong password",
+        "TCPMD5NotFound": "no password",
+        "TCPMD5Unexpected": "unexpected password",
+    }
+    counted = [f"{n} with {words}" for key, words in kinds.items() if (n := counters.get(key, "0")) != "0"]
+    return f"the node refused TCP segments by TCP MD5 since its start: {', '.join(counted)}" if counted else ""
 
 
 def _session(plan: RouterPlan, peer: Peer, neighbor: Neighbor | None) -> SessionReport:
