@@ -44,8 +44,8 @@ def write_diagnosis(
         (folder / "state.txt").write_text(f"{instance.state} {instance.image}\n")
         if instance.state is not NodeState.RUNNING:
             continue
-        for file, argv in _LOOK.items():
-            _keep(folder / file, partial(_stdout, engine, instance, argv))
+        for look, argv in _LOOK.items():
+            _keep(folder / look, partial(_stdout, engine, instance, argv))
         if instance.node in routers:
             for name, text in routers[instance.node].diagnosis(RunningNode(engine, instance)).items():
                 (folder / name).write_text(mask_secrets(text))
