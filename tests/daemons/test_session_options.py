@@ -30,11 +30,11 @@ DEFAULT = ip_network("0.0.0.0/0")
 LEARNT = ip_network("10.1.0.0/24")
 
 
-def pairs(hq: str, branch: str) -> list[Pair]:
-    """Return pairs of FRR and BIRD, in both orders, with options at each end."""
+def pairs(hq: str, branch: str, *more: tuple[str, str]) -> list[Pair]:
+    """Return pairs of FRR and BIRD in both orders, and of more daemons, with options at each end."""
     return [
         Pair(f"{one}-{other}", f"daemon: {one}, asn: 65001, {hq}", f"daemon: {other}, asn: 65002, {branch}")
-        for one, other in (("frr", "bird"), ("bird", "frr"))
+        for one, other in (("frr", "bird"), ("bird", "frr"), *more)
     ]
 
 
@@ -120,22 +120,26 @@ def test_session_needs_ttl_security_at_both_ends(lab: Lab, pair: Pair, hq: Site,
     hq.router.expect_session("branch")
 
 
-@pytest.mark.parametrize("pair", pairs("graceful-restart: 60", "graceful-restart: 60"), ids=str, indirect=True)
+@pytest.mark.parametrize(
+    "pair",
+    pairs("graceful-restart: 60", "graceful-restart: 60", ("frr", "frr"), ("bird3", "bird3")),
+    ids=str,
+    indirect=True,
+)
 def test_graceful_restart_keeps_routes_while_a_daemon_restarts(lab: Lab, pair: Pair, hq: Site, branch: Site) -> None:
-    with hq.router.capture(hq.device):
-        hq.router.daemon.stop(hq.router.running)
-        wait_for(
-            Expectation(
-                what="the session to be down",
-                node="branch",
-                look=lambda: branch.router.neighbor("hq"),
-                met=lambda neighbor: not neighbor.up,
-            ),
-            within=30,
-        )
-        branch.router.expect_in_fib(LEARNT, via=branch.device)
-        branch.host.expect_reaches(hq.host.address("ipv4"))
-        hq.router.daemon.start(hq.router.running, hq.router.plan)
+    hq.router.daemon.stop(hq.router.running)
+    wait_for(
+        Expectation(
+            what="the session to be down",
+            node="branch",
+            look=lambda: branch.router.neighbor("hq"),
+            met=lambda neighbor: not neighbor.up,
+        ),
+        within=30,
+    )
+    branch.router.expect_in_fib(LEARNT, via=branch.device)
+    branch.host.expect_reaches(hq.host.address("ipv4"))
+    hq.router.daemon.start(hq.router.running, hq.router.plan)
     branch.router.expect_session("hq")
     branch.router.expect_route(LEARNT, via=branch.device)
     hq.router.expect_route(branch.router.plan.networks, via=hq.device)
