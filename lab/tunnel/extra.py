@@ -71,20 +71,24 @@ def _options(lines: Sequence[str]) -> Iterator[str]:
             if line.lstrip().startswith(end):
                 end = ""
             continue
-        word = _first_word(line)
-        if word.startswith("<") and word.endswith(">"):
-            end = f"</{word[1:]}"
-        elif word:
-            yield word.removeprefix("--")
+        words = _words(line)
+        if words[:2] == ["setenv", "opt"]:  # the option after it, which OpenVPN ignores if it does not know it
+            words = words[2:]
+        if words and words[0].startswith("<") and words[0].endswith(">"):
+            end = f"</{words[0][1:]}"
+        elif words:
+            yield words[0].removeprefix("--")
 
 
-def _first_word(line: str) -> str:
-    """Return the first word of a line as OpenVPN reads it: with quotes and backslashes as in a shell."""
+def _words(line: str) -> list[str]:
+    """Return the words of a line as OpenVPN reads them: with quotes and backslashes as in a shell."""
     reader = shlex.shlex(line, posix=True, punctuation_chars=False)
     reader.whitespace_split = True
     reader.commenters = "#;"
     reader.whitespace = " \t\r\v\f"
+    words = []
     try:
-        return next(iter(reader), "")
+        words.extend(reader)
     except ValueError:  # an open quote, which OpenVPN refuses with the line's place
-        return ""
+        return []
+    return words

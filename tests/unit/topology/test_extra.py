@@ -152,6 +152,7 @@ def test_default_route_passes_without_the_recursion_filter() -> None:
         ("management 127.0.0.1 7505", "management"),
         ("--management-hold", "management-hold"),
         ("daemon", "daemon"),
+        ("setenv opt daemon", "daemon"),
         ("'log' /tmp/x", "log"),
         ("\\\\cd /tmp", "cd"),
     ],
@@ -164,6 +165,20 @@ def test_lines_that_break_the_hold_on_openvpn_are_refused(line: str, option: str
 def test_inline_blocks_and_comments_are_not_options() -> None:
     topology = read(text(options='{extra: {client: ["# daemon", "<ca>", "daemon", "</ca>", "up /x"]}}'))
     assert topology.tunnels[0].extra_at["client"]
+
+
+def test_clients_of_one_server_may_have_different_lines() -> None:
+    hub = (Path(__file__).parents[2] / "daemons" / "hub.clab.yml").read_text()
+    tunnel = "{to: hub, mode: tap, transport: udp}"
+    first, second, rest = hub.split(tunnel)
+
+    def file(one: str, other: str) -> str:
+        options = [tunnel.replace("}", f", options: {{extra: {{{lines}}}}}}}") for lines in (one, other)]
+        return first + options[0] + second + options[1] + rest
+
+    topology = read(file("server: verb 5, client: reneg-sec 60", "server: verb 5, client: reneg-sec 70"))
+    assert len({tunnel.shared for tunnel in topology.tunnels}) == 1
+    assert "must have the same options" in mistakes(file("server: verb 5", "server: verb 4"))
 
 
 def test_external_client_takes_no_extra_lines() -> None:
