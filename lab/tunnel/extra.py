@@ -86,7 +86,7 @@ def _words(line: str) -> list[str]:
     reader.whitespace_split = True
     reader.commenters = "#;"
     reader.whitespace = " \t\r\v\f"
-    words = []
+    words: list[str] = []
     try:
         words.extend(reader)
     except ValueError:  # an open quote, which OpenVPN refuses with the line's place
