@@ -117,7 +117,7 @@ class LabDirectory:
     def _make(self) -> None:
         home = self.path.parent
         with locked_home(home) if home.name == HOME.name else nullcontext():
-            self.path.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)  # configurations may hold passwords
 
     def _write_hosts(self, topology: "Topology") -> None:
         from lab.engine import HOSTS

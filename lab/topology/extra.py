@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from lab.topology.intent import Extra
-from lab.topology.mistakes import key_path
-from lab.topology.source import Items, Scalar, Tree
 
 
 class ExtraLine(NamedTuple):
@@ -18,19 +16,7 @@ class ExtraLine(NamedTuple):
 def extra_lines(extra: Extra) -> tuple[str, ...]:
     """Return the lines of a text, or of a list of lines."""
     items = (extra,) if isinstance(extra, str) else extra
-    return tuple(line.rstrip() for item in items if item for line in _split(item))
-
-
-def extra_places(tree: Tree | None) -> tuple[str, ...]:
-    """Return the place of each of the `extra_lines` of a value in the file."""
-    if isinstance(tree, Items):
-        return tuple(place for item in tree.items for place in extra_places(item))
-    if not isinstance(tree, Scalar) or not tree.text:
-        return ()
-    file, first, _ = tree.place
-    count = len(_split(tree.text))
-    numbers = range(first + 1, first + 1 + count) if tree.literal else [first] * count
-    return tuple(f"{file}:{number}: {key_path(tree.path)}" for number in numbers)
+    return tuple(line.rstrip() for item in items if item for line in split_lines(item))
 
 
 def placed(extra: Extra, places: Sequence[str], otherwise: str) -> tuple[ExtraLine, ...]:
@@ -51,5 +37,6 @@ def insert_extra(text: str, marks: Mapping[str, ExtraLine]) -> tuple[str, Mappin
     return "\n".join(rendered), numbered
 
 
-def _split(text: str) -> list[str]:
+def split_lines(text: str) -> list[str]:
+    """Return the lines of a text, without those that are empty at its end."""
     return text.rstrip("\n").split("\n")

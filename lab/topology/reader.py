@@ -14,7 +14,7 @@ from lab.topology.addresses import Use, check_uses
 from lab.topology.definitions import read_definitions
 from lab.topology.envsubst import Expanded, SubstitutionError, expand, verbatim
 from lab.topology.external import check_external, name_ports
-from lab.topology.extra import extra_places
+from lab.topology.extra_places import extra_places
 from lab.topology.keys import TOP_KEYS, TOP_REFUSED, TOPOLOGY_KEYS
 from lab.topology.links import DraftLink, check_encapsulations, check_ends, read_links
 from lab.topology.mistakes import Findings, did_you_mean, nearest, quote

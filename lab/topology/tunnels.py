@@ -6,7 +6,7 @@ from itertools import chain, count
 from typing import Any
 
 from lab.core.prefixes import Address, Family
-from lab.topology.extra import extra_places
+from lab.topology.extra_places import extra_places
 from lab.topology.intent import TunnelEnds, TunnelIntent
 from lab.topology.links import DraftEnd, DraftLink
 from lab.topology.mistakes import Findings, did_you_mean, one_of, quote

@@ -12,7 +12,7 @@ from tests.helpers.claims import expect_dynamic_routing
 from tests.helpers.sites import Site
 
 # Both versions run the same in tests/convergence.
-pytestmark = [pytest.mark.docker, pytest.mark.usually("2.7"), pytest.mark.topology("article")]
+pytestmark = [pytest.mark.docker, pytest.mark.topology("article")]
 
 
 @pytest.mark.claims(

@@ -66,6 +66,11 @@ def test_private_keys_have_mode_600(store: LabDirectory, article: Topology) -> N
     assert {rights(p) for p in secret} == {0o600}
 
 
+def test_only_the_owner_enters_the_directory(store: LabDirectory, article: Topology) -> None:
+    store.create(article)
+    assert rights(store.path) == 0o700
+
+
 def test_directory_without_a_lab_is_refused_and_kept(store: LabDirectory, article: Topology) -> None:
     store.path.mkdir(parents=True)
     (store.path / "thesis.txt").write_text("years of work")
