@@ -45,8 +45,8 @@ def provide_base(client: docker.DockerClient, say: Say, log: Path) -> None:
     """
     if _is_current(client):
         return
-    if not _pull(client, say):
-        _make(client, say, log)
+    if why := _pull(client, say):
+        _make(client, say, log, why)
 
 
 def _is_current(client: docker.DockerClient) -> bool:
@@ -61,8 +61,8 @@ def _labels() -> dict[str, str]:
     return {recipe.IMAGE_LABEL: "base", recipe.RECIPE_LABEL: recipe.base_digest()}
 
 
-def _pull(client: docker.DockerClient, say: Say) -> bool:
-    """Pull Debian's image from a registry; return False if that fails for any reason."""
+def _pull(client: docker.DockerClient, say: Say) -> str:
+    """Pull Debian's image from a registry; return why that failed, empty if it did not."""
     try:
         with _patience(client, REGISTRY_PATIENCE):
             client.images.get_registry_data(recipe.OFFICIAL_BASE)
@@ -70,17 +70,17 @@ def _pull(client: docker.DockerClient, say: Say) -> bool:
         with _patience(client, PULL_PATIENCE):
             client.images.pull(recipe.OFFICIAL_BASE)
     except (DockerException, requests.RequestException) as error:
-        say(f"{recipe.OFFICIAL_BASE} cannot be pulled ({reason(error)}): making a base image from Debian's packages")
-        return False
+        return reason(error)
     # A build of one line gives the image the lab's name and labels, and leaves Debian's own unchanged.
     dockerfile = io.BytesIO(f"FROM {recipe.OFFICIAL_BASE}\n".encode())
     client.images.build(fileobj=dockerfile, tag=recipe.BASE_IMAGE, labels=_labels(), rm=True)
-    return True
+    return ""
 
 
-def _make(client: docker.DockerClient, say: Say, log: Path) -> None:
+def _make(client: docker.DockerClient, say: Say, log: Path, why: str) -> None:
     if not (shutil.which("mmdebstrap") or shutil.which("debootstrap")):
         raise ToolsMissing
+    say(f"{recipe.OFFICIAL_BASE} cannot be pulled ({why}): making a base image from Debian's packages")
     with tempfile.TemporaryDirectory(prefix="openvpn-routing-lab-base-") as scratch:
         tar = Path(scratch) / "base.tar"
         if shutil.which("mmdebstrap"):
