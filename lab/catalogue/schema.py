@@ -43,13 +43,13 @@ from lab.topology.keys import (
     TOPOLOGY_KEYS,
     VETH_KEYS,
 )
-from lab.topology.links import LARGEST_MTU, LEAST_MTU
-from lab.topology.names import LONGEST_INTERFACE, LONGEST_NAME
+from lab.topology.links import MAX_MTU, MIN_MTU
+from lab.topology.names import MAX_INTERFACE_LENGTH, MAX_NAME_LENGTH
 from lab.tunnel import modes
 from lab.tunnel.profile import PROFILES
 
-_NAME = rf"[a-zA-Z0-9][a-zA-Z0-9._-]{{0,{LONGEST_NAME - 1}}}"
-_INTERFACE = rf"(?!(?:lo|all|default|\.\.?)$)[^\s/:%]{{1,{LONGEST_INTERFACE}}}"
+_NAME = rf"[a-zA-Z0-9][a-zA-Z0-9._-]{{0,{MAX_NAME_LENGTH - 1}}}"
+_INTERFACE = rf"(?!(?:lo|all|default|\.\.?)$)[^\s/:%]{{1,{MAX_INTERFACE_LENGTH}}}"
 _SIZE = r"^(?:\d+(?:\.\d+)?\s*(?:[kmgtKMGT][iI]?)?[bB]?)?$"
 _ANY_TEXT: Final[Schema] = {"type": ["string", "number", "boolean"]}
 
@@ -245,7 +245,7 @@ def _links() -> dict[str, Schema]:
         "mtu": {
             "description": "Bytes; 0 means containerlab's default.",
             "anyOf": [
-                {"type": "integer", "minimum": LEAST_MTU, "maximum": LARGEST_MTU},
+                {"type": "integer", "minimum": MIN_MTU, "maximum": MAX_MTU},
                 {"enum": [0, "0", None]},
                 VARIABLE,
             ],

@@ -1,4 +1,4 @@
-"""Checks of addresses: each by itself, and all of a topology together."""
+"""Checks of addresses: each separately, and all of a topology together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ def objection_to_address(interface: Interface) -> str | None:
     if ip.is_unspecified or ip.is_multicast or ip.is_loopback:
         kind = "the unspecified" if ip.is_unspecified else "a multicast" if ip.is_multicast else "a loopback"
         return f"{interface} cannot be used on an interface: it is {kind} address"
-    if network.num_addresses <= 2:  # /31, /32, /127 and /128 have no address to spare
+    if network.num_addresses <= 2:  # /31, /32, /127 and /128 have neither network nor broadcast address
         return None
     if ip == network.network_address:
         return f"{interface} cannot be used on an interface: it is the network address of its subnet"

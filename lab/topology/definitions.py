@@ -1,4 +1,4 @@
-"""Read the levels of inheritance, each checked by itself, also those that no node inherits."""
+"""Read and check the levels of inheritance, also those that no node inherits."""
 
 from collections.abc import Mapping
 from typing import get_origin
@@ -8,7 +8,7 @@ from lab.topology.intent import NodeIntent
 from lab.topology.keys import BRIDGE_KEYS, KINDS, NODE_KEYS, NODE_REFUSED
 from lab.topology.mistakes import Findings, Located, did_you_mean, one_of, quote
 from lab.topology.model import Node
-from lab.topology.shape import Wrong, check_keys, is_null, issubclass_of, refused, take
+from lab.topology.shape import InvalidValue, check_keys, convert, is_null, issubclass_of, note_mismatch
 from lab.topology.source import Key, Scalar, Table, Tree
 
 NODE_VARS = tuple(info.alias or name for name, info in NodeIntent.model_fields.items())
@@ -35,7 +35,7 @@ def read_each(topology: Table, section: str, findings: Findings) -> dict[str, De
     if tree is None or is_null(tree):
         return {}
     if not isinstance(tree, Table):
-        refused(tree, Mapping[str, str], findings)
+        note_mismatch(tree, Mapping[str, str], findings)
         return {}
     return {
         name: read_definition(value, findings, bridge=section == "kinds" and name == "bridge")
@@ -55,7 +55,7 @@ def read_definition(tree: Tree, findings: Findings, *, bridge: bool = False) -> 
     if is_null(tree):
         return {}
     if not isinstance(tree, Table):
-        refused(tree, Mapping[str, str], findings)
+        note_mismatch(tree, Mapping[str, str], findings)
         return {}
     definition: dict[str, Tree] = {}
     for key, value in tree.entries.items():
@@ -65,7 +65,7 @@ def read_definition(tree: Tree, findings: Findings, *, bridge: bool = False) -> 
             continue
         try:
             _check(key, value, findings)
-        except Wrong:
+        except InvalidValue:
             continue
         definition[key] = value
     return definition
@@ -97,17 +97,17 @@ def _check(key: str, value: Tree, findings: Findings) -> None:
     if key == "config":
         _check_config(value, findings)
         return
-    take(value, NODE_KEYS[key], findings, _FIELDS.get(key))
+    convert(value, NODE_KEYS[key], findings, _FIELDS.get(key))
     if key == "kind" and isinstance(value, Scalar):
         if value.text and refuse_kind(value.text, value, findings):
-            raise Wrong
+            raise InvalidValue
         return
     if key == "network-mode" and isinstance(value, Scalar):
         _check_network_mode(value, findings)
     if key == "privileged" and isinstance(value, Scalar) and value.value is True:
         what = "the lab does not support 'privileged: true': its nodes get single capabilities only"
         findings.add(value, what, "write 'privileged: false', and use 'cap-add'")
-        raise Wrong
+        raise InvalidValue
     if issubclass_of(get_origin(NODE_KEYS[key]), Mapping) and isinstance(value, Table):
         for name in value.entries:
             if not name:
@@ -119,16 +119,16 @@ def _check_network_mode(value: Scalar, findings: Findings) -> None:
         why = "its nodes have only the links of the file"
         what = f"the lab does not support the network mode {quote(value.text)}: {why}"
         findings.add(value, what, "write 'network-mode: none'")
-        raise Wrong
+        raise InvalidValue
 
 
 def _check_config(value: Tree, findings: Findings) -> None:
     if not isinstance(value, Table):
-        raise refused(value, Mapping[str, str], findings)
+        raise note_mismatch(value, Mapping[str, str], findings)
     check_keys(value, ("vars",), findings)
     variables = value.entries.get("vars")
     if variables is None or is_null(variables):
         return
     if not isinstance(variables, Table):
-        raise refused(variables, Mapping[str, str], findings)
+        raise note_mismatch(variables, Mapping[str, str], findings)
     check_keys(variables, NODE_VARS, findings)

@@ -70,7 +70,7 @@ _LINE_ENDS = frozenset("\x85\u2028\u2029")
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes every text that would not read back as text, and writes no aliases."""
+    """A YAML dumper that quotes every text which would not read back as text, and writes no aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

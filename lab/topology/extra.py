@@ -1,4 +1,4 @@
-"""Lines of a topology file that go into the configurations of daemons as they are, each with its place."""
+"""Lines that a topology file adds verbatim to the configurations of daemons, each with its place."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

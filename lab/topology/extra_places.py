@@ -1,4 +1,4 @@
-"""The places of extra lines in a topology file; apart from `extra`, so that a running lab needs no YAML."""
+"""The places of extra lines in a topology file; separate from `extra`, so that a running lab does not import YAML."""
 
 from lab.topology.extra import split_lines
 from lab.topology.mistakes import key_path

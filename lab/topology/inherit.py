@@ -61,9 +61,9 @@ class Definitions:
             node,
         ]
         inherited: dict[str, Tree] = {}
-        for key, wanted in NODE_KEYS.items():
+        for key, annotation in NODE_KEYS.items():
             given = [level[key] for level in levels if key in level and not is_null(level[key])]
-            if given and (value := _combine(key, wanted, given)) is not None:
+            if given and (value := _combine(key, annotation, given)) is not None:
                 inherited[key] = value
         singles = {"kind": kind, "group": group}
         return {**inherited, **{key: single for key, single in singles.items() if single is not None}}
@@ -72,21 +72,21 @@ class Definitions:
         return self.groups.get(name, {}) if name else {}
 
 
-def _combine(key: str, wanted: Any, given: list[Tree]) -> Tree | None:
+def _combine(key: str, annotation: Any, given: list[Tree]) -> Tree | None:
     """Combine the values of one key, the farthest first."""
-    origin = get_origin(wanted)
+    origin = get_origin(annotation)
     if key == "binds":
         return _binds([tree for tree in given if isinstance(tree, Items)])
     if origin is tuple:
         return _lists([tree for tree in given if isinstance(tree, Items)])
     if issubclass_of(origin, Mapping):
         return merge([tree for tree in given if isinstance(tree, Table)], deep=key == "config")
-    set_ones = [tree for tree in given if isinstance(tree, Table) or _is_set(tree, wanted)]
-    return set_ones[-1] if set_ones else None
+    values = [tree for tree in given if isinstance(tree, Table) or _is_set(tree, annotation)]
+    return values[-1] if values else None
 
 
-def _is_set(tree: Tree, wanted: Any) -> bool:
-    number = bool({wanted, *get_args(wanted)} & {int, float})
+def _is_set(tree: Tree, annotation: Any) -> bool:
+    number = bool({annotation, *get_args(annotation)} & {int, float})
     return isinstance(tree, Scalar) and tree.text != "" and not (number and tree.value == 0)
 
 

@@ -1,4 +1,4 @@
-"""The addresses inside tunnels: those that the file sets are checked, the others are assigned from pools."""
+"""The addresses inside tunnels: check those that the file sets, and assign the others from pools."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
@@ -71,7 +71,7 @@ def _declared_peer(process: ServerProcess, family: Family) -> Interface | None:
 def assign(
     tunnels: Sequence[DraftTunnel], used: Sequence[Prefix], routed: Sequence[Prefix], findings: Findings
 ) -> None:
-    """Assign inner addresses to the tunnels without, from subnets that overlap nothing in the file.
+    """Assign inner addresses to the tunnels without them, from subnets that overlap no other prefix in the file.
 
     `used` are the subnets of links and tunnels, `routed` the prefixes of routers and static routes.
     """
@@ -122,7 +122,7 @@ def _assign_shared(
 
 
 def _free_subnets(family: Family, used: Sequence[Prefix], routed: Sequence[Prefix], length: int) -> Iterator[Prefix]:
-    """Yield the subnets of the pool that overlap nothing."""
+    """Yield the subnets of the pool that overlap no prefix in use."""
     pool, _ = POOLS[family]
     if any(overlap(prefix, pool) and prefix.prefixlen <= pool.prefixlen for prefix in used):
         return

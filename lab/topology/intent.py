@@ -92,7 +92,7 @@ class SessionIntent(Frozen):
     default_originate: bool | None = None
     """BGP: announce a default route of each family to the neighbour, also if the router has none itself."""
     allowas_in: int | None = Field(default=None, ge=1, le=10)
-    """BGP: accept routes whose AS path contains the own AS number, up to this many times."""
+    """BGP: accept routes whose AS path contains the router's own AS number, up to this many times."""
 
     @field_validator("password")
     @classmethod
@@ -103,10 +103,10 @@ class SessionIntent(Frozen):
 
 
 class NeighborIntent(SessionIntent):
-    """What differs for the sessions with one neighbour: an entry of `config.vars.router.neighbors`."""
+    """Options of the sessions with one neighbour: an entry of `config.vars.router.neighbors`."""
 
     extra: Extra = Field(default=(), repr=False)
-    """BIRD: more lines for the neighbour's `protocol bgp`, as they are: a text, or a list of lines."""
+    """BIRD: lines to append to the neighbour's `protocol bgp`, unchanged: a text, or a list of lines."""
 
 
 _COMMUNITY = re.compile(r"\d{1,10}:\d{1,10}(:\d{1,10})?")
@@ -172,10 +172,10 @@ class RouterIntent(SessionIntent):
     """BGP: keep the neighbours' routes for this many seconds while they restart, and ask them to do so for this router
     (RFC 4724); needed at both ends. The router's own kernel routes stay while its daemon restarts."""
     neighbors: Mapping[str, NeighborIntent] = {}
-    """BGP: what differs for the sessions with a neighbour, by its node: `password`, `ttl-security`,
-    `default-originate` and `allowas-in` take precedence over those of the router."""
+    """BGP: options of the sessions with a neighbour, by its node: `password`, `ttl-security`, `default-originate` and
+    `allowas-in` take precedence over those of the router."""
     extra: Extra = Field(default=(), repr=False)
-    """More lines for the end of the daemon's configuration, as they are: a text, or a list of lines."""
+    """Lines to append to the daemon's configuration, unchanged: a text, or a list of lines."""
 
     @field_validator("communities")
     @classmethod
@@ -355,7 +355,7 @@ class LinkIntent(Frozen):
     preference: int | None = Field(default=None, ge=0, le=4294967295)
     """The local preference of routes that BGP learns over the link, at both ends, as of a tunnel."""
     impair: Impairment | None = None
-    """The impairment in both directions; an endpoint's own takes precedence."""
+    """The impairment in both directions; an endpoint's own impairment takes precedence."""
     encapsulation: Encapsulation | None = None
     """Make the link a kernel tunnel. containerlab ignores this and creates a veth pair."""
 

@@ -23,15 +23,15 @@ from lab.topology.keys import (
 from lab.topology.mistakes import Findings, did_you_mean, one_of, quote
 from lab.topology.model import DEFAULT_MTU, Endpoint, Link
 from lab.topology.names import objection_to_interface
-from lab.topology.shape import Wrong, is_absent, is_null, refused, take
+from lab.topology.shape import InvalidValue, convert, is_absent, is_null, note_mismatch
 from lab.topology.source import Items, Key, Scalar, Table, Tree
 
 INTERFACES: Final[Mapping[Family, type[Interface]]] = {"ipv4": IPv4Interface, "ipv6": IPv6Interface}
 
-LEAST_MTU = 68
-LEAST_MTU_IPV6 = 1280
+MIN_MTU = 68
+MIN_MTU_IPV6 = 1280
 """Octets that every link must carry in one piece (RFC 791, RFC 8200)."""
-LARGEST_MTU = 65535
+MAX_MTU = 65535
 ETHERNET_MTU = 1500
 
 _MAC = re.compile(r"([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
@@ -69,7 +69,7 @@ class DraftLink:
     mtu: int = DEFAULT_MTU
     intent: LinkIntent = field(default_factory=LinkIntent)
 
-    def finished(self) -> Link:
+    def to_link(self) -> Link:
         """Return the link of the model."""
         return Link(
             kind="dummy" if self.kind == "dummy" else "veth",
@@ -94,7 +94,7 @@ def read_links(tree: Tree | None, findings: Findings) -> list[DraftLink]:
     if tree is None or is_null(tree):
         return []
     if not isinstance(tree, Items):
-        refused(tree, tuple[str, ...], findings)
+        note_mismatch(tree, tuple[str, ...], findings)
         return []
     links = [_Reader(findings).read(item) for item in tree.items]
     return [link for link in links if link is not None]
@@ -106,7 +106,7 @@ class _Reader:
 
     def read(self, tree: Tree) -> DraftLink | None:
         if not isinstance(tree, Table):
-            refused(tree, Mapping[str, str], self.findings)
+            note_mismatch(tree, Mapping[str, str], self.findings)
             return None
         kind = self._kind(tree)
         if kind is None:
@@ -133,7 +133,7 @@ class _Reader:
         if kind is None or is_null(kind):
             return ""
         if not isinstance(kind, Scalar):
-            refused(kind, str, self.findings)
+            note_mismatch(kind, str, self.findings)
             return None
         name = kind.text.strip().lower()
         if name == "brief":
@@ -147,15 +147,15 @@ class _Reader:
             self.findings.add(kind, f"unknown link type {quote(kind.text)}", hint)
         return None
 
-    def _check_keys(self, tree: Table, right: tuple[str, ...], refused_keys: Mapping[str, str]) -> None:
+    def _check_keys(self, tree: Table, known: tuple[str, ...], refused_keys: Mapping[str, str]) -> None:
         for key in tree.entries:
-            if key in right:
+            if key in known:
                 continue
             if key in refused_keys:
                 why = refused_keys[key]
                 self.findings.add(tree.keys[key], f"the lab does not support {key!r} here: {why}")
             else:
-                self.findings.add(tree.keys[key], f"unknown key {quote(key)}", did_you_mean(key, right))
+                self.findings.add(tree.keys[key], f"unknown key {quote(key)}", did_you_mean(key, known))
 
     # --- ends ----------------------------------------------------------------------------------------------
 
@@ -197,7 +197,7 @@ class _Reader:
 
     def _end(self, tree: Tree) -> DraftEnd | None:
         if not isinstance(tree, Table):
-            refused(tree, Mapping[str, str], self.findings)
+            note_mismatch(tree, Mapping[str, str], self.findings)
             return None
         self._check_keys(tree, ENDPOINT_KEYS, {})
         missing = [key for key in ("node", "interface") if is_absent(tree, key)]
@@ -206,9 +206,9 @@ class _Reader:
         if missing:
             return None
         try:
-            node = take(tree.entries["node"], str, self.findings)
-            end = DraftEnd(tree, node, take(tree.entries["interface"], str, self.findings))
-        except Wrong:
+            node = convert(tree.entries["node"], str, self.findings)
+            end = DraftEnd(tree, node, convert(tree.entries["interface"], str, self.findings))
+        except InvalidValue:
             return None
         self._check_interface(end, tree.entries["interface"])
         if not is_absent(tree, "mac"):
@@ -217,8 +217,8 @@ class _Reader:
             if not is_absent(tree, family):
                 self._address(end, family, tree.entries[family])
         if not is_absent(tree, "vars"):
-            with suppress(Wrong):
-                end.intent = take(tree.entries["vars"], EndpointIntent, self.findings)
+            with suppress(InvalidValue):
+                end.intent = convert(tree.entries["vars"], EndpointIntent, self.findings)
         return end
 
     def _check_interface(self, end: DraftEnd, at: Tree) -> None:
@@ -241,7 +241,7 @@ class _Reader:
         if listed is None or is_null(listed):
             return
         if not isinstance(listed, Items):
-            refused(listed, tuple[str, ...], self.findings)
+            note_mismatch(listed, tuple[str, ...], self.findings)
             for end in ends:
                 end.damaged.add(family)
             return
@@ -254,8 +254,8 @@ class _Reader:
 
     def _address(self, end: DraftEnd, family: Family, tree: Tree) -> None:
         try:
-            address: Interface = take(tree, INTERFACES[family], self.findings)
-        except Wrong:
+            address: Interface = convert(tree, INTERFACES[family], self.findings)
+        except InvalidValue:
             end.damaged.add(family)
             return
         if objection := objection_to_address(address):
@@ -270,14 +270,14 @@ class _Reader:
         if given is None or is_null(given) or (isinstance(given, Scalar) and given.text == "0"):
             return default
         try:
-            mtu: int = take(given, int, self.findings)
-        except Wrong:
+            mtu: int = convert(given, int, self.findings)
+        except InvalidValue:
             return default
-        if not LEAST_MTU <= mtu <= LARGEST_MTU:
-            self.findings.add(given, f"the MTU {mtu} is not between {LEAST_MTU} and {LARGEST_MTU} bytes")
+        if not MIN_MTU <= mtu <= MAX_MTU:
+            self.findings.add(given, f"the MTU {mtu} is not between {MIN_MTU} and {MAX_MTU} bytes")
             return default
-        if mtu < LEAST_MTU_IPV6 and any("ipv6" in end.addresses for end in ends):
-            what = f"IPv6 needs an MTU of {LEAST_MTU_IPV6} bytes or more, this link has {mtu}"
+        if mtu < MIN_MTU_IPV6 and any("ipv6" in end.addresses for end in ends):
+            what = f"IPv6 needs an MTU of {MIN_MTU_IPV6} bytes or more, this link has {mtu}"
             self.findings.add(given, what)
         return mtu
 
@@ -286,8 +286,8 @@ class _Reader:
         if variables is None or is_null(variables):
             return LinkIntent()
         try:
-            intent: LinkIntent = take(variables, LinkIntent, self.findings)
-        except Wrong:
+            intent: LinkIntent = convert(variables, LinkIntent, self.findings)
+        except InvalidValue:
             return LinkIntent()
         return intent
 

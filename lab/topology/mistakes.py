@@ -12,7 +12,7 @@ from lab.topology.model import Place
 
 KeyPath = tuple[str | int, ...]
 
-LONGEST_QUOTE = 60
+MAX_QUOTE_LENGTH = 60
 """The maximum length of a value that a message quotes."""
 
 
@@ -92,19 +92,19 @@ def key_path(path: KeyPath) -> str:
 def quote(value: object) -> str:
     """Quote a value of the file for a message: on one line and not too long."""
     text = str(value)
-    return repr(text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 1] + "…")
+    return repr(text if len(text) <= MAX_QUOTE_LENGTH else text[: MAX_QUOTE_LENGTH - 1] + "…")
 
 
-def nearest(word: str, right: Iterable[str]) -> str | None:
+def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that is most similar to `word`, or None if none is similar."""
     # A longer word is not a typing error, and the comparison takes quadratic time.
-    matches = difflib.get_close_matches(word[:LONGEST_QUOTE], list(right), n=1, cutoff=0.6)
+    matches = difflib.get_close_matches(word[:MAX_QUOTE_LENGTH], list(known), n=1, cutoff=0.6)
     return matches[0] if matches else None
 
 
-def did_you_mean(word: str, right: Iterable[str]) -> str | None:
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """Return the hint for a misspelt word, or None if no known word is similar."""
-    match = nearest(word, right)
+    match = nearest(word, known)
     return f"did you mean {match!r}?" if match is not None else None
 
 

@@ -118,7 +118,7 @@ class Endpoint(Frozen):
 
     @property
     def addresses(self) -> tuple[Interface, ...]:
-        """Its addresses of both families, as far as it has them."""
+        """Its addresses, at most one of each family."""
         return tuple(a for a in (self.ipv4, self.ipv6) if a is not None)
 
 
@@ -140,7 +140,7 @@ class Link(Frozen):
         return leaving.intent.impair or self.intent.impair
 
 
-# --- the whole ---------------------------------------------------------------------------------------------
+# --- the topology ------------------------------------------------------------------------------------------
 
 
 class Place(NamedTuple):

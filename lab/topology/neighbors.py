@@ -57,9 +57,9 @@ def check_session_options(
     tunnels: Sequence[DraftTunnel],
     findings: Findings,
 ) -> None:
-    """Check the options of BGP sessions that depend on who the neighbours are."""
-    behind = {(t.client, t.server) for t in tunnels} | {(t.server, t.client) for t in tunnels}
-    beside = {
+    """Check the options of BGP sessions that depend on the neighbours."""
+    over_tunnels = {(t.client, t.server) for t in tunnels} | {(t.server, t.client) for t in tunnels}
+    over_links = {
         (one.node, other.node)
         for link in links
         if link.intent.peering and len(link.ends) == 2
@@ -72,21 +72,28 @@ def check_session_options(
         known = [
             other
             for other in drafts
-            if (name, other) in behind | beside and drafts[other].node.intent.router is not None
+            if (name, other) in over_tunnels | over_links and drafts[other].node.intent.router is not None
         ]
         for other, neighbor in router.neighbors.items():
             at = below(draft.router, ("neighbors", other))
             if other not in known:
                 hint = did_you_mean(other, known) or (f"its neighbours are {one_of(known)}" if known else None)
-                findings.add(at, f"{quote(other)} is no neighbour of {quote(name)}", hint)
+                findings.add(at, f"{quote(other)} is not a neighbour of {quote(name)}", hint)
             if neighbor.password is not None and router.sessions == "unnumbered":
                 what = "a TCP MD5 key belongs to an address, and an unnumbered neighbour has none in the configuration"
                 findings.add(below(at, ("password",)), what, "set 'sessions: shared' or 'per-family'")
         for other in known:
             receiver = drafts[other].node.intent.router
             own = router.neighbors.get(other)
-            wanted = own.default_originate if own and own.default_originate is not None else router.default_originate
-            if wanted and receiver is not None and receiver.recursion_filter and (name, other) in behind - beside:
+            originates = (
+                own.default_originate if own and own.default_originate is not None else router.default_originate
+            )
+            if (
+                originates
+                and receiver is not None
+                and receiver.recursion_filter
+                and (name, other) in over_tunnels - over_links
+            ):
                 keys: tuple[str, ...] = ("default-originate",)
                 if own is not None and own.default_originate is not None:
                     keys = ("neighbors", other, *keys)
@@ -107,23 +114,23 @@ def _check_same_protocol(one: DraftNode, other: DraftNode, vocabulary: Vocabular
             what = f"{quote(one.name)} has {mine!r} here, and its neighbour {quote(other.name)} has {theirs!r}"
             findings.add(below(one.router, (key,)), what)
             return False
-    if here.sessions == "unnumbered" and not {here.daemon, there.daemon} & set(vocabulary.callers):
+    if here.sessions == "unnumbered" and not {here.daemon, there.daemon} & set(vocabulary.initiators):
         findings.add(
             below(one.router, ("sessions",)),
-            f"{quote(one.name)} and its neighbour {quote(other.name)} would wait for each other: neither daemon calls "
-            "a neighbour without a configured address, and link-local addresses are random",
-            f"let one of them be {one_of(vocabulary.callers)}",
+            f"{quote(one.name)} and its neighbour {quote(other.name)} would wait for each other: neither daemon "
+            "connects to a neighbour without a configured address, and link-local addresses are random",
+            f"let one of them be {one_of(vocabulary.initiators)}",
         )
-    for asks, silent in ((one, other), (other, one)):
-        wanted, answered = asks.node.intent.router, silent.node.intent.router
-        if wanted and wanted.bfd is not None and answered and answered.bfd is None and asks.router is not None:
-            what = f"its neighbour {quote(silent.name)} has no 'bfd' and would not answer"
-            findings.add(below(asks.router, ("bfd",)), what, "set it at both ends; their intervals may differ")
+    for local, remote in ((one, other), (other, one)):
+        near, far = local.node.intent.router, remote.node.intent.router
+        if near and near.bfd is not None and far and far.bfd is None and local.router is not None:
+            what = f"its neighbour {quote(remote.name)} has no 'bfd' and would not answer"
+            findings.add(below(local.router, ("bfd",)), what, "set it at both ends; their intervals may differ")
     return True
 
 
 def _needs(router: RouterIntent) -> dict[TrafficClass, str]:
-    """Return the traffic classes that a router's protocol needs, each with the packets in words."""
+    """Return the traffic classes that a router's protocol needs, each with the packets that it sends."""
     if router.protocol == "ospf":
         return {
             "multicast": "OSPF sends hello packets to 224.0.0.5 and ff02::5",

@@ -17,8 +17,8 @@ from lab.topology.magic import LAB_DIR, NODE_DIR, NODE_NAME, replace, replace_so
 from lab.topology.mistakes import Findings, Located, did_you_mean, one_of, quote
 from lab.topology.model import Node
 from lab.topology.names import objection_to_interface, objection_to_name
-from lab.topology.shape import Wrong, is_absent, is_null, refused, salvage, take
-from lab.topology.source import Items, Key, Scalar, Table, Tree, planted
+from lab.topology.shape import InvalidValue, convert, is_absent, is_null, note_mismatch, salvage
+from lab.topology.source import Items, Key, Scalar, Table, Tree, tree_of
 from lab.topology.vocabulary import Vocabulary
 
 _SIZE = re.compile(r"\d+(\.\d+)?\s*([kmgt]i?)?b?", re.IGNORECASE)
@@ -26,7 +26,7 @@ BGP_ONLY = (
     *("asn", "sessions", "bfd", "multipath", "accept", "communities", "graceful-restart", "neighbors"),
     *("password", "ttl-security", "default-originate", "allowas-in"),
 )
-"""The keys of a router that only BGP has."""
+"""The keys of a router that apply to BGP only."""
 _IMPORT_ENVIRONMENT = "__IMPORT_ENVS"
 
 
@@ -55,7 +55,7 @@ class NodeReader:
     tunnel: Mapping[str, Any]
     """Overrides keys of every tunnel."""
     openvpn: str | None = None
-    """Overrides the version of every tunnel that asks for one."""
+    """Overrides the version of every tunnel that sets one."""
     shortest_name: int = 1
 
     def read(self, name: str, key: Key, tree: Tree) -> DraftNode:
@@ -129,7 +129,7 @@ class NodeReader:
     def _values(self, inherited: dict[str, Tree]) -> dict[str, Any]:
         """Return the values by the model's names; their types were checked at each level of inheritance."""
         return {
-            key.replace("-", "_"): take(tree, NODE_KEYS[key], Findings(self.findings.file))
+            key.replace("-", "_"): convert(tree, NODE_KEYS[key], Findings(self.findings.file))
             for key, tree in inherited.items()
             if key not in ("kind", "config")
         }
@@ -203,26 +203,26 @@ class NodeReader:
         draft.router = None if router is None or is_null(router) else router
         for tree in self._each(variables.entries.get("tunnels")):
             merged = overridden(tree, self.tunnel)
-            asks = isinstance(merged, Table) and not is_absent(merged, "openvpn")
-            if asks and self.openvpn is not None:
+            sets_version = isinstance(merged, Table) and not is_absent(merged, "openvpn")
+            if sets_version and self.openvpn is not None:
                 merged = overridden(merged, {"openvpn": self.openvpn})
             try:
-                draft.tunnels.append((take(merged, TunnelIntent, self.findings), merged))
-            except Wrong:
+                draft.tunnels.append((convert(merged, TunnelIntent, self.findings), merged))
+            except InvalidValue:
                 # Check the valid part too.
                 if rest := salvage(merged, TunnelIntent, self.findings):
                     draft.tunnels.append((rest, merged))
         for tree in self._each(variables.entries.get("routes")):
             try:
-                draft.routes.append((take(tree, StaticRoute, self.findings), tree))
-            except Wrong:
+                draft.routes.append((convert(tree, StaticRoute, self.findings), tree))
+            except InvalidValue:
                 continue
 
     def _each(self, tree: Tree | None) -> tuple[Tree, ...]:
         if tree is None or is_null(tree):
             return ()
         if not isinstance(tree, Items):
-            refused(tree, tuple[str, ...], self.findings)
+            note_mismatch(tree, tuple[str, ...], self.findings)
             return ()
         return tree.items
 
@@ -231,8 +231,8 @@ class NodeReader:
             return None
         self._check_daemon(below(tree, ("daemon",)))
         try:
-            router: RouterIntent = take(tree, RouterIntent, self.findings)
-        except Wrong:
+            router: RouterIntent = convert(tree, RouterIntent, self.findings)
+        except InvalidValue:
             return None
         seen: set[Any] = set()
         for i, network in enumerate(router.networks):
@@ -276,7 +276,7 @@ class NodeReader:
 
 
 def below(tree: Tree, path: tuple[str | int, ...]) -> Tree:
-    """Return the value in a tree under a path, or the last one on the way to it that exists."""
+    """Return the value in a tree under a path, or the deepest existing value on that path."""
     for step in path:
         if isinstance(tree, Table) and isinstance(step, str) and step in tree.entries:
             tree = tree.entries[step]
@@ -293,17 +293,17 @@ def overridden(tree: Tree, values: Mapping[str, Any]) -> Tree:
         return tree
     entries, keys = dict(tree.entries), dict(tree.keys)
     for key, value in values.items():
-        planted_value = planted(value, tree.place, (*tree.path, str(key)))
+        override = tree_of(value, tree.place, (*tree.path, str(key)))
         before = entries.get(key)
-        if key == "options" and isinstance(before, Table) and isinstance(planted_value, Table):
-            planted_value = Table(
+        if key == "options" and isinstance(before, Table) and isinstance(override, Table):
+            override = Table(
                 tree.place,
-                planted_value.path,
-                {**before.entries, **planted_value.entries},
-                {**before.keys, **planted_value.keys},
+                override.path,
+                {**before.entries, **override.entries},
+                {**before.keys, **override.keys},
             )
-        entries[key] = planted_value
-        keys[key] = Key(tree.place, planted_value.path)
+        entries[key] = override
+        keys[key] = Key(tree.place, override.path)
     return Table(tree.place, tree.path, entries, keys)
 
 

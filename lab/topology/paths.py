@@ -9,8 +9,8 @@ from lab.topology.links import DraftEnd, DraftLink
 
 
 @dataclass(frozen=True)
-class Meeting:
-    """Two ends of two nodes in one broadcast domain."""
+class SharedSegment:
+    """A pair of ends, one per node, in one broadcast domain."""
 
     mine: DraftEnd
     theirs: DraftEnd
@@ -43,15 +43,21 @@ def domains(links: Sequence[DraftLink], kinds: Mapping[str, str]) -> list[str]:
     return [find(f"link {i}") for i in range(len(links))]
 
 
-def meetings(links: Sequence[DraftLink], kinds: Mapping[str, str], mine: str, theirs: str) -> list[Meeting]:
+def shared_segments(
+    links: Sequence[DraftLink], kinds: Mapping[str, str], mine: str, theirs: str
+) -> list[SharedSegment]:
     """Return every pair of ends through which two nodes share a broadcast domain."""
     ends = [(domain, end) for domain, link in zip(domains(links, kinds), links, strict=True) for end in link.ends]
     return [
-        Meeting(a, b) for here, a in ends if a.node == mine for there, b in ends if b.node == theirs and here == there
+        SharedSegment(a, b)
+        for here, a in ends
+        if a.node == mine
+        for there, b in ends
+        if b.node == theirs and here == there
     ]
 
 
-def arrival(
+def path_end(
     links: Sequence[DraftLink],
     kinds: Mapping[str, str],
     start: str,

@@ -24,12 +24,12 @@ from lab.topology.neighbors import check_neighbors, check_session_options
 from lab.topology.nodes import DraftNode, NodeReader
 from lab.topology.paths import domains
 from lab.topology.routes import check_peerings, check_router_ids, check_routes
-from lab.topology.shape import is_null, refused
+from lab.topology.shape import is_null, note_mismatch
 from lab.topology.source import Key, Scalar, Table, compose
-from lab.topology.versions import known, settle_images
+from lab.topology.versions import check_version, choose_images
 from lab.topology.vocabulary import Vocabulary
 
-LARGEST_FILE = 1 << 20
+MAX_FILE_SIZE = 1 << 20
 """The largest topology file, in characters."""
 
 LAB_NAME_PREFIX = "__lab-name"
@@ -69,7 +69,7 @@ def parse(
     """Read a topology from a text; `file` is its name in messages and need not exist. See `read`."""
     findings = Findings(file)
     overrides = dict(tunnel or {})
-    if openvpn is not None and not known(openvpn, vocabulary.openvpn, _Override(file, "openvpn"), findings):
+    if openvpn is not None and not check_version(openvpn, vocabulary.openvpn, _Override(file, "openvpn"), findings):
         openvpn = None
     root = _compose(text, file, os.environ if environ is None else environ, findings)
     topology = None
@@ -107,8 +107,8 @@ class _Override:
 
 
 def _compose(text: str, file: Path, environ: Mapping[str, str], findings: Findings) -> Table | None:
-    if len(text) > LARGEST_FILE:
-        findings.add_whole(f"the file is larger than {LARGEST_FILE} characters")
+    if len(text) > MAX_FILE_SIZE:
+        findings.add_whole(f"the file is larger than {MAX_FILE_SIZE} characters")
         return None
     if "{{" in text:
         what = "the lab does not support Go templates ('{{')"
@@ -121,7 +121,7 @@ def _compose(text: str, file: Path, environ: Mapping[str, str], findings: Findin
         return None
     root = compose(expanded, file, findings)
     if root is not None and not isinstance(root, Table):
-        refused(root, Mapping[str, str], findings)
+        note_mismatch(root, Mapping[str, str], findings)
         return None
     return root
 
@@ -150,7 +150,7 @@ def _read_top(
         findings.add(root, "the key 'topology' is missing")
         return None
     if not isinstance(tree, Table):
-        refused(tree, Mapping[str, str], findings)
+        note_mismatch(tree, Mapping[str, str], findings)
         return None
     for key in tree.entries:
         if key not in TOPOLOGY_KEYS:
@@ -168,8 +168,8 @@ def _read_top(
         prefix=prefix,
         file=findings.file,
         nodes={name: Node.model_validate(dict(draft.node)) for name, draft in drafts.items()},
-        links=tuple(link.finished() for link in links),
-        tunnels=planning.finished(tunnels),
+        links=tuple(link.to_link() for link in links),
+        tunnels=planning.to_tunnels(tunnels),
         extra_at=_extra_at(drafts),
     )
 
@@ -198,7 +198,7 @@ def _lab_name(root: Table, override: str | None, findings: Findings) -> str:
         findings.add(root, "the key 'name' is missing")
         return ""
     if not isinstance(tree, Scalar):
-        refused(tree, str, findings)
+        note_mismatch(tree, str, findings)
         return ""
     if objection := objection_to_name(tree.text):
         findings.add(tree, f"invalid lab name {quote(tree.text)}", objection)
@@ -210,7 +210,7 @@ def _prefix(root: Table, findings: Findings) -> str | None:
     if tree is None or is_null(tree):
         return None
     if not isinstance(tree, Scalar):
-        refused(tree, str, findings)
+        note_mismatch(tree, str, findings)
         return None
     if tree.text not in ("", LAB_NAME_PREFIX) and (objection := objection_to_name(tree.text)):
         findings.add(tree, f"invalid prefix {quote(tree.text)}", objection)
@@ -223,7 +223,7 @@ def _read_nodes(topology: Table, reader: NodeReader, findings: Findings) -> dict
         findings.add(topology if tree is None else tree, "the topology has no nodes")
         return {}
     if not isinstance(tree, Table):
-        refused(tree, Mapping[str, str], findings)
+        note_mismatch(tree, Mapping[str, str], findings)
         return {}
     return {name: reader.read(name, tree.keys[name], value) for name, value in tree.entries.items()}
 
@@ -235,7 +235,7 @@ def _check_together(
     openvpn: str | None,
     findings: Findings,
 ) -> list[planning.DraftTunnel]:
-    """Check everything that involves several nodes or links; return the tunnels, settled as far as possible."""
+    """Check everything that involves several nodes or links; return the tunnels, resolved as far as possible."""
     kinds = {name: draft.node.kind for name, draft in drafts.items()}
     name_ports(links, drafts, findings)
     check_ends(links, kinds, findings)
@@ -243,13 +243,13 @@ def _check_together(
     for link in links:
         for end in link.ends:
             if end.node not in drafts:
-                # Go on with the name that was meant: one misspelt name is one mistake.
+                # Continue with the name that was probably meant, so that a misspelt name is reported once only.
                 end.node = nearest(end.node, drafts) or end.node
-    tunnels = planning.declared(drafts, vocabulary, findings)
+    tunnels = planning.declared_tunnels(drafts, vocabulary, findings)
     check_external(drafts, links, tunnels, findings)
-    settle_images(drafts, tunnels, vocabulary, openvpn, findings)
+    choose_images(drafts, tunnels, vocabulary, openvpn, findings)
     uses = _uses(links, kinds, findings)
-    planning.settle(tunnels, links, kinds, vocabulary, findings)
+    planning.resolve(tunnels, links, kinds, vocabulary, findings)
     for tunnel in tunnels:
         uses += inner_addresses.take_declared(tunnel, findings)
     check_uses(uses, findings)

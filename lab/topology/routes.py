@@ -8,7 +8,7 @@ from lab.topology.intent import StaticRoute
 from lab.topology.links import DraftLink
 from lab.topology.mistakes import Findings, did_you_mean, quote
 from lab.topology.nodes import DraftNode, below
-from lab.topology.paths import meetings
+from lab.topology.paths import shared_segments
 from lab.topology.source import Table, Tree
 
 
@@ -65,20 +65,20 @@ def _check_via_node(
         findings.add(via, f"{quote(route.via)} is a bridge and does not route")
         return
     kinds = {name: other.node.kind for name, other in drafts.items()}
-    shared = meetings(links, kinds, draft.name, route.via)
+    shared = shared_segments(links, kinds, draft.name, route.via)
     if not shared:
         findings.add(via, f"{quote(draft.name)} and {quote(route.via)} share no link")
         return
     families: list[Family] = list(FAMILIES) if route.to == "default" else [family_of(route.to)]
-    for meeting in shared:
-        if meeting.mine.damaged or meeting.theirs.damaged:
+    for segment in shared:
+        if segment.mine.damaged or segment.theirs.damaged:
             return
         for family in families:
-            mine, theirs = meeting.mine.address(family), meeting.theirs.address(family)
+            mine, theirs = segment.mine.address(family), segment.theirs.address(family)
             if mine is not None and theirs is not None and mine.network == theirs.network:
                 return
-    wanted = families[0] if len(families) == 1 else "common"
-    findings.add(via, f"{quote(draft.name)} and {quote(route.via)} have no {wanted} subnet on a shared link")
+    which = families[0] if len(families) == 1 else "common"
+    findings.add(via, f"{quote(draft.name)} and {quote(route.via)} have no {which} subnet on a shared link")
 
 
 def check_peerings(drafts: Mapping[str, DraftNode], links: Sequence[DraftLink], findings: Findings) -> None:

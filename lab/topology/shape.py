@@ -39,61 +39,61 @@ _FAMILIES = {
 }
 
 
-class Wrong(Exception):
+class InvalidValue(Exception):
     """A value does not fit; the reason is among the findings."""
 
 
-def take(tree: Tree, wanted: Any, findings: Findings, field: FieldInfo | None = None) -> Any:
-    """Return the tree as a value of the annotation `wanted`; raises `Wrong` after noting why it does not fit.
+def convert(tree: Tree, annotation: Any, findings: Findings, field: FieldInfo | None = None) -> Any:
+    """Return the tree as a value of an annotated type; raises `InvalidValue` after noting why it does not fit.
 
     `field` has the bounds of a number.
     """
-    if wanted is Any:
+    if annotation is Any:
         return plain(tree)
-    origin = get_origin(wanted)
+    origin = get_origin(annotation)
     if origin in (Union, types.UnionType):
-        return _alternative(tree, get_args(wanted), findings, field)
+        return _alternative(tree, get_args(annotation), findings, field)
     if origin is tuple:
-        return _list(tree, get_args(wanted)[0], findings)
+        return _list(tree, get_args(annotation)[0], findings)
     if origin is not None and issubclass_of(origin, Mapping):
-        return _mapping(tree, get_args(wanted)[1], findings)
-    if isinstance(wanted, type) and issubclass(wanted, BaseModel):
-        return build(tree, wanted, findings)
-    value = _single(tree, wanted)
+        return _mapping(tree, get_args(annotation)[1], findings)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return build(tree, annotation, findings)
+    value = _single(tree, annotation)
     if value is None:
-        raise refused(tree, wanted, findings, field)
+        raise note_mismatch(tree, annotation, findings, field)
     if field is not None and not _within(value, field):
-        raise refused(tree, wanted, findings, field)
+        raise note_mismatch(tree, annotation, findings, field)
     return value
 
 
 def build(tree: Tree, model: type[M], findings: Findings) -> M:
-    """Return the tree as a model; raises `Wrong` after noting all mistakes in it."""
+    """Return the tree as a model; raises `InvalidValue` after noting all mistakes in it."""
     if not isinstance(tree, Table):
-        raise refused(tree, model, findings)
+        raise note_mismatch(tree, model, findings)
     fields = {info.alias or name: (name, info) for name, info in model.model_fields.items()}
-    wrong = not check_keys(tree, fields, findings)
+    invalid = not check_keys(tree, fields, findings)
     values: dict[str, Any] = {}
     for key, (name, info) in fields.items():
         value = tree.entries.get(key)
         if value is None or is_null(value):
             if info.is_required():
                 findings.add(tree, f"the key {key!r} is missing")
-                wrong = True
+                invalid = True
             continue
         try:
-            values[name] = take(value, info.annotation, findings, info)
-        except Wrong:
-            wrong = True
-    if wrong:
-        raise Wrong
+            values[name] = convert(value, info.annotation, findings, info)
+        except InvalidValue:
+            invalid = True
+    if invalid:
+        raise InvalidValue
     try:
         return model(**values)
     except ValidationError as error:
         first = error.errors()[0]
         place = tree.entries.get(str(first["loc"][0]), tree) if first["loc"] else tree
         findings.add(place, one_line(str(first["msg"]).removeprefix("Value error, ")))
-        raise Wrong from None
+        raise InvalidValue from None
 
 
 def salvage(tree: Tree, model: type[M], findings: Findings) -> M | None:
@@ -101,26 +101,26 @@ def salvage(tree: Tree, model: type[M], findings: Findings) -> M | None:
     if not isinstance(tree, Table):
         return None
     silent = Findings(findings.file)
-    right: dict[str, Tree] = {}
+    known: dict[str, Tree] = {}
     for name, info in model.model_fields.items():
         key = info.alias or name
         try:
             if not is_absent(tree, key):
-                take(tree.entries[key], info.annotation, silent, info)
-                right[key] = tree.entries[key]
-        except Wrong:
+                convert(tree.entries[key], info.annotation, silent, info)
+                known[key] = tree.entries[key]
+        except InvalidValue:
             continue
     try:
-        return build(Table(tree.place, tree.path, right, tree.keys), model, silent)
-    except Wrong:
+        return build(Table(tree.place, tree.path, known, tree.keys), model, silent)
+    except InvalidValue:
         return None
 
 
-def check_keys(table: Table, right: Collection[str], findings: Findings) -> bool:
+def check_keys(table: Table, known: Collection[str], findings: Findings) -> bool:
     """Note every unknown key; return True if there is none."""
-    unknown = [key for key in table.entries if key not in right]
+    unknown = [key for key in table.entries if key not in known]
     for key in unknown:
-        hint = did_you_mean(key, right) or (f"the keys here are {one_of(right)}" if right else None)
+        hint = did_you_mean(key, known) or (f"the keys here are {one_of(known)}" if known else None)
         findings.add(table.keys[key], f"unknown key {quote(key)}", hint)
     return not unknown
 
@@ -136,8 +136,8 @@ def is_absent(tree: Table, key: str) -> bool:
     return value is None or is_null(value)
 
 
-def refused(tree: Tree, wanted: Any, findings: Findings, field: FieldInfo | None = None) -> Wrong:
-    """Note that the tree is not what was wanted, and return the exception to raise."""
+def note_mismatch(tree: Tree, annotation: Any, findings: Findings, field: FieldInfo | None = None) -> InvalidValue:
+    """Note that the tree does not fit the annotation, and return the exception to raise."""
     match tree:
         case Scalar(value=None):
             given = "missing value, expected"
@@ -147,26 +147,26 @@ def refused(tree: Tree, wanted: Any, findings: Findings, field: FieldInfo | None
             given = "a list is not"
         case Table():
             given = "a mapping is not"
-    findings.add(tree, f"{given} {describe(wanted, field)}", _hint(tree, wanted))
-    return Wrong()
+    findings.add(tree, f"{given} {describe(annotation, field)}", _hint(tree, annotation))
+    return InvalidValue()
 
 
-def describe(wanted: Any, field: FieldInfo | None = None) -> str:
+def describe(annotation: Any, field: FieldInfo | None = None) -> str:
     """Describe an annotation in words."""
-    origin, arguments = get_origin(wanted), get_args(wanted)
+    origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, types.UnionType):
         return _describe_alternative([a for a in arguments if a is not type(None)], field)
     if origin is Literal:
         return one_of(arguments) if len(arguments) == 1 else f"one of {one_of(arguments)}"
     if origin is tuple:
         return "a list"
-    if wanted in _IP_WORDS:
-        return _IP_WORDS[wanted]
-    if wanted is bool:
+    if annotation in _IP_WORDS:
+        return _IP_WORDS[annotation]
+    if annotation is bool:
         return "true or false"
-    if wanted in (int, float):
-        return ("a whole number" if wanted is int else "a number") + _describe_bounds(field)
-    return "a text" if wanted is str else "a mapping"
+    if annotation in (int, float):
+        return ("a whole number" if annotation is int else "a number") + _describe_bounds(field)
+    return "a text" if annotation is str else "a mapping"
 
 
 def issubclass_of(origin: Any, base: type) -> bool:
@@ -207,90 +207,90 @@ def _alternative(tree: Tree, members: tuple[Any, ...], findings: Findings, field
         return None
     members = tuple(member for member in members if member is not type(None))
     if len(members) == 1:
-        return take(tree, members[0], findings, field)
+        return convert(tree, members[0], findings, field)
     for member in members:
         try:
-            return take(tree, member, Findings(findings.file), field)
-        except Wrong:
+            return convert(tree, member, Findings(findings.file), field)
+        except InvalidValue:
             continue
-    raise refused(tree, _union(members), findings, field)
+    raise note_mismatch(tree, _union(members), findings, field)
 
 
 def _union(members: tuple[Any, ...]) -> Any:
     return Union[members]  # noqa: UP007 - the members are known at run time only
 
 
-def _list(tree: Tree, wanted: Any, findings: Findings) -> tuple[Any, ...]:
+def _list(tree: Tree, annotation: Any, findings: Findings) -> tuple[Any, ...]:
     if is_null(tree):
         return ()
     if not isinstance(tree, Items):
-        raise refused(tree, tuple[wanted, ...], findings)
-    taken, wrong = [], False
+        raise note_mismatch(tree, tuple[annotation, ...], findings)
+    values, invalid = [], False
     for item in tree.items:
         try:
-            taken.append(take(item, wanted, findings))
-        except Wrong:
-            wrong = True
-    if wrong:
-        raise Wrong
-    return tuple(taken)
+            values.append(convert(item, annotation, findings))
+        except InvalidValue:
+            invalid = True
+    if invalid:
+        raise InvalidValue
+    return tuple(values)
 
 
-def _mapping(tree: Tree, wanted: Any, findings: Findings) -> dict[str, Any]:
+def _mapping(tree: Tree, annotation: Any, findings: Findings) -> dict[str, Any]:
     if is_null(tree):
         return {}
     if not isinstance(tree, Table):
-        raise refused(tree, Mapping[str, Any], findings)
-    taken, wrong = {}, False
+        raise note_mismatch(tree, Mapping[str, Any], findings)
+    values, invalid = {}, False
     for key, value in tree.entries.items():
         try:
             # No value is an empty text here: `env: {DEBUG: }` sets DEBUG to "".
-            taken[key] = "" if wanted is str and is_null(value) else take(value, wanted, findings)
-        except Wrong:
-            wrong = True
-    if wrong:
-        raise Wrong
-    return taken
+            values[key] = "" if annotation is str and is_null(value) else convert(value, annotation, findings)
+        except InvalidValue:
+            invalid = True
+    if invalid:
+        raise InvalidValue
+    return values
 
 
-def _single(tree: Tree, wanted: Any) -> Any:
-    """Return a single value as `wanted`, or None if it does not fit."""
+def _single(tree: Tree, annotation: Any) -> Any:
+    """Return a single value as the annotated type, or None if it does not fit."""
     if not isinstance(tree, Scalar) or tree.value is None:
         return None
-    if wanted is str:
+    if annotation is str:
         return tree.text
-    if wanted is bool:
+    if annotation is bool:
         return tree.value if isinstance(tree.value, bool) else None
-    if wanted is int:
+    if annotation is int:
         return tree.value if isinstance(tree.value, int) and not isinstance(tree.value, bool) else None
-    if wanted is float:
+    if annotation is float:
         number = isinstance(tree.value, int | float) and not isinstance(tree.value, bool)
         return float(tree.value) if number else None
-    if get_origin(wanted) is Literal:
-        return tree.text if tree.text in get_args(wanted) else None
-    return _ip(tree.text, wanted)
+    if get_origin(annotation) is Literal:
+        return tree.text if tree.text in get_args(annotation) else None
+    return _ip(tree.text, annotation)
 
 
-def _ip(text: str, wanted: Any) -> Any:
-    with_length = wanted not in (IPv4Address, IPv6Address)
+def _ip(text: str, annotation: Any) -> Any:
+    with_length = annotation not in (IPv4Address, IPv6Address)
     _, slash, length = text.partition("/")
     # Python accepts netmasks, scopes and a missing length, containerlab's parser does not.
     if bool(slash) != with_length or (slash and not (length.isascii() and length.isdigit())) or "%" in text:
         return None
     try:
-        return wanted(text)
+        return annotation(text)
     except ValueError:
         return None
 
 
-def _hint(tree: Tree, wanted: Any) -> str | None:
+def _hint(tree: Tree, annotation: Any) -> str | None:
     if not isinstance(tree, Scalar):
         return None
-    arguments = get_args(wanted)
-    if get_origin(wanted) is Literal:
+    arguments = get_args(annotation)
+    if get_origin(annotation) is Literal:
         match = nearest(tree.text, arguments)
         return f"did you mean {match!r}?" if match else None
-    if {wanted, *arguments} & {IPv4Network, IPv6Network} and "/" in tree.text:
+    if {annotation, *arguments} & {IPv4Network, IPv6Network} and "/" in tree.text:
         try:
             return f"it has bits set beyond its length: did you mean '{ip_network(tree.text, strict=False)}'?"
         except ValueError:

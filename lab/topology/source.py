@@ -17,9 +17,9 @@ from lab.topology.envsubst import Expanded
 from lab.topology.mistakes import Findings, KeyPath, quote
 from lab.topology.model import Place
 
-DEEPEST = 40
+MAX_DEPTH = 40
 """The maximum depth of nesting. The format needs ten."""
-LARGEST = 200_000
+MAX_VALUES = 200_000
 """The maximum number of values, counting each alias as often as it is used."""
 
 Value = str | int | float | bool | None
@@ -27,7 +27,7 @@ Value = str | int | float | bool | None
 
 @dataclass(frozen=True)
 class Scalar:
-    """A single value: its text as written, and what YAML makes of it."""
+    """A single value: its text as written, and its value in YAML."""
 
     place: Place
     path: KeyPath
@@ -85,26 +85,26 @@ def plain(tree: Tree) -> Any:
             return {key: plain(value) for key, value in tree.entries.items()}
 
 
-def planted(data: object, at: Place, path: KeyPath) -> Tree:
+def tree_of(data: object, at: Place, path: KeyPath) -> Tree:
     """Return plain Python data as a tree with one place for all: for values from outside the file."""
     match data:
         case dict():
-            entries = {str(key): planted(value, at, (*path, str(key))) for key, value in data.items()}
+            entries = {str(key): tree_of(value, at, (*path, str(key))) for key, value in data.items()}
             return Table(at, path, entries, {key: Key(at, tree.path) for key, tree in entries.items()})
         case list() | tuple():
-            return Items(at, path, tuple(planted(item, at, (*path, i)) for i, item in enumerate(data)))
+            return Items(at, path, tuple(tree_of(item, at, (*path, i)) for i, item in enumerate(data)))
         case None:
             return Scalar(at, path, "", None)
         case bool():
             return Scalar(at, path, str(data).lower(), data)
-        case int() | float() if _is_writable(data):
+        case int() | float() if _reads_back(data):
             return Scalar(at, path, str(data), data)
         case _:
             return Scalar(at, path, str(data), str(data))
 
 
 class _Stop(Exception):
-    """The rest of the file cannot be parsed."""
+    """Raised if the rest of the file cannot be parsed."""
 
 
 @dataclass
@@ -246,8 +246,8 @@ class _Composer:
         index = _index(event)
         if self.expects_key():
             self.stop(index, "the lab does not support a list or a mapping as a key")
-        if len(self.stack) >= DEEPEST:
-            self.stop(index, f"nested deeper than {DEEPEST} levels")
+        if len(self.stack) >= MAX_DEPTH:
+            self.stop(index, f"nested deeper than {MAX_DEPTH} levels")
         opened = _Open(self.place(index), self.path(), event.anchor, isinstance(event, yaml.MappingStartEvent))
         if event.tag not in (None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
             self.findings.add(
@@ -267,10 +267,10 @@ class _Composer:
             tree = Table(top.place, top.path, top.entries, top.keys, size, depth)
         else:
             tree = Items(top.place, top.path, tuple(top.items), size, depth)
-        if size > LARGEST:
-            self.refuse(tree, f"more than {LARGEST} values, counting each alias as often as it is used")
-        if depth > DEEPEST:
-            self.refuse(tree, f"nested deeper than {DEEPEST} levels")
+        if size > MAX_VALUES:
+            self.refuse(tree, f"more than {MAX_VALUES} values, counting each alias as often as it is used")
+        if depth > MAX_DEPTH:
+            self.refuse(tree, f"nested deeper than {MAX_DEPTH} levels")
         self.put(tree, top.anchor)
 
     def refuse(self, tree: Tree, what: str) -> None:
@@ -313,7 +313,7 @@ def _index(event: yaml.Event) -> int:
     return event.start_mark.index if event.start_mark else 0
 
 
-def _is_writable(number: float) -> bool:
+def _reads_back(number: float) -> bool:
     """Return True for a number that reads back from a file as the same number."""
     return math.isfinite(number) if isinstance(number, float) else resolve(str(number)) == number
 

@@ -1,4 +1,4 @@
-"""Tunnels: from what the file declares to tunnels with every default filled in, but for inner addresses."""
+"""Tunnels: from the file's declarations to tunnels with every default filled in, except for inner addresses."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from lab.topology.mistakes import Findings, did_you_mean, one_of, quote
 from lab.topology.model import Tunnel
 from lab.topology.names import objection_to_name
 from lab.topology.nodes import DraftNode, below
-from lab.topology.paths import arrival, underlay
+from lab.topology.paths import path_end, underlay
 from lab.topology.source import Table, Tree
 from lab.topology.vocabulary import Vocabulary
 
@@ -24,7 +24,7 @@ LAST_PORT = 65535
 
 @dataclass
 class DraftTunnel:
-    """A tunnel between two nodes that exist, as declared and as far as it is settled."""
+    """A tunnel between two nodes that exist, as declared, and resolved as far as possible."""
 
     client: str
     server: str
@@ -47,7 +47,7 @@ class DraftTunnel:
 
     @property
     def inner_addresses(self) -> list[tuple[str, Address]]:
-        """The inner addresses of its two nodes, as far as they are settled."""
+        """The inner addresses of its two nodes that are known so far."""
         return [
             (node, address.ip)
             for ends in self.inner.values()
@@ -63,7 +63,7 @@ class ServerProcess:
     tunnels: list[DraftTunnel] = field(default_factory=list)
 
 
-def declared(nodes: Mapping[str, DraftNode], vocabulary: Vocabulary, findings: Findings) -> list[DraftTunnel]:
+def declared_tunnels(nodes: Mapping[str, DraftNode], vocabulary: Vocabulary, findings: Findings) -> list[DraftTunnel]:
     """Return the tunnels of all nodes in the file's order, without those whose server is wrong."""
     found = []
     for node in nodes.values():
@@ -91,21 +91,21 @@ def _check_mode(intent: TunnelIntent, tree: Tree, vocabulary: Vocabulary, findin
         findings.add(below(tree, objection.path), objection.what, objection.hint)
 
 
-def settle(
+def resolve(
     tunnels: Sequence[DraftTunnel],
     links: Sequence[DraftLink],
     kinds: Mapping[str, str],
     vocabulary: Vocabulary,
     findings: Findings,
 ) -> None:
-    """Settle names, server processes, ports, devices and outer addresses."""
+    """Resolve names, server processes, ports, devices and outer addresses."""
     _name(tunnels, findings)
     _share(tunnels, vocabulary, findings)
-    _number_ports(tunnels, findings)
+    _assign_ports(tunnels, findings)
     _name_devices(tunnels, links, vocabulary, findings)
-    ground = underlay(links)
+    usable_links = underlay(links)
     for tunnel in tunnels:
-        _find_path(tunnel, ground, kinds, findings)
+        _find_path(tunnel, usable_links, kinds, findings)
 
 
 def _name(tunnels: Sequence[DraftTunnel], findings: Findings) -> None:
@@ -132,7 +132,7 @@ def _name(tunnels: Sequence[DraftTunnel], findings: Findings) -> None:
 
 
 def _share(tunnels: Sequence[DraftTunnel], vocabulary: Vocabulary, findings: Findings) -> None:
-    """Let tunnels to the same node share a server process if their mode can; another `port` keeps one apart."""
+    """Let tunnels to the same node share a server process if their mode can; one with another `port` gets its own."""
     processes: dict[tuple[object, ...], ServerProcess] = {}
     names = {tunnel.name for tunnel in tunnels}
     for tunnel in tunnels:
@@ -163,7 +163,7 @@ def _share(tunnels: Sequence[DraftTunnel], vocabulary: Vocabulary, findings: Fin
 
 
 def _server_options(intent: TunnelIntent) -> Mapping[str, Any]:
-    """Return the options without the client's extra lines, which its own process has."""
+    """Return the options without the extra lines of the client's process."""
     extra = intent.options.get("extra")
     if not isinstance(extra, Mapping):
         return intent.options
@@ -178,7 +178,7 @@ def _extra_at(tunnel: DraftTunnel) -> Mapping[str, tuple[str, ...]]:
     return {end: places for end in ("server", "client") if (places := extra_places(entries.get(end)))}
 
 
-def _number_ports(tunnels: Sequence[DraftTunnel], findings: Findings) -> None:
+def _assign_ports(tunnels: Sequence[DraftTunnel], findings: Findings) -> None:
     taken: dict[tuple[str, str, int], DraftTunnel] = {}
     for tunnel in tunnels:
         port = tunnel.intent.port
@@ -231,31 +231,31 @@ def _name_devices(
 
 
 def _find_path(tunnel: DraftTunnel, links: Sequence[DraftLink], kinds: Mapping[str, str], findings: Findings) -> None:
-    """Settle the outer addresses: those at which the shortest path arrives, in both directions."""
+    """Set the outer addresses: those at which the shortest path arrives, in both directions."""
     family, via = tunnel.intent.outer, tunnel.intent.via
     if via is not None and not _are_linked(links, tunnel.client, via):
         at = below(tunnel.tree, ("via",))
         hint = did_you_mean(via, kinds) if via not in kinds else None
         findings.add(at, f"no link leads from {quote(tunnel.client)} to {quote(via)}", hint)
         return
-    end = arrival(links, kinds, tunnel.client, tunnel.server, family, via)
+    end = path_end(links, kinds, tunnel.client, tunnel.server, family, via)
     if end is not None:
         address = end.address(family)
         tunnel.outer = address.ip if address else None
-        back = arrival(_without_others(links, tunnel.client, via), kinds, tunnel.server, tunnel.client, family)
-        dialled = back.address(family) if back else None
-        tunnel.client_outer = dialled.ip if dialled else None
+        reverse_end = path_end(_without_others(links, tunnel.client, via), kinds, tunnel.server, tunnel.client, family)
+        client_address = reverse_end.address(family) if reverse_end else None
+        tunnel.client_outer = client_address.ip if client_address else None
         return
-    between = f"no path of links leads from {quote(tunnel.client)} to {quote(tunnel.server)}"
-    between += f" via {quote(via)}" if via else ""
-    if arrival(links, kinds, tunnel.client, tunnel.server, None, via) is not None:
+    what = f"no path of links leads from {quote(tunnel.client)} to {quote(tunnel.server)}"
+    what += f" via {quote(via)}" if via else ""
+    if path_end(links, kinds, tunnel.client, tunnel.server, None, via) is not None:
         without = [name for name in (tunnel.client, tunnel.server) if not _has_address(links, name, family)]
         if without:
             names = " or ".join(map(quote, without))
-            between += f" over {family}: no link of {names} has an {family} address"
+            what += f" over {family}: no link of {names} has an {family} address"
         else:
-            between += f" that has {family} addresses at both ends"
-    findings.add(below(tunnel.tree, ("to",)), between)
+            what += f" that has {family} addresses at both ends"
+    findings.add(below(tunnel.tree, ("to",)), what)
 
 
 def _without_others(links: Sequence[DraftLink], node: str, via: str | None) -> list[DraftLink]:
@@ -272,8 +272,8 @@ def _has_address(links: Sequence[DraftLink], node: str, family: Family) -> bool:
     return any(end.node == node and family in end.addresses for end in ends)
 
 
-def finished(tunnels: Sequence[DraftTunnel]) -> tuple[Tunnel, ...]:
-    """Return the settled tunnels; only for a file without mistakes."""
+def to_tunnels(tunnels: Sequence[DraftTunnel]) -> tuple[Tunnel, ...]:
+    """Return the tunnels of the model; only for a file without mistakes."""
     return tuple(
         Tunnel.model_validate(
             {

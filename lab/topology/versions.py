@@ -1,4 +1,4 @@
-"""The image of each node, with the version of OpenVPN in its tag: the file's, or the one that a tunnel asks for."""
+"""The image of each node, with the version of OpenVPN in its tag: that of the file, or that of a tunnel's `openvpn`."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -9,7 +9,7 @@ from lab.topology.tunnels import DraftTunnel
 from lab.topology.vocabulary import Vocabulary
 
 
-def settle_images(
+def choose_images(
     drafts: Mapping[str, DraftNode],
     tunnels: Sequence[DraftTunnel],
     vocabulary: Vocabulary,
@@ -17,54 +17,54 @@ def settle_images(
     findings: Findings,
 ) -> None:
     """Choose the image of every node: by an override, else by a tunnel's `openvpn`, else the file's."""
-    wanted: dict[str, str] = {}
+    requested: dict[str, str] = {}
     for tunnel in tunnels:
         version = tunnel.intent.openvpn
         if version is None:
             continue
         at = below(tunnel.tree, ("openvpn",))
-        if not known(version, vocabulary.openvpn, at, findings):
+        if not check_version(version, vocabulary.openvpn, at, findings):
             continue
         for name in (tunnel.client, tunnel.server):
-            if objection := _objection_to_choice(drafts[name], vocabulary):
+            if objection := _objection_to_version(drafts[name], vocabulary):
                 findings.add(at, f"cannot set the version on {quote(name)}: {objection}")
-            elif wanted.setdefault(name, version) != version:
-                what = f"another tunnel asks for OpenVPN {wanted[name]} on {quote(name)}, this one for {version}"
+            elif requested.setdefault(name, version) != version:
+                what = f"another tunnel asks for OpenVPN {requested[name]} on {quote(name)}, this one for {version}"
                 findings.add(at, what, "a node has one version")
     for draft in drafts.values():
         image = draft.node.image
         if image is None or draft.image is None:
             continue
         if repository_of(image) != vocabulary.node_image:
-            _check_is_ours(image, draft.image, vocabulary, findings)
+            _check_lab_image(image, draft.image, vocabulary, findings)
             continue
-        version = override or wanted.get(draft.name)
+        version = override or requested.get(draft.name)
         if version is None:
             tag = tag_of(image)
             if tag is not None or not is_pinned(image):
-                known(tag or "latest", vocabulary.openvpn, draft.image, findings)
+                check_version(tag or "latest", vocabulary.openvpn, draft.image, findings)
         elif is_pinned(image):
             findings.add(draft.image, "cannot set the version: the image is pinned by its digest")
         else:
             draft.node = draft.node.model_copy(update={"image": with_tag(image, version)})
 
 
-def known(version: str, versions: Collection[str], at: Located, findings: Findings) -> bool:
-    """Return True if the lab has a version of OpenVPN; else note a mistake."""
+def check_version(version: str, versions: Collection[str], at: Located, findings: Findings) -> bool:
+    """Return True if the lab has a version of OpenVPN; note a mistake if it does not."""
     if version in versions:
         return True
     findings.add(at, f"unknown OpenVPN version {quote(version)}", f"the lab has {one_of(versions)}")
     return False
 
 
-def _check_is_ours(image: str, at: Located, vocabulary: Vocabulary, findings: Findings) -> None:
-    ours = [vocabulary.node_image, *vocabulary.images]
+def _check_lab_image(image: str, at: Located, vocabulary: Vocabulary, findings: Findings) -> None:
+    lab_images = [vocabulary.node_image, *vocabulary.images]
     name = repository_of(image)
-    if name.partition("/")[0] == vocabulary.node_image.partition("/")[0] and name not in ours:
-        findings.add(at, f"the lab has no image {quote(name)}", f"it has {one_of(ours)}")
+    if name.partition("/")[0] == vocabulary.node_image.partition("/")[0] and name not in lab_images:
+        findings.add(at, f"the lab has no image {quote(name)}", f"it has {one_of(lab_images)}")
 
 
-def _objection_to_choice(draft: DraftNode, vocabulary: Vocabulary) -> str | None:
+def _objection_to_version(draft: DraftNode, vocabulary: Vocabulary) -> str | None:
     image = draft.node.image
     if image is None or repository_of(image) != vocabulary.node_image:
         return f"its image is not one of {vocabulary.node_image!r}"

@@ -1,4 +1,4 @@
-"""The modes, daemons, versions and images that a topology can name: handed to the reader by the rooms above."""
+"""The modes, daemons, versions and images that a topology can name; the caller of the reader provides them."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ def _all_supported(_: TunnelIntent, __: int) -> Mapping[TrafficClass, str]:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words that a topology can use beyond those of its format."""
+    """The names of modes, daemons, versions and images that a topology can use."""
 
     modes: Mapping[str, Callable[[TunnelIntent], Sequence[Objection]]]
     """The tunnel modes, each with its check of an intent."""
@@ -48,8 +48,8 @@ class Vocabulary:
     """The modes whose server process serves many clients: tunnels to the same node share it."""
     devices: Mapping[str, str] = field(default_factory=dict)
     """The prefix of a mode's device names; `tun` by default."""
-    callers: Collection[str] = ()
-    """The daemons that call a BGP neighbour without a configured address."""
+    initiators: Collection[str] = ()
+    """The daemons that can open a BGP session to a neighbour without a configured address."""
     unsupported: Callable[[TunnelIntent, int], Mapping[TrafficClass, str]] = _all_supported
     """The traffic classes that a declared tunnel does not carry, each with the reason; the number is that of the
     tunnels which share the server's process."""

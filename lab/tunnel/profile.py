@@ -78,7 +78,7 @@ class Profile:
         ]
         extra = options.get("extra")
         if isinstance(extra, Mapping) and extra.get("client"):
-            found.append(Objection(("options", "extra", "client"), f"{self.product} reads no lines of OpenVPN"))
+            found.append(Objection(("options", "extra", "client"), f"{self.product} does not read OpenVPN's options"))
         remotes = options.get("remotes")
         if isinstance(remotes, (list, tuple)) and len(remotes) > 1:
             found.append(Objection(("options", "remotes"), f"{self.product} connects to one server only"))

@@ -84,7 +84,7 @@ NO_MULTICAST = Reason(
     "kernel/test_dco_hub.py::test_multicast_does_not_pass",
 )
 BIRD_WAITS = Reason(
-    "neither daemon calls a neighbour without a configured address",
+    "neither daemon connects to a neighbour without a configured address",
     "daemons/test_refusals.py::test_two_birds_without_addresses_wait_for_each_other",
 )
 

@@ -104,7 +104,7 @@ def test_extra_lines_survive_the_dump_and_the_stored_topology() -> None:
         (["password: a b"], "13:23: topology.nodes.a.config.vars.router.password", "80 printable ASCII"),
         (["communities: {10.1.0.0/24: [65536:1]}"], "13:26: ", "'65536:1' is not a community"),
         (["communities: {10.2.0.0/24: [65001:1]}"], "13:40: ", "10.2.0.0/24 is not one of the router's networks"),
-        (["neighbors: {c: {allowas-in: 1}}"], "13:28: ", "'c' is no neighbour of 'a'"),
+        (["neighbors: {c: {allowas-in: 1}}"], "13:28: ", "'c' is not a neighbour of 'a'"),
         (["neighbors: {b: {extra: passive}}"], "13:36: ", "frr.conf has no section per neighbour"),
         (["default-originate: true"], "13:32: ", "'b' rejects a default route through a tunnel"),
         (["ttl-security: 0"], "13:27: ", "'0' is not a whole number from 1 to 254"),
@@ -186,4 +186,4 @@ def test_external_client_takes_no_extra_lines() -> None:
     file = file.replace("mode: p2p-tls", "mode: iroute, profile: routeros-7").replace(
         "              mode: iroute, ", "              mode: iroute\n              "
     )
-    assert "RouterOS 7 reads no lines of OpenVPN" in mistakes(file)
+    assert "RouterOS 7 does not read OpenVPN's options" in mistakes(file)

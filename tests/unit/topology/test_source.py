@@ -8,7 +8,7 @@ import pytest
 from lab.topology import Topology, substitute
 from lab.topology.envsubst import SubstitutionError, expand
 from lab.topology.mistakes import Findings
-from lab.topology.source import DEEPEST, Scalar, compose, plain
+from lab.topology.source import MAX_DEPTH, Scalar, compose, plain
 
 Refuse = Callable[..., list[str]]
 
@@ -75,9 +75,9 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     ("text", "what"),
     [
         (BOMB, "more than 200000 values, counting each alias as often as it is used"),
-        ("[" * 100_000, f"nested deeper than {DEEPEST} levels"),
-        ("- " * 5_000, f"nested deeper than {DEEPEST} levels"),
-        ("{a: " * 5_000, f"nested deeper than {DEEPEST} levels"),
+        ("[" * 100_000, f"nested deeper than {MAX_DEPTH} levels"),
+        ("- " * 5_000, f"nested deeper than {MAX_DEPTH} levels"),
+        ("{a: " * 5_000, f"nested deeper than {MAX_DEPTH} levels"),
         ("a: &a [*a]", "the alias '*a' contains itself"),
         ("a: *b", "the alias '*b' has no anchor before it"),
         ("a: 1\na: 2", "duplicate key 'a', see line 1"),
