@@ -41,7 +41,7 @@ def test_iroute_for_everything_makes_routing_dynamic(lab: Lab, hq: Site, branch:
 
 
 @pytest.mark.claims("both sides need the inner route, so the server pushes it to the client", article="says so")
-def test_both_sides_need_the_inner_route(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+def test_only_the_server_needs_the_inner_route(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     for family in FAMILIES:  # without the push, everything passes
         expect_passes(hq, branch, family)
     tunnel = lab.tunnel("branch", "hq")
@@ -53,7 +53,7 @@ def test_both_sides_need_the_inner_route(lab: Lab, hq: Site, branch: Site, claim
         for family in FAMILIES:
             expect_passes(hq, branch, family)
     expect_control_plane(lab, hq, branch)
-    claim.does_not_hold("the client has no inner table: it rejects the line and works all the same")
+    claim.does_not_hold("the client has no inner table: it rejects the option and keeps working")
 
 
 @pytest.mark.claims(
@@ -78,9 +78,9 @@ def test_ipv6_shares_tunnel_and_session(lab: Lab, hq: Site, branch: Site, claim:
 
 
 @pytest.mark.claims(
-    "the inner route can be handed out by a `client-connect` script or by a `client-config-dir` file", article="says so"
+    "a `client-connect` script or a `client-config-dir` file can set the inner route", article="says so"
 )
-def test_script_and_file_hand_out_the_inner_route(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+def test_script_and_file_set_the_inner_route(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     for hand_out in ("client-connect", "client-config-dir"):
         size = tunnel.server.log_size()
@@ -107,10 +107,10 @@ def carries_data(frame: Packet, port: int) -> bool:
 
 
 @pytest.mark.claims(
-    "the network between sees one TCP connection and nothing else of the sites",
+    "the transit network sees one TCP connection and nothing else of the sites",
     article="says so: it passes middleboxes",
 )
-def test_the_network_between_sees_one_tcp_connection(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+def test_transit_sees_one_tcp_connection(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     inner = [site.host.address(family).packed for site in (hq, branch) for family in FAMILIES]
     port = lab.tunnel("branch", "hq").tunnel.port
     with lab.node("transit").capture("eth1") as wire:

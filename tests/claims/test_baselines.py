@@ -66,7 +66,7 @@ def expect_another_session(tunnel: RunningTunnel, client_id: int | None) -> None
 
 @BASELINE
 @pytest.mark.claims(
-    'routes that are written down (`route`, `push "route …"`, `iroute`) work once the client connects',
+    'static routes (`route`, `push "route …"`, `iroute`) work once the client connects',
     article="says so",
 )
 def test_static_routes_work(lab: Lab, claim: Claim) -> None:
@@ -78,7 +78,7 @@ def test_static_routes_work(lab: Lab, claim: Claim) -> None:
 
 @BASELINE
 @pytest.mark.claims("a route added on the server reaches a connected client", article="says that it does not")
-def test_a_route_added_later_reaches_the_client(lab: Lab, claim: Claim) -> None:
+def test_route_added_on_the_server_needs_a_reconnect(lab: Lab, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     branch, host = lab.node("branch"), lab.host("branch-lan")
     handed_out = tunnel.server.node.files / "etc/openvpn/server/branch-hq/clients/branch"
@@ -99,24 +99,24 @@ def test_a_route_added_later_reaches_the_client(lab: Lab, claim: Claim) -> None:
         reconnect(tunnel)
     for prefix in prefixes.values():
         branch.expect_not_in_fib(prefix)
-    claim.does_not_hold("only a client that connects anew gets it")
+    claim.does_not_hold("a client gets it when it connects again")
 
 
 @BASELINE
-@pytest.mark.claims("a route travels from the client to the server", article="says that it does not")
-def test_a_route_travels_from_client_to_server(lab: Lab, claim: Claim) -> None:
+@pytest.mark.claims("a route added on the client reaches the server", article="says that it does not")
+def test_route_added_on_the_client_does_not_reach_the_server(lab: Lab, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     hq, host = lab.node("hq"), lab.host("hq-lan")
     for family in FAMILIES:
         prefix = lab.free_prefix(family)
         with grown(lab, "branch", prefix) as address:
-            for attempt in ("connected", "connected anew"):
+            for attempt in ("connected", "connected again"):
                 assert hq.fib.route(prefix) is None
                 result = host.echo(address, count=5)
                 assert result.silent
                 claim.echo(f"{attempt}: {result}")
                 reconnect(tunnel)
-    claim.does_not_hold("never: the server knows what its own configuration says")
+    claim.does_not_hold("never: the server knows only the routes in its own configuration")
 
 
 @pytest.mark.topology("fixed-routes", openvpn="2.7", tunnel=USERSPACE)
@@ -146,8 +146,7 @@ def test_push_update_reaches_a_connected_client(lab: Lab, claim: Claim) -> None:
     expect_another_session(tunnel, after.client_id)
     branch.expect_not_in_fib(pushed)
     claim.holds_if(
-        "for routes from server to client, whose data userspace carries; an `iroute` has the client restart, and a "
-        "client can push nothing"
+        "for routes from server to client, without DCO; a pushed `iroute` restarts the client, and a client cannot push"
     )
 
 
@@ -175,7 +174,7 @@ def test_push_update_reaches_one_client_of_two(lab: Lab, claim: Claim) -> None:
         assert (after.client_id, after.connected_since) == (before[name].client_id, before[name].connected_since)
     with tunnels["spoke1"].server.management() as server, pytest.raises(ManagementError):
         server.push_update("route 10.98.0.0 255.255.255.0", 4711)  # an unknown client
-    claim.holds_if("each update takes the place of all routes of its family that were pushed before")
+    claim.holds_if("each update replaces all routes of its family that were pushed before")
 
 
 FIXED = {"mode": "fixed-routes", "options": {"client-networks": ["10.2.0.0/24", "2001:db8:2::/64"], "iroute": []}}
@@ -185,7 +184,7 @@ FIXED = {"mode": "fixed-routes", "options": {"client-networks": ["10.2.0.0/24", 
 @pytest.mark.claims(
     "with `iroute` for fixed prefixes, a routing daemon's other prefixes pass too", article="says that they do not"
 )
-def test_iroute_for_fixed_prefixes_lets_others_pass(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+def test_iroute_for_fixed_prefixes_drops_other_prefixes(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     expect_control_plane(lab, hq, branch)
     tunnel = lab.tunnel("branch", "hq")
     for family in FAMILIES:
@@ -207,4 +206,4 @@ def test_iroute_for_fixed_prefixes_lets_others_pass(lab: Lab, hq: Site, branch: 
                 hq.router.expect_route(other, via=hq.device)
                 hq.host.expect_reaches(address)
     expect_control_plane(lab, hq, branch)
-    claim.does_not_hold("the inner table passes what is written down and drops the rest")
+    claim.does_not_hold("the inner table passes the prefixes of its `iroute` lines and drops the rest")

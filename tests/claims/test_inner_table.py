@@ -133,4 +133,4 @@ def test_stale_routes_check_deletes_the_route_for_everything(
     if lab_openvpn == "2.6":
         claim.holds()
     else:
-        claim.does_not_hold("only addresses that were learnt go stale, what `iroute` gave stays")
+        claim.does_not_hold("only learnt addresses expire; routes from `iroute` stay")

@@ -15,7 +15,7 @@ STATIC_KEY_IS_INSECURE = "DEPRECATION: No tls-client or tls-server option in con
 
 @pytest.mark.topology("p2p-static-key")
 @pytest.mark.claims("preshared keys cannot be used", article="says so")
-def test_preshared_keys_cannot_be_used(lab: Lab, lab_openvpn: str, hq: Site, branch: Site, claim: Claim) -> None:
+def test_preshared_keys_work_point_to_point(lab: Lab, lab_openvpn: str, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     if lab_openvpn != "2.6":  # which only warns
         expect_refusal_without(tunnel.server, "allow-deprecated-insecure-static-crypto", claim)
@@ -28,12 +28,12 @@ def test_preshared_keys_cannot_be_used(lab: Lab, lab_openvpn: str, hq: Site, bra
     # Point-to-point tunnels need none of them.
     claim.log_line(tunnel.server, tunnel.server.log_lines(STATIC_KEY_IS_INSECURE)[0])
     expect_dynamic_routing(lab, hq, branch, claim)
-    claim.does_not_hold("only `mode server`, `push` and `pull` want TLS; point to point needs none of them")
+    claim.does_not_hold("only `mode server`, `push` and `pull` require TLS; a point-to-point tunnel needs none of them")
 
 
 @pytest.mark.topology("p2p-tls")
-@pytest.mark.claims("without `iroute` no routing daemon's routes pass through a tunnel", article="says so")
-def test_without_iroute_nothing_passes(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+@pytest.mark.claims("without `iroute` a tunnel passes no packets of routes from a routing daemon", article="says so")
+def test_only_mode_server_needs_iroute(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     for process in (tunnel.server, tunnel.client):
         files = process.node.files / "etc/openvpn"
@@ -43,7 +43,7 @@ def test_without_iroute_nothing_passes(lab: Lab, hq: Site, branch: Site, claim: 
         assert not options & {"iroute", "iroute-ipv6", "mode", "server", "client-config-dir", "client-connect"}
         assert not process.log_lines("MULTI")  # prefix of the inner table's log lines
     expect_dynamic_routing(lab, hq, branch, claim)
-    claim.does_not_hold("only `mode server` has an inner table; point to point over TLS everything passes")
+    claim.does_not_hold("only `mode server` has an inner table; a point-to-point tunnel over TLS passes everything")
 
 
 def expect_refusal_without(process: OpenVpn, option: str, claim: Claim) -> None:

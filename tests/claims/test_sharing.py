@@ -44,7 +44,7 @@ def test_a_second_client_takes_the_traffic(lab: Lab, claim: Claim) -> None:
     expect_silence(lab, "spoke1")
     assert hub.neighbor("spoke1").times_established == session, "the first client's session was disturbed"
     claim.rib_entry(hub, spokes[0].plan.networks[0])
-    claim.echo("hub-lan hears nothing of spoke1-lan, although session and routes stand")
+    claim.echo("hub-lan gets no packet from spoke1-lan, although session and routes are up")
 
     second.client.stop()  # the first client's routes do not return …
     hub.expect_no_route(spokes[1].plan.networks)
@@ -63,7 +63,7 @@ def test_a_second_client_takes_the_traffic(lab: Lab, claim: Claim) -> None:
 
 @pytest.mark.topology("tap-hub")
 @pytest.mark.claims("with `dev tap`, too, one server process serves one client only")
-def test_a_tap_server_serves_one_client_only(lab: Lab, claim: Claim) -> None:
+def test_a_tap_server_serves_many_clients(lab: Lab, claim: Claim) -> None:
     hub, spokes = lab.router("hub"), [lab.router("spoke1"), lab.router("spoke2")]
     tunnels = [lab.tunnel(spoke.name, "hub") for spoke in spokes]
     assert len({tunnel.status().server_pid for tunnel in tunnels}) == 1
@@ -84,9 +84,10 @@ def test_a_tap_server_serves_one_client_only(lab: Lab, claim: Claim) -> None:
 
 @pytest.mark.topology("hub-and-spokes")
 @pytest.mark.claims(
-    "with a server process for each client, another client disturbs nobody", article="says so: it is its way out"
+    "with a server process for each client, a new client does not disturb the others",
+    article="says so, as its solution",
 )
-def test_a_process_for_each_client_disturbs_nobody(lab: Lab, claim: Claim) -> None:
+def test_processes_per_client_do_not_disturb_each_other(lab: Lab, claim: Claim) -> None:
     hub, spokes = lab.router("hub"), [lab.router("spoke1"), lab.router("spoke2")]
     reconnect(lab.tunnel("spoke2", "hub"))
     expect_control_plane(hub, spokes)

@@ -1,4 +1,4 @@
-"""A lab that the program `lab` itself has brought up, in a directory of its own."""
+"""Fixtures: a lab started by the program `lab` in its own directory."""
 
 import os
 import subprocess
@@ -35,7 +35,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Program:
 
 @pytest.fixture(scope="module")
 def name(lab: Program) -> Iterator[str]:
-    """A lab of the article's topology that runs; its name is this process's own."""
+    """The name of a running lab of the article's topology, unique to this process."""
     name = f"cli-{os.getpid()}"
     up = lab("up", "article", "--name", name)
     assert up.returncode == 0, up.stderr
@@ -45,7 +45,7 @@ def name(lab: Program) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def ask(lab: Program, name: str) -> Program:
-    """Run `lab` with that lab as the one that is meant."""
+    """Run `lab` with `--lab` set to that lab."""
     return lambda *argv: lab(*argv, lab_name=name)
 
 

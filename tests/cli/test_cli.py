@@ -1,4 +1,4 @@
-"""The program against a lab that runs: what `tests/unit/cli` cannot show without Docker."""
+"""The program `lab` on a running lab: what `tests/unit/cli` cannot test without Docker."""
 
 import fcntl
 import json
@@ -255,7 +255,7 @@ class Screen:
         self._terminal = terminal
 
     def expect(self, part: str) -> None:
-        """Read until something is there."""
+        """Read until the text appears."""
         while part not in self.text:
             assert self._read(), f"{part!r} is not in {self.text}"
 
@@ -275,7 +275,7 @@ class Screen:
 
 
 def test_status_of_a_dead_daemon_fails_and_reuse_redeploys_dead_nodes(lab: Program) -> None:
-    """After a restart of the machine `make lab-up` has to do its work as ever."""
+    """After a reboot of the host `make lab-up` has to work as before."""
     name = f"cli-dead-{os.getpid()}"
     assert lab("up", "article", "--name", name).returncode == 0
     try:
@@ -323,7 +323,7 @@ def test_interrupted_up_removes_everything(lab: Program, tmp_path: Path) -> None
 
 
 def test_down_removes_everything_and_ends_watch(lab: Program, ask: Program, name: str, directory: Path) -> None:
-    """It is the last test, because it takes the module's lab down."""
+    """This is the last test, because it takes the module's lab down."""
     with subprocess.Popen(
         [sys.executable, "-m", "lab.cli", "watch", "--json", "--interval", "0.2"],
         stdout=subprocess.PIPE,

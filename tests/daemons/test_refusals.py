@@ -123,7 +123,7 @@ def test_openvpn_detects_recursive_routing(lab: Lab, pair: Pair, hq: Site, branc
         inside.expect("the packet in itself", lambda packet: len(packet.data) > 1200 and is_own(packet, lab))
     expect_recovery(branch, hq, client)
     assert not tunnel.server.log_lines(RECURSIVE, since=size)
-    claim.holds_if("at a client; a process in `mode server` encrypts them again and again, and logs nothing")
+    claim.holds_if("at a client; a process in `mode server` encrypts them repeatedly, and logs nothing")
 
 
 def expect_recovery(announcing: Site, receiving: Site, withdrawn: Prefix) -> None:

@@ -107,7 +107,7 @@ def test_failing_exec_is_named(write: Write, fails: Fails) -> None:
 
 @pytest.fixture
 def foreign(client: docker.DockerClient, name: str) -> Iterator[Container]:
-    """A foreign container with the name of a node."""
+    """A container that is not the lab's, with the name of a node."""
     container = client.containers.run(IMAGE, name=f"clab-{name}-two", network_mode="none", detach=True)
     yield container
     container.remove(force=True)

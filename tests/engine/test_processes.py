@@ -91,7 +91,7 @@ def start(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> It
 
 @contextmanager
 def bystander(client: docker.DockerClient, name: str) -> Iterator[Container]:
-    """A foreign container with a name like a node's."""
+    """A container that is not the lab's, with a name like a node's."""
     container = client.containers.run(IMAGE, name=f"clab-{name}-hq2", network_mode="none", detach=True)
     try:
         yield container

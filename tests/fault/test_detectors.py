@@ -38,7 +38,7 @@ def pair(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Pai
 @pytest.mark.topology(PAIR, openvpn="2.7")
 @pytest.mark.parametrize("pair", WATCHED, ids=str, indirect=True)
 def test_bfd_detects_before_the_hold_timer(lab: Lab, pair: Pair, hq: Site, branch: Site) -> None:
-    """Both ends take their session down for BFD's word, at a time when the hold timer has not run out."""
+    """Both ends close the session because of BFD, before the hold timer expires."""
     assert {s.bfd for s in report(lab).sessions} == {BfdState.UP}
     with lab.fault("blackhole", layer="inner") as fault:
         for here, there in ((hq, branch), (branch, hq)):
@@ -53,7 +53,7 @@ def test_bfd_detects_before_the_hold_timer(lab: Lab, pair: Pair, hq: Site, branc
 
 @pytest.mark.topology("article", openvpn="2.7")
 def test_without_bfd_the_hold_timer_detects(lab: Lab, hq: Site, branch: Site) -> None:
-    """The control of the test above: the same blackhole, and another word for it."""
+    """The control of the test above: the same blackhole, detected by the hold timer."""
     assert {s.bfd for s in report(lab).sessions} == {None}
     with lab.fault("blackhole", layer="inner") as fault:
         for here, there in ((hq, branch), (branch, hq)):
@@ -67,7 +67,7 @@ def test_without_bfd_the_hold_timer_detects(lab: Lab, hq: Site, branch: Site) ->
 def test_ping_restart_detects_a_blackhole_of_outer_packets(
     lab: Lab, hq: Site, branch: Site, keepalive: tuple[int, int], restarts: bool
 ) -> None:
-    """A short one restarts the client; with the article's 45 s BGP has long noticed, and OpenVPN is connected still."""
+    """A short timeout restarts the client; with the article's 45 s BGP detects it first; OpenVPN stays connected."""
     tunnel = lab.tunnel("branch", "hq")
     with tunnel.configured(keepalive=keepalive):
         lab.wait_ready()
@@ -97,7 +97,7 @@ def test_ping_restart_detects_a_blackhole_of_outer_packets(
 
 @pytest.mark.topology("article", openvpn="2.7")
 def test_interface_down_is_detected_at_once(lab: Lab, hq: Site, branch: Site) -> None:
-    """The router whose device is gone hears of it from its kernel, and waits for no timer; the other end does."""
+    """The kernel notifies the router whose device is down; the other end waits for its timer."""
     first = time.monotonic()
     with lab.fault("openvpn-terminated", end="client"):
         branch.router.expect_no_route(networks(hq), since=first)

@@ -50,7 +50,7 @@ def interfaces(lab: Lab, node: str) -> Interfaces:
 
 
 def everything(lab: Lab) -> dict[str, object]:
-    """All interfaces of all nodes, and all that their kernels route, but for what each interface has by itself."""
+    """All interfaces and kernel routes of all nodes, without each interface's automatic routes."""
     return {
         name: (
             interfaces(lab, name),
@@ -61,7 +61,7 @@ def everything(lab: Lab) -> dict[str, object]:
 
 
 def expect_as_before(lab: Lab, hq: Site, branch: Site, before: dict[str, object]) -> None:
-    """All routes and sessions, all interfaces, all traffic."""
+    """Expect all routes, sessions and interfaces as before, and traffic to pass."""
     lab.wait_ready()
     assert lab.faults == []
     for family in FAMILIES:
@@ -78,7 +78,7 @@ def expect_as_before(lab: Lab, hq: Site, branch: Site, before: dict[str, object]
 
 
 def expect_routing_is_gone(hq: Site, branch: Site, since: float) -> None:
-    """Neither end has the other's prefixes any more."""
+    """Wait until neither end has the other's prefixes."""
     hq.router.expect_no_route(networks(branch), since=since)
     branch.router.expect_no_route(networks(hq), since=since)
 
@@ -86,7 +86,7 @@ def expect_routing_is_gone(hq: Site, branch: Site, since: float) -> None:
 @either
 @pytest.mark.parametrize("layer", ["inner", "outer"])
 def test_blackhole_leaves_interfaces_up(lab: Lab, hq: Site, branch: Site, layer: str) -> None:
-    """Only BGP's hold timer finds out. Inside, OpenVPN keeps its session, since its own pings pass."""
+    """Only BGP's hold timer detects it. Inside, OpenVPN keeps its session, since its own pings pass."""
     before, tunnel = everything(lab), lab.tunnel("branch", "hq")
     session = tunnel.status()
     down = {name: interfaces(lab, name) for name in lab.topology.nodes}
@@ -240,7 +240,7 @@ def test_paused_node_keeps_its_interfaces(lab: Lab, hq: Site, branch: Site) -> N
 
 @once
 def test_bgp_resets(lab: Lab, hq: Site, branch: Site) -> None:
-    """A hard one costs the session, a soft one does not."""
+    """A hard reset closes the session, a soft one does not."""
     before = hq.router.expect_session(branch.router)
     lab.fault("bgp-soft-reset", node="hq", neighbor="branch")
     after = hq.router.neighbor(branch.router)
@@ -281,7 +281,7 @@ def test_fault_of_a_killed_process_is_undone_by_another(lab: Lab, hq: Site, bran
 
 @pytest.mark.topology("frr-bird", openvpn="2.7")
 def test_faults_of_bird_are_those_of_frr(lab: Lab) -> None:
-    """The soft reset leaves BIRD's session alone, the hard one does not; a killed BIRD announces again what it did."""
+    """The soft reset keeps BIRD's session, the hard one does not; undo restarts a killed BIRD with its prefixes."""
     bird = next(router for router in lab.routers.values() if router.plan.daemon == "bird")
     (other,) = {peer.node for peer in bird.plan.peers}
     frr = lab.router(other)

@@ -21,14 +21,14 @@ pytestmark = [pytest.mark.docker, pytest.mark.faults]
 impaired = pytest.mark.topology("impaired.clab.yml", openvpn="2.7")
 
 SLOW: Mapping[Family, Address] = {"ipv4": ip_address("192.0.2.2"), "ipv6": ip_address("2001:db8:9:1::2")}
-"""Behind the link with a declared delay."""
+"""The host behind the link with a declared delay."""
 QUICK: Mapping[Family, Address] = {"ipv4": ip_address("192.0.2.6"), "ipv6": ip_address("2001:db8:9:2::2")}
 """Behind the switch."""
 RATE = 5_000
 
 
 def round_trip(lab: Lab, target: Address, node: str = "one") -> float:
-    """Seconds from an echo request until its answer."""
+    """Return the seconds from an echo request to its reply."""
     started = time.monotonic()
     lab.node(node).expect_reaches(target)
     result = lab.node(node).echo(target, wait=20)
@@ -38,7 +38,7 @@ def round_trip(lab: Lab, target: Address, node: str = "one") -> float:
 
 
 def quickest(lab: Lab, target: Address) -> float:
-    """The shortest of some round trips: the one that no other process was in the way of."""
+    """Return the shortest of some round trips, which other processes delayed least."""
     times = []
     for _ in range(10):
         started = time.monotonic()
@@ -82,14 +82,14 @@ def test_impairment_replaces_the_declared_one_until_it_is_undone(lab: Lab) -> No
 
 @impaired
 def test_loss(lab: Lab, family: Family) -> None:
-    """Through a switch as well: what leaves a node is lost at the switch's port."""
+    """Through a switch as well: the switch's port drops packets that leave the node."""
     lab.node("one").expect_reaches(QUICK[family])
     with lab.impair("one:eth2", loss=30, only="leaving"):
         result = lab.node("one").echo(QUICK[family], count=500, interval=0.002, wait=5)
-        # Of one node's links alone, whichever way the packets go.
+        # Only on one node's links, in both directions.
         assert [link.sender for link in link_reports(lab, node="switch")] == ["one:eth2"]
         assert {link.sender for link in link_reports(lab, node="two")} == {"one:eth1", "two:eth1"}
-        # Binomial with a mean of 350 and a deviation of 10.2: ten of them away is never.
+        # Binomial: mean 350, standard deviation 10.2; more than ten deviations do not occur.
         assert 248 < result.received < 452, result
     result = lab.node("one").echo(QUICK[family], count=100, interval=0.002, wait=5)
     assert result.answered, result
@@ -106,7 +106,7 @@ def test_rate_limit(lab: Lab) -> None:
 
 
 def throughput(lab: Lab) -> float:
-    """Bits per second that TCP brings from one to two through the switch, as iperf3 counts them at the receiver."""
+    """Return TCP's throughput from one to two through the switch in bit/s, as iperf3 counts it at the receiver."""
     runs = lab.running("two").spawn(["iperf3", "--server", "--one-off", "--bind", str(QUICK["ipv4"])])
     asked = ("iperf3", "--client", str(QUICK["ipv4"]), "--time", "3", "--json")
     answer = wait_for(
@@ -126,7 +126,7 @@ def throughput(lab: Lab) -> float:
 
 @impaired
 def test_impairment_of_a_killed_process_is_undone_by_another(lab: Lab) -> None:
-    """Its relays go on running, so the impairment stays in force until it is undone."""
+    """Its relays keep running, so the impairment stays active until it is undone."""
     process = elsewhere(lab, 'lab.impair("one:eth2", delay=200)')
     process.kill()
     process.wait()

@@ -26,7 +26,7 @@ _PROJECT = Path(__file__).parents[2]
 
 
 class Page:
-    """A page in its tab, with all that it requested and complained of."""
+    """A page in its tab, with its requests and console messages."""
 
     def __init__(self, page: PlaywrightPage, url: str) -> None:
         self.tab = page
@@ -61,7 +61,7 @@ class Browser:
         self._numbers = count(1)
 
     def open(self, file: Path, *, dark: bool = False, still: bool = False, width: int = 1280) -> Page:
-        """Open a copy of a file that is alone in its directory."""
+        """Open a copy of a file in a directory of its own."""
         name = f"{next(self._numbers)}/{file.name}"
         content, archive = file.read_bytes(), io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w") as tar:

@@ -26,5 +26,5 @@ def mutated(tree: Any, path: tuple[Any, ...], how: str, value: Any) -> Any:
         else:
             copy[key] = value
     except (KeyError, IndexError, TypeError, ValueError):
-        return tree  # an earlier mutation took the place away
+        return tree  # an earlier mutation removed the path
     return copy

@@ -27,7 +27,7 @@ def hub(lab: Lab) -> Site:
 @pytest.mark.thorough
 @pytest.mark.topology("dco-hub", openvpn="2.7", tunnel={"transport": "tcp"})
 def test_dco_over_tcp(lab: Lab, hub: Site) -> None:
-    """By default test_far_away covers TCP, with a pair of routers."""
+    """Only in the whole matrix: test_far_away covers TCP with a pair of routers."""
     expect_kernel(lab)
     one, other = spokes(lab)
     for here, there in ((hub, one), (one, other)):
@@ -37,7 +37,7 @@ def test_dco_over_tcp(lab: Lab, hub: Site) -> None:
 
 @pytest.mark.topology("eight-spokes.clab.yml", openvpn="2.7")
 def test_one_process_serves_eight_clients(lab: Lab) -> None:
-    """The LANs are links of one node, which sends from each of them."""
+    """One node has a link in each LAN, and sends from each."""
     expect_kernel(lab)
     assert len({tunnel.status().server_pid for tunnel in lab.tunnels.values()}) == 1
     hub, names = lab.router("hub"), [f"spoke{number}" for number in range(1, 9)]

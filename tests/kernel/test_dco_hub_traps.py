@@ -51,7 +51,7 @@ def link_local_next_hops(router: Router) -> Iterator[None]:
 
 
 @pytest.mark.claims("over DCO IPv6 passes with FRR's default next hop, as IPv4 does")
-def test_ipv6_passes_with_frrs_default_next_hop(lab: Lab, hub: Site, claim: Claim) -> None:
+def test_ipv6_is_lost_with_frrs_default_next_hop(lab: Lab, hub: Site, claim: Claim) -> None:
     one, _ = spokes(lab)
     networks = one.router.plan.networks
     (six,) = (prefix for prefix in networks if prefix.version == 6)
@@ -75,13 +75,13 @@ def test_ipv6_passes_with_frrs_default_next_hop(lab: Lab, hub: Site, claim: Clai
         hub.host.expect_reaches(one.host.address(family))
     claim.does_not_hold(
         "sessions are up, routes are in the FIB, and every IPv6 packet is lost: the kernel knows no peer of a "
-        "link-local address. `set ipv6 next-hop prefer-global` in an inbound route-map mends it"
+        "link-local address. `set ipv6 next-hop prefer-global` in an inbound route map fixes it"
     )
 
 
 @contextmanager
-def living_in(node: Site, prefix: Prefix) -> Iterator[str]:
-    """Give a site's host another address that no router knows; yield it."""
+def with_address_in(node: Site, prefix: Prefix) -> Iterator[str]:
+    """Give a site's host another address, to which no router has a route; yield it."""
     interface, address = node.host.interface_to(node.router).interface, ip_interface(f"{prefix[1]}/32")
     node.host.running.add_addresses(interface, [address])
     try:
@@ -133,7 +133,7 @@ def test_packet_needs_a_route_back_to_its_peer(lab: Lab, hub: Site, claim: Claim
         assert came or from_host.failed, "answered, but not captured"
         return came
 
-    with living_in(one, prefix) as source, routed(one.router, str(prefix), "dev", "eth2"):
+    with with_address_in(one, prefix) as source, routed(one.router, str(prefix), "dev", "eth2"):
         for value in ("0", "2"):
             with rp_filter(hub.router, value):
                 assert not arrives(), "there is no route back"
@@ -147,8 +147,8 @@ def test_packet_needs_a_route_back_to_its_peer(lab: Lab, hub: Site, claim: Claim
     for family in FAMILIES:
         one.host.expect_reaches(hub.host.address(family))
     claim.does_not_hold(
-        "the kernel drops what is not routed back to the peer it came from, whatever `rp_filter` says: asymmetric "
-        "routing, and sources that nobody announces"
+        "the kernel drops packets whose source is not routed back to the peer they came from, whatever `rp_filter` is "
+        "set to: with asymmetric routing, and from sources that no router announces"
     )
 
 
@@ -164,7 +164,7 @@ def test_route_without_next_hop_over_dco(lab: Lab, hub: Site, claim: Claim) -> N
             claim.echo(lost)
         with routed(hub.router, str(prefix), "via", peer, "dev", hub.device):
             claim.echo(hub.host.expect_reaches(address))
-    claim.does_not_hold("its next hop names the peer: without `via` the packet reaches nobody")
+    claim.does_not_hold("the next hop selects the peer: without `via` the packet reaches none")
 
 
 @pytest.mark.claims("the article's `iroute 0.0.0.0 0.0.0.0` does no harm over DCO")
@@ -192,7 +192,7 @@ def test_iroute_for_everything_over_dco(lab: Lab, hub: Site, claim: Claim) -> No
 
 
 @pytest.mark.claims("OpenVPN 2.7 pushes a route to a connected client over DCO, as in userspace")
-def test_push_update_over_dco(lab: Lab, hub: Site, claim: Claim) -> None:
+def test_push_update_does_not_work_over_dco(lab: Lab, hub: Site, claim: Claim) -> None:
     """A server with DCO does not send updates, and a client with DCO ignores them."""
     tunnel, spoke = lab.tunnel("spoke1", "hub"), lab.router("spoke1")
     prefix = lab.free_prefix("ipv4")
@@ -220,7 +220,8 @@ def test_push_update_over_dco(lab: Lab, hub: Site, claim: Claim) -> None:
     lab.wait_ready()
     expect_kernel(lab)
     claim.does_not_hold(
-        "neither end knows updates while its kernel carries the data; with `disable-dco` at both it does"
+        "neither end supports these updates while its kernel carries the data; "
+        "with `disable-dco` at both ends they work"
     )
 
 
@@ -247,6 +248,6 @@ def test_killed_openvpn_restarts_over_dco(lab: Lab, hub: Site, claim: Claim) -> 
     for family in FAMILIES:
         hub.host.expect_reaches(one.host.address(family))
     claim.holds_if(
-        "at the second try: the device has stayed, the first new process stumbles over it, ends and takes it away; "
-        "`ip link delete` before, or a service that is restarted, mends it"
+        "at the second attempt: the device has remained, and the first new process fails on it, exits and removes it; "
+        "`ip link delete` before the start, or a service manager that restarts OpenVPN, solves this"
     )

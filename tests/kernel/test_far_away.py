@@ -44,7 +44,7 @@ def away(lab: Lab, carried: str, transport: str) -> Iterator[str]:
 
 
 @contextmanager
-def living_in(router: Router, prefixes: Sequence[Prefix]) -> Iterator[None]:
+def with_address_in(router: Router, prefixes: Sequence[Prefix]) -> Iterator[None]:
     """Give the router an address in each prefix, in place of a host behind it."""
     addresses = [ip_interface((p[1], p.max_prefixlen)) for p in prefixes]
     router.running.add_addresses("lo", addresses)
@@ -60,7 +60,7 @@ def test_prefixes_converge_no_faster_than_the_path(lab: Lab, away: str) -> None:
     """One prefix of each family, announced together."""
     branch, hq, hq_lan = lab.router(away), lab.router("hq"), lab.host("hq-lan")
     prefixes = [lab.free_prefix(family) for family in FAMILIES]
-    with living_in(branch, prefixes):
+    with with_address_in(branch, prefixes):
         with lab.measure("hq", prefixes, probe_from="hq-lan", rate=RATE) as measured:
             branch.announce(prefixes)
         for prefix in prefixes:

@@ -36,7 +36,7 @@ def each_kind(question: int) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("kind", "way"), cases)
 
 
-@pytest.mark.claims("secondary tunnels are easy: each kind passes inside as over a bare wire", article="says so")
+@pytest.mark.claims("secondary tunnels are easy: each kind works inside OpenVPN as over a bare wire", article="says so")
 def test_nested_tunnel_has_the_mtu_of_a_bare_wire(lab: Lab, claim: Claim) -> None:
     for kind in KINDS:
         for way in WAYS:

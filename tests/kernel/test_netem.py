@@ -30,7 +30,7 @@ PORT = 4243
 DELAY = 0.2
 """Delay in seconds of all links that have one."""
 LONGEST = 2 * DELAY
-"""Seconds that no packet takes longer than, including jitter."""
+"""Upper bound of a packet's delay in seconds, including jitter."""
 DEVIATIONS = 6
 """Standard deviations of the binomial distribution: more have a probability of one in a billion."""
 

@@ -30,7 +30,7 @@ time.sleep(3600)
 @pytest.fixture(autouse=True)
 def _needs_vm(request: pytest.FixtureRequest) -> None:
     if request.config.getoption("--lab-kernel") == "host":
-        pytest.skip("machines are booted by `make test-kernel`")
+        pytest.skip("virtual machines are booted by `make test-kernel`")
 
 
 def names() -> set[str]:
@@ -72,7 +72,10 @@ def test_vm_ends_with_its_killed_owner(tmp_path: Path) -> None:
     (orphan,) = (machine for machine in virtual_machines() if machine.name == name)
     wait_for(
         Expectation(
-            what="the machine to end by itself", node=name, look=lambda: orphan.running, met=lambda running: not running
+            what="the virtual machine to end by itself",
+            node=name,
+            look=lambda: orphan.running,
+            met=lambda running: not running,
         ),
         within=30,
     )

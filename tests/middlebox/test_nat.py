@@ -22,9 +22,9 @@ pytestmark = [pytest.mark.docker, pytest.mark.topology("behind-nat", openvpn="2.
 PUBLIC = "203.0.113.1"
 PRIVATE = ("192.168.1.2", "100.64.0.2")
 CONNECTIONS = Path("/proc/thread-self/net/nf_conntrack")
-"""The connections of a translator; it does not list closed ones, although it may still count them."""
+"""The tracked connections of a NAT; closed ones are not listed, although they may still be counted."""
 RARE, FREQUENT = (60, 180), (2, 10)
-"""Keepalives longer than the timeout of the provider's translator, and shorter."""
+"""Keepalives longer than the timeout of the provider's NAT, and shorter."""
 
 
 def through(mode: str, transport: str, **options: Any) -> pytest.MarkDecorator:
@@ -39,21 +39,21 @@ WAYS = [
 
 
 @pytest.fixture
-def slow_bgp(monkeypatch: pytest.MonkeyPatch) -> None:
+def rare_keepalives(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have BGP send keepalives once a minute only; set before the lab starts."""
     for name, value in (("BGP_KEEPALIVE", "60"), ("BGP_HOLD", "180"), ("TIMEOUT", "5")):
         monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
-def patient_bgp(monkeypatch: pytest.MonkeyPatch) -> None:
+def long_hold_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give BGP a hold time that also suffices on a busy host; set before the lab starts."""
     monkeypatch.setenv("BGP_HOLD", "30")
 
 
 @contextmanager
-def untranslated(lab: Lab, node: str) -> Iterator[None]:
-    """Disable a translator in the context; it loses its mappings."""
+def without_nat(lab: Lab, node: str) -> Iterator[None]:
+    """Disable a NAT in the context; it loses its mappings."""
     rule = "add rule ip nat out oifname eth2 masquerade fully-random"
     chain = "add chain ip nat out { type nat hook postrouting priority srcnat; }"
     lab.node(node).exec("nft", "delete table ip nat").raise_on_error()
@@ -73,7 +73,7 @@ def comes_from(*addresses: str) -> Any:
 
 @pytest.mark.variants
 @pytest.mark.parametrize("mode", WAYS)
-def test_tunnel_passes_two_translators(lab: Lab, mode: str, hq: Site, branch: Site) -> None:
+def test_tunnel_passes_two_nats(lab: Lab, mode: str, hq: Site, branch: Site) -> None:
     tunnel = lab.tunnel("branch", "hq")
     before = tunnel.status()
     assert before.real_address.rpartition(":")[0].endswith(PUBLIC)
@@ -86,19 +86,19 @@ def test_tunnel_passes_two_translators(lab: Lab, mode: str, hq: Site, branch: Si
 
 
 @pytest.mark.claims(
-    "a site behind address translation opens the tunnel, and routes pass through it both ways",
+    "a site behind NAT can open the tunnel, and routes pass in both directions",
     article="says so: it passes middleboxes",
 )
 @through("iroute", "udp")
-def test_site_behind_translation_opens_the_tunnel(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+def test_site_behind_nat_opens_the_tunnel(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
-    with untranslated(lab, "home"):  # only the provider translates
+    with without_nat(lab, "home"):  # only the provider has a NAT
         tunnel.stop()
         tunnel.start()
         lab.wait_ready()
         expect_prefixes_come_and_go(lab, hq, branch)
     tunnel.stop()
-    with untranslated(lab, "carrier"):  # packets from 100.64.0.2 get no answer
+    with without_nat(lab, "carrier"):  # packets from 100.64.0.2 get no answer
         with lab.node("transit").capture("eth2") as capture:
             tunnel.server.start()
             tunnel.client.start()
@@ -113,15 +113,13 @@ def test_site_behind_translation_opens_the_tunnel(lab: Lab, hq: Site, branch: Si
     claim.holds()
 
 
-def connections_of(translator: LabNode) -> list[str]:
-    """Return the translator's connections of the tunnel."""
-    return [
-        line for line in translator.running.namespace.run(CONNECTIONS.read_text).splitlines() if "dport=1194" in line
-    ]
+def connections_of(nat: LabNode) -> list[str]:
+    """Return the NAT's tracked connections of the tunnel."""
+    return [line for line in nat.running.namespace.run(CONNECTIONS.read_text).splitlines() if "dport=1194" in line]
 
 
 def expect_timed_out(lab: Lab) -> None:
-    """Wait until the provider's translator has no mapping left."""
+    """Wait until the provider's NAT has no mapping left."""
     carrier = lab.node("carrier")
     wait_for(
         Expectation(
@@ -136,9 +134,9 @@ def expect_timed_out(lab: Lab) -> None:
 
 
 @through("iroute", "udp")
-@pytest.mark.claims("behind a translator with a short timeout, the server reaches the client of an idle tunnel")
-def test_idle_tunnel_behind_a_translator_with_a_short_timeout(
-    slow_bgp: None, lab: Lab, hq: Site, branch: Site, claim: Claim
+@pytest.mark.claims("behind a NAT with a short timeout, the server reaches the client of an idle tunnel")
+def test_idle_tunnel_behind_a_nat_with_a_short_timeout(
+    rare_keepalives: None, lab: Lab, hq: Site, branch: Site, claim: Claim
 ) -> None:
     tunnel = lab.tunnel("branch", "hq")
     prefix = lab.free_prefix("ipv4")
@@ -168,13 +166,13 @@ def test_idle_tunnel_behind_a_translator_with_a_short_timeout(
         assert tunnel.status().real_address == before.real_address
     lab.wait_ready()
     claim.holds_if(
-        "a `keepalive` shorter than the translator's timeout; otherwise the server's packets are lost until the client "
+        "a `keepalive` shorter than the NAT's timeout; otherwise the server's packets are lost until the client "
         "sends one"
     )
 
 
 @through("iroute", "tcp")
-@pytest.mark.claims("a tunnel over TCP recovers after a translator has lost its connection")
+@pytest.mark.claims("a tunnel over TCP recovers after a NAT has lost its mapping")
 def test_tcp_tunnel_returns_after_a_lost_mapping(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     lab.wait_ready()
@@ -191,11 +189,11 @@ def test_tcp_tunnel_returns_after_a_lost_mapping(lab: Lab, hq: Site, branch: Sit
     assert after.client_id != before.client_id
     assert after.real_address != before.real_address
     claim.echo(branch.host.expect_reaches(hq.host.address("ipv4")))
-    claim.holds_if("after `ping-restart` at the client, which gets no other sign; until then the routes are gone")
+    claim.holds_if("after `ping-restart` at the client, which gets no error; until then the routes are gone")
 
 
 @through("iroute", "udp")
-def test_udp_tunnel_continues_after_a_lost_mapping(patient_bgp: None, lab: Lab, hq: Site, branch: Site) -> None:
+def test_udp_tunnel_continues_after_a_lost_mapping(long_hold_time: None, lab: Lab, hq: Site, branch: Site) -> None:
     """The next packet from inside makes a new mapping, and the server follows: session and routes continue."""
     tunnel = lab.tunnel("branch", "hq")
     lab.wait_ready()
@@ -212,7 +210,9 @@ def test_udp_tunnel_continues_after_a_lost_mapping(patient_bgp: None, lab: Lab, 
 
 @through("p2p-tls", "udp")
 @pytest.mark.claims("a tunnel over UDP continues when its client's port changes")
-def test_udp_tunnel_with_a_changed_client_port(slow_bgp: None, lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+def test_udp_tunnel_with_a_changed_client_port(
+    rare_keepalives: None, lab: Lab, hq: Site, branch: Site, claim: Claim
+) -> None:
     tunnel = lab.tunnel("branch", "hq")
     with tunnel.configured(keepalive=RARE):
         lab.wait_ready()

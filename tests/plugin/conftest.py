@@ -16,7 +16,7 @@ def engine() -> Engine:
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, engine: Engine) -> Iterator[Project]:
-    """A project, and the removal of all labs that its tests leave."""
+    """A project; removes all labs that its tests leave."""
     project = Project(pytester, engine)
     yield project
     for name in project.left:

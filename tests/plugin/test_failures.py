@@ -275,7 +275,7 @@ def test_lab_keep_keeps_the_lab_of_a_failed_test(project: Project) -> None:
     with Lab.attach(kept, engine=project.engine) as lab:
         assert not lab.node("one").exec("test", "-e", "/tmp/mark").failed
 
-    # The next run removes labs that others left, but not one that is kept.
+    # The next run removes labs left by other runs, but not one that is kept.
     project.run("-k", "passes").assert_outcomes(passed=1)
     assert project.left == [kept]
     assert destroy(kept, engine=project.engine)

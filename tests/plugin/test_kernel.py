@@ -190,7 +190,7 @@ def test_virtual_machine_that_cannot_boot_fails_its_own_tests_only(pytester: pyt
         f"""{FAKES}
     def boot(name, project, **_):
         from lab.core.errors import EnvironmentBroken
-        raise EnvironmentBroken("the machine does not boot")
+        raise EnvironmentBroken("the virtual machine does not boot")
 
     lab.vm.virtual_machine.VirtualMachine.boot = boot
 """
@@ -198,7 +198,7 @@ def test_virtual_machine_that_cannot_boot_fails_its_own_tests_only(pytester: pyt
     pytester.makepyfile(HERE_AND_THERE.replace("MISSING", lacking()))
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(passed=20, errors=1)
-    result.stdout.fnmatch_lines(["the machine does not boot"])
+    result.stdout.fnmatch_lines(["the virtual machine does not boot"])
 
 
 def test_virtual_machine_stops_if_the_run_ends_before_its_tests(pytester: pytest.Pytester) -> None:

@@ -76,7 +76,7 @@ def test_max_clients_refuses_a_client_that_reconnects_early_over_udp(
         expect_all_back(lab, hq, branch)
     expect_control_plane(lab, hq, branch)
     claim.does_not_hold(
-        "its own old session occupies the place until the server drops it, after twice the time of `keepalive`"
+        "its own old session occupies the place until the server drops it, after twice the timeout of `keepalive`"
     )
 
 
@@ -140,7 +140,7 @@ def test_duplicate_cn_gives_a_client_that_reconnects_early_its_traffic_at_once(
 
 
 @shared
-@pytest.mark.claims("without `duplicate-cn`, two clients with one certificate disconnect each other again and again")
+@pytest.mark.claims("without `duplicate-cn`, two clients with one certificate keep disconnecting each other")
 def test_clients_with_one_certificate_disconnect_each_other(lab: Lab, claim: Claim) -> None:
     hub = lab.router("hub")
     first, second = lab.tunnel("spoke1", "hub"), lab.tunnel("spoke2", "hub")

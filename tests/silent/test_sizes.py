@@ -60,7 +60,7 @@ def test_large_update_over_udp_on_a_narrow_path(
                     there.router.expect_route(prefixes, via=there.device)
     expect_control_plane(lab, hq, branch)
     claim.does_not_hold(
-        "it is lost until BGP's hold time expires, again and again, and the tunnel stays up; an `mssfix` that fits, at "
+        "it is lost until BGP's hold time expires, repeatedly, while the tunnel stays up; an `mssfix` that fits, at "
         "either end, lets it pass"
     )
 

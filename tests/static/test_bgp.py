@@ -101,5 +101,5 @@ def test_leak_when_bgp_loses_its_tunnel(vpn: Vpn, claim: Claim) -> None:
         vpn.lab.wait_ready()
     expect_split(vpn)
     claim.does_not_hold(
-        "its routes go, and the service is reached in the clear; `unreachable` routes or a filter prevent it"
+        "its routes are removed, and the service is reached in the clear; `unreachable` routes or a filter prevent it"
     )

@@ -124,7 +124,7 @@ def test_metric_decides_among_routes_to_the_same_prefix_only(vpn: Vpn, claim: Cl
 
 
 @pytest.mark.thorough
-@pytest.mark.claims("a manual route goes and comes back with the tunnel")
+@pytest.mark.claims("a manual route is removed and restored with the tunnel")
 def test_manual_route_does_not_come_back_with_the_tunnel(lab: Lab, vpn: Vpn, claim: Claim) -> None:
     tunnel = lab.tunnel("user-office")
     with ip_route(vpn, f"{SERVICE['ipv4']}/32", "dev", vpn.device):
@@ -139,7 +139,7 @@ def test_manual_route_does_not_come_back_with_the_tunnel(lab: Lab, vpn: Vpn, cla
         expect_fenced(vpn)
         tunnel.start()
         expect_split(vpn)
-    claim.does_not_hold("it goes with the device and does not come back; OpenVPN's own `route` does")
+    claim.does_not_hold("it is removed with the device and not restored; OpenVPN's own `route` is")
 
 
 @pytest.mark.thorough

@@ -151,7 +151,7 @@ def test_leak_when_networkmanager_disconnects(vpn: Vpn, claim: Claim) -> None:
         up(vpn, name)
         expect_split(vpn)
     claim.does_not_hold(
-        "its routes go, and the service is reached in the clear; `unreachable` routes or a filter prevent it"
+        "its routes are removed, and the service is reached in the clear; `unreachable` routes or a filter prevent it"
     )
 
 

@@ -85,8 +85,8 @@ def test_leak_when_the_client_ends(vpn: Vpn, claim: Claim) -> None:
         expect_leak(vpn)
     expect_split(vpn)
     claim.does_not_hold(
-        "its routes go, and the service is reached in the clear by the default route; an `unreachable` route to the "
-        "same address with a worse metric or a filter on the outer link prevents it"
+        "its routes are removed, and the service is reached in the clear by the default route; an `unreachable` "
+        "route to the same address with a worse metric or a filter on the outer link prevents it"
     )
 
 

@@ -86,7 +86,7 @@ def test_vpnc_takes_split_networks_of_the_concentrator(vpn: Vpn, claim: Claim) -
     with connected(vpn, "staff", ONLY_THESE):
         expect_split(vpn, IPV4)
         expect_not_followed(vpn, IPV4)
-    claim.holds_if("except for DNS: vpnc's script must not use the name server that the concentrator sends")
+    claim.holds_if("except for DNS: vpnc's script must be kept from using the name server that the concentrator sends")
 
 
 @pytest.mark.claims("`CISCO_SPLIT_INC` variables set by the user split traffic that the concentrator does not")
@@ -111,8 +111,8 @@ def test_leak_when_vpnc_ends(vpn: Vpn, claim: Claim) -> None:
     with connected(vpn, "travellers", ONLY_THESE):
         expect_split(vpn, IPV4)
     claim.does_not_hold(
-        "its routes go, also when it is killed, and the service is reached in the clear; `unreachable` routes or a "
-        "filter prevent it"
+        "its routes are removed, also when it is killed, and the service is reached in the clear; `unreachable` "
+        "routes or a filter prevent it"
     )
 
 
@@ -132,7 +132,7 @@ def test_vpnc_ends_when_the_concentrator_is_silent(vpn: Vpn) -> None:
         expect_split(vpn, IPV4)
 
 
-@pytest.mark.claims("a service with addresses of both families goes through vpnc in both")
+@pytest.mark.claims("traffic to a service with IPv4 and IPv6 addresses goes through vpnc in both families")
 def test_vpnc_does_not_tunnel_ipv6(vpn: Vpn, claim: Claim) -> None:
     with connected(vpn, "staff", ONLY_THESE):
 

@@ -324,7 +324,7 @@ RULES = (
         ("iroute", "iroute-ipv6", "frr.conf"),
         "openvpn(8), --iroute",
         fixed_iroutes,
-        "test_iroute_for_fixed_prefixes_lets_others_pass",
+        "test_iroute_for_fixed_prefixes_drops_other_prefixes",
     ),
     Rule(
         "route-without-iroute",
@@ -332,7 +332,7 @@ RULES = (
         ("route", "route-ipv6", "iroute", "iroute-ipv6"),
         "openvpn(8), --iroute",
         route_without_iroute,
-        "test_iroute_for_fixed_prefixes_lets_others_pass",
+        "test_iroute_for_fixed_prefixes_drops_other_prefixes",
     ),
     Rule(
         "route-quota",
