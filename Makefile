@@ -79,7 +79,7 @@ wheel-test: prepared ## Install the wheel in an environment of its own, and run 
 modes: prepared ## Compare the tunnel modes, measured on this host
 	@$(LAB) modes
 
-bench: prepared ## Measure what commands and deployments cost, how exact the instrument is, and the tunnel beside the bare wire
+bench: prepared ## Measure the cost of commands and deployments, the error of the instrument, and the tunnel against the bare wire
 	@$(LAB) bench
 
 lint: $(INSTALLED) ## Check style, format, the direction of imports, and types

@@ -1,6 +1,6 @@
-"""The processor time that commands take to start, as a ratio to that of the imports that no command can do without.
+"""Processor time of the `lab` commands, as a ratio to a baseline: the imports that every command needs.
 
-The commands and the baseline are run in turn, since machines are shared and drift.
+The commands and the baseline are run in turn, because hosts are shared and their speed drifts.
 """
 
 import os
@@ -34,17 +34,17 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "exec": ("exec", *_IN_A_LAB, "branch", "--", "true"),
     "down": ("down", "bench-absent"),
 }
-"""The measured commands, in the order in which they are run, and their arguments."""
+"""The measured commands and their arguments, in the order in which they run."""
 WITHOUT_A_LAB = ("--help", "--version", "completion")
 _ENVIRONMENT: Mapping[str, Mapping[str, str]] = {
     "completion": {"_LAB_COMPLETE": "complete_bash", "COMP_WORDS": "lab ", "COMP_CWORD": "1"},
 }
 _CODES = {"down": (0, 2)}
-"""Exit codes other than 0 that are right."""
+"""Accepted exit codes of the commands that may end with another one than 0."""
 
 
 def commands(*, trials: int, say: Say) -> list[Figure]:
-    """Run each command once a trial, after one to warm up, and return its processor time beside the baseline's."""
+    """Run each command once per trial, after a warm-up trial; return the ratios of processor time to the baseline."""
     say("deploying a lab for the commands")
     lab = Lab.deploy(load("article", name=_NAME), engine=open_engine(), owner=this_process())
     ratios: dict[str, list[float]] = {name: [] for name in COMMANDS}
@@ -53,18 +53,18 @@ def commands(*, trials: int, say: Say) -> list[Figure]:
         for trial in range(trials + 1):
             say("warming up the commands" if trial == 0 else f"commands, trial {trial} of {trials}")
             baseline = processor_time([sys.executable, "-c", _BASELINE], {}, (0,))
-            spent = {name: _command(name) for name in COMMANDS}
+            times = {name: _command(name) for name in COMMANDS}
             if trial:
                 baselines.append(baseline)
-                for name, seconds in spent.items():
+                for name, seconds in times.items():
                     ratios[name].append(seconds / baseline)
     finally:
         lab.destroy()
     return [
-        Figure(f"processor time of `python -c '{_BASELINE}'`", "s", tuple(baselines), ""),
+        Figure(f"baseline, processor time of `python -c '{_BASELINE}'`", "s", tuple(baselines), ""),
         *(
             Figure(
-                f"{_label(name)}, as a ratio to that",
+                f"{_label(name)}, ratio to the baseline",
                 "",
                 tuple(ratios[name]),
                 "at most 1" if name in WITHOUT_A_LAB else "at most 2.5",
@@ -83,7 +83,7 @@ def _command(name: str) -> float:
 
 
 def processor_time(argv: Sequence[str], environment: Mapping[str, str], codes: Sequence[int]) -> float:
-    """Run a program and return the processor time of it and its children, in seconds."""
+    """Run a program and return the processor time of it and its children in seconds."""
     with subprocess.Popen(
         argv,
         env={**os.environ, **environment},

@@ -7,14 +7,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Figure:
-    """One quantity: its values, one per trial, and what they should reach."""
+    """One quantity: its values, one per trial, and the target."""
 
     name: str
     unit: str
     """Empty for a ratio."""
     values: tuple[float, ...]
     aim: str
-    """The aim on two idle cores, which a busy host may miss; empty if there is none."""
+    """The target on two idle cores, which a busy host may miss; empty if there is none."""
 
     @property
     def median(self) -> float:

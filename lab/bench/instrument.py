@@ -26,7 +26,7 @@ _OUTAGE = 0.25
 
 
 def instrument(*, trials: int, say: Say) -> list[Figure]:
-    """Measure known events; return the differences, of each trial's two bounds the larger one."""
+    """Measure events with known times; return each trial's error, the larger of its two bounds."""
     say("measuring known events with the instrument")
     topology = load("article", name="bench-instrument")
     lab = Lab.deploy(topology, engine=open_engine(), owner=this_process())
@@ -55,29 +55,29 @@ def _route_error(lab: Lab, family: Family) -> float:
 
 
 def _packets_error(lab: Lab, family: Family) -> float:
-    """Have the first router drop all packets to a host, from one netlink message to another.
+    """Drop all packets to a host at the first router: one netlink message sets a blackhole route, another removes it.
 
-    The first router, because packets beyond it are delayed by a varying amount.
+    Later routers get the packets after a varying delay.
     """
     hq, host = lab.router("hq"), lab.host("hq-lan")
     prefix = lab.free_prefix(family)
     with hq.serving(prefix, host) as address, hq.announced(prefix), _Routes(lab.node("branch"), "eth2") as routes:
         lab.router("branch").expect_route(prefix)
         lab.host("branch-lan").expect_reaches(address)
-        drop, pass_on = (route_message(ip_network(address), None, new=new) for new in (True, False))
+        drop, restore = (route_message(ip_network(address), None, new=new) for new in (True, False))
         with lab.measure("branch", prefix, probe_from="branch-lan", until="returns") as measured:
             began = routes.send(drop)
             time.sleep(_OUTAGE)
-            ended = routes.send(pass_on)
+            ended = routes.send(restore)
             measured.caused(began[0], began[1] - began[0])
     if measured.data_plane is None or measured.data_plane.loss_derived is None:
         raise EnvironmentBroken(f"the instrument saw no outage: {measured.reason or '; '.join(measured.flags)}")
-    lasted = measured.data_plane.loss_derived
-    return max(lasted - (ended[0] - began[1]), ended[1] - began[0] - lasted, 0.0) * _MS
+    measured_outage = measured.data_plane.loss_derived
+    return max(measured_outage - (ended[0] - began[1]), ended[1] - began[0] - measured_outage, 0.0) * _MS
 
 
 class _Routes:
-    """A netlink socket of a node for route messages made beforehand (rtnetlink(7))."""
+    """A netlink socket of a node for prepared route messages (rtnetlink(7))."""
 
     def __init__(self, node: LabNode, interface: str) -> None:
         self._socket = node.running.namespace.run(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0))

@@ -1,4 +1,4 @@
-"""The tunnel beside the bare wire: one prefix, BFD, a large table; and how well the duration of a plan is predicted."""
+"""The tunnel compared with the bare wire: one prefix, BFD, a large table; and the prediction of a plan's duration."""
 
 import tempfile
 import time
@@ -44,12 +44,12 @@ def convergence(*, trials: int, say: Say) -> list[Figure]:
     for family, name in (("ipv4", "IPv4"), ("ipv6", "IPv6")):
         tunnel, wire = (_at("fib", trials_of, "announce", family, over) for over in ("tunnel", "wire"))
         ratios = tuple(value / median(wire) for value in tunnel)
-        figures.append(Figure(f"one {name} prefix, event to FIB, beside the bare wire", "", ratios, "at most 2"))
-    noticed = [at * _MS for family in FAMILIES for at in _at("detection", trials_of, "blackhole", family, "tunnel")]
+        figures.append(Figure(f"one {name} prefix, event to FIB, ratio to the bare wire", "", ratios, "at most 2"))
+    detected = [at * _MS for family in FAMILIES for at in _at("detection", trials_of, "blackhole", family, "tunnel")]
     return [
         *figures,
-        Figure("BFD 3x100 ms notices a silent blackhole over the tunnel", "ms", tuple(noticed), "under 400"),
-        Figure("duration of a plan, beside the predicted one", "", (took / expected,), "2/3 to 4/3"),
+        Figure("BFD 3x100 ms detects a silent blackhole over the tunnel", "ms", tuple(detected), "under 400"),
+        Figure("duration of a plan, ratio to its prediction", "", (took / expected,), "2/3 to 4/3"),
     ]
 
 
@@ -65,8 +65,8 @@ def _at(stage: StageName, trials: Sequence[Trial], event: str, family: str, over
 
 
 def scale(prefixes: int, *, say: Say) -> list[Figure]:
-    """Send a large table over the tunnel and the bare wire."""
+    """Announce a large table over the tunnel and the bare wire."""
     plan = ScalePlan(sizes={"ipv4": (prefixes,)}, trials=1, openvpn="2.7")
     found = [line.ratio for line in lines(run_scale(plan, say=say)) if line.over == "tunnel" and line.ratio is not None]
     values = tuple(found) or (float("nan"),)
-    return [Figure(f"{prefixes:,} IPv4 prefixes into the FIB, beside the bare wire", "", values, "at most 1.3")]
+    return [Figure(f"{prefixes:,} IPv4 prefixes into the FIB, ratio to the bare wire", "", values, "at most 1.3")]

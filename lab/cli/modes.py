@@ -91,9 +91,9 @@ def _some(option: str, wanted: list[str], known: tuple[str, ...]) -> list[str]:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    from lab.compare.labs import MOST_CLIENTS
+    from lab.compare.labs import MAX_CLIENTS
 
     words = text.split(",")
-    if not all(word.isdecimal() and 1 <= int(word) <= MOST_CLIENTS for word in words):
-        raise InputError(f"--clients {text}: invalid: give numbers from 1 to {MOST_CLIENTS}, as in 1,8,32")
+    if not all(word.isdecimal() and 1 <= int(word) <= MAX_CLIENTS for word in words):
+        raise InputError(f"--clients {text}: invalid: give numbers from 1 to {MAX_CLIENTS}, as in 1,8,32")
     return tuple(sorted({int(word) for word in words}))

@@ -22,7 +22,7 @@ class Facts:
 
     needs_iroute: bool
     families: tuple[Family, ...]
-    """The families in which traffic to a prefix passes that is announced while the tunnel is up, in both directions."""
+    """The families in which traffic to a prefix announced while the tunnel is up passes, in both directions."""
     multicast: tuple[Family, ...]
     """The families in which a packet to a link-local group arrives, in both directions."""
     mtu: Mtu
@@ -46,13 +46,13 @@ def declared_facts(mode: TunnelMode) -> Facts:
     return Facts(traits.needs_iroute, traits.families, traits.multicast, Mtu(traits.mtu, traits.mtu))
 
 
-def find_disagreements(said: Facts, seen: Facts) -> tuple[Disagreement, ...]:
+def find_disagreements(declared: Facts, measured: Facts) -> tuple[Disagreement, ...]:
     """Return the differences between a declaration and a measurement."""
     names = {field.name: field.name.replace("_", " ") for field in fields(Facts)}
     return tuple(
-        Disagreement(name, format_fact(getattr(said, key)), format_fact(getattr(seen, key)))
+        Disagreement(name, format_fact(getattr(declared, key)), format_fact(getattr(measured, key)))
         for key, name in names.items()
-        if getattr(said, key) != getattr(seen, key)
+        if getattr(declared, key) != getattr(measured, key)
     )
 
 

@@ -1,4 +1,4 @@
-"""The topologies for comparisons: two routers on a link, and a hub with any number of clients."""
+"""The topologies for comparisons: two routers with a link, and a hub with any number of clients."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ CLIENT: Final = "client"
 ETHERNET: Final = "eth1"
 INNER: Final = "inner0"
 """The device of a kernel tunnel."""
-MOST_CLIENTS: Final = 200
+MAX_CLIENTS: Final = 200
 """The largest number of clients of a hub, whose addresses are in one /24."""
 
 _SITES: Final[Mapping[str, list[str]]] = {
@@ -73,7 +73,7 @@ def kernel_pair(kind: EncapsulationKind, *, openvpn: str, name: str, daemon: str
 
 def hub(mode: str, clients: int, *, openvpn: str, name: str) -> Topology:
     """Build a server with a number of clients over UDP, all on one bridge, without routing daemons."""
-    tunnels = [_tunnel(mode, "udp", [], [str(behind(number))]) for number in range(clients)]
+    tunnels = [_tunnel(mode, "udp", [], [str(network_behind(number))]) for number in range(clients)]
     ends = [SERVER, *(f"{CLIENT}{number}" for number in range(1, clients + 1))]
     nodes = {
         SERVER: _node(),
@@ -94,7 +94,7 @@ def hub(mode: str, clients: int, *, openvpn: str, name: str) -> Topology:
     return _topology(name, openvpn, nodes, links)
 
 
-def behind(client: int) -> IPv4Network:
+def network_behind(client: int) -> IPv4Network:
     """Return the network behind a client of a hub; the first is number 0."""
     return IPv4Network(f"10.2.{client}.0/24")
 
@@ -109,7 +109,7 @@ def _node(**intent: Any) -> dict[str, Any]:
 
 
 def _topology(name: str, openvpn: str, nodes: Mapping[str, Any], links: Sequence[Mapping[str, Any]]) -> Topology:
-    """Parse a topology from JSON, which is YAML too, so that defaults are filled in and all is checked."""
+    """Parse a topology from JSON, which is valid YAML, so that defaults are filled in and everything is checked."""
     defaults = {"kind": "linux", "image": f"{NODE_IMAGE}:{openvpn}", "network-mode": "none", "privileged": False}
     text = json.dumps({"name": name, "topology": {"defaults": defaults, "nodes": nodes, "links": links}})
     return parse(text, Path(f"{name}.clab.yml"), vocabulary(), environ={})

@@ -6,12 +6,12 @@ from ipaddress import IPv4Interface
 
 from pyroute2 import IPRoute
 
-from lab.compare.labs import SERVER, behind
+from lab.compare.labs import SERVER, network_behind
 from lab.runtime.lab import Lab
 from lab.tunnel import OpenVpn, RunningTunnel
 
 _KIB = 1 << 10
-_SILENCE = 2.0
+_ANSWER_WITHIN = 2.0
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Hub:
 
     clients: int
     routed_for: int
-    """The number of clients with an address behind them that answers the hub."""
+    """The number of clients behind which an address answers the hub."""
     processes: int
     """The number of OpenVPN processes on the hub."""
     memory: int
-    """The bytes that they occupy: the own memory of each, and once what all of them map."""
+    """The bytes that they occupy: the own memory of each, and the mapped pages once."""
 
     @property
     def memory_per_client(self) -> float:
@@ -59,7 +59,7 @@ def _memory(process: OpenVpn) -> Memory:
 def parse_rollup(text: str) -> Memory:
     """Parse `smaps_rollup`.
 
-    `Pss` is of no use: it divides a shared page by all processes of the host that map it, those of other labs too.
+    `Pss` is not used: it divides a shared page by all processes of the host that map it, including other labs'.
     """
     sizes = {
         name: int(size) * _KIB
@@ -69,7 +69,7 @@ def parse_rollup(text: str) -> Memory:
 
 
 def _routed_for(lab: Lab) -> int:
-    """Add kernel routes to the networks behind all clients, ping these at once and count the answers."""
+    """Add kernel routes to the networks behind all clients, ping them all at once and count the answers."""
     server = lab.node(SERVER)
     tunnels = list(lab.tunnels.values())
 
@@ -78,16 +78,16 @@ def _routed_for(lab: Lab) -> int:
             for number, tunnel in enumerate(tunnels):
                 index = ip.link_lookup(ifname=tunnel.tunnel.server_device)[0]
                 via = str(tunnel.tunnel.client_ipv4.ip)
-                ip.route("replace", dst=str(behind(number)), gateway=via, oif=index)
+                ip.route("replace", dst=str(network_behind(number)), gateway=via, oif=index)
 
     for number, tunnel in enumerate(tunnels):
         node = lab.node(tunnel.tunnel.client)
-        node.running.add_addresses("lo", [IPv4Interface(f"{behind(number)[1]}/32")])
+        node.running.add_addresses("lo", [IPv4Interface(f"{network_behind(number)[1]}/32")])
     server.running.namespace.run(route)
 
     def is_reachable(numbered: tuple[int, RunningTunnel]) -> bool:
         number, _ = numbered
-        return server.echo(behind(number)[1], count=3, wait=_SILENCE).received > 0
+        return server.echo(network_behind(number)[1], count=3, wait=_ANSWER_WITHIN).received > 0
 
     with ThreadPoolExecutor(max_workers=len(tunnels)) as pool:
         return sum(pool.map(is_reachable, enumerate(tunnels)))

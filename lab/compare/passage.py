@@ -26,7 +26,7 @@ _SMALLEST = 1280
 """The smallest MTU of a link with IPv6 (RFC 8200, section 5)."""
 _LARGEST = 9000
 _ANSWER_WITHIN = 2.0
-"""Seconds to wait for an answer, which takes a millisecond."""
+"""Seconds to wait for an answer; 1 ms is usual."""
 _PROBES = 3
 
 
@@ -41,7 +41,7 @@ def facts(lab: Lab) -> Facts:
         _add_hosts(router, router.plan.networks)
     families = tuple(family for family in path.families if _announced_passes(path, family))
     multicast = tuple(family for family in path.families if _group_passes(path, family))
-    mtu = Mtu(**{family: _largest(path, family) if family in path.families else 0 for family in FAMILIES})
+    mtu = Mtu(**{family: _path_mtu(path, family) if family in path.families else 0 for family in FAMILIES})
     return Facts(_needs_iroute(path), families, multicast, mtu)
 
 
@@ -61,7 +61,7 @@ def _announced_passes(path: TunnelPath, family: Family) -> bool:
 
 
 def _answers(here: Router, prefix: Prefix) -> bool:
-    """Return whether the neighbour's address in a prefix answers a router."""
+    """Return whether the neighbour's address in a prefix answers a router's pings."""
     return here.echo(_first(prefix).ip, count=_PROBES, wait=_ANSWER_WITHIN).received > 0
 
 
@@ -125,8 +125,8 @@ def _send_to_group(namespace: Namespace, device: str, family: Family, mark: byte
     namespace.run(work)
 
 
-def _largest(path: TunnelPath, family: Family) -> int:
-    """Return the size of the largest IP packet with DF that the client can send and gets an answer to."""
+def _path_mtu(path: TunnelPath, family: Family) -> int:
+    """Return the size of the largest IP packet with DF that the server answers."""
     client, destination = path.lab.router(CLIENT), path.server(family)
 
     def passes(size: int) -> bool:
@@ -145,7 +145,7 @@ def _largest(path: TunnelPath, family: Family) -> int:
 
 
 def _add_hosts(router: Router, prefixes: Iterable[Prefix]) -> None:
-    """Add an address in each prefix to a router, in place of a host behind it."""
+    """Add an address in each prefix to a router's `lo`, instead of a host behind it."""
     router.running.add_addresses("lo", [_host_route(prefix) for prefix in prefixes])
 
 

@@ -64,7 +64,7 @@ def _declared(modes: Sequence[Declared]) -> Sheet:
     rows = [
         Row(
             (
-                _named(mode),
+                _mode_name(mode),
                 ", ".join(mode.openvpn),
                 format_fact(mode.facts.needs_iroute),
                 _clients(mode),
@@ -85,17 +85,22 @@ def _tunnels(survey: Survey, modes: "dict[str, Declared]") -> Sheet:
     assert effort is not None
     columns = (
         *("mode", "OpenVPN", "over", "needs iroute", "clients per process", "families routed", "multicast", "#MTU"),
-        *("#of the wire, to server", "#of the wire, to client", "#bare wire, Gbit/s", "#start to routes, s"),
+        *(
+            "#share of bare wire, to server",
+            "#share of bare wire, to client",
+            "#bare wire, Gbit/s",
+            "#start to routes, s",
+        ),
     )
     title = (
-        "Tunnels between two routers, as measured beside the bare wire: TCP's throughput, "
-        f"the medians of {effort.rounds} times {effort.seconds} s; {survey.host}"
+        "Tunnels between two routers, compared with the bare wire: TCP throughput, "
+        f"medians of {effort.rounds} runs of {effort.seconds} s; {survey.host}"
     )
     return Sheet(title, columns, tuple(_tunnel(row, modes[row.mode], len(columns)) for row in survey.tunnels))
 
 
 def _tunnel(row: Measured, mode: Declared, width: int) -> Row:
-    head = (_named(mode), row.openvpn, row.transport)
+    head = (_mode_name(mode), row.openvpn, row.transport)
     if row.facts is None:
         return _unmeasured(head, row, width)
     differ = {d.fact: d for d in row.disagreements}
@@ -133,7 +138,7 @@ def _hubs(survey: Survey) -> Sheet:
 
 
 def _hub(group: Sequence[MeasuredHub], mode: Declared, clients: Sequence[int], width: int) -> Row:
-    head = (_named(mode), group[0].openvpn)
+    head = (_mode_name(mode), group[0].openvpn)
     seen = [row.hub for row in group if row.hub is not None]
     if not seen:
         return _unmeasured(head, group[0], width)
@@ -150,19 +155,19 @@ def _hub(group: Sequence[MeasuredHub], mode: Declared, clients: Sequence[int], w
 def _memory(row: MeasuredHub | None) -> str:
     if row is None:
         return ""
-    return _why(row) if row.hub is None else f"{row.hub.memory_per_client / _MIB:.1f}"
+    return _not_measured(row) if row.hub is None else f"{row.hub.memory_per_client / _MIB:.1f}"
 
 
 def _unmeasured(head: tuple[str, ...], row: Measured | MeasuredHub, width: int) -> Row:
     rest = ("",) * (width - len(head) - 1)
-    return Row((*head, _why(row), *rest), good=row.failure is None)
+    return Row((*head, _not_measured(row), *rest), good=row.failure is None)
 
 
-def _why(row: Measured | MeasuredHub) -> str:
+def _not_measured(row: Measured | MeasuredHub) -> str:
     return f"not measured: {row.missing or row.failure}"
 
 
-def _named(mode: Declared) -> str:
+def _mode_name(mode: Declared) -> str:
     return display_name(mode.mode)
 
 

@@ -1,4 +1,4 @@
-"""A survey of all modes, each measured in labs of its own."""
+"""A survey of the modes, each measured in its own labs."""
 
 import os
 import platform
@@ -96,7 +96,7 @@ ALTERNATIVES: Mapping[EncapsulationKind, str] = {
     "wireguard": "the kernel's own VPN, without a daemon: a key for each peer, UDP",
     "gre": "packets of both families in IP, in the clear",
     "ipip": "IPv4 in IPv4, in the clear",
-    "vxlan": "an Ethernet in UDP, in the clear",
+    "vxlan": "Ethernet in UDP, in the clear",
 }
 """The kernel tunnels that are measured as well, between the same two routers."""
 
@@ -124,7 +124,7 @@ class Measured:
     missing: str | None = None
     """The feature that the host lacks for the measurement."""
     failure: str | None = None
-    """The error that ended the measurement, if not for something missing."""
+    """The error that ended the measurement; None if it succeeded or a feature was missing."""
 
     @property
     def where(self) -> str:
@@ -168,7 +168,7 @@ class Survey:
 
     @property
     def rows(self) -> tuple[Measured | MeasuredHub, ...]:
-        """All rows, also those without measurements."""
+        """All rows, including those without measurements."""
         return (*self.tunnels, *self.hubs)
 
     @property
@@ -207,8 +207,8 @@ def survey(
         for kind in alternatives
     ]
     served = [_hub(m, v, n, engine, _prefixed(say, head(m, v, f"clients: {n}"))) for m, v, n in hubs]
-    said = (*map(Declared.of, chosen), *map(declare_kernel_tunnel, alternatives))
-    return Survey(host, effort, said, tuple(tunnels), tuple(served))
+    declared = (*map(Declared.of, chosen), *map(declare_kernel_tunnel, alternatives))
+    return Survey(host, effort, declared, tuple(tunnels), tuple(served))
 
 
 def _prefixed(say: Say, head: str) -> Say:
@@ -217,7 +217,7 @@ def _prefixed(say: Say, head: str) -> Say:
 
 def _tunnel(mode: TunnelMode, version: str, transport: str, engine: Engine, effort: Effort, say: Say) -> Measured:
     row = Measured(mode.name, version, transport)
-    if missing := _unable(mode, version):
+    if missing := _unsupported(mode, version):
         return replace(row, missing=missing)
     topology = pair(mode.name, openvpn=version, transport=transport, name=_name())
     return _measured(row, topology, declared_facts(mode), engine, effort, say)
@@ -228,10 +228,10 @@ def _alternative(kind: EncapsulationKind, image: str, engine: Engine, effort: Ef
     return _measured(Measured(kind, "", ""), topology, declare_kernel_tunnel(kind).facts, engine, effort, say)
 
 
-def _measured(row: Measured, topology: Topology, said: Facts, engine: Engine, effort: Effort, say: Say) -> Measured:
+def _measured(row: Measured, topology: Topology, declared: Facts, engine: Engine, effort: Effort, say: Say) -> Measured:
     try:
         with _running(topology, engine, say) as lab:
-            say("throughput beside the bare wire")
+            say("throughput compared with the bare wire")
             rates = throughput(lab, seconds=effort.seconds, rounds=effort.rounds)
             say("from start to routes")
             seconds = measure_start(lab, rounds=effort.rounds)
@@ -244,7 +244,7 @@ def _measured(row: Measured, topology: Topology, said: Facts, engine: Engine, ef
     return replace(
         row,
         facts=facts,
-        disagreements=find_disagreements(said, facts),
+        disagreements=find_disagreements(declared, facts),
         throughput=rates,
         seconds_to_routes=seconds,
     )
@@ -252,7 +252,7 @@ def _measured(row: Measured, topology: Topology, said: Facts, engine: Engine, ef
 
 def _hub(mode: TunnelMode, version: str, clients: int, engine: Engine, say: Say) -> MeasuredHub:
     row = MeasuredHub(mode.name, version, clients)
-    if missing := _unable(mode, version):
+    if missing := _unsupported(mode, version):
         return replace(row, missing=missing)
     try:
         with _running(hub(mode.name, clients, openvpn=version, name=_name()), engine, say) as lab:
@@ -266,16 +266,16 @@ def _hub(mode: TunnelMode, version: str, clients: int, engine: Engine, say: Say)
 
 
 def find_hub_disagreements(mode: TunnelMode, seen: Hub) -> tuple[Disagreement, ...]:
-    """Return where a hub differs from its mode's declaration, in its processes and in the clients it routes for."""
-    shares, routed_for = mode.traits.clients_per_process, mode.traits.clients_routed_for
-    processes = 1 if shares is None else -(-seen.clients // shares)
+    """Return the differences between a hub and its mode's declaration: its processes, and the clients it routes for."""
+    capacity, routed_for = mode.traits.clients_per_process, mode.traits.clients_routed_for
+    processes = 1 if capacity is None else -(-seen.clients // capacity)
     routed = seen.clients if routed_for is None else min(seen.clients, routed_for * seen.processes)
     expected = {"processes": (processes, seen.processes), "clients routed for": (routed, seen.routed_for)}
     return tuple(Disagreement(name, str(s), str(m)) for name, (s, m) in expected.items() if s != m)
 
 
-def _unable(mode: TunnelMode, version: str) -> str | None:
-    return None if version in mode.traits.openvpn else f"OpenVPN {version} cannot run it"
+def _unsupported(mode: TunnelMode, version: str) -> str | None:
+    return None if version in mode.traits.openvpn else f"unsupported by OpenVPN {version}"
 
 
 def _lacks(error: NotSupported) -> str:

@@ -58,7 +58,7 @@ def throughput(lab: Lab, *, seconds: int, rounds: int) -> Mapping[Direction, Thr
 
 @contextmanager
 def _listening(server: LabNode) -> Iterator[None]:
-    """Run an iperf3 server for one test; one for several tests resets connections between two of them."""
+    """Run an iperf3 server for one test, because one that serves several resets connections between two of them."""
     runs = server.running.spawn(("iperf3", "--server", "--one-off", "--port", str(_PORT)))
     table = Path(f"/proc/{server.running.namespace.pid}/net/tcp6")
     wait_for(
@@ -81,8 +81,8 @@ def _listening(server: LabNode) -> Iterator[None]:
 def _iperf3(client: LabNode, server: Address, to: Direction, seconds: int) -> float:
     """Return the received bits per second."""
     reverse = ["--reverse"] if to == "to-client" else []
-    asked = ("iperf3", "--client", str(server), "--port", str(_PORT), "--time", str(seconds), "--json", *reverse)
-    result = client.exec(*asked)
+    argv = ("iperf3", "--client", str(server), "--port", str(_PORT), "--time", str(seconds), "--json", *reverse)
+    result = client.exec(*argv)
     answer = _answer(result)
     if "error" in answer:
         raise EnvironmentBroken(f"{client}: iperf3 to {server}: {answer['error']}")

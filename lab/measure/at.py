@@ -29,20 +29,21 @@ def at(
 
     `probe_from` is the node that sends `rate` packets/s to each prefix: to `probe_to`, by default to the first node
     with an address in the prefix. `until` is the outcome to wait for, by default any change of the route to each
-    prefix. `within`, `settle` and `watch` are seconds: for the outcome since the event, for which it has to last, and
-    in which an interruption may begin (`until="returns"`). `rib=False` does not monitor the routing daemon.
+    prefix. `within`, `settle` and `watch` are in seconds: the deadline of the outcome after the event, the time for
+    which it must last, and the time in which an interruption may begin (`until="returns"`). `rib=False` does not
+    monitor the routing daemon.
     """
-    wanted = prefix_set(prefixes)
+    observed = prefix_set(prefixes)
     probe = None
     if probe_from is not None:
         source = lab.node(str(probe_from))
-        others = [str(probe_to)] if probe_to is not None else lab.living(apart_from={source.name, str(observer)})
-        receivers = {name: lab.running(name).namespace for name in others}
-        probe = ProbePath(source.running.namespace, find_targets(wanted, receivers), receivers, rate)
+        names = [str(probe_to)] if probe_to is not None else lab.running_names(except_for={source.name, str(observer)})
+        receivers = {name: lab.running(name).namespace for name in names}
+        probe = ProbePath(source.running.namespace, find_targets(observed, receivers), receivers, rate)
     name = str(observer)
     return Measurement(
         lab.router(name) if name in lab.router_names else lab.node(name),
-        wanted,
+        observed,
         results=lab.results,
         probe=probe,
         until=until,

@@ -77,7 +77,7 @@ class Variant(Record):
     """One combination that is measured; its trials are repetitions of each other."""
 
     event: str
-    """`announce`, `withdraw`, `client-killed`, `blackhole`, …; `… recovery` for the way back."""
+    """`announce`, `withdraw`, `client-killed`, `blackhole`, …; `… recovery` for the recovery from it."""
     detector: str = ""
     """The detector: `hold 3 s`, `bfd 3x100 ms`, `ping-restart 45 s`; empty if the event needs none."""
     family: Family
@@ -114,7 +114,7 @@ class Trial(Record):
     flags: tuple[str, ...] = ()
     """Remarks: control and data plane disagree beyond their errors, …"""
     foreign_load: float | None = None
-    """CPUs that were busy with other programs meanwhile, on average."""
+    """CPUs that other programs kept busy during the trial, on average."""
 
     def at(self, stage: StageName) -> float | None:
         """Return when a stage was reached, in seconds since the event."""
@@ -154,16 +154,16 @@ class Run(Record):
 
 
 class RunDirectory:
-    """The directory of a run's records. Each trial is on the disk before the next one begins."""
+    """The directory of a run's records. Each trial is on disk before the next one begins."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def create(self, run: Run) -> None:
-        """Create the directory; raises `InputError` if it has a run already."""
+        """Create the directory; raises `InputError` if it already holds a run."""
         self.path.mkdir(parents=True, exist_ok=True)
         if (self.path / RUN_FILE).exists():
-            raise InputError(f"{self.path} has a run already: continue it with --resume, or choose another directory")
+            raise InputError(f"{self.path} already holds a run: continue it with --resume, or choose another directory")
         (self.path / RUN_FILE).write_text(run.model_dump_json(indent=2) + "\n")
 
     def append(self, trial: Trial) -> None:
@@ -173,8 +173,8 @@ class RunDirectory:
             file.flush()
             os.fsync(file.fileno())
 
-    def mend(self) -> None:
-        """Remove a last line that a crash truncated, so that the next trial begins a line."""
+    def drop_partial_line(self) -> None:
+        """Remove a last line that a crash truncated, so that the next trial starts on a new line."""
         path = self.path / TRIALS_FILE
         if path.exists():
             whole, _, rest = path.read_bytes().rpartition(b"\n")
@@ -189,7 +189,7 @@ class RunDirectory:
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}: {self.path} is not a directory of `lab measure`") from error
         except ValidationError as error:
-            raise InputError(f"{path}: {_first(error)}") from error
+            raise InputError(f"{path}: {_first_mistake(error)}") from error
 
     def trials(self) -> list[Trial]:
         """Return all trials so far, in the order in which they ended, without a truncated last line."""
@@ -204,11 +204,11 @@ class RunDirectory:
             try:
                 yield Trial.model_validate_json(line)
             except ValidationError as error:
-                raise InputError(f"{path}, line {number}: {_first(error)}") from error
+                raise InputError(f"{path}, line {number}: {_first_mistake(error)}") from error
 
 
-def _first(error: ValidationError) -> str:
-    """Return the first mistake in one line."""
+def _first_mistake(error: ValidationError) -> str:
+    """Return the first validation error, on one line."""
     first = error.errors()[0]
     where = ".".join(map(str, first["loc"]))
     return f"{where}: {first['msg']}" if where else str(first["msg"])

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from lab.measure.record import Environment, Variant
-from lab.measure.statistics import RankTest, Ratio, Summary, holm, least_p, rank_test, ratio_apart, summarize
+from lab.measure.statistics import RankTest, Ratio, Summary, holm, rank_test, ratio_of_samples, smallest_p, summarize
 from lab.report.quantities import QUANTITIES, Quantity
 from lab.report.summary import Group, RunSummary
 
@@ -47,7 +47,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs: the differences of what both measured, and what only one did."""
+    """Two runs: the differences in what both measured, and the variants that only one has."""
 
     before: RunSummary
     after: RunSummary
@@ -57,7 +57,7 @@ class Comparison:
     incomparable: tuple[Variant, ...]
     """Variants of both runs that have no valid trial in one of them."""
     environment: tuple[tuple[str, str, str], ...]
-    """The differences of host and software: the name, and both values."""
+    """The differences of host and software: name, value before, value after."""
 
     @property
     def beyond_noise(self) -> list[Difference]:
@@ -72,18 +72,18 @@ class Comparison:
 
 def compare(before: RunSummary, after: RunSummary) -> Comparison:
     """Compare two runs."""
-    ours, theirs = before.groups, after.groups
-    shared = [variant for variant in ours if variant in theirs]
-    differences = tuple(_judged(list(_tested(ours, theirs, shared, after.run.seed))))
+    old, new = before.groups, after.groups
+    shared = [variant for variant in old if variant in new]
+    differences = tuple(_judge(list(_test(old, new, shared, after.run.seed))))
     compared = {found.variant for found in differences}
     return Comparison(
         before=before,
         after=after,
         differences=differences,
-        only_before=tuple(variant for variant in ours if variant not in theirs),
-        only_after=tuple(variant for variant in theirs if variant not in ours),
+        only_before=tuple(variant for variant in old if variant not in new),
+        only_after=tuple(variant for variant in new if variant not in old),
         incomparable=tuple(variant for variant in shared if variant not in compared),
-        environment=tuple(_changed(before.run.environment, after.run.environment)),
+        environment=tuple(_environment_differences(before.run.environment, after.run.environment)),
     )
 
 
@@ -97,22 +97,20 @@ class _Tested:
     ratio: Ratio | None
 
 
-def _tested(
-    ours: dict[Variant, Group], theirs: dict[Variant, Group], shared: list[Variant], seed: int
-) -> Iterator[_Tested]:
+def _test(old: dict[Variant, Group], new: dict[Variant, Group], shared: list[Variant], seed: int) -> Iterator[_Tested]:
     for variant in shared:
         for quantity in QUANTITIES:
-            before, after = ours[variant].values(quantity), theirs[variant].values(quantity)
+            before, after = old[variant].values(quantity), new[variant].values(quantity)
             if before and after:
-                ratio = ratio_apart(after, before, seed=seed)
+                ratio = ratio_of_samples(after, before, seed=seed)
                 yield _Tested(variant, quantity, tuple(before), tuple(after), rank_test(after, before), ratio)
 
 
-def _judged(tested: list[_Tested]) -> Iterator[Difference]:
+def _judge(tested: list[_Tested]) -> Iterator[Difference]:
     for one, p in zip(tested, holm([one.test.p for one in tested]), strict=True):
         if p <= LEVEL:
             verdict = Verdict.MORE if one.test.delta > 0 else Verdict.LESS
-        elif least_p(len(one.before), len(one.after)) * len(tested) > LEVEL:
+        elif smallest_p(len(one.before), len(one.after)) * len(tested) > LEVEL:
             verdict = Verdict.TOO_FEW
         else:
             verdict = Verdict.NOISE
@@ -120,14 +118,14 @@ def _judged(tested: list[_Tested]) -> Iterator[Difference]:
         yield Difference(one.variant, one.quantity, before, after, one.ratio, one.test, p, verdict)
 
 
-def _changed(before: Environment, after: Environment) -> Iterator[tuple[str, str, str]]:
-    ours, theirs = _flat(before), _flat(after)
-    for name in dict.fromkeys([*ours, *theirs]):
-        if ours.get(name) != theirs.get(name):
-            yield name, ours.get(name, "—"), theirs.get(name, "—")
+def _environment_differences(before: Environment, after: Environment) -> Iterator[tuple[str, str, str]]:
+    old, new = _flatten(before), _flatten(after)
+    for name in dict.fromkeys([*old, *new]):
+        if old.get(name) != new.get(name):
+            yield name, old.get(name, "—"), new.get(name, "—")
 
 
-def _flat(environment: Environment) -> dict[str, str]:
+def _flatten(environment: Environment) -> dict[str, str]:
     found: dict[str, str] = {}
     data: dict[str, Any] = environment.model_dump()
     for name, value in data.items():

@@ -1,4 +1,4 @@
-"""Matplotlib's figures as SVG for light and dark pages: lines and text take the colour of the text around."""
+"""Matplotlib's figures as SVG for light and dark pages: lines and text use the page's text colour."""
 
 import io
 import re
@@ -12,7 +12,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 INK = "#010203"
-"""Placeholder for the text's colour until the SVG is written."""
+"""Placeholder colour, replaced by `currentColor` in the SVG."""
 
 PALETTE: tuple[str, ...] = ("#0072b2", "#d55e00", "#009e73", "#c2649a", "#8a7000", "#767676")
 """After Okabe and Ito, for all kinds of colour vision, adjusted for contrast on light and dark backgrounds."""
@@ -59,17 +59,17 @@ class Drawing:
     alt: str
     """Alternative text for screen readers."""
     svg: str
-    """The SVG element alone, without XML declaration and style."""
+    """The SVG element, without XML declaration and style."""
 
     @property
     def inline(self) -> str:
-        """The figure for an HTML page, with IDs that are unique in it."""
+        """The figure for embedding in HTML, its IDs prefixed so that they are unique on the page."""
         svg = re.sub(r'\bid="', f'id="{self.name}-', self.svg)
         return re.sub(r"(xlink:href=\"#|url\(#)", rf"\g<1>{self.name}-", svg)
 
     @property
     def file(self) -> str:
-        """The figure for a file of its own."""
+        """The figure as a standalone SVG file."""
         head, tag, rest = self.svg.partition(">")
         return f'<?xml version="1.0" encoding="utf-8"?>\n{head}{tag}{_OWN_STYLE}{rest}\n'
 
@@ -81,7 +81,7 @@ def settings() -> Iterator[None]:
         yield
 
 
-def drawing(figure: Figure, *, name: str, caption: str, alt: str) -> Drawing:
+def as_drawing(figure: Figure, *, name: str, caption: str, alt: str) -> Drawing:
     """Return a figure as SVG; the same figure always gives the same text."""
     text = io.StringIO()
     with settings():
@@ -91,9 +91,9 @@ def drawing(figure: Figure, *, name: str, caption: str, alt: str) -> Drawing:
     svg = svg[svg.index("<svg") :].strip().replace(INK, "currentColor")
     svg = svg.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")  # Verdana is as wide
     svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{_attribute(alt)}" ', 1)
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{_escape_attribute(alt)}" ', 1)
     return Drawing(name, caption, alt, svg)
 
 
-def _attribute(text: str) -> str:
+def _escape_attribute(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")

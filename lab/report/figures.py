@@ -14,8 +14,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from lab.measure.record import STAGES, Over, StageName, Variant
 from lab.measure.statistics import Ratio, ecdf
 from lab.report.comparison import Comparison
-from lab.report.drawing import INK, PALETTE, Drawing, drawing, settings
-from lab.report.quantities import STAGE_LABELS, Quantity, written
+from lab.report.drawing import INK, PALETTE, Drawing, as_drawing, settings
+from lab.report.quantities import STAGE_LABELS, Quantity, format_value
 from lab.report.summary import BASELINES, EventSummary, RunSummary
 from lab.report.tables import OVER_LABELS, over_text
 
@@ -25,7 +25,7 @@ _DASHES: tuple[Any, ...] = ("solid", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5
 _STAGE_COLOURS: dict[StageName, str] = dict(zip(STAGES[1:], PALETTE, strict=False))
 _MARKERS = "osD^vP"
 
-_Look = TypeVar("_Look")
+_Style = TypeVar("_Style")
 
 
 def event_figures(event: EventSummary, name: str) -> list[Drawing]:
@@ -55,7 +55,7 @@ def load_figure(summary: RunSummary) -> Drawing | None:
         axes.set(xlabel="minutes since the run began", ylabel="CPUs", ylim=(0, None))
         axes.grid(True)
         alt = f"CPUs busy with other programs in each of {len(known)} trials, {max(c for _, c in known):.2f} at most."
-        return drawing(figure, name="foreign-load", caption="Foreign CPU load during each trial", alt=alt)
+        return as_drawing(figure, name="foreign-load", caption="Foreign CPU load during each trial", alt=alt)
 
 
 def difference_figures(comparison: Comparison, names: dict[str, str]) -> list[Drawing]:
@@ -64,7 +64,9 @@ def difference_figures(comparison: Comparison, names: dict[str, str]) -> list[Dr
     for event, name in names.items():
         found = [d for d in comparison.differences if d.variant.event == event and d.ratio and d.quantity.unit == "s"]
         points = [
-            (f"{_about(d.variant)}: {d.quantity.label}", d.ratio, 0 if d.exceeds_noise else 5) for d in found if d.ratio
+            (f"{_describe(d.variant)}: {d.quantity.label}", d.ratio, 0 if d.exceeds_noise else 5)
+            for d in found
+            if d.ratio
         ]
         if not points:
             continue
@@ -74,7 +76,7 @@ def difference_figures(comparison: Comparison, names: dict[str, str]) -> list[Dr
             handles = [_handle("exceeds the noise", 0), _handle("within the noise, or too few trials", 5)]
             figure.legend(handles=handles, loc="outside upper right", ncols=2)
             drawn.append(
-                drawing(
+                as_drawing(
                     figure,
                     name=f"{name}-differences",
                     caption=f"{event}: ratios of the medians, with 95 % intervals",
@@ -125,7 +127,7 @@ def _ecdf(event: EventSummary, shown: Quantity, name: str) -> Drawing | None:
     _ticks(grid.flat[0])  # the panels share their axis
     for axes in list(grid.flat)[len(panels) :]:
         axes.set_visible(False)
-    figure.supxlabel(f"time to {_seen(shown)} (s)", fontsize=9)
+    figure.supxlabel(f"time to {_target(shown)} (s)", fontsize=9)
     figure.supylabel("share of the trials", fontsize=9)
     handles = [
         *(Patch(color=colour, label=detector or "no detector needed") for detector, colour in colours.items()),
@@ -133,24 +135,26 @@ def _ecdf(event: EventSummary, shown: Quantity, name: str) -> Drawing | None:
     ]
     figure.legend(handles=handles, loc="outside upper left", ncols=min(len(handles), 4))
     medians = "; ".join(
-        f"{_about(row.variant)} {written(row.summary.median, shown.unit)}" for row in rows if row.summary is not None
+        f"{_describe(row.variant)} {format_value(row.summary.median, shown.unit)}"
+        for row in rows
+        if row.summary is not None
     )
-    return drawing(
+    return as_drawing(
         figure,
         name=f"{name}-{shown.key}-ecdf",
-        caption=f"{event.event}: distribution of the time to {_seen(shown)}, by detector",
-        alt=f"Share of the trials by time to {_seen(shown)}, logarithmic. Medians: {medians}.",
+        caption=f"{event.event}: distribution of the time to {_target(shown)}, by detector",
+        alt=f"Share of the trials by time to {_target(shown)}, logarithmic. Medians: {medians}.",
     )
 
 
-def _seen(shown: Quantity) -> str:
+def _target(shown: Quantity) -> str:
     if shown.key in STAGE_LABELS:
         return shown.label
     return f"convergence, {shown.label}"
 
 
 def _ticks(axes: Axes) -> None:
-    """Set readable ticks on a logarithmic axis of any span."""
+    """Set readable ticks on a logarithmic axis, whatever its span."""
     low, high = axes.get_xlim()
     # Powers of ten are too far apart on one or two decades; on less than one a logarithm is almost linear.
     if high / low < 6:
@@ -176,7 +180,7 @@ def _waterfall(event: EventSummary, name: str) -> Drawing | None:
     for variant in bars:
         panels.setdefault((variant.topology, variant.detector), []).append(variant)
     heights = [len(variants) + 1.6 for variants in panels.values()]
-    # If detection takes most of the time, the rest is too narrow to see: draw it again by itself.
+    # If detection takes most of the time, the later stages are too narrow to see: draw them again in a second column.
     late = any(stages[0][0] == "detection" and stages[0][1] > stages[-1][1] / 2 for stages in bars.values())
     columns = 2 if late else 1
     figure = Figure(figsize=(_WIDTH, 0.6 + 0.27 * sum(heights)), layout="constrained")
@@ -196,10 +200,10 @@ def _waterfall(event: EventSummary, name: str) -> Drawing | None:
     ]
     figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
     words = "; ".join(
-        f"{_about(variant)}: " + ", ".join(f"{STAGE_LABELS[stage]} {written(at, 's')}" for stage, at in stages)
+        f"{_describe(variant)}: " + ", ".join(f"{STAGE_LABELS[stage]} {format_value(at, 's')}" for stage, at in stages)
         for variant, stages in bars.items()
     )
-    return drawing(
+    return as_drawing(
         figure,
         name=f"{name}-stages",
         caption=f"{event.event}: the stages, from the event to the first packet",
@@ -245,7 +249,7 @@ def _ratios(event: EventSummary, name: str) -> Drawing | None:
     if not rows:
         return None
     points = [
-        (f"{_about(row.variant)}: {row.quantity.label} / {OVER_LABELS[over]}", ratio, BASELINES.index(over))
+        (f"{_describe(row.variant)}: {row.quantity.label} / {OVER_LABELS[over]}", ratio, BASELINES.index(over))
         for row in rows
         for over, ratio in row.ratios.items()
     ]
@@ -253,7 +257,7 @@ def _ratios(event: EventSummary, name: str) -> Drawing | None:
     overs: dict[Over, None] = dict.fromkeys(over for row in rows for over in row.ratios)
     handles = [_handle(f"to {OVER_LABELS[over]}", BASELINES.index(over)) for over in overs]
     figure.legend(handles=handles, loc="outside upper right", ncols=len(handles))
-    return drawing(
+    return as_drawing(
         figure,
         name=f"{name}-ratios",
         caption=f"{event.event}: ratio to the baseline, with 95 % intervals",
@@ -264,6 +268,7 @@ def _ratios(event: EventSummary, name: str) -> Drawing | None:
 
 
 def _forest(points: Sequence[tuple[str, Ratio, int]], label: str) -> Figure:
+    """Draw a forest plot: a line per ratio, from the low to the high end of its interval."""
     figure = Figure(figsize=(_WIDTH, 0.9 + 0.25 * len(points)), layout="constrained")
     axes = figure.add_subplot()
     for place, (_, ratio, style) in enumerate(points):
@@ -289,7 +294,7 @@ def _handle(label: str, style: int) -> Line2D:
     return Line2D([], [], color=PALETTE[style], marker=_MARKERS[style], markersize=5, label=label)
 
 
-def _about(variant: Variant) -> str:
+def _describe(variant: Variant) -> str:
     words = (variant.topology, variant.detector, over_text(variant), _family(variant.family))
     return ", ".join(filter(None, words))
 
@@ -298,6 +303,6 @@ def _family(family: str) -> str:
     return "IPv4" if family == "ipv4" else "IPv6"
 
 
-def _assign(names: Iterable[str], looks: Sequence[_Look]) -> dict[str, _Look]:
+def _assign(names: Iterable[str], styles: Sequence[_Style]) -> dict[str, _Style]:
     different = list(dict.fromkeys(names))
-    return dict(zip(different, islice(cycle(looks), len(different)), strict=True))
+    return dict(zip(different, islice(cycle(styles), len(different)), strict=True))

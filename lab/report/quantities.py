@@ -1,4 +1,4 @@
-"""The quantities of a trial, and how their values are written."""
+"""The quantities of a trial, and the format of their values."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,23 +49,23 @@ def _data_plane(key: str, label: str, of: Callable[[DataPlane], float | None], u
     return Quantity(key, label, unit, value, error)
 
 
-def _slowest(seen: DataPlane) -> float | None:
-    return max(seen.route_specific.values()) if len(seen.route_specific) > 1 else None
+def _slowest(data: DataPlane) -> float | None:
+    return max(data.route_specific.values()) if len(data.route_specific) > 1 else None
 
 
 QUANTITIES: tuple[Quantity, ...] = (
     *(_stage(name) for name in STAGES if name != "event"),
-    _data_plane("loss-derived", "loss-derived", lambda seen: seen.loss_derived),
-    _data_plane("rate-derived", "rate-derived", lambda seen: seen.rate_derived),
+    _data_plane("loss-derived", "loss-derived", lambda data: data.loss_derived),
+    _data_plane("rate-derived", "rate-derived", lambda data: data.rate_derived),
     _data_plane("slowest-prefix", "slowest prefix", _slowest),
-    _data_plane("lost", "packets lost", lambda seen: float(seen.lost), "packets"),
-    _data_plane("rate", "probe packets sent per second and prefix", lambda seen: seen.achieved, "packets/s"),
+    _data_plane("lost", "packets lost", lambda data: float(data.lost), "packets"),
+    _data_plane("rate", "probe packets sent per second and prefix", lambda data: data.achieved, "packets/s"),
 )
 """All quantities in the order of the tables: the control plane, then the data plane (RFC 6412)."""
 
 CONTROL_PLANE: tuple[str, ...] = ("fib", "rib", "detection")
 DATA_PLANE: tuple[str, ...] = ("loss-derived", "first-packet", "rate-derived")
-"""The quantities that may represent a plane in the figures; of equally frequent ones the first."""
+"""Candidates for a plane's figure: the quantity that most rows have is drawn; on a tie, the first one."""
 
 
 def quantity(key: str) -> Quantity:
@@ -73,8 +73,8 @@ def quantity(key: str) -> Quantity:
     return next(q for q in QUANTITIES if q.key == key)
 
 
-def written(value: float | None, unit: Unit, *, like: float | None = None) -> str:
-    """Format a value with its unit; `like` is the value of a row that decides on the digits."""
+def format_value(value: float | None, unit: Unit, *, like: float | None = None) -> str:
+    """Format a value with its unit; `like` is another value whose unit and number of digits are used instead."""
     if value is None:
         return ""
     if unit != "s":

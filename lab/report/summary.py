@@ -35,7 +35,7 @@ class Group:
         return [value for trial in self.valid if (value := quantity.of(trial)) is not None]
 
     def by_number(self, quantity: Quantity) -> dict[int, float]:
-        """Return the same by the trial's number; equal numbers of two variants are one round."""
+        """Return a quantity's values by trial number; equal numbers of two variants are the same round."""
         return {trial.number: value for trial in self.valid if (value := quantity.of(trial)) is not None}
 
 
@@ -48,7 +48,7 @@ class Row:
     summary: Summary | None
     """None without a valid trial."""
     error: float | None
-    """The largest error of a value."""
+    """The largest error among the values."""
     ratios: dict[Over, Ratio] = field(default_factory=dict)
     """Ratios to the medians of the baselines of the run."""
 
@@ -76,7 +76,7 @@ class EventSummary:
         return [found for keys in (CONTROL_PLANE, DATA_PLANE) if (found := self._first(keys))]
 
     def _first(self, keys: Sequence[str]) -> Quantity | None:
-        """Return the quantity that most rows have; of equals the first key."""
+        """Return the quantity that most rows have; on a tie, the first one."""
         found = [(key, len([row for row in self.rows if row.quantity.key == key and row.summary])) for key in keys]
         key, count = max(found, key=lambda pair: pair[1])
         return next(q for q in QUANTITIES if q.key == key) if count else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lab.measure.record import Over, Trial, Variant
 from lab.measure.statistics import Ratio
 from lab.report.comparison import Comparison, Difference
-from lab.report.quantities import Unit, written
+from lab.report.quantities import Unit, format_value
 from lab.report.summary import BASELINES, EventSummary, Row, RunSummary
 from lab.tunnel import display_name
 
@@ -28,7 +28,7 @@ class Table:
     """Names of columns; `#…` is a column of numbers."""
     rows: tuple[tuple[str, ...], ...]
     heads: int = 1
-    """Number of cells at the beginning of a row that are its heading."""
+    """Number of leading cells of a row that are its heading."""
 
 
 # --- for display --------------------------------------------------------------------------------------------
@@ -118,8 +118,8 @@ def _event_row(row: Row, overs: Sequence[Over]) -> tuple[str, ...]:
         over_text(variant),
         row.quantity.label if found else "none",
         str(found.n if found else 0),
-        *(written(value, unit, like=like) for value in figures),
-        f"± {written(row.error, unit)}" if row.error is not None else "",
+        *(format_value(value, unit, like=like) for value in figures),
+        f"± {format_value(row.error, unit)}" if row.error is not None else "",
         str(row.group.count("invalid")),
         str(row.group.count("timed-out")),
         *(ratio_text(row.ratios.get(over)) for over in overs),
@@ -134,8 +134,8 @@ def _difference_row(found: Difference) -> tuple[str, ...]:
         found.verdict,
         str(found.before.n),
         str(found.after.n),
-        written(found.before.median, unit, like=found.after.median),
-        written(found.after.median, unit),
+        format_value(found.before.median, unit, like=found.after.median),
+        format_value(found.after.median, unit),
         ratio_text(found.ratio),
         f"{found.p:.3f}" if found.p >= 0.001 else "< 0.001",
         f"{found.test.delta:+.2f}",
@@ -155,7 +155,7 @@ def ratio_text(ratio: Ratio | None) -> str:
 
 
 def slug(text: str) -> str:
-    """Return a text as a name for files and anchors."""
+    """Turn a text into a name for files and anchors."""
     return "-".join("".join(c if c.isalnum() and c.isascii() else " " for c in text.lower()).split()) or "event"
 
 
@@ -214,9 +214,9 @@ def as_markdown(table: Table) -> str:
     """Return a table as Markdown, below its caption."""
     heads = [column.lstrip("#") for column in table.columns]
     marks = ["---:" if column.startswith("#") else "---" for column in table.columns]
-    lines = [f"| {' | '.join(_escaped(cell) for cell in row)} |" for row in (heads, *table.rows)]
+    lines = [f"| {' | '.join(_escape(cell) for cell in row)} |" for row in (heads, *table.rows)]
     lines.insert(1, f"| {' | '.join(marks)} |")
-    return "\n".join([f"**{_escaped(table.caption)}**", "", *lines, ""])
+    return "\n".join([f"**{_escape(table.caption)}**", "", *lines, ""])
 
 
 def _event_record(row: Row) -> dict[str, Cell]:
@@ -251,7 +251,7 @@ def _ratio_record(name: str, ratio: Ratio | None) -> dict[str, Cell]:
     }
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     for character in "\\`*_[]<>|":
         text = text.replace(character, f"\\{character}")
     return " ".join(text.split())

@@ -39,7 +39,7 @@ def write_report(summary: RunSummary, out: Path, say: Say = quiet) -> Written:
     written = _Files(out)
     for drawing in [d for found in figures.values() for d in found] + ([load] if load else []):
         written.figure(drawing)
-    parts = [f"# Convergence: {summary.run.name}\n", f"{page.counted(summary)}\n"]
+    parts = [f"# Convergence: {summary.run.name}\n", f"{page.count_trials(summary)}\n"]
     for event in summary.events:
         written.table(names[event.event], tables.as_csv(tables.event_records(event)))
         parts += [f"## {event.event}\n", tables.as_markdown(tables.event_table(event))]
@@ -54,7 +54,7 @@ def write_report(summary: RunSummary, out: Path, say: Say = quiet) -> Written:
         written.table(table.name, tables.table_csv(table))
         parts += [tables.as_markdown(table)] if table.rows else []
     parts += [_link(load)] if load else []
-    return written.end(page.report_page(summary, names, figures, load), "\n".join(parts))
+    return written.finish(page.report_page(summary, names, figures, load), "\n".join(parts))
 
 
 def write_comparison(comparison: Comparison, out: Path, say: Say = quiet) -> Written:
@@ -68,7 +68,7 @@ def write_comparison(comparison: Comparison, out: Path, say: Say = quiet) -> Wri
     written.table("comparison", tables.as_csv(tables.difference_records(comparison)))
     written.table("hosts", tables.table_csv(hosts))
     text = comparison_markdown(comparison) + "".join(f"\n{_link(drawing)}" for drawing in figures)
-    return written.end(page.comparison_page(comparison, figures), text)
+    return written.finish(page.comparison_page(comparison, figures), text)
 
 
 def comparison_markdown(comparison: Comparison) -> str:
@@ -88,11 +88,11 @@ def short_names(events: Iterable[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     for event in events:
         if event not in names:
-            wanted = name = tables.slug(event)
+            base = name = tables.slug(event)
             number = 1
             while name in names.values():
                 number += 1
-                name = f"{wanted}-{number}"
+                name = f"{base}-{number}"
             names[event] = name
     return names
 
@@ -118,7 +118,7 @@ class _Files:
         path.write_text(text, newline="")
         self.tables.append(path)
 
-    def end(self, html: str, markdown: str) -> Written:
+    def finish(self, html: str, markdown: str) -> Written:
         (self.out / PAGE).write_text(html)
         (self.out / MARKDOWN).write_text(markdown)
         return Written(self.out / PAGE, self.out / MARKDOWN, tuple(self.figures), tuple(self.tables))

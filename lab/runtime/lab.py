@@ -298,9 +298,9 @@ class Lab:
             (into / f"tunnel-{tunnel.name}.txt").write_text(f"{text}\n")
         return into
 
-    def living(self, *, apart_from: set[str]) -> list[str]:
-        """Return the nodes that run, hosts before routers."""
-        names = [n for n, running in self.running_nodes.items() if n not in apart_from and running.namespace.exists]
+    def running_names(self, *, except_for: set[str]) -> list[str]:
+        """Return the names of the running nodes, hosts before routers."""
+        names = [n for n, running in self.running_nodes.items() if n not in except_for and running.namespace.exists]
         return sorted(names, key=lambda name: name in self.plans)
 
     def _require_node(self, name: str) -> None:

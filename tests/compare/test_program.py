@@ -41,7 +41,7 @@ def test_modes_command_measures_a_kernel_tunnel(tmp_path: Path) -> None:
 def test_modes_command_measures_one_mode(tmp_path: Path) -> None:
     asked = ("--only", "p2p-tls", "--openvpn", "2.6", "--transport", "tcp", "--clients", "1,2")
     found, said = measured(tmp_path, *asked)
-    assert "1 of 3: p2p-tls, OpenVPN 2.6, tcp: throughput beside the bare wire" in said
+    assert "1 of 3: p2p-tls, OpenVPN 2.6, tcp: throughput compared with the bare wire" in said
     assert found["effort"] == {"seconds": 1, "rounds": 1, "clients": [1, 2]}
     assert found["host"]["cpus"] >= 1
 

@@ -122,7 +122,7 @@ class _Runner:
         earlier = self._directory.run()
         if earlier.plan != self._as_data():
             raise InputError(f"{self._directory.path} has a run of another plan: choose another directory with --out")
-        self._directory.mend()
+        self._directory.drop_partial_line()
         self._done = {(trial.variant, trial.number) for trial in self._directory.trials()}
         self._begun = True
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab.compare.labs import CLIENT, MOST_CLIENTS, SERVER, behind, hub, kernel_pair, pair
+from lab.compare.labs import CLIENT, MAX_CLIENTS, SERVER, hub, kernel_pair, network_behind, pair
 from lab.compare.survey import ALTERNATIVES, declare_kernel_tunnel
 from lab.image import NODE_IMAGE, VERSIONS
 from lab.routing import plan_routers
@@ -55,9 +55,9 @@ def test_hub_has_a_process_per_client_or_one_for_all(mode: str, servers: int) ->
 
 
 def test_largest_hub_has_an_address_per_client() -> None:
-    topology = hub("tap", MOST_CLIENTS, openvpn="2.6", name="hub")
-    assert len({tunnel.client_ipv4 for tunnel in topology.tunnels}) == MOST_CLIENTS
-    assert len({behind(number) for number in range(MOST_CLIENTS)}) == MOST_CLIENTS
+    topology = hub("tap", MAX_CLIENTS, openvpn="2.6", name="hub")
+    assert len({tunnel.client_ipv4 for tunnel in topology.tunnels}) == MAX_CLIENTS
+    assert len({network_behind(number) for number in range(MAX_CLIENTS)}) == MAX_CLIENTS
 
 
 @pytest.mark.parametrize("kind", ALTERNATIVES)

@@ -49,8 +49,8 @@ def test_row_has_units() -> None:
     assert row["mode"] == "iroute"
     assert (row["needs iroute"], row["clients per process"]) == ("yes", "1")
     assert (row["families routed"], row["multicast"], row["#MTU"]) == ("IPv4, IPv6", "IPv4, IPv6", "1500")
-    assert row["#of the wire, to server"] == "5.0% (400 Mbit/s)"
-    assert row["#of the wire, to client"] == "5.0% (200 Mbit/s)"
+    assert row["#share of bare wire, to server"] == "5.0% (400 Mbit/s)"
+    assert row["#share of bare wire, to client"] == "5.0% (200 Mbit/s)"
     assert row["#bare wire, Gbit/s"] == "8.0 / 4.0"
     assert row["#start to routes, s"] == "0.70"
 

@@ -16,11 +16,11 @@ from lab.measure.statistics import (
     Summary,
     ecdf,
     holm,
-    least_p,
     quantile,
     rank_test,
-    ratio_apart,
     ratio_in_rounds,
+    ratio_of_samples,
+    smallest_p,
     summarize,
 )
 
@@ -77,9 +77,9 @@ def test_ecdf_is_a_distribution(sample: list[float]) -> None:
 
 def test_ratio_by_hand() -> None:
     assert ratio_in_rounds([(2.0, 1.0)] * 5, seed=1) == Ratio(2, 2, 2)
-    assert ratio_apart([3.0, 6.0, 9.0], [2.0], seed=1) == Ratio(3, 1.5, 4.5)
+    assert ratio_of_samples([3.0, 6.0, 9.0], [2.0], seed=1) == Ratio(3, 1.5, 4.5)
     # Of two values, resamples are (1,1), (1,2), (2,1), (2,2): medians 1, 1.5 and 2, the outer two in a quarter each.
-    assert ratio_apart([1.0, 2.0], [1.0], seed=1) == Ratio(1.5, 1, 2)
+    assert ratio_of_samples([1.0, 2.0], [1.0], seed=1) == Ratio(1.5, 1, 2)
 
 
 @pytest.mark.parametrize("rounds", [[], [(1.0, None)], [(None, 1.0)], [(1.0, 0.0), (2.0, 0.0)]])
@@ -93,7 +93,7 @@ def test_load_in_a_round_cancels_out_of_the_ratio() -> None:
     rounds = [(1.5 * load, load) for load in busy]
     interleaved = ratio_in_rounds(rounds, seed=1)
     assert interleaved == Ratio(about(1.5), about(1.5), about(1.5))
-    apart = ratio_apart([a for a, _ in rounds], [b for _, b in rounds], seed=1)
+    apart = ratio_of_samples([a for a, _ in rounds], [b for _, b in rounds], seed=1)
     assert apart is not None
     assert apart.low < 1.2
     assert apart.high > 1.8
@@ -186,9 +186,9 @@ def test_rank_test_is_symmetric_and_independent_of_the_unit(one: list[float], ot
 
 
 def test_least_p_by_hand() -> None:
-    assert least_p(3, 3) == 2 / 20 == pytest.approx(rank_test([1, 2, 3], [4, 5, 6]).p)
-    assert least_p(30, 30) < 1e-16
-    assert least_p(1, 1) == 1
+    assert smallest_p(3, 3) == 2 / 20 == pytest.approx(rank_test([1, 2, 3], [4, 5, 6]).p)
+    assert smallest_p(30, 30) < 1e-16
+    assert smallest_p(1, 1) == 1
 
 
 def test_exact_p_agrees_with_the_normal_approximation(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 import random
 
 from lab.measure.record import Over, Trial, Variant
-from lab.report.quantities import QUANTITIES, written
+from lab.report.quantities import QUANTITIES, format_value
 from lab.report.summary import EventSummary, Row, RunSummary, baseline_of, summary_of
 from tests.helpers import runs
 
@@ -103,9 +103,9 @@ def test_quantities_of_a_trial() -> None:
 
 
 def test_values_are_formatted_with_their_unit() -> None:
-    assert [written(v, "s") for v in (0.0001234, 0.001234, 0.01234, 0.1234, 1.234, 45.0)] == [
+    assert [format_value(v, "s") for v in (0.0001234, 0.001234, 0.01234, 0.1234, 1.234, 45.0)] == [
         *("0.123 ms", "1.23 ms", "12.3 ms", "123 ms", "1.23 s", "45.00 s")
     ]
-    assert written(0.9, "s", like=2.0) == "0.90 s"
-    assert written(None, "s") == ""
-    assert [written(v, "packets") for v in (12.0, 12.5)] == ["12", "12.5"]
+    assert format_value(0.9, "s", like=2.0) == "0.90 s"
+    assert format_value(None, "s") == ""
+    assert [format_value(v, "packets") for v in (12.0, 12.5)] == ["12", "12.5"]
