@@ -1,4 +1,4 @@
-"""Report the silent failures that a configuration is exposed to, as far as OpenVPN's and FRR's files show it."""
+"""Report the silent failures that a configuration is exposed to, from OpenVPN's and FRR's files."""
 
 from lab.advise.disk import Spot, Unreadable
 from lab.advise.findings import Finding, advise

@@ -7,7 +7,7 @@ from lab.advise.openvpn import Configuration
 
 
 def neighbors_across(frr: FrrConfiguration, end: Configuration, peer: Configuration | None) -> list[Neighbor]:
-    """Return the BGP neighbours across a tunnel, as far as the files show them."""
+    """Return the BGP neighbours across a tunnel that the files identify."""
     inside = _networks(end) + (_networks(peer) if peer else [])
     device = end.last("dev")
     return [

@@ -1,7 +1,7 @@
 """Client-specific options of a server in `mode server`: the only place where `iroute` has an effect.
 
 They come from the files of `client-config-dir`, and from a `client-connect` script if it only writes fixed lines.
-Other sources, as plugins, are only known to exist.
+Other sources, such as plugins, cannot be read; each is a `Gap`.
 """
 
 import re
@@ -23,7 +23,7 @@ class InnerRoute:
     spot: Spot
 
     @property
-    def wide(self) -> bool:
+    def is_default(self) -> bool:
         """True for a default route."""
         return self.network.prefixlen == 0
 
@@ -32,10 +32,10 @@ class InnerRoute:
 class ClientOptions:
     """The options of one client, or of every client without a file of its own."""
 
-    to: str | None
+    client: str | None
     """The client's common name; None for any client."""
     directives: tuple[Directive, ...]
-    by: Literal["file", "script"] = "file"
+    source: Literal["file", "script"] = "file"
 
     @property
     def inner(self) -> list[InnerRoute]:
@@ -66,8 +66,8 @@ class AllClientOptions:
     @property
     def clients(self) -> list[tuple[str | None, list[InnerRoute]]]:
         """Each known client with its inner routes: those of its file, and those of scripts."""
-        scripts = [inner for entry in self.entries if entry.by == "script" for inner in entry.inner]
-        files = [(entry.to, entry.inner + scripts) for entry in self.entries if entry.by == "file"]
+        scripts = [inner for entry in self.entries if entry.source == "script" for inner in entry.inner]
+        files = [(entry.client, entry.inner + scripts) for entry in self.entries if entry.source == "file"]
         return files or ([(None, scripts)] if scripts else [])
 
     @property
@@ -76,9 +76,9 @@ class AllClientOptions:
         return [inner for entry in self.entries for inner in entry.inner]
 
     @property
-    def wide(self) -> list[InnerRoute]:
+    def default_routes(self) -> list[InnerRoute]:
         """The default routes among them."""
-        return [inner for inner in self.inner if inner.wide]
+        return [inner for inner in self.inner if inner.is_default]
 
 
 def read_client_options(server: Configuration) -> AllClientOptions:
@@ -89,11 +89,11 @@ def read_client_options(server: Configuration) -> AllClientOptions:
     gaps: list[Gap] = []
     if directory := server.last("client-config-dir"):
         try:
-            entries += _of_directory(server, directory)
+            entries += _read_directory(server, directory)
         except Unreadable as error:
             gaps.append(Gap(f"the files of client-config-dir cannot be read ({error})", directory.spot))
     for script in server.all("client-connect"):
-        text = _script(server, script)
+        text = _read_script(server, script)
         if text is None:
             gaps.append(Gap("the options of the client-connect script are not known without running it", script.spot))
         else:
@@ -106,19 +106,19 @@ def read_client_options(server: Configuration) -> AllClientOptions:
     return AllClientOptions(tuple(entries), tuple(gaps))
 
 
-def _of_directory(server: Configuration, option: Directive) -> list[ClientOptions]:
+def _read_directory(server: Configuration, option: Directive) -> list[ClientOptions]:
     found = []
     for file in server.disk.files(server.resolve(option.argument(0) or "")):
-        to = None if file.name == "DEFAULT" else file.name
-        found.append(ClientOptions(to, read(file, server.disk).directives))
+        client = None if file.name == "DEFAULT" else file.name
+        found.append(ClientOptions(client, read(file, server.disk).directives))
     return found
 
 
-_HERE = re.compile(r"""cat\s*>>?\s*"?\$1"?\s*<<\s*(['"])(\w+)\1\s*""")
+_HEREDOC = re.compile(r"""cat\s*>>?\s*"?\$1"?\s*<<\s*(['"])(\w+)\1\s*""")
 _ECHO = re.compile(r"""echo\s+(?P<text>'[^']*'|"[^"$`\\]*"|[^'"$`\\|&;<>()*?\[#~]+?)\s*>>?\s*"?\$1"?\s*""")
 
 
-def _script(server: Configuration, option: Directive) -> ClientOptions | None:
+def _read_script(server: Configuration, option: Directive) -> ClientOptions | None:
     """Return the options of a script that only writes fixed lines; None if it may do more."""
     try:
         command = words(option.argument(0) or "")
@@ -128,7 +128,7 @@ def _script(server: Configuration, option: Directive) -> ClientOptions | None:
         lines = server.disk.text(path).split("\n")
     except (Unreadable, ValueError):
         return None
-    written = _written(lines)
+    written = _fixed_lines(lines)
     if written is None:
         return None
     # Other lines become empty, so that line numbers stay the same.
@@ -139,15 +139,15 @@ def _script(server: Configuration, option: Directive) -> ClientOptions | None:
         return None
 
 
-def _written(lines: list[str]) -> dict[int, str] | None:
+def _fixed_lines(lines: list[str]) -> dict[int, str] | None:
     if not lines[0].startswith("#!") or not lines[0].rstrip().endswith("sh"):
         return None
     written: dict[int, str] = {}
     at = 1
     while at < len(lines):
         line = lines[at].strip()
-        if here := _HERE.fullmatch(line):
-            end = next((n for n in range(at + 1, len(lines)) if lines[n] == here[2]), None)
+        if heredoc := _HEREDOC.fullmatch(line):
+            end = next((n for n in range(at + 1, len(lines)) if lines[n] == heredoc[2]), None)
             if end is None:
                 return None
             written.update({n: lines[n] for n in range(at + 1, end)})

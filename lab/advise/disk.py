@@ -5,9 +5,9 @@ from pathlib import Path, PurePosixPath
 
 from lab.core.errors import InputError
 
-LONGEST = 1 << 20
+MAX_SIZE = 1 << 20
 """The maximum size of a file in bytes; OpenVPN's configurations are far shorter."""
-MOST_FILES = 1000
+MAX_FILES = 1000
 """The maximum number of files in a directory."""
 
 
@@ -38,11 +38,11 @@ class Disk:
         """Return the text of a file; raises `Unreadable`."""
         try:
             with self._real(path).open("rb") as file:
-                octets = file.read(LONGEST + 1)
+                octets = file.read(MAX_SIZE + 1)
         except (OSError, ValueError) as error:  # a ValueError is a path with a NUL in it
             raise Unreadable(f"{self.name(path)}: {getattr(error, 'strerror', None) or error}") from error
-        if len(octets) > LONGEST:
-            raise Unreadable(f"{self.name(path)}: longer than {LONGEST} bytes, not a configuration")
+        if len(octets) > MAX_SIZE:
+            raise Unreadable(f"{self.name(path)}: longer than {MAX_SIZE} bytes, not a configuration")
         return octets.decode(errors="replace")
 
     def files(self, path: PurePosixPath) -> list[PurePosixPath]:
@@ -51,8 +51,8 @@ class Disk:
             found = [path / entry.name for entry in self._real(path).iterdir() if entry.is_file()]
         except (OSError, ValueError) as error:
             raise Unreadable(f"{self.name(path)}: {getattr(error, 'strerror', None) or error}") from error
-        if len(found) > MOST_FILES:
-            raise Unreadable(f"{self.name(path)}: more than {MOST_FILES} files")
+        if len(found) > MAX_FILES:
+            raise Unreadable(f"{self.name(path)}: more than {MAX_FILES} files")
         return sorted(found)
 
     def name(self, path: PurePosixPath) -> str:

@@ -1,4 +1,4 @@
-"""The ends of tunnels in files of the user."""
+"""The ends of tunnels in the user's files."""
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath

@@ -1,4 +1,4 @@
-"""The ends of tunnels in a topology: its files are rendered and read like a user's."""
+"""The ends of tunnels in a topology: its files are rendered, then read like those of a user."""
 
 import tempfile
 from collections import deque
@@ -58,9 +58,9 @@ def _ends(topology: Topology, tunnel: Tunnel, roots: Mapping[str, Path]) -> list
                 frr=router,
                 no_frr=why,
                 peer_hold=far_router.timers.hold if far_router else None,
-                far=(tunnel.client_outer if end == "server" else tunnel.server_outer,),
+                peer_outer=(tunnel.client_outer if end == "server" else tunnel.server_outer,),
                 path_mtu=_path_mtu(topology, tunnel),
-                fixed=_fixed(topology, node),
+                static_routes=_static_routes(topology, node),
             )
         )
     return subjects
@@ -102,5 +102,5 @@ def _path_mtu(topology: Topology, tunnel: Tunnel) -> int | None:
     return None
 
 
-def _fixed(topology: Topology, node: str) -> frozenset[Prefix]:
+def _static_routes(topology: Topology, node: str) -> frozenset[Prefix]:
     return frozenset(r.to for r in topology.nodes[node].intent.routes if not isinstance(r.to, str))

@@ -1,6 +1,6 @@
-"""Reads frr.conf as far as BGP over a tunnel needs it: neighbours, their timers, and the routes accepted from them.
+"""Reader of the parts of frr.conf that concern BGP over a tunnel: neighbours, timers and policies.
 
-The commands themselves show where a section ends, as for vtysh; indentation has no meaning.
+As in vtysh, a command of another level ends a section; indentation has no meaning.
 """
 
 import re
@@ -48,7 +48,7 @@ class PrefixRule:
     longest: int | None
 
     def matches(self, prefix: Prefix) -> bool:
-        """Return True if the entry matches: `ge` and `le` bound the length, which else must be the entry's own."""
+        """Return True if the entry matches: `ge` and `le` bound the length; by default it is the entry's."""
         if self.prefix is None:
             return True
         if self.prefix.version != prefix.version or prefix.prefixlen < self.prefix.prefixlen:
@@ -85,7 +85,7 @@ class Neighbor:
 
 @dataclass(frozen=True)
 class Acceptance:
-    """The answer whether a route that covers an address is accepted from a neighbour."""
+    """The result of `accepts` and `installs`: if a route that covers an address is accepted, and why."""
 
     accepted: Prefix | None
     """A prefix that is accepted for certain; None if there is none."""
@@ -132,7 +132,7 @@ class FrrConfiguration:
         return list(found.values())
 
     @property
-    def fixed(self) -> frozenset[Prefix]:
+    def static_routes(self) -> frozenset[Prefix]:
         """The prefixes of static routes, which precede BGP's routes to the same prefix."""
         found = set()
         for s in self.statements:
@@ -153,7 +153,7 @@ class FrrConfiguration:
         for s in self._bgp():
             if family == "ipv4" and s.words[-2:] == ("default", "ipv4-unicast"):
                 active = s.words[0] != "no"
-        for s in self._about(neighbor.name, family, "activate"):
+        for s in self._statements_of(neighbor.name, family, "activate"):
             active = s.words[0] != "no"
         return active
 
@@ -162,12 +162,12 @@ class FrrConfiguration:
         return [
             s
             for kind in ("prefix-list", "route-map", "filter-list", "distribute-list")
-            for s in self._about(neighbor.name, family, kind)
+            for s in self._statements_of(neighbor.name, family, kind)
             if s.words[0] == "neighbor" and s.words[-1] == direction
         ]
 
     def accepts(self, neighbor: Neighbor, address: Address, shortest: int = 0) -> Acceptance:
-        """Find out if a route that covers `address`, with a length from `shortest` on, passes the inbound policy."""
+        """Check if a route that covers `address`, with a length from `shortest` on, passes the inbound policy."""
         family = family_of(address)
         if not self.active(neighbor, family):
             return Acceptance(None, "", (neighbor.spot,), f"its session does not carry {_NAMES[family]}")
@@ -180,8 +180,8 @@ class FrrConfiguration:
         spots = tuple(s.spot for s in policies) or (neighbor.spot,)
         return self._covering(address, shortest, [partial(self._passes, policy) for policy in policies], spots)
 
-    def uses(self, protocol: Statement, address: Address, device: str, shortest: int = 0) -> Acceptance:
-        """Find out if zebra installs a route of another protocol, through a device, that covers `address`.
+    def installs(self, protocol: Statement, address: Address, device: str, shortest: int = 0) -> Acceptance:
+        """Check if zebra installs a route of another protocol, through a device, that covers `address`.
 
         OSPF and RIP accept every route; `ip protocol ospf route-map NAME` filters those for the kernel.
         """
@@ -207,16 +207,16 @@ class FrrConfiguration:
         policies: Sequence[Callable[[Prefix], bool | None]],
         spots: tuple[Spot, ...],
     ) -> Acceptance:
-        """Find out if a prefix that covers an address, with a length from `shortest` on, passes all policies."""
-        doubt = ""
+        """Check if a prefix that covers an address, with a length from `shortest` on, passes all policies."""
+        unknown = ""
         for length in range(shortest, address.max_prefixlen + 1):
             prefix = ip_network(f"{address}/{length}", strict=False)
             outcomes = [passes(prefix) for passes in policies]
             if all(outcome is True for outcome in outcomes):
                 return Acceptance(prefix, "", spots, f"{prefix} passes" if policies else "no policy filters it")
             if all(outcome is not False for outcome in outcomes):
-                doubt = "its policy has parts that are unknown, or not defined in this file"
-        return Acceptance(None, doubt, spots, "its policy accepts no such route")
+                unknown = "its policy has parts that are unknown, or not defined in this file"
+        return Acceptance(None, unknown, spots, "its policy accepts no such route")
 
     def _passes(self, policy: Statement, prefix: Prefix) -> bool | None:
         kind, name = policy.words[2], policy.words[3] if len(policy.words) > 3 else ""
@@ -277,19 +277,19 @@ class FrrConfiguration:
         return None
 
     def _neighbor(self, name: str, spot: Spot) -> Neighbor:
-        remote = [s.words for s in self._about(name, None, "remote-as")]
-        remote += [w for s in self._about(name, None, "interface") if "remote-as" in (w := s.words)[:-1]]
+        remote = [s.words for s in self._statements_of(name, None, "remote-as")]
+        remote += [w for s in self._statements_of(name, None, "interface") if "remote-as" in (w := s.words)[:-1]]
         hold, at = _HOLD.get(self._profile, _HOLD["traditional"]), None
         for s in self._bgp():
             if s.words[:2] == ("timers", "bgp") and len(s.words) == 4 and is_number(s.words[3]):
                 hold, at = int(s.words[3]), s.spot
-        for s in self._about(name, None, "timers"):
+        for s in self._statements_of(name, None, "timers"):
             if s.words[0] == "neighbor" and len(s.words) == 5 and is_number(s.words[3]) and is_number(s.words[4]):
                 hold, at = int(s.words[4]), s.spot
         asn = remote[-1][remote[-1].index("remote-as") + 1 :][:1] if remote else ()
         return Neighbor(name, spot, asn[0] if asn else None, hold, at)
 
-    def _about(self, name: str, family: Family | None, what: str) -> list[Statement]:
+    def _statements_of(self, name: str, family: Family | None, what: str) -> list[Statement]:
         """Return the statements about a neighbour and its peer group, the group's first, including `no`."""
         groups = [
             s.words[3] for s in self._bgp() if s.words[:3] == ("neighbor", name, "peer-group") and len(s.words) > 3
@@ -329,7 +329,7 @@ _UNICAST: dict[tuple[str, ...], Family] = {
 }
 
 
-_OTHER = "router of another address family"
+_OTHER_FAMILY = "router of another address family"
 
 
 def looks_like_frr(text: str) -> bool:
@@ -363,8 +363,8 @@ def _statements(text: str, name: str) -> Iterator[Statement]:
             family, router = None, section
         elif words[0] == "address-family" and router.startswith("router"):
             family = _UNICAST.get(words[1:])
-            section = router if family else _OTHER
-        elif words[0] == "exit-address-family" or (words[0] == "exit" and (family or section == _OTHER)):
+            section = router if family else _OTHER_FAMILY
+        elif words[0] == "exit-address-family" or (words[0] == "exit" and (family or section == _OTHER_FAMILY)):
             section, family = router, None
             continue
         elif words[0] == "exit":

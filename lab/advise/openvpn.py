@@ -17,12 +17,12 @@ INLINE = "[inline]"
 """Replaces the content of a block, which may be a key."""
 _OPTION = re.compile(r"<?[A-Za-z0-9][A-Za-z0-9_.-]*>?")
 _SPACE = " \t\n\v\f\r"
-_MOST_WORDS = 16
-_LONGEST_LINE = 255
-_DEEPEST = 10
+_MAX_WORDS = 16
+_MAX_LINE = 255
+_MAX_DEPTH = 10
 """OpenVPN's limit of nested includes."""
-_MOST_INCLUDES = 100
-_OF_A_CONNECTION = {
+_MAX_INCLUDES = 100
+_CONNECTION_OPTIONS = {
     "bind", "connect-retry", "connect-retry-max", "connect-timeout", "explicit-exit-notify", "float",
     "fragment", "http-proxy", "http-proxy-option", "key-direction", "link-mtu", "local", "lport",
     "max-packet-size", "mssfix", "mtu-disc", "nobind", "port", "proto", "remote", "rport",
@@ -112,8 +112,8 @@ class Configuration:
         words += [d.argument(2) for d in self.all("remote") if len(d.arguments) > 2]
         found = {"tcp" if word.startswith("tcp") else "udp" for word in words if word}
         remotes = self.all("remote")
-        every_remote_says = bool(remotes) and all(len(d.arguments) > 2 for d in remotes)
-        if every_remote_says and not self.has("proto"):
+        all_remotes_have_one = bool(remotes) and all(len(d.arguments) > 2 for d in remotes)
+        if all_remotes_have_one and not self.has("proto"):
             return frozenset(found)
         return frozenset(found or {"udp"})
 
@@ -133,14 +133,14 @@ def read(path: PurePosixPath, disk: Disk | None = None) -> Configuration:
 def parse(text: str, path: PurePosixPath, disk: Disk | None = None) -> Configuration:
     """Parse the text of a file; raises `Unreadable` with file and line."""
     disk = disk or Disk()
-    return Configuration(path, disk.name(path), tuple(_in_force(_Reader(disk, path.parent).read(text, path))), disk)
+    return Configuration(path, disk.name(path), tuple(_effective(_Reader(disk, path.parent).read(text, path))), disk)
 
 
-def _in_force(directives: Iterable[Directive]) -> Iterator[Directive]:
+def _effective(directives: Iterable[Directive]) -> Iterator[Directive]:
     blocks = False
     for directive in directives:
         blocks = blocks or directive.connection is not None
-        if not blocks or directive.connection is not None or directive.name not in _OF_A_CONNECTION:
+        if not blocks or directive.connection is not None or directive.name not in _CONNECTION_OPTIONS:
             yield directive
 
 
@@ -165,28 +165,28 @@ def words(line: str) -> list[str]:
     state: Literal["between", "plain", '"', "'"] = "between"
     backslash = False
     for char in line.partition("\0")[0] + "\n":
-        if len(found) == _MOST_WORDS:
+        if len(found) == _MAX_WORDS:
             break
         if char == "\\" and not backslash and state != "'":
             backslash = True
             continue
-        taken = True
+        belongs = True
         if state == "between":
             if char in _SPACE and not backslash:
-                taken = False
+                belongs = False
             elif char in "#;":
                 break
             elif char in "\"'" and not backslash:
                 state = "'" if char == "'" else '"'
-                taken = False
+                belongs = False
             else:
                 state = "plain"
         elif (state == "plain" and char in _SPACE and not backslash) or (char == state and not backslash):
             found.append("".join(word))
             word.clear()
             state = "between"
-            taken = False
-        if taken:
+            belongs = False
+        if belongs:
             if backslash and char not in '\\"' + _SPACE:
                 raise ValueError("a backslash before a character that needs none; write \\\\ for a backslash")
             word.append(char)
@@ -219,8 +219,8 @@ class _Reader:
             spot = Spot(name, first + at)
             line = lines[at]
             at += 1
-            if len(line.encode()) > _LONGEST_LINE:
-                raise Unreadable(f"{spot}: longer than {_LONGEST_LINE} bytes, which OpenVPN refuses")
+            if len(line.encode()) > _MAX_LINE:
+                raise Unreadable(f"{spot}: longer than {_MAX_LINE} bytes, which OpenVPN refuses")
             try:
                 found = words(line)
             except ValueError as error:
@@ -247,7 +247,7 @@ class _Reader:
         self._included += 1
         if name == "stdin":
             raise Unreadable(f"{spot}: config stdin: the options on standard input are not known")
-        if depth == _DEEPEST or self._included > _MOST_INCLUDES:
+        if depth == _MAX_DEPTH or self._included > _MAX_INCLUDES:
             raise Unreadable(
                 f"{spot}: config {quote(name)}: includes more than OpenVPN allows; does it include itself?"
             )

@@ -9,7 +9,7 @@ from lab.advise.subject import Subject
 
 
 class Verdict(StrEnum):
-    """The verdict of a rule: if the files do not show it, `CANNOT_TELL`."""
+    """The verdict of a rule; `CANNOT_TELL` if the files do not decide it."""
 
     EXPOSED = "exposed"
     NOT_EXPOSED = "not exposed"
@@ -23,14 +23,14 @@ class Judgement:
     verdict: Verdict
     why: str
     spots: tuple[Spot, ...] = ()
-    """The lines that show it; empty if a missing line is the reason."""
+    """The lines that are the evidence; empty if a missing line is the reason."""
     do: str = ""
     """The remedy; with `CANNOT_TELL`, how to find out."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A failure that no program reports, and how to recognise it."""
+    """A failure that no program reports, and the function that recognises it."""
 
     name: str
     failure: str
@@ -41,7 +41,7 @@ class Rule:
     """The documentation or the source code that describes it."""
     judge: Callable[[Subject], Judgement]
     test: str | None = None
-    """The name of the test that shows it."""
+    """The name of the test that reproduces it."""
 
 
 def exposed(why: str, *spots: Spot, do: str) -> Judgement:
@@ -55,5 +55,5 @@ def safe(why: str, *spots: Spot) -> Judgement:
 
 
 def unknown(why: str, *spots: Spot, do: str) -> Judgement:
-    """Return the judgement that the files do not show it; `do` is how to find out."""
+    """Return the judgement that the files do not decide it; `do` is how to find out."""
     return Judgement(Verdict.CANNOT_TELL, why, tuple(dict.fromkeys(spots)), do)

@@ -11,8 +11,8 @@ from lab.topology import Address, Prefix
 
 _AEAD = ("AES-128-GCM", "AES-192-GCM", "AES-256-GCM", "CHACHA20-POLY1305", "DEFAULT")
 
-_PULLS_OVER_UDP = 120
-"""A client's `ping-restart` over UDP, where neither it nor its server says another (openvpn(8))."""
+_DEFAULT_PING_RESTART = 120
+"""The seconds of a client's `ping-restart` over UDP, if neither it nor its server sets one (openvpn(8))."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Subject:
     """The reason why `frr` is None."""
     peer_hold: int | None = None
     """The BGP hold time that the other side proposes."""
-    far: tuple[Address, ...] = ()
+    peer_outer: tuple[Address, ...] = ()
     """Known outer addresses of the other end, besides those in the file."""
     common_name: str | None = None
     """The common name in this end's certificate, if known."""
     path_mtu: int | None = None
     """The path MTU between the ends; None if unknown."""
-    fixed: frozenset[Prefix] = frozenset()
+    static_routes: frozenset[Prefix] = frozenset()
     """The prefixes of static routes outside the tunnel, which precede those of a routing daemon."""
 
     @property
@@ -62,13 +62,13 @@ class Subject:
         """The options that the peer pushes and this end accepts, as far as known."""
         if self.peer is None or self.end.role != "client":
             return []
-        files = [entry for entry in self.peer_client_options.entries if entry.by == "file"]
-        named = self.common_name if self.common_name in {entry.to for entry in files} else None  # None: DEFAULT
+        files = [entry for entry in self.peer_client_options.entries if entry.source == "file"]
+        named = self.common_name if self.common_name in {entry.client for entry in files} else None  # None: DEFAULT
         # Without a common name, this client's file is known only if there is one file.
         mine = [
             entry
             for entry in self.peer_client_options.entries
-            if entry.by == "script" or (entry.to == named if self.common_name else len(files) == 1)
+            if entry.source == "script" or (entry.client == named if self.common_name else len(files) == 1)
         ]
         return [
             d for d in self.peer.pushed + [d for entry in mine for d in pushed(entry.directives)] if self._accepts(d)
@@ -79,7 +79,7 @@ class Subject:
         """True for a client whose server may push unknown options."""
         if self.end.role != "client":
             return False
-        files = [entry for entry in self.peer_client_options.entries if entry.by == "file"]
+        files = [entry for entry in self.peer_client_options.entries if entry.source == "file"]
         either = self.common_name is None and len(files) > 1 and any(pushed(entry.directives) for entry in files)
         return self.peer is None or bool(self.peer_client_options.gaps) or either
 
@@ -93,7 +93,7 @@ class Subject:
     def timeout(self) -> tuple[int | None, Spot | None] | None:
         """Return the seconds without a packet until this end restarts, and the line that sets them.
 
-        The number is None if it waits forever; the whole is None if unknown.
+        The number is None if it waits forever; the result is None if unknown.
         """
         at = self.option("ping-restart", "ping-exit", "keepalive")
         theirs = self.peer.last("keepalive") if self.peer is not None and self.end.role == "client" else None
@@ -101,9 +101,9 @@ class Subject:
             # The server pushes `ping-restart` with the second number.
             return _seconds(theirs, 1), theirs.spot
         if at is None and self.end.role == "client":
-            alone = {frozenset({"udp"}): _PULLS_OVER_UDP, frozenset({"tcp"}): None}
-            known = not self.pushed_unknown and self.end.transports in alone
-            return (alone[self.end.transports], None) if known else None
+            default = {frozenset({"udp"}): _DEFAULT_PING_RESTART, frozenset({"tcp"}): None}
+            known = not self.pushed_unknown and self.end.transports in default
+            return (default[self.end.transports], None) if known else None
         if at is None:
             return None, None
         if at.name != "keepalive":

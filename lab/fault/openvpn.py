@@ -40,7 +40,7 @@ class _OnProcess(OnTunnel):
         ends = self.lasting
         return FaultAction(
             do=lambda: os.kill(host_pid, self.signal),
-            then=lambda: process.expect_gone(pid, self.signal.name) if ends else None,
+            then=lambda: process.wait_ended(pid, self.signal.name) if ends else None,
         )
 
 

@@ -51,9 +51,9 @@ class Mode:
                     Objection(("options", option), f"OpenVPN supports {option!r} over {transport.upper()} only")
                 )
         if intent.openvpn is not None and intent.openvpn not in self.traits.openvpn:
-            able = " or ".join(self.traits.openvpn)
+            versions = " or ".join(self.traits.openvpn)
             what = f"OpenVPN {intent.openvpn} cannot run the mode {self.name}"
-            found.append(Objection(("openvpn",), what, f"use {able}"))
+            found.append(Objection(("openvpn",), what, f"use {versions}"))
         return found
 
     def unsupported(self, intent: TunnelIntent, clients: int) -> Mapping[TrafficClass, str]:
@@ -67,7 +67,7 @@ class Mode:
         return {}
 
     def render(self, tunnel: Tunnel, identity: Identity) -> Mapping[End, Sequence[RenderedFile]]:
-        """Render configurations, certificates and keys, and the files of `more`.
+        """Render configurations, certificates and keys, and the files of `mode_files`.
 
         Raises `EnvironmentBroken` if a template is missing or fails.
         """
@@ -91,12 +91,12 @@ class Mode:
                     _with_extra(rendered(f"{end}.conf.j2", process), getattr(options.extra, end)),
                 ),
                 *self._keys(process, options, identity),
-                *self.more(process, options, identity, partial(rendered, process=process)),
+                *self.mode_files(process, options, identity, partial(rendered, process=process)),
             ]
             for end, process in processes(tunnel).items()
         }
 
-    def more(self, process: Process, options: Any, identity: Identity, render: Render) -> Sequence[RenderedFile]:
+    def mode_files(self, process: Process, options: Any, identity: Identity, render: Render) -> Sequence[RenderedFile]:
         """Render the files that only this mode has."""
         return []
 
@@ -137,14 +137,14 @@ class Mode:
 class ManyClients(Mode):
     """A mode whose server process serves several tunnels, with a file of settings per client (`client-config-dir`)."""
 
-    handed_out: ClassVar[str] = "parts/addresses-of-client.j2"
+    client_template: ClassVar[str] = "parts/addresses-of-client.j2"
     """The template of a client's file: its addresses."""
 
-    def more(self, process: Process, options: Any, identity: Identity, render: Render) -> Sequence[RenderedFile]:
+    def mode_files(self, process: Process, options: Any, identity: Identity, render: Render) -> Sequence[RenderedFile]:
         """Render the server's file for the client of this tunnel."""
         if process.end == "client":
             return []
-        return [RenderedFile(process.files / "clients" / identity.client.common_name, render(self.handed_out))]
+        return [RenderedFile(process.files / "clients" / identity.client.common_name, render(self.client_template))]
 
 
 def _with_extra(text: str, extra: Extra) -> str:

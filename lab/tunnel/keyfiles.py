@@ -21,11 +21,11 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 _STATIC_BYTES = 256
 _SERVER_BYTES = 128
 """A key for encryption and one for authentication, 64 bytes each, of which the first 32 are used."""
-_MADE_AT = b"\x01"
+_TIMESTAMP = b"\x01"
 """The metadata type of a timestamp: when the key was made."""
 
 
-def derived(secret: bytes, purpose: str, length: int) -> bytes:
+def derive_key(secret: bytes, purpose: str, length: int) -> bytes:
     """Derive bytes for one purpose from a secret (HKDF, RFC 5869); the same at each call."""
     # HKDF yields at most 255 digests, more than any key needs.
     return HKDF(hashes.SHA256(), length=length, salt=None, info=purpose.encode()).derive(secret)
@@ -33,7 +33,7 @@ def derived(secret: bytes, purpose: str, length: int) -> bytes:
 
 def static_key(secret: bytes, purpose: str) -> str:
     """Return the file for `secret` or `tls-crypt`."""
-    digits = derived(secret, purpose, _STATIC_BYTES).hex()
+    digits = derive_key(secret, purpose, _STATIC_BYTES).hex()
     lines = [digits[start : start + 32] for start in range(0, len(digits), 32)]
     body = "\n".join(["-----BEGIN OpenVPN Static key V1-----", *lines, "-----END OpenVPN Static key V1-----"])
     return f"#\n# 2048 bit OpenVPN static key\n#\n{body}\n"
@@ -46,13 +46,13 @@ def tls_crypt_v2_server(secret: bytes) -> str:
 
 def tls_crypt_v2_client(secret: bytes, name: str, made_at: float | None = None) -> str:
     """Return a client's file for `tls-crypt-v2`: its key, and the same key encrypted for the server."""
-    key = derived(secret, f"tls-crypt-v2 client {name}", _STATIC_BYTES)
+    key = derive_key(secret, f"tls-crypt-v2 client {name}", _STATIC_BYTES)
     seconds = int(time.time() if made_at is None else made_at)
-    return _pem("client", key + _wrapped(key, _MADE_AT + seconds.to_bytes(8, "big"), _server_key(secret)))
+    return _pem("client", key + _wrapped(key, _TIMESTAMP + seconds.to_bytes(8, "big"), _server_key(secret)))
 
 
 def _server_key(secret: bytes) -> bytes:
-    return derived(secret, "tls-crypt-v2 server", _SERVER_BYTES)
+    return derive_key(secret, "tls-crypt-v2 server", _SERVER_BYTES)
 
 
 def _wrapped(key: bytes, metadata: bytes, server_key: bytes) -> bytes:

@@ -31,7 +31,7 @@ SOCKETS = PurePosixPath("/run/openvpn")
 
 @dataclass(frozen=True)
 class Identity:
-    """The certificates and keys by which a tunnel's two ends trust each other."""
+    """The certificates and keys with which a tunnel's two ends authenticate each other."""
 
     authority: str
     """The authority's certificate, as PEM."""
@@ -46,7 +46,7 @@ class Identity:
     @classmethod
     def issue(cls, tunnel: Tunnel, authority: "Authority") -> "Identity":
         """Make new keys and certificates for both ends, each named after its node."""
-        from lab.tunnel.keyfiles import derived
+        from lab.tunnel.keyfiles import derive_key
 
         ends = processes(tunnel)
         return cls(
@@ -54,7 +54,7 @@ class Identity:
             revoked=authority.revocation_list(),
             server=authority.issue(tunnel.server, "server"),
             client=authority.issue(tunnel.client, "client"),
-            secret=derived(authority.key.encode(), f"tunnel {ends['server'].tunnel}", 32),
+            secret=derive_key(authority.key.encode(), f"tunnel {ends['server'].tunnel}", 32),
         )
 
 
@@ -145,7 +145,7 @@ class Traits:
     """Another implementation of OpenVPN can be the client: it always asks for its addresses (`pull`), and supports
     only the options of its profile (`lab.tunnel.profile`)."""
     deprecated: str = ""
-    """The reason not to choose the mode any more; empty if there is none."""
+    """The reason why the mode is deprecated; empty if it is not."""
 
 
 @runtime_checkable

@@ -59,9 +59,9 @@ class ExtraOptions(Frozen):
     """Lines for OpenVPN's configurations at the two ends."""
 
     server: Extra = ()
-    """More lines for the end of the server's configuration, as they are: a text, or a list of lines."""
+    """Lines to append to the server's configuration, unchanged: a text, or a list of lines."""
     client: Extra = ()
-    """More lines for the end of the client's configuration."""
+    """Lines to append to the client's configuration."""
 
 
 class Options(Frozen):
@@ -72,7 +72,7 @@ class Options(Frozen):
     tun_mtu: int = Field(1500, ge=576, le=65535)
     """The MTU of the tunnel's device."""
     mssfix: int | None = Field(None, ge=0, le=65535)
-    """The largest UDP packet that TCP in the tunnel may fill, by its MSS; 0 leaves TCP alone, the default is 1492."""
+    """The largest UDP packet that TCP in the tunnel may fill, by its MSS; 0 switches it off, the default is 1492."""
     auth: Digest | None = None
     """The digest of the HMAC that authenticates packets, unless the cipher does; OpenVPN's default is SHA1."""
     remotes: tuple[Remote, ...] = ()
@@ -98,8 +98,8 @@ class Options(Frozen):
     verb: int = Field(4, ge=0, le=11)
     """The log level; 4 is the lowest at which OpenVPN logs dropped packets."""
     extra: ExtraOptions = ExtraOptions()
-    """More lines for OpenVPN's configurations, as they are. Scripts run inside the node. Refused are only options with
-    which the lab could not run the process or read its state, as `management`, `daemon`, `log` and `cd`."""
+    """Lines to append to OpenVPN's configurations, unchanged. Scripts run inside the node. The lab refuses only options
+    with which it could not run the process or read its state, such as `management`, `daemon`, `log` and `cd`."""
 
     @field_validator("keepalive")
     @classmethod

@@ -48,8 +48,8 @@ class Profile:
         mode = modes()[intent.mode]
         if not mode.traits.foreign_client:
             what = f"{self.product} requests its addresses from the server, which mode {mode.name} does not support"
-            able = " or ".join(name for name, other in modes().items() if other.traits.foreign_client)
-            found.append(Objection(("mode",), what, f"use {able}"))
+            supported = " or ".join(name for name, other in modes().items() if other.traits.foreign_client)
+            found.append(Objection(("mode",), what, f"use {supported}"))
         elif mode.traits.net30 and intent.options.get("topology") != "subnet":
             what = f"{self.product} takes the peer's address of net30 for a netmask"
             found.append(Objection(("options", "topology"), what, "set 'topology: subnet'"))

@@ -28,7 +28,7 @@ KERNEL_KIND = "ovpn"
 """The prefix of the kinds of devices that forward data in the kernel (DCO)."""
 _STARTED_WITHIN = 30.0
 _CONNECTED_WITHIN = 60.0
-_ASKED = 0.2
+_CHECK_INTERVAL = 0.2
 """Seconds between two checks whether a process that does not answer yet has ended."""
 _ENDED = "ENDED"
 """The state of a process that has ended; not one of OpenVPN's own."""
@@ -92,7 +92,7 @@ class OpenVpn:
         self._extra = extra
         """The last lines of its configuration, if the topology has some."""
         self._start = Lock()
-        self._runs: Callable[[], bool] | None = None
+        self._alive: Callable[[], bool] | None = None
         """Reports whether the process runs; None if this object has not started it."""
 
     def __str__(self) -> str:
@@ -123,10 +123,10 @@ class OpenVpn:
             return
         if why := self.node.try_device(kind):
             raise NotSupported(kind, f"mode {mode.name} needs this kind of device: {why}")
-        said = self._versions.of(self.node)
-        if not any(said.startswith(f"OpenVPN {version}.") for version in mode.traits.openvpn):
-            able, there = " or ".join(mode.traits.openvpn), said.split(" [")[0]
-            raise NotSupported(kind, f"mode {mode.name} needs OpenVPN {able}, and {self.node.name} has {there}")
+        version = self._versions.of(self.node)
+        if not any(version.startswith(f"OpenVPN {supported}.") for supported in mode.traits.openvpn):
+            versions, there = " or ".join(mode.traits.openvpn), version.split(" [")[0]
+            raise NotSupported(kind, f"mode {mode.name} needs OpenVPN {versions}, and {self.node.name} has {there}")
 
     def start(self) -> None:
         """Start the process unless it runs, and wait until its management interface answers."""
@@ -138,16 +138,16 @@ class OpenVpn:
         # A killed process leaves its DCO device behind, with which a new process cannot start. Any other device ends
         # with its process, or is persistent on purpose.
         self.node.remove_device(self.device, kind=KERNEL_KIND)
-        self._runs = self.node.spawn(self.process.argv)
-        asked = time.monotonic()
+        self._alive = self.node.spawn(self.process.argv)
+        checked = time.monotonic()
 
         def look() -> str:
-            nonlocal asked
+            nonlocal checked
             if self.running:
                 return "running"
-            if time.monotonic() - asked < _ASKED:
+            if time.monotonic() - checked < _CHECK_INTERVAL:
                 return ""
-            asked = time.monotonic()
+            checked = time.monotonic()
             return _ENDED if self._ended() else ""
 
         state = wait_for(
@@ -162,7 +162,7 @@ class OpenVpn:
             within=_STARTED_WITHIN,
         )
         if state == _ENDED:
-            raise self._has_ended()
+            raise self._end_error()
 
     def wait_connected(self) -> None:
         """Wait until the process reports CONNECTED: a server ready for clients, a client connected to its server."""
@@ -179,7 +179,7 @@ class OpenVpn:
             within=_CONNECTED_WITHIN,
         )
         if state == _ENDED:
-            raise self._has_ended()
+            raise self._end_error()
 
     def stop(self, signal: str = "TERM") -> None:
         """Signal the process and wait until it has ended; with TERM it notifies its peer, with KILL it does not."""
@@ -189,9 +189,9 @@ class OpenVpn:
         except ManagementError:
             return
         self.node.signal(pid, signal)
-        self.expect_gone(pid, signal)
+        self.wait_ended(pid, signal)
 
-    def expect_gone(self, pid: int, signal: str) -> None:
+    def wait_ended(self, pid: int, signal: str) -> None:
         """Wait until a signalled process has ended; `pid` is its id in the pid namespace of its node."""
         gone = self.node.instance.root / "proc" / str(pid)
         wait_for(
@@ -238,9 +238,9 @@ class OpenVpn:
             raise
 
     def _ended(self) -> bool:
-        return self._runs is not None and not self._runs()
+        return self._alive is not None and not self._alive()
 
-    def _has_ended(self) -> LabError:
+    def _end_error(self) -> LabError:
         reason = find_end_reason(self.log_lines())
         configuration = self.node.files / self.process.configuration.relative_to("/")
         if self._extra and configuration.exists():
@@ -356,7 +356,7 @@ class RunningTunnel:
         self.wait_connected()
 
     def wait_connected(self) -> None:
-        """Wait until both ends are connected; a server without `mode server` is when its client is."""
+        """Wait until both ends are connected; a server without `mode server` is connected as soon as its client is."""
         self.server.wait_connected()
         self.client.wait_connected()
 
@@ -376,9 +376,9 @@ class RunningTunnel:
             with self.server.management() as server:
                 session, server_pid = self._session(server), server.pid()
         except ManagementError as error:
-            dead = self.server if self.client.running else self.client
+            ended = self.server if self.client.running else self.client
             raise EnvironmentBroken(
-                f"{self} is down: {dead} does not run: {find_end_reason(dead.log_lines())}"
+                f"{self} is down: {ended} does not run: {find_end_reason(ended.log_lines())}"
             ) from error
         if state is not None and not state.connected:
             raise EnvironmentBroken(f"{self} is {state.name}: {self._reason(self.client)}")
@@ -421,17 +421,17 @@ class RunningTunnel:
         address = f"{state.remote}:{state.remote_port}"
         return _Session(address, state.since, self.server.cipher(), None, counted.received, counted.sent)
 
-    def _reason(self, otherwise: OpenVpn) -> str:
-        """Return the node whose log has the reason and that line, else the last log line of one end."""
+    def _reason(self, fallback: OpenVpn) -> str:
+        """Return the log line with the reason and its node, or the last line of the fallback's log."""
         refused = find_refusal(self.client.log_lines(), self.server.log_lines())
         if refused is None:
-            return otherwise.last_line()
+            return fallback.last_line()
         end, words = refused
-        return f"{self.tunnel.server if end == 'server' else self.tunnel.client} says {words}"
+        return f"{self.tunnel.server if end == 'server' else self.tunnel.client} logged: {words}"
 
     @contextmanager
     def configured(self, **options: Any) -> Iterator[None]:
-        """Run the tunnel with other options of its mode in the context, then with its own again.
+        """Run the tunnel with other options of its mode in the context, and restore its own afterwards.
 
         Both processes restart on entry and on exit, and those of all tunnels that share the server.
         """
@@ -449,16 +449,16 @@ class RunningTunnel:
         client: "Credentials | None" = None,
         revoked: "Sequence[Credentials]" = (),
     ) -> Iterator[None]:
-        """Run the tunnel in the context with other credentials at its ends, or with some revoked, then with new ones.
+        """Run the tunnel in the context with other or revoked credentials, and issue new ones afterwards.
 
         Both processes restart on entry and on exit. On entry this does not wait for the client to be connected, since
         the server may refuse it.
         """
-        usual = Identity.issue(self.tunnel, self.authority)
+        issued = Identity.issue(self.tunnel, self.authority)
         identity = replace(
-            usual,
-            server=server or usual.server,
-            client=client or usual.client,
+            issued,
+            server=server or issued.server,
+            client=client or issued.client,
             revoked=self.authority.revocation_list(*revoked),
         )
         with self._launched(self.mode.render(self.tunnel, identity)):
@@ -466,7 +466,7 @@ class RunningTunnel:
 
     @contextmanager
     def mismatched(self, *, server: Mapping[str, Any], client: Mapping[str, Any]) -> Iterator[None]:
-        """Run the tunnel in the context with different options at its two ends, then with its own again.
+        """Run the tunnel in the context with different options at its two ends, and restore its own afterwards.
 
         Both processes restart on entry and on exit. On entry this does not wait for the client to be connected, since
         the options may be incompatible.
@@ -478,7 +478,7 @@ class RunningTunnel:
 
     @contextmanager
     def extended(self, *, server: Sequence[str] = (), client: Sequence[str] = ()) -> Iterator[None]:
-        """Run the tunnel in the context with more lines in its configurations, then without them again.
+        """Run the tunnel in the context with extra lines in its configurations, and remove them afterwards.
 
         For options of OpenVPN that its mode does not have. Both processes restart on entry and on exit. On entry this
         does not wait for the client to be connected.

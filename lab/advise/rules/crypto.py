@@ -6,7 +6,7 @@ from lab.advise.subject import Subject
 
 
 def static_key(subject: Subject) -> Judgement:
-    """Judge if one static key encrypts everything."""
+    """Judge if a static key encrypts the data."""
     keys = subject.end.all("secret")
     if keys:
         return exposed(

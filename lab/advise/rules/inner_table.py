@@ -11,17 +11,17 @@ from lab.advise.subject import Subject, userspace_because
 _QUOTA = 256
 """OpenVPN's default of `max-routes-per-client`."""
 _ASK_FRR = "add frr.conf with another --config: it shows the sessions through the tunnel"
-_DCO_TELLS = "look for `DCO` in the server's log, or set `disable-dco`"
+_CHECK_DCO = "look for `DCO` in the server's log, or set `disable-dco`"
 
 
 def second_client(subject: Subject) -> Judgement:
     """Judge if a second client can take over the inner default route."""
     if other := _no_inner_table(subject):
         return other
-    wide = subject.client_options.wide
-    if not wide:
-        return _no_wide(subject, "no client has an inner default route")
-    spots = [inner.spot for inner in wide]
+    defaults = subject.client_options.default_routes
+    if not defaults:
+        return _without_inner_routes(subject, "no client has an inner default route")
+    spots = [inner.spot for inner in defaults]
     end = subject.end
     limit, shared = end.last("max-clients"), end.last("duplicate-cn")
     if limit and limit.argument(0) == "1":
@@ -34,10 +34,10 @@ def second_client(subject: Subject) -> Judgement:
     named = _only_name(subject)
     if named and not end.has("username-as-common-name", "verify-client-cert", "client-cert-not-required"):
         return safe("only one common name is accepted, and a second connection with it replaces the first", named.spot)
-    takers = [to for to, inner in subject.client_options.clients if any(i.wide for i in inner)]
+    receivers = [client for client, inner in subject.client_options.clients if any(i.is_default for i in inner)]
     if check := end.last("tls-verify", "auth-user-pass-verify", "plugin"):
         return unknown(f"`{check.name}` may refuse all clients but one", check.spot, *spots, do=do)
-    if len(takers) == 1 and takers[0] is not None:
+    if len(receivers) == 1 and receivers[0] is not None:
         if subject.client_options.gaps:
             return _gap(subject.client_options.gaps[0])
         return safe("only the client with one common name gets it", *spots)
@@ -63,7 +63,7 @@ def no_iroute(subject: Subject) -> Judgement:
         )
     if not userspace_because(subject) and _may_be_in_the_kernel(subject):
         return unknown(
-            "no `iroute`: correct if the kernel carries the data (DCO), else all traffic is dropped", do=_DCO_TELLS
+            "no `iroute`: correct if the kernel carries the data (DCO), else all traffic is dropped", do=_CHECK_DCO
         )
     at = [subject.frr.first] if subject.frr else []
     return exposed(
@@ -82,11 +82,11 @@ def one_family(subject: Subject) -> Judgement:
         return safe("the tunnel has no IPv6 address")
     for _, inner in subject.client_options.clients:
         families = {i.network.version for i in inner}
-        wide = {i.network.version for i in inner if i.wide}
-        if wide in ({4}, {6}) and not subject.client_options.gaps:
-            missing = "iroute-ipv6 ::/0" if wide == {4} else "iroute 0.0.0.0 0.0.0.0"
-            lost = "IPv6" if wide == {4} else "IPv4"
-            spots = [i.spot for i in inner if i.wide]
+        default_versions = {i.network.version for i in inner if i.is_default}
+        if default_versions in ({4}, {6}) and not subject.client_options.gaps:
+            missing = "iroute-ipv6 ::/0" if default_versions == {4} else "iroute 0.0.0.0 0.0.0.0"
+            lost = "IPv6" if default_versions == {4} else "IPv4"
+            spots = [i.spot for i in inner if i.is_default]
             return exposed(f"no `{missing}`: every {lost} packet is dropped", *spots, ipv6.spot, do=f"add `{missing}`")
         if families == {4}:
             return unknown(
@@ -106,9 +106,9 @@ def fixed_iroutes(subject: Subject) -> Judgement:
     if other := _no_inner_table(subject):
         return other
     inner = subject.client_options.inner
-    if not inner or subject.client_options.wide:
+    if not inner or subject.client_options.default_routes:
         return (
-            _no_wide(subject, "no client has an `iroute`")
+            _without_inner_routes(subject, "no client has an `iroute`")
             if not inner
             else safe("0/0 covers everything", inner[0].spot)
         )
@@ -141,7 +141,7 @@ def route_without_iroute(subject: Subject) -> Judgement:
         return _gap(subject.client_options.gaps[0])
     spots = [d.spot for d, _ in lost]
     if not userspace_because(subject) and _may_be_in_the_kernel(subject):
-        return unknown(f"no `iroute` covers {lost[0][1]}; with DCO the kernel's table decides", *spots, do=_DCO_TELLS)
+        return unknown(f"no `iroute` covers {lost[0][1]}; with DCO the kernel's table decides", *spots, do=_CHECK_DCO)
     return exposed(
         f"no `iroute` covers {lost[0][1]}: packets to it are dropped",
         *spots,
@@ -150,12 +150,12 @@ def route_without_iroute(subject: Subject) -> Judgement:
 
 
 def route_quota(subject: Subject) -> Judgement:
-    """Judge if there can be more hosts behind a client than the inner table has entries for it."""
+    """Judge if there can be more hosts behind a client than `max-routes-per-client` allows."""
     if other := _no_inner_table(subject):
         return other
     inner = subject.client_options.inner
     if not inner:
-        return _no_wide(subject, "no client has an `iroute`, so there are no hosts behind it")
+        return _without_inner_routes(subject, "no client has an `iroute`, so there are no hosts behind it")
     limits = [
         d for entry in subject.client_options.entries for d in entry.directives if d.name == "max-routes-per-client"
     ]
@@ -185,7 +185,7 @@ def stale_routes(subject: Subject) -> Judgement:
         return safe("no `stale-routes-check`")
     inner = subject.client_options.inner
     if not inner:
-        return _no_wide(subject, "no client has an `iroute` that it could delete")
+        return _without_inner_routes(subject, "no client has an `iroute` that it could delete")
     spots = [check.spot, *(i.spot for i in inner)]
     if subject.openvpn is None:
         return unknown(
@@ -220,16 +220,16 @@ def iroute_in_the_kernel(subject: Subject) -> Judgement:
     """Judge if 0/0 becomes the server's own default route."""
     if other := _no_inner_table(subject):
         return other
-    wide = subject.client_options.wide
-    if not wide:
-        return _no_wide(subject, "no client has an inner default route")
+    defaults = subject.client_options.default_routes
+    if not defaults:
+        return _without_inner_routes(subject, "no client has an inner default route")
     if reasons := userspace_because(subject):
         return safe(f"the data stays in userspace: {reasons[0][1]}", reasons[0][0].spot)
     if not _may_be_in_the_kernel(subject):
         return safe(f"the data stays in userspace: OpenVPN {subject.openvpn} uses another topology than subnet")
     return unknown(
         "no option excludes DCO; with it this becomes a default route in the server's kernel",
-        *[i.spot for i in wide],
+        *[i.spot for i in defaults],
         do="set `disable-dco` on this server",
     )
 
@@ -244,7 +244,7 @@ def _no_inner_table(subject: Subject) -> Judgement | None:
     return None
 
 
-def _no_wide(subject: Subject, why: str) -> Judgement:
+def _without_inner_routes(subject: Subject, why: str) -> Judgement:
     return _gap(subject.client_options.gaps[0]) if subject.client_options.gaps else safe(why)
 
 
@@ -273,7 +273,7 @@ def _within(network: Network, wider: Network) -> bool:
 
 
 def _only_name(subject: Subject) -> Directive | None:
-    """Return the line that accepts only one common name."""
+    """Return the option that restricts clients to one common name."""
     line = subject.end.last("verify-x509-name")
     return line if line and line.argument(1) in (None, "subject", "name") else None
 

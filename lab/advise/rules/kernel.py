@@ -5,11 +5,11 @@ from lab.advise.subject import Subject, userspace_because
 
 
 def switched_off(subject: Subject) -> Judgement:
-    """Judge if an option keeps the data in userspace without notice."""
+    """Judge if an option silently keeps the data in userspace."""
     reasons = userspace_because(subject)
     if wanted := subject.end.last("disable-dco"):
         return safe("`disable-dco` switches it off on purpose", wanted.spot)
-    if subject.client_options.wide and subject.userspace_server:
+    if subject.client_options.default_routes and subject.userspace_server:
         return safe("`iroute 0/0` needs the data in userspace (see iroute-dco)")
     if subject.end.device == "tap" or subject.end.has("secret"):
         return safe("DCO supports neither tap nor static keys", reasons[0][0].spot)

@@ -76,7 +76,7 @@ def _largest(subject: Subject, clamps: list[Directive]) -> int | None:
     `mssfix N mtu` includes the outer headers, `mssfix N` does not; the default is `mssfix 1492 mtu` (openvpn(8)). The
     smaller value of both ends applies to both directions.
     """
-    headers = 8 + (40 if any(address.version == 6 for address in subject.far) else 20)
+    headers = 8 + (40 if any(address.version == 6 for address in subject.peer_outer) else 20)
     sizes = [ETHERNET_MTU - 8] if len(clamps) < 2 else []
     for clamp in clamps:
         number = clamp.argument(0)

@@ -4,7 +4,7 @@ from lab.advise.openvpn import Directive
 from lab.advise.rule import Judgement, Rule, exposed, safe, unknown
 from lab.advise.subject import Subject
 
-_GONE = {
+_OBSOLETE = {
     "client-cert-not-required": "removed in 2.5: `verify-client-cert none`",
     "comp-lzo": "deprecated since 2.4, see compression",
     "ifconfig-pool-linear": "removed in 2.5: `topology p2p`",
@@ -20,13 +20,13 @@ _GONE = {
     "tls-remote": "removed in 2.4: `verify-x509-name`",
     "tun-ipv6": "ignored: IPv6 needs no option",
 }
-"""Obsolete options, each with its fate (openvpn(8), UNSUPPORTED OPTIONS)."""
+"""Obsolete options, each with its replacement or present effect (openvpn(8), UNSUPPORTED OPTIONS)."""
 
 
 def obsolete(subject: Subject) -> Judgement:
     """Judge if the file has obsolete options."""
     end = subject.end
-    found: list[tuple[Directive, str]] = [(d, _GONE[d.name]) for d in end.directives if d.name in _GONE]
+    found: list[tuple[Directive, str]] = [(d, _OBSOLETE[d.name]) for d in end.directives if d.name in _OBSOLETE]
     negotiates = not end.has("secret")
     if negotiates and not end.has("data-ciphers", "ncp-ciphers", "data-ciphers-fallback"):
         found += [(d, "not used to negotiate since 2.6: `data-ciphers`") for d in end.all("cipher")]
@@ -49,7 +49,7 @@ RULES = (
     Rule(
         "obsolete",
         "An obsolete option is ignored, or has another effect than before.",
-        (*sorted(_GONE), "cipher", "persist-key"),
+        (*sorted(_OBSOLETE), "cipher", "persist-key"),
         "openvpn(8), UNSUPPORTED OPTIONS and --data-ciphers",
         obsolete,
     ),

@@ -20,7 +20,7 @@ def device_closed(subject: Subject) -> Judgement:
 
 
 def quick_reconnect(subject: Subject) -> Judgement:
-    """Judge if the old session of a client keeps it from reconnecting."""
+    """Judge if the old session of a client prevents it from reconnecting."""
     end = subject.end
     if end.role != "server":
         return safe("only a process in `mode server` has sessions of clients")
@@ -45,7 +45,7 @@ def quick_reconnect(subject: Subject) -> Judgement:
     )
 
 
-def no_goodbye(subject: Subject) -> Judgement:
+def no_exit_notify(subject: Subject) -> Judgement:
     """Judge if this end notifies the other one when it stops."""
     end = subject.end
     if end.transports == {"tcp"}:
@@ -86,10 +86,10 @@ RULES = (
         "test_max_clients_refuses_a_client_that_reconnects_early_over_udp",
     ),
     Rule(
-        "no-goodbye",
+        "no-exit-notify",
         "An end that stops over UDP counts as alive at the other end until the keepalive expires.",
         ("proto", "explicit-exit-notify", "keepalive"),
         "openvpn(8), --explicit-exit-notify",
-        no_goodbye,
+        no_exit_notify,
     ),
 )

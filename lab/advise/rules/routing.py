@@ -14,7 +14,7 @@ from lab.topology import Address, Family
 
 _WITHOUT: dict[Literal["in", "out"], str] = {"out": "is announced", "in": "accepted"}
 """The effects of a missing policy on an eBGP session, by its direction."""
-_GIVE_FRR = "add this end's frr.conf with another --config"
+_ADD_FRR = "add this end's frr.conf with another --config"
 
 
 def recursive_routing(subject: Subject) -> Judgement:
@@ -22,39 +22,43 @@ def recursive_routing(subject: Subject) -> Judgement:
     if subject.routes is False:
         return safe("no routing daemon has sessions through this tunnel")
     if subject.frr is None:
-        return unknown(subject.no_frr, do=_GIVE_FRR)
+        return unknown(subject.no_frr, do=_ADD_FRR)
     neighbors = neighbors_across(subject.frr, subject.end, subject.peer)
     others = subject.frr.other_protocols
     if not neighbors and not others:
-        return _none_across(subject.frr)
-    far, missing = _far(subject)
-    open_to: list[tuple[Address, str, str, tuple[Spot, ...]]] = []
+        return _no_neighbors(subject.frr)
+    far, missing = _peer_outer(subject)
+    accepting: list[tuple[Address, str, str, tuple[Spot, ...]]] = []
     doubts: list[str] = [missing] if missing else []
     filters: list[Spot] = []
     for address in far:
         if _host_route(subject.end, address):
             continue
-        # The longer route applies, and of two with one length the static one.
-        around = [p for p in subject.fixed | subject.frr.fixed if p.version == address.version and address in p]
-        longer = max((p.prefixlen for p in around), default=-1) + 1
+        # The longer prefix applies; of two routes to the same prefix the static one.
+        covering = [
+            p
+            for p in subject.static_routes | subject.frr.static_routes
+            if p.version == address.version and address in p
+        ]
+        longer = max((p.prefixlen for p in covering), default=-1) + 1
         device = subject.end.last("dev")
         answers = [(n.name, subject.frr.accepts(n, address, longer)) for n in neighbors]
         answers += [
-            (" ".join(o.words), subject.frr.uses(o, address, (device and device.argument(0)) or "", longer))
+            (" ".join(o.words), subject.frr.installs(o, address, (device and device.argument(0)) or "", longer))
             for o in others
         ]
         for name, verdict in answers:
             filters += verdict.spots
             if verdict.accepted is not None:
-                open_to.append((address, name, verdict.why, verdict.spots))
+                accepting.append((address, name, verdict.why, verdict.spots))
             elif verdict.unknown:
                 doubts.append(verdict.unknown)
-    # Any of several neighbours may be the one at the other end.
-    sure = {a for a in far if {name for at, name, *_ in open_to if at == a} >= {n.name for n in neighbors}}
-    if open_to and sure:
-        spots = [spot for *_, found in open_to for spot in found]
+    # Of several neighbours, it is not known which is at the other end.
+    certain = {a for a in far if {name for at, name, *_ in accepting if at == a} >= {n.name for n in neighbors}}
+    if accepting and certain:
+        spots = [spot for *_, found in accepting for spot in found]
         return exposed(
-            f"a route that covers the other end's outer address {open_to[0][0]} is accepted: {open_to[0][2]}",
+            f"a route that covers the other end's outer address {accepting[0][0]} is accepted: {accepting[0][2]}",
             *spots,
             do="accept only the expected prefixes from this neighbour: `neighbor … prefix-list NAME in`",
         )
@@ -64,34 +68,36 @@ def recursive_routing(subject: Subject) -> Judgement:
 
 
 def without_policy(subject: Subject) -> Judgement:
-    """Judge if eBGP carries no route for want of a policy."""
+    """Judge if eBGP exchanges no routes because a policy is missing."""
     if subject.routes is False:
         return safe("no routing daemon has sessions through this tunnel")
     if subject.frr is None:
-        return unknown(subject.no_frr, do=_GIVE_FRR)
+        return unknown(subject.no_frr, do=_ADD_FRR)
     frr = subject.frr
     if not frr.requires_policy:
         return safe("no policy is required", frr.first)
     families: tuple[Family, ...] = FAMILIES
-    bare: list[tuple[Neighbor, str]] = []
+    unfiltered: list[tuple[Neighbor, str]] = []
     for neighbor in filter(frr.external, frr.neighbors):
-        lacks = [
+        missing = [
             f"{'IPv4' if family == 'ipv4' else 'IPv6'} {what}"
             for family in families
             if frr.active(neighbor, family)
             for direction, what in _WITHOUT.items()
             if not frr.policies(neighbor, family, direction)
         ]
-        bare += [(neighbor, " and ".join(lacks))] if lacks else []
-    if bare:
-        first, what = bare[0]
+        unfiltered += [(neighbor, " and ".join(missing))] if missing else []
+    if unfiltered:
+        first, what = unfiltered[0]
         return exposed(
             f"neighbour {first.name} is eBGP and has no policy: no {what} (RFC 8212)",
-            *[neighbor.spot for neighbor, _ in bare],
+            *[neighbor.spot for neighbor, _ in unfiltered],
             do="set `no bgp ebgp-requires-policy`, or a route-map in and out for each family",
         )
-    if without_as := [n for n in frr.neighbors if frr.external(n) is None]:
-        return unknown(f"neighbour {without_as[0].name} has no remote-as", without_as[0].spot, do="set its remote-as")
+    if no_remote_as := [n for n in frr.neighbors if frr.external(n) is None]:
+        return unknown(
+            f"neighbour {no_remote_as[0].name} has no remote-as", no_remote_as[0].spot, do="set its remote-as"
+        )
     return safe("every eBGP neighbour has policies", frr.first)
 
 
@@ -100,10 +106,10 @@ def hold_time(subject: Subject) -> Judgement:
     if subject.routes is False:
         return safe("no routing daemon has sessions through this tunnel")
     if subject.frr is None:
-        return unknown(subject.no_frr, do=_GIVE_FRR)
+        return unknown(subject.no_frr, do=_ADD_FRR)
     neighbors = neighbors_across(subject.frr, subject.end, subject.peer)
     if not neighbors:
-        return _none_across(subject.frr)
+        return _no_neighbors(subject.frr)
     timeout = subject.timeout()
     if timeout is None:
         return unknown("the server pushes its keepalive, and its file is not given", do="add the server's file")
@@ -124,14 +130,14 @@ def hold_time(subject: Subject) -> Judgement:
         )
     if subject.peer_hold is None:
         return unknown(
-            f"OpenVPN restarts after {seconds} s, BGP here closes after {hold} s, the other router maybe earlier",
+            f"OpenVPN restarts after {seconds} s, BGP here closes after {hold} s, the other router possibly earlier",
             *spots,
             do="compare with the other router's timers",
         )
     return safe(f"OpenVPN restarts after {seconds} s, BGP closes its session after {agreed} s", *spots)
 
 
-def _none_across(frr: FrrConfiguration) -> Judgement:
+def _no_neighbors(frr: FrrConfiguration) -> Judgement:
     if others := [other.spot for other in frr.other_protocols]:
         return unknown("another protocol than BGP runs, which `lab advise` does not judge", *others, do="test it")
     if not frr.neighbors:
@@ -143,9 +149,9 @@ def _none_across(frr: FrrConfiguration) -> Judgement:
     )
 
 
-def _far(subject: Subject) -> tuple[list[Address], str]:
+def _peer_outer(subject: Subject) -> tuple[list[Address], str]:
     """Return the other end's outer addresses, and the reason why some are unknown."""
-    found: list[Address] = list(subject.far)
+    found: list[Address] = list(subject.peer_outer)
     missing = ""
     remotes = subject.end.all("remote")
     for d in remotes:

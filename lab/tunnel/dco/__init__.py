@@ -2,7 +2,7 @@
 
 The next hop of the kernel's route selects the client of a packet; DCO has no inner table, and an `iroute` would only
 become another kernel route. DCO needs the device kind `ovpn` (Linux 6.16) and OpenVPN 2.7. With an option that the
-kernel does not support OpenVPN falls back to userspace and says so only in its log; this mode refuses these options
+kernel does not support OpenVPN falls back to userspace and reports it only in its log; this mode refuses these options
 (openvpn(8), "Data Channel Offload").
 """
 
@@ -27,7 +27,7 @@ class Options(ServerOptions):
 
 
 _USERSPACE = ("disable-dco", "fragment", "http-proxy", "socks-proxy", "port-share")
-"""Options with which OpenVPN forwards the data in userspace and says so only in its log."""
+"""Options with which OpenVPN forwards the data in userspace and reports it only in its log."""
 
 
 class Dco(ManyClients):
@@ -41,8 +41,8 @@ class Dco(ManyClients):
     def check(self, intent: TunnelIntent) -> Sequence[Objection]:
         """Object also to options that silently switch DCO off."""
         off = [name for name in _USERSPACE if intent.options.get(name) not in (None, False)]
-        said = [Objection(("options", name), "with this option OpenVPN silently disables DCO") for name in off]
-        return [*super().check(intent), *said]
+        refused = [Objection(("options", name), "with this option OpenVPN silently disables DCO") for name in off]
+        return [*super().check(intent), *refused]
 
 
 MODE: TunnelMode = Dco()

@@ -1,4 +1,4 @@
-"""OpenVPN's own static routing: prefixes from the configuration, handed out when the client connects.
+"""OpenVPN's own static routing: prefixes from the configuration, pushed when the client connects.
 
 A baseline: `push "route …"` gives the client the networks behind the server, `route` and `iroute` give the server those
 behind the client (openvpn(8)). Packets to any other network do not pass, even if a routing daemon announces it.
@@ -62,7 +62,7 @@ class FixedRoutes(Iroute):
     summary = "prefixes written into OpenVPN's configuration: not dynamic, a baseline to compare with"
     traits = Traits(needs_iroute=True, families=(), multicast=("ipv4",), net30=True, foreign_client=True)
     options = Options
-    handed_out = "handed-out.j2"
+    client_template = "handed-out.j2"
 
     def static_options(self, server_networks: Sequence[str], client_networks: Sequence[str]) -> Mapping[str, Any]:
         """Return the options `server-networks` and `client-networks`, without those that would be empty."""

@@ -48,7 +48,7 @@ class Iroute(Mode):
     summary = "mode server for one client, with an inner route for everything: the article's recipe"
     traits = Traits(needs_iroute=True, net30=True, foreign_client=True)
     options = Options
-    handed_out = "handed-out.j2"
+    client_template = "handed-out.j2"
     """The template of the settings that the client gets when it connects."""
 
     def unsupported(self, intent: TunnelIntent, clients: int) -> Mapping[TrafficClass, str]:
@@ -66,11 +66,11 @@ class Iroute(Mode):
             "option `iroute` both families"
         }
 
-    def more(self, process: Process, options: Any, identity: Identity, render: Render) -> Sequence[RenderedFile]:
+    def mode_files(self, process: Process, options: Any, identity: Identity, render: Render) -> Sequence[RenderedFile]:
         """Render the server's script or file that hands out the `iroute`."""
         if process.end == "client":
             return []
-        given = render(self.handed_out)
+        given = render(self.client_template)
         if options.hand_out == "client-config-dir":
             return [RenderedFile(process.files / "clients" / identity.client.common_name, given)]
         script = self.templates.get_template("client-connect.sh.j2").render(given=given)

@@ -24,12 +24,12 @@ class PointToPointStaticKey(Mode):
     """The mode `p2p-static-key`."""
 
     name = "p2p-static-key"
-    summary = "one key at both ends, no TLS and no iroute: to see it work, not to choose it"
+    summary = "one key at both ends, no TLS and no iroute: for demonstration only"
     traits = Traits(
         mode_server=False,
         certificates=False,
-        deprecated="a static key has no forward secrecy: OpenVPN 2.6 warns of it, 2.7 asks for an option of its own, "
-        "and 2.8 shall not have it",
+        deprecated="a static key has no forward secrecy: OpenVPN 2.6 warns about it, 2.7 needs an extra option, "
+        "and 2.8 will remove it",
     )
     options = StaticKeyOptions
 

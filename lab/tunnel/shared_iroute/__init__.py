@@ -1,4 +1,4 @@
-"""The setup that the article warns of: one server process whose clients all get an `iroute` for everything.
+"""The setup that the article warns against: one server process whose clients all get an `iroute` for everything.
 
 OpenVPN's inner table maps a network to one client, the last one that claims it (multi.c, multi_learn_addr). All tunnels
 are up, all BGP sessions are established, and all traffic goes to the client that connected last.
@@ -16,7 +16,7 @@ class SharedIroute(ManyClients):
     """The mode `shared-iroute`."""
 
     name = "shared-iroute"
-    summary = "one server process whose clients all claim every network: to see what goes wrong, not to use"
+    summary = "one server process whose clients all get an iroute for everything: to reproduce the failure"
     traits = Traits(
         needs_iroute=True,
         clients_per_process=None,
@@ -24,7 +24,7 @@ class SharedIroute(ManyClients):
         deprecated="the last client takes all traffic",
     )
     options = ServerOptions
-    handed_out = "handed-out.j2"
+    client_template = "handed-out.j2"
 
     def unsupported(self, intent: TunnelIntent, clients: int) -> Mapping[TrafficClass, str]:
         """Return link-local packets, if there are several clients."""

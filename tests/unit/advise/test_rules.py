@@ -193,12 +193,12 @@ CASES = [
     ("quick-reconnect", SERVER + "duplicate-cn\n", EXPOSED, {}),
     ("quick-reconnect", SERVER, NOT_EXPOSED, {}),
     ("quick-reconnect", CLIENT, NOT_EXPOSED, {}),
-    ("no-goodbye", SERVER + "proto udp\nkeepalive 10 60\n", EXPOSED, {}),
-    ("no-goodbye", SERVER + "explicit-exit-notify\n", NOT_EXPOSED, {}),
-    ("no-goodbye", SERVER + "proto tcp-server\n", NOT_EXPOSED, {}),
-    ("no-goodbye", CLIENT, CANNOT_TELL, {}),
+    ("no-exit-notify", SERVER + "proto udp\nkeepalive 10 60\n", EXPOSED, {}),
+    ("no-exit-notify", SERVER + "explicit-exit-notify\n", NOT_EXPOSED, {}),
+    ("no-exit-notify", SERVER + "proto tcp-server\n", NOT_EXPOSED, {}),
+    ("no-exit-notify", CLIENT, CANNOT_TELL, {}),
     (
-        "no-goodbye",
+        "no-exit-notify",
         two_ways("explicit-exit-notify"),
         CANNOT_TELL,
         {"peer": SERVER + "keepalive 10 60\n"},
@@ -313,7 +313,7 @@ def test_lines_refer_to_client_config_dir_and_script_files(place: Path) -> None:
 def test_client_connect_script_is_read_only_if_it_writes_fixed_lines(script: str, known: bool, tmp_path: Path) -> None:
     (tmp_path / "hand-out").write_text(script)
     asked: Subject = subject(SERVER + SCRIPT, tmp_path)
-    assert (bool(asked.client_options.wide), bool(asked.client_options.gaps)) == (known, not known)
+    assert (bool(asked.client_options.default_routes), bool(asked.client_options.gaps)) == (known, not known)
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_advise_of_a_pair_with_a_static_key() -> None:
 
 def test_advise_of_a_tap_server() -> None:
     said = of("tap.server.conf")["tap.server.conf"]
-    assert {rule for rule, (verdict, _) in said.items() if verdict == EXPOSED} == {"no-goodbye"}
+    assert {rule for rule, (verdict, _) in said.items() if verdict == EXPOSED} == {"no-exit-notify"}
     assert said["stale-routes"] == (NOT_EXPOSED, [3])
     assert said["pushed-iroute"] == (CANNOT_TELL, [8])
 
@@ -64,7 +64,7 @@ def test_advise_of_a_hub_with_client_config_dir_and_include() -> None:
     said = of("hub.server.conf", "open.frr.conf")["hub.server.conf"]
     assert said["fixed-iroutes"] == (EXPOSED, [2, 3])
     assert said["hold-time"] == (EXPOSED, [14])  # keepalive 3 9 is 18 s at a server, and FRR holds for 9
-    assert said["no-goodbye"] == (NOT_EXPOSED, [7])
+    assert said["no-exit-notify"] == (NOT_EXPOSED, [7])
     assert said["pushed-iroute"] == (EXPOSED, [2])
 
 
