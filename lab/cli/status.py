@@ -109,7 +109,7 @@ def print_links(links: "Sequence[LinkReport]") -> None:
                 link.receiver,
                 link.asked or "nothing",
                 "the topology" if link.declared else "lab impair" if link.asked else "",
-                verdict(link.truthful, "; ".join(f"{m.name}: {m.does}" for m in link.in_force) or "nothing"),
+                verdict(link.consistent, "; ".join(f"{m.name}: {m.does}" for m in link.in_force) or "nothing"),
             )
             for link in links
         ],

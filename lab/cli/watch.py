@@ -14,7 +14,7 @@ from lab.cli.output import plain, rich_table, span, verdict
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from lab.status.live import Change, RouteNews, Snapshot
+    from lab.status.live import Change, RouteChange, Snapshot
 
 _EVENTS_SHOWN = 12
 _LINES_AT_ONCE = 100
@@ -54,7 +54,7 @@ def _live(looks: "Iterable[Snapshot]", interval: float) -> None:
     from rich.console import Console
     from rich.live import Live
 
-    events: deque[RouteNews] = deque(maxlen=_EVENTS_SHOWN)
+    events: deque[RouteChange] = deque(maxlen=_EVENTS_SHOWN)
     with Live(console=Console(highlight=False), auto_refresh=False, vertical_overflow="crop") as live:
         for snapshot in looks:
             events.extend(snapshot.news)
@@ -88,7 +88,7 @@ def told(changes: "Iterable[Change]", *, as_json: bool) -> list[str]:
     return lines
 
 
-def picture(snapshot: "Snapshot", events: "list[RouteNews]", interval: float) -> "RenderableType":
+def picture(snapshot: "Snapshot", events: "list[RouteChange]", interval: float) -> "RenderableType":
     """Return the tables for a snapshot, with the last route events."""
     from rich.console import Group
     from rich.text import Text

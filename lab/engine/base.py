@@ -81,7 +81,7 @@ class Mount:
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """A node to launch: its topology entry, and what its role in the lab requires in addition."""
+    """A node to launch: its topology entry, and the settings that its role in the lab adds."""
 
     lab: str
     node: Node
@@ -154,7 +154,7 @@ class Engine(Protocol):
 
     A running node has pids of the host, a network namespace that the host can enter, and a root directory that the host
     can reach (`Instance.pid`, `.namespace`, `.root`): links, captures, probes and management sockets depend on it. An
-    engine on another machine, or in a virtual machine of its own, cannot implement this interface.
+    engine on another host, or in a virtual machine of its own, cannot implement this interface.
 
     `NamespaceLinks` (lab/engine/links.py) implements the methods for links by netlink in those namespaces, for every
     engine. All methods raise `EnvironmentBroken` with one sentence if the engine fails.
@@ -184,7 +184,7 @@ class Engine(Protocol):
         """Run a command inside a node and wait for it."""
 
     def spawn(self, instance: Instance, argv: Sequence[str]) -> Callable[[], bool]:
-        """Start a command inside a node without waiting; return a function that says whether it still runs."""
+        """Start a command inside a node without waiting; return a function that tells whether it still runs."""
 
     def attach_argv(self, instance: Instance, argv: Sequence[str], *, tty: bool) -> list[str]:
         """Return a host command that runs `argv` inside a node on the caller's terminal."""

@@ -1,7 +1,7 @@
 """Links made of kernel tunnels: a device at each end that sends to the other end's address (ip-link(8)).
 
-The outer TTL is fixed where a kind has one: inherited from the inner packet it would be 1 with eBGP, and no packet
-would pass the first router. Outer packets have DF set if the kind supports it, for path MTU discovery.
+The outer TTL is fixed if the kind allows it: inherited from an inner eBGP packet it would be 1, and the first router
+would drop the outer packet. Outer packets have DF set if the kind supports it, for path MTU discovery.
 """
 
 import zlib
@@ -19,10 +19,10 @@ _WIREGUARD_PORTS = range(51820, 61820)
 _TTL = 64
 _NO_LIMIT = 0x1
 """IP6_TNL_F_IGN_ENCAP_LIMIT: omit the tunnel encapsulation limit option (RFC 2473), which takes 8 bytes."""
-_EVERYTHING = ["0.0.0.0/0", "::/0"]
+_ALL_PREFIXES = ["0.0.0.0/0", "::/0"]
 
 
-def encapsulated(link: Link, encapsulation: Encapsulation, mtu: int) -> Sequence[Callable[[], None]]:
+def end_creators(link: Link, encapsulation: Encapsulation, mtu: int) -> Sequence[Callable[[], None]]:
     """Return functions that create the two ends of a kernel tunnel, each to be called in its node's namespace.
 
     They are in the order of the link's endpoints. The outer addresses need not exist yet.
@@ -30,9 +30,9 @@ def encapsulated(link: Link, encapsulation: Encapsulation, mtu: int) -> Sequence
     local, remote = encapsulation.outer
     number = zlib.crc32(" ".join(f"{e.node}:{e.interface}" for e in link.endpoints).encode())
     if encapsulation.kind == "wireguard":
-        return _wireguards(link, (local, remote), mtu, _WIREGUARD_PORTS[number % len(_WIREGUARD_PORTS)])
+        return _wireguard_creators(link, (local, remote), mtu, _WIREGUARD_PORTS[number % len(_WIREGUARD_PORTS)])
     return [
-        _creation({"ifname": end.interface, "mtu": mtu, **_device(encapsulation, here, there, number)}, end.mac)
+        _creator({"ifname": end.interface, "mtu": mtu, **_device(encapsulation, here, there, number)}, end.mac)
         for end, here, there in zip(link.endpoints, (local, remote), (remote, local), strict=True)
     ]
 
@@ -42,13 +42,13 @@ def _device(encapsulation: Encapsulation, local: Address, remote: Address, numbe
     ends = {"local": str(local), "remote": str(remote), "ttl": _TTL}
     match encapsulation.kind, local.version:
         case "vxlan", version:
-            sixth = "6" if version == 6 else ""
+            suffix = "6" if version == 6 else ""
             return {
                 "kind": "vxlan",
                 "vxlan_id": 1 + number % (1 << 23),
                 "vxlan_port": _VXLAN_PORT,
-                f"vxlan_local{sixth}": str(local),
-                f"vxlan_group{sixth}": str(remote),
+                f"vxlan_local{suffix}": str(local),
+                f"vxlan_group{suffix}": str(remote),
             }
         case "gre", 6:
             return _named("ip6gre", {**ends, "flags": _NO_LIMIT})
@@ -62,7 +62,7 @@ def _named(kind: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"kind": kind, **{f"{kind}_{key}": value for key, value in options.items()}}
 
 
-def _creation(request: Mapping[str, Any], mac: str | None = None) -> Callable[[], None]:
+def _creator(request: Mapping[str, Any], mac: str | None = None) -> Callable[[], None]:
     def work() -> None:
         with IPRoute() as ip:
             ip.link("add", **request, **({"address": mac} if mac else {}))
@@ -70,19 +70,21 @@ def _creation(request: Mapping[str, Any], mac: str | None = None) -> Callable[[]
     return work
 
 
-def _wireguards(link: Link, outer: tuple[Address, Address], mtu: int, port: int) -> Sequence[Callable[[], None]]:
+def _wireguard_creators(
+    link: Link, outer: tuple[Address, Address], mtu: int, port: int
+) -> Sequence[Callable[[], None]]:
     """Return functions that create two devices with new keys, which allow all traffic from each other (wg(8))."""
     keys = [X25519PrivateKey.generate() for _ in outer]
 
     def work(here: int) -> None:
         there = 1 - here
         interface = link.endpoints[here].interface
-        _creation({"ifname": interface, "kind": "wireguard", "mtu": mtu})()
+        _creator({"ifname": interface, "kind": "wireguard", "mtu": mtu})()
         peer = {
             "public_key": b64encode(keys[there].public_key().public_bytes_raw()).decode(),
             "endpoint_addr": str(outer[there]),
             "endpoint_port": port,
-            "allowed_ips": _EVERYTHING,
+            "allowed_ips": _ALL_PREFIXES,
         }
         with WireGuard() as wireguard:
             private = b64encode(keys[here].private_bytes_raw()).decode()

@@ -9,7 +9,7 @@ from lab.topology import Address, Interface, Link, Node, Prefix
 class NamespaceLinks:
     """Implements the methods of `Engine` for links; an engine inherits it.
 
-    Netlink is imported on first use: commands that only look at nodes start faster without it.
+    Netlink is imported on first use: commands that only list nodes start faster without it.
     """
 
     def connect_nodes(

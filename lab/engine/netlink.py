@@ -17,7 +17,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from lab.core.errors import EnvironmentBroken, InputError, NotSupported
-from lab.engine.encapsulation import encapsulated
+from lab.engine.encapsulation import end_creators
 from lab.engine.namespace import Namespace
 from lab.topology import Address, Endpoint, Interface, Link, Node, Prefix
 from lab.topology.model import DEFAULT_MTU
@@ -116,7 +116,7 @@ def try_device(namespace: Namespace, kind: str) -> str | None:
 
 def _create(link: Link, mtu: int, namespaces: Mapping[str, Namespace]) -> None:
     if link.intent.encapsulation is not None:
-        for end, make in zip(link.endpoints, encapsulated(link, link.intent.encapsulation, mtu), strict=True):
+        for end, make in zip(link.endpoints, end_creators(link, link.intent.encapsulation, mtu), strict=True):
             _make(link, link.intent.encapsulation.kind, namespaces[end.node], make)
         return
     first, *others = link.endpoints

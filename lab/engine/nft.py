@@ -6,7 +6,7 @@ of expressions that load a register, compare it and end with a verdict (linux/ne
 
 Messages, expressions and constants are pyroute2's. These parts of pyroute2 0.9 cannot be used, and are replaced here:
 
-- Its sockets, `NFTSocket` and `NFTables`: they are thread-local, so that another thread than the one that entered the
+- Its sockets, `NFTSocket` and `NFTables`: they are thread-local, so that a thread other than the one that entered the
   namespace opens a second socket, in its own namespace; they commit each message alone, so that a table would appear
   without its rules; and they wait forever for a batch that the kernel refuses as a whole.
 - `NFTables.chain()`: it knows neither the hooks ingress and egress of the family netdev nor the chain's device.
@@ -88,7 +88,7 @@ class _RuleMessage(nft_rule_msg):  # type: ignore[misc]
 
 
 def device_is(name: str) -> list[Expression]:
-    """Match packets that came in through an interface, which need not exist yet."""
+    """Match packets that arrive on an interface, which need not exist yet."""
     return [_meta(Meta.NFT_META_IIFNAME), _compare(Cmp.NFT_CMP_EQ, name.encode().ljust(_NAME_LENGTH, b"\0"))]
 
 
@@ -119,7 +119,7 @@ def port_is(transport: Literal["tcp", "udp"], end: Literal["source", "destinatio
 
 
 def at_random(share: float) -> list[Expression]:
-    """Match a share of all packets, by an independent draw for each."""
+    """Match a share of all packets, drawn independently for each."""
     modulus = 1 << 24
     draw = {"NFTA_NG_DREG": Regs.NFT_REG_1, "NFTA_NG_MODULUS": modulus, "NFTA_NG_TYPE": _RANDOM}
     swap = {"sreg": Regs.NFT_REG_1, "dreg": Regs.NFT_REG_1, "op": _HTON, "len": 4, "size": 4}
@@ -131,19 +131,19 @@ def at_random(share: float) -> list[Expression]:
     ]
 
 
-def counted() -> list[Expression]:
-    """Count the packets that have matched so far."""
+def counter() -> list[Expression]:
+    """Count the packets that reach this expression."""
     return [genex("counter", {})]
 
 
-def dropped() -> list[Expression]:
-    """End the rule: drop the packet silently."""
+def drop() -> list[Expression]:
+    """Drop the packet silently; ends the rule."""
     found: list[Expression] = verdict(_DROP)
     return found
 
 
-def forwarded(index: int) -> list[Expression]:
-    """End the rule: send the packet out of the interface with this index instead."""
+def forward_to(index: int) -> list[Expression]:
+    """Send the packet out of the interface with this index instead; ends the rule."""
     return [
         genex("immediate", {"dreg": Regs.NFT_REG_1, "data": _data(struct.pack("=I", index))}),
         genex("fwd", {"sreg_dev": Regs.NFT_REG_1}),
@@ -151,7 +151,7 @@ def forwarded(index: int) -> list[Expression]:
 
 
 def rule(*parts: Iterable[Expression]) -> list[Expression]:
-    """Join conditions and an end to a rule."""
+    """Join matches and a verdict into a rule."""
     return [expression for part in parts for expression in part]
 
 
@@ -179,7 +179,7 @@ def _data(value: bytes) -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class Chain:
-    """Rules at a hook; a packet that no rule ends goes on."""
+    """Rules at a hook; a packet that none of them drops or forwards is accepted."""
 
     hook: Literal["prerouting", "ingress", "egress"]
     rules: Sequence[Sequence[Expression]]

@@ -20,7 +20,7 @@ class RunningNode:
     engine: Engine
     instance: Instance
     event_times: EventTimes = field(default_factory=EventTimes, compare=False)
-    """The lab's, where what changes this node records the time of the change."""
+    """The lab's event times; each operation that changes this node records its time here."""
 
     @property
     def name(self) -> str:
@@ -88,12 +88,12 @@ class RunningNode:
 
 def _processes(first: int) -> Iterator[tuple[int, int]]:
     """Yield the inner and the host pid of each process in the PID namespace of `first` (pid_namespaces(7))."""
-    space = os.stat(f"/proc/{first}/ns/pid").st_ino  # noqa: PTH116 - the link's target is not a path
+    inode = os.stat(f"/proc/{first}/ns/pid").st_ino  # noqa: PTH116 - the link's target is not a path
     for entry in os.scandir("/proc"):
         if not entry.name.isdigit():
             continue
         try:
-            if os.stat(f"/proc/{entry.name}/ns/pid").st_ino != space:  # noqa: PTH116
+            if os.stat(f"/proc/{entry.name}/ns/pid").st_ino != inode:  # noqa: PTH116
                 continue
             status = Path("/proc", entry.name, "status").read_text()
         except OSError:  # it has just ended

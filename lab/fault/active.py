@@ -14,13 +14,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from lab.core.errors import EnvironmentBroken, InputError
-from lab.fault.base import FaultAction, FaultKind, FaultSite, Moment, Record, written
+from lab.fault.base import FaultAction, FaultKind, FaultSite, Moment, Record, fault_fields
 
 _DIRECTORY = "faults"
 
 
 class ActiveFault:
-    """A fault that was applied. The end of the `with` block undoes it, or `undo`; an event needs neither."""
+    """A fault that was applied. The end of the `with` block or `undo` undoes it; an event needs neither."""
 
     def __init__(self, site: FaultSite, fault: FaultKind, began: Moment, record: Record | None) -> None:
         self._site = site
@@ -54,7 +54,7 @@ def apply(site: FaultSite, fault: FaultKind) -> ActiveFault:
 
     Raises `InputError` if its target does not exist, or if the same fault is in force already.
     """
-    fault = fault.settled(site)
+    fault = fault.resolved(site)
     if not fault.lasting:
         return ActiveFault(site, fault, _run(site, fault.prepare(site)), None)
     if same := [r for r in records(site.directory) if r.fault == fault]:
@@ -131,7 +131,7 @@ def _write(directory: Path, fault: FaultKind, kept: Mapping[str, Any]) -> Record
     home = directory / _DIRECTORY
     home.mkdir(exist_ok=True)
     since = datetime.now(UTC)
-    recorded = {"kind": fault.kind, "where": written(fault), "kept": kept, "since": since.isoformat()}
+    recorded = {"kind": fault.kind, "where": fault_fields(fault), "kept": kept, "since": since.isoformat()}
     draft = home / f".{os.getpid()}"
     draft.write_text(json.dumps(recorded))
     number = max((int(p.stem) for p in home.glob("*.json")), default=0) + 1

@@ -73,6 +73,7 @@ class Record:
     """Unique in the lab; `lab fault undo` takes it."""
     fault: "FaultKind"
     kept: Mapping[str, Any]
+    """JSON data that undoing needs besides the fault; see `FaultAction.kept`."""
     since: datetime
     path: Path
 
@@ -88,12 +89,12 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class FaultAction:
-    """The steps that apply or undo a fault, with everything slow done before or after the step that is timed."""
+    """The steps that apply or undo a fault, with all slow work before or after the timed step."""
 
     do: Callable[[], object]
     """The change itself; short, because measurements start from it."""
     then: Callable[[], object] = _nothing
-    """Waiting and cleaning up after the change."""
+    """The waiting and cleanup after the change."""
     kept: Mapping[str, Any] = field(default_factory=dict)
     """JSON data that undoing needs besides the fault itself."""
 
@@ -107,7 +108,7 @@ class Moment:
 
 
 class FaultKind(Frozen, ABC):
-    """A kind of fault; an instance is one fault, and its fields say what it breaks.
+    """A kind of fault; an instance is one fault, and its fields name its target.
 
     A new kind is a class below this one and its entry in `lab.fault.kinds`, where the type checker rejects a class that
     misses one of the abstract methods.
@@ -118,11 +119,11 @@ class FaultKind(Frozen, ABC):
     summary: ClassVar[str]
     """One line for the list of kinds."""
     lasting: ClassVar[bool] = True
-    """True if the fault is in force until it is undone, False for an event that is over at once."""
+    """True if the fault is in force until it is undone, False for a momentary event."""
     effect: ClassVar[PathEffect | None] = None
     """The effect on a path between two routers; None if it cannot be measured."""
     needs_tunnel: ClassVar[bool] = False
-    """True if a path without a tunnel has no target for it."""
+    """True if it has no target on a path without a tunnel."""
 
     @abstractmethod
     def __str__(self) -> str:
@@ -130,7 +131,7 @@ class FaultKind(Frozen, ABC):
 
     @abstractmethod
     def prepare(self, site: FaultSite) -> FaultAction:
-        """Return the action that applies the fault, with everything looked up.
+        """Return the action that applies the fault, with all lookups done.
 
         Raises `InputError` if the target does not exist or is broken already.
         """
@@ -139,11 +140,11 @@ class FaultKind(Frozen, ABC):
     def on_path(cls, path: RouterPath, **choices: Any) -> Self:
         """Return the fault of this kind that breaks a path; `choices` are values of fields that are not its target.
 
-        A kind with an `effect` has to define it.
+        A kind with an `effect` must override it.
         """
-        raise InputError(f"a fault of kind {cls.kind!r} cannot be measured: it names no target on a path")
+        raise InputError(f"a fault of kind {cls.kind!r} cannot be measured: it has no target on a path")
 
-    def settled(self, site: FaultSite) -> Self:
+    def resolved(self, site: FaultSite) -> Self:
         """Return the same fault with every default filled in, so that equal faults compare equal."""
         return self
 
@@ -168,21 +169,21 @@ class OnTunnel(FaultKind):
         """Return the fault of the path's tunnel."""
         return cls.model_validate({"tunnel": path.tunnel, **choices})
 
-    def settled(self, site: FaultSite) -> Self:
+    def resolved(self, site: FaultSite) -> Self:
         """Return the fault with the tunnel's name."""
-        return self.model_copy(update={"tunnel": self.found(site).name})
+        return self.model_copy(update={"tunnel": self.target(site).name})
 
-    def found(self, site: FaultSite) -> RunningTunnel:
+    def target(self, site: FaultSite) -> RunningTunnel:
         """Return the tunnel; raises `InputError` if it is not named and the lab has several."""
         if self.tunnel is not None:
             return site.tunnel(self.tunnel)
         if len(site.tunnels) != 1:
             there = f"there are {', '.join(site.tunnels)}" if site.tunnels else "this lab has none"
-            raise InputError(f"{self.kind}: say which tunnel is meant (tunnel=NAME); {there}")
+            raise InputError(f"{self.kind}: the tunnel is not named: add tunnel=NAME; {there}")
         return next(iter(site.tunnels.values()))
 
     @property
-    def whose(self) -> str:
+    def label(self) -> str:
         """The tunnel's name for messages."""
         return self.tunnel or "the tunnel"
 
@@ -212,6 +213,6 @@ def link_end(topology: Topology, text: str) -> tuple[str, str]:
     return node, interface
 
 
-def written(fault: FaultKind) -> dict[str, Any]:
+def fault_fields(fault: FaultKind) -> dict[str, Any]:
     """Return a fault's fields as JSON data."""
     return fault.model_dump(mode="json", by_alias=True)

@@ -1,6 +1,6 @@
 """Blackholes: packets are dropped, while interfaces and processes stay up and the sender gets no error.
 
-What arrives is dropped, by nftables where it arrives: a drop on the way out would be told to the sender.
+nftables drops the packets at the receiving end: a drop at the sending end returns an error to the sender.
 """
 
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Literal
 
 from lab.core.errors import InputError
-from lab.engine.nft import Chain, Expression, Family, Nft, Table, counted, device_is, dropped, port_is, rule, source_is
+from lab.engine.nft import Chain, Expression, Family, Nft, Table, counter, device_is, drop, port_is, rule, source_is
 from lab.fault.base import FaultAction, FaultSite, OnLink, OnTunnel
 from lab.fault.path import PathEffect
 from lab.topology.segments import endpoints_of
@@ -16,11 +16,11 @@ from lab.tunnel import RunningTunnel
 
 
 class Blackhole(OnTunnel):
-    """A tunnel's packets are dropped: the outer ones on the underlay, or the inner ones behind the device."""
+    """A tunnel's packets are dropped: the outer ones on the underlay, or the inner ones at the tunnel device."""
 
     kind = "blackhole"
     summary = (
-        "a tunnel's packets are dropped, nothing goes down: outer ones (OpenVPN notices) or inner ones (routing does)"
+        "a tunnel's packets are dropped, no interface goes down: outer (OpenVPN detects) or inner ones (routing does)"
     )
     effect = PathEffect(silent=True)
 
@@ -31,25 +31,23 @@ class Blackhole(OnTunnel):
 
     def __str__(self) -> str:
         towards = "" if self.direction == "both" else f" {self.direction.replace('-', ' the ')}"
-        return f"{self.layer} packets of {self.whose}{towards} vanish"
+        return f"{self.layer} packets of {self.label}{towards} dropped"
 
     def prepare(self, site: FaultSite) -> FaultAction:
         """Return the action that adds a dropping table at each receiving end."""
-        tunnel = self.found(site)
+        tunnel = self.target(site)
         conditions = self._inner(tunnel) if self.layer == "inner" else self._outer(site, tunnel)
         tables = {
-            node: Table(
-                "inet", self._table(tunnel), [Chain("prerouting", [rule(c, counted(), dropped()) for c in rules])]
-            )
+            node: Table("inet", self._table(tunnel), [Chain("prerouting", [rule(c, counter(), drop()) for c in rules])])
             for node, rules in conditions.items()
         }
-        return _set(site, tables)
+        return _add_tables(site, tables)
 
     def recovery(self, site: FaultSite, kept: Mapping[str, Any]) -> FaultAction:
         """Return the action that removes the tables."""
-        tunnel = self.found(site)
+        tunnel = self.target(site)
         ends = (tunnel.tunnel.server, tunnel.tunnel.client)
-        return _unset(site, {node: ("inet", self._table(tunnel)) for node in ends})
+        return _delete_tables(site, {node: ("inet", self._table(tunnel)) for node in ends})
 
     def _table(self, tunnel: RunningTunnel) -> str:
         return f"lab-blackhole-{self.layer}-{tunnel.name}"
@@ -57,10 +55,10 @@ class Blackhole(OnTunnel):
     def _inner(self, tunnel: RunningTunnel) -> dict[str, list[list[Expression]]]:
         if tunnel.tunnel.shared is not None:
             raise InputError(
-                f"{tunnel} shares its device on {tunnel.tunnel.server} with other tunnels, and a packet inside does "
-                "not say whose it is: use layer=outer"
+                f"{tunnel} shares its device on {tunnel.tunnel.server} with other tunnels, and an inner packet "
+                "does not identify its tunnel: use layer=outer"
             )
-        return self._wanted(
+        return self._by_receiver(
             tunnel,
             [device_is(tunnel.device(tunnel.tunnel.server))],
             [device_is(tunnel.device(tunnel.tunnel.client))],
@@ -80,9 +78,9 @@ class Blackhole(OnTunnel):
         to_client = [
             rule(source_is(declared.server_outer), port_is(declared.transport, "source", declared.port)),
         ]
-        return self._wanted(tunnel, to_server, to_client)
+        return self._by_receiver(tunnel, to_server, to_client)
 
-    def _wanted(
+    def _by_receiver(
         self, tunnel: RunningTunnel, to_server: list[list[Expression]], to_client: list[list[Expression]]
     ) -> dict[str, list[list[Expression]]]:
         found = {}
@@ -101,19 +99,19 @@ class LinkBlackhole(OnLink):
     effect = PathEffect(silent=True)
 
     def __str__(self) -> str:
-        return f"all frames on the link of {self.link} vanish"
+        return f"all frames on the link of {self.link} dropped"
 
     def prepare(self, site: FaultSite) -> FaultAction:
         """Return the action that adds a dropping table at each end."""
         tables = {
-            node: Table("netdev", self._table(interface), [Chain("ingress", [rule(counted(), dropped())], interface)])
+            node: Table("netdev", self._table(interface), [Chain("ingress", [rule(counter(), drop())], interface)])
             for node, interface in self._ends(site)
         }
-        return _set(site, tables)
+        return _add_tables(site, tables)
 
     def recovery(self, site: FaultSite, kept: Mapping[str, Any]) -> FaultAction:
         """Return the action that removes the tables."""
-        return _unset(site, {node: ("netdev", self._table(interface)) for node, interface in self._ends(site)})
+        return _delete_tables(site, {node: ("netdev", self._table(interface)) for node, interface in self._ends(site)})
 
     def _ends(self, site: FaultSite) -> list[tuple[str, str]]:
         node, interface = self.end(site)
@@ -128,7 +126,7 @@ class LinkBlackhole(OnLink):
         return f"lab-blackhole-{interface}"
 
 
-def _set(site: FaultSite, tables: Mapping[str, Table]) -> FaultAction:
+def _add_tables(site: FaultSite, tables: Mapping[str, Table]) -> FaultAction:
     """Return the action that adds tables, by sockets opened beforehand in the nodes' namespaces."""
     sockets = {node: site.running(node).namespace.run(Nft) for node in tables}
 
@@ -143,7 +141,7 @@ def _set(site: FaultSite, tables: Mapping[str, Table]) -> FaultAction:
     return FaultAction(do, then)
 
 
-def _unset(site: FaultSite, tables: Mapping[str, tuple[Family, str]]) -> FaultAction:
+def _delete_tables(site: FaultSite, tables: Mapping[str, tuple[Family, str]]) -> FaultAction:
     sockets = {node: site.running(node).namespace.run(Nft) for node in tables}
     deletions = [partial(sockets[node].delete, family, name) for node, (family, name) in tables.items()]
 

@@ -37,42 +37,42 @@ class Impaired(OnLink):
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
-        self.wanted()
+        self.impairment()
         return self
 
     def __str__(self) -> str:
         which = "both ways" if self.only == "both" else "leaving"
-        return f"{self.link}, {which}: {self.wanted()}"
+        return f"{self.link}, {which}: {self.impairment()}"
 
-    def wanted(self) -> Impairment:
+    def impairment(self) -> Impairment:
         """Return the impairment."""
         return Impairment(**{name: getattr(self, name) for name in Impairment.model_fields})
 
-    def concerns(self, way: OneWay) -> bool:
+    def affects(self, way: OneWay) -> bool:
         """Return whether this fault impairs a direction of a link."""
         return self.link == way.sender or (self.only == "both" and self.link == way.receiver)
 
     def prepare(self, site: FaultSite) -> FaultAction:
         """Return the action that impairs the link; both its nodes must run."""
         ways = [way for way, _ in self._ways(site)]
-        return FaultAction(lambda: _apply_to_all(ways, self.wanted()))
+        return FaultAction(lambda: _apply_to_all(ways, self.impairment()))
 
     def recovery(self, site: FaultSite, kept: Mapping[str, Any]) -> FaultAction:
         """Return the action that restores the impairment without this fault."""
-        before = [(way, asked_of(site, way, declared, without=self)) for way, declared in self._ways(site)]
+        before = [(way, requested_impairment(site, way, declared, without=self)) for way, declared in self._ways(site)]
 
         def do() -> None:
-            for way, wanted in before:
-                if wanted is None:
+            for way, impairment in before:
+                if impairment is None:
                     undo(way)
                 else:
-                    apply(way, wanted)
+                    apply(way, impairment)
 
         return FaultAction(do)
 
     def _ways(self, site: FaultSite) -> list[tuple[OneWay, Impairment | None]]:
         self.end(site)
-        ways = [(way, declared) for way, declared in ways_of(site) if self.concerns(way)]
+        ways = [(way, declared) for way, declared in ways_of(site) if self.affects(way)]
         if not ways:
             raise InputError(f"{self.link} is not an end of a link between two nodes: only these can be impaired")
         return ways
@@ -104,13 +104,13 @@ def directions(topology: Topology) -> Iterator[tuple[Link, Endpoint, Endpoint]]:
             yield link, other, one
 
 
-def asked_of(
+def requested_impairment(
     site: FaultSite, way: OneWay, declared: Impairment | None, *, without: Impaired | None = None
 ) -> Impairment | None:
     """Return the impairment of a direction that is to be in force: the one applied last, or the declared one."""
     for record in site.faults[::-1]:
-        if isinstance(record.fault, Impaired) and record.fault != without and record.fault.concerns(way):
-            return record.fault.wanted()
+        if isinstance(record.fault, Impaired) and record.fault != without and record.fault.affects(way):
+            return record.fault.impairment()
     return declared
 
 
@@ -121,6 +121,6 @@ def apply_declared(site: FaultSite) -> None:
             apply(way_of(site, leaving, arriving), declared)
 
 
-def _apply_to_all(ways: list[OneWay], wanted: Impairment) -> None:
+def _apply_to_all(ways: list[OneWay], impairment: Impairment) -> None:
     for way in ways:
-        apply(way, wanted)
+        apply(way, impairment)

@@ -47,7 +47,7 @@ def fault_of(kind: str, where: Mapping[str, Any]) -> FaultKind:
     try:
         return KINDS[kind].model_validate(dict(where))
     except ValidationError as error:
-        raise InputError(f"{kind}: {_wrong(KINDS[kind], error)}") from error
+        raise InputError(f"{kind}: {_first_mistake(KINDS[kind], error)}") from error
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,14 @@ class Parameter:
     """One field of a kind."""
 
     key: str
-    needed: bool
+    required: bool
     default: str | None
     choices: tuple[str, ...]
     """All possible values; empty for a name or a number."""
 
     def __str__(self) -> str:
         shown = f"{self.key}={'|'.join(self.choices)}" if self.choices else self.key
-        return shown if self.needed else f"[{shown}]"
+        return shown if self.required else f"[{shown}]"
 
 
 def parameters_of(kind: type[FaultKind]) -> tuple[Parameter, ...]:
@@ -70,7 +70,7 @@ def parameters_of(kind: type[FaultKind]) -> tuple[Parameter, ...]:
     return tuple(
         Parameter(
             key=info.alias or name,
-            needed=info.is_required(),
+            required=info.is_required(),
             default=None if info.is_required() or info.default is None else str(info.default),
             choices=get_args(info.annotation) if get_origin(info.annotation) is Literal else (),
         )
@@ -78,7 +78,7 @@ def parameters_of(kind: type[FaultKind]) -> tuple[Parameter, ...]:
     )
 
 
-def _wrong(kind: type[FaultKind], error: ValidationError) -> str:
+def _first_mistake(kind: type[FaultKind], error: ValidationError) -> str:
     first = error.errors()[0]
     key = str(first["loc"][0]) if first["loc"] else ""
     known = ", ".join(info.alias or name for name, info in kind.model_fields.items())

@@ -20,11 +20,11 @@ _IFF_CHANGEABLE = 0xFFFF
 _SIOCSIFFLAGS = 0x8914
 _MAIN_TABLE = 254
 _AF_INET, _AF_INET6 = 2, 10
-_ANYWHERE = {_AF_INET: "0.0.0.0", _AF_INET6: "::"}  # noqa: S104 - prefixes, no sockets
+_DEFAULT_ROUTE = {_AF_INET: "0.0.0.0", _AF_INET6: "::"}  # noqa: S104 - prefixes, no sockets
 _IFA_F_NODAD = 0x02
 _LINK_SCOPE = 253
-_WRITTEN_DOWN = (3, 4)
-"""Protocols of routes that the user or the lab has set (`boot`, `static`); daemons restore their own."""
+_STATIC_PROTOCOLS = (3, 4)
+"""Protocols of static routes (`boot`, `static`); daemons restore their own routes."""
 
 
 class LinkDown(OnLink):
@@ -36,17 +36,17 @@ class LinkDown(OnLink):
 
     @classmethod
     def on_path(cls, path: RouterPath, **choices: Any) -> Self:
-        """Return the fault that takes the carrier of the near router's link."""
+        """Return the fault that cuts the carrier of the near router's link."""
         return cls.model_validate({"link": path.underlay, **choices})
 
     def __str__(self) -> str:
         return f"{self.link} down"
 
     def prepare(self, site: FaultSite) -> FaultAction:
-        """Return the action that sets the end down, and record the addresses and routes that the kernel removes."""
+        """Return the action that sets the end down, with the addresses and routes that the kernel removes."""
         node, interface = self.end(site)
         namespace = site.running(node).namespace
-        kept = namespace.run(partial(_noted, self.link, interface))
+        kept = namespace.run(partial(_read_state, self.link, interface))
         # A socket belongs to the namespace it was made in, and so do its ioctls (netdevice(7)).
         control = namespace.run(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC))
         request = struct.pack("16sh", interface.encode(), kept["flags"] & ~_IFF_UP)
@@ -56,14 +56,14 @@ class LinkDown(OnLink):
         """Return the action that sets the end up and restores IPv6 addresses and static routes."""
         node, _ = self.end(site)
         namespace = site.running(node).namespace
-        return FaultAction(lambda: namespace.run(partial(_restored, kept)))
+        return FaultAction(lambda: namespace.run(partial(_restore, kept)))
 
 
-def _noted(link: str, interface: str) -> dict[str, Any]:
+def _read_state(link: str, interface: str) -> dict[str, Any]:
     with IPRoute() as ip:
         found = ip.link_lookup(ifname=interface)
         if not found:
-            raise InputError(f"{link} does not exist any more")
+            raise InputError(f"{link} no longer exists")
         index = found[0]
         flags = ip.get_links(index)[0]["flags"]
         if not flags & _IFF_UP:
@@ -80,7 +80,7 @@ def _noted(link: str, interface: str) -> dict[str, Any]:
         ]
         routes = [
             {
-                "dst": f"{r.get_attr('RTA_DST') or _ANYWHERE[r['family']]}/{r['dst_len']}",
+                "dst": f"{r.get_attr('RTA_DST') or _DEFAULT_ROUTE[r['family']]}/{r['dst_len']}",
                 "family": r["family"],
                 "gateway": r.get_attr("RTA_GATEWAY"),
                 "priority": r.get_attr("RTA_PRIORITY") or 0,
@@ -88,7 +88,7 @@ def _noted(link: str, interface: str) -> dict[str, Any]:
             }
             for r in ip.get_routes()
             if r.get_attr("RTA_OIF") == index
-            and r["proto"] in _WRITTEN_DOWN
+            and r["proto"] in _STATIC_PROTOCOLS
             and (r.get_attr("RTA_TABLE") or r["table"]) == _MAIN_TABLE
         ]
     return {
@@ -99,16 +99,16 @@ def _noted(link: str, interface: str) -> dict[str, Any]:
     }
 
 
-def _restored(kept: Mapping[str, Any]) -> None:
+def _restore(kept: Mapping[str, Any]) -> None:
     with IPRoute() as ip:
         ip.link("set", index=kept["index"], state="up")
         for address in kept["addresses"]:
-            _unless_there(ip.addr, "add", index=kept["index"], **address)
+            _ignore_existing(ip.addr, "add", index=kept["index"], **address)
         for route in kept["routes"]:
-            _unless_there(ip.route, "replace", oif=kept["index"], **route)
+            _ignore_existing(ip.route, "replace", oif=kept["index"], **route)
 
 
-def _unless_there(change: Any, verb: str, **arguments: Any) -> None:
+def _ignore_existing(change: Any, verb: str, **arguments: Any) -> None:
     try:
         change(verb, **arguments)
     except NetlinkError as error:

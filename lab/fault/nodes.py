@@ -57,14 +57,14 @@ class DaemonKilled(_OnNode):
     """All processes of a routing daemon are killed; its routes stay in the kernel."""
 
     kind = "daemon-killed"
-    summary = "a router's routing daemon killed (SIGKILL), with all its processes; undone: started, announcing the same"
+    summary = "a router's routing daemon killed (SIGKILL), with all its processes; undone: restarted, prefixes restored"
     effect = PathEffect(breaks_router=True)
 
     def __str__(self) -> str:
         return f"routing daemon of {self.node} killed"
 
     def prepare(self, site: FaultSite) -> FaultAction:
-        """Return the action that kills the processes, and record the originated prefixes."""
+        """Return the action that kills the processes, with the originated prefixes to restore."""
         router = site.router(self.node)
         running = router.running
         pids = router.daemon.processes(running)
@@ -86,13 +86,13 @@ class DaemonKilled(_OnNode):
         def do() -> None:
             if router.daemon.is_running(router.running):
                 return
-            router.daemon.stop(router.running)  # remains of a daemon that is only partly dead
+            router.daemon.stop(router.running)  # processes left by a daemon that has only partly ended
             router.daemon.start(router.running, router.plan)
 
         def then() -> None:
-            wanted = {ip_network(text) for text in kept.get("originated", ())}
-            have = {p for family in FAMILIES for p in router.daemon.originated(router.running, family)}
-            if missing := wanted - have:
+            before = {ip_network(text) for text in kept.get("originated", ())}
+            now = {p for family in FAMILIES for p in router.daemon.originated(router.running, family)}
+            if missing := before - now:
                 router.announce(missing)
 
         return FaultAction(do, then)
@@ -102,7 +102,7 @@ class ConnectionsForgotten(_OnNode):
     """A NAT or stateful firewall loses its connection table, as by a restart or when the table is full."""
 
     kind = "connections-forgotten"
-    summary = "a node's kernel forgets all tracked connections, and with them NAT and permits; new ones are tracked"
+    summary = "a node's connection tracking table is flushed, with NAT and firewall state; new connections are tracked"
     lasting = False
 
     def __str__(self) -> str:
@@ -111,9 +111,9 @@ class ConnectionsForgotten(_OnNode):
     def prepare(self, site: FaultSite) -> FaultAction:
         """Return the action that flushes the table, which must have an entry."""
         namespace = site.running(self.node).namespace
-        if not namespace.run(_tracked):
+        if not namespace.run(_count_tracked):
             raise InputError(f"node {self.node!r} tracks no connection: there is nothing to forget")
-        return FaultAction(lambda: namespace.run(_forget))
+        return FaultAction(lambda: namespace.run(_flush))
 
 
 class BgpReset(_OnNode):
@@ -157,7 +157,7 @@ class BgpSoftReset(BgpReset):
         return FaultAction(router.resetting(self.neighbor, soft=True))
 
 
-def _tracked() -> int:
+def _count_tracked() -> int:
     """Return the number of connections that the kernel tracks in this namespace (ctnetlink)."""
     try:
         with NFCTSocket(nfgen_family=socket.AF_UNSPEC) as tracker:
@@ -166,6 +166,6 @@ def _tracked() -> int:
         raise NotSupported("nf_conntrack_netlink", str(error)) from error
 
 
-def _forget() -> None:
+def _flush() -> None:
     with NFCTSocket(nfgen_family=socket.AF_UNSPEC) as tracker:
         tracker.flush()

@@ -13,19 +13,20 @@ from lab.tunnel.management import ManagementError
 
 
 class _OnProcess(OnTunnel):
-    """A signal to one of a tunnel's two processes."""
+    """A signal to one of a tunnel's two OpenVPN processes."""
 
     end: Literal["client", "server"] = "client"
     """The end of the tunnel whose process it is."""
     signal: ClassVar[signal.Signals]
-    word: ClassVar[str]
+    state: ClassVar[str]
+    """The process afterwards, in words."""
 
     def __str__(self) -> str:
-        return f"OpenVPN {self.end} of {self.whose} {self.word}"
+        return f"OpenVPN {self.end} of {self.label} {self.state}"
 
     def process(self, site: FaultSite) -> OpenVpn:
         """Return the process; tunnels that share a server have the same one."""
-        tunnel = self.found(site)
+        tunnel = self.target(site)
         return tunnel.client if self.end == "client" else tunnel.server
 
     def prepare(self, site: FaultSite) -> FaultAction:
@@ -45,7 +46,7 @@ class _OnProcess(OnTunnel):
 
 
 class _Ended(_OnProcess):
-    """A process that ends until it is started again."""
+    """A signal that ends the process; undoing the fault starts it again."""
 
     effect = PathEffect(noticed_by="interface")
 
@@ -60,16 +61,16 @@ class Killed(_Ended):
     kind = "openvpn-killed"
     summary = "OpenVPN's client or server killed (SIGKILL); undone: started again"
     signal = signal.SIGKILL
-    word = "killed"
+    state = "killed"
 
 
 class Terminated(_Ended):
-    """SIGTERM: the process sends an exit notification if it can, and takes its device down."""
+    """SIGTERM: the process sends an exit notification if it can, and removes its device."""
 
     kind = "openvpn-terminated"
     summary = "OpenVPN's client or server terminated (SIGTERM); undone: started again"
     signal = signal.SIGTERM
-    word = "terminated"
+    state = "terminated"
 
 
 class SoftRestart(_OnProcess):
@@ -80,7 +81,7 @@ class SoftRestart(_OnProcess):
     lasting = False
     effect = PathEffect(outcome="returns")
     signal = signal.SIGUSR1
-    word = "restarting (SIGUSR1)"
+    state = "restarting (SIGUSR1)"
 
 
 class HardRestart(_OnProcess):
@@ -91,4 +92,4 @@ class HardRestart(_OnProcess):
     lasting = False
     effect = PathEffect(outcome="returns")
     signal = signal.SIGHUP
-    word = "restarting (SIGHUP)"
+    state = "restarting (SIGHUP)"

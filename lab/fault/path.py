@@ -1,4 +1,4 @@
-"""A path between two routers, and what a fault does to it: how a fault kind says how it is measured."""
+"""A path between two routers, and the effect of a fault on it, which a measurement waits for."""
 
 from dataclasses import dataclass
 
@@ -28,9 +28,9 @@ class PathEffect:
     outcome: Outcome = "vanishes"
     """Outcome for the routes over the path if it is the only one."""
     silent: bool = False
-    """No interface of the near router goes down, so that a detector (hold timer, BFD, ping-restart) has to notice."""
+    """No interface of the near router goes down, so that a detector (hold timer, BFD, ping-restart) must detect it."""
     noticed_by: str = ""
-    """The detector that notices whatever others are set; empty if none has to."""
+    """The detector that applies regardless of the configured ones; empty if there is none."""
     cuts_carrier: bool = False
     """Over a link without a tunnel the near router's interface loses its carrier."""
     breaks_router: bool = False

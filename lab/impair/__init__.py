@@ -1,4 +1,4 @@
-"""Impairments of links: delay, jitter, loss, rate and duplicates, by whatever this kernel provides.
+"""Impairments of links: delay, jitter, loss, rate and duplicates, with the mechanisms that this kernel provides.
 
-This module imports nothing: the relay is a program of its own, and must start fast.
+This module imports nothing: the relay is a separate program that must start fast.
 """

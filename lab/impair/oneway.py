@@ -1,8 +1,8 @@
 """Impairment of a link in one direction: apply, undo, and read back from the kernel.
 
-`netem` does everything if the kernel has it (tc-netem(8)). Otherwise each impairment has its own means: a relay in
+`netem` does everything if the kernel has it (tc-netem(8)). Otherwise each impairment has its own mechanism: a relay in
 userspace for delay, jitter, reordering and duplicates, tbf for the rate (tc-tbf(8)), nftables for loss. Loss is applied
-at the receiver: dropping an outgoing packet reports an error to its sender, which would send it again at once.
+at the receiver: dropping an outgoing packet returns an error to its sender, which would resend it at once.
 """
 
 import errno
@@ -52,24 +52,24 @@ class OneWay:
     """A directory of the lab, for the relays' counters."""
 
     @property
-    def leaves(self) -> str:
-        """Return the sender's interface."""
+    def out_interface(self) -> str:
+        """The sender's interface."""
         return self.sender.partition(":")[2]
 
     @property
-    def arrives(self) -> str:
-        """Return the receiver's interface."""
+    def in_interface(self) -> str:
+        """The receiver's interface."""
         return self.receiver.partition(":")[2]
 
     @property
     def counters(self) -> Path:
-        """Return the file of the relay's counters."""
+        """The file of the relay's counters."""
         return self.home / f"{self.sender.replace(':', '.')}.json"
 
     @property
     def loss_table(self) -> str:
-        """Return the name of the receiver's nftables table."""
-        return f"lab-loss-{self.arrives}"
+        """The name of the receiver's nftables table."""
+        return f"lab-loss-{self.in_interface}"
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,12 @@ class Mechanism:
     """The same as numbers, in milliseconds, percent, kbit/s and packets."""
 
 
-def apply(way: OneWay, wanted: Impairment) -> None:
-    """Replace the impairment of a link; raises `NotSupported` if this kernel has no means for it."""
+def apply(way: OneWay, impairment: Impairment) -> None:
+    """Replace the impairment of a link; raises `NotSupported` if this kernel has no mechanism for it."""
     undo(way)
     try:
-        if not way.sender_namespace.run(partial(_netem, way.leaves, wanted)):
-            _without_netem(way, wanted)
+        if not way.sender_namespace.run(partial(_netem, way.out_interface, impairment)):
+            _without_netem(way, impairment)
     except BaseException:
         undo(way)
         raise
@@ -97,29 +97,31 @@ def apply(way: OneWay, wanted: Impairment) -> None:
 
 def undo(way: OneWay) -> None:
     """Remove the impairment of a link."""
-    way.sender_namespace.run(partial(_unqueue, way.leaves))
+    way.sender_namespace.run(partial(_remove_queues, way.out_interface))
     way.receiver_namespace.run(partial(_nft, lambda nft: nft.delete("netdev", way.loss_table)))
     until = time.monotonic() + _GONE_WITHIN
     # The relay ends when its device is gone, and its table is removed with its socket.
-    while table_name(way.leaves) in way.sender_namespace.run(netdev_tables):
+    while table_name(way.out_interface) in way.sender_namespace.run(netdev_tables):
         if time.monotonic() > until:
-            raise EnvironmentBroken(f"{way.sender}: the relay does not end: take the lab down and up again")
+            raise EnvironmentBroken(f"{way.sender}: the relay has not ended: take the lab down and up again")
         time.sleep(0.005)
     way.counters.unlink(missing_ok=True)
 
 
 def read_mechanisms(way: OneWay) -> list[Mechanism]:
-    """Return what impairs a link, as read from the kernel and the relay's counters."""
-    found = way.sender_namespace.run(partial(_queues, way.leaves))
-    drawn = relayed = None
+    """Return the mechanisms that impair a link, as read from the kernel and the relay's counters."""
+    found = way.sender_namespace.run(partial(_queues, way.out_interface))
+    counters = relayed = None
     if way.loss_table in way.receiver_namespace.run(netdev_tables):
-        drawn = way.receiver_namespace.run(partial(_nft, lambda nft: nft.counters("netdev", way.loss_table)))
-    if drawn is not None:
-        came, lost = drawn
-        words = f"{lost} of {came} frames dropped at {way.receiver}"
-        found.append(Mechanism("nftables", words, {"frames": came, "lost": lost}))
-    if table_name(way.leaves) in way.sender_namespace.run(netdev_tables):
-        relayed = way.sender_namespace.run(partial(_nft, lambda nft: nft.packets("netdev", table_name(way.leaves))))
+        counters = way.receiver_namespace.run(partial(_nft, lambda nft: nft.counters("netdev", way.loss_table)))
+    if counters is not None:
+        arrived, lost = counters
+        words = f"{lost} of {arrived} frames dropped at {way.receiver}"
+        found.append(Mechanism("nftables", words, {"frames": arrived, "lost": lost}))
+    if table_name(way.out_interface) in way.sender_namespace.run(netdev_tables):
+        relayed = way.sender_namespace.run(
+            partial(_nft, lambda nft: nft.packets("netdev", table_name(way.out_interface)))
+        )
     if relayed is not None:
         found.append(_relay_mechanism(way, relayed))
     return found
@@ -128,19 +130,19 @@ def read_mechanisms(way: OneWay) -> list[Mechanism]:
 # --- the kernel's queues -----------------------------------------------------------------------------------
 
 
-def netem_options(wanted: Impairment) -> dict[str, Any]:
+def netem_options(impairment: Impairment) -> dict[str, Any]:
     """Return an impairment as pyroute2's options for netem, in microseconds and percent."""
     options: dict[str, Any] = {"limit": LIMIT}
-    if wanted.delay:
-        options["delay"] = round(wanted.delay * 1000)
-    if wanted.jitter:
-        options["jitter"] = round(wanted.jitter * 1000)
-    if wanted.loss:
-        options["loss"] = wanted.loss
-    if wanted.duplicate:
-        options["duplicate"] = wanted.duplicate
-    if wanted.reorder:
-        options["prob_reorder"] = wanted.reorder
+    if impairment.delay:
+        options["delay"] = round(impairment.delay * 1000)
+    if impairment.jitter:
+        options["jitter"] = round(impairment.jitter * 1000)
+    if impairment.loss:
+        options["loss"] = impairment.loss
+    if impairment.duplicate:
+        options["duplicate"] = impairment.duplicate
+    if impairment.reorder:
+        options["prob_reorder"] = impairment.reorder
     return options
 
 
@@ -149,17 +151,17 @@ def tbf_options(rate: int) -> dict[str, Any]:
     return {"rate": f"{rate}kbit", "burst": max(_BURST, rate // 8), "latency": _LATENCY}
 
 
-def _netem(interface: str, wanted: Impairment) -> bool:
+def _netem(interface: str, impairment: Impairment) -> bool:
     with _iproute() as ip:
         index = _index(ip, interface)
         try:
-            ip.tc("add", "netem", index, handle=_HANDLE, **netem_options(wanted))
+            ip.tc("add", "netem", index, handle=_HANDLE, **netem_options(impairment))
         except _netlink_error() as error:
             if error.code in (errno.ENOENT, errno.EOPNOTSUPP):
                 return False
             raise EnvironmentBroken(f"{interface}: the kernel refused netem: {error}") from error
-        if wanted.rate is not None:
-            ip.tc("add", "tbf", index, handle="1ac:", parent=_CHILD_OF_NETEM, **tbf_options(wanted.rate))
+        if impairment.rate is not None:
+            ip.tc("add", "tbf", index, handle="1ac:", parent=_CHILD_OF_NETEM, **tbf_options(impairment.rate))
     return True
 
 
@@ -175,7 +177,7 @@ def _tbf(interface: str, rate: int) -> None:
             raise EnvironmentBroken(f"{interface}: the kernel refused tbf: {error}") from error
 
 
-def _unqueue(interface: str) -> None:
+def _remove_queues(interface: str) -> None:
     with _iproute() as ip:
         index = _index(ip, interface)
         for queue in ip.get_qdiscs(index):
@@ -212,20 +214,20 @@ def _queues(interface: str) -> list[Mechanism]:
 def netem_mechanism(options: Any) -> Mechanism:
     """Return netem's options in the kernel as a mechanism."""
     ticks = _ticks_per_microsecond()
-    whole = 2**32 - 1
+    scale = 2**32 - 1
     reorder = dict(options["attrs"]).get("TCA_NETEM_REORDER", {"prob_reorder": 0})
     figures = {
         "delay": options["delay"] / ticks / 1000,
         "jitter": options["jitter"] / ticks / 1000,
-        "loss": round(100 * options["loss"] / whole, 4),
-        "duplicate": round(100 * options["duplicate"] / whole, 4),
-        "reorder": round(100 * reorder["prob_reorder"] / whole, 4),
+        "loss": round(100 * options["loss"] / scale, 4),
+        "duplicate": round(100 * options["duplicate"] / scale, 4),
+        "reorder": round(100 * reorder["prob_reorder"] / scale, 4),
     }
     return Mechanism("netem", str(Impairment(**figures)), figures)
 
 
 def _iproute() -> Any:
-    """Return pyroute2's socket, which is imported here because only some calls need it."""
+    """Return pyroute2's socket, imported here because only some calls need it."""
     from pyroute2 import IPRoute
 
     return IPRoute()
@@ -238,7 +240,7 @@ def _netlink_error() -> Any:
 
 
 def _ticks_per_microsecond() -> float:
-    """Return the length of tc's unit of time (`tc_core.c` of iproute2)."""
+    """Return the number of tc's clock ticks per microsecond (`tc_core.c` of iproute2)."""
     ticks, microseconds, factor, _ = (int(word, 16) for word in Path("/proc/net/psched").read_text().split())
     return ticks / microseconds * (factor / 1_000_000)
 
@@ -254,25 +256,32 @@ def _index(ip: Any, interface: str) -> int:
 # --- without netem -----------------------------------------------------------------------------------------
 
 
-def _without_netem(way: OneWay, wanted: Impairment) -> None:
-    if wanted.rate is not None:
-        way.sender_namespace.run(partial(_tbf, way.leaves, wanted.rate))
-    if wanted.loss:
-        from lab.engine.nft import Chain, Table, at_random, counted, dropped, rule
+def _without_netem(way: OneWay, impairment: Impairment) -> None:
+    if impairment.rate is not None:
+        way.sender_namespace.run(partial(_tbf, way.out_interface, impairment.rate))
+    if impairment.loss:
+        from lab.engine.nft import Chain, Table, at_random, counter, drop, rule
 
-        drawn = rule(counted(), at_random(wanted.loss / 100), counted(), dropped())
-        table = Table("netdev", way.loss_table, [Chain("ingress", [drawn], way.arrives, priority=0)])
+        loss_rule = rule(counter(), at_random(impairment.loss / 100), counter(), drop())
+        table = Table("netdev", way.loss_table, [Chain("ingress", [loss_rule], way.in_interface, priority=0)])
         way.receiver_namespace.run(partial(_nft, lambda nft: nft.add(table)))
-    if wanted.delay or wanted.duplicate:
-        _start_relay(way, wanted)
+    if impairment.delay or impairment.duplicate:
+        _start_relay(way, impairment)
 
 
-def _start_relay(way: OneWay, wanted: Impairment) -> None:
+def _start_relay(way: OneWay, impairment: Impairment) -> None:
     way.home.mkdir(exist_ok=True)
     started = subprocess.run(
         [
-            *(sys.executable, "-m", "lab.impair.relay", str(way.sender_namespace.pid), way.leaves, str(way.counters)),
-            wanted.model_dump_json(),
+            *(
+                sys.executable,
+                "-m",
+                "lab.impair.relay",
+                str(way.sender_namespace.pid),
+                way.out_interface,
+                str(way.counters),
+            ),
+            impairment.model_dump_json(),
         ],
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -295,14 +304,14 @@ def _relay_mechanism(way: OneWay, frames: int) -> Mechanism:
         counters = {}
     mean = counters.get("mean-delay")
     # Its device drops the frames that the relay does not read in time.
-    dropped = counters.get("dropped", 0) + way.sender_namespace.run(partial(_missed, way.leaves))
+    dropped = counters.get("dropped", 0) + way.sender_namespace.run(partial(_tap_drops, way.out_interface))
     figures = {"frames": frames, "delay": mean, "longest": counters.get("longest-delay"), "dropped": dropped}
     held = f" delayed by {mean:.1f} ms on average" if mean is not None else ""
     words = f"{frames} frame{'' if frames == 1 else 's'}{held}, {dropped} dropped"
     return Mechanism("relay", words, figures)
 
 
-def _missed(interface: str) -> int:
+def _tap_drops(interface: str) -> int:
     with _iproute() as ip:
         for link in ip.get_links(ifname=tap_name(_index(ip, interface))):
             return int(link.get_attr("IFLA_STATS64")["tx_dropped"])

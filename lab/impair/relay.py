@@ -2,12 +2,12 @@
 
 In the node's namespace an nftables rule forwards every frame that leaves the interface to a TAP device instead. The
 relay reads it there, keeps it for its delay, and sends it out of the interface with a mark that the rule lets pass. The
-frames are complete: for a TAP device the kernel fills in checksums and segments what TCP left large.
+frames are complete: the kernel fills in checksums and segments large TCP packets before a TAP device gets them.
 
-It runs as long as its node, its TAP device and its interface exist; removing the TAP device ends it. The table belongs
+It runs while its node, its TAP device and its interface exist; removing the TAP device ends it. The table belongs
 to its socket and is removed with it, so a link whose relay is killed works without an impairment.
 
-`python -m lab.impair.relay PID INTERFACE FILE IMPAIRMENT` goes into the background as soon as it relays, and writes its
+`python -m lab.impair.relay PID INTERFACE FILE IMPAIRMENT` goes into the background once it relays, and writes its
 counters to `FILE` once a second.
 """
 
@@ -62,14 +62,14 @@ def table_name(interface: str) -> str:
 class Relay:
     """Delays frames between a TAP device and an interface."""
 
-    def __init__(self, interface: str, wanted: Impairment) -> None:
+    def __init__(self, interface: str, impairment: Impairment) -> None:
         """Set up in the calling thread's namespace; raises `NotSupported` if the kernel cannot forward frames."""
-        from lab.engine.nft import Chain, Nft, Table, counted, forwarded, mark_is_not, rule
+        from lab.engine.nft import Chain, Nft, Table, counter, forward_to, mark_is_not, rule
 
-        self._delay = wanted.delay / 1000
-        self._jitter = wanted.jitter / 1000
-        self._duplicate = wanted.duplicate / 100
-        self._reorder = wanted.reorder / 100
+        self._delay = impairment.delay / 1000
+        self._jitter = impairment.jitter / 1000
+        self._duplicate = impairment.duplicate / 100
+        self._reorder = impairment.reorder / 100
         self._waiting: list[tuple[float, int, float, bytes]] = []
         self._count = 0
         self.forwarded = 0
@@ -86,27 +86,27 @@ class Relay:
         self._out.setsockopt(socket.SOL_SOCKET, _SO_MARK, MARK)
         self._out.bind((interface, 0))
         self._nft = Nft()
-        redirect = rule(mark_is_not(MARK), counted(), forwarded(socket.if_nametoindex(tap_name(index))))
+        redirect = rule(mark_is_not(MARK), counter(), forward_to(socket.if_nametoindex(tap_name(index))))
         table = Table("netdev", table_name(interface), [Chain("egress", [redirect], interface, priority=0)])
         self._nft.add(table, owned=True)
 
     def run(self, until: int, file: Path) -> None:
         """Relay until the process of this pidfd ends, or a device is gone."""
-        told = time.monotonic()
+        last_write = time.monotonic()
         while True:
             now = time.monotonic()
             left = self._waiting[0][0] - now if self._waiting else _WRITE_EVERY
             ready, _, _ = select.select([self.tap, until], [], [], max(0.0, min(left, _WRITE_EVERY)))
             if until in ready:
                 return
-            if self.tap in ready and not self._take():
+            if self.tap in ready and not self._read_frames():
                 return
-            self._send()
-            if time.monotonic() - told >= _WRITE_EVERY:
-                told = time.monotonic()
+            self._send_due()
+            if time.monotonic() - last_write >= _WRITE_EVERY:
+                last_write = time.monotonic()
                 self._write_counters(file)
 
-    def _take(self) -> bool:
+    def _read_frames(self) -> bool:
         for _ in range(_BATCH):
             try:
                 frame = os.read(self.tap, _LARGEST)
@@ -130,7 +130,7 @@ class Relay:
             return 0.0
         return self._delay + (random.uniform(-self._jitter, self._jitter) if self._jitter else 0.0)  # noqa: S311
 
-    def _send(self) -> None:
+    def _send_due(self) -> None:
         while self._waiting and self._waiting[0][0] <= (now := time.monotonic()):
             _, _, came, frame = heapq.heappop(self._waiting)
             try:
@@ -144,7 +144,7 @@ class Relay:
 
     def _write_counters(self, file: Path) -> None:
         mean = 1000 * self.delayed / self.forwarded if self.forwarded else None
-        told = {
+        counters = {
             "forwarded": self.forwarded,
             "dropped": self.dropped,
             "mean-delay": mean,
@@ -152,7 +152,7 @@ class Relay:
         }
         with suppress(OSError):  # the lab's directory may be removed before its nodes
             draft = file.with_suffix(".new")
-            draft.write_text(json.dumps(told))
+            draft.write_text(json.dumps(counters))
             draft.replace(file)
 
 
@@ -181,22 +181,22 @@ def _skip_initialisation(package: str) -> None:
         sys.modules[package] = importlib.util.module_from_spec(spec)
 
 
-def main(pid: int, interface: str, file: Path, wanted: Impairment) -> int:
+def main(pid: int, interface: str, file: Path, impairment: Impairment) -> int:
     """Relay in the background and return the exit code; an error goes to stderr."""
     _skip_initialisation("pyroute2")
     try:
         process = os.pidfd_open(pid)
         Namespace(pid).enter()
-        relay = Relay(interface, wanted)
+        relay = Relay(interface, impairment)
     except (LabError, OSError) as error:
         print(error, file=sys.stderr)
         return 2 if isinstance(error, NotSupported) else 1
     if os.fork():
         os._exit(0)  # the child keeps the open descriptors
     os.setsid()
-    nothing = os.open(os.devnull, os.O_RDWR)
+    null = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
-        os.dup2(nothing, stream)
+        os.dup2(null, stream)
     os.chdir("/")
     gc.disable()
     relay.run(process, file)

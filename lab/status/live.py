@@ -25,7 +25,7 @@ Kind = Literal["node", "tunnel", "session", "fault", "prefixes", "route", "bytes
 
 
 @dataclass(frozen=True)
-class RouteNews:
+class RouteChange:
     """A route that was added or removed."""
 
     at: datetime
@@ -55,7 +55,7 @@ class Snapshot:
     report: LabReport
     prefixes: Mapping[str, Mapping[Family, int]]
     """The number of learnt prefixes in each router's kernel, by family; without routers that cannot be read."""
-    news: tuple[RouteNews, ...] = ()
+    news: tuple[RouteChange, ...] = ()
     """Route changes since the previous snapshot, oldest first."""
     rates: Mapping[str, Rates] = field(default_factory=dict)
     """By tunnel; without tunnels that are down or were down."""
@@ -72,7 +72,7 @@ class Change:
     text: str
     """Description for a line of text, without the subject."""
     data: Mapping[str, Any]
-    """The same as data."""
+    """The new state as data, for JSON."""
 
 
 class Watch:
@@ -85,14 +85,14 @@ class Watch:
         self._seen: dict[str, RouteEvent] = {}
         """The newest reported event of each router."""
         self._last: Snapshot | None = None
-        self._look_for_routers()
+        self._watch_new_routers()
 
     def snapshots(self, interval: float) -> Iterator[Snapshot]:
         """Yield a snapshot every `interval` seconds, until the lab is taken down."""
         while True:
             begun = time.monotonic()
             try:
-                snapshot = self._look()
+                snapshot = self._take_snapshot()
             except LabError:
                 if self._lab.nodes:
                     raise
@@ -102,8 +102,8 @@ class Watch:
             yield snapshot
             time.sleep(max(0.0, begun + interval - time.monotonic()))
 
-    def _look(self) -> Snapshot:
-        self._look_for_routers()
+    def _take_snapshot(self) -> Snapshot:
+        self._watch_new_routers()
         found = report(self._lab)
         now = datetime.now(UTC)
         news = {name: self._news(name, watch, now) for name, watch in self._watches.items()}
@@ -112,41 +112,41 @@ class Watch:
             at=now,
             report=found,
             prefixes={
-                name: known[name] if name in known and not news[name] else _learnt(watch)
+                name: known[name] if name in known and not news[name] else _count_learnt(watch)
                 for name, watch in self._watches.items()
             },
-            news=tuple(sorted((one for told in news.values() for one in told), key=lambda one: one.at)),
+            news=tuple(sorted((one for routes in news.values() for one in routes), key=lambda one: one.at)),
             rates=rates(self._last, now, found.tunnels),
         )
         return self._last
 
-    def _news(self, name: str, watch: FibWatch, now: datetime) -> list[RouteNews]:
+    def _news(self, name: str, watch: FibWatch, now: datetime) -> list[RouteChange]:
         last, clock = self._seen.get(name), time.monotonic()
         events = watch.events(last.time if last else self._started)
         if events:
             self._seen[name] = events[-1]
         return [
-            RouteNews(now - timedelta(seconds=clock - event.time), name, event.action, event.entry)
-            for event in untold(events, last)
+            RouteChange(now - timedelta(seconds=clock - event.time), name, event.action, event.entry)
+            for event in unreported_events(events, last)
         ]
 
-    def _look_for_routers(self) -> None:
+    def _watch_new_routers(self) -> None:
         for name in plan_routers(self._lab.topology):
             if name not in self._watches:
                 try:
                     self._watches[name] = self._lab.router(name).fib
-                except LabError:  # it does not run; its row says so
+                except LabError:  # it does not run, as its row shows
                     continue
 
 
-def untold(events: Sequence[RouteEvent], last: RouteEvent | None) -> Sequence[RouteEvent]:
+def unreported_events(events: Sequence[RouteEvent], last: RouteEvent | None) -> Sequence[RouteEvent]:
     """Return the events after the last reported one, by identity: events of one read have the same time."""
-    told = next((number for number, event in enumerate(events, 1) if event is last), 0)
-    return events[told:]
+    reported = next((number for number, event in enumerate(events, 1) if event is last), 0)
+    return events[reported:]
 
 
 def rates(before: Snapshot | None, now: datetime, tunnels: tuple[TunnelReport, ...]) -> dict[str, Rates]:
-    """Return the throughput of each tunnel that is and was up, in the same session."""
+    """Return the throughput of each tunnel that stayed up in the same session."""
     if before is None or now <= before.at:
         return {}
     seconds = (now - before.at).total_seconds()
@@ -156,29 +156,29 @@ def rates(before: Snapshot | None, now: datetime, tunnels: tuple[TunnelReport, .
         old = earlier.get(tunnel.name)
         if old is None or tunnel.connected_since != old.connected_since:
             continue
-        to_server = _more(old.bytes_to_server, tunnel.bytes_to_server)
-        to_client = _more(old.bytes_to_client, tunnel.bytes_to_client)
+        to_server = _increase(old.bytes_to_server, tunnel.bytes_to_server)
+        to_client = _increase(old.bytes_to_client, tunnel.bytes_to_client)
         if to_server is not None and to_client is not None:
             found[tunnel.name] = Rates(to_server / seconds, to_client / seconds)
     return found
 
 
-def _more(before: int | None, after: int | None) -> int | None:
+def _increase(before: int | None, after: int | None) -> int | None:
     return None if before is None or after is None else max(0, after - before)
 
 
 def changes(before: Snapshot | None, after: Snapshot) -> list[Change]:
-    """Return the changes from one snapshot to the next, in order of time; for the first snapshot, its whole state."""
-    old = {} if before is None else {(c.kind, c.subject): c.data for c in _all(before)}
-    found = [change for change in _all(after) if old.get((change.kind, change.subject)) != change.data]
-    kept = {(change.kind, change.subject) for change in _all(after)}
+    """Return the changes from one snapshot to the next, in order of time; for the first snapshot, the whole state."""
+    old = {} if before is None else {(c.kind, c.subject): c.data for c in _state(before)}
+    found = [change for change in _state(after) if old.get((change.kind, change.subject)) != change.data]
+    kept = {(change.kind, change.subject) for change in _state(after)}
     for kind, subject in old.keys() - kept:
         if kind == "fault":
             found.append(Change(after.at, "fault", subject, "no longer in force", {"in_force": False}))
-    return sorted([*found, *map(_told, after.news)], key=lambda change: change.at)
+    return sorted([*found, *map(_route_change, after.news)], key=lambda change: change.at)
 
 
-def _told(news: RouteNews) -> Change:
+def _route_change(news: RouteChange) -> Change:
     entry = news.entry
     data = {
         "action": news.action,
@@ -190,8 +190,8 @@ def _told(news: RouteNews) -> Change:
     return Change(news.at, "route", news.node, f"{news} ({entry.protocol})", data)
 
 
-def _all(snapshot: Snapshot) -> Iterator[Change]:
-    """Return the state of everything as changes."""
+def _state(snapshot: Snapshot) -> Iterator[Change]:
+    """Yield the whole state as changes."""
     at, found = snapshot.at, snapshot.report
     for node in found.nodes:
         yield Change(at, "node", node.name, str(node.state), {"state": node.state})
@@ -220,7 +220,7 @@ def _all(snapshot: Snapshot) -> Iterator[Change]:
 _FAMILY_NAMES: Final[Mapping[Family, str]] = {"ipv4": "IPv4", "ipv6": "IPv6"}
 
 
-def _learnt(watch: FibWatch) -> dict[Family, int]:
+def _count_learnt(watch: FibWatch) -> dict[Family, int]:
     return {
         family: sum(entry.protocol not in _NOT_LEARNT for entry in watch.routes(family).values()) for family in FAMILIES
     }

@@ -1,6 +1,6 @@
 """Status of a lab as data: nodes, tunnels, sessions, faults and impaired links.
 
-Nothing here fails because something is down: a dead process is a row with the reason.
+A dead node or process raises no error: its row has the reason.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,8 +14,8 @@ from typing import Any
 from lab.core.errors import LabError
 from lab.engine import Engine, Instance, Namespace, NodeState
 from lab.engine.devices import devices
-from lab.fault.base import Record, written
-from lab.fault.impaired import asked_of, directions, way_of
+from lab.fault.base import Record, fault_fields
+from lab.fault.impaired import directions, requested_impairment, way_of
 from lab.impair.oneway import Mechanism, read_mechanisms
 from lab.routing import DOWN, BfdState, Neighbor, Peer, RouterPlan, State, plan_routers
 from lab.runtime.lab import Lab
@@ -90,7 +90,7 @@ class SessionReport:
     """Seconds since it was established; 0 if it is not."""
     prefixes_received: Mapping[Family, int]
     reason: str
-    """Why it is not established, as the daemon says; empty if it is established or the reason is unknown."""
+    """Why it is not established, as reported by the daemon; empty if it is established or the reason is unknown."""
     bfd: BfdState | None = None
     """State of its BFD session; None without BFD, or if it is unknown."""
 
@@ -121,17 +121,17 @@ class LinkReport:
     """The sending end, `NODE:INTERFACE`."""
     receiver: str
     asked: Impairment | None
-    """The impairment that is to be in force; None for none."""
+    """The impairment that should be in force; None for none."""
     declared: bool
-    """True if it is the one that the topology declares."""
+    """True if the topology declares it."""
     in_force: tuple[Mechanism, ...]
     """The mechanisms that the kernel has; empty without an impairment."""
 
     @property
-    def truthful(self) -> bool:
-        """True if the mechanisms are those that the impairment needs."""
+    def consistent(self) -> bool:
+        """True if the mechanisms in force are those that the impairment needs."""
         names = {mechanism.name for mechanism in self.in_force}
-        return _means(self.asked) == names or (bool(_means(self.asked)) and "netem" in names)
+        return _needed_mechanisms(self.asked) == names or (bool(_needed_mechanisms(self.asked)) and "netem" in names)
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class LabReport:
     faults: tuple[FaultReport, ...]
     """Faults in force, oldest first."""
     links: tuple[LinkReport, ...] = ()
-    """The directions of links that are impaired, or ought to be."""
+    """The directions of links that are impaired or should be."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def report(lab: Lab) -> LabReport:
     nodes = _nodes(lab)
     down = _down(nodes)
     plans = plan_routers(lab.topology).values()
-    # Each look asks a process or two; together they take as long as the slowest.
+    # Each report queries one or two processes; in parallel they take as long as the slowest.
     with ThreadPoolExecutor() as pool:
         tunnels = tuple(pool.map(lambda tunnel: _tunnel(tunnel, down), lab.tunnels.values()))
         sessions = tuple(
@@ -188,9 +188,9 @@ def tunnel_reports(lab: Lab) -> list[TunnelReport]:
 
 
 def link_reports(lab: Lab, *, node: str | None = None) -> list[LinkReport]:
-    """Return the directions of links that are impaired, or ought to be, except those whose nodes do not run.
+    """Return the directions of links that are impaired or should be, except those whose nodes do not run.
 
-    With `node` those of its links alone.
+    With `node`, only those of its links.
     """
     found = []
     for link, leaving, arriving in directions(lab.topology):
@@ -199,26 +199,26 @@ def link_reports(lab: Lab, *, node: str | None = None) -> list[LinkReport]:
         declared = link.impairment(leaving)
         try:
             way = way_of(lab, leaving, arriving)
-            asked, mechanisms = asked_of(lab, way, declared), tuple(read_mechanisms(way))
+            asked, mechanisms = requested_impairment(lab, way, declared), tuple(read_mechanisms(way))
         except LabError:
             continue
         if asked is not None or mechanisms:
-            by_file = asked is not None and asked is declared
-            found.append(LinkReport(way.sender, way.receiver, asked, by_file, mechanisms))
+            is_declared = asked is not None and asked is declared
+            found.append(LinkReport(way.sender, way.receiver, asked, is_declared, mechanisms))
     return found
 
 
-def _means(asked: Impairment | None) -> set[str]:
+def _needed_mechanisms(asked: Impairment | None) -> set[str]:
     """Return the mechanisms that an impairment needs without netem."""
     if asked is None:
         return set()
     needed = {"relay": asked.delay or asked.duplicate, "nftables": asked.loss, "tbf": asked.rate}
-    return {name for name, wanted in needed.items() if wanted}
+    return {name for name, value in needed.items() if value}
 
 
 def fault_report(record: Record) -> FaultReport:
     """Return a fault in force as data."""
-    return FaultReport(record.number, record.kind, str(record.fault), written(record.fault), record.since)
+    return FaultReport(record.number, record.kind, str(record.fault), fault_fields(record.fault), record.since)
 
 
 def summaries(engine: Engine) -> list[LabSummary]:
@@ -313,10 +313,10 @@ def _tunnel(tunnel: RunningTunnel, down: Mapping[str, NodeState]) -> TunnelRepor
 
 def _channel(kinds: Mapping[str, str]) -> str:
     """Return where data is processed, from the kinds of both ends' devices."""
-    movers = {node: "kernel" if kind.startswith(KERNEL_KIND) else "userspace" for node, kind in kinds.items()}
-    if len(set(movers.values())) == 1:
-        return next(iter(movers.values()))
-    return ", ".join(f"{mover} at {node}" for node, mover in movers.items())
+    channels = {node: "kernel" if kind.startswith(KERNEL_KIND) else "userspace" for node, kind in kinds.items()}
+    if len(set(channels.values())) == 1:
+        return next(iter(channels.values()))
+    return ", ".join(f"{channel} at {node}" for node, channel in channels.items())
 
 
 def _device(namespace: Namespace, name: str) -> tuple[int | None, str]:

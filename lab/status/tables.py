@@ -44,9 +44,9 @@ def families(family: str | None) -> Sequence[Family]:
     return [known for known in FAMILIES if family in (None, known)]
 
 
-def rib(router: Router, wanted: Sequence[Family]) -> Iterator[RibRow]:
+def rib(router: Router, chosen: Sequence[Family]) -> Iterator[RibRow]:
     """Yield all paths, sorted by prefix."""
-    for family in wanted:
+    for family in chosen:
         try:
             table = router.rib(family)
         except EnvironmentBroken as error:
@@ -65,11 +65,11 @@ def rib(router: Router, wanted: Sequence[Family]) -> Iterator[RibRow]:
                 )
 
 
-def fib(node: LabNode, wanted: Sequence[Family]) -> Iterator[FibRow]:
+def fib(node: LabNode, chosen: Sequence[Family]) -> Iterator[FibRow]:
     """Yield all unicast routes of the main table, sorted by prefix."""
     for prefix, entry in sorted(node.fib.routes().items(), key=lambda item: _order(item[0])):
         family = family_of(prefix)
-        if family in wanted:
+        if family in chosen:
             yield FibRow(
                 node=node.name,
                 family=family,

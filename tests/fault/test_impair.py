@@ -61,7 +61,7 @@ def test_declared_delay_holds_in_both_directions(lab: Lab, family: Family) -> No
     assert set(told) == {"one:eth1", "two:eth1"}
     for link in told.values():
         assert link.asked == Impairment(delay=100)
-        assert (link.declared, link.truthful) == (True, True)
+        assert (link.declared, link.consistent) == (True, True)
     assert {link.sender for link in report(lab).links} == set(told)
 
 
@@ -76,7 +76,7 @@ def test_impairment_replaces_the_declared_one_until_it_is_undone(lab: Lab) -> No
             assert quickest(lab, SLOW["ipv4"]) >= 0.3
             assert {link.asked for link in links(lab).values()} == {Impairment(delay=150)}
         assert quickest(lab, SLOW["ipv4"]) >= 0.4
-    assert all(link.declared and link.truthful for link in links(lab).values())
+    assert all(link.declared and link.consistent for link in links(lab).values())
     assert quickest(lab, SLOW["ipv4"]) >= 0.2
 
 
@@ -133,7 +133,7 @@ def test_impairment_of_a_killed_process_is_undone_by_another(lab: Lab) -> None:
     slow = quickest(lab, QUICK["ipv6"])
     assert slow >= 0.4
     told = links(lab)
-    assert told["one:eth2"].truthful
+    assert told["one:eth2"].consistent
     assert not told["one:eth2"].declared
     assert [record.kind for record in lab.undo_faults()] == ["impair"]
     assert quickest(lab, QUICK["ipv6"]) < slow

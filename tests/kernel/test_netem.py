@@ -115,7 +115,7 @@ def test_all_impairments_use_netem(lab: Lab) -> None:
     told = {report.sender: report for report in link_reports(lab)}
     assert {sender.partition(":")[2] for sender in told} == {"delay", "jitter", "loss", "duplicate", "reorder", "rate"}
     for report in told.values():
-        assert report.truthful
+        assert report.consistent
         assert report.in_force[0].name == "netem"
 
 

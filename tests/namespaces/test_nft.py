@@ -14,10 +14,10 @@ from lab.engine.nft import (
     Nft,
     Table,
     at_random,
-    counted,
+    counter,
     device_is,
-    dropped,
-    forwarded,
+    drop,
+    forward_to,
     mark_is_not,
     port_is,
     rule,
@@ -72,7 +72,7 @@ def arrived(box: Sandbox, version: int, port: int, count: int = 1, mark: int = 0
 @pytest.mark.parametrize("version", [4, 6])
 def test_only_what_matches_is_dropped_and_only_while_the_table_is_there(box: Sandbox, nft: Nft, version: int) -> None:
     conditions = rule(source_is(ip_address(HOME[version])), port_is("udp", "destination", 5001))
-    nft.add(Table("inet", "lab-test", [Chain("prerouting", [rule(conditions, counted(), dropped())])]))
+    nft.add(Table("inet", "lab-test", [Chain("prerouting", [rule(conditions, counter(), drop())])]))
     assert nft.tables("inet") == ["lab-test"]
     assert (arrived(box, version, 5001), arrived(box, version, 5002), arrived(box, 10 - version, 5001)) == (0, 1, 1)
     assert nft.packets("inet", "lab-test") == 1
@@ -87,17 +87,17 @@ def test_by_the_interface_that_it_came_in_through(box: Sandbox, nft: Nft) -> Non
         Table(
             "inet",
             "lab-test",
-            [Chain("prerouting", [rule(device_is(name), counted(), dropped()) for name in ("l", "loo")])],
+            [Chain("prerouting", [rule(device_is(name), counter(), drop()) for name in ("l", "loo")])],
         )
     )
     assert arrived(box, 4, 5001) == 1
-    nft.add(Table("inet", "lab-more", [Chain("prerouting", [rule(device_is("lo"), dropped())])]))
+    nft.add(Table("inet", "lab-more", [Chain("prerouting", [rule(device_is("lo"), drop())])]))
     assert arrived(box, 4, 5001) == 0
     assert nft.packets("inet", "lab-test") == 0
 
 
 def test_a_share_at_random(box: Sandbox, nft: Nft) -> None:
-    nft.add(Table("inet", "lab-test", [Chain("prerouting", [rule(at_random(0.25), counted(), dropped())])]))
+    nft.add(Table("inet", "lab-test", [Chain("prerouting", [rule(at_random(0.25), counter(), drop())])]))
     count = 4000
     got = arrived(box, 4, 5001, count)
     assert got + (nft.packets("inet", "lab-test") or 0) == count
@@ -107,7 +107,7 @@ def test_a_share_at_random(box: Sandbox, nft: Nft) -> None:
 
 def test_a_table_goes_with_its_owner_and_nobody_else_can_take_it(box: Sandbox, nft: Nft) -> None:
     owner = box.namespace.run(Nft)
-    out = Chain("egress", [rule(mark_is_not(77), dropped())], "lo", priority=0)
+    out = Chain("egress", [rule(mark_is_not(77), drop())], "lo", priority=0)
     try:
         owner.add(Table("netdev", "lab-mine", [out]), owned=True)
     except NotSupported as error:
@@ -124,7 +124,7 @@ def test_forwarding_sends_out_elsewhere(box: Sandbox, nft: Nft) -> None:
         box.ip(("link", "set", {"dev": name, "state": "up"}))
     index = box.links()["one"]["index"]
     try:
-        nft.add(Table("netdev", "lab-test", [Chain("egress", [rule(forwarded(index))], "lo", priority=0)]))
+        nft.add(Table("netdev", "lab-test", [Chain("egress", [rule(forward_to(index))], "lo", priority=0)]))
     except NotSupported as error:
         pytest.skip(str(error))
     assert arrived(box, 4, 5001) == 0

@@ -44,7 +44,7 @@ def test_faults_of_a_reused_lab_are_undone_and_unreadable_ones_refused(project: 
         )
         result = project.run("--lab-reuse")
         result.assert_outcomes(passed=1, warnings=1)
-        result.stdout.fnmatch_lines("*active faults, which were undone: all frames on the link of two:eth1 vanish*")
+        result.stdout.fnmatch_lines("*active faults, which were undone: all frames on the link of two:eth1 dropped*")
         (lab.directory / "faults" / "1.json").write_text('{"kind": "of yesterday"}')
         refused = project.run("--lab-reuse")
         refused.assert_outcomes(errors=1)

@@ -4,7 +4,7 @@ import pytest
 
 from lab.core.errors import InputError
 from lab.fault import KINDS, fault_of
-from lab.fault.base import written
+from lab.fault.base import fault_fields
 from lab.fault.kinds import parameters_of
 
 SAMPLES = {"link": "hq:eth1", "node": "hq"}
@@ -13,9 +13,9 @@ SAMPLES = {"link": "hq:eth1", "node": "hq"}
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_record_reads_back_as_the_same_fault(kind: str) -> None:
-    where = {p.key: SAMPLES[p.key] for p in parameters_of(KINDS[kind]) if p.needed}
+    where = {p.key: SAMPLES[p.key] for p in parameters_of(KINDS[kind]) if p.required}
     fault = fault_of(kind, where)
-    assert fault_of(fault.kind, written(fault)) == fault
+    assert fault_of(fault.kind, fault_fields(fault)) == fault
     assert str(fault)
     assert "\n" not in fault.summary
 

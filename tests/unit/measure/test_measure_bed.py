@@ -73,12 +73,12 @@ TARGETS: dict[Over, dict[str, str]] = {
         "hard-reset": "BGP of hq with branch reset",
         "client-killed": "OpenVPN client of branch-hq killed",
         "server-killed": "OpenVPN server of branch-hq killed",
-        "blackhole": "outer packets of branch-hq vanish",
+        "blackhole": "outer packets of branch-hq dropped",
         "link-down": "transit:eth2 down",
         "node-paused": "hq paused",
     },
-    "wire": {"blackhole": "all frames on the link of hq:wire0 vanish", "link-down": "hq:wire0 down"},
-    "vxlan": {"blackhole": "all frames on the link of hq:vxlan0 vanish", "link-down": "transit:eth2 down"},
+    "wire": {"blackhole": "all frames on the link of hq:wire0 dropped", "link-down": "hq:wire0 down"},
+    "vxlan": {"blackhole": "all frames on the link of hq:vxlan0 dropped", "link-down": "transit:eth2 down"},
 }
 """The faults of events by what the bed is over, in the article's lab."""
 

@@ -16,7 +16,7 @@ from lab.cli.watch import picture, told
 from lab.engine import NodeState
 from lab.observe import FibEntry, RouteEvent
 from lab.routing import SessionState
-from lab.status.live import RouteNews, Snapshot, changes, rates, untold
+from lab.status.live import RouteChange, Snapshot, changes, rates, unreported_events
 from lab.status.overview import FaultReport, LabReport, NodeStatus, SessionReport, TunnelReport
 from lab.topology import Family
 
@@ -61,7 +61,7 @@ def look(
     return Snapshot(at, report, {"branch": {"ipv4": prefixes, "ipv6": 8}}, **more)
 
 
-def shown(snapshot: Snapshot, events: list[RouteNews] | None = None) -> str:
+def shown(snapshot: Snapshot, events: list[RouteChange] | None = None) -> str:
     console = Console(file=StringIO(), width=200, height=60)
     console.print(picture(snapshot, events or [], 1.0))
     assert isinstance(console.file, StringIO)
@@ -72,8 +72,8 @@ def lines(before: Snapshot | None, after: Snapshot) -> list[str]:
     return [line.split(" ", 1)[1] for line in told(changes(before, after), as_json=False)]
 
 
-def news(action: Any = "add", at: datetime = LATER) -> RouteNews:
-    return RouteNews(at, "branch", action, ENTRY)
+def news(action: Any = "add", at: datetime = LATER) -> RouteChange:
+    return RouteChange(at, "branch", action, ENTRY)
 
 
 def test_the_first_look_tells_how_everything_is() -> None:
@@ -152,11 +152,11 @@ def test_rates_are_bytes_per_second_of_one_session() -> None:
 
 def test_of_events_of_one_time_only_those_behind_the_last_are_new() -> None:
     events = [RouteEvent(1.0, "add", ENTRY), RouteEvent(1.0, "add", ENTRY), RouteEvent(1.0, "delete", ENTRY)]
-    assert untold(events, None) == events
-    assert untold(events, events[0]) == events[1:]
-    assert untold(events, events[2]) == []
+    assert unreported_events(events, None) == events
+    assert unreported_events(events, events[0]) == events[1:]
+    assert unreported_events(events, events[2]) == []
     # More came than are kept: none of these was told.
-    assert untold(events, RouteEvent(0.5, "add", ENTRY)) == events
+    assert unreported_events(events, RouteEvent(0.5, "add", ENTRY)) == events
 
 
 def test_the_picture_has_tunnels_sessions_prefixes_and_routes() -> None:
