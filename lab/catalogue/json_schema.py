@@ -50,7 +50,7 @@ _FORMATS: Final[Mapping[str, tuple[str, str]]] = {
     "ipv4network": ("ipv4", "prefix"),
     "ipv6network": ("ipv6", "prefix"),
 }
-"""pydantic's formats of addresses: the family, and what there is besides an address."""
+"""pydantic's formats of addresses: the family, and the words for what is not a plain address."""
 _TYPES = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
 _DROPPED = ("title", "format", "$defs", "prefixItems")
 
@@ -106,16 +106,16 @@ def addresses(formats: Sequence[str], *, exact: bool = True) -> Schema:
 
     pydantic itself is not exact: it also takes netmasks, and single addresses as prefixes.
     """
-    families, patterns, besides = [], [], ""
+    families, patterns, suffix = [], [], ""
     for name in formats:
-        family, besides = _FORMATS[name]
+        family, suffix = _FORMATS[name]
         families.append(family.replace("ip", "IP"))
-        length = _LENGTHS[family] if besides else ""
-        patterns.append(_ADDRESSES[family] + (length if exact or not besides else f"(?:{length}|/{_IPV4})?"))
+        length = _LENGTHS[family] if suffix else ""
+        patterns.append(_ADDRESSES[family] + (length if exact or not suffix else f"(?:{length}|/{_IPV4})?"))
     return {
         "type": "string",
         "pattern": rf"^(?:{'|'.join(patterns)})$|\$",
-        "patternErrorMessage": f"not an {' or '.join(families)} {besides or 'address'}",
+        "patternErrorMessage": f"not an {' or '.join(families)} {suffix or 'address'}",
     }
 
 
@@ -261,7 +261,7 @@ def docstrings(model: type[BaseModel]) -> dict[str, str]:
 
 @cache
 def _docstrings_in(module: ModuleType) -> Mapping[str, Mapping[str, str]]:
-    """Return the docstrings of attributes by class; empty where the source is not at hand."""
+    """Return the docstrings of attributes by class; empty if the source is not available."""
     try:
         tree = ast.parse(inspect.getsource(module))
     except (OSError, TypeError):
@@ -271,6 +271,8 @@ def _docstrings_in(module: ModuleType) -> Mapping[str, Mapping[str, str]]:
         if isinstance(node, ast.ClassDef):
             for one, two in zip(node.body, node.body[1:], strict=False):
                 match one, two:
-                    case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str() as said)):
-                        found.setdefault(node.name, {})[name] = " ".join(said.split())
+                    case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(
+                        value=ast.Constant(value=str() as docstring)
+                    ):
+                        found.setdefault(node.name, {})[name] = " ".join(docstring.split())
     return found

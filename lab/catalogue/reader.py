@@ -24,7 +24,7 @@ def vocabulary() -> Vocabulary:
         images=[repository(name) for name in beside()],
         many_clients=[name for name, mode in modes().items() if mode.traits.clients_per_process != 1],
         devices={name: mode.traits.device for name, mode in modes().items()},
-        initiators=[name for name, daemon in daemons().items() if daemon.calls_unnumbered],
+        initiators=[name for name, daemon in daemons().items() if daemon.initiates_unnumbered],
         unsupported=_unsupported,
         max_clients=_max_clients,
     )

@@ -112,16 +112,16 @@ def _mapping(
 def _topology() -> Schema:
     definition = optional(reference("definition"))
     properties: dict[str, Schema] = {
-        "defaults": definition | {"description": "What every node inherits."},
+        "defaults": definition | {"description": "The keys that every node inherits."},
         "kinds": {
             "type": ["object", "null"],
-            "description": "What the nodes of a kind inherit.",
+            "description": "The keys that the nodes of a kind inherit.",
             "properties": {kind: reference("bridge") if kind == "bridge" else definition for kind in KINDS},
             "additionalProperties": False,
         },
         "groups": {
             "type": ["object", "null"],
-            "description": "What the nodes of a group inherit.",
+            "description": "The keys that the nodes of a group inherit.",
             "additionalProperties": definition,
         },
         "nodes": {
@@ -164,13 +164,13 @@ def _definition(node: Schema, intent: Schema) -> Schema:
         "env-files": {
             "type": "array",
             "items": _ANY_TEXT,
-            "description": "Files of environment variables, one NAME=value a line; `env` wins over them.",
+            "description": "Files of environment variables, one NAME=value a line; `env` takes precedence.",
         },
-        "network-mode": {**words(("none",), case=False), "description": "Nodes have the links of the file alone."},
+        "network-mode": {**words(("none",), case=False), "description": "Nodes have only the links of the file."},
         "privileged": {
             "enum": [False, "false"],  # yaml-language-server compares the text of a boolean
             "errorMessage": "the lab does not support 'privileged: true': use 'cap-add'",
-            "description": "containerlab's default is true; nodes of the lab get single capabilities.",
+            "description": "containerlab's default is true; the lab's nodes get single capabilities only.",
         },
         "config": {
             "type": "object",
@@ -264,14 +264,14 @@ def _links() -> dict[str, Schema]:
     refused = {key: f"the lab does not support {key!r} here: {why}" for key, why in LINK_REFUSED.items()}
     definitions = {
         f"link-{name}": _mapping(
-            {**common, **own}, tuple(dict.fromkeys(("type", *keys))), refused=refused, required=(needed,)
+            {**common, **own}, tuple(dict.fromkeys(("type", *keys))), refused=refused, required=(required_key,)
         )
-        for name, (needed, keys, own) in forms.items()
+        for name, (required_key, keys, own) in forms.items()
     }
     chosen: Schema = reference("link-brief")
     for name in LINK_TYPES:
-        its_type = {"type": "string", "pattern": f"^{any_case([name])}$"}
-        chosen = {"if": _has("type", its_type), "then": reference(f"link-{name}"), "else": chosen}
+        type_schema = {"type": "string", "pattern": f"^{any_case([name])}$"}
+        chosen = {"if": _has("type", type_schema), "then": reference(f"link-{name}"), "else": chosen}
     definitions["link"] = {"type": "object", "if": _has("type", VARIABLE), "else": chosen}
     definitions["endpoint"] = _endpoint()
     return definitions

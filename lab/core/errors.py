@@ -1,4 +1,4 @@
-"""The errors of the lab, by who can correct them.
+"""The errors of the lab, one class per cause.
 
 The user sees each as one line: what is wrong, where, and what to do. `exit_code` is the exit code of the command line:
 2 for bad input or a host that lacks something, 1 for a failed check.
@@ -16,7 +16,7 @@ class InputError(LabError):
 
 
 class EnvironmentBroken(LabError):
-    """The host lacks something or an engine failed: no Docker, no permission, no space, a stopped container."""
+    """The host lacks a requirement or an engine failed: no Docker, no permission, no space, a stopped container."""
 
 
 class NotSupported(LabError):

@@ -1,4 +1,4 @@
-"""The times of events that a lab causes: what changes the lab records them, a measurement of that lab receives them.
+"""The times of the changes that a lab makes; a measurement of that lab receives them.
 
 with node.event_times.timing():
     bgpd.ask("network 10.9.0.0/24")
@@ -25,7 +25,7 @@ class EventTimes:
 
     @contextmanager
     def timing(self) -> Iterator[None]:
-        """Record what the block does as an event, unless it fails; prepare everything before the block."""
+        """Record the block as one event, unless it fails. Do all preparations before the block."""
         since = time.monotonic()
         yield
         self.record(since, time.monotonic())

@@ -1,7 +1,7 @@
 """Waiting for an expectation, with one deadline that counts from the event which causes it.
 
 The error of a failed wait names the expectation, the last observation, the node and its logs. A wait continues for a
-while after its deadline, because "late" and "never" are different findings; both fail.
+while after its deadline, to tell a late result from a missing one; both fail.
 """
 
 import time
@@ -17,10 +17,10 @@ T = TypeVar("T")
 
 POLL = 0.05
 """Seconds between two observations without notifications; at least as long as an observation takes."""
-LONGEST_PAUSE = 1.0
+MAX_PAUSE = 1.0
 """The most seconds between two observations, however long one takes."""
 GRACE = 10.0
-"""The most seconds that a wait continues after its deadline, to tell late from never; never longer than the wait."""
+"""The most seconds that a wait continues after its deadline, which tells a late result from a missing one."""
 
 
 class Clock(Protocol):
@@ -30,7 +30,7 @@ class Clock(Protocol):
         """Return seconds on a monotonic scale."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait so many seconds."""
+        """Sleep for `seconds`."""
 
 
 class MonotonicClock:
@@ -41,7 +41,7 @@ class MonotonicClock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Wait so many seconds."""
+        """Sleep for `seconds`."""
         time.sleep(seconds)
 
 
@@ -60,7 +60,7 @@ class Expectation(Generic[T]):
     logs: Path | None = None
     """The directory of the node's logs."""
     changed: Callable[[float], object] | None = None
-    """Block until something may have changed, or for so many seconds; None to poll."""
+    """Block until the observation may have changed, or for that many seconds; None to poll."""
 
 
 def wait_for(
@@ -101,8 +101,8 @@ def wait_for(
         if expectation.changed is not None:
             expectation.changed(left)
         else:
-            # Observe at most half of the time: a slow host needs the rest for the change that is awaited.
-            pause = max(POLL, min(now - began, LONGEST_PAUSE))
+            # Spend at most half of the time on observations: a slow host needs the rest for the awaited change.
+            pause = max(POLL, min(now - began, MAX_PAUSE))
             clock.sleep(min(pause, left))
 
 

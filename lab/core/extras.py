@@ -1,4 +1,4 @@
-"""The optional dependencies of the package: what a bare installation lacks is named with the command that brings it."""
+"""The optional dependencies of the package; the error for a missing one has the command that installs it."""
 
 from importlib import import_module
 
@@ -14,5 +14,5 @@ def require(extra: str, *modules: str) -> None:
             import_module(module)
         except ModuleNotFoundError as error:
             if error.name is None or error.name.partition(".")[0] != module:
-                raise  # the module is there, and what it imports itself is not
+                raise  # the module exists, but not one that it imports
             raise EnvironmentBroken(f"{module} is not installed: run `pip install {_DISTRIBUTION}[{extra}]`") from error

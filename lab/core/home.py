@@ -24,7 +24,7 @@ def locked_home(home: Path) -> Iterator[None]:
 
 def remove_empty_home(home: Path) -> None:
     """Remove the directory if nothing is left in it."""
-    if not home.exists():  # it was removed by other means, alone or with the whole project
+    if not home.exists():  # removed in the meantime
         return
     with _locked(home.parent):
         if home.exists() and all(entry.name == _IGNORED for entry in home.iterdir()):

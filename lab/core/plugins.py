@@ -13,7 +13,7 @@ class Plugins(Mapping[str, T], Generic[T]):
     """The plugins of an entry point group by name, each imported when it is first asked for.
 
     Raises `EnvironmentBroken` if two distributions use one name, and for a plugin that cannot be loaded, that is not of
-    the expected type, or whose own name is another than its entry point's.
+    the expected type, or whose name differs from that of its entry point.
     """
 
     def __init__(self, group: str, kind: type, expected: str) -> None:

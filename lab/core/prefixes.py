@@ -32,7 +32,7 @@ def prefix_set(prefixes: Prefix | Iterable[Prefix]) -> frozenset[Prefix]:
 
 
 def named(prefixes: Iterable[Prefix]) -> str:
-    """Return the first three prefixes as text, with the number of the others."""
+    """Return the first three prefixes as text, and the number of further ones."""
     ordered = sorted(prefixes, key=lambda p: (p.version, int(p.network_address), p.prefixlen))
     shown = ", ".join(map(str, ordered[:3])) or "none"
     return shown if len(ordered) <= 3 else f"{shown} and {len(ordered) - 3} more"

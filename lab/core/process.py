@@ -1,4 +1,4 @@
-"""Identities of processes, which no later process can have: the id and the start time (proc(5))."""
+"""Unique identities of processes: the id and the start time (proc(5)); process ids alone are reused."""
 
 import os
 from pathlib import Path

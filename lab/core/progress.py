@@ -1,9 +1,9 @@
-"""The function by which long work reports its progress."""
+"""Callbacks that report the progress of long operations."""
 
 from collections.abc import Callable
 
 Say = Callable[[str], None]
-"""Is called with a line of plain text at each step."""
+"""Called with a line of plain text at each step."""
 
 
 def quiet(_: str) -> None:

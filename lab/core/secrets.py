@@ -1,4 +1,4 @@
-"""Mask passwords and keys in configurations, for what is kept, handed on or shown."""
+"""Mask passwords and keys in configurations that are stored, exported or shown."""
 
 import re
 

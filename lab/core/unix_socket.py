@@ -23,7 +23,7 @@ class UnixSocket:
     """
 
     def __init__(self, path: Path, program: str, *, patience: float, error: type[LabError] = EnvironmentBroken) -> None:
-        """Connect to the socket `path`, on which `program` listens; it may lie below `/proc/PID/root`.
+        """Connect to the socket `path`, on which `program` listens; it may be below `/proc/PID/root`.
 
         `patience` is how many seconds the program may take to accept a connection and between two parts of an answer.
         """

@@ -1,4 +1,4 @@
-"""Observe a node from the host: its kernel's routes, its packets, what it reaches. Nothing here changes a node."""
+"""Observe a node from the host: its kernel's routes, its packets and its reachability. Nothing here changes a node."""
 
 from typing import TYPE_CHECKING
 

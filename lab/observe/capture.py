@@ -25,7 +25,7 @@ _ARPHRD_LOOPBACK = 772
 _OUTGOING = 4
 _LINKTYPE_ETHERNET = 1
 _LINKTYPE_RAW = 101
-_KEPT = 200_000
+_MAX_PACKETS = 200_000
 """The most packets that a capture keeps; the oldest are dropped."""
 
 
@@ -53,7 +53,7 @@ class CapturedPacket:
 
 
 class Capture:
-    """Captures packets from its creation until `stop`; misses none that is sent after the constructor has returned."""
+    """Captures packets from its creation until `stop`; it has every packet sent after the constructor has returned."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Capture:
         interface: str,
         *,
         node: str = "?",
-        keep: int = _KEPT,
+        keep: int = _MAX_PACKETS,
         sink: Callable[[CapturedPacket], None] | None = None,
     ) -> None:
         """Listen on `interface`; `node` is the name in messages.
@@ -86,7 +86,7 @@ class Capture:
         self.stop()
 
     def stop(self) -> list[CapturedPacket]:
-        """Read what the kernel has queued, stop, and return all packets."""
+        """Read the packets that the kernel has queued, stop, and return all packets."""
         if self._thread.is_alive():
             os.write(self._waker, b".")
             self._thread.join()

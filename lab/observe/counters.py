@@ -10,7 +10,7 @@ from lab.topology import Family
 
 
 def without_route(namespace: Namespace, family: Family) -> int:
-    """Return the packets received since the namespace exists that were to be forwarded and had no route."""
+    """Return the number of packets that the namespace could not forward because it had no route."""
     net = Path(f"/proc/{namespace.pid}/net")
     if family == "ipv6":
         return _of_lines((net / "snmp6").read_text(), "Ip6InNoRoutes")

@@ -2,8 +2,8 @@
 
 The socket is opened in the node's namespace before the table is read, so that no change is missed between the two. The
 kernel sends no event for IPv4 routes that it deletes with an interface, its carrier or an address, so the table is read
-again after such a change. Netlink messages have no time: an event has the time at which it was read, and all that is
-queued is read before it is parsed.
+again after such a change. Netlink messages have no time: an event has the time at which it was read, and all queued
+messages are read before they are parsed.
 """
 
 import os
@@ -33,16 +33,16 @@ _RTMGRP_IPV6_ROUTE = 0x400
 _RTM_GETROUTE = 26
 _NLM_F_REQUEST, _NLM_F_DUMP, _NLM_F_DUMP_INTR = 0x1, 0x300, 0x10
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
-_DUMPS = 3
-"""How often a table is read again that changes during the dump; the events bring the rest."""
+_DUMP_ATTEMPTS = 3
+"""How often the table is dumped while it changes during the dump; the events have the later changes."""
 _HEADER = struct.Struct("=IHHII")
 _SO_RCVBUFFORCE = 33
 _RECEIVE_BUFFER = 64 << 20
 """Bytes: the kernel queues a burst of a hundred thousand route events without loss."""
 _CHUNK = 1 << 18
-_AT_ONCE = 4096
+_MAX_READS = 4096
 """The most reads before parsing."""
-_EVENTS_KEPT = 100_000
+_MAX_EVENTS = 100_000
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class FibEntry:
     protocol: str
     """The origin of the route: `bgp`, `kernel`, `static`, … or a number."""
     metric: int
-    by_object: bool = False
+    uses_next_hop_object: bool = False
     """The route refers to a next hop object (ip-nexthop(8)), which some daemons create."""
 
 
@@ -81,7 +81,7 @@ class Fib:
         """By prefix and metric."""
 
     def used(self, prefix: Prefix) -> FibEntry | None:
-        """Return the route to exactly this prefix; of several the one with the lowest metric."""
+        """Return the route to exactly this prefix; of several routes the one with the lowest metric."""
         found = self.routes.get(prefix)
         return found[min(found)] if found else None
 
@@ -95,7 +95,7 @@ class Fib:
         If only the carrier is lost, `objects_only`, the kernel deletes next hop objects and the routes that use them.
         """
         for entry in list(self.entries()):
-            gone = entry.by_object or not objects_only
+            gone = entry.uses_next_hop_object or not objects_only
             if gone and entry.prefix.version == 4 and set(entry.interfaces) == {interface}:
                 self._remove(entry.prefix, entry.metric)
 
@@ -105,7 +105,7 @@ class Fib:
             return None
         entry = self.entry(message)
         before = after = self.routes.get(entry.prefix, {}).get(entry.metric)
-        if message.new:  # a blackhole replaces a route, and is not one
+        if message.new:  # a blackhole replaces a unicast route
             after = entry if message.kind == UNICAST else None
         elif message.kind == UNICAST:
             after = _without(before, entry)
@@ -142,7 +142,7 @@ class Fib:
             interfaces=tuple(self._interface_name(index) for _, index in message.hops if index),
             protocol=self._protocol_name(message.protocol),
             metric=message.metric,
-            by_object=message.by_object,
+            uses_next_hop_object=message.uses_next_hop_object,
         )
 
     def _remove(self, prefix: Prefix, metric: int) -> None:
@@ -159,7 +159,7 @@ class FibWatch:
         self._names: dict[int, str] = {}
         self._protocols: dict[int, str] = {}
         self._fib = Fib(self.interface, self.protocol)
-        self._events: deque[RouteEvent] = deque(maxlen=_EVENTS_KEPT)
+        self._events: deque[RouteEvent] = deque(maxlen=_MAX_EVENTS)
         self._version = 0
         self._changed = threading.Condition()
         self._wake, self._waker = os.pipe2(os.O_CLOEXEC)
@@ -177,7 +177,7 @@ class FibWatch:
         self.close()
 
     def close(self) -> None:
-        """Stop watching; the copy is updated no more."""
+        """Stop watching; the copy is no longer updated."""
         if self._socket.fileno() >= 0:
             os.write(self._waker, b".")
             self._thread.join()
@@ -233,13 +233,13 @@ class FibWatch:
 
     def protocol(self, number: int) -> str:
         """Return the name of a route's protocol, or its number if the node has no name for it."""
-        if number not in self._protocols:  # a daemon may have brought its name when it was started
+        if number not in self._protocols:  # a package may have added its name since
             self._protocols.update(read_route_protocols(Path(f"/proc/{self._namespace.pid}/root")))
             self._protocols.setdefault(number, str(number))
         return self._protocols[number]
 
     def _load(self, *, first: bool = False) -> None:
-        """Read the whole table: at first, and after changes without events or with lost ones."""
+        """Read the whole table: at the start, and after changes whose events are missing or lost."""
         names, table = self._namespace.run(lambda: (_names(), _dump()))
         now = time.monotonic()
         with self._changed:
@@ -268,7 +268,7 @@ class FibWatch:
         """Read all that is queued, each with its time; the second value is False if the kernel dropped events."""
         read: list[tuple[bytes, float]] = []
         try:
-            while len(read) < _AT_ONCE:
+            while len(read) < _MAX_READS:
                 read.append((self._socket.recv(_CHUNK, socket.MSG_DONTWAIT), time.monotonic()))
         except BlockingIOError:
             return read, True
@@ -319,19 +319,19 @@ def _names() -> dict[int, str]:
 
 def _dump() -> bytes:
     """Dump all routes of the caller's namespace, again if they change during the dump."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as asker:
-        return b"".join(_ask(asker, family) for family in (socket.AF_INET, socket.AF_INET6))
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as netlink:
+        return b"".join(_ask(netlink, family) for family in (socket.AF_INET, socket.AF_INET6))
 
 
-def _ask(asker: socket.socket, family: int) -> bytes:
+def _ask(netlink: socket.socket, family: int) -> bytes:
     request = struct.pack("=BBBBBBBBI", family, 0, 0, 0, 0, 0, 0, 0, 0)
     header = _HEADER.pack(_HEADER.size + len(request), _RTM_GETROUTE, _NLM_F_REQUEST | _NLM_F_DUMP, 1, 0)
     parts: list[bytes] = []
-    for _ in range(_DUMPS):
-        asker.send(header + request)
+    for _ in range(_DUMP_ATTEMPTS):
+        netlink.send(header + request)
         parts, done, whole = [], False, True
         while not done:
-            parts.append(asker.recv(_CHUNK))
+            parts.append(netlink.recv(_CHUNK))
             done, intact = _progress(parts[-1])
             whole = whole and intact
         if whole:

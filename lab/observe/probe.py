@@ -31,7 +31,7 @@ class Echo:
     sent: int
     received: int
     refused: str = ""
-    """The last error of sending, e.g. `Message too long`, or in an ICMP message; empty if there is none."""
+    """The last error of a send, e.g. `Message too long`, or from an ICMP message; empty if there is none."""
 
     @property
     def answered(self) -> bool:
@@ -98,7 +98,7 @@ def _echo(source: str, destination: Address, count: int, packet_size: int, inter
 
         def collect(until: float) -> str:
             """Receive replies until a time, or until all requests are answered."""
-            trouble = ""
+            last_error = ""
             while len(answered) < sent and (left := until - time.monotonic()) > 0:
                 ready, _, _ = select.select([pinger], [], [], left)
                 if not ready:
@@ -106,12 +106,12 @@ def _echo(source: str, destination: Address, count: int, packet_size: int, inter
                 try:
                     answer = pinger.recv(65535)
                 except OSError as error:  # an ICMP error
-                    trouble = error.strerror or str(error)
+                    last_error = error.strerror or str(error)
                     continue
                 kind, _, _, _, sequence = struct.unpack_from("!BBHHH", answer)
                 if kind == _ECHO_REPLY[version]:
                     answered.add(sequence)
-            return trouble
+            return last_error
 
         sent = 0
         for sequence in range(1, count + 1):

@@ -1,4 +1,4 @@
-"""Counting the routes that a node's kernel adds and removes, for tables too big for `FibWatch`.
+"""Count the routes that a node's kernel adds and removes, in tables too large for `FibWatch`.
 
 `FibWatch` stores every route, and spends some 50 µs of processor time on each. `RouteCount` reads the first bytes of
 each notification (rtnetlink(7)) and counts.
@@ -29,9 +29,9 @@ _REPLACE: Final = 0x1
 """NLM_F_REPLACE, in the second byte of the flags: a replaced route is not counted as added."""
 _DONE, _ERROR = 3, 2
 _DUMP_REQUEST: Final = 0x301
-_MANY: Final = 64
-"""After so many notifications in one go the reader sleeps, to leave the processor to the daemons."""
-_REST: Final = 0.005
+_BURST: Final = 64
+"""After more notifications than this in one read the reader sleeps, to leave the processor to the daemons."""
+_PAUSE: Final = 0.005
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class Counted:
     removed: int = 0
     first: float | None = None
     last: float | None = None
-    error: float = _REST
+    error: float = _PAUSE
     """Seconds by which a time may be late."""
     lost: bool = False
     """The kernel dropped notifications: the numbers are from a dump of the table, and `last` is its time."""
 
 
 class RouteCount:
-    """Counts from its creation on; a context manager. Until `follow` the kernel queues all notifications."""
+    """Counts routes from its creation on; a context manager. Until `follow` the kernel queues all notifications."""
 
     def __init__(self, namespace: Namespace, family: Family, protocol: int) -> None:
         self._namespace = namespace
@@ -67,26 +67,26 @@ class RouteCount:
         self._socket.close()
 
     def follow(self, *, added: int = 0, removed: int = 0, stalled: float) -> Counted:
-        """Count until so many routes were added or removed, or nothing changed for `stalled` seconds."""
+        """Count until `added` and `removed` routes are seen, or until no route changes for `stalled` seconds."""
         plus = minus = 0
         first = last = None
         waiting = time.monotonic()
         while plus < added or minus < removed:
             if not select.select([self._socket], [], [], max(0.0, waiting + stalled - time.monotonic()))[0]:
                 break
-            begun = time.monotonic()
+            began = time.monotonic()
             try:
                 new, gone, read = self._drain()
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                return self._counted_again(first or begun, added, removed, stalled)
+                return self._count_in_table(first or began, added, removed, stalled)
             now = time.monotonic()
             if new or gone:
                 plus, minus, waiting = plus + new, minus + gone, now
-                first, last = first or begun, now
-            if read > _MANY:
-                time.sleep(_REST)
+                first, last = first or began, now
+            if read > _BURST:
+                time.sleep(_PAUSE)
         return Counted(plus, minus, first, last)
 
     def _drain(self) -> tuple[int, int, int]:
@@ -106,17 +106,17 @@ class RouteCount:
         except BlockingIOError:
             return new, gone, read
 
-    def _counted_again(self, first: float, added: int, removed: int, stalled: float) -> Counted:
-        """Dump the table, as notifications were lost, until it has the expected size or does not change any more."""
-        wanted = self._before + added - removed
+    def _count_in_table(self, first: float, added: int, removed: int, stalled: float) -> Counted:
+        """Dump the table, as notifications were lost, until it has the expected size or no longer changes."""
+        expected = self._before + added - removed
         count, changed = -1, time.monotonic()
         while True:
             seen, now = count_routes(self._namespace, self._family, self._protocol), time.monotonic()
             if seen != count:
                 count, changed = seen, now
-            if count == wanted or now - changed > stalled:
+            if count == expected or now - changed > stalled:
                 more = count - self._before
-                return Counted(max(0, more), max(0, -more), first, changed, error=2 * _REST + 1.0, lost=True)
+                return Counted(max(0, more), max(0, -more), first, changed, error=2 * _PAUSE + 1.0, lost=True)
             time.sleep(0.2)
 
     def _subscribe(self) -> socket.socket:
@@ -131,13 +131,13 @@ def count_routes(namespace: Namespace, family: Family, protocol: int) -> int:
     """Count the unicast routes of a protocol in a dump of the main table."""
 
     def work() -> int:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as asked:
-            asked.bind((0, 0))
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as netlink:
+            netlink.bind((0, 0))
             body = struct.pack("=BBBBBBBBI", _AF[family], 0, 0, 0, 0, 0, 0, 0, 0)
-            asked.send(struct.pack("=IHHII", 16 + len(body), _GET, _DUMP_REQUEST, 1, 0) + body)
+            netlink.send(struct.pack("=IHHII", 16 + len(body), _GET, _DUMP_REQUEST, 1, 0) + body)
             count = 0
             while True:
-                more, done = counted_in(asked.recv(1 << 20), protocol)
+                more, done = count_in_dump(netlink.recv(1 << 20), protocol)
                 count += more
                 if done:
                     return count
@@ -145,7 +145,7 @@ def count_routes(namespace: Namespace, family: Family, protocol: int) -> int:
     return namespace.run(work)
 
 
-def counted_in(dump: bytes, protocol: int) -> tuple[int, bool]:
+def count_in_dump(dump: bytes, protocol: int) -> tuple[int, bool]:
     """Count the routes in one part of a dump, and return whether it is the last; raises `OSError` if it is an error."""
     count = at = 0
     while at < len(dump):

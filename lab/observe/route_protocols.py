@@ -1,4 +1,4 @@
-"""Names of the origins of routes (`rtm_protocol` in rtnetlink(7)), as iproute2 shows them in a node."""
+"""Names of the protocols that install routes (`rtm_protocol` in rtnetlink(7)), as iproute2 shows them in a node."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -31,13 +31,13 @@ _KERNEL: Final[Mapping[int, str]] = {
 """RTPROT_* of the kernel (include/uapi/linux/rtnetlink.h)."""
 _TABLE = "rt_protos"
 _DIRECTORIES = ("usr/lib/iproute2", "usr/share/iproute2", "etc/iproute2")
-"""Where iproute2 looks, below the root; a later file overrides an earlier one."""
+"""The directories of iproute2's tables, below the root; a later file overrides an earlier one."""
 
 
 def read_route_protocols(root: Path) -> Mapping[int, str]:
     """Return the names by number: the kernel's, and those of iproute2's tables below `root`, where packages add theirs.
 
-    A node whose image has no iproute2, or that has ended, has the kernel's alone.
+    For a node that has ended or has no iproute2, only the kernel's.
     """
     names = dict(_KERNEL)
     for file in _tables(root):

@@ -48,7 +48,7 @@ class RouteMessage:
     """`UNICAST`, blackhole, local, …"""
     protocol: int
     metric: int
-    by_object: bool = False
+    uses_next_hop_object: bool = False
     """The route refers to a next hop object (ip-nexthop(8))."""
 
 
@@ -116,7 +116,7 @@ def _route(data: bytes, start: int, end: int, *, new: bool) -> RouteMessage:
     destination = b""
     gateway: Address | None = None
     interface = metric = 0
-    by_object = False
+    uses_next_hop_object = False
     several: list[tuple[Address | None, int]] = []
     for attribute, value in _attributes(data, start + _ROUTE.size, end):
         if attribute == _RTA_DST:
@@ -130,7 +130,7 @@ def _route(data: bytes, start: int, end: int, *, new: bool) -> RouteMessage:
         elif attribute == _RTA_TABLE:
             (table,) = _U32.unpack(value)
         elif attribute == _RTA_NH_ID:
-            by_object = True
+            uses_next_hop_object = True
         elif attribute == _RTA_MULTIPATH:
             several = list(_hops(value))
     prefix: Prefix
@@ -139,7 +139,7 @@ def _route(data: bytes, start: int, end: int, *, new: bool) -> RouteMessage:
     else:
         prefix = IPv6Network((int.from_bytes(destination, "big"), length))
     one = ((gateway, interface),) if interface or gateway is not None else ()
-    return RouteMessage(new, prefix, (*one, *several), table, kind, protocol, metric, by_object)
+    return RouteMessage(new, prefix, (*one, *several), table, kind, protocol, metric, uses_next_hop_object)
 
 
 def _hops(value: bytes) -> Iterator[tuple[Address | None, int]]:

@@ -1,4 +1,4 @@
-"""Pictures of a topology, as Mermaid text or as SVG with a layout of its own.
+"""Pictures of a topology, as Mermaid text or as SVG with its own layout.
 
 The SVG puts nodes into columns by their distance along the links from one end of the network. The text of a link is in
 the boxes of its nodes, one row per interface, so lines have no labels and no text can overlap. Tunnels are dotted lines
@@ -20,7 +20,7 @@ def mermaid(topology: Topology) -> str:
     ids = {name: f"n{number}" for number, name in enumerate(topology.nodes)}
     lines = ["---", f"title: {_yaml(topology.name)}", "---", "flowchart LR"]
     for name, node in topology.nodes.items():
-        text = _mermaid_text([f"<b>{escape(name)}</b>", *map(escape, _about(node))])
+        text = _mermaid_text([f"<b>{escape(name)}</b>", *map(escape, _description(node))])
         opening, closing = ("{{", "}}") if node.kind == "bridge" else ("(", ")") if _is_router(node) else ("[", "]")
         lines.append(f'    {ids[name]}{opening}"{text}"{closing}')
     for number, link in enumerate(topology.links):
@@ -54,7 +54,7 @@ def _is_router(node: Node) -> bool:
     return node.intent.router is not None
 
 
-def _about(node: Node) -> list[str]:
+def _description(node: Node) -> list[str]:
     router = node.intent.router
     if router is None:
         return ["bridge"] if node.kind == "bridge" else []
@@ -139,24 +139,24 @@ class _Box:
 
     def __init__(self, node: Node, interfaces: Sequence[_Interface]) -> None:
         self.node = node
-        self.about = _about(node)
+        self.description = _description(node)
         self.interfaces = interfaces
         longest = max(
             [
                 len(node.name) + 1,
-                *map(len, self.about),
+                *map(len, self.description),
                 *(len(self._row(i, number)) for i in interfaces for number in range(len(i.texts))),
             ]
         )
         self.width = longest * _CHARACTER + 2 * _PADDING
-        rows = len(self.about) + sum(len(i.texts) for i in interfaces)
+        rows = len(self.description) + sum(len(i.texts) for i in interfaces)
         self.height = _HEAD + rows * _ROW + _PADDING
         self.x = 0.0
         self.y = 0.0
 
     def row_y(self, interface: str) -> float:
         """Return the height of an interface's first row, where its line ends."""
-        row = len(self.about)
+        row = len(self.description)
         for candidate in self.interfaces:
             if candidate.name == interface:
                 break
@@ -173,7 +173,7 @@ class _Box:
             _text(left, self.y + 17, self.node.name, "name"),
         ]
         y = self.y + _HEAD
-        for line in self.about:
+        for line in self.description:
             parts.append(_text(left, y + 12, line, "quiet"))
             y += _ROW
         for interface in self.interfaces:
@@ -308,7 +308,7 @@ def _neighbours(topology: Topology, links: Iterable[Link]) -> dict[str, list[str
 
 
 def _columns(names: Sequence[str], near: Mapping[str, Sequence[str]]) -> list[list[str]]:
-    """Nodes by their distance from one end of the network; parts without a link between them below each other."""
+    """Return the nodes by their distance from one end of the network, unconnected parts below each other."""
     columns: list[list[str]] = []
     left = dict.fromkeys(names)
     while left:

@@ -65,7 +65,7 @@ def _guide(topology: Topology, out: Path) -> Iterator[str]:
     packages = ["openvpn", *dict.fromkeys(daemons()[router.daemon].package for router in routers)]
     yield (
         "Each directory is one host and holds its files at the paths where Debian's packages "
-        f"{_listed([f'`{package}`' for package in packages])} expect them. Keys are readable by root only and must "
+        f"{_join([f'`{package}`' for package in packages])} expect them. Keys are readable by root only and must "
         "stay so: copy as root, with `rsync -a` or `cp -a`, and never by mail."
     )
     yield ""
@@ -156,7 +156,7 @@ _KINDS = {
 }
 
 
-def _listed(words: Sequence[str]) -> str:
+def _join(words: Sequence[str]) -> str:
     """Join words as in `a, b and c`."""
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 

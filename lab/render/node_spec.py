@@ -10,9 +10,9 @@ from lab.topology import Node, Topology, substitute
 from lab.topology.segments import endpoints_of
 from lab.tunnel.mode import CONFIGURATION, LOGS
 
-_BASIC = ("NET_RAW",)
-"""For tcpdump and ping; the only capability of a host with one of our images, besides those in the topology."""
-_NETWORKING = ("NET_ADMIN",)
+_HOST_CAPABILITIES = ("NET_RAW",)
+"""For tcpdump and ping; the only capability of a host with one of the lab's images, besides those in the topology."""
+_ROUTER_CAPABILITIES = ("NET_ADMIN",)
 _TUN = "/dev/net/tun"
 FILES_INSIDE = PurePosixPath("/ftpboot")
 """The directory of commands, certificates and keys in an external node."""
@@ -29,11 +29,11 @@ def node_spec(topology: Topology, name: str, image: str, directory: Path, owner:
     """Return the specification of a node; `image` is the reference that the engine provided."""
     files = node_files(directory, name)
     node = substitute(topology.nodes[name].model_copy(update={"image": image}), node_dir=files, lab_dir=directory)
-    ends_tunnel = any(name in (t.server, t.client) for t in topology.tunnels)
+    has_tunnel = any(name in (t.server, t.client) for t in topology.tunnels)
     router = node.intent.router
     if node.external:
         return _external(topology, node, directory, owner)
-    needed = list(_BASIC)
+    needed = list(_HOST_CAPABILITIES)
     mounts: list[Mount] = []
 
     def mount(target: PurePosixPath, *, read_only: bool) -> None:
@@ -41,9 +41,9 @@ def node_spec(topology: Topology, name: str, image: str, directory: Path, owner:
 
     if has_hosts_file(node):
         mount(HOSTS, read_only=False)
-    if ends_tunnel or router:
-        needed += _NETWORKING
-    if ends_tunnel:
+    if has_tunnel or router:
+        needed += _ROUTER_CAPABILITIES
+    if has_tunnel:
         mount(CONFIGURATION, read_only=True)
         mount(LOGS, read_only=False)
     if router:
@@ -58,7 +58,7 @@ def node_spec(topology: Topology, name: str, image: str, directory: Path, owner:
         directory=directory,
         owner=owner,
         capabilities=_capabilities(node, needed),
-        devices=(_TUN,) if ends_tunnel else (),
+        devices=(_TUN,) if has_tunnel else (),
         mounts=tuple(mounts),
         sysctls=_FORWARDING if router else {},
     )
@@ -90,7 +90,7 @@ def _external(topology: Topology, node: Node, directory: Path, owner: str) -> No
 
 
 def _capabilities(node: Node, needed: list[str]) -> tuple[str, ...] | None:
-    """Return the capabilities of a node; None, the engine's default set, for an image that is not ours."""
+    """Return the capabilities of a node; None, the engine's default set, for an image that is not the lab's."""
     if node.kind == "linux" and not is_ours(node.image or ""):
         return None
     return tuple(dict.fromkeys([*needed, *node.cap_add]))

@@ -1,6 +1,6 @@
 """`RoutingDaemon`: the base class of all routing daemons, which are found by entry point.
 
-A subclass that misses a member cannot be instantiated, and `mypy` says which member it is.
+A subclass without one of the abstract members cannot be instantiated; `mypy` reports which one is missing.
 """
 
 import socket
@@ -29,13 +29,12 @@ class Monitor(ABC):
     """Reports the changes of a daemon's RIB and of its neighbours. Close it when done."""
 
     socket: Socket | None = None
-    """Carries the daemon's reports, which have the time of their reading; None if the daemon writes a file with times
-    of its own."""
+    """Carries the daemon's reports, timestamped when read; None if the daemon writes a file with timestamps."""
 
     @property
     @abstractmethod
     def source(self) -> str:
-        """The means of the reports: `bmp`, `log`, …"""
+        """How the daemon reports changes: `bmp`, `log`, …"""
 
     @property
     @abstractmethod
@@ -61,7 +60,7 @@ class RoutingDaemon(ABC):
     """A routing daemon. Methods that talk to a running one raise `EnvironmentBroken` if it does not answer."""
 
     def __init__(self, protocol: RoutingProtocol = "bgp") -> None:
-        """Drive the daemon with one routing protocol."""
+        """Use the daemon with one routing protocol."""
         self.protocol: RoutingProtocol = protocol
 
     # --- properties of the program ---------------------------------------------------------------------------
@@ -112,10 +111,10 @@ class RoutingDaemon(ABC):
         return None
 
     @property
-    def calls_unnumbered(self) -> bool:
-        """True if it finds and calls a BGP neighbour without a configured address, by router advertisements (RFC 4861).
+    def initiates_unnumbered(self) -> bool:
+        """True if it finds a BGP neighbour without an address by router advertisements (RFC 4861), and connects.
 
-        False if it only waits for the call of such a neighbour.
+        False if it only accepts connections from such a neighbour.
         """
         return False
 
@@ -126,7 +125,7 @@ class RoutingDaemon(ABC):
     # --- files ---------------------------------------------------------------------------------------------
 
     def check(self, intent: RouterIntent) -> Sequence[Objection]:
-        """Return what the daemon does not support of a router's intent; empty if all of it is supported."""
+        """Return an objection for each part of a router's intent that the daemon does not support."""
         return []
 
     def for_protocol(self, protocol: RoutingProtocol) -> Self:
@@ -149,11 +148,11 @@ class RoutingDaemon(ABC):
 
     @abstractmethod
     def start(self, node: RunningNode, plan: RouterPlan) -> None:
-        """Start the daemon and return when it has its configuration."""
+        """Start the daemon and wait until it has read its configuration."""
 
     @abstractmethod
     def stop(self, node: RunningNode, signal: str = "KILL") -> None:
-        """End the daemon and return when it has ended; does nothing if it does not run.
+        """Stop the daemon and wait until it has ended; do nothing if it does not run.
 
         With KILL its routes stay in the kernel, with TERM it removes them.
         """
@@ -190,7 +189,7 @@ class RoutingDaemon(ABC):
         attributes: Attributes | None,
         direction: Direction,
     ) -> None:
-        """Set the attributes of prefixes exchanged with BGP neighbours; None sets none any more."""
+        """Set the attributes of prefixes exchanged with BGP neighbours; None removes them."""
 
     @abstractmethod
     def announce(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
@@ -201,19 +200,19 @@ class RoutingDaemon(ABC):
         """Stop originating prefixes."""
 
     def originated(self, node: RunningNode, family: Family) -> frozenset[Prefix]:
-        """Return the prefixes that this router originates: those with a path that comes from no neighbour."""
+        """Return the prefixes that this router originates: those with a path that was not received from a neighbour."""
         rib = self.rib(node, family)
         return frozenset(prefix for prefix, paths in rib.items() if any(path.peer is None for path in paths))
 
     def monitor(self, node: RunningNode, plan: RouterPlan) -> Monitor | None:
-        """Report each change from now on; None if the daemon cannot, with this protocol or in this build."""
+        """Start to report changes; None if the daemon cannot report them with this protocol or in this build."""
         return None
 
     # --- failures ------------------------------------------------------------------------------------------
 
     @abstractmethod
     def diagnosis(self, node: RunningNode) -> Mapping[str, str]:
-        """Return what explains a failure, as texts by the name of the file to keep each in."""
+        """Return the output to keep of a failure, as texts by file name."""
 
     def start_log_size(self, node: RunningNode) -> int:
         """Return the size of `start.log` in bytes, from which `start_log_since` can read on."""
@@ -229,7 +228,7 @@ class RoutingDaemon(ABC):
         return node.files / self.logs.relative_to("/") / "start.log"
 
     def start_log(self, node: RunningNode) -> str:
-        """Return the end of `start.log` in the directory of logs, for the message that the daemon did not start."""
+        """Return the last lines of `start.log`, for the error that the daemon did not start."""
         log = self._start_log(node)
         if not log.exists():
             return f"{self.logs / 'start.log'} does not exist"

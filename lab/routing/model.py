@@ -93,7 +93,7 @@ class Neighbor:
     prefixes_received: Mapping[Family, int]
     """BGP only, by the families that both ends negotiated."""
     last_reset: str
-    """The daemon's reason why it went down last; empty if it never did."""
+    """The daemon's reason why it went down last; empty if it has not."""
     interface: str = ""
     """The local interface that leads to it, if the daemon reports it."""
     router_id: IPv4Address | None = None
@@ -147,7 +147,7 @@ class RibEvent:
     time: float
     """Seconds on CLOCK_MONOTONIC."""
     what: Literal["best", "gone", "up", "down"]
-    """A prefix has a new best path, or none any more; a neighbour came up or went down."""
+    """A prefix got a new best path or lost its last one; a neighbour came up or went down."""
     prefix: Prefix | None
     """None if a neighbour changed."""
     peer: Address | None

@@ -47,11 +47,11 @@ class Peer:
     """The neighbour's router id, if it distinguishes several neighbours on the interface."""
     priority: int | None = None
     """On an interface with several neighbours, this router's priority in the election of OSPF's designated router (RFC
-    2328, section 9.4), greater than 0 for the end that reaches all others. None on an interface with one neighbour."""
+    2328, section 9.4), not 0 only at the end that reaches all others. None on an interface with one neighbour."""
     reflects: bool = False
     """The neighbour is a client of this route reflector (RFC 4456)."""
     password: str | None = field(default=None, repr=False)
-    """The key of TCP MD5 (RFC 2385); None for none."""
+    """The key of TCP MD5 (RFC 2385); None for no key."""
     ttl_security: int | None = None
     """The largest distance of the neighbour in hops (GTSM, RFC 5082); None for no check."""
     default_originate: bool = False
@@ -62,7 +62,7 @@ class Peer:
     """More lines for its section of the configuration."""
 
     @property
-    def rank(self) -> int:
+    def local_pref(self) -> int:
         """Return the effective LOCAL_PREF: 100 by default, as in every BGP implementation."""
         return 100 if self.preference is None else self.preference
 
@@ -142,9 +142,9 @@ class RouterPlan:
         peers = [peer for peer in self.peers if peer.node == node]
         if self.protocol != "bgp":
             return tuple(dict.fromkeys(peer.interface for peer in peers))
-        best = max(peer.rank for peer in peers)
-        ways = tuple(dict.fromkeys(peer.interface for peer in peers if peer.rank == best))
-        return ways if self.multipath or len(ways) == 1 else ()
+        best = max(peer.local_pref for peer in peers)
+        interfaces = tuple(dict.fromkeys(peer.interface for peer in peers if peer.local_pref == best))
+        return interfaces if self.multipath or len(interfaces) == 1 else ()
 
     @property
     def interfaces(self) -> tuple[str, ...]:
@@ -198,21 +198,21 @@ def _key(name: str) -> str:
 
 
 def _with_options(topology: Topology, name: str, peer: Peer) -> Peer:
-    """Return a neighbour with the options of its sessions, of which those of the neighbour take precedence."""
+    """Return a neighbour with the options of its sessions, those of the neighbour first, else those of the router."""
     router = topology.nodes[name].intent.router
     if router is None:
         return peer
     own = router.neighbors.get(peer.node, NeighborIntent())
 
-    def first(one: T | None, other: T | None) -> T | None:
+    def first_set(one: T | None, other: T | None) -> T | None:
         return one if one is not None else other
 
     return replace(
         peer,
-        password=first(own.password, router.password),
-        ttl_security=first(own.ttl_security, router.ttl_security),
-        default_originate=bool(first(own.default_originate, router.default_originate)),
-        allowas_in=first(own.allowas_in, router.allowas_in),
+        password=first_set(own.password, router.password),
+        ttl_security=first_set(own.ttl_security, router.ttl_security),
+        default_originate=bool(first_set(own.default_originate, router.default_originate)),
+        allowas_in=first_set(own.allowas_in, router.allowas_in),
         extra=placed(
             own.extra,
             topology.extra_at.get(f"{name} {peer.node}", ()),
@@ -242,14 +242,14 @@ def _over_tunnels(topology: Topology, name: str) -> list[Peer]:
             continue
         here, there = topology.nodes[name].intent.router, topology.nodes[other].intent.router
         if here is not None and there is not None:
-            switched = tunnel.shared is not None and sum(t.shared == tunnel.shared for t in topology.tunnels) > 1
+            several_clients = tunnel.shared is not None and sum(t.shared == tunnel.shared for t in topology.tunnels) > 1
             peers += [
                 replace(
                     peer,
                     guarded=here.recursion_filter,
                     preference=tunnel.preference,
-                    router_id=(there.router_id or _lowest_address(topology, other)) if switched else None,
-                    priority=int(tunnel.server == name) if switched else None,
+                    router_id=(there.router_id or _lowest_address(topology, other)) if several_clients else None,
+                    priority=int(tunnel.server == name) if several_clients else None,
                     reflects=tunnel.server == name and other in spokes and len(spokes) > 1,
                 )
                 for peer in _peers(other, there, interface, addresses)
@@ -296,18 +296,18 @@ def _peers(
     interface: str,
     addresses: tuple[IPv4Address | None, IPv6Address | None],
 ) -> list[Peer]:
-    """Return the neighbours that a router amounts to on one interface, by rules that are the same at both ends."""
+    """Return the neighbours to configure for a router on one interface, by the same rules at both ends."""
     ipv4, ipv6 = addresses
     if router.protocol != "bgp" or router.sessions == "per-family":
         # OSPFv3 and RIPng use link-local addresses (RFC 5340, section 2.5; RFC 2080, section 2.4.1).
         ipv6_address = ipv6 if router.protocol == "bgp" else None
-        either: tuple[tuple[Address | None, Address | None, Family], ...] = (
+        per_family: tuple[tuple[Address | None, Address | None, Family], ...] = (
             (ipv4, ipv4, "ipv4"),
             (ipv6, ipv6_address, "ipv6"),
         )
         return [
             Peer(node, address, router.asn, interface, (family,))
-            for exists, address, family in either
+            for exists, address, family in per_family
             if exists is not None
         ]
     address = None if router.sessions == "unnumbered" else ipv4 or ipv6

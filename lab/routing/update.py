@@ -75,7 +75,7 @@ def decode(message: bytes, wanted: Collection[Prefix] | None = None) -> Update |
 
 
 def _nlri(found: Any, version: int) -> Iterator[Prefix]:
-    """Iterate over the prefixes of a field, whose items are joined again: scapy mistakes a field that begins with a
+    """Iterate over the prefixes of a field. It is decoded again from its bytes: scapy takes a field that begins with a
     default route for the encoding of RFC 7911."""
     raw = b"".join(map(bytes, found or ()))
     size = 4 if version == 4 else 16

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from pyroute2 import IPRoute
 
-from lab.observe.route_count import RouteCount, count_routes, counted_in
+from lab.observe.route_count import RouteCount, count_in_dump, count_routes
 from lab.topology import Family
 from tests.helpers.sandbox import Sandbox
 
@@ -96,4 +96,4 @@ def test_count_without_changes_is_zero(node: Sandbox) -> None:
 
 def test_refused_dump_is_an_error() -> None:
     with pytest.raises(OSError, match="refused"):
-        counted_in(struct.pack("=IHHIIi", 20, 2, 0, 1, 0, -95), BGP)
+        count_in_dump(struct.pack("=IHHIIi", 20, 2, 0, 1, 0, -95), BGP)

@@ -13,7 +13,7 @@ from lab.topology.segments import endpoints_of, static_routes
 from lab.tunnel import modes
 
 _CIPHERS: Mapping[str, str] = {"BF-CBC": "blowfish128"}
-_NETWORKS = "of-the-lab"
+_NETWORKS = "lab-networks"
 _INSTANCE = "lab"
 
 
@@ -24,7 +24,7 @@ def commands(topology: Topology, node: str) -> str:
     if not tunnels and not external:
         return ""
     at = f", at its end of {', '.join(tunnel.name for tunnel in tunnels)}" if tunnels else ""
-    lines = [f"# {node}{at}; written after MikroTik's manual, not tested on RouterOS."]
+    lines = [f"# {node}{at}; written from MikroTik's manual, not tested on RouterOS."]
     lines += [f"# Upload the files first.{'' if external else ' Addresses of LANs and links are not included.'}"]
     if external:
         lines += ["", *_links(topology, node)]
@@ -32,8 +32,8 @@ def commands(topology: Topology, node: str) -> str:
         lines += ["", *(_client(tunnel) if node == tunnel.client else _server(tunnel))]
     plan = plan_router(topology, node)
     if plan is not None and plan.protocol == "bgp" and {tunnel.profile for tunnel in tunnels} <= {"routeros-7"}:
-        theirs = {t.device if node == t.client else t.server_device for t in tunnels}
-        lines += ["", *_bgp(plan, [p for p in plan.peers if external or p.interface in theirs])]
+        devices = {t.device if node == t.client else t.server_device for t in tunnels}
+        lines += ["", *_bgp(plan, [p for p in plan.peers if external or p.interface in devices])]
     elif plan is not None:
         lines += ["", "# BGP is rendered for RouterOS 7 only."]
     return "\n".join(lines) + "\n"
@@ -42,8 +42,8 @@ def commands(topology: Topology, node: str) -> str:
 def _command(path: str, verb: str, **properties: object) -> str:
     """Return a line; in names `_` means `-` and `__` means `.`, and properties that are None are left out."""
     names = {name: name.replace("__", ".").replace("_", "-") for name in properties}
-    said = [f"{names[name]}={quoted(str(value))}" for name, value in properties.items() if value is not None]
-    return " ".join([path, verb, *said])
+    assignments = [f"{names[name]}={quoted(str(value))}" for name, value in properties.items() if value is not None]
+    return " ".join([path, verb, *assignments])
 
 
 def _links(topology: Topology, node: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lab.render.routeros.vocabulary import KNOWN, Known
+from lab.render.routeros.vocabulary import SPECS, Spec
 
 _ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "r": "\r", "t": "\t", "$": "$", "_": " ", "?": "?"}
 _PLAIN = re.compile(r"[A-Za-z0-9._:/,@%*+-]+")
@@ -88,7 +88,7 @@ _VERBS = {"add", "set", "import"}
 
 
 def _mistakes(command: Command) -> Iterator[str]:
-    known = KNOWN.get((command.path, command.verb))
+    known = SPECS.get((command.path, command.verb))
     if known is None:
         yield f"unknown command `{command.path} {command.verb}`"
         return
@@ -104,7 +104,7 @@ def _mistakes(command: Command) -> Iterator[str]:
             yield f"`{command.path} {command.verb}` needs {name!r}"
 
 
-def _parts(name: str, value: str, known: Known) -> Sequence[str]:
+def _parts(name: str, value: str, known: Spec) -> Sequence[str]:
     return value.split(",") if name in known.lists else [value]
 
 

@@ -14,7 +14,7 @@ Form = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
-class Known:
+class Spec:
     """One command."""
 
     properties: Mapping[str, Form | None]
@@ -69,11 +69,11 @@ _TUNNEL: Mapping[str, Form | None] = {
     "tls-version": _one_of("any", "only-1.2"),
 }
 _ROUTE: Mapping[str, Form | None] = {"distance": _NUMBER, "dst-address": _NETWORK, "gateway": None}
-KNOWN: Mapping[tuple[str, str], Known] = {
-    ("/certificate", "import"): Known(
+SPECS: Mapping[tuple[str, str], Spec] = {
+    ("/certificate", "import"): Spec(
         {"file-name": None, "name": None, "passphrase": None, "trusted": _YES}, frozenset({"file-name"})
     ),
-    ("/interface ovpn-client", "add"): Known(
+    ("/interface ovpn-client", "add"): Spec(
         {
             **_TUNNEL,
             "add-default-route": _YES,
@@ -88,7 +88,7 @@ KNOWN: Mapping[tuple[str, str], Known] = {
         },
         frozenset({"connect-to", "user"}),
     ),
-    ("/interface ovpn-server server", "add"): Known(
+    ("/interface ovpn-server server", "add"): Spec(
         {
             **_TUNNEL,
             "default-profile": None,
@@ -106,11 +106,11 @@ KNOWN: Mapping[tuple[str, str], Known] = {
         frozenset({"name"}),
         frozenset({"auth", "cipher"}),
     ),
-    ("/interface ovpn-server", "add"): Known({"name": None, "user": None, "disabled": _YES}, frozenset({"user"})),
-    ("/ppp profile", "add"): Known(
+    ("/interface ovpn-server", "add"): Spec({"name": None, "user": None, "disabled": _YES}, frozenset({"user"})),
+    ("/ppp profile", "add"): Spec(
         {"name": None, "local-address": _ADDRESS, "remote-address": _ADDRESS}, frozenset({"name"})
     ),
-    ("/ppp secret", "add"): Known(
+    ("/ppp secret", "add"): Spec(
         {
             "name": None,
             "password": None,
@@ -121,18 +121,18 @@ KNOWN: Mapping[tuple[str, str], Known] = {
         },
         frozenset({"name"}),
     ),
-    ("/ip address", "add"): Known({"address": _INTERFACE, "interface": None}, frozenset({"address", "interface"})),
-    ("/ip route", "add"): Known(_ROUTE, frozenset({"gateway"})),
-    ("/ipv6 route", "add"): Known(_ROUTE, frozenset({"gateway"})),
-    ("/ipv6 address", "add"): Known(
+    ("/ip address", "add"): Spec({"address": _INTERFACE, "interface": None}, frozenset({"address", "interface"})),
+    ("/ip route", "add"): Spec(_ROUTE, frozenset({"gateway"})),
+    ("/ipv6 route", "add"): Spec(_ROUTE, frozenset({"gateway"})),
+    ("/ipv6 address", "add"): Spec(
         {"address": _INTERFACE, "interface": None, "advertise": _YES}, frozenset({"address", "interface"})
     ),
-    ("/ip firewall address-list", "add"): Known({"list": None, "address": _NETWORK}, frozenset({"list", "address"})),
-    ("/ipv6 firewall address-list", "add"): Known({"list": None, "address": _NETWORK}, frozenset({"list", "address"})),
-    ("/routing bgp instance", "add"): Known(
+    ("/ip firewall address-list", "add"): Spec({"list": None, "address": _NETWORK}, frozenset({"list", "address"})),
+    ("/ipv6 firewall address-list", "add"): Spec({"list": None, "address": _NETWORK}, frozenset({"list", "address"})),
+    ("/routing bgp instance", "add"): Spec(
         {"name": None, "as": _NUMBER, "router-id": _ADDRESS}, frozenset({"name", "as"})
     ),
-    ("/routing bgp connection", "add"): Known(
+    ("/routing bgp connection", "add"): Spec(
         {
             "name": None,
             "instance": None,

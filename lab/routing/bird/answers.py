@@ -1,4 +1,4 @@
-"""Parsers of BIRD's answers, which are the texts that birdc shows: BIRD has no JSON output."""
+"""Parsers of BIRD's output, the text that birdc shows: BIRD has no JSON output."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,13 +37,13 @@ UNNUMBERED = "on:"
 
 
 def bgp_neighbors(
-    lines: Sequence[Line], now: datetime | None = None, watched: Mapping[Address, BfdState] | None = None
+    lines: Sequence[Line], now: datetime | None = None, bfd_states: Mapping[Address, BfdState] | None = None
 ) -> list[Neighbor]:
-    """Parse the sessions in `show protocols all`; `watched` are the states of their BFD sessions."""
+    """Parse the sessions in `show protocols all`; `bfd_states` has the states of their BFD sessions."""
     each = [_bgp_neighbor(head, details, now or datetime.now(UTC)) for head, details in _protocols(lines, "BGP")]
-    found = [replace(n, bfd=(watched or {}).get(n.address) if n.address else None) for n in each]
-    # BIRD creates a protocol for each accepted session, beside the one that accepts. It stays after the session has
-    # ended, and the neighbour may connect again from another address.
+    found = [replace(n, bfd=(bfd_states or {}).get(n.address) if n.address else None) for n in each]
+    # BIRD creates a protocol for each accepted session, in addition to the listening one. It remains after the session
+    # has ended, and the neighbour may connect again from another address.
     accepting = {neighbor.interface for neighbor in found if neighbor.address is None}
     connected = {neighbor.interface for neighbor in found if neighbor.up}
     return [
@@ -51,7 +51,7 @@ def bgp_neighbors(
     ]
 
 
-def callers(lines: Sequence[Line], interface: str) -> list[str]:
+def accepted_sessions(lines: Sequence[Line], interface: str) -> list[str]:
     """Return the names of the protocols of sessions that were accepted on an interface."""
     return [
         head[0]
@@ -125,18 +125,18 @@ def routes(lines: Sequence[Line]) -> Rib:
     """Parse all paths in `show route all` of one table."""
     found: dict[Prefix, list[Path]] = {}
     prefix: Prefix | None = None
-    about: re.Match[str] | None = None
+    route_line: re.Match[str] | None = None
     hops: list[Address] = []
     as_path: tuple[int, ...] = ()
 
     def keep() -> None:
-        if about is not None and prefix is not None:
-            found.setdefault(prefix, []).append(_path(prefix, about, hops, as_path))
+        if route_line is not None and prefix is not None:
+            found.setdefault(prefix, []).append(_path(prefix, route_line, hops, as_path))
 
     for line in lines:
         if line.code == _ROUTE and (match := _ROUTE_LINE.match(line.text)):
             keep()
-            about, hops, as_path = match, [], ()
+            route_line, hops, as_path = match, [], ()
             prefix = ip_network(match["prefix"]) if match["prefix"] else prefix
         elif line.code == _ROUTE and line.text.strip().startswith("via "):
             hops.append(ip_address(line.text.split()[1].partition("%")[0]))
@@ -146,17 +146,17 @@ def routes(lines: Sequence[Line]) -> Rib:
     return {prefix: tuple(paths) for prefix, paths in found.items()}
 
 
-def _path(prefix: Prefix, about: re.Match[str], hops: Sequence[Address], as_path: tuple[int, ...]) -> Path:
-    own = about["protocol"].startswith(_STATIC)
+def _path(prefix: Prefix, route_line: re.Match[str], hops: Sequence[Address], as_path: tuple[int, ...]) -> Path:
+    own = route_line["protocol"].startswith(_STATIC)
     # BIRD shows the neighbour only if it is not the next hop.
-    peer = ip_address(about["peer"].partition("%")[0]) if about["peer"] else (hops[0] if hops else None)
+    peer = ip_address(route_line["peer"].partition("%")[0]) if route_line["peer"] else (hops[0] if hops else None)
     return Path(
         prefix=prefix,
         next_hops=tuple(hops),
         as_path=as_path,
         peer=None if own else peer,
-        best=bool(about["best"]),
-        valid=about["kind"] in ("unicast", "blackhole"),
+        best=bool(route_line["best"]),
+        valid=route_line["kind"] in ("unicast", "blackhole"),
     )
 
 

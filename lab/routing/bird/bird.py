@@ -19,8 +19,8 @@ from lab.routing.peers import Peer, RouterPlan
 from lab.topology import ExtraLine, Family, Objection, Prefix, RouterIntent, community_numbers, insert_extra
 
 _VERSION: Mapping[Family, int] = {"ipv4": 4, "ipv6": 6}
-# BIRD goes into the background once it listens on its socket. It recovers (`-R`) only when it is started again: at its
-# first start it would wait for routes of neighbours that wait for it.
+# BIRD goes into the background once it listens on its socket. It gets `-R` (graceful restart recovery) only when it is
+# restarted: at the first start two BIRDs would wait for the routes of each other.
 _START = """
 exec </dev/null >>/var/log/bird/start.log 2>&1
 recovery=
@@ -53,7 +53,7 @@ def _communities(plan: RouterPlan | None, prefix: Prefix) -> str:
 
 
 class Bird(RoutingDaemon):
-    """BIRD, of any version."""
+    """BIRD, version 2 or 3."""
 
     program: ClassVar[str]
     """The path of the program in a node."""
@@ -66,7 +66,7 @@ class Bird(RoutingDaemon):
     programs = ("bird",)
 
     def route_protocol(self, family: Family) -> int:
-        """Return RTPROT_BIRD, whichever protocol a route comes from."""
+        """Return RTPROT_BIRD, which marks the routes of all protocols."""
         return 12
 
     def render(self, plan: RouterPlan) -> Sequence[RenderedFile]:
@@ -97,7 +97,7 @@ class Bird(RoutingDaemon):
         return insert_extra(text, {mark: line for marks in (own, *of_peers) for mark, line in marks.items()})
 
     def check(self, intent: RouterIntent) -> Sequence[Objection]:
-        """Object to a TTL check for neighbours that are farther away than the link, which all neighbours are on."""
+        """Object to `ttl-security` of more than one hop: all neighbours are on a link."""
         what = "BIRD expects a neighbour on the link with a TTL of 255 exactly, which is 1 hop"
         found = [Objection(("ttl-security",), what, "set 1")] if (intent.ttl_security or 1) > 1 else []
         return found + [
@@ -107,7 +107,7 @@ class Bird(RoutingDaemon):
         ]
 
     def host_steps(self, intent: RouterIntent) -> Sequence[str]:
-        """Return the one step for the service of any package."""
+        """Return the step for the service of either package."""
         return [f"Give `{self.configuration}` and `{self.logs}` to the daemon's user, then restart its service."]
 
     def start(self, node: RunningNode, plan: RouterPlan) -> None:
@@ -130,14 +130,14 @@ class Bird(RoutingDaemon):
         for logged in self.start_log_since(node, size):
             if (found := _REFUSED.search(logged)) is None:
                 continue
-            # The unexpected end of the file has no place; it is that of an unfinished block.
+            # BIRD gives no line for an unexpected end of the file, which means an unclosed block.
             ended = found["why"].endswith("unexpected END")
             line = extra.get(max(extra) if ended else int(found["line"]))
             if line is not None:
                 raise InputError(f"{line.at}: BIRD: {found['why']}: {mask_secrets(line.text.strip())}")
 
     def stop(self, node: RunningNode, signal: str = "KILL") -> None:
-        """Send the process a signal and wait for its end."""
+        """Signal the process and wait until it has ended."""
         node.exec("sh", "-c", _STOP, "stop", signal).raise_on_error()
 
     def processes(self, node: RunningNode) -> Sequence[int]:
@@ -157,8 +157,8 @@ class Bird(RoutingDaemon):
         """Read `show protocols all`, `show ospf neighbors` or `show rip neighbors`."""
         if self.protocol == "bgp":
             shown = self._ask(node, "show protocols all")
-            watched = answers.bfd_sessions(self._ask(node, "show bfd sessions")) if answers.has_bfd(shown) else {}
-            return answers.bgp_neighbors(shown, watched=watched)
+            bfd_states = answers.bfd_sessions(self._ask(node, "show bfd sessions")) if answers.has_bfd(shown) else {}
+            return answers.bgp_neighbors(shown, bfd_states=bfd_states)
         read: Callable[[Sequence[Line]], list[Neighbor]]
         read = answers.ospf_neighbors if self.protocol == "ospf" else answers.rip_neighbors
         return [
@@ -173,14 +173,14 @@ class Bird(RoutingDaemon):
 
     def reset(self, node: RunningNode, plan: RouterPlan, peers: Sequence[Peer], *, soft: bool) -> None:
         """`restart` or `reload` the protocols of some neighbours."""
-        act = "reload" if soft else "restart"
+        command = "reload" if soft else "restart"
         with Control(node.root) as control:
             for peer in peers:
                 if peer.address is not None:
-                    control.ask(f"{act} peer{plan.peers.index(peer) + 1}")
+                    control.ask(f"{command} peer{plan.peers.index(peer) + 1}")
                     continue
-                for name in answers.callers(control.ask("show protocols all"), peer.interface):
-                    control.ask(f"{act} {name}")
+                for name in answers.accepted_sessions(control.ask("show protocols all"), peer.interface):
+                    control.ask(f"{command} {name}")
 
     def set_attributes(
         self,
@@ -195,19 +195,19 @@ class Bird(RoutingDaemon):
         for peer in peers:
             for family in peer.families:
                 members = [p for p in prefixes if p.version == _VERSION[family]]
-                path = self.configuration / policy.file_of(plan.peers.index(peer) + 1, family, direction)
+                path = self.configuration / policy.policy_file(plan.peers.index(peer) + 1, family, direction)
                 file = node.files / path.relative_to("/")
-                text = policy.changed(file.read_text(), members, attributes, plan.asn)
+                text = policy.update(file.read_text(), members, attributes, plan.asn)
                 RenderedFile(path, text).write_below(node.files)
         self._reconfigure(node)
 
     def announce(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
         """Add prefixes to the files of originated ones."""
-        self._originate(node, plan, self._known(node) | set(prefixes))
+        self._originate(node, plan, self._originated_prefixes(node) | set(prefixes))
 
     def withdraw(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
         """Remove prefixes from the files of originated ones."""
-        self._originate(node, plan, self._known(node) - set(prefixes))
+        self._originate(node, plan, self._originated_prefixes(node) - set(prefixes))
 
     def monitor(self, node: RunningNode, plan: RouterPlan) -> Trace:
         """Follow the log."""
@@ -233,8 +233,8 @@ class Bird(RoutingDaemon):
         with Control(node.root) as control:
             return control.ask(command)
 
-    def _known(self, node: RunningNode) -> set[Prefix]:
-        """Return the prefixes in the files of originated ones; those of `extra` and default routes are not there."""
+    def _originated_prefixes(self, node: RunningNode) -> set[Prefix]:
+        """Return the prefixes in the files of originated ones; those of `extra` and default routes are not in them."""
         texts = [
             (node.files / file.path.relative_to("/")).read_text(errors="replace") for file in self._originated(None, ())
         ]
@@ -263,7 +263,7 @@ class Bird(RoutingDaemon):
         ]
 
     def _no_attributes(self, plan: RouterPlan) -> list[RenderedFile]:
-        return [RenderedFile(path, "") for path in policy.all_files(self.configuration, plan)]
+        return [RenderedFile(path, "") for path in policy.policy_files(self.configuration, plan)]
 
 
 class Bird2(Bird):
@@ -276,7 +276,7 @@ class Bird2(Bird):
 
 
 class Bird3(Bird):
-    """BIRD 3, which the node image has beside BIRD 2."""
+    """BIRD 3, which the node image has besides BIRD 2."""
 
     name = "bird3"
     summary = "BIRD 3: one process, many threads"

@@ -11,34 +11,34 @@ from lab.topology import Family, Prefix
 _LINE = re.compile(r"^if net = (\S+) then ")
 
 
-def file_of(number: int, family: Family, direction: Direction) -> str:
+def policy_file(number: int, family: Family, direction: Direction) -> str:
     """Return the name of the file that the filter of a neighbour includes."""
     return f"{direction}{number}-{family}.conf"
 
 
-def all_files(configuration: PurePosixPath, plan: RouterPlan) -> list[PurePosixPath]:
+def policy_files(configuration: PurePosixPath, plan: RouterPlan) -> list[PurePosixPath]:
     """Return the files of all neighbours of a router."""
     if plan.protocol != "bgp":
         return []
     directions: tuple[Direction, ...] = ("in", "out")
     return [
-        configuration / file_of(number, family, direction)
+        configuration / policy_file(number, family, direction)
         for number, peer in enumerate(plan.peers, 1)
         for family in peer.families
         for direction in directions
     ]
 
 
-def changed(text: str, prefixes: Iterable[Prefix], attributes: Attributes | None, asn: int | None) -> str:
+def update(text: str, prefixes: Iterable[Prefix], attributes: Attributes | None, asn: int | None) -> str:
     """Return a file's text with new attributes for some prefixes."""
     wanted = {str(prefix) for prefix in prefixes}
     kept = [line for line in text.splitlines() if (match := _LINE.match(line)) is not None and match[1] not in wanted]
     if attributes is not None:
-        kept += [f"if net = {prefix} then {{ {_sets(attributes, prefix, asn)} }}" for prefix in sorted(wanted)]
+        kept += [f"if net = {prefix} then {{ {_assignments(attributes, prefix, asn)} }}" for prefix in sorted(wanted)]
     return "".join(f"{line}\n" for line in kept)
 
 
-def _sets(attributes: Attributes, prefix: str, asn: int | None) -> str:
+def _assignments(attributes: Attributes, prefix: str, asn: int | None) -> str:
     words = []
     if attributes.med is not None:
         words.append(f"bgp_med = {attributes.med};")

@@ -32,7 +32,7 @@ class Bgp:
         "bgpd-running-config.txt": ("bgpd", "show running-config"),
     }
 
-    def mark(self, plan: RouterPlan) -> tuple[str, str]:
+    def loaded_line(self, plan: RouterPlan) -> tuple[str, str]:
         """See `Speaker`."""
         return "bgpd", f"router bgp {plan.asn}"
 
@@ -67,7 +67,7 @@ def _neighbor(name: str, facts: Mapping[str, Any]) -> Neighbor:
         for name, family in _AFI_SAFI.items()
         if name in facts.get("addressFamilyInfo", {}) and _negotiated(name, facts)
     }
-    # bgpd has two states of its own between Established and Idle.
+    # bgpd has two more states between Established and Idle.
     state = SessionState.IDLE if facts["bgpState"] in ("Clearing", "Deleted") else SessionState(facts["bgpState"])
     address, interface = _address_and_interface(name, facts)
     return Neighbor(
@@ -84,7 +84,7 @@ def _neighbor(name: str, facts: Mapping[str, Any]) -> Neighbor:
 
 
 def _reset(facts: Mapping[str, Any]) -> str:
-    """Return why a session ended last, with the reason in the NOTIFICATION if there was one."""
+    """Return why the session ended last, with the reason of the NOTIFICATION if there was one."""
     reset = str(facts.get("lastResetDueTo", ""))
     notified = facts.get("lastNotificationReason", "") if "Notification" in reset else ""
     return f"{reset}: {notified}" if notified else reset

@@ -1,4 +1,4 @@
-"""FRR's daemons with zebra, started without `watchfrr`, which takes a tenth of a second."""
+"""FRR's daemons and zebra, started without `watchfrr`, which would take a tenth of a second."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from lab.engine.node import RunningNode
 from lab.routing.daemon import RoutingDaemon
 from lab.routing.frr.bgp import Bgp
 from lab.routing.frr.ospf import Ospf
-from lab.routing.frr.policy import community_sets, set_attributes
+from lab.routing.frr.policy import community_lines, set_attributes
 from lab.routing.frr.rip import Rip
 from lab.routing.frr.speaker import Speaker
 from lab.routing.frr.vty import Vty
@@ -23,7 +23,7 @@ from lab.topology import ExtraLine, Family, Objection, Prefix, RouterIntent, Rou
 if TYPE_CHECKING:
     from lab.routing.frr.bmp import Bmp
 
-# Either each daemon reads its part of frr.conf itself, or vtysh gives each its part, as on a real host.
+# Either each daemon reads frr.conf itself, or vtysh passes its part to each, as on a real host.
 # bgpd loads its BMP module, which sends nothing until a target is configured.
 # zebra and mgmtd are started first: a daemon that cannot connect to them tries again after ten seconds.
 _START = """
@@ -69,7 +69,7 @@ _ROUTE_PROTOCOL: Mapping[tuple[RoutingProtocol, Family], int] = {
     ("rip", "ipv4"): 189,
     ("rip", "ipv6"): 190,
 }
-_DAEMON_OF = tuple(
+_DAEMON_OF_LINE = tuple(
     (re.compile(start), daemon)
     for start, daemon in (
         (r"router bgp\b", "bgpd"),
@@ -84,7 +84,7 @@ _DAEMON_OF = tuple(
         (r"(?:ip|ipv6) route\b", "staticd"),
     )
 )
-"""The daemons that lines need, by the beginning of a line."""
+"""The daemons that configuration lines belong to, by the beginning of a line."""
 _UNKNOWN = re.compile(r"line (?P<line>\d+): % (?P<why>[^:\[]+)")
 _REFUSED = re.compile(r"line (?P<line>\d+): (?P<why>Failure to communicate)\[\d+\] to (?P<daemon>\w+), line: ")
 _SHOWN: Mapping[RoutingProtocol, str] = {"bgp": "bgp summary", "ospf": "ip ospf neighbor", "rip": "ip rip status"}
@@ -108,7 +108,7 @@ class Frr(RoutingDaemon):
     package = "frr"
     programs = ("bgpd", "zebra")
     frr_conf = configuration / "frr.conf"
-    calls_unnumbered = True
+    initiates_unnumbered = True
 
     def route_protocol(self, family: Family) -> int:
         """Return zebra's number for the protocol (`zebra2proto` in FRR's source)."""
@@ -127,14 +127,14 @@ class Frr(RoutingDaemon):
         text = (
             templates("lab.routing.frr")
             .get_template(f"{name}.j2")
-            .render(router=plan, marks=list(marks), enabled=self._daemons(plan), community_sets=community_sets)
+            .render(router=plan, marks=list(marks), enabled=self._daemons(plan), community_lines=community_lines)
         )
         return insert_extra(text, marks)
 
     def _daemons(self, plan: RouterPlan) -> tuple[str, ...]:
         """Return the daemons to start besides zebra and mgmtd: of the protocol, and of the lines in `extra`."""
         wanted = [*SPEAKERS[plan.protocol].daemons, *(["bfdd"] if plan.bfd else [])]
-        wanted += [daemon for line in plan.extra for start, daemon in _DAEMON_OF if start.match(line.text)]
+        wanted += [daemon for line in plan.extra for start, daemon in _DAEMON_OF_LINE if start.match(line.text)]
         return tuple(dict.fromkeys(wanted))
 
     def check(self, intent: RouterIntent) -> Sequence[Objection]:
@@ -158,12 +158,12 @@ class Frr(RoutingDaemon):
         return [
             f"Let FRR's user read its files: `chown -R frr:frr {directory} && chmod 640 {directory}/*`.",
             f"`{directory}/daemons` enables what is needed; where you keep your own file, set {wanted} in it.",
-            f"`systemctl restart frr`, and look with `vtysh -c 'show {_SHOWN[intent.protocol]}'`.",
+            f"`systemctl restart frr`, then check with `vtysh -c 'show {_SHOWN[intent.protocol]}'`.",
         ]
 
     def start(self, node: RunningNode, plan: RouterPlan) -> None:
         """Check frr.conf, start the daemons with it, and check that it was read."""
-        # vtysh reports a refused line, and gives lines to the daemons that they belong to, also after an `exit`.
+        # vtysh reports a refused line, and passes each line to its daemon, also after an `exit`.
         file = "-f /etc/frr/frr.conf" if self._speaker.reads_file and not plan.extra else ""
         keep = f"-K {plan.graceful_restart}" if plan.graceful_restart else ""
         size = self.start_log_size(node)
@@ -171,7 +171,7 @@ class Frr(RoutingDaemon):
         if result.failed:
             self._raise_if_refused(node, plan, size)
             raise EnvironmentBroken(f"{node.name}: FRR did not start: {self.start_log(node)}")
-        daemon, line = self._speaker.mark(plan)
+        daemon, line = self._speaker.loaded_line(plan)
         with Vty(node.root, daemon) as vty:
             if line not in vty.ask("show running-config"):
                 raise EnvironmentBroken(f"{node.name}: FRR did not read its configuration: {self.start_log(node)}")
@@ -179,20 +179,20 @@ class Frr(RoutingDaemon):
     def _raise_if_refused(self, node: RunningNode, plan: RouterPlan, size: int) -> None:
         """Raise `InputError` at the first line of `extra` that FRR refused, according to the log after `size` bytes."""
         _, extra = self._rendered("frr.conf", plan)
-        said = ""
+        reason = ""
         for logged in self.start_log_since(node, size):
             if logged.startswith("% "):
-                said = logged.removeprefix("% ")
+                reason = logged.removeprefix("% ")
             found = _UNKNOWN.match(logged) or _REFUSED.match(logged)
             if found is not None and (line := extra.get(int(found["line"]))) is not None:
                 why = found["why"]
                 if found.re is _REFUSED:
-                    why = f"{found['daemon']} refuses the line" + (f" ({said})" if said else "")
+                    why = f"{found['daemon']} refuses the line" + (f" ({reason})" if reason else "")
                 self.stop(node)
                 raise InputError(f"{line.at}: FRR: {why}: {mask_secrets(line.text.strip())}")
 
     def stop(self, node: RunningNode, signal: str = "KILL") -> None:
-        """Send all daemons a signal and wait for their end."""
+        """Signal all daemons and wait until they have ended."""
         node.exec("sh", "-c", _STOP, "stop", signal).raise_on_error()
 
     def processes(self, node: RunningNode) -> Sequence[int]:
@@ -236,7 +236,7 @@ class Frr(RoutingDaemon):
                 set_attributes(bgpd, plan, peer, prefixes, attributes, direction, node.event_times)
 
     def announce(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
-        """Originate prefixes in the protocol's own way."""
+        """Originate prefixes with the protocol's commands."""
         self._speaker.originate(node, plan, prefixes, no=False)
 
     def withdraw(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix]) -> None:
@@ -244,7 +244,7 @@ class Frr(RoutingDaemon):
         self._speaker.originate(node, plan, prefixes, no=True)
 
     def monitor(self, node: RunningNode, plan: RouterPlan) -> "Bmp | None":
-        """Open a BMP session with bgpd; the other daemons have no counterpart."""
+        """Open a BMP session with bgpd; the other daemons do not support BMP."""
         from lab.routing.frr.bmp import Bmp
 
         return Bmp.open(node, plan) if plan.protocol == "bgp" else None

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
 
 from lab.engine.node import RunningNode
-from lab.routing.frr.speaker import by_family, own_paths, zebra_rib
+from lab.routing.frr.speaker import by_family, originated_paths, zebra_rib
 from lab.routing.frr.vty import Vty
 from lab.routing.model import AdjacencyState, Neighbor, Rib
 from lab.routing.peers import RouterPlan
@@ -32,7 +32,7 @@ class Ospf:
         "ospf6d-running-config.txt": ("ospf6d", "show running-config"),
     }
 
-    def mark(self, plan: RouterPlan) -> tuple[str, str]:
+    def loaded_line(self, plan: RouterPlan) -> tuple[str, str]:
         """See `Speaker`."""
         return "ospfd", "router ospf"
 
@@ -48,10 +48,10 @@ class Ospf:
         """Read OSPF's routes from zebra, and the originated prefixes from the configuration."""
         with Vty(node.root, _DAEMON[family]) as ospfd:
             own = read_prefix_list(ospfd.ask("show running-config"), family)
-        return {**zebra_rib(node, family, ("ospf", "ospf6")), **own_paths(own)}
+        return {**zebra_rib(node, family, ("ospf", "ospf6")), **originated_paths(own)}
 
     def originate(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix], *, no: bool) -> None:
-        """Configure an entry in the prefix list, and a blackhole for a prefix without an interface in it."""
+        """Configure an entry in the prefix list, and a blackhole route in case no interface is in the prefix."""
         before = "no " if no else ""
         for family, members in by_family(prefixes).items():
             ip = _IP[family]

@@ -36,7 +36,7 @@ def set_attributes(
         known = read_entries(bgpd.ask(f"show route-map {name}"))
         if not known and attributes is None:
             continue
-        lines = entries(name, family, members, attributes, known, plan.asn, default_sets(peer, family, direction))
+        lines = entries(name, family, members, attributes, known, plan.asn, default_set_lines(peer, family, direction))
         bgpd.configure(lines, event_times=event_times)
         if not known:
             bgpd.configure(
@@ -64,7 +64,7 @@ def read_entries(shown: str) -> dict[str, int]:
     return found
 
 
-def default_sets(peer: Peer, family: Family, direction: Direction) -> list[str]:
+def default_set_lines(peer: Peer, family: Family, direction: Direction) -> list[str]:
     """Return the `set` lines of the neighbour's default route map, which the new one replaces; see bgp.j2."""
     if direction == "out":
         return []
@@ -79,11 +79,11 @@ def entries(
     attributes: Attributes | None,
     known: dict[str, int],
     asn: int | None,
-    usual: Sequence[str],
+    default_lines: Sequence[str],
 ) -> list[str]:
-    """Return the lines that change a route map; every entry contains `usual`."""
+    """Return the lines that change a route map; every entry contains `default_lines`."""
     ip = "ip" if family == "ipv4" else "ipv6"
-    lines = [] if known else [f"route-map {name} permit {_LAST}", *usual, "exit"]
+    lines = [] if known else [f"route-map {name} permit {_LAST}", *default_lines, "exit"]
     free = max((number for number in known.values() if number != _LAST), default=0)
     for prefix in prefixes:
         prefix_list = f"ONLY-{prefix}"
@@ -98,14 +98,14 @@ def entries(
             f"{ip} prefix-list {prefix_list} permit {prefix}",
             f"route-map {name} permit {number}",
             f"match {ip} address prefix-list {prefix_list}",
-            *usual,
+            *default_lines,
             *_sets(attributes, family, asn),
             "exit",
         ]
     return lines
 
 
-def community_sets(communities: Sequence[str]) -> list[str]:
+def community_lines(communities: Sequence[str]) -> list[str]:
     """Return the `set` lines that attach communities."""
     large = [text for text in communities if text.count(":") == 2]
     plain = [text.replace("local-as", "local-AS") for text in communities if text not in large]

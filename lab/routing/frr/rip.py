@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_address, ip_network
 
 from lab.engine.node import RunningNode
-from lab.routing.frr.speaker import by_family, own_paths, zebra_rib
+from lab.routing.frr.speaker import by_family, originated_paths, zebra_rib
 from lab.routing.frr.vty import Vty
 from lab.routing.model import Neighbor, Rib, RipState
 from lab.routing.peers import RouterPlan
@@ -36,7 +36,7 @@ class Rip:
         "mgmtd-running-config.txt": ("mgmtd", "show running-config"),
     }
 
-    def mark(self, plan: RouterPlan) -> tuple[str, str]:
+    def loaded_line(self, plan: RouterPlan) -> tuple[str, str]:
         """See `Speaker`."""
         return "mgmtd", "router rip"
 
@@ -51,8 +51,8 @@ class Rip:
     def rib(self, node: RunningNode, family: Family) -> Rib:
         """Read RIP's routes from zebra, and the originated prefixes from RIP's table."""
         with Vty(node.root, _DAEMON[family]) as ripd:
-            own = read_own(ripd.ask(_TABLE[family]))
-        return {**zebra_rib(node, family, ("rip", "ripng")), **own_paths(own)}
+            own = read_originated(ripd.ask(_TABLE[family]))
+        return {**zebra_rib(node, family, ("rip", "ripng")), **originated_paths(own)}
 
     def originate(self, node: RunningNode, plan: RouterPlan, prefixes: Sequence[Prefix], *, no: bool) -> None:
         """Configure `route PREFIX`, RIP's own static routes."""
@@ -82,6 +82,6 @@ def read_status(status: str, table: str) -> list[Neighbor]:
     ]
 
 
-def read_own(table: str) -> list[Prefix]:
+def read_originated(table: str) -> list[Prefix]:
     """Parse the originated prefixes in `show ip rip`."""
     return [ip_network(prefix) for prefix in _OWN.findall(table)]

@@ -18,11 +18,11 @@ class Speaker(Protocol):
     daemons: tuple[str, ...]
     """The daemons besides zebra and mgmtd; the first is the main one."""
     reads_file: bool
-    """True if the daemons read frr.conf themselves; False if vtysh gives each its part."""
+    """True if the daemons read frr.conf themselves; False if vtysh passes its part to each."""
     shown: Mapping[str, tuple[str, str]]
     """The output to keep of a failure: daemon and command by the name of the file."""
 
-    def mark(self, plan: RouterPlan) -> tuple[str, str]:
+    def loaded_line(self, plan: RouterPlan) -> tuple[str, str]:
         """Return a daemon, and a line in its running configuration once it has read frr.conf."""
 
     def neighbors(self, node: RunningNode) -> Sequence[Neighbor]:
@@ -73,6 +73,6 @@ def _path(prefix: Prefix, entry: Mapping[str, Any]) -> Path:
     )
 
 
-def own_paths(prefixes: Iterable[Prefix]) -> dict[Prefix, tuple[Path, ...]]:
+def originated_paths(prefixes: Iterable[Prefix]) -> dict[Prefix, tuple[Path, ...]]:
     """Return the paths of prefixes that this router originates."""
     return {p: (Path(prefix=p, next_hops=(), as_path=(), peer=None, best=True, valid=True),) for p in prefixes}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lab.core.errors import EnvironmentBroken, ExpectationFailed
-from lab.core.expect import LONGEST_PAUSE, Expectation, wait_for
+from lab.core.expect import MAX_PAUSE, Expectation, wait_for
 
 
 class FakeClock:
@@ -74,7 +74,7 @@ def test_pause_after_a_long_look_is_limited(clock: FakeClock) -> None:
         return "up" if clock.now() >= came else "down"
 
     wait_for(expectation(look), within=90, clock=clock)
-    assert clock.now() == pytest.approx(100 + 30 + LONGEST_PAUSE + 30)
+    assert clock.now() == pytest.approx(100 + 30 + MAX_PAUSE + 30)
 
 
 def test_deadline_counts_from_the_event_and_not_from_the_wait(clock: FakeClock) -> None:

@@ -102,13 +102,13 @@ def test_attributes_by_prefix_are_in_separate_files() -> None:
 
 def test_attributes_are_set_and_cleared_by_prefix() -> None:
     one, two = ip_network("10.9.0.0/24"), ip_network("10.90.0.0/24")
-    text = policy.changed("", [one, two], Attributes(med=5, prepend=2), 65001)
+    text = policy.update("", [one, two], Attributes(med=5, prepend=2), 65001)
     sets = "bgp_med = 5; bgp_path.prepend(65001); bgp_path.prepend(65001);"
     assert text == f"if net = {one} then {{ {sets} }}\nif net = {two} then {{ {sets} }}\n"
-    text = policy.changed(text, [one], Attributes(local_pref=7, next_hop=ip_address("192.0.2.1")), 65001)
+    text = policy.update(text, [one], Attributes(local_pref=7, next_hop=ip_address("192.0.2.1")), 65001)
     assert text.splitlines()[1] == f"if net = {one} then {{ bgp_next_hop = 192.0.2.1; bgp_local_pref = 7; }}"
-    assert policy.changed(text, [one, two], None, 65001) == ""
-    six = policy.changed("", [ip_network("2001:db8:9::/64")], Attributes(next_hop=ip_address("192.0.2.1"), med=1), 1)
+    assert policy.update(text, [one, two], None, 65001) == ""
+    six = policy.update("", [ip_network("2001:db8:9::/64")], Attributes(next_hop=ip_address("192.0.2.1"), med=1), 1)
     assert "bgp_next_hop" not in six
 
 
@@ -120,9 +120,9 @@ def test_bfd_state_of_a_neighbour_is_read() -> None:
         Line(1020, "10.255.0.5                tun1       Init       2026-11-24 04:51:35.303    1.000    3.000"),
         Line(0, ""),
     ]
-    watched = answers.bfd_sessions(shown)
-    assert watched == {ip_address("10.255.0.1"): BfdState.UP, ip_address("10.255.0.5"): BfdState.INIT}
-    (neighbor,) = answers.bgp_neighbors(answer("protocols-established"), watched=watched)
+    bfd_states = answers.bfd_sessions(shown)
+    assert bfd_states == {ip_address("10.255.0.1"): BfdState.UP, ip_address("10.255.0.5"): BfdState.INIT}
+    (neighbor,) = answers.bgp_neighbors(answer("protocols-established"), bfd_states=bfd_states)
     assert neighbor.bfd is BfdState.UP
     (neighbor,) = answers.bgp_neighbors(answer("protocols-established"))
     assert neighbor.bfd is None

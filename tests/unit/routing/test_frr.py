@@ -264,12 +264,12 @@ def test_only_listed_prefixes_are_accepted() -> None:
         "ip prefix-list {} deny any",
     ]
     lines = [line for block in found.values() for line in block]
-    for name in ("ACCEPTED", "BEYOND"):
+    for name in ("ACCEPTED", "NO-RECURSION"):
         (start,) = (number for number, line in enumerate(lines) if line == listed[0].format(name))
         assert lines[start : start + 4] == [line.format(name) for line in listed]
-    assert "ip prefix-list BEYOND permit any" not in lines
-    assert lines.index("ip prefix-list BEYOND deny 0.0.0.0/0") < lines.index(listed[0].format("BEYOND"))
-    for family, ours in (("ipv4", "BEYOND"), ("ipv6", "ACCEPTED")):
+    assert "ip prefix-list NO-RECURSION permit any" not in lines
+    assert lines.index("ip prefix-list NO-RECURSION deny 0.0.0.0/0") < lines.index(listed[0].format("NO-RECURSION"))
+    for family, ours in (("ipv4", "NO-RECURSION"), ("ipv6", "ACCEPTED")):
         block = found[f"{BGP}/address-family {family} unicast"]
         assert f"neighbor 10.8.0.1 prefix-list {ours} in" in block
         assert "neighbor 192.0.2.9 prefix-list ACCEPTED in" in block

@@ -3,7 +3,7 @@
 from ipaddress import ip_address, ip_network
 
 from lab.routing import Attributes, Peer
-from lab.routing.frr.policy import default_sets, entries, read_entries
+from lab.routing.frr.policy import default_set_lines, entries, read_entries
 
 SHOWN = """ZEBRA:
 BGP:
@@ -64,6 +64,6 @@ def test_next_hop_is_set_only_in_its_family() -> None:
 
 def test_sets_of_the_default_route_map_are_kept() -> None:
     peer = Peer("b", ip_address("10.255.0.2"), 65002, "tun0", preference=200)
-    assert default_sets(peer, "ipv6", "in") == ["set local-preference 200", "set ipv6 next-hop prefer-global"]
-    assert default_sets(peer, "ipv4", "in") == ["set local-preference 200"]
-    assert default_sets(peer, "ipv6", "out") == []
+    assert default_set_lines(peer, "ipv6", "in") == ["set local-preference 200", "set ipv6 next-hop prefer-global"]
+    assert default_set_lines(peer, "ipv4", "in") == ["set local-preference 200"]
+    assert default_set_lines(peer, "ipv6", "out") == []

@@ -11,7 +11,7 @@ from lab.routing import AdjacencyState, Peer, RipState, RouterPlan
 from lab.routing.frr import Frr
 from lab.routing.frr.bgp import _neighbor
 from lab.routing.frr.ospf import read_ospf, read_ospf6, read_prefix_list
-from lab.routing.frr.rip import read_own, read_status
+from lab.routing.frr.rip import read_originated, read_status
 from lab.routing.frr.speaker import read_zebra
 from lab.topology import RoutingProtocol, Timers
 
@@ -101,14 +101,14 @@ def test_every_prefix_that_covers_an_outer_address_is_denied() -> None:
     peer = Peer("hq", ip_address("10.255.0.1"), 65002, "tun0", guarded=True)
     beside = Peer("near", ip_address("10.3.0.1"), 65003, "eth2")
     lines = files(replace(BGP, peers=(peer, beside), outer=OUTER))["frr.conf"]
-    denied = [ip_network(line.split()[-1]) for line in lines if line.startswith("ip prefix-list BEYOND deny ")]
+    denied = [ip_network(line.split()[-1]) for line in lines if line.startswith("ip prefix-list NO-RECURSION deny ")]
     for address in OUTER:
         assert {network.prefixlen for network in denied if address in network} == set(range(33))
     assert all(any(address in network for address in OUTER) for network in denied)
     assert len(denied) == len(set(denied))
-    assert "ip prefix-list BEYOND permit any" in lines
-    assert [line for line in lines if line.endswith("prefix-list BEYOND in")] == [
-        "neighbor 10.255.0.1 prefix-list BEYOND in"
+    assert "ip prefix-list NO-RECURSION permit any" in lines
+    assert [line for line in lines if line.endswith("prefix-list NO-RECURSION in")] == [
+        "neighbor 10.255.0.1 prefix-list NO-RECURSION in"
     ]
     unguarded = files(replace(BGP, peers=(replace(peer, guarded=False),)))["frr.conf"]
     assert not any("prefix-list" in line for line in unguarded)
@@ -120,21 +120,21 @@ def test_ospf_and_rip_routes_that_cover_an_outer_address_are_not_installed(
 ) -> None:
     peer = Peer("hq", None, None, "tun0", ("ipv4",), guarded=True)
     lines = files(replace(PLAN, protocol=protocol, peers=(peer,), outer=OUTER))["frr.conf"]
-    assert f"ip protocol {name} route-map USED-ipv4" in lines
+    assert f"ip protocol {name} route-map INSTALL-ipv4" in lines
     assert not any(line.startswith("ipv6 protocol") for line in lines)
-    start = lines.index("route-map USED-ipv4 permit 10")
+    start = lines.index("route-map INSTALL-ipv4 permit 10")
     assert lines[start : start + 7] == [
-        "route-map USED-ipv4 permit 10",
+        "route-map INSTALL-ipv4 permit 10",
         "match interface tun0",
-        "match ip address prefix-list BEYOND",
+        "match ip address prefix-list NO-RECURSION",
         "exit",
-        "route-map USED-ipv4 deny 11",
+        "route-map INSTALL-ipv4 deny 11",
         "match interface tun0",
         "exit",
     ]
-    assert "route-map USED-ipv4 permit 65535" in lines
+    assert "route-map INSTALL-ipv4 permit 65535" in lines
     bare = files(replace(PLAN, protocol=protocol, peers=(peer,)))["frr.conf"]
-    assert not any("USED" in line for line in bare)
+    assert not any("INSTALL-" in line for line in bare)
 
 
 def test_equal_paths_are_used_together_only_with_multipath() -> None:
@@ -205,7 +205,7 @@ def test_neighbours_of_rip_and_ripng_are_read() -> None:
     assert next_generation.address.is_link_local
     assert next_generation.interface == "tun0", "the interface is in the table"
     assert second.state is next_generation.state is RipState.HEARD
-    assert (read_own(text("rip")), read_own(text("ripng"))) == (
+    assert (read_originated(text("rip")), read_originated(text("ripng"))) == (
         [ip_network("10.1.0.0/24")],
         [ip_network("2001:db8:1::/64")],
     )
