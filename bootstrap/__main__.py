@@ -19,7 +19,7 @@ def main() -> int:
 
 
 def say(text: str) -> None:
-    """Print one step at once, also into a pipe."""
+    """Print one step without buffering."""
     print(text, flush=True)
 
 

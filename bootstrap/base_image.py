@@ -1,4 +1,4 @@
-"""The base image, and Debian's packages that make it if no registry has it."""
+"""The base image, and the Debian packages to make it if it cannot be pulled."""
 
 from bootstrap import packages
 from lab.core.progress import Say

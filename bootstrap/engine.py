@@ -1,4 +1,4 @@
-"""A Docker engine that answers: found, or installed and started."""
+"""Find a Docker engine that answers, or install and start one."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bootstrap import packages
-from bootstrap.packages import Powers
+from bootstrap.packages import Privileges
 from lab.core.errors import EnvironmentBroken
 from lab.core.progress import Say
 from lab.host import docker_engine
@@ -32,29 +32,29 @@ def prepare_engine(say: Say) -> None:
         if host != DEFAULT_HOST:
             # Starting another engine than the one the user names would not help.
             raise EnvironmentBroken(f"no Docker engine answers at DOCKER_HOST={host}: start it, or unset DOCKER_HOST")
-        powers = Powers.here()
+        privileges = Privileges.here()
         if not _dockerd():
-            packages.install(PACKAGES, "for a Docker engine", say, powers)
+            packages.install(PACKAGES, "for a Docker engine", say, privileges)
         # Debian's package may have started it.
         if is_absent(host):
-            _start(powers, host, say)
+            _start(privileges, host, say)
     client = docker_engine.connect()
     say(f"Docker {client.version()['Version']} answers at {host}")
     client.close()
 
 
-def _start(powers: Powers, host: str, say: Say) -> None:
-    if not (powers.root or powers.sudo):
+def _start(privileges: Privileges, host: str, say: Say) -> None:
+    if not (privileges.root or privileges.sudo):
         raise EnvironmentBroken("the Docker engine is installed but does not run: start it as root, `dockerd`")
     if _runs_systemd():
         say("starting the Docker engine with systemctl")
-        _systemctl_start(powers)
+        _systemctl_start(privileges)
         _wait_for_answer(host, lambda: True, "systemctl status docker")
         return
-    log = _log_file(powers)
+    log = _log_file(privileges)
     say(f"starting the Docker engine (no init system runs here); its log is {log}")
-    _remove_leftovers(powers)
-    pid = _spawn(powers, log, [])
+    _remove_leftovers(privileges)
+    pid = _spawn(privileges, log, [])
     try:
         _wait_for_answer(host, lambda: name_of(pid) is not None, str(log))
     except EnvironmentBroken:
@@ -62,7 +62,7 @@ def _start(powers: Powers, host: str, say: Say) -> None:
             raise
         # The lab links its nodes itself, so an engine without a network of its own is enough.
         say("this kernel lacks what Docker's own bridge needs: starting the engine without it")
-        pid = _spawn(powers, log, ["--bridge=none", "--iptables=false", "--ip6tables=false"])
+        pid = _spawn(privileges, log, ["--bridge=none", "--iptables=false", "--ip6tables=false"])
         _wait_for_answer(host, lambda: name_of(pid) is not None, str(log))
 
 
@@ -70,9 +70,9 @@ def _runs_systemd() -> bool:
     return Path("/run/systemd/system").is_dir()
 
 
-def _systemctl_start(powers: Powers) -> None:
+def _systemctl_start(privileges: Privileges) -> None:
     done = subprocess.run(
-        powers.as_root(["systemctl", "start", "docker"]),
+        privileges.as_root(["systemctl", "start", "docker"]),
         capture_output=True,
         text=True,
         timeout=120,
@@ -82,7 +82,7 @@ def _systemctl_start(powers: Powers) -> None:
         raise EnvironmentBroken(f"`systemctl start docker` failed: {_one_line(done.stderr)}")
 
 
-def _spawn(powers: Powers, log: Path, options: list[str]) -> int:
+def _spawn(privileges: Privileges, log: Path, options: list[str]) -> int:
     """Start dockerd in a session of its own, so that it outlives this process and its terminal; return its pid."""
     script = 'log=$0; setsid "$@" </dev/null >>"$log" 2>&1 & echo $!'
     # Without /usr/sbin on PATH, dockerd would not find iptables.
@@ -90,19 +90,19 @@ def _spawn(powers: Powers, log: Path, options: list[str]) -> int:
     dockerd = _dockerd()
     if dockerd is None:
         raise EnvironmentBroken("docker.io is installed without a dockerd: install a Docker engine")
-    argv = powers.as_root(["env", path, "sh", "-c", script, str(log), dockerd, *options])
+    argv = privileges.as_root(["env", path, "sh", "-c", script, str(log), dockerd, *options])
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd="/", check=False)
     if done.returncode:
         raise EnvironmentBroken(f"dockerd cannot be started: {_one_line(done.stderr)}")
     return int(done.stdout)
 
 
-def _remove_leftovers(powers: Powers) -> None:
+def _remove_leftovers(privileges: Privileges) -> None:
     """Remove pid files and sockets of a dead engine, which a new one would take for a running one."""
     if files := leftovers():
-        subprocess.run(powers.as_root(["rm", "-f", *map(str, files)]), check=True)
+        subprocess.run(privileges.as_root(["rm", "-f", *map(str, files)]), check=True)
     if not Path("/sys/fs/cgroup").is_mount():
-        subprocess.run(powers.as_root(["mount", "-t", "cgroup2", "cgroup2", "/sys/fs/cgroup"]), check=False)
+        subprocess.run(privileges.as_root(["mount", "-t", "cgroup2", "cgroup2", "/sys/fs/cgroup"]), check=False)
 
 
 def leftovers(run: Path = Path("/run"), proc: Path = Path("/proc")) -> list[Path]:
@@ -156,8 +156,8 @@ def _network_failed(log: Path) -> bool:
     return "network controller" in text or "iptables" in text
 
 
-def _log_file(powers: Powers) -> Path:
-    if powers.root:
+def _log_file(privileges: Privileges) -> Path:
+    if privileges.root:
         return Path("/var/log/openvpn-routing-lab-dockerd.log")
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "openvpn-routing-lab"
     state.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Debian's packages: installed only if announced, allowed and possible."""
+"""Install Debian packages, if that is allowed and possible, and announce it first."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ APT_PATIENCE = 900
 
 
 @dataclass(frozen=True)
-class Powers:
+class Privileges:
     """The privileges of this process on this host."""
 
     root: bool
@@ -26,8 +26,8 @@ class Powers:
     """False if LAB_NO_INSTALL is set to anything but an empty value or 0."""
 
     @classmethod
-    def here(cls, environment: Mapping[str, str] = os.environ) -> "Powers":
-        """Return the powers of this process."""
+    def here(cls, environment: Mapping[str, str] = os.environ) -> "Privileges":
+        """Return the privileges of this process."""
         return cls(
             root=os.geteuid() == 0,
             sudo=shutil.which("sudo") is not None,
@@ -53,21 +53,21 @@ class Powers:
         return list(argv) if self.root else ["sudo", *argv]
 
 
-def install(packages: Sequence[str], purpose: str, say: Say, powers: Powers | None = None) -> None:
+def install(packages: Sequence[str], purpose: str, say: Say, privileges: Privileges | None = None) -> None:
     """Install Debian's packages and say so first; `purpose` is e.g. "to make the base image".
 
     Raises `EnvironmentBroken` with one sentence if that is forbidden, impossible or fails.
     """
-    powers = powers or Powers.here()
-    if refusal := powers.refusal(packages, purpose):
+    privileges = privileges or Privileges.here()
+    if refusal := privileges.refusal(packages, purpose):
         raise EnvironmentBroken(refusal)
     names = " ".join(packages)
     say(f"installing {names} with apt {purpose} (LAB_NO_INSTALL=1 forbids it)")
     apt = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=120"]
     with tempfile.NamedTemporaryFile(prefix="openvpn-routing-lab-apt-", suffix=".log", delete=False) as log:
         # `update` fails if one of many sources does not answer: only the result of the installation counts.
-        _run(powers.as_root([*apt, "update"]), log.fileno())
-        code = _run(powers.as_root([*apt, "install", "-y", "--no-install-recommends", *packages]), log.fileno())
+        _run(privileges.as_root([*apt, "update"]), log.fileno())
+        code = _run(privileges.as_root([*apt, "install", "-y", "--no-install-recommends", *packages]), log.fileno())
     if code:
         raise EnvironmentBroken(f"apt-get install {names} ended with {code}: {_error(Path(log.name))}")
     Path(log.name).unlink()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.catalogue.topologies import find_topology
-from lab.image import NODE_IMAGE, VERSIONS, beside, repository
+from lab.image import NODE_IMAGE, VERSIONS, repository, topology_images
 from lab.routing import daemons
 from lab.topology import Objection, Topology, TrafficClass, TunnelIntent, Vocabulary, read
 from lab.tunnel import TunnelMode, modes
@@ -21,7 +21,7 @@ def vocabulary() -> Vocabulary:
         daemons={name: daemon.check for name, daemon in daemons().items()},
         openvpn=VERSIONS,
         node_image=NODE_IMAGE,
-        images=[repository(name) for name in beside()],
+        images=[repository(name) for name in topology_images()],
         many_clients=[name for name, mode in modes().items() if mode.traits.clients_per_process != 1],
         devices={name: mode.traits.device for name, mode in modes().items()},
         initiators=[name for name, daemon in daemons().items() if daemon.initiates_unnumbered],

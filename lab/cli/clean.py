@@ -9,7 +9,7 @@ def clean() -> None:
     from lab.image import remove_everything
     from lab.runtime.destroy import destroy
     from lab.runtime.registry import running_labs
-    from lab.vm.virtual_machine import forget_disks, sweep_virtual_machines
+    from lab.vm.virtual_machine import remove_disks, sweep_virtual_machines
 
     engine = open_engine()
     with progress() as say:
@@ -18,5 +18,5 @@ def clean() -> None:
             destroy(name, engine=engine)
         for name in sweep_virtual_machines():
             say(f"ended the virtual machine {name}")
-        forget_disks()
+        remove_disks()
         remove_everything(say)

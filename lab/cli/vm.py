@@ -71,7 +71,7 @@ def run(
     if machine.busy:
         raise InputError("the virtual machine runs another job: wait until it ends, or run `lab vm down`")
     argv = [str(Path.cwd() / command[0]) if "/" in command[0] else command[0], *command[1:]]
-    machine.begin(script(Path.cwd(), argv), apart=True)
+    machine.begin(script(Path.cwd(), argv), separate_stderr=True)
     raise typer.Exit(_follow(machine))
 
 
@@ -139,7 +139,7 @@ def _follow(machine: "VirtualMachine") -> int:
             if code is not None:
                 return code
             if not machine.running:
-                raise EnvironmentBroken(f"the virtual machine ended; {machine.last_words()}")
+                raise EnvironmentBroken(f"the virtual machine ended; {machine.describe_console()}")
             time.sleep(_LOOK)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,8 +1,8 @@
 """A client for the requests to the Docker engine that most commands make, over `http.client`.
 
-The Docker SDK takes a quarter of a second of processor time to import, which is more than such a command needs for the
-rest. `Client` replaces the SDK's client: it makes these requests itself, and imports the SDK for all others and for
-its exceptions.
+The Docker SDK takes a quarter of a second of processor time to import, which is more than the rest of such a command.
+`Client` replaces the SDK's client: it makes these requests itself, and imports the SDK for all others and for its
+exceptions.
 """
 
 import json
@@ -45,7 +45,7 @@ class Client:
 
 
 class Api:
-    """Requests by their names in the SDK's low-level client, which they replace; others are the SDK's.
+    """Requests with the names and arguments of the SDK's low-level client; the SDK makes all others.
 
     Every request has a connection of its own, so threads may share the object.
     """
@@ -60,12 +60,12 @@ class Api:
 
     def containers(self, *, all: bool, filters: Mapping[str, str]) -> list[dict[str, Any]]:  # noqa: A002 - the SDK's
         """Return the containers that match filters."""
-        wanted = json.dumps({key: [value] for key, value in filters.items()})
-        found: list[dict[str, Any]] = self.get("/containers/json", all=int(all), filters=wanted)
+        selected = json.dumps({key: [value] for key, value in filters.items()})
+        found: list[dict[str, Any]] = self.get("/containers/json", all=int(all), filters=selected)
         return found
 
     def inspect_container(self, container: str) -> dict[str, Any]:
-        """Return all about a container."""
+        """Return a container's configuration and state."""
         found: dict[str, Any] = self.get(f"/containers/{quote(container)}/json")
         return found
 
@@ -86,8 +86,8 @@ class Api:
         self, container: str, command: Sequence[str], *, stdout: bool = True, stderr: bool = True
     ) -> dict[str, Any]:
         """Prepare a command inside a container; returns its `Id`."""
-        wanted = {"Cmd": list(command), "AttachStdout": stdout, "AttachStderr": stderr}
-        created: dict[str, Any] = self._post(f"/containers/{quote(container)}/exec", wanted)
+        request = {"Cmd": list(command), "AttachStdout": stdout, "AttachStderr": stderr}
+        created: dict[str, Any] = self._post(f"/containers/{quote(container)}/exec", request)
         return created
 
     def exec_start(self, exec_id: str, *, demux: bool = False, detach: bool = False) -> tuple[bytes, bytes] | None:

@@ -1,6 +1,6 @@
 """The Docker engine of this host: connecting to it, and translating its client's errors.
 
-The lab works in its containers' network namespaces through `/proc`, so an engine on another machine, or in a virtual
+The lab works in its containers' network namespaces through `/proc`, so an engine on another host, or in a virtual
 machine of its own like Docker Desktop's, is refused. `bootstrap/` installs and starts an engine.
 """
 
@@ -35,7 +35,7 @@ def endpoint(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def client_errors() -> tuple[type[Exception], ...]:
-    """Return what a request to the engine raises; a stream that breaks off raises what urllib3 or the socket does.
+    """Return the exceptions of a request to the engine; a broken stream raises those of urllib3 or of the socket.
 
     The SDK is imported here, and not with this module: it takes a quarter of a second.
     """
@@ -54,7 +54,7 @@ def client_errors() -> tuple[type[Exception], ...]:
 
 
 def connect_fast() -> "Client | docker.DockerClient":
-    """Return a client that imports the SDK only for the requests that few commands make; see `connect`."""
+    """Return a client that imports the SDK only for rarely used requests; see `connect`."""
     host = endpoint()
     if refusal := refuse_remote(host):
         raise EnvironmentBroken(refusal)
@@ -63,7 +63,7 @@ def connect_fast() -> "Client | docker.DockerClient":
     from lab.host.docker_api import Client
 
     try:
-        knock(host)
+        try_connect(host)
     except OSError as error:
         raise translate(host, error) from error
     client = Client(host, ANSWER_PATIENCE, connect)
@@ -77,7 +77,7 @@ def connect() -> "docker.DockerClient":
     """Return the SDK's client of this host's engine.
 
     Raises `EnvironmentBroken` with one sentence if there is no engine, no permission to use it, or if it is Podman or
-    an engine of another machine.
+    an engine on another host.
     """
     host = endpoint()
     if refusal := refuse_remote(host):
@@ -86,7 +86,7 @@ def connect() -> "docker.DockerClient":
 
     try:
         # The SDK hides the reason of a failed connection in a text; the socket itself gives the error number.
-        knock(host)
+        try_connect(host)
         client = docker.from_env(timeout=ANSWER_PATIENCE)
         client.api.trust_env = False  # do not look up proxies and .netrc for each request to a local socket
         facts = client.version()
@@ -117,8 +117,8 @@ def refuse_remote(host: str) -> str | None:
     if url.scheme in ("tcp", "http", "https") and url.hostname in ("localhost", "127.0.0.1", "::1"):
         return None
     return (
-        f"DOCKER_HOST={host} is an engine on another machine, whose network namespaces cannot be reached "
-        "from here: run the lab on that machine, or unset DOCKER_HOST"
+        f"DOCKER_HOST={host} is an engine on another host, whose network namespaces cannot be reached "
+        "from here: run the lab on that host, or unset DOCKER_HOST"
     )
 
 
@@ -163,7 +163,7 @@ def translate(host: str, error: Exception) -> EnvironmentBroken:
 
 @contextmanager
 def translated(where: str) -> Iterator[None]:
-    """Turn what the client raises about `where`, e.g. a node's name, into `EnvironmentBroken` with one sentence."""
+    """Translate the client's exceptions into `EnvironmentBroken` with one sentence; `where` is e.g. a node's name."""
     try:
         yield
     except LabError:
@@ -192,7 +192,7 @@ def _translation(where: str, error: Exception) -> EnvironmentBroken:
 
 
 def reason(error: BaseException) -> str:
-    """Return an error of the client in words, on one line."""
+    """Return the reason of a client's error, on one line."""
     import requests
     import urllib3.exceptions
     from docker.errors import APIError
@@ -213,14 +213,14 @@ def reason(error: BaseException) -> str:
 
 
 def answers(host: str) -> bool:
-    """Return whether the engine answers a request: its socket exists long before, even if the start then fails."""
+    """Return whether the engine answers a request; its socket exists earlier, even if its start then fails."""
     import docker
 
     try:
-        knock(host)
+        try_connect(host)
         return bool(docker.APIClient(base_url=host, version=_ANY_VERSION, timeout=5).ping())
     except PermissionError:
-        return True  # it runs, and `connect` says that this user may not use it
+        return True  # it runs; `connect` reports that this user may not use it
     except Exception as error:
         if isinstance(error, (OSError, *client_errors())):
             return False
@@ -230,7 +230,7 @@ def answers(host: str) -> bool:
 def is_absent(host: str) -> bool:
     """Return whether no process listens at an address; one that refuses access is present."""
     try:
-        knock(host)
+        try_connect(host)
     except PermissionError:
         return False
     except OSError:
@@ -238,7 +238,7 @@ def is_absent(host: str) -> bool:
     return False
 
 
-def knock(host: str) -> None:
+def try_connect(host: str) -> None:
     """Connect to an address and close the connection; raises `OSError`."""
     url = urlsplit(host)
     if url.scheme == "unix":

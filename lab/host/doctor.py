@@ -1,4 +1,4 @@
-"""The checks of `lab doctor`: what this host has and lacks for the lab, with a remedy for each lack.
+"""The checks of `lab doctor`: what the lab needs of this host, with a remedy for each missing part.
 
 The checks do not change the host: kernel features are tried in a network namespace that ends with a child process.
 """
@@ -76,7 +76,7 @@ def python_finding(version: tuple[int, int, int]) -> Finding:
 def root_finding(uid: int, sudo: bool) -> Finding:
     """Check that this process may enter the nodes' network namespaces."""
     if uid == 0:
-        return Finding("root", "ok", "this is root")
+        return Finding("root", "ok", "running as root")
     remedy = "run it with sudo, as the Makefile does" if sudo else "run it as root: this host has no sudo"
     return Finding("root", "missing", f"uid {uid} cannot enter the nodes' network namespaces", remedy)
 
@@ -91,9 +91,9 @@ def kernel_findings(probe: Mapping[str, str | None] | str) -> list[Finding]:
 def kvm_finding(device: Path = _KVM) -> Finding:
     """Check that KVM creates a virtual CPU: the device can exist and still refuse.
 
-    Even then a guest kernel can fail, e.g. under nested virtualization; only booting one shows that.
+    A guest kernel can fail even then, e.g. under nested virtualization; only a boot shows it.
     """
-    slow = "nothing: `make test-kernel` emulates the processor instead, which takes longer"
+    slow = "none needed: `make test-kernel` emulates the processor instead, which takes longer"
     fds: list[int] = []
     try:
         fds.append(os.open(device, os.O_RDWR | os.O_CLOEXEC))
@@ -120,10 +120,10 @@ def amount_finding(name: str, available: int | None, needed: int, remedy: str) -
 
 
 def docker_findings() -> list[Finding]:
-    """Check the engine, and the disk that it keeps its images on."""
+    """Check the engine, and the free space on the disk of its images."""
     try:
         client = docker_engine.connect()
-        with docker_engine.translated("asked for its version"):
+        with docker_engine.translated(f"the engine at {docker_engine.endpoint()}"):
             version = client.version()["Version"]
             root = str(client.info()["DockerRootDir"])
         client.close()
@@ -205,8 +205,8 @@ def _resources() -> list[Finding]:
     ]
 
 
-def _measure(act: Callable[[], int | None]) -> int | None:
+def _measure(read: Callable[[], int | None]) -> int | None:
     try:
-        return act()
+        return read()
     except OSError:
         return None

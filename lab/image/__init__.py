@@ -11,7 +11,7 @@ from lab.core.lazy import lazy_exports
 if TYPE_CHECKING:
     from lab.image.base import ToolsMissing
     from lab.image.build import ensure, ensure_base, ensure_image, provide, remove_all, remove_everything
-    from lab.image.recipe import FAMILY, NODE_IMAGE, VERSIONS, Recipe, beside, is_ours, repository, tag
+    from lab.image.recipe import FAMILY, NODE_IMAGE, VERSIONS, Recipe, is_ours, repository, tag, topology_images
 
 __all__ = [
     "FAMILY",
@@ -19,7 +19,6 @@ __all__ = [
     "VERSIONS",
     "Recipe",
     "ToolsMissing",
-    "beside",
     "ensure",
     "ensure_base",
     "ensure_image",
@@ -29,6 +28,7 @@ __all__ = [
     "remove_everything",
     "repository",
     "tag",
+    "topology_images",
 ]
 
 if not TYPE_CHECKING:
@@ -42,7 +42,7 @@ if not TYPE_CHECKING:
                 "NODE_IMAGE",
                 "VERSIONS",
                 "Recipe",
-                "beside",
+                "topology_images",
                 "is_ours",
                 "repository",
                 "tag",

@@ -7,7 +7,7 @@ from lab.image import remove_everything
 
 
 def main(arguments: list[str]) -> int:
-    """Run, and return the exit code."""
+    """Remove the images, and return the exit code."""
     if arguments != ["remove"]:
         print("usage: python -m lab.image remove", file=sys.stderr)
         return 2

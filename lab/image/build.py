@@ -110,8 +110,8 @@ def explain(error: str, output: str, what: str, log: Path) -> EnvironmentBroken:
     lines = [_COLOUR.sub("", line).strip() for line in [*output.splitlines()[-40:], *error.splitlines()]]
     if any("no space left on device" in line.lower() for line in lines):
         return EnvironmentBroken(f"the disk is full: building {what} takes about 1 GB; the output is in {log}")
-    complaints = [line for line in lines if line.startswith("E: ")]
-    reason = complaints[-1] if complaints else next((line for line in reversed(lines) if line), "no reason given")
+    apt_errors = [line for line in lines if line.startswith("E: ")]
+    reason = apt_errors[-1] if apt_errors else next((line for line in reversed(lines) if line), "no reason given")
     return EnvironmentBroken(f"building {what} failed: {reason[:300]}; the output is in {log}")
 
 
@@ -188,11 +188,11 @@ def _logged(variant: str, what: str) -> Iterator[Path]:
         log.unlink()
         raise
     except (DockerException, requests.RequestException, subprocess.SubprocessError, OSError) as error:
-        raise explain(_said(error), log.read_text(errors="replace"), what, log) from error
+        raise explain(_error_text(error), log.read_text(errors="replace"), what, log) from error
     log.unlink()
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return reason(error) if isinstance(error, requests.RequestException) else str(error)
 
 

@@ -17,8 +17,8 @@ BASE_IMAGE = f"{FAMILY}base:trixie"
 VERSIONS: tuple[str, ...] = ("2.6", "2.7")
 """OpenVPN versions that have an image."""
 
-_NOT_FOR_NODES = {"node", "browser", "vm"}
-"""Not for `image:` in a topology: the node's own, chosen by OpenVPN version, and those of tests."""
+_NOT_FOR_TOPOLOGIES = {"node", "browser", "vm"}
+"""Images other than those for topologies: the node image, which exists per OpenVPN version, and the tests' own."""
 
 IMAGE_LABEL = "openvpn-routing-lab.image"
 """Label of every image of the lab; its value is `base`, `node`, …"""
@@ -30,12 +30,12 @@ SUITE = "trixie"
 OFFICIAL_BASE = "debian:trixie-slim"
 
 # Debian's own slim image leaves out the same directories.
-UNREAD = ("doc", "man", "info", "locale", "lintian", "bug")
+EXCLUDED = ("doc", "man", "info", "locale", "lintian", "bug")
 
 MMDEBSTRAP = (
     "mmdebstrap",
     "--variant=minbase",
-    *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in UNREAD),
+    *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in EXCLUDED),
     SUITE,
 )
 """The last argument is the tar file to write."""
@@ -89,16 +89,16 @@ def node(version: str) -> Recipe:
     return Recipe("node", f"OpenVPN {version}, FRR, BIRD", {"OPENVPN": version}, variant=version)
 
 
-def beside() -> tuple[str, ...]:
+def topology_images() -> tuple[str, ...]:
     """Return the names of the images that a topology can use besides the node image."""
     there = {path.parent.name for path in images_dir().glob("*/Dockerfile")}
-    return tuple(sorted(there - _NOT_FOR_NODES))
+    return tuple(sorted(there - _NOT_FOR_TOPOLOGIES))
 
 
 def for_topologies(name: str) -> Recipe:
     """Return the recipe of an image for topologies; raises `InputError` if there is none."""
-    if name not in beside():
-        raise InputError(f"image {FAMILY}{name} does not exist: use one of {', '.join(('node', *beside()))}")
+    if name not in topology_images():
+        raise InputError(f"image {FAMILY}{name} does not exist: use one of {', '.join(('node', *topology_images()))}")
     first = (images_dir() / name / "Dockerfile").read_text().partition("\n")[0]
     return Recipe(name, first.removeprefix("#").partition(":")[0].strip())
 
@@ -106,7 +106,7 @@ def for_topologies(name: str) -> Recipe:
 def is_ours(image: str) -> bool:
     """Return whether the lab builds an image, named with or without a tag."""
     name = image.partition(":")[0]
-    return name == NODE_IMAGE or name in map(repository, beside())
+    return name == NODE_IMAGE or name in map(repository, topology_images())
 
 
 def base_digest() -> str:

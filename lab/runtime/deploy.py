@@ -45,7 +45,7 @@ class Deployed(FaultSite, Protocol):
 L = TypeVar("L", bound=Deployed)
 
 _STARTED_WITHIN = 60.0
-"""Seconds until nodes run their programs, and until the engine notices that one has ended."""
+"""Seconds until all nodes run their programs and the engine has noticed those that ended."""
 
 
 def deploy(
@@ -111,12 +111,12 @@ def _raise_if_taken(name: str, engine: Engine, store: LabDirectory) -> None:
 
 
 def _launch(topology: Topology, engine: Engine, directory: Path, owner: str, say: Say) -> dict[str, Instance]:
-    wanted = {name: image_of(topology, name) for name in topology.nodes}
-    provided = {image: engine.provide(image, say) for image in dict.fromkeys(wanted.values())}
+    images = {name: image_of(topology, name) for name in topology.nodes}
+    provided = {image: engine.provide(image, say) for image in dict.fromkeys(images.values())}
     say(f"starting {len(topology.nodes)} nodes: {', '.join(topology.nodes)}")
 
     def launch(name: str) -> Instance:
-        spec = node_spec(topology, name, provided[wanted[name]], directory, owner)
+        spec = node_spec(topology, name, provided[images[name]], directory, owner)
         if spec.node.startup_delay:
             time.sleep(spec.node.startup_delay)  # containerlab's key `startup-delay`
         return engine.launch(spec)
@@ -158,7 +158,7 @@ def _start(lab: Deployed, say: Say) -> None:
     ]
     in_parallel(lambda start: start(), [*tunnels, *routers])
     for name in sorted(lab.external):
-        say(f"{name} is external: enter the commands of {node_files(lab.directory, name) / COMMANDS} in it")
+        say(f"{name} is external: run the commands of {node_files(lab.directory, name) / COMMANDS} on it")
 
 
 # --- failure -----------------------------------------------------------------------------------------------
@@ -167,8 +167,8 @@ def _start(lab: Deployed, say: Say) -> None:
 def _dead_nodes(engine: Engine, name: str) -> list[Instance]:
     """Return the nodes of a lab whose first process has ended.
 
-    It waits until every node has started its program, and until the engine has noticed every end, which the kernel
-    knows a moment earlier.
+    It waits until every node has started its program, and until the engine has noticed each exit, which it learns
+    slightly later than the kernel.
     """
 
     def is_settled(instance: Instance) -> bool:
@@ -180,7 +180,7 @@ def _dead_nodes(engine: Engine, name: str) -> list[Instance]:
             node=name,
             look=lambda: engine.find(name),
             met=lambda found: all(map(is_settled, found)),
-            seen=lambda found: f"not so for {', '.join(i.node for i in found if not is_settled(i))}",
+            seen=lambda found: f"still waiting for {', '.join(i.node for i in found if not is_settled(i))}",
         ),
         within=_STARTED_WITHIN,
     )
@@ -189,18 +189,18 @@ def _dead_nodes(engine: Engine, name: str) -> list[Instance]:
 
 def _raise_if_dead(engine: Engine, name: str) -> None:
     if dead := _dead_nodes(engine, name):
-        raise _death(dead)
+        raise _dead_node_error(dead)
 
 
-def _death(dead: list[Instance]) -> EnvironmentBroken:
+def _dead_node_error(dead: list[Instance]) -> EnvironmentBroken:
     ended = ", ".join(f"{i.node!r} ended with exit code {i.exit_code}" for i in dead)
-    return EnvironmentBroken(f"the first process of node {ended}: a node must run as long as its lab")
+    return EnvironmentBroken(f"the first process of node {ended}: the first process must run as long as the lab")
 
 
 def _cause(error: BaseException, engine: Engine, name: str) -> BaseException:
-    """Return the death of a node if that is what caused an error, else the error.
+    """Return the error for a dead node if one caused `error`, else `error` itself.
 
-    Also for an `InputError`, which is raised for a node that does not run any more.
+    This includes `InputError`, which is raised for a node that no longer runs.
     """
     if not isinstance(error, EnvironmentBroken | ExpectationFailed | CommandFailed | InputError):
         return error
@@ -208,7 +208,7 @@ def _cause(error: BaseException, engine: Engine, name: str) -> BaseException:
         dead = _dead_nodes(engine, name)
     except LabError:
         return error
-    return _death(dead) if dead else error
+    return _dead_node_error(dead) if dead else error
 
 
 def _diagnose(lab: Deployed, into: Path, error: BaseException) -> None:
@@ -219,14 +219,14 @@ def _diagnose(lab: Deployed, into: Path, error: BaseException) -> None:
 
 
 def _roll_back(topology: Topology, engine: Engine, store: LabDirectory, error: BaseException) -> None:
-    """Take down what exists, and add the output of dead containers to the error."""
+    """Take down all existing nodes, and add the output of ended containers to the error."""
     try:
         instances = engine.find(topology.name)
         for instance in instances:
             if instance.state in (NodeState.STOPPED, NodeState.CREATED):
                 output = engine.output(instance)
                 if output:
-                    error.add_note(f"{instance.node} printed before it died:\n{output}")
+                    error.add_note(f"{instance.node} printed before it ended:\n{output}")
         engine.destroy(instances)
         store.remove()
     except (LabError, OSError) as second:

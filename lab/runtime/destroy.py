@@ -16,7 +16,7 @@ def destroy(name: str, *, engine: Engine | None = None) -> bool:
     """Remove all nodes with the lab's label, and the lab's directory; returns False if there was nothing to remove.
 
     It needs the labels only, so it works after the process that deployed the lab was killed. Raises `InputError` for a
-    name that no lab can have, such as `..`, which would be a directory of the user's.
+    name that no lab can have, such as `..`, which would name a directory of the user.
     """
     if objection := objection_to_name(name):
         raise InputError(f"{name!r} is not the name of a lab: {objection}")
@@ -35,7 +35,7 @@ def destroy(name: str, *, engine: Engine | None = None) -> bool:
 
 
 def _destroy_late(engine: Engine, name: str, missing: set[str]) -> None:
-    """Destroy nodes that the engine is still creating, which it goes on with after its client was killed."""
+    """Destroy nodes that the engine is still creating, as it does even after its client was killed."""
     until = time.monotonic() + _CREATED_WITHIN
     while missing and time.monotonic() < until:
         late = engine.find(name)

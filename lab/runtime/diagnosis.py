@@ -11,7 +11,7 @@ from lab.engine import Engine, Instance, NodeState
 from lab.engine.node import RunningNode, node_files
 from lab.routing import RoutingDaemon
 
-_LOOK = {
+_COMMANDS = {
     "addresses.txt": ("ip", "-details", "address"),
     "routes-ipv4.txt": ("ip", "-4", "route", "show", "table", "all"),
     "routes-ipv6.txt": ("ip", "-6", "route", "show", "table", "all"),
@@ -25,7 +25,7 @@ _LOOK = {
 def write_diagnosis(
     into: Path, instances: Iterable[Instance], engine: Engine, routers: Mapping[str, RoutingDaemon]
 ) -> Path:
-    """Write one folder per node below `into` and return it; a file that cannot be read has the error instead.
+    """Write one folder per node below `into` and return it; if a command fails, its file has the error instead.
 
     `routers` are the routing daemons by node.
     """
@@ -40,12 +40,12 @@ def write_diagnosis(
                 if file.is_file():
                     file.write_text(mask_secrets(file.read_text(errors="replace")))
         folder.mkdir(exist_ok=True)
-        _keep(folder / "container-output.txt", partial(engine.output, instance, lines=200))
+        _write_or_error(folder / "container-output.txt", partial(engine.output, instance, lines=200))
         (folder / "state.txt").write_text(f"{instance.state} {instance.image}\n")
         if instance.state is not NodeState.RUNNING:
             continue
-        for look, argv in _LOOK.items():
-            _keep(folder / look, partial(_stdout, engine, instance, argv))
+        for name, argv in _COMMANDS.items():
+            _write_or_error(folder / name, partial(_stdout, engine, instance, argv))
         if instance.node in routers:
             for name, text in routers[instance.node].diagnosis(RunningNode(engine, instance)).items():
                 (folder / name).write_text(mask_secrets(text))
@@ -56,7 +56,7 @@ def _stdout(engine: Engine, instance: Instance, argv: tuple[str, ...]) -> str:
     return engine.exec(instance, argv).stdout
 
 
-def _keep(file: Path, text: Callable[[], str]) -> None:
+def _write_or_error(file: Path, text: Callable[[], str]) -> None:
     try:
         file.write_text(text())
     except LabError as error:

@@ -60,11 +60,11 @@ class Lab:
             name: RunningNode(engine, nodes.get(name) or _absent(topology, name, directory), self.event_times)
             for name in topology.nodes
         }
-        """All nodes by name, with the state that they had when this object was made."""
+        """All nodes by name, in the state that they had when this object was created."""
         self.plans = plan_routers(topology)
         """The plan of each router, by node: its configuration is rendered from it."""
         self.external = frozenset(name for name, node in topology.nodes.items() if node.external)
-        """The nodes that run a foreign system, which the lab does not configure."""
+        """The nodes that run another system, which the lab does not configure."""
         roots = {name: node_files(directory, name) for name in topology.nodes}
         self.tunnels: Mapping[str, RunningTunnel] = running_tunnels(
             topology.tunnels, self.running_nodes, roots, authority, external=self.external
@@ -75,7 +75,7 @@ class Lab:
             family: free_prefixes(family, _taken(topology)) for family in FAMILIES
         }
 
-    # --- life ----------------------------------------------------------------------------------------------
+    # --- lifecycle ----------------------------------------------------------------------------------------------
 
     @classmethod
     def deploy(
@@ -171,7 +171,7 @@ class Lab:
         return instance
 
     def host(self, name: str) -> LabNode:
-        """Return a node; for those that only send and receive."""
+        """Return a node; the same as `node`, for hosts behind routers."""
         return self.node(name)
 
     def router(self, name: str) -> Router:
@@ -237,14 +237,14 @@ class Lab:
 
         return apply(self, fault_of(kind, {key.replace("_", "-"): value for key, value in where.items()}))
 
-    def impair(self, link: str, *, only: Literal["both", "leaving"] = "both", **conditions: float) -> "ActiveFault":
+    def impair(self, link: str, *, only: Literal["both", "leaving"] = "both", **settings: float) -> "ActiveFault":
         """Impair a link, named by one of its ends as `NODE:INTERFACE`; the end of the `with` block undoes it.
 
         `delay` and `jitter` are in milliseconds, `loss`, `duplicate` and `reorder` in percent, `rate` in kbit/s. They
-        replace the impairment that the topology declares; with `only="leaving"` for the packets that leave the named
-        end. Raises `NotSupported` if this kernel has no means for it.
+        replace the impairment that the topology declares; with `only="leaving"` they apply to the packets that leave
+        the named end. Raises `NotSupported` if this kernel has no mechanism for them.
         """
-        return self.fault("impair", link=link, only=only, **conditions)
+        return self.fault("impair", link=link, only=only, **settings)
 
     @property
     def faults(self) -> "list[Record]":
@@ -269,7 +269,7 @@ class Lab:
     def wait_ready(self, within: float = READY_WITHIN) -> None:
         """Wait until all tunnels are up, all sessions established, and all declared prefixes in all FIBs.
 
-        Sessions with external nodes, and their routes, are not waited for: the user configures those nodes.
+        Sessions with external nodes, and their routes, are excluded: the user configures those nodes.
         """
         since = time.monotonic()
         for tunnel in self.tunnels.values():
@@ -278,8 +278,8 @@ class Lab:
             router = self.router(name)
             for other in sorted({peer.node for peer in plan.peers} - self.external):
                 for device in plan.interfaces_to(other) or (None,):
-                    wanted = plan.accepted(self.plans[other].networks)
-                    router.expect_in_fib(wanted, via=device, within=within, since=since)
+                    prefixes = plan.accepted(self.plans[other].networks)
+                    router.expect_in_fib(prefixes, via=device, within=within, since=since)
                 router.expect_session(other, within=within, since=since)
                 if plan.bfd is not None:
                     router.expect_bfd(other, within=within, since=since)

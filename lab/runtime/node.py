@@ -24,7 +24,7 @@ class LabNode:
     running: RunningNode
     topology: Topology
     fib: FibWatch
-    """The kernel's routes, live."""
+    """The kernel's routes, kept up to date."""
 
     def __str__(self) -> str:
         return self.name
@@ -36,11 +36,11 @@ class LabNode:
 
     @property
     def model(self) -> Node:
-        """The node as the topology has it."""
+        """The node's entry in the topology."""
         return self.topology.nodes[self.name]
 
     def exec(self, *argv: str) -> ExecResult:
-        """Run a command inside and wait for it; look at the result, or `raise_on_error()`."""
+        """Run a command inside and wait for it; check the result or call `raise_on_error()`."""
         return self.running.exec(*argv)
 
     def interface_to(self, other: "LabNode | str") -> Endpoint:
@@ -59,7 +59,7 @@ class LabNode:
         raise InputError(f"{self.name} has no {family} address on a link")
 
     def without_route(self, family: Family) -> int:
-        """Return the number of packets since the node's start that were to be forwarded and had no route."""
+        """Return the number of packets that the node could not forward for lack of a route, since its start."""
         return without_route(self.running.namespace, family)
 
     def capture(self, interface: str, **options: Any) -> Capture:
@@ -105,11 +105,11 @@ class LabNode:
         """
         wanted = prefix_set(prefixes)
 
-        def there() -> dict[Prefix, FibEntry]:
+        def look() -> dict[Prefix, FibEntry]:
             routes = self.fib.routes()
-            return {p: routes[p] for p in wanted if p in routes and right(routes[p])}
+            return {p: routes[p] for p in wanted if p in routes and matches(routes[p])}
 
-        def right(entry: FibEntry) -> bool:
+        def matches(entry: FibEntry) -> bool:
             return via is None or (entry.interfaces == (via,) if alone else via in entry.interfaces)
 
         suffix = f" through {via}{' alone' if alone else ''}" if via else ""
@@ -117,7 +117,7 @@ class LabNode:
             Expectation(
                 what=f"{named(wanted)}{suffix} in the kernel FIB",
                 node=self.name,
-                look=there,
+                look=look,
                 met=lambda found: len(found) == len(wanted),
                 seen=lambda found: f"{len(found)} of {len(wanted)}, without {named(wanted - found.keys())}",
                 logs=self.running.files,

@@ -1,4 +1,4 @@
-"""Labs that belong to a process, such as a test run, and are destroyed after it has ended, however it ended."""
+"""Labs that a process owns, such as a test run; they are destroyed after it has ended, even if it was killed."""
 
 from lab.core.process import is_alive
 from lab.engine import Engine
@@ -6,7 +6,7 @@ from lab.runtime.destroy import destroy
 from lab.runtime.lab import Lab
 
 _KEPT = "kept"
-"""A file in a lab's directory."""
+"""Marker file in the directory of a lab that `sweep` leaves alone."""
 
 
 def keep(lab: Lab) -> None:

@@ -1,4 +1,4 @@
-"""Do the same for several things at once."""
+"""Call a function for several items in parallel."""
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +29,7 @@ def in_parallel(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Delay signals: a thread whose start is interrupted runs on, unknown to its pool."""
+    """Delay signals: a thread whose start is interrupted keeps running, unknown to its pool."""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     try:
         yield

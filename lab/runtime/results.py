@@ -9,10 +9,10 @@ Receiver = Callable[[dict[str, Any]], None]
 
 
 class Results:
-    """Passes the results of one lab's measurements on to the receivers of that lab."""
+    """Passes the results of one lab's measurements to the receivers of that lab."""
 
     def __init__(self) -> None:
-        """Have no receiver but those that attach to each new lab, see `attaching`."""
+        """Start with the receivers that `attaching` adds to each new lab."""
         self._receivers: list[Receiver] = []
         for attach in _attaching:
             attach(self)
@@ -22,7 +22,7 @@ class Results:
         self._receivers.append(receiver)
 
     def publish(self, result: dict[str, Any]) -> None:
-        """Pass a result on."""
+        """Pass a result to all receivers."""
         for receiver in self._receivers:
             receiver(result)
 

@@ -49,22 +49,22 @@ class Router(LabNode):
         """
         attributes = Attributes(med=med, next_hop=next_hop, prepend=prepend)
         if attributes != Attributes():
-            self._attribute(prefixes, attributes, "out", through)
+            self._set_attributes(prefixes, attributes, "out", through)
         self.daemon.announce(self.running, self.plan, sorted(prefix_set(prefixes), key=str))
         return self
 
     def clear_attributes(self, prefixes: Prefix | Iterable[Prefix], *, through: str | None = None) -> Self:
         """Clear the attributes of prefixes for the neighbours on an interface, by default for all."""
-        return self._attribute(prefixes, None, "out", through)
+        return self._set_attributes(prefixes, None, "out", through)
 
     def prefer(
         self, prefixes: Prefix | Iterable[Prefix], *, local_pref: int | None, through: str | None = None
     ) -> Self:
         """Set the LOCAL_PREF of routes from the neighbours on an interface; None restores the default."""
         attributes = Attributes(local_pref=local_pref) if local_pref is not None else None
-        return self._attribute(prefixes, attributes, "in", through)
+        return self._set_attributes(prefixes, attributes, "in", through)
 
-    def _attribute(
+    def _set_attributes(
         self,
         prefixes: Prefix | Iterable[Prefix],
         attributes: Attributes | None,
@@ -148,7 +148,7 @@ class Router(LabNode):
         found = tuple(
             neighbor
             for peer in self.plan.peers
-            if peer.node == str(other) and (neighbor := self._seen(peer, seen)) is not None
+            if peer.node == str(other) and (neighbor := self._find_neighbor(peer, seen)) is not None
         )
         if not found:
             raise InputError(f"{self.name} has no session with {other} configured")
@@ -173,7 +173,7 @@ class Router(LabNode):
                 node=self.name,
                 look=lambda: self.neighbors_at(other),
                 met=lambda found: all(n.up if state is None else n.state is state for n in found),
-                seen=lambda found: ", ".join(map(_told, found)),
+                seen=lambda found: ", ".join(map(_describe, found)),
                 logs=self.running.files,
             ),
             within=within,
@@ -211,7 +211,7 @@ class Router(LabNode):
             Expectation(
                 what=f"{named(wanted)} in the RIB",
                 node=self.name,
-                look=lambda: self._learnt(wanted),
+                look=lambda: self._learnt_paths(wanted),
                 met=lambda found: len(found) == len(wanted),
                 seen=lambda found: f"{len(found)} of {len(wanted)}, without {named(wanted - found.keys())}",
                 logs=self.running.files,
@@ -229,7 +229,7 @@ class Router(LabNode):
             Expectation(
                 what=f"{named(unwanted)} gone from the RIB",
                 node=self.name,
-                look=lambda: self._learnt(unwanted),
+                look=lambda: self._learnt_paths(unwanted),
                 met=lambda left: not left,
                 seen=lambda left: f"{len(left)} of {len(unwanted)} still there: {named(left)}",
                 logs=self.running.files,
@@ -253,12 +253,12 @@ class Router(LabNode):
     def expect_no_route(
         self, prefixes: Prefix | Iterable[Prefix], *, within: float = WITHIN, since: float | None = None
     ) -> None:
-        """Wait until none of the prefixes is in the RIB nor in the kernel FIB."""
+        """Wait until none of the prefixes is in the RIB or in the kernel FIB."""
         self.expect_not_in_rib(prefixes, within=within, since=since)
         self.expect_not_in_fib(prefixes, within=within, since=since)
 
-    def _seen(self, peer: Peer, neighbors: Sequence[Neighbor]) -> Neighbor | None:
-        """Return a peer as the daemon sees it. OSPF and RIP list only neighbours that they have heard."""
+    def _find_neighbor(self, peer: Peer, neighbors: Sequence[Neighbor]) -> Neighbor | None:
+        """Return the daemon's entry for a peer. OSPF and RIP list only neighbours that they have heard."""
         for neighbor in neighbors:
             if peer.matches(neighbor):
                 return neighbor
@@ -266,7 +266,7 @@ class Router(LabNode):
             return None
         return Neighbor(peer.address, None, DOWN[self.plan.protocol], 0.0, 0, {}, "", peer.interface)
 
-    def _learnt(self, prefixes: frozenset[Prefix]) -> dict[Prefix, tuple[Path, ...]]:
+    def _learnt_paths(self, prefixes: frozenset[Prefix]) -> dict[Prefix, tuple[Path, ...]]:
         learnt: dict[Prefix, tuple[Path, ...]] = {}
         for family in {family_of(prefix) for prefix in prefixes}:
             for prefix, paths in self.rib(family).items():
@@ -282,5 +282,5 @@ class Router(LabNode):
         return (self.interface_to(host).interface, ours), (host.interface_to(self).interface, theirs)
 
 
-def _told(neighbor: Neighbor) -> str:
+def _describe(neighbor: Neighbor) -> str:
     return f"{neighbor.state}" + (f", last reset: {neighbor.last_reset}" if neighbor.last_reset else "")

@@ -51,8 +51,8 @@ class LabDirectory:
     def create(self, topology: "Topology") -> "Authority":
         """Create the directory of a lab, with a fresh authority, and render all files into it.
 
-        A lab that was left there is removed first. Raises `InputError` if the directory holds something else, and
-        `EnvironmentBroken` if it cannot be written.
+        A lab left there by an earlier run is removed first. Raises `InputError` if the directory holds anything else,
+        and `EnvironmentBroken` if it cannot be written.
         """
         from lab.render.files import render
         from lab.tunnel.pki import Authority
@@ -146,7 +146,7 @@ class LabDirectory:
 
 @contextmanager
 def locked(name: str) -> Iterator[None]:
-    """Hold the lock of a lab, so that no other process deploys or destroys it; it ends with the process."""
+    """Hold the lock of a lab, so that no other process deploys or destroys it; the kernel releases it at exit."""
     directory = Path(tempfile.gettempdir()) / "openvpn-routing-lab"
     directory.mkdir(mode=0o1777, exist_ok=True)
     path = directory / f"{name}.lock"

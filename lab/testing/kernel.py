@@ -200,7 +200,7 @@ class _Guest:
         machine = self._own or (self._relay.machine if self._relay is not None else None)
         if artefacts is None or machine is None:
             return
-        machine.keep(artefacts / "machine")
+        machine.copy_logs(artefacts / "machine")
         if self._relay is not None:
             self._relay.fetch("artefacts", artefacts)
 

@@ -1,7 +1,7 @@
 """Runs tests in a virtual machine and reports them on the host, through two files of JSON lines.
 
 `queue` names the next test, `reports` has pytest's reports of it. The pytest in the virtual machine collects once and
-then runs what it is sent: its tests share fixtures, and so labs, as on the host.
+then runs the tests that `queue` names: its tests share fixtures, and so labs, as on the host.
 """
 
 import json
@@ -108,18 +108,20 @@ class Relay:
             shutil.rmtree(shared, ignore_errors=True)
 
     def _messages(self, what: str, *, until_ended: bool = False) -> Iterator[dict[str, Any]]:
-        heard = checked = time.monotonic()
+        last_message = checked = time.monotonic()
         while True:
             for message in self._reports.new():
-                heard = time.monotonic()
+                last_message = time.monotonic()
                 yield message
             now = time.monotonic()
-            if now - heard > SILENCE:
-                raise Ended(f"the virtual machine did not {what} within {SILENCE:.0f} s; {self.machine.last_words()}")
+            if now - last_message > SILENCE:
+                raise Ended(
+                    f"the virtual machine did not {what} within {SILENCE:.0f} s; {self.machine.describe_console()}"
+                )
             if now - checked > RUNNING_EVERY:
                 checked = now
                 if not self.machine.running:
-                    raise Ended(f"the virtual machine ended before it could {what}; {self.machine.last_words()}")
+                    raise Ended(f"the virtual machine ended before it could {what}; {self.machine.describe_console()}")
                 code = self.machine.exit_code()
                 if code is not None and until_ended:
                     return
@@ -139,9 +141,9 @@ class Relay:
 
 
 def script(project: Path, argv: Sequence[str]) -> str:
-    """Return a job that runs a program in the project, which has the host's path for programs and for the engine.
+    """Return a job that runs a program in the project directory, which has the same path as on the host.
 
-    Only `.lab` is writable; a file in it keeps the last lab from removing it.
+    Only `.lab` is writable; a file in it prevents its removal with the last lab.
     """
     here = shlex.quote(str(project))
     labs = shlex.quote(str(project / HOME))

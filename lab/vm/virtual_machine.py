@@ -45,7 +45,7 @@ READY = 240.0
 PREPARE = 900.0
 """Seconds to load the nodes' images: 30 on idle cores."""
 RUNNING_EVERY = 1.0
-"""Seconds between two requests to the engine whether a silent VM still runs; looking for a file costs nothing."""
+"""Seconds between two checks with the engine that a silent VM still runs; checking for a file is cheap."""
 _END = 30.0
 _TAIL = 6
 """Lines of the console in an error."""
@@ -70,7 +70,7 @@ class VirtualMachine:
     lock: IO[bytes] | None = None
     """Locked while the owner runs: the container ends itself when the kernel releases the lock (flock(2))."""
 
-    # --- life ------------------------------------------------------------------------------------------------
+    # --- lifecycle ------------------------------------------------------------------------------------------------
 
     @classmethod
     def boot(
@@ -137,11 +137,11 @@ class VirtualMachine:
     ) -> Self:
         if project is not None:
             with locked_home(project / HOME):
-                _hold(project, name).touch()
+                _hold_file(project, name).touch()
         directory = Path(tempfile.mkdtemp(prefix=f"openvpn-routing-lab-{name}-"))
         chosen = accelerator(containers, image)
-        seen = shown(project)
-        (directory / "shown").write_text("".join(f"{share} {path}\n" for share, path in seen))
+        shares = shared_paths(project)
+        (directory / "shown").write_text("".join(f"{share} {path}\n" for share, path in shares))
         lock = None
         if owner:
             lock = (directory / "owner").open("wb")
@@ -149,7 +149,7 @@ class VirtualMachine:
         mounts = [
             Mount(directory, PurePosixPath("/share"), read_only=False),
             Mount(disk, PurePosixPath("/var/lib/machine"), read_only=what == "boot"),
-            *(Mount(path, PurePosixPath(f"/host{path}")) for path in _outermost(path for _, path in seen)),
+            *(Mount(path, PurePosixPath(f"/host{path}")) for path in _outermost(path for _, path in shares)),
         ]
         spec = ContainerSpec(
             image,
@@ -194,7 +194,7 @@ class VirtualMachine:
                 node=self.name,
                 look=lambda: self.running,
                 met=lambda running: not running,
-                seen=lambda _: self.last_words(),
+                seen=lambda _: self.describe_console(),
             ),
             within=within,
         )
@@ -204,7 +204,7 @@ class VirtualMachine:
         Containers.connect().remove(self.container)
         shutil.rmtree(self.directory, ignore_errors=True)
         if self.project is not None:
-            _hold(self.project, self.name).unlink(missing_ok=True)
+            _hold_file(self.project, self.name).unlink(missing_ok=True)
             remove_empty_home(self.project / HOME)
         if self.lock is not None:
             self.lock.close()
@@ -219,18 +219,18 @@ class VirtualMachine:
 
     @property
     def running(self) -> bool:
-        """Return whether it runs."""
+        """True if it runs."""
         return Containers.connect().is_running(self.container)
 
-    def begin(self, script: str, *, apart: bool = False) -> None:
+    def begin(self, script: str, *, separate_stderr: bool = False) -> None:
         """Start a shell script as root in the VM's own root directory; one at a time.
 
-        Its output goes to `output.log`, and with `apart` its stderr to `errors.log`.
+        Its output goes to `output.log`, and with `separate_stderr` its stderr to `errors.log`.
         """
         for name in ("exit", "output.log", "errors.log"):
             (self.directory / name).unlink(missing_ok=True)
         new = self.directory / "job.new"
-        new.write_text(f"exec 2> /run/share/errors.log\n{script}" if apart else script)
+        new.write_text(f"exec 2> /run/share/errors.log\n{script}" if separate_stderr else script)
         new.rename(self.directory / "job")
 
     def exit_code(self) -> int | None:
@@ -250,10 +250,10 @@ class VirtualMachine:
 
     @property
     def busy(self) -> bool:
-        """Return whether a job runs."""
+        """True if a job runs."""
         return any((self.directory / name).exists() for name in ("job", "running"))
 
-    def keep(self, into: Path) -> None:
+    def copy_logs(self, into: Path) -> None:
         """Copy its console, its engine's log and its job's output into a directory."""
         into.mkdir(parents=True, exist_ok=True)
         for name in ("console.log", "dockerd.log", "output.log", "errors.log"):
@@ -270,8 +270,8 @@ class VirtualMachine:
         panic = next((number for number, line in enumerate(printed) if "Kernel panic" in line), None)
         return "\n".join(printed[-lines:] if panic is None else printed[max(0, panic - 1) :][:lines])
 
-    def last_words(self) -> str:
-        """Return the console's last lines, or else QEMU's, as the end of a sentence."""
+    def describe_console(self) -> str:
+        """Return the console's last lines, or else QEMU's, as a clause for an error message."""
         if printed := self.console():
             return "the console's last lines: " + printed.replace("\n", " | ")
         try:
@@ -298,18 +298,18 @@ class VirtualMachine:
                 node=self.name,
                 look=look,
                 met=lambda seen: seen[0] or not seen[1],
-                seen=lambda _: self.last_words(),
+                seen=lambda _: self.describe_console(),
                 changed=changed,
             ),
             within=within,
             grace=0,
         )
         if not there:
-            raise EnvironmentBroken(f"the virtual machine ended before it could {what}; {self.last_words()}")
+            raise EnvironmentBroken(f"the virtual machine ended before it could {what}; {self.describe_console()}")
 
 
-def _hold(project: Path, name: str) -> Path:
-    """Return a file that keeps `.lab`, over which the VM mounts its own, from being removed."""
+def _hold_file(project: Path, name: str) -> Path:
+    """Return a file that prevents the removal of `.lab`, over which the VM mounts its own."""
     return project / HOME / f".vm-{name}"
 
 
@@ -322,14 +322,14 @@ def sweep_virtual_machines() -> list[str]:
     for container in Containers.connect().find(LABEL):
         owner = container.labels.get(_LABEL_OWNER, "")
         if owner and not is_alive(owner):
-            _of(container).close()
+            _from_container(container).close()
             swept.append(container.labels[LABEL])
     return swept
 
 
 def virtual_machines() -> list[VirtualMachine]:
     """Return all virtual machines of this host."""
-    return [_of(container) for container in Containers.connect().find(LABEL)]
+    return [_from_container(container) for container in Containers.connect().find(LABEL)]
 
 
 def kept(project: Path) -> VirtualMachine | None:
@@ -356,7 +356,7 @@ def _available() -> int:
     return (available_memory(Path("/proc/meminfo").read_text()) or 0) >> 20
 
 
-def _of(container: Container) -> VirtualMachine:
+def _from_container(container: Container) -> VirtualMachine:
     labels = container.labels
     project = labels.get(_LABEL_PROJECT, "")
     return VirtualMachine(
@@ -367,8 +367,8 @@ def _of(container: Container) -> VirtualMachine:
 # --- its parts ---------------------------------------------------------------------------------------------------
 
 
-def shown(project: Path | None) -> list[tuple[str, str]]:
-    """Return what a VM sees of the host: pairs of a share and a path, parents before their children.
+def shared_paths(project: Path | None) -> list[tuple[str, str]]:
+    """Return the host's paths that a VM sees: pairs of share and path, parents before their children.
 
     The share `programs` has this interpreter and its libraries and is cached while the VM runs; the share `project` is
     not, because its files change.
@@ -393,12 +393,12 @@ def _outermost(paths: Iterable[str | Path]) -> list[Path]:
 
 def accelerator(containers: Containers, image: str) -> str:
     """Return `kvm` if it runs the VM's kernel, else `tcg`: the device can exist and not work."""
-    if "accelerator" not in _found:
-        _found["accelerator"] = "kvm" if Path("/dev/kvm").exists() and _kvm_works(containers, image) else "tcg"
-    return _found["accelerator"]
+    if "accelerator" not in _cached:
+        _cached["accelerator"] = "kvm" if Path("/dev/kvm").exists() and _kvm_works(containers, image) else "tcg"
+    return _cached["accelerator"]
 
 
-_found: dict[str, str] = {}
+_cached: dict[str, str] = {}
 
 
 def _kvm_works(containers: Containers, image: str) -> bool:
@@ -422,7 +422,7 @@ def disks() -> Path:
     return caches() / "openvpn-routing-lab" / "vm"
 
 
-def forget_disks() -> None:
+def remove_disks() -> None:
     """Remove all disks; the next VM makes its own."""
     shutil.rmtree(disks(), ignore_errors=True)
 
@@ -440,7 +440,7 @@ def _prepared(containers: Containers, image: str, versions: Sequence[str], say: 
             holds = directory.name.split("-")
             if holds[0] == base and set(needed) <= set(holds) and (directory / "disk.qcow2").exists():
                 return directory
-        for old in existing:  # its base is gone, or the new disk holds everything that it holds
+        for old in existing:  # its base no longer exists, or the new disk has all of its images
             if not old.name.startswith(f"{base}-") or set(old.name.split("-")) <= {base, *needed}:
                 shutil.rmtree(old)
         directory = disks() / "-".join([base, *needed])

@@ -56,7 +56,7 @@ def test_node_that_ends_is_named_with_its_last_output(write: Write, fails: Fails
     error = fails(write(f"nodes: {nodes}\nlinks: {links}"))
     assert "'dying' ended with exit code 3" in str(error)
     assert "two" not in str(error)
-    assert notes(error) == "dying printed before it died:\nI give up"
+    assert notes(error) == "dying printed before it ended:\nI give up"
 
 
 def test_node_that_ends_later_is_reported_alike(write: Write, fails: Fails) -> None:

@@ -245,7 +245,7 @@ def test_lab_that_cannot_be_deployed_leaves_a_diagnosis(project: Project) -> Non
     result.assert_outcomes(errors=1)
     text = str(result.stdout)
     assert "'dying' ended with exit code 3" in text
-    assert "dying printed before it died:" in text
+    assert "dying printed before it ended:" in text
     assert "I give up" in text
     assert "Traceback" not in text
     (into,) = (project.path / "left").iterdir()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap import engine, packages
-from bootstrap.packages import Powers
+from bootstrap.packages import Privileges
 from lab.core.errors import EnvironmentBroken
 from lab.host import docker_engine
 
@@ -22,9 +22,9 @@ class Host:
         monkeypatch.setattr(engine, "answers", lambda host: self.answers)
         monkeypatch.setattr(engine, "_dockerd", lambda: "/usr/sbin/dockerd" if self.installed else None)
         monkeypatch.setattr(engine, "_runs_systemd", lambda: systemd)
-        monkeypatch.setattr(engine, "_remove_leftovers", lambda powers: None)
-        monkeypatch.setattr(engine, "_systemctl_start", lambda powers: self.start("systemctl"))
-        monkeypatch.setattr(engine, "_spawn", lambda powers, log, options: self.start("dockerd"))
+        monkeypatch.setattr(engine, "_remove_leftovers", lambda privileges: None)
+        monkeypatch.setattr(engine, "_systemctl_start", lambda privileges: self.start("systemctl"))
+        monkeypatch.setattr(engine, "_spawn", lambda privileges, log, options: self.start("dockerd"))
         monkeypatch.setattr(docker_engine, "connect", Client)
         monkeypatch.setattr(packages, "install", self.install)
 
@@ -48,8 +48,8 @@ class Client:
 
 @pytest.fixture(autouse=True)
 def _root(monkeypatch: pytest.MonkeyPatch) -> None:
-    powers = Powers(root=True, sudo=False, apt=True, allowed=True)
-    monkeypatch.setattr(Powers, "here", classmethod(lambda cls: powers))
+    privileges = Privileges(root=True, sudo=False, apt=True, allowed=True)
+    monkeypatch.setattr(Privileges, "here", classmethod(lambda cls: privileges))
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_running_engine_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_engine_is_not_started_without_root_or_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host(monkeypatch, installed=True)
-    powers = Powers(root=False, sudo=False, apt=True, allowed=True)
-    monkeypatch.setattr(Powers, "here", classmethod(lambda cls: powers))
+    privileges = Privileges(root=False, sudo=False, apt=True, allowed=True)
+    monkeypatch.setattr(Privileges, "here", classmethod(lambda cls: privileges))
     with pytest.raises(EnvironmentBroken, match="start it as root"):
         engine.prepare_engine(lambda _: None)
     assert host.notes == []

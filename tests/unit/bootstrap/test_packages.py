@@ -1,4 +1,4 @@
-"""When packages are installed: every combination of powers."""
+"""When packages are installed: every combination of privileges."""
 
 import os
 from itertools import product
@@ -6,10 +6,10 @@ from itertools import product
 import pytest
 
 from bootstrap import packages
-from bootstrap.packages import Powers
+from bootstrap.packages import Privileges
 from lab.core.errors import EnvironmentBroken
 
-TABLE = [Powers(*row) for row in product([True, False], repeat=4)]
+TABLE = [Privileges(*row) for row in product([True, False], repeat=4)]
 
 
 @pytest.fixture
@@ -25,17 +25,17 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return commands
 
 
-@pytest.mark.parametrize("powers", TABLE)
-def test_install_runs_only_if_allowed_and_possible(powers: Powers, ran: list[list[str]]) -> None:
+@pytest.mark.parametrize("privileges", TABLE)
+def test_install_runs_only_if_allowed_and_possible(privileges: Privileges, ran: list[list[str]]) -> None:
     said: list[str] = []
-    if powers.apt and powers.allowed and (powers.root or powers.sudo):
-        packages.install(["docker.io"], "for a Docker engine", said.append, powers)
+    if privileges.apt and privileges.allowed and (privileges.root or privileges.sudo):
+        packages.install(["docker.io"], "for a Docker engine", said.append, privileges)
         assert "docker.io" in said[0]
-        assert [argv[0] for argv in ran] == ["env" if powers.root else "sudo"] * 2
+        assert [argv[0] for argv in ran] == ["env" if privileges.root else "sudo"] * 2
         assert ran[-1][-1] == "docker.io"
     else:
         with pytest.raises(EnvironmentBroken) as caught:
-            packages.install(["docker.io"], "for a Docker engine", said.append, powers)
+            packages.install(["docker.io"], "for a Docker engine", said.append, privileges)
         assert "docker.io" in str(caught.value)
         assert "\n" not in str(caught.value)
         assert ran == []
@@ -43,15 +43,15 @@ def test_install_runs_only_if_allowed_and_possible(powers: Powers, ran: list[lis
 
 
 @pytest.mark.parametrize(
-    ("powers", "word"),
+    ("privileges", "word"),
     [
-        (Powers(root=True, sudo=True, apt=False, allowed=True), "no apt-get"),
-        (Powers(root=True, sudo=True, apt=True, allowed=False), "LAB_NO_INSTALL"),
-        (Powers(root=False, sudo=False, apt=True, allowed=True), "without root or sudo"),
+        (Privileges(root=True, sudo=True, apt=False, allowed=True), "no apt-get"),
+        (Privileges(root=True, sudo=True, apt=True, allowed=False), "LAB_NO_INSTALL"),
+        (Privileges(root=False, sudo=False, apt=True, allowed=True), "without root or sudo"),
     ],
 )
-def test_refusal_names_the_reason(powers: Powers, word: str) -> None:
-    refusal = powers.refusal(["docker.io"], "for a Docker engine")
+def test_refusal_names_the_reason(privileges: Privileges, word: str) -> None:
+    refusal = privileges.refusal(["docker.io"], "for a Docker engine")
     assert refusal is not None
     assert word in refusal
 
@@ -59,7 +59,7 @@ def test_refusal_names_the_reason(powers: Powers, word: str) -> None:
 @pytest.mark.parametrize(("value", "allowed"), [(None, True), ("", True), ("0", True), ("1", False), ("yes", False)])
 def test_lab_no_install_forbids_installing(value: str | None, allowed: bool) -> None:
     environment = {} if value is None else {"LAB_NO_INSTALL": value}
-    assert Powers.here(environment).allowed is allowed
+    assert Privileges.here(environment).allowed is allowed
 
 
 def test_failed_installation_quotes_apt(
@@ -71,6 +71,6 @@ def test_failed_installation_quotes_apt(
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("tmp")))
     monkeypatch.setattr(packages, "_run", run)
-    powers = Powers(root=True, sudo=False, apt=True, allowed=True)
+    privileges = Privileges(root=True, sudo=False, apt=True, allowed=True)
     with pytest.raises(EnvironmentBroken, match="E: Unable to locate package"):
-        packages.install(["docker.io"], "for a Docker engine", lambda _: None, powers)
+        packages.install(["docker.io"], "for a Docker engine", lambda _: None, privileges)

@@ -194,7 +194,7 @@ def test_clean_takes_labs_and_machines_down_before_it_removes_images(
     left: list[int] = []
     machines = ["kept"]
     monkeypatch.setattr("lab.vm.virtual_machine.sweep_virtual_machines", lambda: [machines.pop()])
-    monkeypatch.setattr("lab.vm.virtual_machine.forget_disks", lambda: None)
+    monkeypatch.setattr("lab.vm.virtual_machine.remove_disks", lambda: None)
     monkeypatch.setattr(
         "lab.image.remove_everything", lambda say: left.append(len(lab.engine.instances) + len(machines))
     )

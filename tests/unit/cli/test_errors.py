@@ -19,7 +19,7 @@ def broken_off() -> BaseException:
 
 def failing_with_note() -> BaseException:
     error = EnvironmentBroken("hq: it died")
-    error.add_note("hq printed before it died:\nno memory")
+    error.add_note("hq printed before it ended:\nno memory")
     return error
 
 
@@ -29,7 +29,7 @@ def failing_with_note() -> BaseException:
         (InputError("no such node"), 2, "lab: no such node\n"),
         (EnvironmentBroken("line one\nline two"), 2, "lab: line one; line two\n"),
         (ExpectationFailed("it did not come"), 1, "lab: it did not come\n"),
-        (failing_with_note(), 2, "lab: hq: it died\nhq printed before it died:\nno memory\n"),
+        (failing_with_note(), 2, "lab: hq: it died\nhq printed before it ended:\nno memory\n"),
         (OSError(errno.ENOSPC, "No space left on device", "f.pcap"), 2, "lab: f.pcap: No space left on device\n"),
         (broken_off(), 130, "lab: interrupted\nhq is still there\n"),
         (KeyError("x"), 70, "lab: this is a bug: KeyError: 'x'; `lab --debug …` shows the traceback\n"),

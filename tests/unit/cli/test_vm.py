@@ -48,7 +48,7 @@ def test_run_reports_a_vm_that_ends_during_the_job(
     machine = VirtualMachine(KEPT, "ours", tmp_path, lab.directory)
     monkeypatch.setattr(vm, "kept", lambda _: machine)
     monkeypatch.setattr(VirtualMachine, "running", False)
-    monkeypatch.setattr(VirtualMachine, "last_words", lambda self: "its console is empty")
+    monkeypatch.setattr(VirtualMachine, "describe_console", lambda self: "its console is empty")
     result = lab("vm", "run", "--", "true")
     assert result.exit_code == 2
     assert "the virtual machine ended; its console is empty" in result.stderr

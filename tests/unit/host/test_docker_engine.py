@@ -79,7 +79,7 @@ def test_connect_refuses_podman_and_closes_the_client(
     monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], accepted: bool
 ) -> None:
     client = Client(facts)
-    monkeypatch.setattr(docker_engine, "knock", lambda host: None)
+    monkeypatch.setattr(docker_engine, "try_connect", lambda host: None)
     monkeypatch.setattr("docker.from_env", lambda **_: client)
     if accepted:
         connected: Any = docker_engine.connect()

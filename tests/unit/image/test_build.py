@@ -94,7 +94,7 @@ def test_image_named_by_a_topology_is_built_from_its_directory(servers: recipe.R
     assert engine.builds == [servers.reference]
     assert engine.get("openvpn-routing-lab/servers:latest") is engine.get(servers.reference)
     assert "(Servers for clients)" in said[0]
-    assert recipe.beside() == ("servers",)
+    assert recipe.topology_images() == ("servers",)
 
 
 def test_node_image_named_by_a_topology_is_built_for_its_version() -> None:

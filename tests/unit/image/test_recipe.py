@@ -94,7 +94,7 @@ def test_unknown_version_is_refused_with_the_known_ones() -> None:
         tag("2.5")
 
 
-@pytest.mark.parametrize("name", recipe.beside())
+@pytest.mark.parametrize("name", recipe.topology_images())
 def test_image_for_topologies_uses_the_base_image(name: str) -> None:
     image = recipe.for_topologies(name)
     dockerfile = (image.context / "Dockerfile").read_text()

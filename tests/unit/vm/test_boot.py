@@ -77,7 +77,7 @@ class DeadMachine(VirtualMachine):
     def running(self) -> bool:
         return False
 
-    def last_words(self) -> str:
+    def describe_console(self) -> str:
         return "the console's last lines: no root"
 
 

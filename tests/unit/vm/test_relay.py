@@ -10,7 +10,7 @@ import pytest
 from lab.core.errors import EnvironmentBroken
 from lab.vm import relay as relay_module
 from lab.vm.relay import QUEUE, REPORTS, Ended, Lines, Relay, append, script
-from lab.vm.virtual_machine import shown
+from lab.vm.virtual_machine import shared_paths
 
 
 def test_lines_yields_each_complete_message_once(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ class FakeMachine:
     def exit_code(self) -> int | None:
         return self.code
 
-    def last_words(self) -> str:
+    def describe_console(self) -> str:
         return "the console's last lines: login"
 
 
@@ -165,7 +165,7 @@ def test_job_runs_this_interpreter_in_the_project(tmp_path: Path) -> None:
 
 
 def test_shares_have_programs_and_project_and_no_path_twice(tmp_path: Path) -> None:
-    seen = shown(tmp_path)
+    seen = shared_paths(tmp_path)
     assert ("programs", "/usr") in seen
     assert ("project", str(tmp_path)) in seen
     for share in ("programs", "project"):
@@ -177,9 +177,9 @@ def test_shares_have_programs_and_project_and_no_path_twice(tmp_path: Path) -> N
 
 def test_interpreter_inside_the_project_is_mounted_over_it(tmp_path: Path) -> None:
     project = Path(sys.prefix).parent
-    paths = [path for _, path in shown(project)]
-    assert ("project", str(project)) in shown(project)
-    assert ("programs", sys.prefix) in shown(project)
+    paths = [path for _, path in shared_paths(project)]
+    assert ("project", str(project)) in shared_paths(project)
+    assert ("programs", sys.prefix) in shared_paths(project)
     assert paths.index(str(project)) < paths.index(sys.prefix)
 
 
@@ -187,7 +187,7 @@ def test_cache_of_scapy_is_shared_and_named_to_the_job(tmp_path: Path, monkeypat
     cache = tmp_path / "a cache"
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     assert f"XDG_CACHE_HOME='{cache}' " in script(tmp_path, ["true"])
-    assert ("programs", str(cache / "scapy")) not in shown(tmp_path), "it does not exist yet"
+    assert ("programs", str(cache / "scapy")) not in shared_paths(tmp_path), "it does not exist yet"
     (cache / "scapy").mkdir(parents=True)
-    assert ("programs", str(cache / "scapy")) in shown(tmp_path)
-    assert str(cache) not in [path for _, path in shown(tmp_path)]
+    assert ("programs", str(cache / "scapy")) in shared_paths(tmp_path)
+    assert str(cache) not in [path for _, path in shared_paths(tmp_path)]
