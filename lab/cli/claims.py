@@ -34,12 +34,12 @@ def claims(
             "--renew",
             "-k",
             metavar="TEST",
-            help="Run only the tests whose name contains TEST, and write what they find into the documentation; may be "
+            help="Run only the tests whose name contains TEST, and write their results into the documentation; may be "
             "given several times.",
         ),
     ] = None,
     write: Annotated[
-        bool, typer.Option("--write", help="Run all tests, and write what they find into the documentation.")
+        bool, typer.Option("--write", help="Run all tests, and write their results into the documentation.")
     ] = False,
     docs: Annotated[
         Path,
@@ -106,7 +106,7 @@ def _pytest(tests: Path, openvpn: str, directory: Path, renew: Sequence[str]) ->
 
 
 def _replace(fresh: Path, out: Path) -> None:
-    """Move what a run has left over what an earlier one did: evidence of two runs is never mixed."""
+    """Replace the results of an earlier run, so that evidence of two runs is never mixed."""
     for new in fresh.iterdir():
         old = out / new.name
         if old.is_dir():
@@ -116,7 +116,7 @@ def _replace(fresh: Path, out: Path) -> None:
 
 
 def _exists(finding: "Finding") -> bool:
-    """Return whether a finding's test is still in its file; true where that cannot be seen from here."""
+    """Return whether a finding's test is still in its file; true if the file cannot be checked from here."""
     file = Path(finding.file)
     if file.is_file():
         return re.search(rf"^def {re.escape(finding.test)}\(", file.read_text(), re.MULTILINE) is not None

@@ -57,7 +57,7 @@ def apply(
             return
         number = lab.faults[-1].number
         if seconds is None:
-            print(f"{fault}: in force until `lab fault undo {number}`")
+            print(f"{fault}: active until `lab fault undo {number}`")
             return
         with fault, progress() as say:
             say(f"{fault}: for {seconds:g} s")
@@ -67,7 +67,7 @@ def apply(
 
 @app.command("list")
 def list_(lab_name: LabName = None, as_json: AsJson = False) -> None:
-    """List the faults in force."""
+    """List the active faults."""
     with attached(lab_name) as lab:
         found = lab.faults
     if as_json:
@@ -76,16 +76,16 @@ def list_(lab_name: LabName = None, as_json: AsJson = False) -> None:
         print_json([fault_report(record) for record in found])
         return
     rows = [(r.number, r.kind, r.fault, r.since.astimezone().isoformat(" ", "seconds")) for r in found]
-    print_table("Faults in force", ["#number", "kind", "what", "since"], rows)
+    print_table("Active faults", ["#number", "kind", "what", "since"], rows)
 
 
 @app.command()
 def undo(
     numbers: Annotated[list[int] | None, typer.Argument(metavar="[NUMBER]...", help="See `lab fault list`.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All faults in force.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All active faults.")] = False,
     lab_name: LabName = None,
 ) -> None:
-    """Undo faults in force, also those left by a killed process."""
+    """Undo active faults, also those left by a killed process."""
     from lab.fault import undo as undo_one
 
     if bool(numbers) == everything:
@@ -97,14 +97,14 @@ def undo(
             known = {record.number: record for record in lab.faults}
             if unknown := [number for number in numbers or [] if number not in known]:
                 there = ", ".join(map(str, known)) or "none"
-                raise InputError(f"no fault {unknown[0]} is in force in lab {lab.name}; there is {there}")
+                raise InputError(f"no fault {unknown[0]} is active in lab {lab.name}; there is {there}")
             undone = [known[number] for number in dict.fromkeys(numbers or [])]
             for record in undone:
                 undo_one(lab, record)
     for record in undone:
         print(f"{record.fault}: undone")
     if not undone:
-        print("no fault is in force")
+        print("no fault is active")
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -62,7 +62,7 @@ def _format_of(output: Path | None) -> Format:
         return Format.MERMAID
     if (found := _SUFFIXES.get(output.suffix.lower())) is None:
         known = ", ".join(_SUFFIXES)
-        raise InputError(f"--output {output}: the name tells no format: end it in one of {known}, or give --format")
+        raise InputError(f"--output {output}: the suffix is not a known format: use one of {known}, or give --format")
     return found
 
 

@@ -31,7 +31,9 @@ def impair(
     duplicate: Annotated[str | None, typer.Option(help="Share of duplicated packets, e.g. 0.5%.")] = None,
     reorder: Annotated[str | None, typer.Option(help="Share of packets that overtake others, e.g. 5%.")] = None,
     leaving: Annotated[bool, typer.Option("--leaving", help="Only packets that leave the named end.")] = False,
-    clear: Annotated[bool, typer.Option("--clear", help="Restore what is declared, for the link or for all.")] = False,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Restore the declared impairment, of the link or of all links.")
+    ] = False,
     show: Annotated[bool, typer.Option("--list", help="Show the impairments of all links.")] = False,
     lab_name: LabName = None,
     as_json: AsJson = False,

@@ -21,7 +21,7 @@ def logs(
     """Show the logs of a node, and the output of its container."""
     with attached(lab_name) as lab:
         if node not in lab.topology.nodes:
-            lab.instance(node)  # says which nodes there are
+            lab.instance(node)  # raises an error that lists the nodes
         files = sorted((lab.directory / "nodes" / node / "var/log").rglob("*.log"))
         instance = lab.nodes.get(node)
         printed = lab.engine.output(instance, lines) if instance else ""

@@ -27,7 +27,7 @@ def routes(
         routers = [name for name, n in lab.topology.nodes.items() if n.intent.router]
         names = [node] if node else routers
         families = tables.families(family.value if family else None)
-        # A node without a routing daemon has a FIB all the same; a RIB that is asked for by name is missing.
+        # A node without a routing daemon is shown with its FIB only; with --rib its missing RIB is an error.
         with_rib = [name for name in names if rib or name in routers] if rib or both else []
         paths = [row for name in with_rib for row in tables.rib(lab.router(name), families)]
         entries = [row for name in names for row in tables.fib(lab.node(name), families)] if fib or both else []

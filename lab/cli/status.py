@@ -90,7 +90,7 @@ def _print(report: "LabReport") -> None:
         )
     if report.faults:
         print_table(
-            "Faults in force",
+            "Active faults",
             ["#number", "kind", "what", "since"],
             [(f.number, f.kind, f.what, f.since.astimezone().isoformat(" ", "seconds")) for f in report.faults],
         )

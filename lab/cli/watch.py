@@ -66,13 +66,13 @@ def _lines(looks: "Iterable[Snapshot]", *, as_json: bool) -> None:
 
     before: Snapshot | None = None
     for snapshot in looks:
-        for line in told(changes(before, snapshot), as_json=as_json):
+        for line in change_lines(changes(before, snapshot), as_json=as_json):
             print(line)
         sys.stdout.flush()
         before = snapshot
 
 
-def told(changes: "Iterable[Change]", *, as_json: bool) -> list[str]:
+def change_lines(changes: "Iterable[Change]", *, as_json: bool) -> list[str]:
     """Return a line for each change; byte counters, which change always, only as JSON."""
     if as_json:
         return [json.dumps(plain(change), ensure_ascii=False) for change in changes]

@@ -117,7 +117,7 @@ class _Collector:
                     self._found += [((file, line or 0, report.nodeid), row) for row in value]
 
     def pytest_sessionfinish(self) -> None:
-        """Write claims.json and claims.md in the order of the tests' files, not in that of the workers' ends."""
+        """Write claims.json and claims.md in the order of the tests' files, not in that in which workers finish."""
         from lab.claims.record import as_json, as_markdown, from_json
 
         rows = [row for _, row in sorted(self._found, key=lambda found: found[0])]

@@ -292,7 +292,7 @@ def _error(item: pytest.Item, why: str) -> pytest.TestReport:
 
 
 class _Server:
-    """The VM's end: runs the tests that are asked for, and sends pytest's reports."""
+    """The server in the VM: runs the requested tests, and sends pytest's reports."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

@@ -71,7 +71,7 @@ class _Collector:
 
 
 class _Writer:
-    """Writes the measurements of a run at its end, in the order of the tests' files, not of the workers' ends."""
+    """Writes the measurements of a run at its end, in the order of the tests' files, not in which workers finish."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

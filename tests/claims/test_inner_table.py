@@ -69,11 +69,11 @@ def test_more_than_256_hosts_behind_a_client(lab: Lab, hq: Site, branch: Site, c
 
             wait_for(
                 Expectation(
-                    what="their router to look for each of them, since what is for them has crossed the tunnel",
+                    what="the router behind the tunnel to solicit each host, since its packet has crossed the tunnel",
                     node="branch-lan",
                     look=send_to_missing,
                     met=lambda hosts: hosts == set(range(HOSTS)),
-                    seen=lambda hosts: f"it looks for {len(hosts)}",
+                    seen=lambda hosts: f"it solicited {len(hosts)}",
                 ),
                 within=60,
             )
@@ -90,7 +90,7 @@ def solicited(capture: Capture, start: int) -> set[int]:
     return {int(IPv6Address(f[ICMPv6ND_NS].tgt)) - start for f in frames if ICMPv6ND_NS in f} & set(range(HOSTS))
 
 
-@pytest.mark.claims("`stale-routes-check` deletes the inner route for everything when it was idle")
+@pytest.mark.claims("`stale-routes-check` deletes the inner route for everything when it is idle")
 def test_stale_routes_check_deletes_the_route_for_everything(
     lab: Lab, lab_openvpn: str, hq: Site, branch: Site, claim: Claim
 ) -> None:

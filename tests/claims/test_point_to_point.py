@@ -32,7 +32,7 @@ def test_preshared_keys_work_point_to_point(lab: Lab, lab_openvpn: str, hq: Site
 
 
 @pytest.mark.topology("p2p-tls")
-@pytest.mark.claims("without `iroute` a tunnel passes no packets of routes from a routing daemon", article="says so")
+@pytest.mark.claims("without `iroute` no traffic for a routing daemon's routes passes the tunnel", article="says so")
 def test_only_mode_server_needs_iroute(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     for process in (tunnel.server, tunnel.client):

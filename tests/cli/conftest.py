@@ -45,7 +45,7 @@ def name(lab: Program) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def ask(lab: Program, name: str) -> Program:
-    """Run `lab` with `--lab` set to that lab."""
+    """Run `lab` with the variable LAB_NAME set to that lab."""
     return lambda *argv: lab(*argv, lab_name=name)
 
 

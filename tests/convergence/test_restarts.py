@@ -36,4 +36,4 @@ def test_routes_follow_the_openvpn_process(lab: Lab, hq: Site, branch: Site, end
     after = tunnel.status()
     survivor = "server" if end == "client" else "client"
     assert getattr(after, f"{end}_pid") != getattr(before, f"{end}_pid")
-    assert getattr(after, f"{survivor}_pid") == getattr(before, f"{survivor}_pid"), "the other end was helped"
+    assert getattr(after, f"{survivor}_pid") == getattr(before, f"{survivor}_pid"), "the other end was restarted too"

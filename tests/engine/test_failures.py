@@ -59,7 +59,7 @@ def test_node_that_ends_is_named_with_its_last_output(write: Write, fails: Fails
     assert notes(error) == "dying printed before it ended:\nI give up"
 
 
-def test_node_that_ends_later_is_reported_alike(write: Write, fails: Fails) -> None:
+def test_node_that_ends_later_is_reported_the_same_way(write: Write, fails: Fails) -> None:
     """A command of the topology on another node notices it first."""
     nodes = """
         dying: {cmd: 'sh -c "until [ -e /die/now ]; do sleep 0.01; done; echo I give up; exit 3"', binds: [die:/die]}
@@ -162,7 +162,7 @@ def test_failed_lab_can_be_kept(write: Write, deploy: Deploy, engine: Engine, na
 
 
 def test_failed_lab_leaves_a_diagnosis(write: Write, deploy: Deploy, tmp_path: Path) -> None:
-    """Even if it fails so early that only the engine knows of it."""
+    """Even if it fails before any daemon starts."""
     for node in ("""{cmd: 'sh -c "echo I give up; exit 3"'}""", "{image: 'registry.invalid/no-such/image:1'}"):
         into = tmp_path / str(len(node))
         with pytest.raises(LabError):

@@ -1,4 +1,4 @@
-"""Nodes in every state, and results of commands inside them."""
+"""Nodes in every state, and commands inside them."""
 
 from collections.abc import Iterator
 

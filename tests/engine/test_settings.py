@@ -66,12 +66,12 @@ def facts(lab: Lab, client: docker.DockerClient) -> dict[str, Any]:
     return {name: client.api.inspect_container(i.container) for name, i in lab.nodes.items()}
 
 
-def told(lab: Lab, node: str, *argv: str) -> str:
+def output_of(lab: Lab, node: str, *argv: str) -> str:
     return lab.node(node).exec(*argv).raise_on_error().stdout.strip()
 
 
 def test_environment(lab: Lab) -> None:
-    seen = dict(line.partition("=")[::2] for line in told(lab, "all", "env").splitlines())
+    seen = dict(line.partition("=")[::2] for line in output_of(lab, "all", "env").splitlines())
     assert {key: seen.get(key) for key in ("FROM_ENV", "FROM_FILE", "BOTH")} == {
         "FROM_ENV": "a b=c",
         "FROM_FILE": "file",
@@ -80,29 +80,31 @@ def test_environment(lab: Lab) -> None:
 
 
 def test_binds_and_their_variables(lab: Lab) -> None:
-    assert told(lab, "all", "cat", "/shared/file") == "bound"
+    assert output_of(lab, "all", "cat", "/shared/file") == "bound"
     assert lab.node("all").exec("touch", "/shared/mine").failed
-    told(lab, "all", "touch", "/own/mine")
+    output_of(lab, "all", "touch", "/own/mine")
     assert (lab.directory / "nodes" / "all" / "own" / "mine").exists()
-    assert "all" in told(lab, "all", "ls", "/nodes").split()
+    assert "all" in output_of(lab, "all", "ls", "/nodes").split()
 
 
 def test_hostname_and_exec(lab: Lab) -> None:
     """`exec` runs in a shell of the node, after the links exist."""
-    assert told(lab, "all", "cat", "/own/sign") == "another-name all"
-    assert told(lab, "router", "hostname") == "router"
+    assert output_of(lab, "all", "cat", "/own/sign") == "another-name all"
+    assert output_of(lab, "router", "hostname") == "router"
 
 
 def test_sysctls(lab: Lab) -> None:
-    assert told(lab, "all", "cat", "/proc/sys/net/ipv4/ip_forward") == "1"
-    assert told(lab, "all", "cat", "/proc/sys/net/ipv4/conf/all/rp_filter") == "2"
+    assert output_of(lab, "all", "cat", "/proc/sys/net/ipv4/ip_forward") == "1"
+    assert output_of(lab, "all", "cat", "/proc/sys/net/ipv4/conf/all/rp_filter") == "2"
     # The same setting under its other name.
-    assert told(lab, "router", "cat", "/proc/sys/net/ipv4/ip_forward") == "1"
+    assert output_of(lab, "router", "cat", "/proc/sys/net/ipv4/ip_forward") == "1"
 
 
 def test_sysctls_do_not_inherit_the_hosts(lab: Lab) -> None:
     """A new namespace inherits the host's IPv4 settings, which forwards if Docker has a bridge."""
-    told_all = told(lab, "plain", "cat", *(f"/proc/sys/net/ipv4/{key}" for key in ("ip_forward", "conf/all/rp_filter")))
+    told_all = output_of(
+        lab, "plain", "cat", *(f"/proc/sys/net/ipv4/{key}" for key in ("ip_forward", "conf/all/rp_filter"))
+    )
     assert told_all.split() == ["0", "0"]
 
 
@@ -112,8 +114,8 @@ def test_limits(lab: Lab, facts: dict[str, Any]) -> None:
     assert host["NanoCpus"] == 500_000_000
     assert host["CpusetCpus"] == "0"
     assert host["ShmSize"] == 32 << 20
-    assert "size=1024k" in told(lab, "all", "grep", " /scratch ", "/proc/mounts")
-    assert told(lab, "all", "grep", "Cpus_allowed_list", "/proc/self/status").split()[-1] == "0"
+    assert "size=1024k" in output_of(lab, "all", "grep", " /scratch ", "/proc/mounts")
+    assert output_of(lab, "all", "grep", "Cpus_allowed_list", "/proc/self/status").split()[-1] == "0"
 
 
 def test_capabilities_are_added(facts: dict[str, Any]) -> None:
@@ -129,21 +131,21 @@ def test_resolver(lab: Lab, facts: dict[str, Any]) -> None:
     assert facts["all"]["HostConfig"]["Dns"] == ["192.0.2.53"]
     assert facts["all"]["HostConfig"]["DnsSearch"] == ["lab.example"]
     assert facts["all"]["HostConfig"]["DnsOptions"] == ["ndots:1"]
-    assert "nameserver 192.0.2.53" in told(lab, "all", "cat", "/etc/resolv.conf")
+    assert "nameserver 192.0.2.53" in output_of(lab, "all", "cat", "/etc/resolv.conf")
 
 
 @pytest.mark.parametrize("node", ["all", "plain"])
 def test_hosts_file_has_localhost_and_is_writable(lab: Lab, node: str) -> None:
     """/etc/hosts, the engine's or the lab's, has localhost and is writable."""
-    known = [line.split()[:2] for line in told(lab, node, "cat", "/etc/hosts").splitlines()]
+    known = [line.split()[:2] for line in output_of(lab, node, "cat", "/etc/hosts").splitlines()]
     assert ["127.0.0.1", "localhost"] in known
     assert ["::1", "localhost"] in known
-    told(lab, node, "sh", "-c", "echo 192.0.2.80 web >> /etc/hosts")
-    assert told(lab, node, "getent", "hosts", "web").startswith("192.0.2.80 ")
+    output_of(lab, node, "sh", "-c", "echo 192.0.2.80 web >> /etc/hosts")
+    assert output_of(lab, node, "getent", "hosts", "web").startswith("192.0.2.80 ")
 
 
 def test_node_does_not_use_the_hosts_name_servers(lab: Lab) -> None:
-    assert "nameserver" not in told(lab, "plain", "cat", "/etc/resolv.conf")
+    assert "nameserver" not in output_of(lab, "plain", "cat", "/etc/resolv.conf")
 
 
 def test_health_check(facts: dict[str, Any]) -> None:
@@ -154,7 +156,7 @@ def test_health_check(facts: dict[str, Any]) -> None:
 
 
 def test_user_command_and_entrypoint(lab: Lab, facts: dict[str, Any]) -> None:
-    assert told(lab, "someone", "id", "-un") == "nobody"
+    assert output_of(lab, "someone", "id", "-un") == "nobody"
     assert lab.engine.output(lab.nodes["someone"]) == "nobody"
     assert facts["someone"]["Config"]["Entrypoint"] == ["/usr/bin/tini", "--"]
 

@@ -120,7 +120,7 @@ def _speakers(one: str, other: str) -> list[Speakers]:
         bgp("bgp-per-family", "tcp", 65002, ", sessions: per-family"),
         bgp("ibgp", "tcp", 65001),
     ]
-    if one == "frr":  # one of the two has to find the other, which BIRD cannot: tests/daemons/test_refusals.py
+    if one == "frr":  # one of the two has to discover the other, which BIRD cannot do: tests/daemons/test_refusals.py
         found.append(bgp("bgp-unnumbered", "link-local", 65002, ", sessions: unnumbered"))
     for protocol in ("ospf", "rip"):
         ends = (f"daemon: {one}, protocol: {protocol}", f"daemon: {other}, protocol: {protocol}")

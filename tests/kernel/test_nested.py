@@ -26,7 +26,7 @@ pytestmark = [
 
 
 def each_kind(question: int) -> pytest.MarkDecorator:
-    """Each kind inside each way; by default one way per kind, a different one per test."""
+    """Each kind of tunnel over each path; by default one path per kind, another one in each test."""
     cases = [
         pytest.param(kind, way, id=f"{kind.kind}-over-{kind.outer}-{way}", marks=marks)
         for number, kind in enumerate(KINDS)
@@ -50,7 +50,7 @@ def test_nested_tunnel_has_the_mtu_of_a_bare_wire(lab: Lab, claim: Claim) -> Non
 
 @each_kind(0)
 def test_path_mtu_discovery_works_through_a_nested_tunnel(lab: Lab, kind: Kind, way: str) -> None:
-    """From its start, and back from behind its end; packets of the learned size pass."""
+    """ICMP comes from the tunnel's start, and from beyond its end; packets of the learnt size pass."""
     h1, h2 = lab.node("h1"), lab.node("h2")
     with nested(lab, kind, way) as tunnel:
         for family in tunnel.families:

@@ -105,7 +105,7 @@ def start_between(lab: Lab, *lines: str) -> None:
     on_both(lab, lambda name, ip: enslave(ip, INSIDE, inner[name][0]), inner)
 
 
-def speak_bgp(lab: Lab, name: str) -> None:
+def configure_bgp(lab: Lab, name: str) -> None:
     """Configure a BGP instance in the VRF."""
     neighbor, asn, other, four, six = SITES[name]
     with Vty(lab.router(name).running.root, "bgpd") as bgpd:
@@ -161,7 +161,7 @@ def test_outer_side_and_device_are_in_different_vrfs(lab: Lab) -> None:
     hq, branch = ends(lab, lab.tunnel("branch", "hq"))
     start_between(lab, USERSPACE)
     for name in SITES:
-        speak_bgp(lab, name)
+        configure_bgp(lab, name)
     for here, there in ((hq, branch), (branch, hq)):
         wanted = {str(prefix): here.device for prefix in there.router.plan.networks}
         wait_for(

@@ -61,8 +61,8 @@ def test_tunnel_over_port_443_passes_the_firewall(lab: Lab, mode: str, hq: Site,
 
 
 @over("iroute")
-@pytest.mark.claims("a firewall that lets only HTTPS out lets the tunnel out", article="says so")
-def test_firewall_for_https_only_lets_the_tunnel_out(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+@pytest.mark.claims("a firewall that allows only HTTPS passes the tunnel", article="says so")
+def test_https_only_firewall_passes_the_tunnel(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     expect_prefixes_come_and_go(lab, hq, branch)
     # Another port is dropped, and so is UDP to the same one.
@@ -107,8 +107,8 @@ def test_tunnel_passes_the_proxy(lab: Lab, proxy: str, hq: Site, branch: Site) -
 
 
 @over("iroute")
-@pytest.mark.claims("a proxy that lets browsers out lets the tunnel out")
-def test_proxy_for_browsers_lets_the_tunnel_out(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
+@pytest.mark.claims("a proxy for browsers passes the tunnel")
+def test_browser_proxy_passes_the_tunnel(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
     server = str(tunnel.tunnel.server_outer)
     refusals: dict[str, dict[str, Any]] = {

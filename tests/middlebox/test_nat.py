@@ -40,7 +40,7 @@ WAYS = [
 
 @pytest.fixture
 def rare_keepalives(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have BGP send keepalives once a minute only; set before the lab starts."""
+    """Have BGP send keepalives only once a minute; set before the lab starts."""
     for name, value in (("BGP_KEEPALIVE", "60"), ("BGP_HOLD", "180"), ("TIMEOUT", "5")):
         monkeypatch.setenv(name, value)
 

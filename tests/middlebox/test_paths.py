@@ -81,7 +81,7 @@ def test_full_size_packets_over_tcp_pass_with_clamped_mss(
 @pytest.mark.topology("narrow-path", openvpn="2.7", tunnel={"transport": "tcp", "options": {"keepalive": [5, 15]}})
 @pytest.mark.parametrize(("mtu", "clamp"), [(1492, "no")])
 @pytest.mark.claims(
-    "an inner packet of 1500 bytes passes also over a path with an MTU of 1492 that filters ICMP", article="says so"
+    "an inner packet of 1500 bytes also passes over a path with an MTU of 1492 that filters ICMP", article="says so"
 )
 def test_full_size_packet_over_a_narrow_path_without_icmp(
     path: None, lab: Lab, mtu: int, clamp: str, hq: Site, branch: Site, claim: Claim

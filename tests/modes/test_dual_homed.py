@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 ROUNDS = 2
-"""The number of changes there and back, during a thousand packets a second."""
+"""The number of changes of preference and back, while a thousand packets a second are sent."""
 FLOWS = 64
 """The number of destinations: the kernel chooses a path for each, so all take the same one once in 2 ** 63 runs."""
 

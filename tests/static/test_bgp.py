@@ -89,7 +89,7 @@ def test_bgp_client_follows_a_moved_service(vpn: Vpn, claim: Claim) -> None:
     claim.holds()
 
 
-@pytest.mark.claims("when the tunnel that BGP runs over ends, no traffic for it leaves outside of it")
+@pytest.mark.claims("when the tunnel that BGP runs over ends, none of its traffic leaves outside the tunnel")
 def test_leak_when_bgp_loses_its_tunnel(vpn: Vpn, claim: Claim) -> None:
     tunnel = vpn.lab.tunnel("user-office")
     tunnel.client.stop()

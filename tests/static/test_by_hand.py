@@ -66,7 +66,7 @@ def expect_reached(vpn: Vpn, where: Where) -> None:
     expect_way(vpn, SERVICE["ipv4"], where, lambda: talk(vpn.user, SERVICE["ipv4"]))
 
 
-@pytest.mark.claims("one manual route per address sends these addresses through a tunnel, and nothing else")
+@pytest.mark.claims("with one manual route per address, only traffic to these addresses goes through the tunnel")
 def test_manual_routes_split_traffic(vpn: Vpn, claim: Claim) -> None:
     expect_reached(vpn, "outside")
     with route(vpn, *OFFICE_ROUTE), route(vpn, *SERVICE_ROUTE):
@@ -95,7 +95,7 @@ def test_gateway_that_is_not_on_link_is_refused(vpn: Vpn, claim: Claim) -> None:
     claim.does_not_hold("the kernel refuses a gateway that is not on link; the gateway is the other end of the tunnel")
 
 
-@pytest.mark.claims("a netmask that is too wide sends neighbours of the service through the tunnel")
+@pytest.mark.claims("a netmask that is too wide sends traffic to neighbours of the service through the tunnel")
 def test_wide_netmask_takes_neighbours_into_the_tunnel(vpn: Vpn, claim: Claim) -> None:
     with route(vpn, "-net", "10.20.30.0", "netmask", "255.255.255.0", "gw", PEER):
         seen = expect_way(vpn, NEIGHBOUR["ipv4"], "inside", lambda: vpn.user.expect_reaches(NEIGHBOUR["ipv4"]))

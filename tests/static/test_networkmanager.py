@@ -73,7 +73,9 @@ def routes(vpn: Vpn) -> dict[str, dict[str, Any]]:
     return {route["dst"]: route for route in json.loads(told)}
 
 
-@pytest.mark.claims("in NetworkManager, routes without a gateway and `never-default` send only these through OpenVPN")
+@pytest.mark.claims(
+    "in NetworkManager, with routes without a gateway and `never-default`, only their traffic goes through OpenVPN"
+)
 def test_networkmanager_with_own_routes_splits_traffic(vpn: Vpn, claim: Claim) -> None:
     addresses = vpn.user.exec("ip", "addr", "show", "dev", "eth1").raise_on_error().stdout
     with connected(vpn, {}):
@@ -91,7 +93,7 @@ def test_networkmanager_with_own_routes_splits_traffic(vpn: Vpn, claim: Claim) -
 
 
 @pytest.mark.thorough
-@pytest.mark.claims("without `never-default` NetworkManager sends everything through a VPN, whatever its routes")
+@pytest.mark.claims("without `never-default` NetworkManager sends all traffic through a VPN, whatever its routes")
 def test_networkmanager_without_never_default_takes_everything(vpn: Vpn, claim: Claim) -> None:
     with connected(vpn, {**ROUTES, **OWN_DNS}):
         expect_all_inside(vpn)
@@ -140,7 +142,7 @@ def test_networkmanager_route_needs_no_gateway(vpn: Vpn, claim: Claim) -> None:
     claim.holds()
 
 
-@pytest.mark.claims("when NetworkManager's VPN goes down, no traffic for it leaves outside of it")
+@pytest.mark.claims("when NetworkManager's VPN goes down, none of its traffic leaves outside the tunnel")
 def test_leak_when_networkmanager_disconnects(vpn: Vpn, claim: Claim) -> None:
     with connected(vpn, SPLIT) as name:
         vpn.user.expect_in_fib([prefix_of(SERVICE["ipv6"]), *named(("ipv4",))], via=vpn.device)

@@ -46,7 +46,7 @@ def stopped(vpn: Vpn, signal: str = "TERM") -> Iterator[None]:
 
 
 @pytest.mark.claims(
-    "`route-nopull` and a `route` per address send these addresses through the tunnel, and nothing else"
+    "with `route-nopull` and a `route` per address, only traffic to these addresses goes through the tunnel"
 )
 def test_route_nopull_with_own_routes_splits_traffic(lab: Lab, lab_openvpn: str, vpn: Vpn, claim: Claim) -> None:
     tunnel = lab.tunnel("user-office")
@@ -75,7 +75,7 @@ def test_pull_filter_selects_pushed_routes(lab: Lab, vpn: Vpn, claim: Claim) -> 
 
 
 @pytest.mark.topology("road-warrior", openvpn="2.7")
-@pytest.mark.claims("when OpenVPN's client ends, no traffic for the tunnel leaves outside of it")
+@pytest.mark.claims("when OpenVPN's client ends, no traffic for the tunnel leaves outside it")
 def test_leak_when_the_client_ends(vpn: Vpn, claim: Claim) -> None:
     with stopped(vpn):
         leaked = expect_fenced(vpn)
@@ -101,7 +101,7 @@ def test_static_routes_do_not_follow_a_moved_service(vpn: Vpn, claim: Claim) -> 
 
 @pytest.mark.topology("road-warrior", openvpn="2.7")
 @pytest.mark.thorough
-@pytest.mark.claims("when OpenVPN's server is gone, no traffic for the tunnel leaves outside of it")
+@pytest.mark.claims("when OpenVPN's server is gone, no traffic for the tunnel leaves outside it")
 def test_leak_while_the_server_is_gone(lab: Lab, vpn: Vpn, claim: Claim) -> None:
     tunnel = lab.tunnel("user-office")
     for persist_tun in (True, False):

@@ -72,7 +72,7 @@ def connected(vpn: Vpn, group: str, script: str = "", *options: str) -> Iterator
         expect_no_device(vpn)
 
 
-@pytest.mark.claims("the concentrator's split networks send only these through vpnc, and nothing else")
+@pytest.mark.claims("with the concentrator's split networks, only traffic to these goes through vpnc")
 def test_vpnc_takes_split_networks_of_the_concentrator(vpn: Vpn, claim: Claim) -> None:
     with connected(vpn, "travellers"):
         expect_all_inside(vpn)
@@ -89,7 +89,7 @@ def test_vpnc_takes_split_networks_of_the_concentrator(vpn: Vpn, claim: Claim) -
     claim.holds_if("except for DNS: vpnc's script must be kept from using the name server that the concentrator sends")
 
 
-@pytest.mark.claims("`CISCO_SPLIT_INC` variables set by the user split traffic that the concentrator does not")
+@pytest.mark.claims("`CISCO_SPLIT_INC` variables set by the user split traffic if the concentrator names no networks")
 def test_vpnc_takes_split_variables_of_the_user(vpn: Vpn, claim: Claim) -> None:
     with connected(vpn, "travellers"):
         expect_all_inside(vpn)
@@ -99,7 +99,7 @@ def test_vpnc_takes_split_variables_of_the_user(vpn: Vpn, claim: Claim) -> None:
     claim.holds()
 
 
-@pytest.mark.claims("when vpnc ends, no traffic for its tunnel leaves outside of it")
+@pytest.mark.claims("when vpnc ends, none of its traffic leaves outside the tunnel")
 def test_leak_when_vpnc_ends(vpn: Vpn, claim: Claim) -> None:
     for end in (("vpnc-disconnect",), ("pkill", "-KILL", "-x", "vpnc")):
         with connected(vpn, "travellers", ONLY_THESE):
@@ -148,7 +148,9 @@ def test_vpnc_does_not_tunnel_ipv6(vpn: Vpn, claim: Claim) -> None:
 
 
 @pytest.mark.parametrize("group", ["staff", pytest.param("travellers", marks=pytest.mark.thorough)])
-@pytest.mark.claims("in NetworkManager, routes without a gateway and `never-default` send only these through vpnc")
+@pytest.mark.claims(
+    "in NetworkManager, with routes without a gateway and `never-default`, only their traffic goes through vpnc"
+)
 def test_networkmanager_with_vpnc_splits_traffic(lab: Lab, group: str, claim: Claim) -> None:
     vpn = Vpn(lab, "tun0", "ipsec0")
     settings = {**OWN_DNS, **ONLY_ITS_NETWORK}  # the concentrator's split networks

@@ -225,7 +225,7 @@ def test_faults_in_force_are_listed(lab: Program) -> None:
     assert "hq paused" in lab("status").stdout
     for argv, message in (
         (("undo",), "takes numbers or --all"),
-        (("undo", "1"), "no fault 1 is in force in lab broken; there is 2"),
+        (("undo", "1"), "no fault 1 is active in lab broken; there is 2"),
         (("apply", "blackhole", "inner"), "'inner': write KEY=VALUE"),
         (("apply", "nonsense"), "unknown fault 'nonsense'"),
     ):

@@ -36,7 +36,7 @@ def test_graph_refuses_unknown_suffix_and_writes_nothing(lab: Program, name: str
     result = lab("graph", "article", "-o", name)
     assert result.exit_code == 2
     (line,) = result.stderr.splitlines()
-    assert f"--output {name}: the name tells no format" in line
+    assert f"--output {name}: the suffix is not a known format" in line
     assert ".svg, .mmd, .mermaid" in line
     assert not Path(name).exists()
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from lab.cli.watch import picture, told
+from lab.cli.watch import change_lines, picture
 from lab.engine import NodeState
 from lab.observe import FibEntry, RouteEvent
 from lab.routing import SessionState
@@ -69,7 +69,7 @@ def shown(snapshot: Snapshot, events: list[RouteChange] | None = None) -> str:
 
 
 def lines(before: Snapshot | None, after: Snapshot) -> list[str]:
-    return [line.split(" ", 1)[1] for line in told(changes(before, after), as_json=False)]
+    return [line.split(" ", 1)[1] for line in change_lines(changes(before, after), as_json=False)]
 
 
 def news(action: Any = "add", at: datetime = LATER) -> RouteChange:
@@ -128,7 +128,7 @@ def test_of_many_routes_a_line_says_how_many() -> None:
 
 def test_machines_get_each_change_as_an_object_and_bytes_too() -> None:
     after = look(LATER, tunnels=(tunnel(received=1234),), news=(news(),))
-    first, second = (json.loads(line) for line in told(changes(look(), after), as_json=True))
+    first, second = (json.loads(line) for line in change_lines(changes(look(), after), as_json=True))
     assert (first["kind"], first["subject"]) == ("bytes", "branch-hq")
     assert first["data"] == {"to_server": 1234, "to_client": 5_000_000}
     assert datetime.fromisoformat(second["at"]) == LATER
@@ -155,7 +155,7 @@ def test_of_events_of_one_time_only_those_behind_the_last_are_new() -> None:
     assert unreported_events(events, None) == events
     assert unreported_events(events, events[0]) == events[1:]
     assert unreported_events(events, events[2]) == []
-    # More came than are kept: none of these was told.
+    # More came than are kept: none of these was change_lines.
     assert unreported_events(events, RouteEvent(0.5, "add", ENTRY)) == events
 
 
