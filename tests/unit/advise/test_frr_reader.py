@@ -34,8 +34,8 @@ def test_families_are_active_by_default_or_by_activate() -> None:
     first, second = opened.neighbors
     assert [opened.active(n, "ipv4") for n in (first, second)] == [True, True]
     assert [opened.active(n, "ipv6") for n in (first, second)] == [True, False]
-    silent = policy(" no bgp default ipv4-unicast\n")
-    assert not silent.active(silent.neighbors[0], "ipv4")
+    inactive = policy(" no bgp default ipv4-unicast\n")
+    assert not inactive.active(inactive.neighbors[0], "ipv4")
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,8 @@ def test_families_are_active_by_default_or_by_activate() -> None:
 )
 def test_policy_accepts_or_rejects_a_covering_route(text: str, accepted: bool | None) -> None:
     frr = policy(text)
-    said = frr.accepts(frr.neighbors[0], ADDRESS)
-    assert (said.accepted is not None, bool(said.unknown)) == (accepted is True, accepted is None)
+    acceptance = frr.accepts(frr.neighbors[0], ADDRESS)
+    assert (acceptance.accepted is not None, bool(acceptance.unknown)) == (accepted is True, accepted is None)
 
 
 def test_only_routes_longer_than_the_existing_one_are_considered() -> None:

@@ -40,11 +40,11 @@ def judged(*contents: bytes) -> None:
         try:
             findings = advise(subjects_of_files(files))
         except InputError as error:
-            said = [str(error)]
+            texts = [str(error)]
         else:
-            said = [finding.why for finding in findings]
+            texts = [finding.why for finding in findings]
             assert all(spot.line >= 1 for finding in findings for spot in finding.lines)
-        assert all(line.isprintable() for line in said)
+        assert all(line.isprintable() for line in texts)
 
 
 @quick
@@ -63,9 +63,9 @@ def test_advise_of_random_words(openvpn: list[str], frr: list[str]) -> None:
 @quick
 @given(st.data())
 def test_advise_of_samples_with_random_lines(data: st.DataObject) -> None:
-    ours = [p for p in sorted(SAMPLES.iterdir()) if p.is_file()]
-    lines = [line for p in ours if "frr" not in p.name for line in p.read_text().splitlines()]
-    theirs = [line for p in ours if "frr" in p.name for line in p.read_text().splitlines()]
+    samples = [p for p in sorted(SAMPLES.iterdir()) if p.is_file()]
+    lines = [line for p in samples if "frr" not in p.name for line in p.read_text().splitlines()]
+    frr_lines = [line for p in samples if "frr" in p.name for line in p.read_text().splitlines()]
     openvpn = data.draw(st.lists(st.sampled_from(lines), max_size=40))
-    frr = data.draw(st.lists(st.sampled_from(theirs), max_size=40))
+    frr = data.draw(st.lists(st.sampled_from(frr_lines), max_size=40))
     judged("\n".join(["dev tun", *openvpn]).encode(), "\n".join(["router bgp 1", *frr]).encode())

@@ -45,7 +45,7 @@ def place(tmp_path: Path) -> Path:
 
 
 ONE, HALF, FIXED, TINY, NONE = (f"client-config-dir {n}\n" for n in ("one", "half", "fixed", "tiny", "none"))
-GONE = "client-config-dir gone\n"
+MISSING = "client-config-dir gone\n"
 V6 = "ifconfig-ipv6 2001:db8::1/64 2001:db8::2\n"
 CASES = [
     # a second client
@@ -57,10 +57,10 @@ CASES = [
     ("second-client", SERVER + SCRIPT + "verify-x509-name branch name\nduplicate-cn\n", EXPOSED, {}),
     ("second-client", SERVER + SCRIPT + "tls-verify check\n", CANNOT_TELL, {}),
     ("second-client", SERVER + ONE, NOT_EXPOSED, {}),
-    ("second-client", SERVER + GONE, CANNOT_TELL, {}),
+    ("second-client", SERVER + MISSING, CANNOT_TELL, {}),
     ("second-client", SERVER + "client-connect clever\n", CANNOT_TELL, {}),
     ("second-client", SERVER + "plugin auth.so\n", CANNOT_TELL, {}),
-    ("second-client", SERVER.replace("tun", "tap") + GONE, NOT_EXPOSED, {}),
+    ("second-client", SERVER.replace("tun", "tap") + MISSING, NOT_EXPOSED, {}),
     ("second-client", CLIENT, NOT_EXPOSED, {}),
     # no iroute at all
     ("no-iroute", SERVER + "disable-dco\n", EXPOSED, {"frr": BGP}),
@@ -69,7 +69,7 @@ CASES = [
     ("no-iroute", SERVER + NONE + "disable-dco\n", EXPOSED, {"frr": BGP}),
     ("no-iroute", SERVER, CANNOT_TELL, {}),
     ("no-iroute", SERVER, NOT_EXPOSED, {"routes": False}),
-    ("no-iroute", SERVER + GONE, CANNOT_TELL, {"frr": BGP}),
+    ("no-iroute", SERVER + MISSING, CANNOT_TELL, {"frr": BGP}),
     ("no-iroute", SERVER + FIXED, NOT_EXPOSED, {"frr": BGP}),
     # one family
     ("one-family", SERVER + V6 + HALF, EXPOSED, {}),
@@ -77,14 +77,14 @@ CASES = [
     ("one-family", SERVER + HALF, NOT_EXPOSED, {}),
     ("one-family", SERVER + V6 + HALF + SCRIPT, NOT_EXPOSED, {}),  # the script adds the other one
     ("one-family", SERVER + V6 + FIXED, CANNOT_TELL, {}),
-    ("one-family", SERVER + V6 + GONE, CANNOT_TELL, {}),
+    ("one-family", SERVER + V6 + MISSING, CANNOT_TELL, {}),
     # fixed prefixes
     ("fixed-iroutes", SERVER + FIXED, EXPOSED, {"frr": BGP}),
     ("fixed-iroutes", SERVER + FIXED, CANNOT_TELL, {}),
     ("fixed-iroutes", SERVER + FIXED, NOT_EXPOSED, {"routes": False}),
     ("fixed-iroutes", SERVER + ONE, NOT_EXPOSED, {"frr": BGP}),
     ("fixed-iroutes", SERVER, NOT_EXPOSED, {"frr": BGP}),
-    ("fixed-iroutes", SERVER + GONE, CANNOT_TELL, {"frr": BGP}),
+    ("fixed-iroutes", SERVER + MISSING, CANNOT_TELL, {"frr": BGP}),
     # routes into the tunnel
     ("route-without-iroute", SERVER + "disable-dco\nroute 10.7.0.0 255.255.0.0\n" + FIXED, EXPOSED, {}),
     ("route-without-iroute", SERVER + "disable-dco\nroute-ipv6 2001:db8:7::/64\n" + FIXED, EXPOSED, {}),
@@ -92,7 +92,7 @@ CASES = [
     ("route-without-iroute", SERVER + "route 10.1.0.0 255.255.255.0\n" + FIXED, NOT_EXPOSED, {}),
     ("route-without-iroute", SERVER + "route 10.7.0.0 255.255.0.0\n" + ONE, NOT_EXPOSED, {}),
     ("route-without-iroute", SERVER + "route 10.7.0.0 255.255.0.0 net_gateway\n", NOT_EXPOSED, {}),
-    ("route-without-iroute", SERVER + "route 10.7.0.0 255.255.0.0\n" + GONE, CANNOT_TELL, {}),
+    ("route-without-iroute", SERVER + "route 10.7.0.0 255.255.0.0\n" + MISSING, CANNOT_TELL, {}),
     # quota
     ("route-quota", SERVER + ONE, EXPOSED, {}),
     ("route-quota", SERVER + TINY, NOT_EXPOSED, {}),
@@ -105,11 +105,11 @@ CASES = [
     ("stale-routes", SERVER + ONE + "stale-routes-check 60\n", NOT_EXPOSED, {"openvpn": "2.7"}),
     ("stale-routes", SERVER + ONE, NOT_EXPOSED, {}),
     ("stale-routes", SERVER + "stale-routes-check 60\n", NOT_EXPOSED, {}),
-    ("stale-routes", SERVER + GONE + "stale-routes-check 60\n", CANNOT_TELL, {}),
+    ("stale-routes", SERVER + MISSING + "stale-routes-check 60\n", CANNOT_TELL, {}),
     # pushed iroute
     ("pushed-iroute", SERVER + 'push "iroute 0.0.0.0 0.0.0.0"\n', EXPOSED, {}),
     ("pushed-iroute", SERVER, NOT_EXPOSED, {}),
-    ("pushed-iroute", SERVER + GONE, CANNOT_TELL, {}),
+    ("pushed-iroute", SERVER + MISSING, CANNOT_TELL, {}),
     # iroute in the kernel
     ("iroute-dco", SERVER + ONE, CANNOT_TELL, {}),
     ("iroute-dco", SERVER + ONE + "disable-dco\n", NOT_EXPOSED, {}),
@@ -127,7 +127,7 @@ CASES = [
         NOT_EXPOSED,
         {"frr": BGP + " neighbor 10.0.0.2 prefix-list P in\nip prefix-list P permit 10.0.0.0/8 le 24\n"},
     ),
-    ("recursive-routing", CLIENT, CANNOT_TELL, {"frr": BGP + " neighbor 10.0.0.2 route-map GONE in\n"}),
+    ("recursive-routing", CLIENT, CANNOT_TELL, {"frr": BGP + " neighbor 10.0.0.2 route-map MISSING in\n"}),
     ("recursive-routing", CLIENT.replace("198.51.100.1", "vpn.example"), CANNOT_TELL, {"frr": BGP}),
     ("recursive-routing", SERVER, CANNOT_TELL, {"frr": BGP}),
     ("recursive-routing", CLIENT, EXPOSED, {"frr": "router ospf\n"}),
@@ -139,10 +139,10 @@ CASES = [
         {"frr": "router ospf\nip protocol ospf route-map USED\n" + USED.replace("interface tun", "interface eth0")},
     ),
     ("recursive-routing", CLIENT, EXPOSED, {"frr": "router rip\nip protocol ospf route-map USED\n" + USED}),
-    ("recursive-routing", CLIENT, CANNOT_TELL, {"frr": "router ospf\nip protocol ospf route-map GONE\n"}),
+    ("recursive-routing", CLIENT, CANNOT_TELL, {"frr": "router ospf\nip protocol ospf route-map MISSING\n"}),
     ("recursive-routing", CLIENT, NOT_EXPOSED, {"frr": "router ospf6\n"}),  # the other end has an IPv4 address
     ("recursive-routing", CLIENT, CANNOT_TELL, {"frr": "router isis 1\n"}),
-    # neighbours elsewhere say nothing of this tunnel
+    # neighbours outside this tunnel's network
     ("recursive-routing", CLIENT, CANNOT_TELL, {"frr": BGP.replace("10.0.0.2", "192.0.2.9")}),
     ("recursive-routing", CLIENT, EXPOSED, {"frr": BGP.replace("10.0.0.2", "tun interface")}),
     ("recursive-routing", CLIENT, NOT_EXPOSED, {"frr": "router bgp 65001\n"}),
@@ -276,14 +276,14 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "text", "expected", "around"), CASES)
+@pytest.mark.parametrize(("rule", "text", "expected", "context"), CASES)
 def test_rule_gives_the_expected_verdict(
-    rule: str, text: str, expected: str, around: dict[str, object], place: Path
+    rule: str, text: str, expected: str, context: dict[str, object], place: Path
 ) -> None:
-    said = judge(rule, subject(text, place, **around))  # type: ignore[arg-type]
-    assert (said.verdict, said.why) == (expected, said.why)
-    assert said.why
-    assert bool(said.do) == (said.verdict != NOT_EXPOSED)
+    judgement = judge(rule, subject(text, place, **context))  # type: ignore[arg-type]
+    assert (judgement.verdict, judgement.why) == (expected, judgement.why)
+    assert judgement.why
+    assert bool(judgement.do) == (judgement.verdict != NOT_EXPOSED)
 
 
 def test_every_rule_has_an_exposed_and_a_safe_case() -> None:
@@ -292,10 +292,10 @@ def test_every_rule_has_an_exposed_and_a_safe_case() -> None:
 
 
 def test_lines_refer_to_client_config_dir_and_script_files(place: Path) -> None:
-    said = judge("second-client", subject(SERVER + SCRIPT, place))
-    assert [str(s) for s in said.spots] == [f"{place}/hand-out:4", f"{place}/hand-out:5"]
-    said = judge("one-family", subject(SERVER + V6 + HALF, place))
-    assert [str(s) for s in said.spots] == [f"{place}/half/branch:1", f"{place}/openvpn.conf:6"]
+    judgement = judge("second-client", subject(SERVER + SCRIPT, place))
+    assert [str(s) for s in judgement.spots] == [f"{place}/hand-out:4", f"{place}/hand-out:5"]
+    judgement = judge("one-family", subject(SERVER + V6 + HALF, place))
+    assert [str(s) for s in judgement.spots] == [f"{place}/half/branch:1", f"{place}/openvpn.conf:6"]
 
 
 @pytest.mark.parametrize(
@@ -312,8 +312,8 @@ def test_lines_refer_to_client_config_dir_and_script_files(place: Path) -> None:
 )
 def test_client_connect_script_is_read_only_if_it_writes_fixed_lines(script: str, known: bool, tmp_path: Path) -> None:
     (tmp_path / "hand-out").write_text(script)
-    asked: Subject = subject(SERVER + SCRIPT, tmp_path)
-    assert (bool(asked.client_options.default_routes), bool(asked.client_options.gaps)) == (known, not known)
+    end: Subject = subject(SERVER + SCRIPT, tmp_path)
+    assert (bool(end.client_options.default_routes), bool(end.client_options.gaps)) == (known, not known)
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_client_connect_script_is_read_only_if_it_writes_fixed_lines(script: str
         (CLIENT, SERVER, (120, None)),  # what a client does by itself over UDP
         (CLIENT + "proto tcp\n", SERVER, (None, None)),
         (CLIENT, SERVER + "keepalive 10 60\n", (60, 6)),
-        (CLIENT, SERVER + GONE, None),
+        (CLIENT, SERVER + MISSING, None),
         ("dev tun\ntls-client\nkeepalive 10 60\n", None, (60, 3)),
     ],
 )
@@ -341,14 +341,14 @@ def test_common_name_selects_the_clients_file(tmp_path: Path) -> None:
     (tmp_path / "many").mkdir()
     (tmp_path / "many" / "branch").write_text("push persist-tun\n")
     (tmp_path / "many" / "other").write_text("ifconfig-push 10.0.0.9 255.255.255.0\n")
-    asked = subject(CLIENT, tmp_path, peer=SERVER + "client-config-dir many\n", frr=BGP)
+    end = subject(CLIENT, tmp_path, peer=SERVER + "client-config-dir many\n", frr=BGP)
     verdicts = [
-        judge("restart-closes-device", replace(asked, common_name=name)).verdict for name in (None, "branch", "other")
+        judge("restart-closes-device", replace(end, common_name=name)).verdict for name in (None, "branch", "other")
     ]
     assert verdicts == [CANNOT_TELL, NOT_EXPOSED, EXPOSED]
     (tmp_path / "many" / "DEFAULT").write_text("push persist-tun\n")
-    asked = subject(CLIENT, tmp_path, peer=SERVER + "client-config-dir many\n", frr=BGP)
-    assert judge("restart-closes-device", replace(asked, common_name="third")).verdict == NOT_EXPOSED
+    end = subject(CLIENT, tmp_path, peer=SERVER + "client-config-dir many\n", frr=BGP)
+    assert judge("restart-closes-device", replace(end, common_name="third")).verdict == NOT_EXPOSED
 
 
 def test_tests_named_by_rules_exist() -> None:

@@ -11,16 +11,16 @@ from tests.helpers.samples import CANNOT_TELL, EXPOSED, NOT_EXPOSED, SAMPLES, of
 
 
 def test_advise_of_the_articles_server() -> None:
-    said = of("article.server.conf", openvpn="2.7")["article.server.conf"]
-    assert said["pushed-iroute"] == (EXPOSED, [13])
-    assert said["obsolete"] == (EXPOSED, [15, 17])
-    assert said["second-client"] == (CANNOT_TELL, [11])
-    assert said["restart-closes-device"] == (NOT_EXPOSED, [18])
+    verdicts = of("article.server.conf", openvpn="2.7")["article.server.conf"]
+    assert verdicts["pushed-iroute"] == (EXPOSED, [13])
+    assert verdicts["obsolete"] == (EXPOSED, [15, 17])
+    assert verdicts["second-client"] == (CANNOT_TELL, [11])
+    assert verdicts["restart-closes-device"] == (NOT_EXPOSED, [18])
 
 
 def test_advise_of_the_articles_two_ends_and_a_router() -> None:
-    said = of("article.server.conf", "article.client.conf", "open.frr.conf", "filtered.frr.conf")
-    server, client = said["article.server.conf"], said["article.client.conf"]
+    verdicts = of("article.server.conf", "article.client.conf", "open.frr.conf", "filtered.frr.conf")
+    server, client = verdicts["article.server.conf"], verdicts["article.client.conf"]
     assert server["hold-time"] == (EXPOSED, [14, 7])
     assert client["hold-time"] == (EXPOSED, [14, 14])
     assert client["recursive-routing"][0] == NOT_EXPOSED
@@ -29,23 +29,23 @@ def test_advise_of_the_articles_two_ends_and_a_router() -> None:
 
 
 def test_advise_of_a_road_warrior_server() -> None:
-    said = of("road-warrior.server.conf")["road-warrior.server.conf"]
-    assert said["topology-default"] == (EXPOSED, [14])
-    assert said["obsolete"] == (EXPOSED, [23])
-    assert said["no-iroute"] == (CANNOT_TELL, [])
-    assert said["second-client"] == (NOT_EXPOSED, [])
-    assert {rule for rule, (verdict, _) in said.items() if verdict == EXPOSED} == {"topology-default", "obsolete"}
+    verdicts = of("road-warrior.server.conf")["road-warrior.server.conf"]
+    assert verdicts["topology-default"] == (EXPOSED, [14])
+    assert verdicts["obsolete"] == (EXPOSED, [23])
+    assert verdicts["no-iroute"] == (CANNOT_TELL, [])
+    assert verdicts["second-client"] == (NOT_EXPOSED, [])
+    assert {rule for rule, (verdict, _) in verdicts.items() if verdict == EXPOSED} == {"topology-default", "obsolete"}
 
 
 def test_advise_of_a_client_with_inline_blocks() -> None:
-    said = of("inline.client.ovpn")["inline.client.ovpn"]
-    assert {rule for rule, (verdict, _) in said.items() if verdict == EXPOSED} == set()
-    assert said["restart-closes-device"] == (NOT_EXPOSED, [13])
+    verdicts = of("inline.client.ovpn")["inline.client.ovpn"]
+    assert {rule for rule, (verdict, _) in verdicts.items() if verdict == EXPOSED} == set()
+    assert verdicts["restart-closes-device"] == (NOT_EXPOSED, [13])
 
 
 def test_advise_of_a_pair_with_a_static_key() -> None:
-    said = of("static-key.a.conf", "static-key.b.conf")
-    first, second = said["static-key.a.conf"], said["static-key.b.conf"]
+    verdicts = of("static-key.a.conf", "static-key.b.conf")
+    first, second = verdicts["static-key.a.conf"], verdicts["static-key.b.conf"]
     assert first["static-key"] == (EXPOSED, [5])
     assert second["static-key"] == (EXPOSED, [5])
     assert first["mtu-mismatch"] == (EXPOSED, [7, 11, 8])
@@ -54,18 +54,18 @@ def test_advise_of_a_pair_with_a_static_key() -> None:
 
 
 def test_advise_of_a_tap_server() -> None:
-    said = of("tap.server.conf")["tap.server.conf"]
-    assert {rule for rule, (verdict, _) in said.items() if verdict == EXPOSED} == {"no-exit-notify"}
-    assert said["stale-routes"] == (NOT_EXPOSED, [3])
-    assert said["pushed-iroute"] == (CANNOT_TELL, [8])
+    verdicts = of("tap.server.conf")["tap.server.conf"]
+    assert {rule for rule, (verdict, _) in verdicts.items() if verdict == EXPOSED} == {"no-exit-notify"}
+    assert verdicts["stale-routes"] == (NOT_EXPOSED, [3])
+    assert verdicts["pushed-iroute"] == (CANNOT_TELL, [8])
 
 
 def test_advise_of_a_hub_with_client_config_dir_and_include() -> None:
-    said = of("hub.server.conf", "open.frr.conf")["hub.server.conf"]
-    assert said["fixed-iroutes"] == (EXPOSED, [2, 3])
-    assert said["hold-time"] == (EXPOSED, [14])  # keepalive 3 9 is 18 s at a server, and FRR holds for 9
-    assert said["no-exit-notify"] == (NOT_EXPOSED, [7])
-    assert said["pushed-iroute"] == (EXPOSED, [2])
+    verdicts = of("hub.server.conf", "open.frr.conf")["hub.server.conf"]
+    assert verdicts["fixed-iroutes"] == (EXPOSED, [2, 3])
+    assert verdicts["hold-time"] == (EXPOSED, [14])  # keepalive 3 9 is 18 s at a server, and FRR holds for 9
+    assert verdicts["no-exit-notify"] == (NOT_EXPOSED, [7])
+    assert verdicts["pushed-iroute"] == (EXPOSED, [2])
 
 
 def test_missing_files_give_cannot_tell(tmp_path: Path) -> None:

@@ -20,10 +20,10 @@ def exposed(topology: str = "article", **arguments: Any) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("version", ["2.6", "2.7"])
 def test_article_is_exposed_to_the_known_failures(version: str) -> None:
-    said = exposed(openvpn=version)
+    exposures = exposed(openvpn=version)
     # Nothing else: not to a second client, as the lab's server lets one name in.
-    assert said["server"] - {"recursive-routing"} == {"route-quota", "hold-time"}
-    assert said["client"] - {"recursive-routing"} == {"hold-time"}
+    assert exposures["server"] - {"recursive-routing"} == {"route-quota", "hold-time"}
+    assert exposures["client"] - {"recursive-routing"} == {"hold-time"}
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def test_changed_option_changes_the_findings(options: dict[str, Any], more: set[
 
 
 def test_keepalive_within_the_hold_time_is_not_exposed() -> None:
-    said = exposed(tunnel={"options": {"keepalive": [1, 2]}})
-    assert "hold-time" not in said["client"]
+    exposures = exposed(tunnel={"options": {"keepalive": [1, 2]}})
+    assert "hold-time" not in exposures["client"]
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_keepalive_within_the_hold_time_is_not_exposed() -> None:
 )
 def test_path_mtu_is_that_of_the_narrowest_link(narrowest: int, transport: str, verdict: Verdict) -> None:
     narrow = ("mtu: 1492", f"mtu: {narrowest}")
-    wanted = edited(find_topology("narrow-path"), narrow, tunnel={"transport": transport})
-    found = [f for f in advise(subjects_of_topology(wanted)) if f.rule == "mtu-mismatch"]
+    topology = edited(find_topology("narrow-path"), narrow, tunnel={"transport": transport})
+    found = [f for f in advise(subjects_of_topology(topology)) if f.rule == "mtu-mismatch"]
     assert {f.verdict for f in found} == {verdict}
     assert verdict is Verdict.NOT_EXPOSED or all(str(narrowest) in f.why for f in found)
 
@@ -71,8 +71,8 @@ def test_path_mtu_is_that_of_the_narrowest_link(narrowest: int, transport: str, 
 def test_every_topology_gets_a_verdict_per_rule_and_end(topology: str, version: str) -> None:
     loaded = load(topology, openvpn=version)
     findings = advise(subjects_of_topology(loaded))
-    ours = [end for t in loaded.tunnels for end in (t.server, t.client) if not loaded.nodes[end].external]
-    assert len(findings) == len(ours) * len(RULES)
+    ends = [end for t in loaded.tunnels for end in (t.server, t.client) if not loaded.nodes[end].external]
+    assert len(findings) == len(ends) * len(RULES)
 
 
 def test_lines_refer_to_files_of_nodes() -> None:

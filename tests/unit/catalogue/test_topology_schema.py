@@ -107,7 +107,7 @@ def tunnel(keys: str) -> str:
     return frame(variables=f"tunnels: [{{{keys}}}]")
 
 
-def test_frame_validates() -> None:
+def test_minimal_topology_validates() -> None:
     assert mistakes(frame()) == []
 
 

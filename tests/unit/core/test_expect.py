@@ -1,4 +1,4 @@
-"""Deadlines: they count from the event, tell late from never, and the error names node, observation and logs."""
+"""Deadlines: they count from the event; late and missing results differ; the error names node, observation and logs."""
 
 import re
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def clock() -> FakeClock:
 
 
 def from_time(clock: FakeClock, when: float) -> Callable[[], str]:
-    """Return a look that sees `down`, and `up` from a time on."""
+    """Return an observation: `down`, and `up` from a time on."""
     return lambda: "up" if clock.now() >= when else "down"
 
 
@@ -39,21 +39,21 @@ def expectation(look: Callable[[], str], **more: Any) -> Expectation[str]:
     return Expectation(what="tun0 to be up", node="hq", look=look, met=lambda seen: seen == "up", **more)
 
 
-def test_condition_that_holds_takes_no_time(clock: FakeClock) -> None:
+def test_met_expectation_returns_at_once(clock: FakeClock) -> None:
     assert wait_for(expectation(lambda: "up"), within=5, clock=clock) == "up"
     assert clock.now() == 100
 
 
-def test_condition_that_holds_is_seen_with_a_deadline_of_zero(clock: FakeClock) -> None:
+def test_met_expectation_returns_with_a_deadline_of_zero(clock: FakeClock) -> None:
     assert wait_for(expectation(lambda: "up"), within=0, clock=clock) == "up"
 
 
-def test_condition_is_noticed_when_it_begins_to_hold(clock: FakeClock) -> None:
+def test_expectation_is_met_when_the_observation_changes(clock: FakeClock) -> None:
     assert wait_for(expectation(from_time(clock, 103)), within=5, clock=clock) == "up"
     assert 103 <= clock.now() < 103.2
 
 
-def test_looks_take_at_most_half_of_the_time(clock: FakeClock) -> None:
+def test_observations_take_at_most_half_of_the_time(clock: FakeClock) -> None:
     looks = []
 
     def look() -> str:
@@ -66,7 +66,7 @@ def test_looks_take_at_most_half_of_the_time(clock: FakeClock) -> None:
     assert len(looks) == 11  # at 100.0, 100.8, ... and 108.0: the last pause ends with the deadline
 
 
-def test_pause_after_a_long_look_is_limited(clock: FakeClock) -> None:
+def test_pause_after_a_long_observation_is_limited(clock: FakeClock) -> None:
     came = clock.now() + 31
 
     def look() -> str:
@@ -82,7 +82,7 @@ def test_deadline_counts_from_the_event_and_not_from_the_wait(clock: FakeClock) 
         wait_for(expectation(from_time(clock, 101)), within=5, since=95, clock=clock)
 
 
-def test_condition_that_holds_at_the_first_look_after_the_deadline_is_late(clock: FakeClock) -> None:
+def test_expectation_first_met_after_the_deadline_is_late(clock: FakeClock) -> None:
     with pytest.raises(ExpectationFailed, match=r"late: .* seen after 10\.0 s"):
         wait_for(expectation(lambda: "up"), within=5, since=90, clock=clock)
 
@@ -97,7 +97,7 @@ def test_late_error_names_time_and_logs(clock: FakeClock) -> None:
     assert 7.0 <= float(took[1]) <= 7.2
 
 
-def test_never_error_names_node_expectation_observation_and_logs(clock: FakeClock) -> None:
+def test_error_names_node_expectation_observation_and_logs(clock: FakeClock) -> None:
     waiting = expectation(lambda: "down", seen=lambda s: f"state {s!r}", logs=Path("/lab/hq"))
     with pytest.raises(ExpectationFailed) as caught:
         wait_for(waiting, within=5, grace=2, clock=clock)
@@ -143,7 +143,7 @@ def test_error_is_a_lab_error_and_a_failed_assertion(clock: FakeClock) -> None:
     assert caught.value.exit_code == 1
 
 
-def test_error_of_a_look_does_not_end_the_wait(clock: FakeClock) -> None:
+def test_lab_error_of_an_observation_does_not_end_the_wait(clock: FakeClock) -> None:
     def look() -> str:
         if clock.now() < 102:
             raise EnvironmentBroken("bgpd does not answer")
@@ -153,7 +153,7 @@ def test_error_of_a_look_does_not_end_the_wait(clock: FakeClock) -> None:
     assert clock.now() >= 102
 
 
-def test_last_error_of_a_look_is_in_the_message(clock: FakeClock) -> None:
+def test_last_error_of_an_observation_is_in_the_message(clock: FakeClock) -> None:
     def look() -> str:
         raise EnvironmentBroken(f"bgpd does not answer at {clock.now():.0f}")
 
@@ -161,7 +161,7 @@ def test_last_error_of_a_look_is_in_the_message(clock: FakeClock) -> None:
         wait_for(expectation(look), within=1, clock=clock)
 
 
-def test_bug_in_a_look_ends_the_wait(clock: FakeClock) -> None:
+def test_other_exception_of_an_observation_ends_the_wait(clock: FakeClock) -> None:
     def look() -> str:
         raise KeyError("a bug")
 
@@ -187,7 +187,7 @@ def test_notification_replaces_polling(clock: FakeClock) -> None:
     assert waits == [pytest.approx(8), pytest.approx(6)], "no wait for a notification goes beyond the grace"
 
 
-def test_missing_notification_ends_with_the_grace(clock: FakeClock) -> None:
+def test_wait_without_a_notification_ends_with_the_grace(clock: FakeClock) -> None:
     with pytest.raises(ExpectationFailed, match=r"not seen in 4\.0 s"):
         wait_for(expectation(lambda: "down", changed=clock.sleep), within=2, clock=clock)
     assert clock.now() == pytest.approx(104)

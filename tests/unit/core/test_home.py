@@ -20,7 +20,7 @@ def test_home_is_removed_with_its_last_entry(tmp_path: Path) -> None:
     assert not home.exists()
 
 
-def test_removing_a_missing_home_is_no_error(tmp_path: Path) -> None:
+def test_removing_a_missing_home_does_nothing(tmp_path: Path) -> None:
     remove_empty_home(tmp_path / "gone" / ".lab")
 
 

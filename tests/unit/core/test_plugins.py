@@ -1,4 +1,4 @@
-"""Plugins of other distributions that are broken: one error, which names the distribution."""
+"""Broken plugins of other distributions: the error names the distribution."""
 
 import importlib
 import sys

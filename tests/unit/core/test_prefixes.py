@@ -11,7 +11,7 @@ from lab.topology import Family, Prefix
 PREFIX: dict[Family, Prefix] = {"ipv4": IPv4Network("10.9.0.0/24"), "ipv6": IPv6Network("2001:db8:9::/64")}
 
 
-def test_set_of_one_prefix_has_no_addresses_of_it(family: Family) -> None:
+def test_prefix_set_of_one_network_has_that_network_only(family: Family) -> None:
     assert prefix_set(PREFIX[family]) == {PREFIX[family]}
 
 

@@ -38,5 +38,5 @@ def test_ended_process_is_not_alive_before_and_after_its_parent_waits() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "-", "1-", "999999999-1", "not-a-process", "-5-5", "1-0"])
-def test_text_that_is_no_identity_is_not_alive(text: str) -> None:
+def test_invalid_identity_is_not_alive(text: str) -> None:
     assert not is_alive(text)

@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def serve(path: Path) -> Iterator[Callable[[Talk], None]]:
-    """Accept one connection and talk to it as a test says."""
+    """Accept one connection and run the test's function on it."""
     threads: list[threading.Thread] = []
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
@@ -105,7 +105,7 @@ def test_connection_closed_at_once_is_an_error_of_every_later_call(path: Path, s
             ask()
 
 
-def test_silent_program_is_late_after_the_patience(path: Path, serve: Callable[[Talk], None]) -> None:
+def test_silent_program_times_out(path: Path, serve: Callable[[Talk], None]) -> None:
     serve(lambda client: client.recv(100) and client.recv(100))
     began = time.monotonic()
     with connect(path, patience=SHORT) as program:
@@ -153,7 +153,7 @@ def test_socket_of_an_ended_program_is_refused(path: Path) -> None:
         connect(path)
 
 
-def test_full_queue_is_retried_until_there_is_room(path: Path) -> None:
+def test_connection_is_retried_while_the_queue_is_full(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as queued:
         listening.bind(str(path))
         listening.listen(0)
@@ -179,7 +179,7 @@ def test_path_may_be_longer_than_a_socket_address(tmp_path: Path) -> None:
         connect(path).close()
 
 
-def test_no_descriptor_stays_open(path: Path) -> None:
+def test_all_file_descriptors_are_closed(path: Path) -> None:
     def open_files() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
 

@@ -206,7 +206,7 @@ def test_every_state_of_a_session_is_read(state: SessionState) -> None:
 
 
 @pytest.mark.parametrize("state", ["Clearing", "Deleted"])
-def test_bgpds_own_states_are_idle(state: str) -> None:
+def test_clearing_and_deleted_sessions_are_idle(state: str) -> None:
     found = _neighbor("10.255.0.1", {"remoteAs": 1, "bgpState": state, "bgpTimerUpMsec": 4000})
     assert found.state is SessionState.IDLE
     assert found.uptime == 0.0
@@ -269,9 +269,9 @@ def test_only_listed_prefixes_are_accepted() -> None:
         assert lines[start : start + 4] == [line.format(name) for line in listed]
     assert "ip prefix-list NO-RECURSION permit any" not in lines
     assert lines.index("ip prefix-list NO-RECURSION deny 0.0.0.0/0") < lines.index(listed[0].format("NO-RECURSION"))
-    for family, ours in (("ipv4", "NO-RECURSION"), ("ipv6", "ACCEPTED")):
+    for family, filter_list in (("ipv4", "NO-RECURSION"), ("ipv6", "ACCEPTED")):
         block = found[f"{BGP}/address-family {family} unicast"]
-        assert f"neighbor 10.8.0.1 prefix-list {ours} in" in block
+        assert f"neighbor 10.8.0.1 prefix-list {filter_list} in" in block
         assert "neighbor 192.0.2.9 prefix-list ACCEPTED in" in block
     assert "ipv6 prefix-list ACCEPTED deny any" in lines
     assert not [line for line in lines if line.startswith("ipv6 prefix-list ACCEPTED permit")]

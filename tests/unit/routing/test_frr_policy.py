@@ -62,7 +62,7 @@ def test_next_hop_is_set_only_in_its_family() -> None:
     assert not any("next-hop" in line for line in entries("M", "ipv4", [ONE], hop, {}, 1, []))
 
 
-def test_sets_of_the_default_route_map_are_kept() -> None:
+def test_set_lines_of_the_default_route_map_are_kept() -> None:
     peer = Peer("b", ip_address("10.255.0.2"), 65002, "tun0", preference=200)
     assert default_set_lines(peer, "ipv6", "in") == ["set local-preference 200", "set ipv6 next-hop prefer-global"]
     assert default_set_lines(peer, "ipv4", "in") == ["set local-preference 200"]

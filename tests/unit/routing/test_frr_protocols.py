@@ -133,8 +133,8 @@ def test_ospf_and_rip_routes_that_cover_an_outer_address_are_not_installed(
         "exit",
     ]
     assert "route-map INSTALL-ipv4 permit 65535" in lines
-    bare = files(replace(PLAN, protocol=protocol, peers=(peer,)))["frr.conf"]
-    assert not any("INSTALL-" in line for line in bare)
+    unfiltered = files(replace(PLAN, protocol=protocol, peers=(peer,)))["frr.conf"]
+    assert not any("INSTALL-" in line for line in unfiltered)
 
 
 def test_equal_paths_are_used_together_only_with_multipath() -> None:

@@ -81,7 +81,7 @@ def test_bird_has_the_options_of_each_neighbour() -> None:
     )
 
 
-def test_options_that_are_not_set_leave_no_trace() -> None:
+def test_options_that_are_not_set_are_not_rendered() -> None:
     plan = replace(
         PLAN,
         peers=(Peer("a", ip_address("10.255.0.2"), 65002, "tun0"),),

@@ -52,7 +52,7 @@ topology:
     return file
 
 
-def test_daemon_is_loaded_from_the_place_of_its_installation(site_packages: Path, birdc: RoutingDaemon) -> None:
+def test_daemon_is_loaded_from_its_own_distribution(site_packages: Path, birdc: RoutingDaemon) -> None:
     file = sys.modules[type(birdc).__module__].__file__
     assert file is not None
     assert Path(file).is_relative_to(site_packages)
@@ -76,7 +76,9 @@ def test_node_gets_its_capabilities_and_directories(birdc: RoutingDaemon, tmp_pa
     ("more", "key"),
     [(", bfd: {}", "bfd"), (", multipath: true", "multipath"), (", accept: [{prefix: 10.0.0.0/8}]", "accept")],
 )
-def test_its_objections_refuse_a_topology(birdc: RoutingDaemon, tmp_path: Path, more: str, key: str) -> None:
+def test_topology_is_refused_for_the_daemons_objections(
+    birdc: RoutingDaemon, tmp_path: Path, more: str, key: str
+) -> None:
     with pytest.raises(TopologyError, match=f"router.{key}.*birdc does not support it"):
         load(topology(tmp_path, more))
 
@@ -117,7 +119,7 @@ def test_mypy_accepts_a_daemon_only_with_all_members(tmp_path: Path) -> None:
     assert f"Found {len(found)} errors" in checked, checked
 
 
-def test_entry_point_that_is_no_daemon_is_refused(site_packages: Path) -> None:
+def test_entry_point_that_is_not_a_daemon_is_refused(site_packages: Path) -> None:
     (metadata,) = site_packages.glob("*.dist-info/entry_points.txt")
     text = metadata.read_text()
     metadata.write_text(text.replace("lab_birdc:DAEMON", "lab_birdc:Birdc"))

@@ -164,9 +164,7 @@ def test_daemon_that_exits_during_a_configuration_is_named(serve: Serve, tmp_pat
         vty.configure(["router bgp 1"])
 
 
-def test_silent_daemon_is_given_up_after_the_patience(
-    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_silent_daemon_times_out(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vty_module, "_PATIENCE", 0.2)
     serve({"show version": b""})
     with Vty(tmp_path, "bgpd") as vty, pytest.raises(EnvironmentBroken, match="did not answer `show version`"):
@@ -185,7 +183,7 @@ def test_missing_daemon_and_socket_of_an_ended_one_are_one_line(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("greeting", [(OK, ""), (NO_MATCH, "% no"), DIES], ids=["ok", "refused", "died"])
-def test_closed_connection_leaves_no_socket_open(
+def test_closing_a_connection_closes_its_socket(
     serve: Serve, tmp_path: Path, greeting: tuple[int, str] | bytes
 ) -> None:
     serve({"enable": greeting})

@@ -169,7 +169,7 @@ def test_advise_reports_combinations_that_drop_packets(kind: str) -> None:
 @pytest.mark.parametrize(
     "shown_by", sorted({why.shown_by for kind in REFUSED.values() for why in kind.values()} | {BIRD_WAITS.shown_by})
 )
-def test_reason_of_each_refusal_has_a_test_on_the_wire(shown_by: str) -> None:
+def test_each_refusal_names_a_test_that_proves_its_reason(shown_by: str) -> None:
     file, _, name = shown_by.partition("::")
     defined = {node.name for node in ast.parse((TESTS / file).read_text()).body if isinstance(node, ast.FunctionDef)}
     assert name in defined

@@ -90,7 +90,7 @@ def test_each_extra_line_has_its_place() -> None:
     }
 
 
-def test_extra_lines_survive_the_dump_and_the_stored_topology() -> None:
+def test_dumped_and_stored_topologies_keep_extra_lines() -> None:
     topology = read(text("extra: |", "  ! $$HOME", "  exit", options="{extra: {server: reneg-sec 60}}"))
     assert Topology.model_validate_json(topology.model_dump_json(by_alias=True)) == topology
     again = read(dump(topology))
@@ -113,8 +113,8 @@ def test_extra_lines_survive_the_dump_and_the_stored_topology() -> None:
     ],
 )
 def test_mistakes_in_session_options_have_places(lines: list[str], place: str, what: str) -> None:
-    said = mistakes(text(*lines))
-    assert any(f"mine.clab.yml:{place}" in line and what in line for line in said.splitlines()), said
+    reported = mistakes(text(*lines))
+    assert any(f"mine.clab.yml:{place}" in line and what in line for line in reported.splitlines()), reported
 
 
 @pytest.mark.parametrize("protocol", ["ospf", "rip"])
@@ -142,7 +142,7 @@ def test_bird_refuses_a_ttl_check_beyond_the_link() -> None:
     assert read(text("ttl-security: 2"))
 
 
-def test_default_route_passes_without_the_recursion_filter() -> None:
+def test_default_originate_is_accepted_without_the_recursion_filter() -> None:
     assert read(text("default-originate: true", recursion_filter="false"))
 
 
@@ -157,9 +157,9 @@ def test_default_route_passes_without_the_recursion_filter() -> None:
         ("\\\\cd /tmp", "cd"),
     ],
 )
-def test_lines_that_break_the_hold_on_openvpn_are_refused(line: str, option: str) -> None:
-    said = mistakes(text(options=f'{{extra: {{server: [reneg-sec 60, "{line}"]}}}}'))
-    assert f"options.extra.server[1]: the lab does not support {option!r} in extra lines" in said
+def test_lines_that_hide_openvpn_from_the_lab_are_refused(line: str, option: str) -> None:
+    reported = mistakes(text(options=f'{{extra: {{server: [reneg-sec 60, "{line}"]}}}}'))
+    assert f"options.extra.server[1]: the lab does not support {option!r} in extra lines" in reported
 
 
 def test_inline_blocks_and_comments_are_not_options() -> None:

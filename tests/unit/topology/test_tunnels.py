@@ -13,7 +13,7 @@ Refuse = Callable[..., list[str]]
 Two = Callable[..., str]
 
 GRE = Path(__file__).parents[2] / "kernel" / "gre.clab.yml"
-OURS = "openvpn-routing-lab/node"
+NODE_IMAGE = "openvpn-routing-lab/node"
 
 
 def tunnels(*items: str) -> str:
@@ -219,7 +219,7 @@ def test_duplicate_router_id_and_peering_without_router_are_refused(refuse: Refu
     assert line.endswith("topology.links[0].vars.peering: 'b' has no router to peer with")
 
 
-def ours(a: str, b: str = OURS + ":2.6", *items: str) -> str:
+def with_images(a: str, b: str = NODE_IMAGE + ":2.6", *items: str) -> str:
     return (
         "name: v\ntopology:\n  nodes:\n"
         f"    a: {{kind: linux, image: '{a}', {tunnels(*items)}}}\n"
@@ -229,24 +229,30 @@ def ours(a: str, b: str = OURS + ":2.6", *items: str) -> str:
 
 
 def test_tunnel_sets_the_openvpn_version_of_both_ends(load: Load) -> None:
-    topology = load(ours(OURS + ":2.6", OURS, "to: b, openvpn: 2.7"))
-    assert {node.image for node in topology.nodes.values()} == {OURS + ":2.7"}
-    overridden = load(ours(OURS + ":9", OURS, "to: b, openvpn: 2.7"), openvpn="2.6")
-    assert {node.image for node in overridden.nodes.values()} == {OURS + ":2.6"}
+    topology = load(with_images(NODE_IMAGE + ":2.6", NODE_IMAGE, "to: b, openvpn: 2.7"))
+    assert {node.image for node in topology.nodes.values()} == {NODE_IMAGE + ":2.7"}
+    overridden = load(with_images(NODE_IMAGE + ":9", NODE_IMAGE, "to: b, openvpn: 2.7"), openvpn="2.6")
+    assert {node.image for node in overridden.nodes.values()} == {NODE_IMAGE + ":2.6"}
     assert overridden.nodes["a"].intent.tunnels[0].openvpn == "2.6"
 
 
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        (ours(OURS + ":2.5"), "unknown OpenVPN version '2.5'; the lab has '2.6', '2.7'"),
-        (ours(OURS), "unknown OpenVPN version 'latest'"),
+        (with_images(NODE_IMAGE + ":2.5"), "unknown OpenVPN version '2.5'; the lab has '2.6', '2.7'"),
+        (with_images(NODE_IMAGE), "unknown OpenVPN version 'latest'"),
         (
-            ours(OURS + ":2.6", OURS + ":2.6", "to: b, openvpn: 2.6", "to: b, openvpn: 2.7"),
+            with_images(NODE_IMAGE + ":2.6", NODE_IMAGE + ":2.6", "to: b, openvpn: 2.6", "to: b, openvpn: 2.7"),
             "another tunnel asks for OpenVPN 2.6 on 'a', this one for 2.7; a node has one version",
         ),
-        (ours("x:1", OURS + ":2.6", "to: b, openvpn: 2.6"), "cannot set the version on 'a': its image is not one of"),
-        (ours(OURS + "@sha256:0", OURS + ":2.6", "to: b, openvpn: 2.6"), "the image is pinned by its digest"),
+        (
+            with_images("x:1", NODE_IMAGE + ":2.6", "to: b, openvpn: 2.6"),
+            "cannot set the version on 'a': its image is not one of",
+        ),
+        (
+            with_images(NODE_IMAGE + "@sha256:0", NODE_IMAGE + ":2.6", "to: b, openvpn: 2.6"),
+            "the image is pinned by its digest",
+        ),
     ],
 )
 def test_impossible_openvpn_version_is_refused(refuse: Refuse, text: str, what: str) -> None:
@@ -254,13 +260,13 @@ def test_impossible_openvpn_version_is_refused(refuse: Refuse, text: str, what: 
 
 
 def test_unknown_image_of_the_lab_is_refused(refuse: Refuse, load: Load) -> None:
-    (line,) = refuse(ours("openvpn-routing-lab/sewers:1"))
+    (line,) = refuse(with_images("openvpn-routing-lab/sewers:1"))
     assert line.endswith(
         "image: the lab has no image 'openvpn-routing-lab/sewers'; "
         "it has 'openvpn-routing-lab/node', 'openvpn-routing-lab/servers'"
     )
     for right in ("openvpn-routing-lab/servers", "openvpn-routing-lab/servers:latest", "elsewhere/sewers:1"):
-        assert load(ours(right)).nodes["a"].image == right
+        assert load(with_images(right)).nodes["a"].image == right
 
 
 def test_kernel_tunnel_inside_an_openvpn_tunnel(load: Callable[..., Topology], two: Two) -> None:

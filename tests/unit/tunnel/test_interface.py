@@ -17,7 +17,7 @@ from lab.tunnel.pki import Authority
 
 
 class WithoutRender:
-    """A mode that misses the method `render`."""
+    """A mode without the method `render`."""
 
     name = "without-render"
     summary = "misses a method"

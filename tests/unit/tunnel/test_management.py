@@ -122,8 +122,8 @@ def short_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("chunk", [0, 1, 7])
 def test_server_status_is_parsed_from_chunks_of_any_size(serve: Serve, path: Path, chunk: int) -> None:
     serve({"status 3": (DATA / "status-3.txt").read_text()}, chunk=chunk)
-    with Management(path) as asked:
-        status = asked.server_status()
+    with Management(path) as mgmt:
+        status = mgmt.server_status()
     assert status.title.startswith("OpenVPN 2.6.14")
     (client,) = status.clients
     assert (client.common_name, client.real_address) == ("branch", "198.51.100.5:59582")
@@ -145,8 +145,8 @@ def test_server_status_without_clients(serve: Serve, path: Path) -> None:
     text = (DATA / "status-3.txt").read_text()
     empty = "".join(x for x in text.splitlines(keepends=True) if not x.startswith(("CLIENT_LIST", "ROUTING_TABLE")))
     serve({"status 3": empty})
-    with Management(path) as asked:
-        status = asked.server_status()
+    with Management(path) as mgmt:
+        status = mgmt.server_status()
     assert (status.clients, status.routes) == ((), ())
     assert status.title
 
@@ -154,15 +154,15 @@ def test_server_status_without_clients(serve: Serve, path: Path) -> None:
 def test_server_status_lists_client_without_address(serve: Serve, path: Path) -> None:
     text = (DATA / "status-3.txt").read_text().replace("\t10.255.0.2\t2001:db8:ff::2\t", "\t\t\t")
     serve({"status 3": text})
-    with Management(path) as asked:
-        (client,) = asked.server_status().clients
+    with Management(path) as mgmt:
+        (client,) = mgmt.server_status().clients
     assert (client.ipv4, client.ipv6) == (None, None)
 
 
 def test_state_of_a_client(serve: Serve, path: Path) -> None:
     serve({"state": CLIENT_STATE})
-    with Management(path) as asked:
-        state = asked.state()
+    with Management(path) as mgmt:
+        state = mgmt.state()
     assert state.connected
     assert (state.name, state.description, state.remote) == ("CONNECTED", "SUCCESS", "198.51.100.1")
     assert state.local == ip_address("10.255.0.2")
@@ -171,15 +171,15 @@ def test_state_of_a_client(serve: Serve, path: Path) -> None:
 
 def test_state_of_a_ready_server_has_no_remote(serve: Serve, path: Path) -> None:
     serve({"state": SERVER_STATE})
-    with Management(path) as asked:
-        state = asked.state()
+    with Management(path) as mgmt:
+        state = mgmt.state()
     assert (state.connected, state.local, state.remote) == (True, ip_address("10.255.0.1"), "")
 
 
 def test_state_without_addresses(serve: Serve, path: Path) -> None:
     serve({"state": "1795485481,RECONNECTING,tls-error,,,,,\nEND\n"})
-    with Management(path) as asked:
-        state = asked.state()
+    with Management(path) as mgmt:
+        state = mgmt.state()
     assert (state.connected, state.local, state.description) == (False, None, "tls-error")
 
 
@@ -193,10 +193,10 @@ def test_notifications_between_answers_are_skipped(serve: Serve, path: Path) -> 
         },
         chunk=11,
     )
-    with Management(path) as asked:
-        assert asked.state().name == "CONNECTED"
-        assert len(asked.server_status().routes) == 5
-        assert asked.pid() == 17
+    with Management(path) as mgmt:
+        assert mgmt.state().name == "CONNECTED"
+        assert len(mgmt.server_status().routes) == 5
+        assert mgmt.pid() == 17
 
 
 def test_bytes_pid_and_version(serve: Serve, path: Path) -> None:
@@ -207,34 +207,34 @@ def test_bytes_pid_and_version(serve: Serve, path: Path) -> None:
             "version": VERSION,
         }
     )
-    with Management(path) as asked:
-        assert asked.pid() == 8
-        assert asked.bytes() == Bytes(received=4727, sent=4667)
-        assert asked.version() == "2.6.14"
+    with Management(path) as mgmt:
+        assert mgmt.pid() == 8
+        assert mgmt.bytes() == Bytes(received=4727, sent=4667)
+        assert mgmt.version() == "2.6.14"
 
 
 def test_commands_are_sent_as_documented(serve: Serve, path: Path) -> None:
     server = serve({"client-kill 3": "SUCCESS: client-kill command succeeded\n", "signal SIGUSR1": "SUCCESS: fired\n"})
-    with Management(path) as asked:
-        asked.kill_client(3)
-        asked.signal("SIGUSR1")
+    with Management(path) as mgmt:
+        mgmt.kill_client(3)
+        mgmt.signal("SIGUSR1")
     assert server.commands == ["client-kill 3", "signal SIGUSR1", "quit"]
 
 
 @pytest.mark.parametrize(
     ("command", "ask"),
     [
-        ("client-kill 99", lambda asked: asked.kill_client(99)),
-        ("status 3", lambda asked: asked.server_status()),
-        ("state", lambda asked: asked.state()),
+        ("client-kill 99", lambda mgmt: mgmt.kill_client(99)),
+        ("status 3", lambda mgmt: mgmt.server_status()),
+        ("state", lambda mgmt: mgmt.state()),
     ],
 )
 def test_refused_command_raises_with_command_and_answer(
     serve: Serve, path: Path, command: str, ask: Callable[[Management], object]
 ) -> None:
     serve({command: "ERROR: client-kill command failed\n"})
-    with Management(path) as asked, pytest.raises(ManagementError) as caught:
-        ask(asked)
+    with Management(path) as mgmt, pytest.raises(ManagementError) as caught:
+        ask(mgmt)
     assert f"OpenVPN refused `{command}`: ERROR: client-kill command failed" in str(caught.value)
     assert str(path) in str(caught.value)
 
@@ -251,36 +251,36 @@ def soon() -> float:
 
 def test_wait_for_state_finds_state_in_history(serve: Serve, path: Path) -> None:
     serve({"state on all": HISTORY.replace("END\n", CONNECTED.removeprefix(">STATE:") + "END\n")})
-    with Management(path) as asked:
-        assert asked.wait_for_state("CONNECTED", soon()).connected
+    with Management(path) as mgmt:
+        assert mgmt.wait_for_state("CONNECTED", soon()).connected
 
 
 def test_wait_for_state_returns_on_notification(serve: Serve, path: Path) -> None:
     serve({"state on all": HISTORY + ">STATE:1795485481,AUTH,,,,,,\n" + CONNECTED})
-    with Management(path) as asked:
-        state = asked.wait_for_state("CONNECTED", soon())
+    with Management(path) as mgmt:
+        state = mgmt.wait_for_state("CONNECTED", soon())
     assert (state.name, state.local) == ("CONNECTED", ip_address("10.255.0.2"))
 
 
 def test_wait_for_state_returns_last_state_at_deadline(serve: Serve, path: Path) -> None:
     serve({"state on all": HISTORY})
-    with Management(path) as asked:
+    with Management(path) as mgmt:
         started = time.monotonic()
-        state = asked.wait_for_state("CONNECTED", started + 0.2)
+        state = mgmt.wait_for_state("CONNECTED", started + 0.2)
         assert time.monotonic() - started >= 0.2
     assert (state.name, state.connected) == ("WAIT", False)
 
 
 def test_wait_for_state_returns_last_state_if_process_ends(serve: Serve, path: Path) -> None:
     serve({"state on all": HISTORY + ">STATE:1795485483,EXITING,exit-with-notification,,,,,\n" + DIES})
-    with Management(path) as asked:
-        assert asked.wait_for_state("CONNECTED", soon()).name == "EXITING"
+    with Management(path) as mgmt:
+        assert mgmt.wait_for_state("CONNECTED", soon()).name == "EXITING"
 
 
 def test_wait_for_state_raises_if_process_ends_without_a_state(serve: Serve, path: Path) -> None:
     serve({"state on all": DIES})
-    with Management(path) as asked, pytest.raises(ManagementError, match="closed the connection"):
-        asked.wait_for_state("CONNECTED", soon())
+    with Management(path) as mgmt, pytest.raises(ManagementError, match="closed the connection"):
+        mgmt.wait_for_state("CONNECTED", soon())
 
 
 # --- what goes wrong ---------------------------------------------------------------------------------------
@@ -302,8 +302,8 @@ def test_socket_of_a_dead_process_is_an_error(path: Path) -> None:
 @pytest.mark.parametrize("answer", ["", "1795485481,CONN", CLIENT_STATE.removesuffix("END\n")])
 def test_process_that_ends_during_an_answer_is_an_error(serve: Serve, path: Path, answer: str) -> None:
     serve({"state": answer + DIES})
-    with Management(path) as asked, pytest.raises(ManagementError, match=f"{path}: OpenVPN closed the connection"):
-        asked.state()
+    with Management(path) as mgmt, pytest.raises(ManagementError, match=f"{path}: OpenVPN closed the connection"):
+        mgmt.state()
 
 
 @pytest.mark.usefixtures("short_deadline")
@@ -318,23 +318,23 @@ def test_missing_answer_times_out(serve: Serve, path: Path) -> None:
     serve({"state": "", "pid": NOTICE})
     for ask in (Management.state, Management.pid):
         started = time.monotonic()
-        with Management(path) as asked, pytest.raises(ManagementError, match="did not answer"):
-            ask(asked)
+        with Management(path) as mgmt, pytest.raises(ManagementError, match="did not answer"):
+            ask(mgmt)
         assert time.monotonic() - started < 5
 
 
 @pytest.mark.usefixtures("short_deadline")
 def test_notifications_without_an_answer_time_out(serve: Serve, path: Path) -> None:
     serve({"pid": NOTICE * 1000})
-    with Management(path) as asked, pytest.raises(ManagementError, match="did not answer"):
-        asked.pid()
+    with Management(path) as mgmt, pytest.raises(ManagementError, match="did not answer"):
+        mgmt.pid()
 
 
 def test_connection_ends_with_quit_and_the_next_succeeds(serve: Serve, path: Path) -> None:
     server = serve({"pid": "SUCCESS: pid=8\n"})
     for turn in range(1, 4):
-        with Management(path) as asked:
-            assert asked.pid() == 8
+        with Management(path) as mgmt:
+            assert mgmt.pid() == 8
         # The fake has read `quit` when the connection is closed: OpenVPN closes first.
         assert server.quits == turn
 
@@ -344,13 +344,13 @@ def test_second_client_waits_for_the_first(serve: Serve, path: Path) -> None:
     order: list[str] = []
 
     def second() -> None:
-        with Management(path) as asked:
-            order.append(f"second {asked.pid()}")
+        with Management(path) as mgmt:
+            order.append(f"second {mgmt.pid()}")
 
-    with Management(path) as asked:
+    with Management(path) as mgmt:
         thread = threading.Thread(target=second)
         thread.start()
-        order.append(f"first {asked.pid()}")
+        order.append(f"first {mgmt.pid()}")
     thread.join(10)
     assert order == ["first 8", "second 8"]
 
@@ -359,8 +359,8 @@ def test_clients_retry_while_the_queue_is_full(serve: Serve, path: Path) -> None
     serve({"pid": "SUCCESS: pid=8\n"}, queue=0)
 
     def ask(_: int) -> int:
-        with Management(path) as asked:
-            return asked.pid()
+        with Management(path) as mgmt:
+            return mgmt.pid()
 
     with ThreadPoolExecutor(8) as pool:
         with Management(path) as first:
@@ -382,8 +382,8 @@ def test_socket_path_may_exceed_108_bytes(tmp_path: Path) -> None:
     assert len(os.fspath(path)) > 200
     server = FakeOpenVpn(path, {"pid": "SUCCESS: pid=8\n"})
     try:
-        with Management(path) as asked:
-            assert asked.pid() == 8
+        with Management(path) as mgmt:
+            assert mgmt.pid() == 8
     finally:
         server.close()
 
@@ -396,8 +396,8 @@ def test_no_file_descriptor_is_left_open(serve: Serve, path: Path, tmp_path: Pat
 
     before = open_files()
     for _ in range(3):
-        with Management(path) as asked:
-            asked.pid()
+        with Management(path) as mgmt:
+            mgmt.pid()
         with pytest.raises(ManagementError):
             Management(tmp_path / "none.sock")
     assert open_files() == before

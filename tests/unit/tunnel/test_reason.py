@@ -74,7 +74,7 @@ def test_alert_is_the_reason_if_there_is_no_other() -> None:
         "TLS Error: TLS key negotiation failed to occur within 60 seconds (check your network connectivity)",
     ],
 )
-def test_server_that_does_not_answer_is_a_reason(words: str) -> None:
+def test_unanswered_connection_is_the_reason(words: str) -> None:
     client = log(
         11, BANNER, words, "SIGUSR1[connection failed(soft),init_instance] received, process restarting", PAUSE
     )

@@ -23,7 +23,7 @@ def site_packages() -> Iterator[Path]:
         yield target
 
 
-def test_mode_is_loaded_from_where_it_was_installed(site_packages: Path) -> None:
+def test_mode_is_loaded_from_its_own_distribution(site_packages: Path) -> None:
     assert modes()["p2p-tap"].summary.startswith("tls-server and tls-client with dev tap")
     file = sys.modules["lab_p2p_tap"].__file__
     assert file is not None
@@ -60,7 +60,7 @@ def test_graph_names_the_mode(site_packages: Path) -> None:
 
 
 @pytest.mark.parametrize("is_installed", [True, False], ids=["installed", "not-installed"])
-def test_program_knows_the_mode_if_installed(site_packages: Path, is_installed: bool) -> None:
+def test_program_lists_the_mode_if_installed(site_packages: Path, is_installed: bool) -> None:
     environment = {**os.environ, **({"PYTHONPATH": str(site_packages)} if is_installed else {})}
     command = (sys.executable, "-m", "lab.cli", "modes", "--quick", "--only", "p2p-tap")
     shown = subprocess.run(command, env=environment, capture_output=True, text=True)
