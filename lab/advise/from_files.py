@@ -35,8 +35,8 @@ def subjects_of_files(files: Sequence[Path], version: str | None = None) -> list
     for number, end in enumerate(ends):
         peer = ends[1 - number] if pair else None
         router, why = _router_of(end, ends, routers)
-        theirs = _router_of(peer, ends, routers)[0] if peer else None
-        holds = [n.hold for n in neighbors_across(theirs, peer, end)] if theirs and peer else []
+        peer_router = _router_of(peer, ends, routers)[0] if peer else None
+        holds = [n.hold for n in neighbors_across(peer_router, peer, end)] if peer_router and peer else []
         subjects.append(
             Subject(
                 name=end.name,

@@ -96,10 +96,12 @@ class Subject:
         The number is None if it waits forever; the result is None if unknown.
         """
         at = self.option("ping-restart", "ping-exit", "keepalive")
-        theirs = self.peer.last("keepalive") if self.peer is not None and self.end.role == "client" else None
-        if theirs and self._accepts(Directive("ping-restart", theirs.arguments[1:], theirs.spot)):
+        pushed_keepalive = self.peer.last("keepalive") if self.peer is not None and self.end.role == "client" else None
+        if pushed_keepalive and self._accepts(
+            Directive("ping-restart", pushed_keepalive.arguments[1:], pushed_keepalive.spot)
+        ):
             # The server pushes `ping-restart` with the second number.
-            return _seconds(theirs, 1), theirs.spot
+            return _seconds(pushed_keepalive, 1), pushed_keepalive.spot
         if at is None and self.end.role == "client":
             default = {frozenset({"udp"}): _DEFAULT_PING_RESTART, frozenset({"tcp"}): None}
             known = not self.pushed_unknown and self.end.transports in default

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Plugins(Mapping[str, T], Generic[T]):
-    """The plugins of an entry point group by name, each imported when it is first asked for.
+    """The plugins of an entry point group by name, each imported on first use.
 
     Raises `EnvironmentBroken` if two distributions use one name, and for a plugin that cannot be loaded, that is not of
     the expected type, or whose name differs from that of its entry point.

@@ -43,9 +43,9 @@ class Monitor(ABC):
 
     @abstractmethod
     def events(
-        self, read: Sequence[tuple[float, bytes]], wanted: Collection[Prefix], monotonic: Callable[[int], float]
+        self, read: Sequence[tuple[float, bytes]], prefixes: Collection[Prefix], monotonic: Callable[[int], float]
     ) -> list[RibEvent]:
-        """Return the reported changes of the `wanted` prefixes and of all neighbours.
+        """Return the reported changes of `prefixes` and of all neighbours.
 
         `read` is the data from the socket, with its times; `monotonic` turns nanoseconds of CLOCK_REALTIME into
         seconds of CLOCK_MONOTONIC.
@@ -169,7 +169,7 @@ class RoutingDaemon(ABC):
 
     @abstractmethod
     def neighbors(self, node: RunningNode) -> Sequence[Neighbor]:
-        """Return all configured BGP sessions, or the OSPF or RIP neighbours that the daemon hears."""
+        """Return all configured BGP sessions, or the OSPF or RIP neighbours that the daemon has detected."""
 
     @abstractmethod
     def rib(self, node: RunningNode, family: Family) -> Rib:
@@ -237,7 +237,7 @@ class RoutingDaemon(ABC):
 
 @cache
 def daemons() -> Mapping[str, RoutingDaemon]:
-    """Return all installed routing daemons by name; each is imported when it is asked for, see `Plugins`."""
+    """Return all installed routing daemons by name; each is imported on first use, see `Plugins`."""
     return Plugins(GROUP, RoutingDaemon, "an instance of a subclass of lab.routing.RoutingDaemon")
 
 

@@ -44,7 +44,7 @@ class AdjacencyState(StrEnum):
 
 
 class RipState(StrEnum):
-    """States of a RIP neighbour, which has no session: a router is heard or not (RFC 2453, section 3.8)."""
+    """States of a RIP neighbour, which has no session: its updates arrive or not (RFC 2453, section 3.8)."""
 
     SILENT = "Silent"
     HEARD = "Heard"
@@ -83,7 +83,7 @@ class Neighbor:
     """A BGP session, an OSPF adjacency or a RIP neighbour, as its daemon reports it."""
 
     address: Address | None
-    """None if only the interface is configured, and no neighbour was heard on it yet."""
+    """None if only the interface is configured, and no neighbour was detected on it yet."""
     asn: int | None
     """BGP only."""
     state: State

@@ -47,14 +47,14 @@ def split(stream: bytes) -> tuple[list[bytes], bytes]:
         stream = stream[length:]
 
 
-def decode(message: bytes, wanted: Collection[Prefix] | None = None) -> Update | None:
-    """Decode an UPDATE; None for other messages, and for UPDATEs without any of the `wanted` prefixes.
+def decode(message: bytes, prefixes: Collection[Prefix] | None = None) -> Update | None:
+    """Decode an UPDATE; None for other messages, and for UPDATEs without any of `prefixes`.
 
     Other prefixes are left out.
     """
     if len(message) < HEADER or message[18] != UPDATE:
         return None
-    if wanted is not None and not any(_encoded(prefix) in message for prefix in wanted):
+    if prefixes is not None and not any(_encoded(prefix) in message for prefix in prefixes):
         return None
     update = _scapy().BGP(message).payload
     announced, withdrawn = set(_nlri(update.nlri, 4)), set(_nlri(update.withdrawn_routes, 4))
@@ -66,9 +66,9 @@ def decode(message: bytes, wanted: Collection[Prefix] | None = None) -> Update |
         elif kind == "BGPPAMPUnreachNLRI":
             gone = getattr(inside.afi_safi_specific, "withdrawn_routes", None)
             withdrawn |= set(_nlri(gone, _VERSIONS[inside.afi]))
-    if wanted is not None:
-        announced &= set(wanted)
-        withdrawn &= set(wanted)
+    if prefixes is not None:
+        announced &= set(prefixes)
+        withdrawn &= set(prefixes)
         if not announced and not withdrawn:
             return None
     return Update(frozenset(announced), frozenset(withdrawn))

@@ -20,7 +20,7 @@ def extra_lines(extra: Extra) -> tuple[str, ...]:
 
 
 def placed(extra: Extra, places: Sequence[str], otherwise: str) -> tuple[ExtraLine, ...]:
-    """Return the lines of a value with their places; `otherwise` is the place of all if theirs are not known."""
+    """Return the lines of a value with their places; `otherwise` is the place of all if `places` does not match."""
     lines = extra_lines(extra)
     known = places if len(places) == len(lines) else [otherwise] * len(lines)
     return tuple(ExtraLine(text, at) for text, at in zip(lines, known, strict=True))

@@ -58,9 +58,9 @@ def _resolved(topology: Topology, name: str, route: StaticRoute) -> list[tuple[P
         for here, there in neighbors_of(topology, name):
             if there.node == route.via:
                 hops += [
-                    theirs.ip
-                    for ours, theirs in ((here.ipv4, there.ipv4), (here.ipv6, there.ipv6))
-                    if ours is not None and theirs is not None
+                    far.ip
+                    for near, far in ((here.ipv4, there.ipv4), (here.ipv6, there.ipv6))
+                    if near is not None and far is not None
                 ]
     else:
         hops = [ip_address(route.via)]

@@ -202,5 +202,5 @@ def display_name(mode: str) -> str:
 
 @cache
 def modes() -> Mapping[str, TunnelMode]:
-    """Return all installed modes by name; each is imported when it is asked for, see `Plugins`."""
+    """Return all installed modes by name; each is imported on first use, see `Plugins`."""
     return Plugins(GROUP, TunnelMode, "a lab.tunnel.TunnelMode")

@@ -26,15 +26,15 @@ def compression(subject: Subject) -> Judgement:
     own = list(subject.end.directives) + subject.pushes
     if subject.end.role == "server":
         own += subject.end.pushed
-    asked = [d for d in own if d.name == "comp-lzo" and d.argument(0) != "no"]
-    asked += [d for d in own if d.name == "compress" and (d.argument(0) or "").startswith("lz")]
+    compressing = [d for d in own if d.name == "comp-lzo" and d.argument(0) != "no"]
+    compressing += [d for d in own if d.name == "compress" and (d.argument(0) or "").startswith("lz")]
     if forbids := _allowed(subject.end, "no"):
         return safe("`allow-compression no`", forbids.spot)
-    if not asked:
+    if not compressing:
         if subject.pushed_unknown:
             return unknown("this file has none; the server may push it", do="set `allow-compression no`")
         return safe("nothing is compressed")
-    spots = [d.spot for d in asked]
+    spots = [d.spot for d in compressing]
     do = "remove it; `compress migrate` on a server serves old clients without compression"
     if (allows := _allowed(subject.end, "yes")) and subject.openvpn != "2.7":
         if subject.openvpn is None:

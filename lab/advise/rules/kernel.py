@@ -7,8 +7,8 @@ from lab.advise.subject import Subject, userspace_because
 def switched_off(subject: Subject) -> Judgement:
     """Judge if an option silently keeps the data in userspace."""
     reasons = userspace_because(subject)
-    if wanted := subject.end.last("disable-dco"):
-        return safe("`disable-dco` switches it off on purpose", wanted.spot)
+    if option := subject.end.last("disable-dco"):
+        return safe("`disable-dco` switches it off on purpose", option.spot)
     if subject.client_options.default_routes and subject.userspace_server:
         return safe("`iroute 0/0` needs the data in userspace (see iroute-dco)")
     if subject.end.device == "tap" or subject.end.has("secret"):

@@ -31,10 +31,10 @@ def policy_files(configuration: PurePosixPath, plan: RouterPlan) -> list[PurePos
 
 def update(text: str, prefixes: Iterable[Prefix], attributes: Attributes | None, asn: int | None) -> str:
     """Return a file's text with new attributes for some prefixes."""
-    wanted = {str(prefix) for prefix in prefixes}
-    kept = [line for line in text.splitlines() if (match := _LINE.match(line)) is not None and match[1] not in wanted]
+    changed = {str(prefix) for prefix in prefixes}
+    kept = [line for line in text.splitlines() if (match := _LINE.match(line)) is not None and match[1] not in changed]
     if attributes is not None:
-        kept += [f"if net = {prefix} then {{ {_assignments(attributes, prefix, asn)} }}" for prefix in sorted(wanted)]
+        kept += [f"if net = {prefix} then {{ {_assignments(attributes, prefix, asn)} }}" for prefix in sorted(changed)]
     return "".join(f"{line}\n" for line in kept)
 
 

@@ -46,13 +46,13 @@ class Trace(Monitor):
         self._debug(_KERNEL, "{ routes }")
 
     def events(
-        self, read: Sequence[tuple[float, bytes]], wanted: Collection[Prefix], monotonic: Callable[[int], float]
+        self, read: Sequence[tuple[float, bytes]], prefixes: Collection[Prefix], monotonic: Callable[[int], float]
     ) -> list[RibEvent]:
         """See `Monitor`."""
         with self._log.open("rb") as log:
             log.seek(self._size)
             text = log.read().decode(errors="replace")
-        return events(text, wanted, self._plan, monotonic)
+        return events(text, prefixes, self._plan, monotonic)
 
     def close(self) -> None:
         """See `Monitor`."""
@@ -66,7 +66,7 @@ class Trace(Monitor):
 
 
 def events(
-    text: str, wanted: Collection[Prefix], plan: RouterPlan, monotonic: Callable[[int], float]
+    text: str, prefixes: Collection[Prefix], plan: RouterPlan, monotonic: Callable[[int], float]
 ) -> list[RibEvent]:
     """Parse the lines of a log, whose times are UTC as all times in a node."""
     found: list[RibEvent] = []
@@ -79,7 +79,7 @@ def events(
             what = "gone" if route["verb"] == "removed" else "best"
         if route is not None and what is not None:
             prefix = ip_network(route["prefix"])
-            if prefix in wanted:
+            if prefix in prefixes:
                 found.append(RibEvent(monotonic(_nanoseconds(route["time"])), what, prefix, None))
         elif state := _STATE.match(line):
             when, peer = monotonic(_nanoseconds(state["time"])), state["peer"]

@@ -76,7 +76,7 @@ class Bmp(Monitor):
             return cls(node, plan, listener)
 
     def events(
-        self, read: Sequence[tuple[float, bytes]], wanted: Collection[Prefix], monotonic: Callable[[int], float]
+        self, read: Sequence[tuple[float, bytes]], prefixes: Collection[Prefix], monotonic: Callable[[int], float]
     ) -> list[RibEvent]:
         """See `Monitor`."""
         found: list[RibEvent] = []
@@ -84,7 +84,7 @@ class Bmp(Monitor):
         for when, data in read:
             whole, pending = _split(pending + data)
             for message in whole:
-                found += _events(message, wanted, when)
+                found += _events(message, prefixes, when)
         return found
 
     def close(self) -> None:
@@ -143,13 +143,13 @@ def _split(stream: bytes) -> tuple[list[bytes], bytes]:
     return found, stream[offset:]
 
 
-def _events(message: bytes, wanted: Collection[Prefix], when: float) -> Iterator[RibEvent]:
+def _events(message: bytes, prefixes: Collection[Prefix], when: float) -> Iterator[RibEvent]:
     _, _, kind = _COMMON.unpack_from(message)
     if kind not in (_ROUTE_MONITORING, _PEER_DOWN, _PEER_UP) or len(message) < _COMMON.size + _PEER.size:
         return
     peer, flags, _, address, *_ = _PEER.unpack_from(message, _COMMON.size)
     if kind == _ROUTE_MONITORING:
-        update = decode(message[_COMMON.size + _PEER.size :], wanted) if peer == _LOC_RIB else None
+        update = decode(message[_COMMON.size + _PEER.size :], prefixes) if peer == _LOC_RIB else None
         if update is not None:
             yield from (RibEvent(when, "best", prefix, None) for prefix in update.announced)
             yield from (RibEvent(when, "gone", prefix, None) for prefix in update.withdrawn)

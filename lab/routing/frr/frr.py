@@ -133,9 +133,9 @@ class Frr(RoutingDaemon):
 
     def _daemons(self, plan: RouterPlan) -> tuple[str, ...]:
         """Return the daemons to start besides zebra and mgmtd: of the protocol, and of the lines in `extra`."""
-        wanted = [*SPEAKERS[plan.protocol].daemons, *(["bfdd"] if plan.bfd else [])]
-        wanted += [daemon for line in plan.extra for start, daemon in _DAEMON_OF_LINE if start.match(line.text)]
-        return tuple(dict.fromkeys(wanted))
+        daemons = [*SPEAKERS[plan.protocol].daemons, *(["bfdd"] if plan.bfd else [])]
+        daemons += [daemon for line in plan.extra for start, daemon in _DAEMON_OF_LINE if start.match(line.text)]
+        return tuple(dict.fromkeys(daemons))
 
     def check(self, intent: RouterIntent) -> Sequence[Objection]:
         """Object to lines for one neighbour, for which frr.conf has no section."""
@@ -153,11 +153,11 @@ class Frr(RoutingDaemon):
         """Return the steps for Debian's service `frr`."""
         always = {"zebra", "staticd"}  # Debian's service always starts these
         names = [*(d for d in SPEAKERS[intent.protocol].daemons if d not in always), *(["bfdd"] if intent.bfd else [])]
-        wanted = " and ".join(f"`{name}=yes`" for name in names)
+        settings = " and ".join(f"`{name}=yes`" for name in names)
         directory = self.configuration
         return [
             f"Let FRR's user read its files: `chown -R frr:frr {directory} && chmod 640 {directory}/*`.",
-            f"`{directory}/daemons` enables what is needed; where you keep your own file, set {wanted} in it.",
+            f"`{directory}/daemons` enables the needed daemons; if you keep your own file, set {settings} in it.",
             f"`systemctl restart frr`, then check with `vtysh -c 'show {_SHOWN[intent.protocol]}'`.",
         ]
 

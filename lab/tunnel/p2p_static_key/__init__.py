@@ -1,7 +1,7 @@
 """Point to point with a key that both ends share: no TLS, no certificates, no negotiation, no `iroute`.
 
 The oldest way to run OpenVPN, and deprecated: with the key, all recorded traffic can be decrypted. It shows that
-dynamic routing needs no more than that.
+dynamic routing needs neither TLS nor `iroute`.
 """
 
 from typing import Annotated

@@ -34,7 +34,7 @@ def test_bmp_reports_best_paths() -> None:
         RibEvent(NOW, "best", ip_network(f"10.128.{n}.0/24"), None) for n in range(3)
     ]
     assert {e.what for e in reported(bmp(MONITORING, LOC_RIB, WITHDRAW4))} == {"gone"}
-    assert reported(bmp(MONITORING, LOC_RIB, ANNOUNCE6)) == [], "not among the wanted prefixes"
+    assert reported(bmp(MONITORING, LOC_RIB, ANNOUNCE6)) == [], "not among the monitored prefixes"
     assert reported(bmp(MONITORING, GLOBAL, ANNOUNCE4)) == [], "an Adj-RIB-In is not the Loc-RIB"
 
 

@@ -35,10 +35,10 @@ def test_update_is_decoded(message: bytes, update: Update | None) -> None:
     assert decode(message) == update
 
 
-def test_only_wanted_prefixes_are_decoded() -> None:
-    wanted = nets("10.128.1.0/24", "10.9.0.0/24")
-    assert decode(ANNOUNCE4, wanted) == Update(nets("10.128.1.0/24"), nets())
-    assert decode(WITHDRAW6, wanted) is None
+def test_only_given_prefixes_are_decoded() -> None:
+    prefixes = nets("10.128.1.0/24", "10.9.0.0/24")
+    assert decode(ANNOUNCE4, prefixes) == Update(nets("10.128.1.0/24"), nets())
+    assert decode(WITHDRAW6, prefixes) is None
     assert decode(ANNOUNCE4, nets("10.128.0.0/16")) is None, "longer prefixes inside it do not match"
 
 
