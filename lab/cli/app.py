@@ -44,11 +44,8 @@ class LabCommands(Commands):
         super().__init__(**{**settings, "commands": LazyCommands()})
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Return the options of `lab` itself: flags, for which typer would import pydantic to coerce their values."""
-        params = super().get_params(ctx)
-        for param in params:
-            param.process_value = partial(_flag_value, param)  # type: ignore[method-assign]
-        return params
+        """Return the options of `lab` itself."""
+        return _uncoerced_flags(super().get_params(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return all names, in the order of the table."""
@@ -74,6 +71,14 @@ class LabCommands(Commands):
                 formatter.write_dl(rows)
 
 
+class LabCommand(TyperCommand):
+    """A command of `lab`."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the arguments and options."""
+        return _uncoerced_flags(super().get_params(ctx))
+
+
 app = typer.Typer(
     name="lab",
     cls=LabCommands,
@@ -84,6 +89,14 @@ app = typer.Typer(
     rich_markup_mode=None,  # rich takes longer to import than all the rest of the help
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _uncoerced_flags(params: list[Any]) -> list[Any]:
+    """Return parameters, of which flags keep their values: typer would import pydantic to coerce that of `--help`."""
+    for param in params:
+        if getattr(param, "is_flag", False) and not param.envvar:
+            param.process_value = partial(_flag_value, param)
+    return params
 
 
 def _flag_value(flag: Any, ctx: Any, value: bool | None) -> Any:
@@ -119,5 +132,5 @@ def _load(name: str) -> Any:
         return typer.main.get_command(found)
     one = typer.Typer(add_completion=False, rich_markup_mode=None)
     settings = {"ignore_unknown_options": True} if entry.passes_options else None
-    one.command(name, context_settings=settings)(found)
+    one.command(name, cls=LabCommand, context_settings=settings)(found)
     return typer.main.get_command(one)

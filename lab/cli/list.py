@@ -9,7 +9,7 @@ from lab.cli.output import print_json, print_table
 def list_(as_json: AsJson = False) -> None:
     """List the labs on this host."""
     from lab.engine import open_engine
-    from lab.status.overview import summaries
+    from lab.status.labs import summaries
 
     labs = summaries(open_engine())
     if as_json:

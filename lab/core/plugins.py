@@ -1,6 +1,7 @@
 """Plugins, by entry point: modes and routing daemons of this and of other distributions."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
@@ -23,7 +24,7 @@ class Plugins(Mapping[str, T], Generic[T]):
         self._expected = expected
         self._entries: dict[str, EntryPoint] = {}
         self._loaded: dict[str, T] = {}
-        for entry in entry_points(group=group):
+        for entry in all_entry_points().select(group=group):
             if (other := self._entries.setdefault(entry.name, entry)) is not entry:
                 both = f"{_origin(other)} and {_origin(entry)}"
                 raise EnvironmentBroken(f"{both} both define {entry.name!r} in {group}: uninstall one of them")
@@ -59,6 +60,12 @@ class Plugins(Mapping[str, T], Generic[T]):
             raise EnvironmentBroken(f"{place} has the name {plugin.name!r}: correct or uninstall its distribution")
         found: T = plugin
         return found
+
+
+@cache
+def all_entry_points() -> Any:
+    """Return the entry points of all distributions, whose files are read once; their type changed in Python 3.12."""
+    return entry_points()
 
 
 def _origin(entry: EntryPoint) -> str:

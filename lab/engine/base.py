@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from lab.core.errors import CommandFailed
 from lab.core.progress import Say
 from lab.engine.namespace import Namespace
-from lab.topology import Address, Interface, Link, Node, Prefix
+
+if TYPE_CHECKING:  # its models import pydantic, which commands that only look at nodes do without
+    from lab.topology import Address, Interface, Link, Node, Prefix
 
 LABEL = "openvpn-routing-lab"
 LABEL_LAB = f"{LABEL}.lab"
@@ -84,7 +86,7 @@ class NodeSpec:
     """A node to launch: its topology entry, and the settings that its role in the lab adds."""
 
     lab: str
-    node: Node
+    node: "Node"
     container: str
     """The container's name."""
     directory: Path
@@ -206,10 +208,10 @@ class Engine(Protocol):
 
     def connect_nodes(
         self,
-        nodes: Mapping[str, Node],
+        nodes: "Mapping[str, Node]",
         instances: Mapping[str, Instance],
-        links: Sequence[Link],
-        routes: Mapping[str, Sequence[tuple[Prefix, Address]]],
+        links: "Sequence[Link]",
+        routes: "Mapping[str, Sequence[tuple[Prefix, Address]]]",
     ) -> None:
         """Create links between running nodes, set their addresses, bring them up and set static routes.
 
@@ -217,10 +219,10 @@ class Engine(Protocol):
         the kind of link.
         """
 
-    def add_addresses(self, instance: Instance, interface: str, addresses: Sequence[Interface]) -> None:
+    def add_addresses(self, instance: Instance, interface: str, addresses: "Sequence[Interface]") -> None:
         """Add addresses to an interface of a node; existing ones stay."""
 
-    def remove_addresses(self, instance: Instance, interface: str, addresses: Sequence[Interface]) -> None:
+    def remove_addresses(self, instance: Instance, interface: str, addresses: "Sequence[Interface]") -> None:
         """Remove addresses from an interface of a node; missing ones are ignored."""
 
     def remove_device(self, instance: Instance, device: str, *, kind: str = "") -> None:

@@ -1,9 +1,12 @@
 """The link operations of an engine, shared by all engines: netlink in the namespaces of its nodes."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from lab.engine.base import Instance
-from lab.topology import Address, Interface, Link, Node, Prefix
+
+if TYPE_CHECKING:
+    from lab.topology import Address, Interface, Link, Node, Prefix
 
 
 class NamespaceLinks:
@@ -14,23 +17,23 @@ class NamespaceLinks:
 
     def connect_nodes(
         self,
-        nodes: Mapping[str, Node],
+        nodes: "Mapping[str, Node]",
         instances: Mapping[str, Instance],
-        links: Sequence[Link],
-        routes: Mapping[str, Sequence[tuple[Prefix, Address]]],
+        links: "Sequence[Link]",
+        routes: "Mapping[str, Sequence[tuple[Prefix, Address]]]",
     ) -> None:
         """See `Engine.connect_nodes`."""
         from lab.engine import netlink
 
         netlink.connect_nodes(nodes, {name: i.namespace for name, i in instances.items()}, links, routes)
 
-    def add_addresses(self, instance: Instance, interface: str, addresses: Sequence[Interface]) -> None:
+    def add_addresses(self, instance: Instance, interface: str, addresses: "Sequence[Interface]") -> None:
         """See `Engine.add_addresses`."""
         from lab.engine import netlink
 
         netlink.add_addresses(instance.namespace, interface, addresses)
 
-    def remove_addresses(self, instance: Instance, interface: str, addresses: Sequence[Interface]) -> None:
+    def remove_addresses(self, instance: Instance, interface: str, addresses: "Sequence[Interface]") -> None:
         """See `Engine.remove_addresses`."""
         from lab.engine import netlink
 

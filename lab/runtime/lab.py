@@ -15,7 +15,6 @@ from lab.core.progress import Say, quiet
 from lab.engine import Engine, Instance, NodeState, open_engine
 from lab.engine.node import RunningNode, node_files
 from lab.observe.fib import FibWatch
-from lab.render.node_spec import image_of
 from lab.routing import daemon_of, plan_routers
 from lab.runtime.node import LabNode
 from lab.runtime.registry import running_labs
@@ -325,6 +324,8 @@ def _instrument() -> Callable[..., Any]:
 
 def _absent(topology: Topology, name: str, directory: Path) -> Instance:
     """Return the instance for a node whose container was removed."""
+    from lab.render.node_spec import image_of
+
     container = topology.container_name(name)
     return Instance(topology.name, name, container, image_of(topology, name), NodeState.ABSENT, directory)
 

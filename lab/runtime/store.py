@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lab.core.errors import EnvironmentBroken, InputError
 from lab.core.home import HOME, locked_home, remove_empty_home
@@ -43,10 +43,14 @@ class LabDirectory:
     @property
     def nodes(self) -> frozenset[str]:
         """The names of the lab's nodes; empty if its topology is missing or damaged."""
-        try:
-            return frozenset(json.loads((self.path / _TOPOLOGY).read_text())["nodes"])
-        except (OSError, ValueError, LookupError, TypeError):
-            return frozenset()
+        nodes = self._read("nodes")
+        return frozenset(nodes if isinstance(nodes, dict) else ())
+
+    @property
+    def file(self) -> Path | None:
+        """The file that the topology was read from; None if the lab's topology is missing or damaged."""
+        file = self._read("file")
+        return Path(file) if isinstance(file, str) else None
 
     def create(self, topology: "Topology") -> "Authority":
         """Create the directory of a lab, with a fresh authority, and render all files into it.
@@ -79,6 +83,13 @@ class LabDirectory:
 
         with self._reading():
             return Topology.model_validate_json((self.path / _TOPOLOGY).read_text())
+
+    def _read(self, key: str) -> Any:
+        """Return a value of the topology without its models, whose import takes longer than all else of `lab list`."""
+        try:
+            return json.loads((self.path / _TOPOLOGY).read_text())[key]
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
 
     def authority(self) -> "Authority":
         """Return the certificate authority; raises `InputError` if it is missing or damaged."""

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from lab.core.errors import LabError
-from lab.engine import Engine, Instance, Namespace, NodeState
+from lab.engine import Instance, Namespace, NodeState
 from lab.engine.devices import devices
 from lab.fault.base import Record, fault_fields
 from lab.fault.impaired import directions, requested_impairment, way_of
 from lab.impair.oneway import Mechanism, read_mechanisms
 from lab.routing import DOWN, BfdState, Neighbor, Peer, RouterPlan, State, plan_routers
 from lab.runtime.lab import Lab
-from lab.runtime.store import LabDirectory
 from lab.topology import Address, Family, Impairment, Node, RoutingProtocol
 from lab.tunnel import KERNEL_KIND, RunningTunnel
 
@@ -152,18 +151,6 @@ class LabReport:
     """The directions of links that are impaired or should be."""
 
 
-@dataclass(frozen=True)
-class LabSummary:
-    """A lab that exists."""
-
-    name: str
-    nodes_running: int
-    nodes_total: int
-    topology: Path | None
-    """None if the lab's directory does not exist."""
-    directory: Path
-
-
 def report(lab: Lab) -> LabReport:
     """Return the status of a lab."""
     nodes = _nodes(lab)
@@ -219,24 +206,6 @@ def _needed_mechanisms(asked: Impairment | None) -> set[str]:
 def fault_report(record: Record) -> FaultReport:
     """Return a fault in force as data."""
     return FaultReport(record.number, record.kind, str(record.fault), fault_fields(record.fault), record.since)
-
-
-def summaries(engine: Engine) -> list[LabSummary]:
-    """Return all labs that have a node in any state."""
-    labs: dict[str, list[Instance]] = {}
-    for instance in engine.find():
-        labs.setdefault(instance.lab, []).append(instance)
-    return [_summary(name, instances) for name, instances in sorted(labs.items())]
-
-
-def _summary(name: str, instances: list[Instance]) -> LabSummary:
-    directory = instances[0].directory
-    running = sum(i.state is NodeState.RUNNING for i in instances)
-    try:
-        topology = LabDirectory(directory).load()
-    except LabError:
-        return LabSummary(name, running, len(instances), None, directory)
-    return LabSummary(name, running, len(topology.nodes), topology.file, directory)
 
 
 def _nodes(lab: Lab) -> tuple[NodeStatus, ...]:

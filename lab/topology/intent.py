@@ -21,6 +21,7 @@ class Frozen(BaseModel):
         extra="forbid",
         populate_by_name=True,
         alias_generator=lambda name: name.replace("_", "-"),
+        defer_build=True,  # a command builds the validators of the models that it uses
     )
 
 

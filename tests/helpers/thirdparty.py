@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from zipfile import ZipFile
 
 from lab.core.files import templates
+from lab.core.plugins import all_entry_points
 from lab.routing import daemons
 from lab.tunnel import modes
 
@@ -55,6 +56,7 @@ def installed(*names: str) -> Iterator[Path]:
 def _forget() -> None:
     """Have modes, daemons and their templates looked up again."""
     importlib.invalidate_caches()
+    all_entry_points.cache_clear()
     modes.cache_clear()
     daemons.cache_clear()
     templates.cache_clear()

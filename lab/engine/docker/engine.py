@@ -28,13 +28,13 @@ from lab.engine.base import (
 )
 from lab.engine.links import NamespaceLinks
 from lab.host.docker_engine import reason, translated
-from lab.topology.model import Node
 
 if TYPE_CHECKING:
     import docker
     from docker.types import Healthcheck
 
     from lab.host.docker_api import Client
+    from lab.topology.model import Node
 
 # The SDK takes a quarter of a second to import, so it is imported where it is needed: to launch nodes, and for images.
 _NOT_FOUND, _CONFLICT = 404, 409
@@ -320,7 +320,7 @@ def _status(error: Exception) -> int | None:
     return status
 
 
-def _healthcheck(node: Node) -> "Healthcheck | None":
+def _healthcheck(node: "Node") -> "Healthcheck | None":
     check = node.healthcheck
     if check is None or not check.test:
         return None

@@ -81,7 +81,6 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "argv",
     [
         ["status"],
-        ["list"],
         ["routes"],
         ["announce", "hq", "10.9.0.0/24"],
         ["withdraw", "hq", "10.9.0.0/24"],
@@ -93,6 +92,10 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_command_that_talks_to_a_lab_imports_pydantic_only(argv: list[str], directory: Path) -> None:
     """typer coerces arguments by pydantic, and topologies are its models."""
     assert heavy_imports(ON_PAPER + RUN, argv, directory) <= {"pydantic"}
+
+
+def test_list_imports_nothing_heavy(directory: Path) -> None:
+    assert heavy_imports(ON_PAPER + RUN, ["list"], directory) == set()
 
 
 def test_down_imports_pydantic_only(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lab.core.errors import EnvironmentBroken
+from lab.core.plugins import all_entry_points
 from lab.routing import daemons
 from lab.tunnel import modes
 
@@ -19,11 +20,11 @@ GROUPS = {"openvpn_routing_lab.tunnel_modes": modes, "openvpn_routing_lab.routin
 def site_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
-    for find in GROUPS.values():
+    for find in (all_entry_points, *GROUPS.values()):
         find.cache_clear()
     yield tmp_path
     sys.modules.pop("their_plugin", None)
-    for find in GROUPS.values():
+    for find in (all_entry_points, *GROUPS.values()):
         find.cache_clear()
 
 

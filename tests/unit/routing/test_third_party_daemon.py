@@ -12,6 +12,7 @@ import pytest
 
 from lab.catalogue import load
 from lab.core.errors import EnvironmentBroken
+from lab.core.plugins import all_entry_points
 from lab.render.node_spec import node_spec
 from lab.routing import RoutingDaemon, SessionState, daemon_of, daemons, plan_routers
 from lab.topology import TopologyError
@@ -123,10 +124,12 @@ def test_entry_point_that_is_not_a_daemon_is_refused(site_packages: Path) -> Non
     (metadata,) = site_packages.glob("*.dist-info/entry_points.txt")
     text = metadata.read_text()
     metadata.write_text(text.replace("lab_birdc:DAEMON", "lab_birdc:Birdc"))
+    all_entry_points.cache_clear()
     daemons.cache_clear()
     try:
         with pytest.raises(EnvironmentBroken, match=r"'birdc' \(lab_birdc:Birdc\).* is not an instance of"):
             dict(daemons())
     finally:
         metadata.write_text(text)
+        all_entry_points.cache_clear()
         daemons.cache_clear()
