@@ -355,7 +355,7 @@ def test_received_updates_are_captured(ends: tuple[Sandbox, Sandbox], family: Fa
         before = time.monotonic()
         send(here.namespace, packet(family, message))
         wait_for(
-            Expectation("the packet", "there", lambda: tape.more().readings[0], lambda found: len(found) >= 1),
+            Expectation("the packet", "there", lambda: tape.read().readings[0], lambda found: len(found) >= 1),
             within=20,
         )
         after = time.monotonic()

@@ -32,7 +32,7 @@ def test_table_begins_with_the_first_prefix(sandbox: Callable[[], Sandbox]) -> N
 
         later = threading.Timer(0.2, announce)  # by then the receiver has read the messages before
         later.start()
-        delivery = receiver.take(announced=1, stalled=30)
+        delivery = receiver.read(announced=1, stalled=30)
         later.join()
     assert 0 < caused[0] <= delivery.first <= delivery.last
     assert delivery.carried.announced == 1

@@ -29,9 +29,9 @@ RATE = 1000.0
 """Packets per second and prefix."""
 
 _LEAD = 0.2
-"""Seconds of probe packets before the event, to know which prefixes they reach then."""
+"""Seconds of probe packets before the event, to find out which prefixes they reach."""
 _LONGEST = 24 * 3600.0
-"""Seconds after which the sender of probe packets ends in any case."""
+"""Seconds after which the sender of probe packets ends by itself."""
 
 
 @dataclass(frozen=True)
@@ -127,12 +127,12 @@ class Armed:
             )
 
     @property
-    def likely(self) -> Outcome:
-        """The outcome that is assumed if none was seen in time."""
+    def expected(self) -> Outcome:
+        """The outcome to assume if none was observed in time."""
         return "vanishes" if any(self.before.values()) else "appears"
 
     def outcome(self) -> Outcome:
-        """Return what became of the routes of the prefixes, by the FIB as it is now."""
+        """Return the outcome for the prefixes' routes, according to the current FIB."""
         routes = [self.observer.fib.route(prefix) for prefix in self.prefixes]
         if None in routes:
             return "vanishes"
@@ -153,12 +153,12 @@ class Armed:
         if self.monitor is not None:
             readings = recorded.readings[-1] if self.monitor.socket is not None else []
             rib = self.monitor.events([(r.read / 1e9, r.data) for r in readings], self.prefixes, clock.monotonic)
-        came = [crossing for readings in captured for crossing in crossings(readings, self.prefixes, clock)]
+        received = [crossing for readings in captured for crossing in crossings(readings, self.prefixes, clock)]
         return Seen(
             clock=clock,
             recorded=recorded,
             history=follow(netlink, self.fib, self.prefixes, self.observer.fib.interface),
-            crossings=sorted((c for c in came if c.time >= event), key=lambda c: c.time),
+            crossings=sorted((c for c in received if c.time >= event), key=lambda c: c.time),
             rib=sorted((e for e in rib if e.time >= event), key=lambda e: e.time),
             trace=trace,
         )
@@ -168,8 +168,8 @@ def _peering(observer: LabNode) -> Sequence[str]:
     """Return the interfaces over which the observer peers, as far as they exist."""
     if not isinstance(observer, Router):
         return []
-    there = {name for _, name in observer.running.namespace.run(socket.if_nameindex)}
-    return [interface for interface in observer.plan.interfaces if interface in there]
+    existing = {name for _, name in observer.running.namespace.run(socket.if_nameindex)}
+    return [interface for interface in observer.plan.interfaces if interface in existing]
 
 
 def _monitor(observer: LabNode) -> tuple[Monitor | None, str]:

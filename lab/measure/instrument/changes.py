@@ -13,7 +13,7 @@ from lab.topology import Prefix
 
 @dataclass(frozen=True)
 class Change:
-    """The FIB has another entry for a prefix."""
+    """A change of a prefix's entry in the FIB."""
 
     time: float
     """Seconds of CLOCK_MONOTONIC when the message was read."""
@@ -29,7 +29,7 @@ class Change:
 
 @dataclass
 class History:
-    """All changes of some prefixes in order, and the interfaces that went up or down meanwhile."""
+    """All changes of some prefixes in order, and the interfaces that went up or down in that time."""
 
     changes: list[Change] = field(default_factory=list)
     links: list[tuple[float, str, bool]] = field(default_factory=list)
@@ -38,28 +38,28 @@ class History:
     """The last entry of each prefix."""
 
     def settled(self, prefix: Prefix, since: float) -> Change | None:
-        """Return the last change of a prefix since a time, the one that lasted; None if there was none."""
+        """Return the last change of a prefix since a time; None if there was none."""
         mine = [change for change in self.changes if change.prefix == prefix and change.time >= since]
         return mine[-1] if mine else None
 
     def returned(self, prefix: Prefix, since: float) -> bool:
-        """Return whether a prefix was gone for a time and came back."""
+        """Return whether a prefix was withdrawn from the FIB and added again."""
         states = [c.entry is not None for c in self.changes if c.prefix == prefix and c.time >= since]
         return any(not before and after for before, after in pairwise(states))
 
 
 def follow(
-    readings: Sequence[Reading], before: Fib, wanted: Collection[Prefix], name_of: Callable[[int], str]
+    readings: Sequence[Reading], before: Fib, prefixes: Collection[Prefix], name_of: Callable[[int], str]
 ) -> History:
-    """Replay netlink messages on the FIB `before`, and return the changes of the wanted prefixes.
+    """Replay netlink messages on the FIB `before`, and return the changes of some prefixes.
 
-    The kernel sends no message for IPv4 routes that it deletes together with their interface: they are taken out when
-    the interface is reported down or without a carrier, which the kernel does at the same moment.
+    The kernel sends no message for IPv4 routes that it deletes together with their interface: they are removed when
+    the interface is reported down or without a carrier, which happens at the same time.
     """
-    history = History(last={prefix: before.used(prefix) for prefix in wanted})
+    history = History(last={prefix: before.used(prefix) for prefix in prefixes})
 
-    def look(prefixes: Collection[Prefix], time: float) -> None:
-        for prefix in prefixes:
+    def look(affected: Collection[Prefix], time: float) -> None:
+        for prefix in affected:
             entry = before.used(prefix)
             if entry != history.last[prefix]:
                 history.changes.append(Change(time, prefix, entry))
@@ -77,7 +77,7 @@ def follow(
                 interface = message.name or name_of(message.index)
                 if not message.up or not message.carrier:
                     before.drop_interface(interface, objects_only=message.up)
-                    look(wanted, time)
+                    look(prefixes, time)
                 if up.get(interface) != message.up:
                     history.links.append((time, interface, message.up))
                 up[interface] = message.up

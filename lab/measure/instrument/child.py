@@ -11,7 +11,7 @@ from pathlib import Path
 import lab
 from lab.core.errors import EnvironmentBroken
 
-# Without `site`, whose import takes longer than the rest of the start.
+# Started without `site`, whose import takes longer than the rest.
 _START = """
 import importlib, sys
 sys.path.append(sys.argv[1])
@@ -27,7 +27,7 @@ class Child:
 
     def __init__(self, module: str, before: Sequence[int], after: Sequence[int]) -> None:
         """Start a module's `main` with the files `before`, its end of the control socket, the files `after`."""
-        self._line, theirs = socket.socketpair()
+        self._control, theirs = socket.socketpair()
         files = [*before, theirs.fileno(), *after]
         with theirs:
             self._process = subprocess.Popen(
@@ -39,7 +39,7 @@ class Child:
                 start_new_session=True,  # Ctrl-C goes to the parent, which ends this process after reading its data
             )
         self._name = module.rpartition(".")[2]
-        self._words = "no output"
+        self._last_line = "no output"
 
     @property
     def pid(self) -> int:
@@ -47,27 +47,27 @@ class Child:
         return self._process.pid
 
     def wait_ready(self) -> None:
-        """Wait until it reads or sends; raises `EnvironmentBroken` if it ends or does not report in time."""
-        ready, _, _ = select.select([self._line], [], [], _READY_WITHIN)
+        """Wait until it reports that it is ready; raises `EnvironmentBroken` if it ends or does not report in time."""
+        ready, _, _ = select.select([self._control], [], [], _READY_WITHIN)
         if not ready:
             self.close()
             raise EnvironmentBroken(f"the instrument's {self._name} did not start within {_READY_WITHIN:.0f} s")
-        if self._line.recv(1) != b"!":
+        if self._control.recv(1) != b"!":
             self.stop()
-            raise EnvironmentBroken(f"the instrument's {self._name} did not start: {self._words}")
+            raise EnvironmentBroken(f"the instrument's {self._name} did not start: {self._last_line}")
 
     def stop(self) -> None:
-        """End it after its work; raises `EnvironmentBroken` if it had failed before."""
+        """Let it finish and end it; raises `EnvironmentBroken` if it failed."""
         self.close()
         if self._process.returncode:
             code = self._process.returncode
-            raise EnvironmentBroken(f"the instrument's {self._name} ended with exit code {code}: {self._words}")
+            raise EnvironmentBroken(f"the instrument's {self._name} ended with exit code {code}: {self._last_line}")
 
     def close(self) -> None:
-        """End it in whatever state it is, and wait for that. Errors of a process that was not ready yet are ignored."""
-        if self._line.fileno() < 0:
+        """End it in any state, and wait for its exit. Errors of a process that was not ready yet are ignored."""
+        if self._control.fileno() < 0:
             return
-        self._line.close()
+        self._control.close()
         try:
             self._process.wait(_ENDED_WITHIN)
         except subprocess.TimeoutExpired:
@@ -76,4 +76,4 @@ class Child:
         assert self._process.stderr is not None
         with self._process.stderr as errors:
             lines = errors.read().decode(errors="replace").strip().splitlines()
-        self._words = lines[-1] if lines else "no output"
+        self._last_line = lines[-1] if lines else "no output"

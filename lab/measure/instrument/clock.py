@@ -54,7 +54,7 @@ class Clock:
 
     @property
     def was_set(self) -> bool:
-        """True if the clock was set during the measurement, so that packet times are worthless."""
+        """True if the clock was set during the measurement, so that packet times are invalid."""
         return self.drift > STEP
 
     def monotonic(self, real: int) -> float:

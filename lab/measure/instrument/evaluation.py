@@ -1,4 +1,4 @@
-"""Evaluation of a measurement's raw data: stages, times, and flags for what is unusual."""
+"""Evaluation of a measurement's raw data: stages, times, and flags for anomalies."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from lab.measure.record import STAGES, DataPlane, Moment, Stage, StageName, Stat
 from lab.topology import Prefix
 
 _LOSSY = 0.01
-"""Share of packets that a path may lose without an event before a flag says so."""
+"""Share of packets that a path may lose without an event before it is flagged."""
 _TOO_LOSSY = 0.2
-"""Share above which losses show the path's capacity instead of the event."""
+"""Share above which losses are due to the path's capacity and not to the event."""
 _LISTED = 20
 """Number of prefixes whose changes are listed in the timeline."""
 _UNCERTAIN = 0.01
-"""Uncertainty of the event's time, in seconds, above which a flag says so."""
+"""Uncertainty of the event's time, in seconds, above which it is flagged."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Evaluation:
         return at - self._event
 
     def _before_fib(self, prefix: Prefix, time: float, error: float) -> bool:
-        """Return whether something happened early enough to have caused a prefix's last change in the FIB."""
+        """Return whether a time is early enough to belong to the cause of a prefix's last change in the FIB."""
         change = self._changed.get(prefix)
         return change is None or time <= change.time + error
 
@@ -153,7 +153,7 @@ class Evaluation:
     def _last(
         self, name: StageName, times: Sequence[float | None], error: Callable[[float], float], source: str
     ) -> Stage | None:
-        """Return the stage as reached by the last prefix; None if one did not reach it."""
+        """Return the stage at the time of the last prefix; None if one did not reach it."""
         known = [time for time in times if time is not None]
         if not known or len(known) < len(times):
             return None
@@ -207,7 +207,7 @@ class Evaluation:
         )
 
     def _background(self, trace: Trace) -> float:
-        """Return the share of packets that is lost without an event: those sent after the outage."""
+        """Return the share of packets that the path loses without an event, from those sent after the outage."""
         sent = lost = 0
         for stream in trace.streams:
             first = stream.recovered(self._event) if self._flows else None
@@ -255,7 +255,7 @@ class Evaluation:
                 continue
             error = self._fib_error(change.time) + trace.sent.late(self._event) + self._seen.clock.error
             apart = disagreement(change.time, window, error)
-            if apart < 0 and detected:  # the fault stopped the packets before it was noticed
+            if apart < 0 and detected:  # the fault stopped the packets before it was detected
                 continue
             if apart:
                 yield (
@@ -264,7 +264,7 @@ class Evaluation:
                 )
 
     def _invalid(self) -> str:
-        """Return why the figures do not count; empty if they do."""
+        """Return why the figures are invalid; empty if they are valid."""
         if self._seen.recorded.lost[0]:
             return "the kernel dropped route events: the recorder was too slow"
         if self._seen.clock.was_set:
@@ -289,14 +289,14 @@ class Evaluation:
         found = [
             *((c.time, str(c)) for c in seen.history.changes if c.prefix in self._prefixes[:_LISTED]),
             *((when, f"{interface} {'up' if up else 'down'}") for when, interface, up in seen.history.links),
-            *((c.time, _described(c)) for c in seen.crossings),
+            *((c.time, _describe(c)) for c in seen.crossings),
             *((e.time, f"neighbour {e.peer or ''} {e.what}") for e in seen.rib if e.prefix is None),
             *((e.time, f"{e.prefix} {e.what} in the RIB") for e in seen.rib if e.prefix in self._prefixes[:_LISTED]),
         ]
         return [Moment(at=self._since(when), node=self._node, what=what) for when, what in found if when >= self._event]
 
 
-def _described(crossing: Crossing) -> str:
+def _describe(crossing: Crossing) -> str:
     announced, withdrawn = crossing.update.announced, crossing.update.withdrawn
     parts = [f"announces {named(announced)}"] if announced else []
     parts += [f"withdraws {named(withdrawn)}"] if withdrawn else []

@@ -34,7 +34,7 @@ WITHIN = 120.0
 SETTLE = 0.3
 """Seconds for which a change has to last (Sustained Convergence Validation Time, RFC 6412, section 3.7.5)."""
 WATCH = 5.0
-"""Seconds in which an interruption may begin, if there may be none at all."""
+"""Seconds in which an interruption may begin, if one is possible but not certain."""
 
 _POLL = 0.01
 _INTERRUPTED = 0.03
@@ -85,8 +85,8 @@ class Measurement:
         self._until, self._within, self._settle, self._watch, self._rib = until, within, settle, watch, rib
         self._probe = probe
         self._results = results
-        self._said: tuple[float, float] | None = None
-        self._told: tuple[float, float] | None = None
+        self._declared_time: tuple[float, float] | None = None
+        self._recorded_time: tuple[float, float] | None = None
         self._listening = ExitStack()
         self._armed: Armed | None = None
 
@@ -94,7 +94,7 @@ class Measurement:
 
     def __enter__(self) -> Self:
         self._armed = Armed.arm(self.observer, self.prefixes, self._probe, rib=self._rib)
-        self._listening.enter_context(self.observer.running.event_times.listening(self._hear))
+        self._listening.enter_context(self.observer.running.event_times.listening(self._record_time))
         self._entered = time.monotonic()
         return self
 
@@ -104,7 +104,7 @@ class Measurement:
         Changes by the lab itself (announcements, withdrawals, faults) have their times in the lab's event times.
         Without them the event is the beginning of the block, and the duration of the block is its error.
         """
-        self._said = (time.monotonic() if at is None else at), error
+        self._declared_time = (time.monotonic() if at is None else at), error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -115,14 +115,14 @@ class Measurement:
         with armed:
             if error is not None:
                 return
-            self.event, doubt = self._when(time.monotonic())
+            self.event, uncertainty = self._when(time.monotonic())
             late = ""
             try:
                 outcome = self._wait(armed)
             except ExpectationFailed as failure:
-                outcome, late = self._until or armed.likely, str(failure)
+                outcome, late = self._until or armed.expected, str(failure)
             seen = armed.finish(self.event)
-        findings = Evaluation(armed, seen, ObservedEvent(self.event, doubt, outcome, late)).findings()
+        findings = Evaluation(armed, seen, ObservedEvent(self.event, uncertainty, outcome, late)).findings()
         self.status, self.reason = findings.status, findings.reason
         self.stages, self.data_plane = findings.stages, findings.data_plane
         self.timeline, self.flags = findings.timeline, findings.flags
@@ -130,16 +130,16 @@ class Measurement:
         self.outcome = outcome
         self._results.publish(self.as_dict())
 
-    def _hear(self, since: float, until: float) -> None:
+    def _record_time(self, since: float, until: float) -> None:
         """Record the time of an event; several in a block count as one, from the first to the last."""
-        first, _ = self._told or (since, until)
-        self._told = first, until
+        first, _ = self._recorded_time or (since, until)
+        self._recorded_time = first, until
 
     def _when(self, left: float) -> tuple[float, float]:
-        """Return the time of the event, and by how much later it may have been."""
-        if self._said is not None:
-            return self._said
-        since, until = self._told or (self._entered, left)
+        """Return the earliest time of the event, and the seconds by which it may have been later."""
+        if self._declared_time is not None:
+            return self._declared_time
+        since, until = self._recorded_time or (self._entered, left)
         return since, until - since
 
     @property
@@ -153,7 +153,7 @@ class Measurement:
 
     @property
     def valid(self) -> bool:
-        """True if the figures count; otherwise `reason` says why not."""
+        """True if the figures are valid; otherwise `reason` has the cause."""
         return self.status == "valid"
 
     def stage(self, name: StageName) -> Stage:
@@ -161,7 +161,7 @@ class Measurement:
         for stage in self.stages:
             if stage.name == name:
                 return stage
-        why = self.reason or "; ".join(self.flags) or f"reached were {', '.join(s.name for s in self.stages)}"
+        why = self.reason or "; ".join(self.flags) or f"reached stages are {', '.join(s.name for s in self.stages)}"
         raise ExpectationFailed(f"{self.observer.name}: this event did not reach the stage {name!r}: {why}")
 
     def at(self, name: StageName) -> float:
@@ -227,17 +227,17 @@ class Measurement:
         return now != before
 
     def _wait_for_packets(self, probes: Probes, *, flow: bool) -> None:
-        """Wait until packets arrive at all prefixes, or at none, and keep doing so."""
-        wanted = set(self.prefixes) if flow else set()
+        """Wait until packets arrive at all prefixes, or at none, for `settle` seconds."""
+        expected = set(self.prefixes) if flow else set()
         since = time.monotonic()
 
         def look() -> set[Prefix]:
-            """Return the prefixes whose latest packets arrive, once that has been as wanted for a while."""
+            """Return the prefixes whose latest packets arrive, once they have been as expected for `settle` seconds."""
             nonlocal since
             if time.monotonic() - since < self._settle:
                 return set() if flow else set(self.prefixes)
             arriving = probes.delivered_since(since)
-            if arriving != wanted:
+            if arriving != expected:
                 since = time.monotonic()
             return arriving
 
@@ -246,7 +246,7 @@ class Measurement:
                 what=f"probe packets {'to arrive at' if flow else 'to stop at'} {named(self.prefixes)}",
                 node=self.observer.name,
                 look=look,
-                met=lambda arriving: arriving == wanted,
+                met=lambda arriving: arriving == expected,
                 seen=lambda arriving: f"they arrive at {named(arriving)}",
                 changed=lambda left: time.sleep(min(_POLL, left)),
             ),
@@ -256,7 +256,7 @@ class Measurement:
         )
 
     def _wait_for_return(self, armed: Armed) -> None:
-        """Wait for an interruption to begin, or for the time in which it may, and then for its end."""
+        """Wait until an interruption begins or `watch` seconds have passed, then for its end."""
         routed = [prefix for prefix in self.prefixes if armed.before[prefix] is not None]
         while time.monotonic() < self.event + self._watch and not self._interrupted(armed, routed):
             time.sleep(_POLL)

@@ -22,14 +22,14 @@ from lab.measure.instrument.tape import Reading, Recorded, Tape
 from lab.topology import Address, Prefix
 
 MAX_LATE = 0.005
-"""Seconds by which a packet may leave late; above, the sender fell behind."""
+"""Seconds by which a packet may leave late; above that, the sender fell behind."""
 MIN_ACHIEVED = 0.99
 """Share of the requested rate that the sender has to reach."""
 
 _SO_TIMESTAMPNS = 35
 _SO_RCVBUFFORCE, _SO_SNDBUFFORCE = 33, 32
 _BUFFER = 64 << 20
-_ANYWHERE = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - inside the namespace of a node of the lab
+_ANY_ADDRESS = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - inside the namespace of a node of the lab
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
@@ -80,7 +80,7 @@ class Sent:
         return sum(refused for _, _, refused in self.log)
 
     def fell_behind(self, since: float) -> str:
-        """Return why a measurement with these packets does not count; empty if it does."""
+        """Return why a measurement with these packets is invalid; empty if it is valid."""
         late, achieved = self.late(since), self.achieved(since)
         if late > MAX_LATE:
             return (
@@ -98,7 +98,7 @@ class Trace:
     streams: Sequence[Stream]
     sent: Sent
     lost_by_receiver: bool
-    """True if the receive buffer overflowed, so that losses mean nothing."""
+    """True if the receive buffer overflowed, so that losses are not the path's."""
 
 
 class Probes:
@@ -128,7 +128,7 @@ class Probes:
             ports = dict(zip(sorted({(t.node, t.address.version) for t in targets}), self._receiving, strict=True))
             self._versions = sorted({target.address.version for target in targets})
             self._sending = [
-                stack.enter_context(source.run(lambda v=version: _sending(v)))  # type: ignore[misc]
+                stack.enter_context(source.run(lambda v=version: _sender(v)))  # type: ignore[misc]
                 for version in self._versions
             ]
             self._ports = {key: receiver.getsockname()[1] for key, receiver in ports.items()}
@@ -166,9 +166,9 @@ class Probes:
         return float(before) / 1e9
 
     def delivered_since(self, time: float) -> set[Prefix]:
-        """Return the prefixes from whose packets, sent at a time or later, one has arrived."""
+        """Return the prefixes for which a packet sent at `time` or later has arrived."""
         assert self._tape is not None, "not started"
-        for place, readings in enumerate(self._tape.more().readings):
+        for place, readings in enumerate(self._tape.read().readings):
             for reading in readings[self._seen.get(place, 0) :]:
                 unpacked = _unpack(reading)
                 if unpacked is not None and unpacked[0] < len(self.targets):
@@ -182,7 +182,7 @@ class Probes:
             self._sender.stop()
 
     def stop(self, clock: Clock) -> Trace:
-        """Stop receiving and return all packets; `stop_sending` comes first, then the time of flight."""
+        """Stop receiving and return all packets; call `stop_sending` first, and wait for packets in flight."""
         assert self._tape is not None, "not started"
         recorded = self._tape.stop()
         sent = self._read_log()
@@ -268,7 +268,7 @@ def probe_layer() -> Any:
 
 
 def _unpack(reading: Reading) -> tuple[int, int, int] | None:
-    """Return prefix, number and time sent of a probe packet, None for other data. By hand: scapy takes too long."""
+    """Return prefix, number and time sent of a probe packet, None for other data; scapy would be too slow here."""
     if len(reading.data) != sender.PAYLOAD.size:
         return None
     mark, place, _, number, sent = sender.PAYLOAD.unpack(reading.data)
@@ -281,11 +281,11 @@ def _receiver(version: int) -> socket.socket:
         receiver.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     receiver.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
     receiver.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
-    receiver.bind((_ANYWHERE[version], 0))
+    receiver.bind((_ANY_ADDRESS[version], 0))
     return receiver
 
 
-def _sending(version: int) -> socket.socket:
+def _sender(version: int) -> socket.socket:
     sending = socket.socket(_FAMILY[version], socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
     sending.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _BUFFER)
     sending.setblocking(False)

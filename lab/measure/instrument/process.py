@@ -28,7 +28,7 @@ class Message(ctypes.Structure):
     )
 
 
-def prompt() -> None:
+def set_priority() -> None:
     """Run at real-time priority if the kernel permits it."""
     gc.disable()
     with contextlib.suppress(OSError):

@@ -1,11 +1,11 @@
-"""The process that records sockets during a measurement: it reads them, and notes when.
+"""The process that records sockets during a measurement: it reads them, and records when.
 
     main([TAPE, STOP, FD…])
 
 Started by `lab.measure.instrument.tape`, which passes it open sockets. It runs at real-time priority if permitted,
-because netlink and TCP carry no timestamps: their data has the time at which it was read. Data with a timestamp of the
-kernel (SO_TIMESTAMPNS) keeps that as well. Every few milliseconds the process wakes and notes how late it did: that is
-the error of the times read just then.
+because netlink and TCP carry no timestamps: their data gets the time at which it was read. Data with a timestamp of
+the kernel (SO_TIMESTAMPNS) keeps that as well. Every few milliseconds the process wakes up and records how late it
+was: that is the error of times read around then.
 
 The data goes to TAPE, a file in memory, one record after another (`RECORD`, then the data).
 """
@@ -17,7 +17,7 @@ import socket
 import struct
 import time
 
-from lab.measure.instrument.process import Iovec, Message, prompt
+from lab.measure.instrument.process import Iovec, Message, set_priority
 
 RECORD = struct.Struct("=BBHIqq")
 """Socket (index among the arguments), kind, flags, length of the data, time read, kernel's time or 0 (ns)."""
@@ -27,7 +27,7 @@ DATA, END, LOST, BEAT = 0, 1, 2, 3
 BEAT_EVERY = 0.005
 """Seconds between two wake-ups."""
 LATE = 200e-6
-"""Seconds of lateness from which on it is noted."""
+"""Seconds of lateness above which it is recorded."""
 
 _BATCH = 64
 _SIZE = 1 << 16
@@ -64,7 +64,7 @@ class Recorder:
         self._place = {fd: place for place, fd in enumerate(sockets)}
 
     def run(self) -> None:
-        """Read until the other end of STOP is closed, and then what is left in the sockets."""
+        """Read until the other end of STOP is closed, then read the remaining data of the sockets."""
         waiting = list(self._place)
         beat = time.monotonic() + BEAT_EVERY
         while True:
@@ -155,7 +155,7 @@ class Recorder:
 def main(arguments: list[str]) -> None:
     """Run the recorder, see the module's documentation."""
     tape, stop, *sockets = map(int, arguments)
-    prompt()
+    set_priority()
     recorder = Recorder(tape, stop, sockets)
     os.write(stop, b"!")  # ready
     recorder.run()

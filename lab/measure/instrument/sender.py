@@ -3,7 +3,7 @@
     main([PLAN, LOG, STOP, FD…])
 
 Started by `lab.measure.instrument.probe` with the packets built and the sockets open. Packet n of each prefix is due at
-BASE + n / rate, however late the one before was: a delayed sender catches up, and its log shows the delay. One
+BASE + n / rate, however late the previous one was: a delayed sender catches up, and its log shows the delay. One
 sendmmsg(2) sends a group of packets; groups are spread over a period, so that a hundred prefixes do not make a burst of
 a hundred packets.
 """
@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from lab.measure.instrument.process import Iovec, Message, prompt
+from lab.measure.instrument.process import Iovec, Message, set_priority
 
 PAYLOAD = struct.Struct("!4sHHIQ")
 """Mark, prefix (index among the probed ones), unused, sequence number, time sent (ns, CLOCK_MONOTONIC)."""
@@ -31,11 +31,11 @@ GROUP = 25
 """Packets sent by one system call."""
 _LEAD = 20_000_000
 """Nanoseconds from the start to the first packet."""
-_LOST = 1_000_000_000
+_GIVE_UP = 1_000_000_000
 """Nanoseconds behind schedule after which the sender gives up: at a rate that the host cannot reach it would never
 sleep, and its real-time priority would keep other processes from running."""
 _STOP_EVERY = 8
-"""Number of periods after which the sender checks for the order to stop."""
+"""Number of periods after which the sender checks whether it should stop."""
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Group:
     buffers: list[ctypes.Array[ctypes.c_char]]
     messages: "ctypes.Array[Message]"
     kept: list[Any]
-    """The buffers that the messages point to."""
+    """Objects that the messages point to, kept so that they are not freed."""
 
 
 class Sender:
@@ -62,16 +62,16 @@ class Sender:
             self.groups += [_group(fd, mine[start : start + GROUP]) for start in range(0, len(mine), GROUP)]
 
     def run(self, log: int, stop: socket.socket) -> None:
-        """Send until all periods are over, the other end of `stop` is closed, or the delay exceeds `_LOST`."""
+        """Send until all periods are over, the other end of `stop` is closed, or the delay exceeds `_GIVE_UP`."""
         period = 1e9 / self.rate
-        turn = period / max(1, len(self.groups))
+        spacing = period / max(1, len(self.groups))
         base = time.monotonic_ns() + _LEAD
         os.write(log, LOG.pack(base, len(self.groups), 0))
         for number in range(self.periods):
             if number % _STOP_EVERY == 0 and _closed(stop):
                 return
             for place, group in enumerate(self.groups):
-                due = base + int(number * period + place * turn)
+                due = base + int(number * period + place * spacing)
                 left = due - time.monotonic_ns()
                 if left > 0:
                     time.sleep(left / 1e9)
@@ -81,7 +81,7 @@ class Sender:
                 refused = self._send(group)
                 after = time.monotonic_ns()
                 os.write(log, LOG.pack(before, after, refused))
-                if after - due > _LOST:  # after it is in the log
+                if after - due > _GIVE_UP:  # after it is in the log
                     return
 
     def _send(self, group: Group) -> int:
@@ -123,7 +123,7 @@ def main(arguments: list[str]) -> None:
     with os.fdopen(plan) as file:
         file.seek(0)
         sender = Sender(json.load(file), sockets)
-    prompt()
+    set_priority()
     with socket.socket(fileno=stop) as control:
         control.send(b"!")  # ready
         sender.run(log, control)

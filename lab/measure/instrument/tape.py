@@ -85,12 +85,12 @@ class Tape:
         """Wait until the recorder reads, so that data gets its time on arrival."""
         self._child.wait_ready()
 
-    def more(self) -> Recorded:
-        """Take in the data recorded since the last call, and return all."""
+    def read(self) -> Recorded:
+        """Read the data recorded since the last call, and return all data."""
         size = os.fstat(self._file).st_size
         while self._at < size:
             part = os.pread(self._file, min(_CHUNK, size - self._at), self._at)
-            used = self._take(part)
+            used = self._parse(part)
             if used == 0:  # the last record is being written
                 break
             self._at += used
@@ -99,7 +99,7 @@ class Tape:
     def stop(self) -> Recorded:
         """Record the data left in the sockets, end the process, and return all data."""
         self._child.stop()
-        recorded = self.more()
+        recorded = self.read()
         for place, (each, before) in enumerate(zip(self._sockets, self._drops, strict=True)):
             recorded.lost[place] = recorded.lost[place] or _drops(each) != before
         return recorded
@@ -111,8 +111,8 @@ class Tape:
             os.close(self._file)
             self._file = -1
 
-    def _take(self, content: bytes) -> int:
-        """Take in the complete records at the beginning; return their length in bytes."""
+    def _parse(self, content: bytes) -> int:
+        """Add the complete records at the beginning to the data; return their length in bytes."""
         recorded, offset, head = self._recorded, 0, recorder.RECORD
         while offset + head.size <= len(content):
             place, kind, flags, length, read, stamped = head.unpack_from(content, offset)

@@ -16,17 +16,17 @@ def find_targets(prefixes: Iterable[Prefix], nodes: Mapping[str, Namespace]) -> 
 
     Raises `InputError` if no node has an address in a prefix.
     """
-    living = {node: namespace.run(_addresses) for node, namespace in nodes.items()}
-    return [_target(prefix, living) for prefix in prefixes]
+    addresses_of = {node: namespace.run(_addresses) for node, namespace in nodes.items()}
+    return [_target(prefix, addresses_of) for prefix in prefixes]
 
 
-def _target(prefix: Prefix, living: Mapping[str, list[Address]]) -> Target:
-    for node, addresses in living.items():
+def _target(prefix: Prefix, addresses_of: Mapping[str, list[Address]]) -> Target:
+    for node, addresses in addresses_of.items():
         for address in addresses:
             if address.version == prefix.version and address in prefix:
                 return Target(prefix, address, node)
     raise InputError(
-        f"none of the nodes {', '.join(living)} has an address in {prefix} for probe packets: give one to a host "
+        f"none of the nodes {', '.join(addresses_of)} has an address in {prefix} for probe packets: give one to a host "
         "(`router.serving(prefix, host)`), or measure without `probe_from`"
     )
 

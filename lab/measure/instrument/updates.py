@@ -24,7 +24,7 @@ _TCP = 6
 _SYN = 0x02
 _HALF = 1 << 31
 _HELD = 256
-"""Number of segments kept while one is missing; above, it is taken as lost by the capture."""
+"""Number of segments kept while one is missing; above that, the capture is assumed to have lost it."""
 
 # Classic BPF (socket(7), SO_ATTACH_FILTER): TCP from or to port 179. The socket is of type SOCK_DGRAM, so a packet
 # begins with its IP header on any device. (code, jump if true, jump if false, operand)
@@ -79,8 +79,8 @@ def listen(interface: str) -> socket.socket:
     return listener
 
 
-def crossings(readings: Sequence[Reading], wanted: Collection[Prefix], clock: Clock) -> list[Crossing]:
-    """Return the received UPDATEs that contain a wanted prefix, in order of time."""
+def crossings(readings: Sequence[Reading], prefixes: Collection[Prefix], clock: Clock) -> list[Crossing]:
+    """Return the received UPDATEs that contain one of the prefixes, in order of time."""
     flows: dict[tuple[bytes, bytes], _Flow] = {}
     found = []
     for reading in readings:
@@ -90,7 +90,7 @@ def crossings(readings: Sequence[Reading], wanted: Collection[Prefix], clock: Cl
         flow = flows.setdefault((segment.ends, segment.ports), _Flow())
         when = clock.monotonic(reading.stamped) if reading.stamped else reading.read / 1e9
         for message in flow.take(segment):
-            update = decode(message, wanted)
+            update = decode(message, prefixes)
             if update is not None:
                 found.append(Crossing(when, update))
     return sorted(found, key=lambda crossing: crossing.time)

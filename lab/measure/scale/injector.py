@@ -27,7 +27,7 @@ class Injector:
     node: RunningNode
     plan: RouterPlan
     receiver: Address
-    """The address of the discarding receiver, which is one of its only peer."""
+    """The address of the discarding receiver, on the node of the only peer."""
 
     def load(self, table: Table) -> None:
         """Load the table into BIRD, without announcing it yet."""
@@ -64,13 +64,13 @@ class Injector:
         """Withdraw all routes; return the time of the command, on CLOCK_MONOTONIC."""
         return self._cause("disable announce")
 
-    def towards_receiver(self) -> None:
-        """Have a session with the discarding receiver, and none with the peer."""
+    def select_receiver(self) -> None:
+        """Enable the session with the discarding receiver, disable the one with the peer."""
         self._ask("disable peer1")
         self._ask("enable discard")
 
-    def towards_peer(self) -> None:
-        """Have a session with the peer, and none with the discarding receiver."""
+    def select_peer(self) -> None:
+        """Enable the session with the peer, disable the one with the discarding receiver."""
         self._ask("disable discard")
         self._ask("enable peer1")
 

@@ -32,19 +32,19 @@ class Usage:
 
 def usage(nodes: Iterable[RunningNode]) -> dict[tuple[str, str], Usage]:
     """Return the processes of OpenVPN and of routing daemons in some nodes, by node and program."""
-    spaces = {(Path("/proc") / str(node.instance.pid) / "ns/pid").readlink(): node.name for node in nodes}
-    wanted = {"openvpn", *(program for daemon in daemons().values() for program in daemon.programs)}
+    nodes_by_namespace = {(Path("/proc") / str(node.instance.pid) / "ns/pid").readlink(): node.name for node in nodes}
+    programs = {"openvpn", *(program for daemon in daemons().values() for program in daemon.programs)}
     found: dict[tuple[str, str], Usage] = {}
     for process in Path("/proc").iterdir():
         if not process.name.isdigit():
             continue
         try:
             program = (process / "comm").read_text().strip()
-            if program not in wanted or (node := spaces.get((process / "ns/pid").readlink())) is None:
+            if program not in programs or (node := nodes_by_namespace.get((process / "ns/pid").readlink())) is None:
                 continue
             memory = int((process / "statm").read_text().split()[1]) * _PAGE
             found[node, program] = Usage(node, program, _threads(process), memory)
-        except OSError:  # it has ended meanwhile
+        except OSError:  # it has just ended
             continue
     return found
 

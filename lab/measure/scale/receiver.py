@@ -1,4 +1,4 @@
-"""A BGP speaker that discards all routes, to measure how fast the sender is by itself."""
+"""A BGP speaker that discards all routes, to measure the speed of the sender alone."""
 
 import select
 import socket
@@ -32,7 +32,7 @@ class Delivery:
 
 
 class Receiver:
-    """Listens at an address of a node, beside the node's BGP daemon; a context manager."""
+    """Listens on an address of a node, in addition to the node's BGP daemon; a context manager."""
 
     def __init__(self, namespace: Namespace, address: Address, asn: int) -> None:
         family = socket.AF_INET if address.version == 4 else socket.AF_INET6
@@ -72,8 +72,8 @@ class Receiver:
         self._session.sendall(open_message(self._asn, b"\xc0\x00\x02\x01") + message(KEEPALIVE))
         self._expect(KEEPALIVE, deadline)
 
-    def take(self, *, announced: int = 0, withdrawn: int = 0, stalled: float) -> Delivery:
-        """Read until so many prefixes came; raises `ExpectationFailed` after `stalled` seconds of silence."""
+    def read(self, *, announced: int = 0, withdrawn: int = 0, stalled: float) -> Delivery:
+        """Read until that many prefixes have arrived; raises `ExpectationFailed` after `stalled` seconds of silence."""
         assert self._session is not None
         chunks: list[bytes] = []
         carried, size, first, last = Tally(), 0, 0.0, time.monotonic()

@@ -36,23 +36,23 @@ class Passage(Record):
     """True if the kernel dropped notifications; `last` is then when a dump showed the complete table."""
     costs: tuple[Cost, ...] = ()
     busy: float
-    """CPUs of the host that were busy meanwhile with anything, on average."""
+    """CPUs of the host that were busy with any program in that time, on average."""
 
     @property
     def elsewhere(self) -> float:
-        """CPUs that were busy with anything but the programs of the two routers: the kernel, and other programs."""
+        """CPUs that were busy with other things than the programs of the two routers."""
         return max(0.0, self.busy - sum(cost.cpu for cost in self.costs) / self.last) if self.last else self.busy
 
     @property
     def rate(self) -> float | None:
         """Routes per second between the first and the last; None if that time is below ten times its error."""
-        if self.first is None or self.last is None or self.last - self.first < _CLEARLY * self.error:
+        if self.first is None or self.last is None or self.last - self.first < _SIGNIFICANT * self.error:
             return None
         return (self.routes - 1) / (self.last - self.first)
 
 
 class Sending(Record):
-    """The time of the sender by itself, with a receiver that discards everything."""
+    """The time of the sender alone, with a receiver that discards everything."""
 
     first: Seconds
     last: Seconds
@@ -83,7 +83,7 @@ class ScaleTrial(Record):
     reason: str = ""
     sent: Sending | None = None
     sent_back: Sending | None = None
-    """The same of the withdrawal."""
+    """The same for the withdrawal."""
     announced: Passage | None = None
     withdrawn: Passage | None = None
 
@@ -100,10 +100,10 @@ class ScaleTrial(Record):
         return f"no thread alone: {passage.busy:.1f} CPUs were busy, {passage.elsewhere:.1f} of them elsewhere"
 
 
-_CLEARLY = 10
-"""Multiple of its error from which on a time span means something."""
+_SIGNIFICANT = 10
+"""Multiple of its error above which a time span is significant."""
 _SHORT = 0.5
-"""Seconds below which processor time, which is counted in hundredths, means little."""
+"""Seconds below which processor time, counted in hundredths, is too coarse."""
 _ALWAYS_BUSY = 0.85
 """Share of the time from which on a thread counts as always busy; it shares its processor with its peers."""
 
@@ -122,7 +122,7 @@ class Line(Record):
     withdrawn: Seconds | None
     """Until the last route was gone."""
     sent: Seconds | None
-    """Until the sender by itself had sent the table."""
+    """Until the sender alone had sent the table."""
     size: int | None
     ratio: float | None
     """Ratio of `last` to that of the bare wire."""

@@ -56,7 +56,7 @@ class Plan:
 
     @property
     def estimate(self) -> float:
-        """Rough duration in seconds: a part per lab, and a part per prefix for announcement and withdrawal."""
+        """Rough duration in seconds: a fixed time per lab, and a time per prefix for announcement and withdrawal."""
         return _LAB * len(self) + _PREFIX * self.prefixes
 
 
@@ -102,7 +102,7 @@ def _trials(plan: Plan, into: Path | None, engine: Engine, say: Say) -> Iterator
         for size in sizes:
             table = generate(family, size, plan.seed)
             for number, turn in product(range(1, plan.trials + 1), range(len(MEDIA))):
-                # The medium that came first comes second the next time.
+                # Alternate which medium is measured first.
                 over = MEDIA[(turn + number - 1) % len(MEDIA)]
                 done += 1
                 say(f"{done} of {len(plan)}: {size} {family} prefixes over the {over}")

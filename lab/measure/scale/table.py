@@ -1,7 +1,7 @@
-"""A routing table like the Internet's, of any size, in private addresses, and the same for the same seed.
+"""A routing table like the Internet's, of any size, in private addresses, reproducible by its seed.
 
 It has the Internet's mix of prefix lengths, its number of prefixes per AS path (they share an UPDATE), and its AS path
-lengths. The sources are beside the figures.
+lengths. Comments at the figures name the sources.
 """
 
 import random
@@ -97,19 +97,19 @@ class Table:
 
 
 def generate(family: Family, count: int, seed: int = 1) -> Table:
-    """Return a table of `count` prefixes; raises `InputError` if the space does not have as many."""
+    """Return a table of `count` prefixes; raises `InputError` if there are not that many."""
     if count < 1:
         raise InputError(f"a table cannot have {count} prefixes: ask for 1 or more")
     draw = random.Random(f"{seed} {family} {count}")  # noqa: S311 - not a secret
     space = _SPACES[family]
     places: list[tuple[int, int]] = []
-    for length, number in apportioned(count, MIX[family]).items():
+    for length, number in apportion(count, MIX[family]).items():
         deeper = length - space.top
         begin, end = space.first << deeper, space.last << deeper
         if number > end - begin:
             raise InputError(f"{count} {family} prefixes are too many: there are only {end - begin} of /{length}")
         places += [
-            (_mapped(space, top, length), length + space.shift) for top in draw.sample(range(begin, end), number)
+            (_map_address(space, top, length), length + space.shift) for top in draw.sample(range(begin, end), number)
         ]
     draw.shuffle(places)
     paths = _paths(draw, count)
@@ -121,7 +121,7 @@ def generate(family: Family, count: int, seed: int = 1) -> Table:
     )
 
 
-def apportioned(count: int, mix: Mapping[int, int]) -> dict[int, int]:
+def apportion(count: int, mix: Mapping[int, int]) -> dict[int, int]:
     """Divide a number in the proportions of a mix, by largest remainders; omit shares of 0."""
     total = sum(mix.values())
     exact = {key: count * weight / total for key, weight in mix.items()}
@@ -131,7 +131,7 @@ def apportioned(count: int, mix: Mapping[int, int]) -> dict[int, int]:
     return {key: part for key, part in parts.items() if part}
 
 
-def _mapped(space: _Space, top: int, length: int) -> int:
+def _map_address(space: _Space, top: int, length: int) -> int:
     """Return the address, in the space's block, of the Internet's prefix whose first `length` bits are `top`."""
     address = top << (space.bits - length)
     return address if not space.shift else space.block | address >> space.shift

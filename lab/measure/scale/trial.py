@@ -31,8 +31,8 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 def measure(lab: Lab, table: Table, *, number: int = 1, seed: int = 1) -> ScaleTrial:
     """Announce a table in a running lab of one of this package's topologies, and withdraw it.
 
-    The lab's own watches are closed first: they process every route, and would be measured too. A missed deadline ends
-    the trial as `timed-out`, with the reason.
+    The lab's own FIB watches are closed first: they process every route, which would distort the measurement. A missed
+    deadline ends the trial as `timed-out`, with the reason.
     """
     lab.close()
     bed = _Bed(lab, table)
@@ -51,8 +51,8 @@ def measure(lab: Lab, table: Table, *, number: int = 1, seed: int = 1) -> ScaleT
         passage = passed.get(event)
         if passage is not None and not reason and (passage.in_fib, passage.routes) != (left, len(table)):
             reason = (
-                f"after {event} of {len(table)} prefixes {passage.in_fib} were in the FIB, and {passage.routes} had "
-                f"changed, and nothing else happened for {STALLED:g} s"
+                f"after {event} of {len(table)} prefixes {passage.in_fib} were in the FIB and {passage.routes} had "
+                f"changed, without any further change for {STALLED:g} s"
             )
     return ScaleTrial(
         family=table.family,
@@ -98,14 +98,14 @@ class _Bed:
     def send_alone(self) -> tuple[Sending, Sending]:
         """Announce and withdraw towards the discarding receiver; the router has no session meanwhile."""
         with Receiver(self._router.namespace, self._address, RECEIVER_ASN) as receiver:
-            self.injector.towards_receiver()
+            self.injector.select_receiver()
             try:
                 receiver.establish(_SESSION_WITHIN)
                 count = len(self._table)
-                there = _sending(*_during(self.injector.announce, lambda: receiver.take(announced=count, stalled=60)))
-                back = _sending(*_during(self.injector.withdraw, lambda: receiver.take(withdrawn=count, stalled=60)))
+                there = _sending(*_during(self.injector.announce, lambda: receiver.read(announced=count, stalled=60)))
+                back = _sending(*_during(self.injector.withdraw, lambda: receiver.read(withdrawn=count, stalled=60)))
             finally:
-                self.injector.towards_peer()
+                self.injector.select_peer()
         self._wait_established()
         return there, back
 

@@ -30,24 +30,24 @@ def build(bed: Bed, name: str) -> Topology:
     if not whole.tunnels:
         raise InputError(f"{whole.file}: it has no tunnel, so there is nothing to measure")
     if bed.over == "tunnel":
-        return _revised(whole, lambda tunnel: _tunnel(tunnel, bed), bed)
-    links = tuple(_in_place_of(tunnel, whole, bed.over) for tunnel in whole.tunnels)
-    without = _revised(whole, lambda _: None, bed)
-    return _read_again(without.model_copy(update={"links": (*without.links, *links)}))
+        return _replace_intents(whole, lambda tunnel: _tunnel(tunnel, bed), bed)
+    links = tuple(_baseline_link(tunnel, whole, bed.over) for tunnel in whole.tunnels)
+    without = _replace_intents(whole, lambda _: None, bed)
+    return _reparse(without.model_copy(update={"links": (*without.links, *links)}))
 
 
-def _revised(topology: Topology, tunnel: Callable[[TunnelIntent], TunnelIntent | None], bed: Bed) -> Topology:
+def _replace_intents(topology: Topology, tunnel: Callable[[TunnelIntent], TunnelIntent | None], bed: Bed) -> Topology:
     def intent(of: NodeIntent) -> NodeIntent:
         tunnels = tuple(new for old in of.tunnels if (new := tunnel(old)) is not None)
         router = bed.detector.router(of.router) if of.router else None
         return of.model_copy(update={"tunnels": tunnels, "router": router})
 
     nodes = {name: node.model_copy(update={"intent": intent(node.intent)}) for name, node in topology.nodes.items()}
-    return _read_again(topology.model_copy(update={"nodes": nodes, "tunnels": ()}))
+    return _reparse(topology.model_copy(update={"nodes": nodes, "tunnels": ()}))
 
 
-def _read_again(topology: Topology) -> Topology:
-    """Return a changed topology, checked like a file."""
+def _reparse(topology: Topology) -> Topology:
+    """Return a changed topology after the checks of a topology file."""
     return parse(dump(topology), topology.file, vocabulary())
 
 
@@ -65,8 +65,8 @@ def _tunnel(intent: TunnelIntent, bed: Bed) -> TunnelIntent:
 # --- baselines ---------------------------------------------------------------------------------------------
 
 
-def _in_place_of(tunnel: Tunnel, topology: Topology, over: Over) -> Link:
-    """Return a link with a tunnel's inner addresses, over which its two routers peer."""
+def _baseline_link(tunnel: Tunnel, topology: Topology, over: Over) -> Link:
+    """Return a link with a tunnel's inner addresses, over which its two routers peer instead."""
     encapsulation = None
     if over == "vxlan":
         encapsulation = Encapsulation(kind="vxlan", outer=(tunnel.server_outer, tunnel.client_outer))

@@ -1,4 +1,4 @@
-"""Detectors: what notices that a path is gone, and how fast; and the settings that leave all others slower.
+"""Detectors: the mechanism that detects a lost path, its time, and the settings that make all others slower.
 
 A detector is written as `hold 3 s` (BGP's hold timer, RFC 4271), `bfd 3x100 ms` (RFC 5880: a session is down when
 so many packets in a row are missing), `ping-restart 45 s` (openvpn(8): OpenVPN receives nothing from its peer and
@@ -30,13 +30,13 @@ class Detector:
 
     kind: DetectorKind
     seconds: float
-    """From the last packet of the peer to its being declared down."""
+    """From the last packet of the peer until it is declared down."""
     multiplier: int = 0
-    """Of BFD."""
+    """BFD's detection multiplier; 0 for other detectors."""
 
     @classmethod
     def parse(cls, text: str) -> "Detector":
-        """Parse a detector as a plan has it; raises `InputError`."""
+        """Parse a detector of a plan; raises `InputError`."""
         for kind, form in _FORMS.items():
             if found := form.fullmatch(text.strip()):
                 numbers = [int(number) for number in found.groups()]
@@ -72,7 +72,7 @@ class Detector:
 
     @property
     def needs_openvpn(self) -> bool:
-        """True if OpenVPN notices, so that a bare wire has no such detector."""
+        """True if OpenVPN is the detector, so that the bare wire has none."""
         return self.kind == "ping-restart"
 
     def router(self, intent: RouterIntent) -> RouterIntent:

@@ -15,7 +15,7 @@ RECOVERY = " recovery"
 _OVERHEAD = 1.5
 """Seconds of a trial besides its event: announcing the prefix, starting the probes, waiting for the recovery."""
 _WATCHED = 5.0
-"""Seconds of watching if the event is not to change anything."""
+"""Seconds of observation if the event should not change anything."""
 _RECONNECTED = 2.0
 """Seconds until a session is established again once the fault is undone."""
 
@@ -36,12 +36,12 @@ class TrialEvent:
     choices: tuple[tuple[str, str], ...] = ()
     """Fields of the fault that are not its target."""
     detected: bool = False
-    """A detector has to notice the event, so that detectors make a difference."""
+    """True if a detector must detect the event, so that its time depends on the detector."""
     noticed_by: str = ""
-    """The detector that notices with any detector of the plan; empty if none has to."""
+    """The detector that applies regardless of the plan's; empty if there is none."""
     closes_tcp: bool = False
-    """Over a TCP tunnel the kernel closes the connection, so that OpenVPN at the other end notices. Over UDP it notices
-    by ping-restart alone, and until then the tunnel stays down."""
+    """Over a TCP tunnel the kernel closes the connection, so that OpenVPN at the other end detects it. Over UDP only
+    ping-restart detects it, and until then the tunnel stays down."""
     cuts_carrier: bool = False
     """Over the bare wire the observer's interface goes down."""
     two_paths: bool = False
@@ -89,17 +89,17 @@ class TrialEvent:
 
     def expected_outcome(self, *, two_paths: bool) -> Outcome:
         """Return the outcome at the observer."""
-        return "moves" if self.outcome == "vanishes" and self._spared(two_paths) else self.outcome
+        return "moves" if self.outcome == "vanishes" and self._has_alternative(two_paths) else self.outcome
 
     def expected_outcome_of_recovery(self, *, two_paths: bool) -> Outcome:
         """Return the outcome at the observer when the event is undone."""
-        return "moves" if self.outcome == "moves" or self._spared(two_paths) else "appears"
+        return "moves" if self.outcome == "moves" or self._has_alternative(two_paths) else "appears"
 
-    def _spared(self, two_paths: bool) -> bool:
+    def _has_alternative(self, two_paths: bool) -> bool:
         return two_paths and self.act == "fault" and not self.breaks_router
 
     def possible(self, over: Over, detector: DetectorKind, *, two_paths: bool, tcp: bool = False) -> bool:
-        """Return whether the event is possible over a medium, and noticed by this detector."""
+        """Return whether the event is possible over a medium, and this detector detects it."""
         if self.two_paths and not two_paths:
             return False
         if self.act == "fault" and over != "tunnel" and not self.fault_over_link:
@@ -114,11 +114,11 @@ class TrialEvent:
         return detector != "interface"
 
     def expected_seconds(self, detector: Detector) -> float:
-        """Return about how long a trial takes."""
-        noticed = detector.seconds if self.detected else 0.0
+        """Return the approximate duration of a trial in seconds."""
+        detection = detector.seconds if self.detected else 0.0
         back = _RECONNECTED if self.act == "fault" and self.outcome != "nothing" else 0.0
         watched = _WATCHED if self.outcome == "nothing" else 0.0
-        return _OVERHEAD + noticed + back + watched
+        return _OVERHEAD + detection + back + watched
 
 
 EVENTS: Mapping[str, TrialEvent] = {
@@ -131,7 +131,7 @@ EVENTS: Mapping[str, TrialEvent] = {
             "next-hop", "one of two equal paths names the other's next hop", "next-hop", "moves", two_paths=True
         ),
         TrialEvent.of_kind("bgp-soft-reset", "soft-reset", "routes are refreshed, sessions stay"),
-        TrialEvent.of_kind("bgp-reset", "hard-reset", "the BGP session is torn down and built again"),
+        TrialEvent.of_kind("bgp-reset", "hard-reset", "the BGP session is closed and established again"),
         TrialEvent.of_kind("openvpn-killed", "client-killed", "OpenVPN's client is killed"),
         TrialEvent.of_kind(
             "openvpn-killed",
@@ -143,13 +143,13 @@ EVENTS: Mapping[str, TrialEvent] = {
             closes_tcp=True,
         ),
         TrialEvent.of_kind("openvpn-usr1", "sigusr1", "OpenVPN's client restarts its connection"),
-        TrialEvent.of_kind("blackhole", summary="packets vanish, and nothing goes down", over_link="link-blackhole"),
+        TrialEvent.of_kind("blackhole", summary="packets are dropped, interfaces stay up", over_link="link-blackhole"),
         TrialEvent.of_kind("link-down", summary="the underlay's link goes down"),
         TrialEvent.of_kind("daemon-killed", summary="the far router's daemon is killed"),
         TrialEvent.of_kind("node-paused", summary="the far router freezes"),
     )
 }
-"""The events of a plan that names none, in the order of what they break."""
+"""The events of a plan that names none: routes first, then sessions, OpenVPN, links and routers."""
 
 
 def event_names() -> Sequence[str]:

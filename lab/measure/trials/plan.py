@@ -23,7 +23,7 @@ _SUFFIX = ".plan.yml"
 
 
 class Plan(BaseModel):
-    """The file. Every value of a list is combined with every value of the others, as far as that is possible."""
+    """The file. Every value of a list is combined with every value of the others, unless that is impossible."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -35,21 +35,21 @@ class Plan(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")
     """The plan's name; by default that of its file."""
     topologies: tuple[str, ...] = Field(("article",), min_length=1)
-    """Names or files of topologies. Measured is between the two routers of the first tunnel."""
+    """Names or files of topologies. The measurement is between the two routers of the first tunnel."""
     modes: tuple[str, ...] = ()
     """Tunnel modes that replace the topology's own; empty to keep that."""
     variables: Mapping[str, str] = {}
-    """Variables of the topology files (`${PREFERENCE:=100}`), in place of the environment's."""
+    """Variables of the topology files (`${PREFERENCE:=100}`), instead of the environment's."""
     openvpn: tuple[str, ...] = Field((VERSIONS[-1],), min_length=1)
     """OpenVPN's versions."""
     baselines: tuple[Literal["wire", "vxlan"], ...] = ("wire", "vxlan")
-    """The baselines: what replaces the tunnel for comparison, in the same run."""
+    """The baselines: links that replace the tunnel for comparison, in the same run."""
     families: tuple[Family, ...] = Field(FAMILIES, min_length=1)
     """The address families."""
     events: tuple[str, ...] = Field(tuple(EVENTS), min_length=1)
     """The events that are caused."""
     detectors: tuple[str, ...] = Field(("hold 3 s",), min_length=1)
-    """Measured with the events that a detector has to notice; the other events use the first one only."""
+    """Detectors for the events that need one; the other events use the first one only."""
     trials: int = Field(30, ge=1, le=10_000)
     """Number of trials per variant."""
     warm_up: int = Field(2, ge=0, le=100)
@@ -93,7 +93,7 @@ class Plan(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _says_nothing_twice(self) -> Self:
+    def _has_no_duplicates(self) -> Self:
         for field in ("topologies", "modes", "openvpn", "baselines", "families", "events", "detectors"):
             values = getattr(self, field)
             if len(set(values)) != len(values):
@@ -170,7 +170,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Block:
-    """Beds that run side by side, with their trials interleaved: hosts are shared and drift."""
+    """Beds that run side by side, with their trials interleaved, because the speed of a shared host drifts."""
 
     plan: Plan
     """The part of the plan that it belongs to."""

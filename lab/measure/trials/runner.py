@@ -195,13 +195,13 @@ class _Runner:
                 plan=self._as_data(),
                 seed=self._plan.seed,
                 environment=environment([site.lab for site in sites], engine),
-                topologies={_short(drawn): svg(drawn) for drawn in self._drawn()},
+                topologies={_short(topology): svg(topology) for topology in self._topologies()},
                 expected=seconds_of(self.blocks),
             )
         )
         self._begun = True
 
-    def _drawn(self) -> Iterator[Topology]:
+    def _topologies(self) -> Iterator[Topology]:
         """Return each topology once, as its first bed has it."""
         beds = {bed.topology: bed for block in reversed(self.blocks) for bed in reversed(block.beds)}
         for bed in beds.values():
@@ -253,13 +253,13 @@ class _Trial:
             started = datetime.now(UTC)
             with measured:
                 recover = self._cause(undo)
-            trials.append(_written(variants[0], self._task, started, measured, load()))
+            trials.append(_as_trial(variants[0], self._task, started, measured, load()))
             if event.recovers:
                 measured = self._measurement(event.expected_outcome_of_recovery(two_paths=self._two_paths))
                 started = datetime.now(UTC)
                 with measured:
                     recover()
-                trials.append(_written(variants[1], self._task, started, measured, load()))
+                trials.append(_as_trial(variants[1], self._task, started, measured, load()))
         self._clear()  # after an error the lab is not used again
         return trials
 
@@ -316,7 +316,7 @@ class _Trial:
 
 
 def _raise_if_interrupted(error: BaseException) -> None:
-    """Raise a KeyboardInterrupt among the causes of an error: Ctrl-C makes other things fail first."""
+    """Raise a KeyboardInterrupt among the causes of an error: Ctrl-C may make other calls fail first."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, KeyboardInterrupt):
@@ -324,7 +324,7 @@ def _raise_if_interrupted(error: BaseException) -> None:
         cause = cause.__cause__ or cause.__context__
 
 
-def _written(variant: Variant, task: Task, started: datetime, measured: Measurement, load: float) -> Trial:
+def _as_trial(variant: Variant, task: Task, started: datetime, measured: Measurement, load: float) -> Trial:
     return Trial(
         variant=variant,
         number=task.number,

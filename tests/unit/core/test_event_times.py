@@ -65,7 +65,7 @@ def measure(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that makes a measurement at a lab's node; it watches nothing but the event."""
 
     class Armed:
-        likely = "appears"
+        expected = "appears"
 
         def __enter__(self) -> "Armed":
             return self

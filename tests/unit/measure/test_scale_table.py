@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.core.errors import InputError
-from lab.measure.scale.table import MIX, PATH_LENGTHS, PREFIXES_PER_PATH, Table, apportioned, generate
+from lab.measure.scale.table import MIX, PATH_LENGTHS, PREFIXES_PER_PATH, Table, apportion, generate
 from lab.topology import Family, Prefix
 
 DEEPER = {"ipv4": 8, "ipv6": 0}
@@ -32,22 +32,22 @@ def test_prefixes_are_distinct_and_private(family: Family, count: int) -> None:
 
 def test_lengths_have_the_mix_of_the_source(family: Family) -> None:
     found = Counter(prefix.prefixlen - DEEPER[family] for prefix in prefixes(generate(family, 20_000)))
-    assert found == apportioned(20_000, MIX[family])
+    assert found == apportion(20_000, MIX[family])
 
 
 def test_full_size_table_has_the_exact_mix_of_the_source(family: Family) -> None:
-    assert apportioned(sum(MIX[family].values()), MIX[family]) == MIX[family]
+    assert apportion(sum(MIX[family].values()), MIX[family]) == MIX[family]
 
 
 def test_largest_remainders_get_the_rest() -> None:
     # 10 * (1/6, 2/6, 3/6) = 1.67, 3.33, 5: the first one is the furthest below its share.
-    assert apportioned(10, {8: 1, 16: 2, 24: 3}) == {8: 2, 16: 3, 24: 5}
-    assert apportioned(1, {8: 1, 16: 2, 24: 3}) == {24: 1}
+    assert apportion(10, {8: 1, 16: 2, 24: 3}) == {8: 2, 16: 3, 24: 5}
+    assert apportion(1, {8: 1, 16: 2, 24: 3}) == {24: 1}
 
 
 @given(st.integers(1, 3_000_000), st.dictionaries(st.integers(8, 24), st.integers(1, 10**6), min_size=1))
 def test_division_adds_up(count: int, mix: dict[int, int]) -> None:
-    parts = apportioned(count, mix)
+    parts = apportion(count, mix)
     assert sum(parts.values()) == count
     assert all(abs(part - count * mix[key] / sum(mix.values())) < 1 for key, part in parts.items())
 
