@@ -74,7 +74,7 @@ def test_ipv6_shares_tunnel_and_session(lab: Lab, hq: Site, branch: Site, claim:
     expect_control_plane(lab, hq, branch)
     expect_passes(hq, branch, "ipv6")
     claim.rib_entry(hq.router, branch.router.plan.networks[1])
-    claim.holds_if("`iroute-ipv6 ::/0` beside the IPv4 line")
+    claim.holds_if("with `iroute-ipv6 ::/0` in addition to the IPv4 line")
 
 
 @pytest.mark.claims(

@@ -58,7 +58,7 @@ def test_a_second_client_takes_the_traffic(lab: Lab, claim: Claim) -> None:
         claim.echo(echo)
     second.client.start()
     lab.wait_ready()
-    claim.holds_if("a userspace `tun`; a `tap` server serves many")
+    claim.holds_if("with `tun` in userspace; a `tap` server serves many")
 
 
 @pytest.mark.topology("tap-hub")
@@ -79,7 +79,9 @@ def test_a_tap_server_serves_many_clients(lab: Lab, claim: Claim) -> None:
         claim.rib_entry(hub, spoke.plan.networks[0])
         for echo in expect_heard(lab, spoke.name):
             claim.echo(echo)
-    claim.does_not_hold("it learns which client has which MAC address, as a switch does, and needs no `iroute`")
+    claim.does_not_hold(
+        "a `tap` server learns which client has which MAC address, as a switch does, and needs no `iroute`"
+    )
 
 
 @pytest.mark.topology("hub-and-spokes")

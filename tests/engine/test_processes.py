@@ -186,19 +186,19 @@ def test_sweep_removes_only_labs_of_ended_processes(
 ) -> None:
     """Other labs may run on this host, so check only the test's own."""
     file = str(write(PAIR).file)
-    orphan, nobodys, living = start(file, None, "owned"), start(file), start(file, None, "owned")
-    for deploying in (orphan, nobodys, living):
+    orphan, unowned, living = start(file, None, "owned"), start(file), start(file, None, "owned")
+    for deploying in (orphan, unowned, living):
         deploying.read_until("up")
     mine = deploy(write(PAIR), owner=this_process())
     orphan.kill()
-    nobodys.kill()
+    unowned.kill()
 
     swept = sweep(engine)
 
     assert orphan.name in swept
-    assert not {nobodys.name, living.name, mine.name} & set(swept)
+    assert not {unowned.name, living.name, mine.name} & set(swept)
     assert_nothing_left(orphan.name, engine, orphan.directory)
-    assert {nobodys.name, living.name, mine.name} <= set(running_labs(engine))
+    assert {unowned.name, living.name, mine.name} <= set(running_labs(engine))
 
 
 def test_lab_of_a_zombie_is_swept(start: Start, write: Write, engine: Engine) -> None:

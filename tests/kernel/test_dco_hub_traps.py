@@ -188,7 +188,7 @@ def test_iroute_for_everything_over_dco(lab: Lab, hub: Site, claim: Claim) -> No
         tunnel.client.start()
     hub.router.expect_not_in_fib(everything)
     lab.wait_ready()
-    claim.does_not_hold("it becomes a default route of the server's own, to that client")
+    claim.does_not_hold("it becomes a default route of the server's kernel, to that client")
 
 
 @pytest.mark.claims("OpenVPN 2.7 pushes a route to a connected client over DCO, as in userspace")

@@ -127,4 +127,4 @@ def test_browser_proxy_passes_the_tunnel(lab: Lab, hq: Site, branch: Site, claim
         secret = branch.router.running.files / tunnel.client.process.files.relative_to("/") / "proxy.txt"
         assert secret.stat().st_mode & 0o777 == 0o600
     lab.wait_ready()
-    claim.holds_if("over TCP, to a port that the proxy connects to (443), with the password that it asks for")
+    claim.holds_if("over TCP, to a port that the proxy connects to (443), with the proxy's password")

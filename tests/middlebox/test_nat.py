@@ -166,7 +166,7 @@ def test_idle_tunnel_behind_a_nat_with_a_short_timeout(
         assert tunnel.status().real_address == before.real_address
     lab.wait_ready()
     claim.holds_if(
-        "a `keepalive` shorter than the NAT's timeout; otherwise the server's packets are lost until the client "
+        "with a `keepalive` shorter than the NAT's timeout; otherwise the server's packets are lost until the client "
         "sends one"
     )
 

@@ -105,7 +105,7 @@ def test_a_share_at_random(box: Sandbox, nft: Nft) -> None:
     assert 0.75 * count - 270 < got < 0.75 * count + 270
 
 
-def test_a_table_goes_with_its_owner_and_nobody_else_can_take_it(box: Sandbox, nft: Nft) -> None:
+def test_table_is_removed_with_its_owner_and_cannot_be_taken_over(box: Sandbox, nft: Nft) -> None:
     owner = box.namespace.run(Nft)
     out = Chain("egress", [rule(mark_is_not(77), drop())], "lo", priority=0)
     try:

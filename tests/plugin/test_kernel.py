@@ -43,7 +43,7 @@ def test_missing_feature_is_skipped_by_name(pytester: pytest.Pytester) -> None:
 
 
 def test_feature_that_cannot_be_probed_is_an_error(pytester: pytest.Pytester) -> None:
-    pytester.makeconftest("import lab.host.doctor; lab.host.doctor.probe_kernel = lambda: 'not tried: nobody may'")
+    pytester.makeconftest("import lab.host.doctor; lab.host.doctor.probe_kernel = lambda: 'not tried: no permission'")
     pytester.makepyfile(
         """
         import pytest
@@ -56,7 +56,9 @@ def test_feature_that_cannot_be_probed_is_an_error(pytester: pytest.Pytester) ->
     )
     result = pytester.runpytest_subprocess("--lab-kernel=host")
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*the kernel's features were not tried: nobody may; `lab doctor`, as root, probes*"])
+    result.stdout.fnmatch_lines(
+        ["*the kernel's features were not tried: no permission; `lab doctor`, as root, probes*"]
+    )
 
 
 def test_unknown_feature_is_a_usage_error(pytester: pytest.Pytester) -> None:

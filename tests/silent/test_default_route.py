@@ -58,7 +58,8 @@ def test_default_route_over_the_tunnel(lab: Lab, hq: Site, branch: Site, claim: 
             branch.host.expect_reaches(address)
     expect_control_plane(lab, hq, branch)
     claim.holds_if(
-        "the client has a more specific route to the server outside the tunnel, and no filter rejects the default route"
+        "if the client has a more specific route to the server outside the tunnel, and no filter rejects the default "
+        "route"
     )
 
 

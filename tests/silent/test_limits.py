@@ -76,7 +76,7 @@ def test_max_clients_refuses_a_client_that_reconnects_early_over_udp(
         expect_all_back(lab, hq, branch)
     expect_control_plane(lab, hq, branch)
     claim.does_not_hold(
-        "its own old session occupies the place until the server drops it, after twice the timeout of `keepalive`"
+        "its own old session occupies the only slot until the server drops it, after twice the timeout of `keepalive`"
     )
 
 
@@ -89,7 +89,7 @@ def test_max_clients_accepts_a_client_that_reconnects_early_over_tcp(
     with tunnel.configured(max_clients=1, keepalive=SHORT):
         expect_all_back(lab, hq, branch)
         before, size = tunnel.status(), tunnel.server.log_size()
-        tunnel.client.stop("KILL")  # the kernel closes the connection, and the place is free
+        tunnel.client.stop("KILL")  # the kernel closes the connection, and the slot is free
         tunnel.client.start()
         after = expect_new_session(tunnel, before)
         claim.log_line(tunnel.server, expect_log(tunnel.server, "Connection reset, restarting", size))
@@ -103,8 +103,8 @@ def test_max_clients_accepts_a_client_that_reconnects_early_over_tcp(
         expect_all_back(lab, hq, branch)
     expect_control_plane(lab, hq, branch)
     claim.holds_if(
-        "the end of its old connection reaches the server; else the old session occupies the place until the server "
-        "drops it"
+        "if the end of its old connection reaches the server; otherwise the old session occupies the only slot until "
+        "the server drops it"
     )
 
 

@@ -107,7 +107,9 @@ def test_large_update_without_mssfix(lab: Lab, hq: Site, branch: Site, underlay:
     with underlay.without_fragments(), announced(lab, hq) as prefixes:
         branch.router.expect_route(prefixes, via=branch.device)
     expect_control_plane(lab, hq, branch)
-    claim.holds_if("fragments pass: each full-size segment is sent in two; with OpenVPN's default `mssfix` in one")
+    claim.holds_if(
+        "if fragments pass: each full-size segment is sent in two packets; with OpenVPN's default `mssfix` in one"
+    )
 
 
 def is_fragment(packet: CapturedPacket) -> bool:
