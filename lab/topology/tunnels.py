@@ -99,8 +99,8 @@ def resolve(
     findings: Findings,
 ) -> None:
     """Resolve names, server processes, ports, devices and outer addresses."""
-    _name(tunnels, findings)
-    _share(tunnels, vocabulary, findings)
+    _assign_names(tunnels, findings)
+    _assign_processes(tunnels, vocabulary, findings)
     _assign_ports(tunnels, findings)
     _name_devices(tunnels, links, vocabulary, findings)
     usable_links = underlay(links)
@@ -108,7 +108,7 @@ def resolve(
         _find_path(tunnel, usable_links, kinds, findings)
 
 
-def _name(tunnels: Sequence[DraftTunnel], findings: Findings) -> None:
+def _assign_names(tunnels: Sequence[DraftTunnel], findings: Findings) -> None:
     taken: dict[str, DraftTunnel] = {}
     for tunnel in tunnels:
         name = tunnel.intent.name
@@ -131,7 +131,7 @@ def _name(tunnels: Sequence[DraftTunnel], findings: Findings) -> None:
             number += 1
 
 
-def _share(tunnels: Sequence[DraftTunnel], vocabulary: Vocabulary, findings: Findings) -> None:
+def _assign_processes(tunnels: Sequence[DraftTunnel], vocabulary: Vocabulary, findings: Findings) -> None:
     """Let tunnels to the same node share a server process if their mode can; one with another `port` gets its own."""
     processes: dict[tuple[object, ...], ServerProcess] = {}
     names = {tunnel.name for tunnel in tunnels}

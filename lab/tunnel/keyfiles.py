@@ -48,14 +48,14 @@ def tls_crypt_v2_client(secret: bytes, name: str, made_at: float | None = None) 
     """Return a client's file for `tls-crypt-v2`: its key, and the same key encrypted for the server."""
     key = derive_key(secret, f"tls-crypt-v2 client {name}", _STATIC_BYTES)
     seconds = int(time.time() if made_at is None else made_at)
-    return _pem("client", key + _wrapped(key, _TIMESTAMP + seconds.to_bytes(8, "big"), _server_key(secret)))
+    return _pem("client", key + _wrap_key(key, _TIMESTAMP + seconds.to_bytes(8, "big"), _server_key(secret)))
 
 
 def _server_key(secret: bytes) -> bytes:
     return derive_key(secret, "tls-crypt-v2 server", _SERVER_BYTES)
 
 
-def _wrapped(key: bytes, metadata: bytes, server_key: bytes) -> bytes:
+def _wrap_key(key: bytes, metadata: bytes, server_key: bytes) -> bytes:
     encryption, authentication = server_key[:32], server_key[64:96]
     plain = key + metadata
     length = (hashes.SHA256.digest_size + len(plain) + 2).to_bytes(2, "big")

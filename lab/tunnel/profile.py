@@ -39,7 +39,7 @@ class Profile:
 
     def check(self, intent: TunnelIntent) -> Sequence[Objection]:
         """Return the objections to a declared tunnel, one per unsupported property."""
-        return [*self._mode(intent), *self._crypto(intent.options), *self._lacks(intent.options)]
+        return [*self._mode(intent), *self._crypto(intent.options), *self._options(intent.options)]
 
     def _mode(self, intent: TunnelIntent) -> list[Objection]:
         found = []
@@ -70,7 +70,7 @@ class Profile:
             found.append(Objection(("options", "auth"), what, f"it supports {', '.join(self.digests)}"))
         return found
 
-    def _lacks(self, options: Mapping[str, Any]) -> list[Objection]:
+    def _options(self, options: Mapping[str, Any]) -> list[Objection]:
         found = [
             Objection(("options", option), f"{self.product} does not support this: {why}")
             for option, why in self.without.items()
