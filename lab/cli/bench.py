@@ -31,7 +31,7 @@ def bench(
     ] = 1_000_000,
     as_json: AsJson = False,
 ) -> None:
-    """Measure the cost of commands and labs, the error of the instrument, and the tunnel beside the bare wire."""
+    """Measure the cost of commands and labs, the error of the instrument, and the tunnel against the bare wire."""
     from lab.bench.commands import commands
     from lab.bench.deployment import deployment
     from lab.bench.instrument import instrument

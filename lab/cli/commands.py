@@ -99,7 +99,7 @@ COMMANDS: Mapping[str, Entry] = {
     "bench": Entry(
         _HOST,
         "bench:bench",
-        "Measure the cost of commands and labs, the error of the instrument, and the tunnel beside the bare wire.",
+        "Measure the cost of commands and labs, the error of the instrument, and the tunnel against the bare wire.",
     ),
     "clean": Entry(
         _HOST,

@@ -63,7 +63,7 @@ _SYSCTLS = {
     "net.ipv4.conf.all.rp_filter": "0",
     "net.ipv4.conf.default.rp_filter": "0",
 }
-_SAME = {"net.ipv4.conf.all.forwarding": "net.ipv4.ip_forward"}
+_SYNONYMS = {"net.ipv4.conf.all.forwarding": "net.ipv4.ip_forward"}
 """Two names of one setting: the order in which Docker writes both is undefined."""
 
 _FREEZES = 10
@@ -310,12 +310,12 @@ def _settings(api: Any, spec: NodeSpec) -> dict[str, Any]:
 
 def _sysctls(role: Mapping[str, str], topology: Mapping[str, str]) -> dict[str, str]:
     """Merge sysctls: defaults, then role, then topology."""
-    replaced = {_SAME[key] for key in topology if key in _SAME}
+    replaced = {_SYNONYMS[key] for key in topology if key in _SYNONYMS}
     return {**{key: value for key, value in {**_SYSCTLS, **role}.items() if key not in replaced}, **topology}
 
 
 def _status(error: Exception) -> int | None:
-    """Return the HTTP status of an answer that the client raised."""
+    """Return the HTTP status of an error of the client; None if it has none."""
     status: int | None = getattr(error, "status_code", None)
     return status
 

@@ -1,4 +1,4 @@
-"""When `make` installs or starts an engine, on hosts where both only leave a note."""
+"""When `make` installs or starts an engine, on hosts where both are fakes that only record the call."""
 
 import socket
 from pathlib import Path
@@ -12,7 +12,7 @@ from lab.host import docker_engine
 
 
 class Host:
-    """A host without a running engine, on which installing and starting only leave a note."""
+    """A host without a running engine, on which installing and starting are only recorded."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, installed: bool, systemd: bool = False) -> None:
         self.notes: list[str] = []

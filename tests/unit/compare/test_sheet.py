@@ -55,7 +55,7 @@ def test_row_has_units() -> None:
     assert row["#start to routes, s"] == "0.70"
 
 
-def test_row_shows_declaration_beside_a_different_measurement() -> None:
+def test_row_shows_declaration_if_the_measurement_differs() -> None:
     seen = replace(declared_facts(modes()["iroute"]), families=("ipv4",), mtu=Mtu(1400, 1400))
     differ = find_disagreements(declared_facts(modes()["iroute"]), seen)
     found = survey(measured("iroute", facts=seen, disagreements=differ), measured("tap"))
@@ -79,7 +79,7 @@ def test_deprecated_mode_is_marked_in_every_table(mode: str) -> None:
     assert f"deprecated: {modes()[mode].traits.deprecated}" in markdown(quick)
 
 
-def test_missing_feature_is_named_and_is_no_failure() -> None:
+def test_missing_feature_is_named_and_is_not_a_failure() -> None:
     lacking = Measured("dco", "2.7", "udp", missing="this kernel lacks ovpn")
     hub = MeasuredHub("dco", "2.7", 1, missing="this kernel lacks ovpn")
     found = survey(lacking, hubs=(hub,))

@@ -1,4 +1,4 @@
-"""Devices, queues and tables as netlink reports them, compared with what sysfs and iproute2 say."""
+"""Devices, queues and tables as read by netlink, compared with sysfs and iproute2."""
 
 import json
 import shutil
@@ -32,6 +32,6 @@ def test_kinds_and_queues_are_those_of_iproute2() -> None:
                 assert devices.queue_handles(link["ifindex"]) in ([], [0])
 
 
-def test_refusal_of_the_kernel_is_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_netlink_error_gives_no_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "_NFNL_SUBSYS_NFTABLES", 200)  # no such subsystem
     assert devices.netdev_tables() == []

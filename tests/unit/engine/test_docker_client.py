@@ -20,7 +20,7 @@ from lab.topology import Dns, Healthcheck, Node
 
 
 class FakeApi:
-    """Docker's low-level client: records each call, and raises what `fails` has for the method."""
+    """Docker's low-level client: records each call, and raises the exception that `fails` has for the method."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []

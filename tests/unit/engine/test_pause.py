@@ -15,7 +15,7 @@ NODE = Instance("some", "hq", "clab-some-hq", "image", NodeState.RUNNING, Path("
 
 
 class Api:
-    """A client that refuses a number of times."""
+    """A client that refuses to pause a number of times."""
 
     def __init__(self, times: int, why: str) -> None:
         self.left, self.why, self.asked = times, why, 0

@@ -56,7 +56,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 class Sdk:
-    """Stands for the SDK's client."""
+    """A fake of the SDK's client."""
 
     images = "images of the SDK"
 

@@ -1,4 +1,4 @@
-"""A bare installation has neither numpy nor matplotlib: only what needs them asks for them, with the command to run."""
+"""An installation without numpy and matplotlib: only commands that need them fail, and name the extra to install."""
 
 import subprocess
 import sys

@@ -110,7 +110,7 @@ def test_faults_of_openvpn_need_a_tunnel() -> None:
     assert {o for _, o in names(block.tasks)} == {"tunnel"}
 
 
-def test_events_are_measured_with_the_detector_that_notices() -> None:
+def test_events_are_measured_with_the_detector_that_detects_them() -> None:
     """eBGP ends with the carrier, and over TCP the kernel of a killed OpenVPN closes the connection."""
     detectors = ["hold 3 s", "ping-restart 6 s", "interface"]
     by_detector = {

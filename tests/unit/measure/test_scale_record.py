@@ -85,7 +85,7 @@ def test_timed_out_trials_are_counted_but_not_averaged() -> None:
     assert (line.trials, line.invalid, line.last, line.cpu) == (0, 1, None, {})
 
 
-def test_busiest_thread_holds_back_the_announcement() -> None:
+def test_busiest_thread_limits_the_announcement() -> None:
     busy = trial("wire", 10.0, cost("bgpd", cpu=9, busiest=6), cost("zebra", cpu=12, busiest=9))
     assert busy.held_back_by() == "zebra on branch, one thread (dplane)"
     shared = trial("wire", 10.0, cost("bgpd", cpu=7, busiest=5), cost("zebra", cpu=8, busiest=8))
@@ -95,7 +95,7 @@ def test_busiest_thread_holds_back_the_announcement() -> None:
 @pytest.mark.parametrize(
     ("last", "expected"), [(0.49, "too short to tell"), (0.5, "bgpd on branch, one thread (dplane)")]
 )
-def test_processor_time_means_something_from_half_a_second_on(last: float, expected: str) -> None:
+def test_processor_time_is_significant_from_half_a_second_on(last: float, expected: str) -> None:
     assert trial("wire", last, cost("bgpd", busiest=last)).held_back_by() == expected
 
 

@@ -185,7 +185,7 @@ def test_rank_test_is_symmetric_and_independent_of_the_unit(one: list[float], ot
     assert rank_test([v * 1024 for v in one], [v * 1024 for v in other]) == forth
 
 
-def test_least_p_by_hand() -> None:
+def test_smallest_p_by_hand() -> None:
     assert smallest_p(3, 3) == 2 / 20 == pytest.approx(rank_test([1, 2, 3], [4, 5, 6]).p)
     assert smallest_p(30, 30) < 1e-16
     assert smallest_p(1, 1) == 1

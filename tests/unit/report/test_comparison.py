@@ -16,7 +16,7 @@ def trials(count: int = 20, *, seed: int = 1, slower: float = 1.0) -> list[Trial
 
 
 BEFORE = trials(seed=10)
-"""A seed without a chance difference: at the 5 % level one in twenty has one."""
+"""A seed without a chance difference; at the 5 % level one seed in twenty has one."""
 
 
 def compared(after: list[Trial], before: list[Trial] | None = None, run: Run | None = None) -> Comparison:

@@ -53,7 +53,9 @@ def test_every_node_that_is_created_late_is_destroyed(store: LabDirectory) -> No
     assert not store.path.exists()
 
 
-def test_nodes_that_never_come_are_not_waited_for_long(store: LabDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_destroy_stops_waiting_for_nodes_that_are_never_created(
+    store: LabDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = iter(range(1000))
     monkeypatch.setattr("lab.runtime.destroy.time.monotonic", lambda: float(next(clock)))
     engine: Any = SlowEngine("slow", [], store.path)

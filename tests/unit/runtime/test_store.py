@@ -177,7 +177,7 @@ with locked(sys.argv[1]):
 
 @pytest.fixture
 def lock_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A temporary directory of its own, so that no lab of this machine is held up."""
+    """A separate temporary directory, so that the test's locks do not block labs of this host."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     return tmp_path / "openvpn-routing-lab"

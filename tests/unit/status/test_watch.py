@@ -76,7 +76,7 @@ def news(action: Any = "add", at: datetime = LATER) -> RouteChange:
     return RouteChange(at, "branch", action, ENTRY)
 
 
-def test_the_first_look_tells_how_everything_is() -> None:
+def test_first_snapshot_reports_the_whole_state() -> None:
     assert lines(None, look()) == [
         "node branch: running",
         "tunnel branch-hq: up, 198.51.100.5:40000",
@@ -105,28 +105,28 @@ def test_each_change_is_reported_once() -> None:
         (look(LATER, news=(news("delete"),)), "route branch: - 10.9.0.0/24 via 10.255.0.1 on tun0 (bgp)"),
     ],
 )
-def test_a_change_is_a_line(after: Snapshot, line: str) -> None:
+def test_change_is_one_line(after: Snapshot, line: str) -> None:
     assert lines(look(), after) == [line]
 
 
-def test_a_fault_comes_and_goes() -> None:
+def test_fault_is_reported_when_applied_and_when_undone() -> None:
     fault = FaultReport(3, "blackhole", "packets vanish", {}, THEN)
     assert lines(look(), look(LATER, faults=(fault,))) == ["fault 3: blackhole: packets vanish"]
     assert lines(look(faults=(fault,)), look(LATER)) == ["fault 3: no longer in force"]
 
 
-def test_changes_are_told_in_the_order_of_time() -> None:
+def test_changes_are_in_order_of_time() -> None:
     early = news(at=THEN + timedelta(seconds=1))
     assert [c.kind for c in changes(look(), look(LATER, prefixes=8, news=(early,)))] == ["route", "prefixes"]
 
 
-def test_of_many_routes_a_line_says_how_many() -> None:
+def test_many_routes_are_one_line_with_their_number() -> None:
     many = lines(look(), look(LATER, news=(news(),) * 130))
     assert len(many) == 101
     assert many[-1] == "and 30 more routes"
 
 
-def test_machines_get_each_change_as_an_object_and_bytes_too() -> None:
+def test_json_has_one_object_per_change_and_byte_counts() -> None:
     after = look(LATER, tunnels=(tunnel(received=1234),), news=(news(),))
     first, second = (json.loads(line) for line in change_lines(changes(look(), after), as_json=True))
     assert (first["kind"], first["subject"]) == ("bytes", "branch-hq")
@@ -150,7 +150,7 @@ def test_rates_are_bytes_per_second_of_one_session() -> None:
     assert rates(look(tunnels=(tunnel(up=False),)), LATER, (tunnel(),)) == {}
 
 
-def test_of_events_of_one_time_only_those_behind_the_last_are_new() -> None:
+def test_events_after_the_last_reported_one_are_unreported() -> None:
     events = [RouteEvent(1.0, "add", ENTRY), RouteEvent(1.0, "add", ENTRY), RouteEvent(1.0, "delete", ENTRY)]
     assert unreported_events(events, None) == events
     assert unreported_events(events, events[0]) == events[1:]
@@ -159,7 +159,7 @@ def test_of_events_of_one_time_only_those_behind_the_last_are_new() -> None:
     assert unreported_events(events, RouteEvent(0.5, "add", ENTRY)) == events
 
 
-def test_the_picture_has_tunnels_sessions_prefixes_and_routes() -> None:
+def test_picture_has_tunnels_sessions_prefixes_and_routes() -> None:
     snapshot = look(LATER, rates=rates(look(), LATER, (tunnel(received=5000),)))
     text = shown(snapshot, [news(), news("delete")])
     for part in (
@@ -174,7 +174,7 @@ def test_the_picture_has_tunnels_sessions_prefixes_and_routes() -> None:
     assert text.index("- 10.9.0.0/24") < text.index("+ 10.9.0.0/24")
 
 
-def test_the_picture_says_what_is_down_and_why() -> None:
+def test_picture_shows_what_is_down_and_why() -> None:
     fault = FaultReport(3, "blackhole", "packets vanish", {}, THEN)
     down = look(
         tunnels=(tunnel(up=False),),

@@ -109,7 +109,7 @@ def test_run_of_a_test_that_the_vm_does_not_collect_is_an_error(relay: Relay, tm
     assert not isinstance(caught.value, Ended), "other tests can still run"
 
 
-def test_silent_vm_is_given_up(relay: Relay, machine: Any, clock: list[float]) -> None:
+def test_silent_vm_is_abandoned(relay: Relay, machine: Any, clock: list[float]) -> None:
     with pytest.raises(Ended, match=r"did not run a\.py::test within 420 s; the console's last lines: login"):
         list(relay.run("a.py::test", None))
     assert machine.running
@@ -125,14 +125,14 @@ def test_each_report_extends_the_patience(relay: Relay, tmp_path: Path, clock: l
     assert list(reports) == []
 
 
-def test_vm_that_ends_is_noticed_before_it_counts_as_silent(relay: Relay, machine: Any, clock: list[float]) -> None:
+def test_vm_that_ends_is_detected_before_the_silence_deadline(relay: Relay, machine: Any, clock: list[float]) -> None:
     machine.running = False
     with pytest.raises(Ended, match=r"the virtual machine ended before it could run a\.py::test"):
         list(relay.run("a.py::test", None))
     assert clock[0] < 1000 + 10
 
 
-def test_pytest_that_exits_is_noticed_before_it_counts_as_silent(
+def test_pytest_that_exits_is_detected_before_the_silence_deadline(
     relay: Relay, machine: Any, tmp_path: Path, clock: list[float]
 ) -> None:
     machine.code = 3
