@@ -274,11 +274,11 @@ def assert_status_says(refuser: OpenVpn, words: str, lab: Lab, capsys: pytest.Ca
     assert asked.returncode == 1, asked.stderr
     (found,) = json.loads(asked.stdout)["tunnels"]
     assert not found["up"]
-    _, told, reason = found["reason"].partition(f"{refuser.node.name} says ")
+    _, told, reason = found["reason"].partition(f"{refuser.node.name} logged: ")
     assert told
     assert words in reason
     assert any(line.endswith(reason) for line in refuser.log_lines(words))
     capsys.readouterr()
     assert not show(lab, as_json=False)
     shown = capsys.readouterr().out.splitlines()
-    assert any(f"{refuser.node.name} says " in line and words in line for line in shown)
+    assert any(f"{refuser.node.name} logged: " in line and words in line for line in shown)
