@@ -4,6 +4,9 @@ The user sees each as one line: what is wrong, where, and what to do. `exit_code
 2 for bad input or a host that lacks something, 1 for a failed check.
 """
 
+from dataclasses import dataclass
+from pathlib import Path
+
 
 class LabError(Exception):
     """Base of all errors that the lab raises."""
@@ -27,10 +30,37 @@ class NotSupported(LabError):
         self.feature = feature
 
 
+@dataclass(frozen=True)
+class Unmet:
+    """An expectation that was not met by its deadline, part by part; the error's message has the same in one line."""
+
+    node: str
+    what: str
+    """Completes "expected …"."""
+    late: bool
+    """It was met, but after its deadline."""
+    watched: bool
+    """It was observed at least once before the deadline."""
+    seen: str
+    """The last observation."""
+    observed: bool
+    """False if the last observation failed, so that `seen` is its error."""
+    after: float
+    """Seconds from the event until the last observation."""
+    cause: str = ""
+    """Why, in one sentence; empty if unknown."""
+    logs: Path | None = None
+
+
 class ExpectationFailed(LabError, AssertionError):
     """An expectation was not met by its deadline."""
 
     exit_code = 1
+
+    def __init__(self, message: str = "", unmet: Unmet | None = None) -> None:
+        super().__init__(message)
+        self.unmet = unmet
+        """The parts of the message, if the failure is that of a wait."""
 
 
 class CommandFailed(LabError):

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from lab.core.errors import ExpectationFailed, LabError
+from lab.core.errors import ExpectationFailed, LabError, Unmet
 
 T = TypeVar("T")
 
@@ -61,6 +61,8 @@ class Expectation(Generic[T]):
     """The directory of the node's logs."""
     changed: Callable[[float], object] | None = None
     """Block until the observation may have changed, or for that many seconds; None to poll."""
+    explain: Callable[[], str] | None = None
+    """Return the cause in one sentence, empty if unknown; called once, when the wait has failed."""
 
 
 def wait_for(
@@ -81,23 +83,28 @@ def wait_for(
     deadline = start + within
     end = deadline + (min(within, GRACE) if grace is None else grace)
     last: Callable[[], str] = partial(str, "nothing")  # called once the wait has failed: describing can take long
+    watched = observed = False
     while True:
         began = clock.now()
         try:
             value = expectation.look()
         except LabError as error:
-            last = partial(str, error)
+            last, observed = partial(str, error), False
         else:
-            last = partial(expectation.seen, value)
+            last, observed = partial(expectation.seen, value), True
             if expectation.met(value):
                 now = clock.now()
                 if now <= deadline:
                     return value
-                raise ExpectationFailed(_late(expectation, now - start, within))
+                unmet = _unmet(expectation, last(), now - start, late=True, watched=watched)
+                raise ExpectationFailed(_late(unmet, within), unmet)
         now = clock.now()
+        watched = watched or (observed and now <= deadline)
         left = end - now
         if left <= 0:
-            raise ExpectationFailed(_never(expectation, last(), within, end - start))
+            cause = expectation.explain() if expectation.explain else ""
+            unmet = _unmet(expectation, last(), now - start, observed=observed, watched=watched, cause=cause)
+            raise ExpectationFailed(_never(unmet, within, end - start), unmet)
         if expectation.changed is not None:
             expectation.changed(left)
         else:
@@ -106,19 +113,24 @@ def wait_for(
             clock.sleep(min(pause, left))
 
 
-def _late(expectation: Expectation[T], took: float, within: float) -> str:
+def _unmet(expectation: Expectation[T], seen: str, after: float, **how: Any) -> Unmet:
+    parts = {"late": False, "observed": True, **how}
+    return Unmet(expectation.node, expectation.what, seen=seen, after=after, logs=expectation.logs, **parts)
+
+
+def _late(unmet: Unmet, within: float) -> str:
     return (
-        f"{expectation.node}: late: {expectation.what}, seen after {took:.1f} s, expected within {within:g} s"
-        f"{_where(expectation)}"
+        f"{unmet.node}: late: {unmet.what}, seen after {unmet.after:.1f} s, expected within {within:g} s{_where(unmet)}"
     )
 
 
-def _never(expectation: Expectation[T], last: str, within: float, waited: float) -> str:
+def _never(unmet: Unmet, within: float, waited: float) -> str:
+    cause = f"; cause: {unmet.cause}" if unmet.cause else ""
     return (
-        f"{expectation.node}: expected {expectation.what} within {within:g} s, not seen in {waited:.1f} s;"
-        f" last seen: {last}{_where(expectation)}"
+        f"{unmet.node}: expected {unmet.what} within {within:g} s, not seen in {waited:.1f} s;"
+        f" last seen: {unmet.seen}{cause}{_where(unmet)}"
     )
 
 
-def _where(expectation: Expectation[T]) -> str:
-    return f"; logs: {expectation.logs}" if expectation.logs else ""
+def _where(unmet: Unmet) -> str:
+    return f"; logs: {unmet.logs}" if unmet.logs else ""

@@ -25,14 +25,23 @@ class RenderedFile:
 
         A file with secrets has its final permissions from the moment it exists.
         """
-        target = root / self.path.relative_to("/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
-        fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self.mode)
-        with os.fdopen(fd, "w") as file:
-            os.fchmod(file.fileno(), self.mode)
-            file.write(self.content)
-        return target
+        return write_below(root, self.path, self.content.encode(), self.mode)
+
+
+def write_below(root: Path, path: PurePosixPath, content: bytes, mode: int) -> Path:
+    """Write a file to an absolute path of a node below `root` and return its path there.
+
+    A file with secrets has its final permissions from the moment it exists.
+    """
+    assert ".." not in path.parts, path  # it would leave the directory
+    target = root / path.relative_to("/")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(fd, "wb") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(content)
+    return target
 
 
 def write_all(files: Iterable[RenderedFile], root: Path) -> list[Path]:

@@ -9,7 +9,12 @@ _DEAD = "ZXx"
 
 def this_process() -> str:
     """Return the identity of this process."""
-    return f"{os.getpid()}-{_started(os.getpid())}"
+    return identity_of(os.getpid())
+
+
+def identity_of(pid: int) -> str:
+    """Return the identity of a process of this host."""
+    return f"{pid}-{_started(pid)}"
 
 
 def is_alive(identity: str) -> bool:

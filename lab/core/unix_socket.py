@@ -1,10 +1,10 @@
-"""A client of a program's Unix socket: connect, send commands, read answers up to a delimiter (unix(7))."""
+"""A client of a program's socket: connect, send commands, read answers up to a delimiter (unix(7), tcp(7))."""
 
 import os
 import select
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -16,28 +16,34 @@ from lab.core.expect import POLL
 _CHUNK: Final = 1 << 20
 
 
-class UnixSocket:
+class ProgramSocket:
     """A connection to a program in a node. Close it, or use it as a context manager.
 
-    All failures are raised as `error`, with the path, the program and the command.
+    All failures are raised as `error`, with the address, the program and the command.
     """
 
-    def __init__(self, path: Path, program: str, *, patience: float, error: type[LabError] = EnvironmentBroken) -> None:
-        """Connect to the socket `path`, on which `program` listens; it may be below `/proc/PID/root`.
+    def __init__(
+        self,
+        where: str,
+        dial: Callable[[], socket.socket],
+        program: str,
+        *,
+        patience: float,
+        error: type[LabError] = EnvironmentBroken,
+    ) -> None:
+        """Connect by `dial`, which raises `OSError`, to `where`, on which `program` listens.
 
         `patience` is how many seconds the program may take to accept a connection and between two parts of an answer.
         """
-        self._path, self._program, self._patience, self._error = path, program, patience, error
+        self._where, self._program, self._patience, self._error = where, program, patience, error
         self._command = ""
         self._received = bytearray()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        self._socket.settimeout(patience)
         try:
-            self._connect()
+            self._socket = dial()
         except OSError as failure:
-            self._socket.close()
             why = failure.strerror or failure
-            raise error(f"no {program} process listens on {path} ({why})") from failure
+            raise error(f"no {program} process listens on {where} ({why})") from failure
+        self._socket.settimeout(patience)
 
     def __enter__(self) -> Self:
         return self
@@ -60,6 +66,10 @@ class UnixSocket:
             raise self._late() from failure
         except OSError as failure:
             raise self._closed() from failure
+
+    def forget_command(self) -> None:
+        """Do not name the last command in errors: it is a password."""
+        self._command = ""
 
     def read(self, size: int, deadline: float | None = None) -> bytes:
         """Return `size` bytes of the answer; see `read_until`."""
@@ -88,20 +98,6 @@ class UnixSocket:
         except OSError:
             pass
 
-    def _connect(self) -> None:
-        """Connect, retrying while the queue of the socket is full (EAGAIN in connect(2))."""
-        deadline = time.monotonic() + self._patience
-        with _short_address(self._path) as address:
-            while True:
-                try:
-                    self._socket.connect(address)
-                except BlockingIOError:
-                    if time.monotonic() >= deadline:
-                        raise
-                    time.sleep(POLL)
-                else:
-                    return
-
     def _receive(self, deadline: float | None) -> None:
         left = self._patience if deadline is None else max(0.0, deadline - time.monotonic())
         try:
@@ -122,11 +118,40 @@ class UnixSocket:
 
     def _late(self) -> LabError:
         what = f" `{self._command}`" if self._command else ""
-        return self._error(f"{self._path}: {self._program} did not answer{what} in time")
+        return self._error(f"{self._where}: {self._program} did not answer{what} in time")
 
     def _closed(self) -> LabError:
         what = f"answered `{self._command}`" if self._command else "accepted commands"
-        return self._error(f"{self._path}: {self._program} closed the connection before it {what}")
+        return self._error(f"{self._where}: {self._program} closed the connection before it {what}")
+
+
+class UnixSocket(ProgramSocket):
+    """A connection to a Unix socket."""
+
+    def __init__(self, path: Path, program: str, *, patience: float, error: type[LabError] = EnvironmentBroken) -> None:
+        """Connect to the socket `path`, on which `program` listens; it may be below `/proc/PID/root`."""
+        super().__init__(str(path), lambda: _dial(path, patience), program, patience=patience, error=error)
+
+
+def _dial(path: Path, patience: float) -> socket.socket:
+    """Connect, retrying while the queue of the socket is full (EAGAIN in connect(2))."""
+    deadline = time.monotonic() + patience
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        connection.settimeout(patience)
+        with _short_address(path) as address:
+            while True:
+                try:
+                    connection.connect(address)
+                except BlockingIOError:
+                    if time.monotonic() >= deadline:
+                        raise
+                    time.sleep(POLL)
+                else:
+                    return connection
+    except OSError:
+        connection.close()
+        raise
 
 
 @contextmanager

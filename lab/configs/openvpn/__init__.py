@@ -1,0 +1,1 @@
+"""Readers of OpenVPN's configurations, and what its versions do with old options."""

@@ -1,0 +1,1 @@
+"""The facts in configurations of routing daemons, in one model."""

@@ -1,0 +1,1 @@
+"""Configurations of pfSense and OPNsense, translated."""

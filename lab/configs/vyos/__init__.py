@@ -1,0 +1,1 @@
+"""Configurations of VyOS and EdgeOS, translated."""
