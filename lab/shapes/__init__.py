@@ -1,0 +1,1 @@
+"""Topologies of a shape to start from: `lab new`."""
