@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lab.core.files import write_all
+from lab.own import write_files
+from lab.render.bsd import bsd_files, system_of
 from lab.render.routeros import COMMANDS, commands
 from lab.routing import daemon_of, plan_routers
 from lab.topology import Topology
@@ -17,7 +19,12 @@ def render(topology: Topology, authority: Authority, roots: Mapping[str, Path]) 
         write_all(daemon_of(plan).render(plan), roots[plan.node])
     for tunnel in topology.tunnels:
         write_tunnel(tunnel, authority, roots)
+    write_files(topology, authority, roots)
     for name, node in topology.nodes.items():
         if node.external:
             roots[name].mkdir(parents=True, exist_ok=True)
-            (roots[name] / COMMANDS).write_text(commands(topology, name))
+            if (system := system_of(node)) is None:
+                (roots[name] / COMMANDS).write_text(commands(topology, name))
+                continue
+            for file in list(bsd_files(topology, name, system, roots[name])):
+                file.write_below(roots[name] / system.name)

@@ -14,6 +14,9 @@ from lab.topology import Link, Node, Topology, Tunnel
 from lab.topology.segments import endpoints_of
 from lab.tunnel import display_name
 
+_SYSTEMS = {"mikrotik_ros": "RouterOS", "freebsd": "FreeBSD", "openbsd": "OpenBSD"}
+"""The names shown for external nodes in place of a daemon, by kind."""
+
 
 def mermaid(topology: Topology) -> str:
     """Return a Mermaid flowchart (mermaid.js.org): links with interfaces and addresses, tunnels as dotted links."""
@@ -21,12 +24,15 @@ def mermaid(topology: Topology) -> str:
     lines = ["---", f"title: {_yaml(topology.name)}", "---", "flowchart LR"]
     for name, node in topology.nodes.items():
         text = _mermaid_text([f"<b>{escape(name)}</b>", *map(escape, _description(node))])
-        opening, closing = ("{{", "}}") if node.kind == "bridge" else ("(", ")") if _is_router(node) else ("[", "]")
+        opening, closing = ("{{", "}}") if node.is_bridge else ("(", ")") if _is_router(node) else ("[", "]")
         lines.append(f'    {ids[name]}{opening}"{text}"{closing}')
     for number, link in enumerate(topology.links):
-        if link.kind == "dummy":
+        if len(link.endpoints) == 1:
             end = link.endpoints[0]
-            lines.append(f'    d{number}["{_mermaid_text(map(escape, _end_texts(end.interface, end.addresses)))}"]')
+            texts = _end_texts(end.interface, end.addresses)
+            if link.outside is not None:
+                texts = [f"{link.kind} {link.outside.interface or link.outside.remote}", *texts]
+            lines.append(f'    d{number}["{_mermaid_text(map(escape, texts))}"]')
             lines.append(f"    {ids[end.node]} --- d{number}")
             continue
         here, there = link.endpoints
@@ -35,8 +41,8 @@ def mermaid(topology: Topology) -> str:
     for tunnel in topology.tunnels:
         texts = [
             _tunnel_text(tunnel),
-            f"{tunnel.client} {tunnel.device} {tunnel.client_ipv4} {tunnel.client_ipv6}",
-            f"{tunnel.server} {tunnel.server_device} {tunnel.server_ipv4} {tunnel.server_ipv6}",
+            " ".join([tunnel.client, *_end_texts(tunnel.device, tunnel.client_at.inner)]),
+            " ".join([tunnel.server, *_end_texts(tunnel.server_device, tunnel.server_at.inner)]),
         ]
         lines.append(f'    {ids[tunnel.client]} -. "{_mermaid_text(map(escape, texts))}" .-> {ids[tunnel.server]}')
     return "\n".join(lines) + "\n"
@@ -57,9 +63,9 @@ def _is_router(node: Node) -> bool:
 def _description(node: Node) -> list[str]:
     router = node.intent.router
     if router is None:
-        return ["bridge"] if node.kind == "bridge" else []
+        return ["bridge"] if node.is_bridge else []
     speaks = f"AS {router.asn}" if router.asn is not None else router.protocol.upper()
-    daemon = "RouterOS" if node.external else router.daemon
+    daemon = _SYSTEMS.get(node.kind, router.daemon)
     return [f"{daemon}, {speaks}", *map(str, router.networks)]
 
 
@@ -292,9 +298,9 @@ def _interfaces(topology: Topology, name: str) -> list[_Interface]:
     found = [_Interface(end.interface, tuple(map(str, end.addresses)) or ("",)) for end in endpoints_of(topology, name)]
     for tunnel in topology.tunnels:
         if name == tunnel.client:
-            found.append(_Interface(tunnel.device, (str(tunnel.client_ipv4), str(tunnel.client_ipv6))))
+            found.append(_Interface(tunnel.device, tuple(map(str, tunnel.client_at.inner)) or ("",)))
         if name == tunnel.server:
-            found.append(_Interface(tunnel.server_device, (str(tunnel.server_ipv4), str(tunnel.server_ipv6))))
+            found.append(_Interface(tunnel.server_device, tuple(map(str, tunnel.server_at.inner)) or ("",)))
     return found
 
 

@@ -1,11 +1,16 @@
 """Export of a topology's files for real hosts, a directory per node, with a guide."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from lab.core.errors import EnvironmentBroken, InputError
 from lab.core.files import RenderedFile
+from lab.own import moved
+from lab.render.bsd import SYSTEMS, bsd_files, system_of
+from lab.render.bsd.system import BsdSystem
+from lab.render.containerlab import containerlab
 from lab.render.files import render
 from lab.render.routeros import COMMANDS, commands
 from lab.routing import RoutingDaemon, daemons
@@ -19,13 +24,13 @@ _AUTHORITY = "authority"
 
 
 def export(
-    topology: Topology, out: Path, *, force: bool = False, resolved: bool = False, routeros: bool = False
+    topology: Topology, out: Path, *, force: bool = False, resolved: bool = False, target: str | None = None
 ) -> list[Path]:
     """Write the files of all nodes below `out`, one directory each, and return the paths of all files.
 
     `force` removes the files of an earlier export, `resolved` adds the topology with all defaults filled in, and
-    `routeros` adds commands for RouterOS for each node with a tunnel that has such a profile. Raises `InputError` if
-    the directory is not empty, `EnvironmentBroken` if it cannot be written.
+    `target` the files for another system, one of `TARGETS` or `SYSTEMS`. Raises `InputError` if the directory is not
+    empty or the other system cannot have the topology, `EnvironmentBroken` if it cannot be written.
     """
     try:
         _prepare(topology, out, force=force)
@@ -34,23 +39,40 @@ def export(
         secret = RenderedFile(PurePosixPath("/") / _AUTHORITY / "ca.key", authority.key, mode=0o600)
         secret.write_below(out)
         (out / _AUTHORITY).chmod(0o700)
-        if routeros:
-            _write_commands(topology, out)
+        if target is not None and target in SYSTEMS:
+            _write_bsd(topology, out, SYSTEMS[target])
+        elif target is not None:
+            for path, text in TARGETS[target](topology, out).items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
         if resolved:
-            (out / RESOLVED).write_text(dump(topology))
+            (out / RESOLVED).write_text(dump(moved(topology, out)))
         (out / GUIDE).write_text(guide(topology, out))
     except OSError as error:
         raise EnvironmentBroken(f"{error.filename or out}: {error.strerror}: the export is incomplete") from error
     return sorted(path for path in out.rglob("*") if path.is_file())
 
 
-def _write_commands(topology: Topology, out: Path) -> None:
+def _routeros(topology: Topology, out: Path) -> Mapping[Path, str]:
+    """Return the commands of each node with a tunnel that has such a profile."""
     written = {name: commands(topology, name) for name in topology.nodes}
     if not any(written.values()):
         raise InputError(f"{topology.file}: no tunnel has a RouterOS profile: set `profile: routeros-7` on one")
-    for name, text in written.items():
-        if text:
-            (out / name / COMMANDS).write_text(text)
+    return {out / name / COMMANDS: text for name, text in written.items() if text}
+
+
+def _write_bsd(topology: Topology, out: Path, system: BsdSystem) -> None:
+    """Write the files of each end of a tunnel for a BSD, below a directory of its name."""
+    for name in sorted({end for tunnel in topology.tunnels for end in (tunnel.server, tunnel.client)}):
+        for file in list(bsd_files(topology, name, system, out / name)):
+            file.write_below(out / name / system.name)
+
+
+TARGETS: Final[Mapping[str, Callable[[Topology, Path], Mapping[Path, str]]]] = {
+    "containerlab": containerlab,
+    "routeros": _routeros,
+}
+"""The files for other systems, by name: a function of the topology and the directory returns text by path."""
 
 
 def guide(topology: Topology, out: Path) -> str:
@@ -85,15 +107,27 @@ def _guide(topology: Topology, out: Path) -> Iterator[str]:
     )
     for name, node in topology.nodes.items():
         files = sorted(p for p in (out / name).rglob("*") if p.is_file()) if (out / name).is_dir() else []
-        if files:
+        if (system := system_of(node)) is not None:
+            yield from _bsd_host(node, system, out / name / system.name)
+        elif files:
             yield from _host(topology, node, [PurePosixPath("/", *p.relative_to(out / name).parts) for p in files])
+
+
+def _bsd_host(node: Node, system: BsdSystem, directory: Path) -> Iterator[str]:
+    yield ""
+    yield f"## {node.name} ({system.name})"
+    yield ""
+    yield from (f"- `/{path.relative_to(directory)}`" for path in sorted(directory.rglob("*")) if path.is_file())
+    yield ""
+    yield f"1. Copy the files: `cp -a {node.name}/{system.name}/. /` as root, on the host."
+    yield "2. Append each `*.lab` to the file that its first line names, and restart the host."
 
 
 def _host(topology: Topology, node: Node, files: list[PurePosixPath]) -> Iterator[str]:
     ends = [
         (tunnel, process)
         for tunnel in topology.tunnels
-        for process in processes(tunnel).values()
+        for process in processes(tunnel, topology.processes).values()
         if process.node == node.name
     ]
     router = node.intent.router
@@ -119,7 +153,11 @@ def _host(topology: Topology, node: Node, files: list[PurePosixPath]) -> Iterato
             "`mkdir -p /run/openvpn /var/log/openvpn` (a tmpfiles.d entry recreates `/run/openvpn` after a reboot)."
         )
     steps += [
-        f"`systemctl enable --now openvpn-{process.end}@{tunnel.name}`"
+        (
+            f"`openvpn --cd {process.directory} --config {process.own.path}`"
+            if process.own
+            else f"`systemctl enable --now openvpn-{process.end}@{tunnel.name}`"
+        )
         + (f", once its server on {tunnel.server} runs." if process.end == "client" else ".")
         for tunnel, process in sorted(ends, key=lambda e: e[1].end, reverse=True)
     ]

@@ -6,7 +6,6 @@ from lab.core.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from lab.core.prefixes import Address, Family, Interface, Prefix
-    from lab.topology.dump import dump
     from lab.topology.extra import ExtraLine, extra_lines, insert_extra, placed
     from lab.topology.intent import (
         Accepted,
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
         LinkIntent,
         NeighborIntent,
         NodeIntent,
+        OpenVpnIntent,
         RouterIntent,
         RoutingProtocol,
         SessionIntent,
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     )
     from lab.topology.magic import substitute
     from lab.topology.mistakes import Mistake, TopologyError
-    from lab.topology.model import Dns, Endpoint, Healthcheck, Link, Node, Place, Topology, Tunnel
+    from lab.topology.model import Dns, EndAddresses, Endpoint, Healthcheck, Link, Node, Place, Topology, Tunnel
     from lab.topology.reader import parse, read
     from lab.topology.vocabulary import Objection, TrafficClass, Vocabulary
+    from lab.topology.written import dump
 
 __all__ = [
     "Accepted",
@@ -42,6 +43,7 @@ __all__ = [
     "Dns",
     "Encapsulation",
     "EncapsulationKind",
+    "EndAddresses",
     "Endpoint",
     "EndpointIntent",
     "Extra",
@@ -57,6 +59,7 @@ __all__ = [
     "Node",
     "NodeIntent",
     "Objection",
+    "OpenVpnIntent",
     "Place",
     "Prefix",
     "RouterIntent",
@@ -92,7 +95,7 @@ if not TYPE_CHECKING:
                 "Interface",
                 "Prefix",
             ),
-            "lab.topology.dump": ("dump",),
+            "lab.topology.written": ("dump",),
             "lab.topology.extra": ("ExtraLine", "extra_lines", "insert_extra", "placed"),
             "lab.topology.intent": (
                 "Accepted",
@@ -105,6 +108,7 @@ if not TYPE_CHECKING:
                 "LinkIntent",
                 "NeighborIntent",
                 "NodeIntent",
+                "OpenVpnIntent",
                 "RouterIntent",
                 "RoutingProtocol",
                 "SessionIntent",
@@ -122,6 +126,7 @@ if not TYPE_CHECKING:
             ),
             "lab.topology.model": (
                 "Dns",
+                "EndAddresses",
                 "Endpoint",
                 "Healthcheck",
                 "Link",

@@ -1,6 +1,6 @@
 """Checks of addresses: each separately, and all of a topology together."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from lab.core.prefixes import Interface, Prefix
@@ -18,6 +18,8 @@ class Use:
     domain: str
     """The broadcast domain or tunnel: only within one can several addresses be of the same subnet."""
     tree: Tree
+    node: str = ""
+    """The node that has it; empty for an end of a tunnel."""
 
 
 def objection_to_address(interface: Interface) -> str | None:
@@ -42,31 +44,43 @@ def overlap(one: Prefix, other: Prefix) -> bool:
     return bool(one.overlaps(other))
 
 
-def check_uses(uses: Sequence[Use], findings: Findings) -> None:
-    """Note addresses that are used twice and subnets that overlap; the mistake is the later one in the file."""
+def check_uses(uses: Sequence[Use], findings: Findings, *, plain: bool = False) -> None:
+    """Note addresses that are used twice and subnets that overlap; the mistake is the later one in the file.
+
+    Several nodes may have the same address on different links (anycast), and then the same subnet. In a `plain`
+    topology, without keys of the lab's own, any subnets of different nodes may overlap: containerlab does not mind.
+    """
     ordered = sorted(uses, key=lambda use: (use.tree.place.line, use.tree.place.column))
     holders: dict[tuple[str, object], Use] = {}
+    distinct: list[Use] = []
+    anycast: set[Prefix] = set()
     for use in ordered:
         # A link-local address is unique on its link only.
         scope = use.domain if use.interface.is_link_local else ""
         first = holders.setdefault((scope, use.interface.ip), use)
-        if first is not use:
+        if first is use:
+            distinct.append(use)
+        elif _are_apart(first, use):
+            anycast.add(use.interface.network)
+            distinct.append(use)
+        else:
             findings.add(
                 use.tree,
                 f"the address {use.interface.ip} is already used by {first.holder}, see line {_line(first)}",
             )
-    _check_overlaps([use for use in ordered if holders[_scope(use), use.interface.ip] is use], findings)
+    _check_overlaps(distinct, anycast, findings, plain=plain)
 
 
-def _scope(use: Use) -> str:
-    return use.domain if use.interface.is_link_local else ""
+def _are_apart(one: Use, other: Use) -> bool:
+    """Return True if two uses are on different nodes and different links."""
+    return bool(one.node and other.node) and one.node != other.node and one.domain != other.domain
 
 
 def _line(use: Use) -> int:
     return use.tree.place.line
 
 
-def _check_overlaps(uses: Sequence[Use], findings: Findings) -> None:
+def _check_overlaps(uses: Sequence[Use], anycast: Collection[Prefix], findings: Findings, *, plain: bool) -> None:
     for version in (4, 6):
         distinct: dict[tuple[str, Prefix], Use] = {}
         for use in uses:
@@ -81,7 +95,7 @@ def _check_overlaps(uses: Sequence[Use], findings: Findings) -> None:
             # Prefixes are nested or disjoint: the stack has those that enclose this one.
             while around and not overlap(around[-1][0], network):
                 around.pop()
-            if around:
+            if around and not (_are_apart(around[-1][1], use) and (plain or network in anycast)):
                 _note_overlap(around[-1], (network, use), same=around[-1][1].domain == domain, to=findings)
             around.append((network, use))
 

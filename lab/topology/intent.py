@@ -144,6 +144,9 @@ class RouterIntent(SessionIntent):
 
     daemon: str = "frr"
     """The routing daemon."""
+    config: str | tuple[str, ...] = ()
+    """Run the daemon with your own configuration: a file, a directory with the daemon's files, or a list of files, such
+    as `hq/frr.conf` and `hq/daemons`, relative to the topology file. The keys below are not allowed beside it."""
     protocol: RoutingProtocol = "bgp"
     """The routing protocol; `ospf` means OSPFv2 and OSPFv3, `rip` RIPv2 and RIPng."""
     asn: int | None = Field(default=None, ge=1, le=4294967294)
@@ -237,6 +240,21 @@ class TunnelIntent(Frozen):
     """The options of the mode."""
 
 
+class OpenVpnIntent(Frozen):
+    """An OpenVPN process with your own configuration file: an item of `config.vars.openvpn`."""
+
+    config: str
+    """The configuration file, relative to the topology file. The files that it names come along."""
+    path: str | None = None
+    """The file's path in the node: files that it names are found relative to it, and absolute ones in the same tree. By
+    default the part of `config` from `/etc/` on, else a file of its name in /etc/openvpn."""
+    name: str | None = None
+    """The name of the process in the lab; by default `NODE-FILE`, without the file's extension."""
+    arguments: tuple[str, ...] | None = None
+    """Arguments of OpenVPN after `--config`, as `--nobind` or `--port 443`, instead of those that the host's unit of
+    systemd gives it; an empty list for none."""
+
+
 class StaticRoute(Frozen):
     """A kernel route that the lab sets before any daemon starts: an item of `config.vars.routes`."""
 
@@ -246,6 +264,15 @@ class StaticRoute(Frozen):
     """The next hop: an address, or a node on a shared link, which means its addresses of both families there."""
 
 
+class VrfIntent(Frozen):
+    """A VRF of a node: an item of `config.vars.vrfs`."""
+
+    table: int = Field(ge=1, le=4294967295)
+    """The number of its routing table in the kernel."""
+    interfaces: tuple[str, ...] = ()
+    """The interfaces that belong to it: ends of links, and devices of tunnels."""
+
+
 class NodeIntent(Frozen):
     """The lab's keys of a node: `config.vars`."""
 
@@ -253,8 +280,16 @@ class NodeIntent(Frozen):
     """Run a routing daemon on the node."""
     tunnels: tuple[TunnelIntent, ...] = ()
     """The tunnels of which the node is the OpenVPN client."""
+    openvpn: tuple[OpenVpnIntent, ...] = ()
+    """OpenVPN processes with configuration files of your own."""
     routes: tuple[StaticRoute, ...] = ()
     """Static routes in the kernel, set before any daemon starts."""
+    vrfs: Mapping[str, VrfIntent] = {}
+    """VRFs of the kernel, by their names, made before any daemon starts. A routing daemon with your own configuration
+    finds them."""
+    nftables: str | tuple[str, ...] = ()
+    """Load packet filters of your own in the node: a file or a list of files relative to the topology file, each an
+    output of `nft list ruleset`, `iptables-save` or `ip6tables-save`, or a file for `nft -f`."""
 
 
 # --- links and endpoints -----------------------------------------------------------------------------------

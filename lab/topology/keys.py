@@ -1,26 +1,25 @@
-"""containerlab's keys: those that the lab supports, and those that it refuses, each with the reason.
+"""containerlab's keys: those that the lab supports, those that have no effect, and those that it refuses.
 
-A key is supported in full or refused; none is ignored. Keys that containerlab ignores on the supported kinds (a
-licence, a type) are refused as well: a file with one was made for other nodes.
+None is ignored in silence: a key that has no effect gives a note, one that the lab cannot honour is refused with the
+reason. Only what a node of the file uses is refused, not what other kinds and groups define.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from lab.topology.model import Node
 
-TOP_KEYS: Final = ("name", "prefix", "topology")
-TOP_REFUSED: Final = {
-    "mgmt": "its nodes have no management network, only the links of the file",
-    "settings": "it has no certificate authority as containerlab does",
-    "debug": "the log level is set on the command line",
+TOP_KEYS: Final = ("name", "prefix", "mgmt", "settings", "topology")
+TOP_INERT: Final = {
+    "debug": "the lab has no log level",
 }
 
 TOPOLOGY_KEYS: Final = ("defaults", "kinds", "groups", "nodes", "links")
 
-KINDS: Final = ("linux", "bridge", "mikrotik_ros")
+KINDS: Final = ("linux", "bridge", "ovs-bridge", "mikrotik_ros", "freebsd", "openbsd", "ext-container", "host")
 
 PULL_POLICIES: Final = ("IfNotPresent", "Never", "Always")
+RESTART_POLICIES: Final = ("no", "always", "on-failure", "unless-stopped")
 
 _NOT_FROM_FILE = ("name", "intent")
 
@@ -31,56 +30,79 @@ NODE_KEYS: Final[Mapping[str, Any]] = {
     "image-pull-policy": str,
     "tmpfs": Mapping[str, str],
     "env-files": tuple[str, ...],
-    "network-mode": str,
-    "privileged": bool,
     "config": Mapping[str, Any],
+    "restart-policy": str,
+    "cgroupns-mode": str,
 }
 """The supported keys of a node definition, with the type of each value in the file."""
 
 BRIDGE_KEYS: Final = ("kind", "group", "labels")
 """The keys that apply to a bridge, which is not a container; it may inherit others, which have no effect."""
 
-_FOR_OTHER_KINDS = "no supported kind of node reads it"
-_NO_LOGIN = "its nodes have no login"
-_NO_MANAGEMENT = TOP_REFUSED["mgmt"]
 
-NODE_REFUSED: Final[Mapping[str, str]] = {
-    "aliases": _NO_MANAGEMENT,
-    "auto-remove": "it keeps a node that died, for inspection",
-    "certificate": "it issues certificates itself, for OpenVPN only",
-    "cgroup-parent": "every node is in the engine's cgroup",
-    "cgroupns-mode": "every node has its own cgroup namespace",
+BORROWED_KEYS: Final = ("kind", "group", "labels", "exec", "stages")
+"""The keys that apply to a container that the lab did not start; containerlab ignores its others."""
+
+_FOR_OTHER_KINDS = "nodes of this kind do not read it"
+
+NODE_INERT: Final[Mapping[str, str]] = {
     "components": _FOR_OTHER_KINDS,
-    "credentials": _NO_LOGIN,
     "enforce-startup-config": _FOR_OTHER_KINDS,
     "extras": _FOR_OTHER_KINDS,
     "license": _FOR_OTHER_KINDS,
-    "link-apply-mode": "a running lab is not changed by editing its file",
-    "mgmt-ipv4": _NO_MANAGEMENT,
-    "mgmt-ipv6": _NO_MANAGEMENT,
-    "password": _NO_LOGIN,
-    "pid-mode": "every node has its own PID namespace",
-    "ports": "it publishes no ports",
-    "position": "its graph has a layout of its own",
-    "restart-policy": "it does not restart a node that died, so that a test sees it",
-    "runtime": "the engine is chosen on the command line",
-    "stages": "links always come up before daemons start, and 'exec' runs in between",
+    "position": "the lab's graph has a layout of its own",
     "startup-config": _FOR_OTHER_KINDS,
     "suppress-startup-config": _FOR_OTHER_KINDS,
     "type": _FOR_OTHER_KINDS,
-    "username": _NO_LOGIN,
-    "volumes": "it keeps no volumes; use 'binds'",
+}
+"""Keys that have no effect on a container with Linux; another vendor's system may read them."""
+
+_TYPES: Final[Mapping[str, Any]] = {
+    "auto-remove": bool,
+    "components": tuple[Mapping[str, Any], ...],
+    "enforce-startup-config": bool,
+    "extras": Mapping[str, Any],
+    "suppress-startup-config": bool,
+}
+MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "components": ("slot", "type", "env", "sfm", "xiom", "mda"),
+    "extras": ("srl-agents", "mysocket-proxy", "ceos-copy-to-flash", "k8s_kind"),
+}
+"""The keys inside of keys that have no effect."""
+
+LOGIN: Final = ("username", "password")
+"""The older spelling of keys in `credentials`."""
+
+OWN_ONLY: Final = ("aliases", "mgmt-ipv4", "mgmt-ipv6")
+"""The keys that no node inherits."""
+
+
+class Fixed(NamedTuple):
+    """A key with which a file can say what the lab does in any case."""
+
+    same: tuple[Any, ...]
+    """The values that say so."""
+    others: tuple[Any, ...]
+    """The values that containerlab accepts and that have no effect here."""
+    why: str
+
+
+NODE_FIXED: Final[Mapping[str, Fixed]] = {
+    "auto-remove": Fixed((False,), (True,), "the lab keeps a node that died, for inspection"),
+    "link-apply-mode": Fixed((), ("live", "restart", "recreate"), "a running lab is not changed by editing its file"),
+    "runtime": Fixed(("docker",), (), "the engine is Docker"),
 }
 
-LINK_TYPES: Final = ("veth", "dummy")
+INHERITED: Final[Mapping[str, Any]] = {
+    **NODE_KEYS,
+    **{key: _TYPES.get(key, str) for key in (*NODE_INERT, *NODE_FIXED)},
+}
+"""All keys of a node definition with the types of their values, those included that have no effect."""
+
+LINK_TYPES: Final = ("veth", "veth-stitch", "dummy", "host", "mgmt-net", "macvlan", "vxlan", "vxlan-stitch")
+"""The types of links; `veth-stitch` is a `veth` link here, which can be captured and impaired as well."""
 LINK_TYPES_REFUSED: Final[Mapping[str, str]] = {
     "bridge": "make the bridge a node of kind 'bridge'",
-    "host": "no link leaves the lab",
-    "macvlan": "no link leaves the lab",
-    "mgmt-net": _NO_MANAGEMENT,
-    "veth-stitch": "use 'veth', which can be captured and impaired as well",
-    "vxlan": "no link leaves the lab",
-    "vxlan-stitch": "no link leaves the lab",
 }
 BRIEF_ENDS_REFUSED: Final = ("host", "macvlan", "mgmt-net")
 """Reserved words: in place of a node in a brief link they make it a link of that type."""
@@ -88,9 +110,21 @@ BRIEF_ENDS_REFUSED: Final = ("host", "macvlan", "mgmt-net")
 BRIEF_KEYS: Final = ("endpoints", "mtu", "ipv4", "ipv6", "vars")
 VETH_KEYS: Final = ("type", "endpoints", "mtu", "vars")
 DUMMY_KEYS: Final = ("type", "endpoint", "mtu", "vars")
+HOST_KEYS: Final = (*DUMMY_KEYS, "host-interface")
+MACVLAN_KEYS: Final = (*HOST_KEYS, "mode")
+VXLAN_KEYS: Final = (*DUMMY_KEYS, "remote", "vni", "dst-port", "udp-port", "src-port", "parent-interface")
+OUTSIDE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    "host": HOST_KEYS,
+    "mgmt-net": HOST_KEYS,
+    "macvlan": MACVLAN_KEYS,
+    "vxlan": VXLAN_KEYS,
+    "vxlan-stitch": VXLAN_KEYS,
+}
+"""The keys of links to the host's network, by type."""
 ENDPOINT_KEYS: Final = ("node", "interface", "mac", "ipv4", "ipv6", "vars")
+LINK_INERT: Final = ("labels",)
+"""Keys of a link that have no effect, as in containerlab."""
 LINK_REFUSED: Final[Mapping[str, str]] = {
-    "labels": "its links have no labels",
     "ipv4": "in this form each endpoint has its own 'ipv4'",
     "ipv6": "in this form each endpoint has its own 'ipv6'",
 }

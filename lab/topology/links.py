@@ -1,7 +1,7 @@
 """Links, in brief and in extended form, and the checks of their ends."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface
@@ -15,16 +15,19 @@ from lab.topology.keys import (
     BRIEF_KEYS,
     DUMMY_KEYS,
     ENDPOINT_KEYS,
+    LINK_INERT,
     LINK_REFUSED,
     LINK_TYPES,
     LINK_TYPES_REFUSED,
+    OUTSIDE_KEYS,
     VETH_KEYS,
 )
 from lab.topology.mistakes import Findings, did_you_mean, one_of, quote
-from lab.topology.model import DEFAULT_MTU, Endpoint, Link
-from lab.topology.names import objection_to_interface
-from lab.topology.shape import InvalidValue, convert, is_absent, is_null, note_mismatch
+from lab.topology.model import DEFAULT_MTU, Endpoint, Link, Outside
+from lab.topology.names import kernel_name, needs_altname, objection_to_interface
+from lab.topology.shape import InvalidValue, build, convert, is_absent, is_null, note_mismatch
 from lab.topology.source import Items, Key, Scalar, Table, Tree
+from lab.topology.variables import own_variables
 
 INTERFACES: Final[Mapping[Family, type[Interface]]] = {"ipv4": IPv4Interface, "ipv6": IPv6Interface}
 
@@ -34,7 +37,16 @@ MIN_MTU_IPV6 = 1280
 MAX_MTU = 65535
 ETHERNET_MTU = 1500
 
-_MAC = re.compile(r"([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
+_MAC = re.compile(r"[0-9a-fA-F]{2}([:-])([0-9a-fA-F]{2}\1){4}[0-9a-fA-F]{2}")
+
+
+_LINK_VARIABLES = tuple(info.alias or name for name, info in LinkIntent.model_fields.items())
+_END_VARIABLES = tuple(info.alias or name for name, info in EndpointIntent.model_fields.items())
+
+_PAIRS = ("host", "mgmt-net")
+"""Links with an end of a veth pair in the host's network."""
+_TUNNELS = ("vxlan", "vxlan-stitch")
+_NO_ADDRESS = "the address has no effect: the host's end of a link gets none"
 
 
 @dataclass
@@ -44,6 +56,7 @@ class DraftEnd:
     tree: Tree
     node: str = ""
     interface: str = ""
+    altname: str | None = None
     mac: str | None = None
     addresses: dict[Family, tuple[Interface, Tree]] = field(default_factory=dict)
     intent: EndpointIntent = field(default_factory=EndpointIntent)
@@ -51,7 +64,7 @@ class DraftEnd:
     """The families in which an address was refused: its absence is not another mistake."""
 
     def __str__(self) -> str:
-        return f"{self.node}:{self.interface}"
+        return f"{self.node}:{self.altname or self.interface}"
 
     def address(self, family: Family) -> Interface | None:
         """Return its address of a family, if it has one."""
@@ -66,17 +79,20 @@ class DraftLink:
     kind: str
     tree: Tree
     ends: list[DraftEnd]
-    mtu: int = DEFAULT_MTU
+    mtu: int | None = DEFAULT_MTU
     intent: LinkIntent = field(default_factory=LinkIntent)
+    outside: Outside | None = None
 
     def to_link(self) -> Link:
         """Return the link of the model."""
         return Link(
-            kind="dummy" if self.kind == "dummy" else "veth",
+            kind=self.kind,  # type: ignore[arg-type]
+            outside=self.outside,
             endpoints=tuple(
                 Endpoint(
                     node=end.node,
                     interface=end.interface,
+                    altname=end.altname,
                     mac=end.mac,
                     ipv4=end.addresses["ipv4"][0] if "ipv4" in end.addresses else None,  # type: ignore[arg-type]
                     ipv6=end.addresses["ipv6"][0] if "ipv6" in end.addresses else None,  # type: ignore[arg-type]
@@ -89,20 +105,24 @@ class DraftLink:
         )
 
 
-def read_links(tree: Tree | None, findings: Findings) -> list[DraftLink]:
-    """Read the `links` list. A link that is wrong in part is returned without the wrong part."""
+def read_links(tree: Tree | None, findings: Findings, unsupported: Collection[str] = ()) -> list[DraftLink]:
+    """Read the `links` list. A link that is wrong in part is returned without the wrong part.
+
+    The interfaces of `unsupported` nodes are not checked.
+    """
     if tree is None or is_null(tree):
         return []
     if not isinstance(tree, Items):
         note_mismatch(tree, tuple[str, ...], findings)
         return []
-    links = [_Reader(findings).read(item) for item in tree.items]
+    links = [_Reader(findings, unsupported).read(item) for item in tree.items]
     return [link for link in links if link is not None]
 
 
 @dataclass(frozen=True)
 class _Reader:
     findings: Findings
+    unsupported: Collection[str]
 
     def read(self, tree: Tree) -> DraftLink | None:
         if not isinstance(tree, Table):
@@ -111,22 +131,86 @@ class _Reader:
         kind = self._kind(tree)
         if kind is None:
             return None
-        keys = {"": BRIEF_KEYS, "veth": VETH_KEYS, "dummy": DUMMY_KEYS}[kind]
-        self._check_keys(tree, (*keys, "type"), LINK_REFUSED)
-        ends = self._one_end(tree) if kind == "dummy" else self._two_ends(tree, brief=not kind)
-        if ends is None:
+        self._check_labels(tree)
+        if not kind and (word := _word_outside(tree)) is not None:
+            return self._brief_outside(tree, word)
+        if kind == "veth-stitch":
+            kind = "veth"
+        keys = {"": BRIEF_KEYS, "veth": VETH_KEYS, "dummy": DUMMY_KEYS, **OUTSIDE_KEYS}[kind]
+        self._check_keys(tree, (*keys, *LINK_INERT, "type"), LINK_REFUSED)
+        ends = self._two_ends(tree, brief=not kind) if kind in ("", "veth") else self._one_end(tree)
+        outside = self._outside(tree, kind) if kind in OUTSIDE_KEYS else None
+        if ends is None or (kind in OUTSIDE_KEYS and outside is None):
             return None
         if not kind:
             for family in FAMILIES:
                 self._brief_addresses(tree, family, ends)
-        intent = self._intent(tree)
-        link = DraftLink(kind or "veth", tree, ends, self._mtu(tree, ends, _default_mtu(intent)), intent)
-        if link.kind == "dummy" and link.intent.peering:
+        return self._link(kind or "veth", tree, ends, outside)
+
+    def _link(self, kind: str, tree: Table, ends: list[DraftEnd], outside: Outside | None = None) -> DraftLink:
+        intent = self._intent(tree, ends[0].node)
+        mtu = self._mtu(tree, ends, None if kind in ("macvlan", "vxlan") else _default_mtu(intent))
+        link = DraftLink(kind, tree, ends, mtu, intent, outside)
+        if len(ends) == 1 and link.intent.peering:
             self.findings.add(tree.entries["vars"], "'peering' needs a link with two ends")
-        if link.kind == "dummy" and (link.intent.impair or any(end.intent.impair for end in ends)):
+        if len(ends) == 1 and (link.intent.impair or any(end.intent.impair for end in ends)):
             self.findings.add(tree, "'impair' needs a link with two ends")
         self._check_encapsulation(link)
         return link
+
+    def _brief_outside(self, tree: Table, word: str) -> DraftLink | None:
+        """Read a brief link with `host:INTERFACE`, `mgmt-net:INTERFACE` or `macvlan:INTERFACE` in place of a node."""
+        items = _endpoints(tree)
+        position = [_word_of(item) for item in items].index(word)
+        self._check_keys(tree, (*BRIEF_KEYS, *LINK_INERT, "type"), LINK_REFUSED)
+        far = items[position]
+        name = far.text.partition(":")[2] if isinstance(far, Scalar) else ""
+        end = self._brief_end(items[1 - position])
+        if end is None or not self._check_outside(name, far, altname=word in _PAIRS):
+            return None
+        placeholder = DraftEnd(far)
+        ends = [end, placeholder] if position else [placeholder, end]
+        for family in FAMILIES:
+            self._brief_addresses(tree, family, ends)
+            if family in placeholder.addresses:
+                self.findings.note(placeholder.addresses[family][1], end.node, _NO_ADDRESS)
+        return self._link(word, tree, [end], Outside(interface=name))
+
+    def _outside(self, tree: Table, kind: str) -> Outside | None:
+        """Read the keys of the end in the host's network."""
+        entries = {"dst-port": tree.entries["udp-port"]} if "udp-port" in tree.entries else {}
+        for key in ("mode", "remote", "vni", "dst-port", "src-port"):
+            if key in tree.entries:
+                entries[key] = tree.entries[key]
+        interface = tree.entries.get("parent-interface" if kind in _TUNNELS else "host-interface")
+        if interface is not None:
+            entries["interface"] = interface
+        needed = ("remote", "vni") if kind in _TUNNELS else ("interface",)
+        missing = [key for key in needed if key not in entries or is_null(entries[key])]
+        for key in missing:
+            self.findings.add(tree, f"the key {'host-interface' if key == 'interface' else key!r} is missing")
+        try:
+            outside = build(Table(tree.place, tree.path, entries, tree.keys), Outside, self.findings)
+        except InvalidValue:
+            return None
+        if missing or (
+            interface is not None
+            and not self._check_outside(outside.interface or "", interface, altname=kind in _PAIRS)
+        ):
+            return None
+        return outside
+
+    def _check_outside(self, name: str, at: Tree, *, altname: bool) -> bool:
+        objection = objection_to_interface(name, altname=altname)
+        if name == "lo" and not altname:  # an interface of the host's that exists
+            return True
+        if objection:
+            self.findings.add(at, f"invalid interface name {quote(name)}", objection)
+        return objection is None
+
+    def _check_labels(self, tree: Table) -> None:
+        with suppress(InvalidValue):
+            convert(tree.entries["labels"], Mapping[str, str], self.findings) if "labels" in tree.entries else None
 
     def _kind(self, tree: Table) -> str | None:
         kind = tree.entries.get("type")
@@ -188,7 +272,7 @@ class _Reader:
         node, _, interface = tree.text.partition(":")
         word = node.strip().lower()
         if word in BRIEF_ENDS_REFUSED:
-            why = LINK_TYPES_REFUSED[word]
+            why = LINK_TYPES_REFUSED.get(word, "one end is in a node")
             self.findings.add(tree, f"the lab does not support links of type {word!r}: {why}")
             return None
         end = DraftEnd(tree, node, interface)
@@ -218,12 +302,17 @@ class _Reader:
                 self._address(end, family, tree.entries[family])
         if not is_absent(tree, "vars"):
             with suppress(InvalidValue):
-                end.intent = convert(tree.entries["vars"], EndpointIntent, self.findings)
+                own = own_variables(tree.entries["vars"], _END_VARIABLES, node, self.findings)
+                end.intent = convert(own, EndpointIntent, self.findings)
         return end
 
     def _check_interface(self, end: DraftEnd, at: Tree) -> None:
-        if objection := objection_to_interface(end.interface):
+        if end.node in self.unsupported:
+            return
+        if objection := objection_to_interface(end.interface, altname=True):
             self.findings.add(at, f"invalid interface name {quote(end.interface)}", objection)
+        elif needs_altname(end.interface):
+            end.altname, end.interface = end.interface, kernel_name(end.node, end.interface)
 
     def _mac(self, end: DraftEnd, tree: Tree) -> None:
         text = tree.text if isinstance(tree, Scalar) else ""
@@ -232,7 +321,7 @@ class _Reader:
         elif int(text[:2], 16) & 1:
             self.findings.add(tree, f"{quote(text)} is a multicast MAC address; an interface needs a unicast one")
         else:
-            end.mac = text
+            end.mac = text.replace("-", ":")
 
     # --- addresses -----------------------------------------------------------------------------------------
 
@@ -264,7 +353,7 @@ class _Reader:
             return
         end.addresses[family] = (address, tree)
 
-    def _mtu(self, tree: Table, ends: list[DraftEnd], default: int) -> int:
+    def _mtu(self, tree: Table, ends: list[DraftEnd], default: int | None) -> int | None:
         given = tree.entries.get("mtu")
         # As in containerlab, 0 means the default.
         if given is None or is_null(given) or (isinstance(given, Scalar) and given.text == "0"):
@@ -281,12 +370,13 @@ class _Reader:
             self.findings.add(given, what)
         return mtu
 
-    def _intent(self, tree: Table) -> LinkIntent:
+    def _intent(self, tree: Table, node: str) -> LinkIntent:
         variables = tree.entries.get("vars")
         if variables is None or is_null(variables):
             return LinkIntent()
         try:
-            intent: LinkIntent = convert(variables, LinkIntent, self.findings)
+            own = own_variables(variables, _LINK_VARIABLES, node, self.findings)
+            intent: LinkIntent = convert(own, LinkIntent, self.findings)
         except InvalidValue:
             return LinkIntent()
         return intent
@@ -297,7 +387,7 @@ class _Reader:
             return
         at = link.tree.entries["vars"] if isinstance(link.tree, Table) else link.tree
         outer = encapsulation.outer
-        if link.kind == "dummy":
+        if len(link.ends) == 1:
             self.findings.add(at, "'encapsulation' needs a link with two ends")
         elif len(outer) != 2 or outer[0].version != outer[1].version or outer[0] == outer[1]:
             what = "'outer' needs two different addresses of one family, the first and the second node's"
@@ -317,6 +407,36 @@ class _Reader:
                     self.findings.add(tree, f"{address} cannot be used: {over} carries {carried} only")
             if end.mac is not None and encapsulation.kind != "vxlan":
                 self.findings.add(_part(end, "mac"), f"{encapsulation.kind} has no MAC addresses")
+
+
+def lead_to_host(links: Sequence[DraftLink], hosts: Collection[str], findings: Findings) -> None:
+    """Turn links to nodes of kind `host` into links to the host's network."""
+    for link in links:
+        far = [end for end in link.ends if end.node in hosts]
+        if not far:
+            continue
+        if len(far) == len(link.ends) or link.kind != "veth" or link.intent != LinkIntent():
+            findings.add(link.tree, f"a link to {quote(far[0].node)} is a plain veth pair that leads to another node")
+            continue
+        for _, tree in far[0].addresses.values():
+            findings.note(tree, far[0].node, _NO_ADDRESS)
+        link.kind, link.outside = "host", Outside(interface=far[0].altname or far[0].interface)
+        link.ends.remove(far[0])
+
+
+def _endpoints(tree: Table) -> tuple[Tree, ...]:
+    endpoints = tree.entries.get("endpoints")
+    return endpoints.items if isinstance(endpoints, Items) else ()
+
+
+def _word_of(end: Tree) -> str:
+    return end.text.partition(":")[0].strip().lower() if isinstance(end, Scalar) else ""
+
+
+def _word_outside(tree: Table) -> str | None:
+    """Return the first word in place of a node that makes a brief link one to the host's network, or None."""
+    words = [_word_of(end) for end in _endpoints(tree)]
+    return next((word for word in words if word in BRIEF_ENDS_REFUSED), None) if len(words) == 2 else None
 
 
 def _word(family: Family) -> str:
@@ -366,11 +486,14 @@ def check_ends(links: list[DraftLink], nodes: Mapping[str, str], findings: Findi
                 first[place] = end
             if bridge:
                 _check_bridge_end(link, end, findings)
+        if all(nodes.get(end.node) == "ext-container" for end in link.ends):
+            what = "the link has no end in a node of the lab's, with which it would disappear"
+            findings.add(link.tree, what, "link the container to a node or a bridge")
 
 
 def _check_bridge_end(link: DraftLink, end: DraftEnd, findings: Findings) -> None:
-    if link.kind == "dummy":
-        findings.add(end.tree, "a dummy interface needs a node of kind 'linux'")
+    if link.kind in ("dummy", "macvlan", "vxlan"):
+        findings.add(end.tree, f"a {link.kind} interface needs a node of kind 'linux'")
     for _, tree in end.addresses.values():
         findings.add(tree, f"{quote(str(end))} is a port of a bridge and cannot have an address")
     end.addresses.clear()

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lab.topology.model import Node
+from lab.topology.stages import STAGES, Stage, Stages
 
 LAB_DIR = "__clabDir__"
 LAB_NAME = "__clabLabName__"
@@ -19,9 +20,21 @@ def substitute(node: Node, *, node_dir: Path, lab_dir: Path) -> Node:
     return node.model_copy(
         update={
             "exec": tuple(replace(command, values) for command in node.exec),
+            "stages": _replaced(node.stages, values),
             "binds": tuple(replace_source(bind, values) for bind in node.binds),
         }
     )
+
+
+def _replaced(stages: Stages, values: dict[str, str]) -> Stages:
+    """Return stages with the variables in their commands replaced."""
+
+    def of(stage: Stage) -> Stage:
+        commands = (each.model_copy(update={"command": replace(each.command, values)}) for each in stage.exec)
+        return stage.model_copy(update={"exec": tuple(commands)})
+
+    names = {name.replace("-", "_"): of(stages.of(name)) for name in STAGES}
+    return stages.model_copy(update=names)
 
 
 def replace(text: str, values: dict[str, str]) -> str:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from lab.core.errors import InputError
 from lab.topology.model import Place
+from lab.topology.own import Remark
 
 KeyPath = tuple[str | int, ...]
 
@@ -53,12 +54,13 @@ class Located(Protocol):
 
 
 class Findings:
-    """Collects mistakes: the reader goes on after each, so that all are reported at once."""
+    """Collects mistakes and notes: the reader goes on after each, so that all are reported at once."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
         # A dict keeps the order and drops duplicates: several nodes may inherit one wrong line.
         self._mistakes: dict[Mistake, None] = {}
+        self._notes: dict[tuple[str, str], Remark] = {}
 
     def add(self, at: Located, what: str, hint: str | None = None) -> None:
         """Note a mistake at the place of `at`."""
@@ -67,6 +69,16 @@ class Findings:
     def add_whole(self, what: str, hint: str | None = None, *, key: str = "") -> None:
         """Note a mistake without a line in the file, such as one in an override."""
         self._mistakes[Mistake(Place(self.file, 1, 1), key, what, hint)] = None
+
+    def note(self, at: Located, node: str, what: str) -> None:
+        """Note something valid with an effect that the file's author may not expect; each place once."""
+        place = f"{at.place.file.name}:{at.place.line}"
+        self._notes.setdefault((place, what), Remark(kind="note", node=node, place=place, what=what))
+
+    @property
+    def notes(self) -> tuple[Remark, ...]:
+        """All notes, in the order in which they were found."""
+        return tuple(self._notes.values())
 
     def __len__(self) -> int:
         return len(self._mistakes)
@@ -95,10 +107,10 @@ def quote(value: object) -> str:
     return repr(text if len(text) <= MAX_QUOTE_LENGTH else text[: MAX_QUOTE_LENGTH - 1] + "…")
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
+def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     """Return the known word that is most similar to `word`, or None if none is similar."""
     # A longer word is not a typing error, and the comparison takes quadratic time.
-    matches = difflib.get_close_matches(word[:MAX_QUOTE_LENGTH], list(known), n=1, cutoff=0.6)
+    matches = difflib.get_close_matches(word[:MAX_QUOTE_LENGTH], list(known), n=1, cutoff=cutoff)
     return matches[0] if matches else None
 
 

@@ -17,13 +17,17 @@ def check_neighbors(
     vocabulary: Vocabulary,
     findings: Findings,
 ) -> None:
-    """Check that both ends speak the same protocol, and that the tunnel between them carries it."""
+    """Check that both ends speak the same protocol, and that the tunnel between them carries it.
+
+    A router with files of the user's is not checked: it does what they say, even if that does not work.
+    """
     for link in links:
         if link.intent.peering and len(link.ends) == 2:
             one, other = (drafts.get(end.node) for end in link.ends)
             if one is not None and other is not None:
                 _check_same_protocol(one, other, vocabulary, findings)
-                protocols = {d.node.intent.router.protocol for d in (one, other) if d.node.intent.router is not None}
+                routers = [d.node.intent.router for d in (one, other)]
+                protocols = {router.protocol for router in routers if router is not None and not router.config}
                 if link.intent.preference is not None and protocols - {"bgp"}:
                     findings.add(
                         link.tree, f"'preference' is for BGP only, and the protocol is {min(protocols - {'bgp'})}"
@@ -92,6 +96,7 @@ def check_session_options(
                 originates
                 and receiver is not None
                 and receiver.recursion_filter
+                and not receiver.config
                 and (name, other) in over_tunnels - over_links
             ):
                 keys: tuple[str, ...] = ("default-originate",)
@@ -104,7 +109,7 @@ def check_session_options(
 def _check_same_protocol(one: DraftNode, other: DraftNode, vocabulary: Vocabulary, findings: Findings) -> bool:
     """Note differences between two routers; return True if both nodes have one and they speak the same protocol."""
     here, there = one.node.intent.router, other.node.intent.router
-    if here is None or there is None or one.router is None:
+    if here is None or there is None or one.router is None or here.config or there.config:
         return False
     for key, mine, theirs in (
         ("protocol", here.protocol, there.protocol),

@@ -8,26 +8,46 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from lab.topology.definitions import read_definition, refuse_key
+from lab.topology.certificates import AUTHORITY, check_certificate
+from lab.topology.definitions import read_definition
 from lab.topology.env_file import EnvFileError, parse_env
+from lab.topology.foreign import check_foreign
 from lab.topology.inherit import Definitions
-from lab.topology.intent import NodeIntent, RouterIntent, StaticRoute, TunnelIntent
-from lab.topology.keys import BRIDGE_KEYS, BRIEF_ENDS_REFUSED, KINDS, NODE_KEYS, PULL_POLICIES
+from lab.topology.intent import NodeIntent, OpenVpnIntent, RouterIntent, StaticRoute, TunnelIntent, VrfIntent
+from lab.topology.keys import (
+    BORROWED_KEYS,
+    BRIDGE_KEYS,
+    BRIEF_ENDS_REFUSED,
+    INHERITED,
+    KINDS,
+    NODE_KEYS,
+    PULL_POLICIES,
+    RESTART_POLICIES,
+)
 from lab.topology.magic import LAB_DIR, NODE_DIR, NODE_NAME, replace, replace_source
-from lab.topology.mistakes import Findings, Located, did_you_mean, one_of, quote
-from lab.topology.model import Node
+from lab.topology.management import MODES, check_ports
+from lab.topology.mistakes import Findings, Located, did_you_mean, nearest, one_of, quote
+from lab.topology.model import BRIDGES, EXTERNAL, Node
 from lab.topology.names import objection_to_interface, objection_to_name
 from lab.topology.shape import InvalidValue, convert, is_absent, is_null, note_mismatch, salvage
 from lab.topology.source import Items, Key, Scalar, Table, Tree, tree_of
+from lab.topology.variables import own_variables
 from lab.topology.vocabulary import Vocabulary
 
+_VOLUME = re.compile(
+    r"(?:(?P<name>[a-zA-Z0-9][a-zA-Z0-9_.-]*):)?/[^:]*(?(name)(?::(?:ro|rw|nocopy|volume-nocopy)(?:,(?:ro|rw|nocopy|volume-nocopy))*)?)"
+)
 _SIZE = re.compile(r"\d+(\.\d+)?\s*([kmgt]i?)?b?", re.IGNORECASE)
 BGP_ONLY = (
     *("asn", "sessions", "bfd", "multipath", "accept", "communities", "graceful-restart", "neighbors"),
     *("password", "ttl-security", "default-originate", "allowas-in"),
 )
 """The keys of a router that apply to BGP only."""
+_INSIDE = "|"
+"""containerlab's separator after the name of a bridge in the namespace of another node."""
 _IMPORT_ENVIRONMENT = "__IMPORT_ENVS"
+_VARIABLES = tuple(info.alias or name for name, info in NodeIntent.model_fields.items())
+_MISSPELT = 0.8
 
 
 @dataclass
@@ -39,10 +59,20 @@ class DraftNode:
     """The place of the node's name."""
     node: Node
     image: Tree | None = None
+    supported: bool = True
+    """False for a node of a kind that the lab does not support, of which nothing else is checked."""
+    stages: Tree | None = None
+    keys: Mapping[str, Tree] = field(default_factory=dict)
+    """All keys of a container, inherited ones included."""
+    is_host: bool = False
+    """True for the host machine, to whose network links lead."""
     network_mode_none: bool = False
     router: Tree | None = None
     tunnels: list[tuple[TunnelIntent, Tree]] = field(default_factory=list)
     routes: list[tuple[StaticRoute, Tree]] = field(default_factory=list)
+    openvpn: list[tuple[OpenVpnIntent, Tree]] = field(default_factory=list)
+    vrfs: Mapping[str, VrfIntent] = field(default_factory=dict)
+    nftables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,20 +91,49 @@ class NodeReader:
     def read(self, name: str, key: Key, tree: Tree) -> DraftNode:
         """Read one node."""
         findings = self.findings
-        self._check_name(name, key)
         own = read_definition(tree, findings)
-        kind_tree, group_tree = self.definitions.kind_of(own), self.definitions.group_of(own)
+        kind_tree = self.definitions.kind_of(own)
         kind = kind_tree.text.lower() if kind_tree else ""
+        bare, inside, _ = name.partition(_INSIDE)
+        if kind in BRIDGES and inside:
+            what = f"the lab does not support {quote(name)}, the bridge {quote(bare)} in the namespace of another node"
+            self.findings.add(key, what, "make the bridge a node of its own")
+        elif kind != "host":
+            self._check_name(name, key)
         if not kind:
             findings.add(key, "the node has no kind", f"set 'kind' to one of {one_of(KINDS)}")
-        groups = self.definitions.groups
-        if group_tree is not None and group_tree.text not in groups:
-            hint = did_you_mean(group_tree.text, groups)
-            findings.add(group_tree, f"there is no group {quote(group_tree.text)} under 'groups'", hint)
+        elif kind not in KINDS:
+            self._refuse_kind(own.get("kind", key), kind_tree.text if kind_tree else kind)
+            return DraftNode(name, key, Node.model_construct(name=name, kind="linux"), supported=False)
+        elif kind_tree and kind_tree.text in self.definitions.undefined:
+            what = f"the kind {quote(kind_tree.text)} has no definition: containerlab cannot read such a file"
+            findings.add(self.definitions.undefined[kind_tree.text], what, "write '{}', or leave it out")
+        self._check_group(name, self.definitions.group_of(own))
         inherited = self.definitions.inherit(own)
-        if kind == "bridge":
-            return self._bridge(name, key, tree, inherited)
+        if kind in BRIDGES:
+            return self._bridge(name, kind, key, tree, inherited)
+        if kind == "host":
+            if "exec" in inherited:
+                findings.add(inherited["exec"], "the lab runs no command on this machine for a topology")
+            return DraftNode(name, key, Node.model_construct(name=name, kind="linux"), is_host=True)
+        if kind == "ext-container":
+            values = self._values({k: v for k, v in inherited.items() if k in BORROWED_KEYS})
+            node = Node.model_construct(**{**values, "name": name, "kind": kind})
+            return DraftNode(name, key, node, stages=inherited.get("stages"))
         return self._container(name, kind, key, inherited)
+
+    def _refuse_kind(self, at: Located, kind: str) -> None:
+        meant = nearest(kind, KINDS, cutoff=_MISSPELT)
+        what = f"the lab does not support the kind {quote(kind)}: the kinds are {one_of(KINDS)}"
+        self.findings.add(at, what, f"did you mean {meant!r}?" if meant else None)
+
+    def _check_group(self, name: str, group: Scalar | None) -> None:
+        """Note a group that may be misspelt; any other without a definition is a label."""
+        groups = self.definitions.groups
+        if group is not None and groups and group.text not in groups:
+            hint = f"; {meant}" if (meant := did_you_mean(group.text, groups)) else ""
+            what = f"the group {quote(group.text)} is a label only: it is not under 'groups'{hint}"
+            self.findings.note(group, name, what)
 
     def _check_name(self, name: str, key: Key) -> None:
         if objection := objection_to_name(name, shortest=self.shortest_name):
@@ -82,26 +141,42 @@ class NodeReader:
         elif name.lower() in BRIEF_ENDS_REFUSED:
             self.findings.add(key, f"invalid node name {quote(name)}", "the word is reserved for endpoints of links")
 
-    def _bridge(self, name: str, key: Key, tree: Tree, inherited: dict[str, Tree]) -> DraftNode:
+    def _bridge(self, name: str, kind: str, key: Key, tree: Tree, inherited: dict[str, Tree]) -> DraftNode:
+        if _INSIDE in name:
+            return DraftNode(name, key, Node.model_construct(name=name, kind="bridge"), supported=False)
         if objection := objection_to_interface(name):
             self.findings.add(key, f"invalid bridge name {quote(name)}", objection)
-        for own_key in tree.keys if isinstance(tree, Table) else ():
-            if own_key in NODE_KEYS and isinstance(tree, Table):
-                refuse_key(own_key, tree.keys[own_key], self.findings, bridge=True)
+        mode = inherited.get("network-mode")
+        if isinstance(mode, Scalar) and mode.text.startswith("container:"):
+            what = "the lab does not support a bridge in the namespace of another node"
+            self.findings.add(mode, what, "make it a node of its own, without 'network-mode'")
+        for own_key, at in tree.keys.items() if isinstance(tree, Table) else ():
+            if own_key in INHERITED and own_key not in BRIDGE_KEYS:
+                self.findings.note(at, name, f"{own_key!r} has no effect: a bridge is not a container")
         values = self._values({k: v for k, v in inherited.items() if k in BRIDGE_KEYS})
-        return DraftNode(name, key, Node.model_construct(**{**values, "name": name, "kind": "bridge"}))
+        return DraftNode(name, key, Node.model_construct(**{**values, "name": name, "kind": kind}))
 
     def _container(self, name: str, kind: str, key: Key, inherited: dict[str, Tree]) -> DraftNode:
+        check_foreign(name, inherited, self.findings, external=kind in EXTERNAL)
         values = self._values(inherited)
         values.update(name=name, kind=kind or "linux")
-        mode = values.pop("network_mode", "")
-        values.pop("privileged", None)  # can only be false; containerlab's default is true
+        mode = self._network_mode(values.pop("network_mode", ""), inherited)
+        values["network_mode"] = mode or "none"
+        check_ports(inherited.get("ports"), self.findings)
+        self._check_namespaces(name, values, inherited)
+        if "certificate" in values:
+            check_certificate(values["certificate"], inherited["certificate"], self.findings)
+            if values["certificate"].issue and name == AUTHORITY:
+                what = f"a certificate of the node {quote(name)} would take the place of the authority's"
+                self.findings.add(inherited["certificate"], what, "name the node otherwise")
         if "image" not in values:
             self.findings.add(key, "the node has no image")
         elif not values["image"] or re.search(r"\s", values["image"]):
             self.findings.add(inherited["image"], f"{quote(values['image'])} is not an image name")
         if "image_pull_policy" in values:
             values["image_pull_policy"] = self._pull_policy(values["image_pull_policy"], inherited)
+        if "restart_policy" in values:
+            values["restart_policy"] = self._restart_policy(values["restart_policy"], name, inherited)
         for size in ("memory", "shm-size"):
             text = values.get(size.replace("-", "_"))
             if text is not None and not _SIZE.fullmatch(text):
@@ -114,14 +189,22 @@ class NodeReader:
             values["tmpfs"] = tuple(f"{path}:{how}" if how else path for path, how in values["tmpfs"].items())
         if binds := inherited.get("binds"):
             values["binds"] = self._binds(binds, name)
+        self._check_volumes(name, inherited.get("volumes"))
         values["exec"] = tuple(replace(line, {NODE_NAME: name}) for line in values.get("exec", ()))
-        draft = DraftNode(name, key, Node.model_construct(), inherited.get("image"), mode.lower() == "none")
+        is_none = mode == "none"
+        draft = DraftNode(
+            name, key, Node.model_construct(), inherited.get("image"), keys=inherited, network_mode_none=is_none
+        )
+        draft.stages = inherited.get("stages")
         self._intent(inherited.get("config"), draft)
         router = self._router(draft.router)
         intent = NodeIntent(
             router=router,
             tunnels=tuple(tunnel for tunnel, _ in draft.tunnels),
             routes=tuple(route for route, _ in draft.routes),
+            openvpn=tuple(process for process, _ in draft.openvpn),
+            vrfs=draft.vrfs,
+            nftables=draft.nftables,
         )
         draft.node = Node.model_construct(**values, intent=intent)
         return draft
@@ -131,8 +214,35 @@ class NodeReader:
         return {
             key.replace("-", "_"): convert(tree, NODE_KEYS[key], Findings(self.findings.file))
             for key, tree in inherited.items()
-            if key not in ("kind", "config")
+            if key in NODE_KEYS and key not in ("kind", "config")
         }
+
+    def _network_mode(self, mode: str, inherited: dict[str, Tree]) -> str:
+        word, colon, container = mode.partition(":")
+        word = word.lower()
+        if word in ("", *MODES) and not colon:
+            return word
+        if word == "container" and container.strip():
+            return f"container:{container.strip()}"
+        hint = f"the modes are {one_of((*MODES, 'container:NAME'))}"
+        self.findings.add(inherited["network-mode"], f"unknown network mode {quote(mode)}", hint)
+        return ""
+
+    def _check_namespaces(self, name: str, values: dict[str, Any], inherited: dict[str, Tree]) -> None:
+        """Check the modes of the PID and the cgroup namespace, which Docker spells in lower case."""
+        mode = values.get("pid_mode", "")
+        if mode not in ("", "host") and not (mode.startswith("container:") and mode != "container:"):
+            hint = f"the modes are {one_of(('host', 'container:NAME'))}"
+            self.findings.add(
+                inherited["pid-mode"], f"unknown mode of the PID namespace {quote(values.pop('pid_mode'))}", hint
+            )
+        if (mode := values.get("cgroupns_mode", "private")) not in ("private", "host"):
+            hint = f"the modes are {one_of(('private', 'host'))}"
+            what = f"unknown mode of the cgroup namespace {quote(values.pop('cgroupns_mode'))}"
+            self.findings.add(inherited["cgroupns-mode"], what, hint)
+        if "cgroup_parent" in values:
+            what = f"the cgroup {quote(values['cgroup_parent'])} stays when the lab is taken down"
+            self.findings.note(inherited["cgroup-parent"], name, what)
 
     def _pull_policy(self, text: str, inherited: dict[str, Tree]) -> str:
         for policy in PULL_POLICIES:
@@ -142,6 +252,18 @@ class NodeReader:
         tree = inherited["image-pull-policy"]
         self.findings.add(tree, f"{quote(text)} is not one of {one_of(PULL_POLICIES)}", hint)
         return PULL_POLICIES[0]
+
+    def _restart_policy(self, text: str, name: str, inherited: dict[str, Tree]) -> str:
+        tree = inherited["restart-policy"]
+        policy = text.lower()
+        if policy not in RESTART_POLICIES:
+            hint = f"the values are {', '.join(map(quote, RESTART_POLICIES))}"
+            self.findings.add(tree, f"{quote(text)} is not a value of 'restart-policy'", hint)
+            return "no"
+        if policy != "no":
+            what = f"with 'restart-policy' {quote(policy)} a node that ends is started again, without its links"
+            self.findings.note(tree, name, what)
+        return policy
 
     # --- environment and files -----------------------------------------------------------------------------
 
@@ -188,6 +310,20 @@ class NodeReader:
             binds.append(f"{source}:{rest}")
         return tuple(sorted(binds))
 
+    def _check_volumes(self, node: str, tree: Tree | None) -> None:
+        for item in tree.items if isinstance(tree, Items) else ():
+            if not isinstance(item, Scalar):
+                continue
+            if not (found := _VOLUME.fullmatch(item.text)):
+                what = f"{quote(item.text)} is not a volume"
+                self.findings.add(
+                    item, what, "write NAME:/DESTINATION[:ro|rw|nocopy] or /DESTINATION; for a path use 'binds'"
+                )
+            elif found["name"]:
+                self.findings.note(
+                    item, node, f"the Docker volume {quote(found['name'])} stays when the lab is taken down"
+                )
+
     def _resolve(self, path: str) -> Path:
         """Resolve a path as containerlab does: relative to the topology file's directory."""
         directory = Path(os.path.abspath(self.findings.file)).parent  # noqa: PTH100 - keeps symbolic links
@@ -199,6 +335,7 @@ class NodeReader:
         variables = config.entries.get("vars") if isinstance(config, Table) else None
         if not isinstance(variables, Table):
             return
+        own_variables(variables, _VARIABLES, draft.name, self.findings)
         router = variables.entries.get("router")
         draft.router = None if router is None or is_null(router) else router
         for tree in self._each(variables.entries.get("tunnels")):
@@ -217,6 +354,39 @@ class NodeReader:
                 draft.routes.append((convert(tree, StaticRoute, self.findings), tree))
             except InvalidValue:
                 continue
+        for tree in self._each(variables.entries.get("openvpn")):
+            try:
+                draft.openvpn.append((convert(tree, OpenVpnIntent, self.findings), tree))
+            except InvalidValue:
+                continue
+
+        draft.vrfs = self._vrfs(variables.entries.get("vrfs"))
+        draft.nftables = self._rulesets(variables.entries.get("nftables"))
+
+    def _vrfs(self, tree: Tree | None) -> Mapping[str, VrfIntent]:
+        """Return a node's VRFs, without those that are wrong."""
+        if tree is None or is_null(tree):
+            return {}
+        try:
+            found: Mapping[str, VrfIntent] = convert(tree, Mapping[str, VrfIntent], self.findings)
+        except InvalidValue:
+            return {}
+        for name in found:
+            if objection := objection_to_interface(name):
+                self.findings.add(below(tree, (name,)), f"invalid name of a VRF {quote(name)}", objection)
+        return found
+
+    def _rulesets(self, tree: Tree | None) -> tuple[str, ...]:
+        """Return the names of a node's files with packet filters, without those that do not exist."""
+        found = []
+        for item in (tree,) if isinstance(tree, Scalar) and not is_null(tree) else self._each(tree):
+            if not isinstance(item, Scalar) or not item.text.strip():
+                self.findings.add(item, "this is not the name of a file", "write the ruleset's file")
+            elif not self._resolve(item.text).is_file():
+                self.findings.add(item, f"the file {quote(item.text)} does not exist")
+            else:
+                found.append(item.text)
+        return tuple(found)
 
     def _each(self, tree: Tree | None) -> tuple[Tree, ...]:
         if tree is None or is_null(tree):
@@ -234,6 +404,9 @@ class NodeReader:
             router: RouterIntent = convert(tree, RouterIntent, self.findings)
         except InvalidValue:
             return None
+        if router.config:
+            self._check_own_router(router, tree)
+            return router
         seen: set[Any] = set()
         for i, network in enumerate(router.networks):
             if network in seen:
@@ -255,6 +428,22 @@ class NodeReader:
             self.findings.add(below(tree, ("bfd",)), what, "lower 'interval' or 'multiplier'")
         return router
 
+    def _check_own_router(self, router: RouterIntent, tree: Tree) -> None:
+        """Check a router with files of the user's: they exist, and say everything else themselves."""
+        given = tree if isinstance(tree, Table) else Table(tree.place, tree.path, {}, {})
+        for key, value in given.entries.items():
+            if key not in ("daemon", "config") and not is_null(value):
+                what = f"{key!r} is not possible beside 'config': the daemon runs with your files as they are"
+                self.findings.add(given.keys[key], what, "set it in those files")
+        at = below(tree, ("config",))
+        for number, config in enumerate((router.config,) if isinstance(router.config, str) else router.config):
+            item = below(at, (number,))
+            if not config.strip():
+                self.findings.add(item, "the name of the file is empty")
+            elif not _exists(self._resolve(config)):
+                self.findings.add(item, f"the file {quote(config)} does not exist", "paths are relative to this file")
+        self._check_support(router, tree)
+
     def _check_protocol(self, router: RouterIntent, tree: Tree) -> None:
         if router.protocol == "bgp" and router.asn is None:
             self.findings.add(tree, "the key 'asn' is missing")
@@ -264,6 +453,9 @@ class NodeReader:
                     self.findings.add(
                         below(tree, (key,)), f"{key!r} is for BGP only, and the protocol is {router.protocol}"
                     )
+        self._check_support(router, tree)
+
+    def _check_support(self, router: RouterIntent, tree: Tree) -> None:
         check = self.vocabulary.daemons.get(router.daemon)
         for objection in check(router) if check else ():
             self.findings.add(below(tree, objection.path), objection.what, objection.hint)

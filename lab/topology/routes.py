@@ -61,7 +61,7 @@ def _check_via_node(
     if route.via == draft.name:
         findings.add(via, f"{quote(route.via)} is the node itself")
         return
-    if drafts[route.via].node.kind == "bridge":
+    if drafts[route.via].node.is_bridge:
         findings.add(via, f"{quote(route.via)} is a bridge and does not route")
         return
     kinds = {name: other.node.kind for name, other in drafts.items()}
@@ -84,7 +84,7 @@ def _check_via_node(
 def check_peerings(drafts: Mapping[str, DraftNode], links: Sequence[DraftLink], findings: Findings) -> None:
     """Check that a link with `peering` has a router at both ends."""
     for link in links:
-        if not link.intent.peering or link.kind == "dummy":
+        if not link.intent.peering or len(link.ends) == 1:
             continue
         at = link.tree.entries.get("vars", link.tree) if isinstance(link.tree, Table) else link.tree
         for end in link.ends:

@@ -43,7 +43,7 @@ def _segment(topology: Topology, start: Endpoint) -> list[Endpoint]:
                 if (there.node, there.interface) in seen:
                     continue
                 seen.add((there.node, there.interface))
-                if topology.nodes[there.node].kind == "bridge":
+                if topology.nodes[there.node].is_bridge:
                     ports = [e for e in endpoints_of(topology, there.node) if e != there]
                     seen.update((p.node, p.interface) for p in ports)
                     todo += ports

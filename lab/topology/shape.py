@@ -3,6 +3,7 @@
 pydantic could do the same, but without the place of a value, and with its own wording of mistakes.
 """
 
+import re
 import types
 from collections.abc import Collection, Mapping
 from ipaddress import (
@@ -37,6 +38,10 @@ _FAMILIES = {
     frozenset({IPv4Interface, IPv6Interface}): "an IPv4 or IPv6 address with its prefix length",
     frozenset({IPv4Network, IPv6Network}): "an IPv4 or IPv6 prefix",
 }
+
+
+_LENGTH = re.compile(r"0|[1-9][0-9]*")
+"""A prefix length, as containerlab's parser accepts it."""
 
 
 class InvalidValue(Exception):
@@ -274,8 +279,8 @@ def _single(tree: Tree, annotation: Any) -> Any:
 def _ip(text: str, annotation: Any) -> Any:
     with_length = annotation not in (IPv4Address, IPv6Address)
     _, slash, length = text.partition("/")
-    # Python accepts netmasks, scopes and a missing length, containerlab's parser does not.
-    if bool(slash) != with_length or (slash and not (length.isascii() and length.isdigit())) or "%" in text:
+    # Python accepts netmasks, scopes, leading zeros and a missing length, containerlab's parser does not.
+    if bool(slash) != with_length or (slash and not _LENGTH.fullmatch(length)) or "%" in text:
         return None
     try:
         return annotation(text)
@@ -292,7 +297,9 @@ def _hint(tree: Tree, annotation: Any) -> str | None:
         return f"did you mean {match!r}?" if match else None
     if {annotation, *arguments} & {IPv4Network, IPv6Network} and "/" in tree.text:
         try:
-            return f"it has bits set beyond its length: did you mean '{ip_network(tree.text, strict=False)}'?"
+            meant = ip_network(tree.text, strict=False)
         except ValueError:
             return None
+        if isinstance(meant, tuple({annotation, *arguments} & {IPv4Network, IPv6Network})):
+            return f"it has bits set beyond its length: did you mean '{meant}'?"
     return None

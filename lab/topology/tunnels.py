@@ -74,7 +74,7 @@ def declared_tunnels(nodes: Mapping[str, DraftNode], vocabulary: Vocabulary, fin
                 findings.add(to, f"there is no node {quote(intent.to)}", did_you_mean(intent.to, nodes))
             elif intent.to == node.name:
                 findings.add(to, f"{quote(intent.to)} is the node itself")
-            elif nodes[intent.to].node.kind == "bridge":
+            elif nodes[intent.to].node.is_bridge:
                 findings.add(to, f"{quote(intent.to)} is a bridge and runs no OpenVPN")
             else:
                 found.append(DraftTunnel(node.name, intent.to, intent, tree))
@@ -284,12 +284,14 @@ def to_tunnels(tunnels: Sequence[DraftTunnel]) -> tuple[Tunnel, ...]:
                 "transport": tunnel.intent.transport,
                 "outer": tunnel.intent.outer,
                 "port": tunnel.port,
-                "server_outer": tunnel.outer,
-                "client_outer": tunnel.client_outer,
-                "server_ipv4": tunnel.inner["ipv4"].peer,
-                "client_ipv4": tunnel.inner["ipv4"].local,
-                "server_ipv6": tunnel.inner["ipv6"].peer,
-                "client_ipv6": tunnel.inner["ipv6"].local,
+                "server_at": {
+                    "outer": tunnel.outer,
+                    **{family: ends.peer for family, ends in tunnel.inner.items()},
+                },
+                "client_at": {
+                    "outer": tunnel.client_outer,
+                    **{family: ends.local for family, ends in tunnel.inner.items()},
+                },
                 "device": tunnel.device,
                 "server_device": tunnel.server_device,
                 "options": tunnel.intent.options,

@@ -10,7 +10,7 @@ from lab.routing import Peer, RouterPlan, plan_router
 from lab.topology import Prefix, Topology, Tunnel
 from lab.topology.external import PROFILE, port_shown
 from lab.topology.segments import endpoints_of, static_routes
-from lab.tunnel import modes
+from lab.tunnel import mode_of
 
 _CIPHERS: Mapping[str, str] = {"BF-CBC": "blowfish128"}
 _NETWORKS = "lab-networks"
@@ -79,7 +79,7 @@ def _crypto(tunnel: Tunnel) -> dict[str, str]:
 def _common(tunnel: Tunnel) -> dict[str, object]:
     new = tunnel.profile != "routeros-6"
     return {
-        "mode": "ethernet" if modes()[tunnel.mode].traits.device == "tap" else "ip",
+        "mode": "ethernet" if mode_of(tunnel).traits.device == "tap" else "ip",
         "port": tunnel.port,
         **({"protocol": tunnel.transport} if new else {}),
         **_crypto(tunnel),

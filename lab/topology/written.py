@@ -14,16 +14,26 @@ def dump(topology: Topology) -> str:
 
     It reads back as an equal topology, except for `file`, and containerlab can deploy it.
     """
+    nodes = {name: node_data(node) for name, node in topology.nodes.items()}
+    return topology_text(topology, nodes, [link_data(link) for link in topology.links])
+
+
+def topology_text(topology: Topology, nodes: dict[str, Any], links: list[dict[str, Any]]) -> str:
+    """Return the text of a topology's file with these definitions of its nodes and links."""
     data: dict[str, Any] = {"name": topology.name}
     if topology.prefix is not None:
         data["prefix"] = topology.prefix
+    if topology.management is not None:
+        data["mgmt"] = _written(topology.management)
+    if settings := _written(topology.settings):
+        data["settings"] = settings
     body: dict[str, Any] = {}
     groups: dict[str, dict[str, Any]] = {node.group: {} for node in topology.nodes.values() if node.group is not None}
     if groups:
         body["groups"] = groups
-    body["nodes"] = {name: _node(node) for name, node in topology.nodes.items()}
-    if topology.links:
-        body["links"] = [_link(link) for link in topology.links]
+    body["nodes"] = nodes
+    if links:
+        body["links"] = links
     data["topology"] = body
     text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=10**9)
     # Escape what would read as a template or a variable.
@@ -34,34 +44,47 @@ def _written(model: Frozen, *without: str) -> dict[str, Any]:
     return model.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=set(without))
 
 
-def _node(node: Node) -> dict[str, Any]:
+def node_data(node: Node, *, with_intent: bool = True) -> dict[str, Any]:
+    """Return the definition of a node, `with_intent` with the lab's own keys."""
     data = {"kind": node.kind, **_written(node, "name", "kind", "intent", "tmpfs")}
     if node.tmpfs:
         data["tmpfs"] = {path: how for path, _, how in (item.partition(":") for item in node.tmpfs)}
-    if node.kind != "bridge":
-        data["network-mode"] = "none"
-        data["privileged"] = False
-    if intent := _written(node.intent):
+    if not (node.is_bridge or node.borrowed):
+        data["network-mode"] = node.network_mode
+    if with_intent and (intent := _written(node.intent)):
+        if node.intent.router is not None and node.intent.router.config:
+            # The other keys are what the files say.
+            intent["router"] = {key: value for key, value in intent["router"].items() if key in ("daemon", "config")}
         data["config"] = {"vars": intent}
     return data
 
 
-def _link(link: Link) -> dict[str, Any]:
+def link_data(link: Link, *, with_intent: bool = True) -> dict[str, Any]:
+    """Return the definition of a link, `with_intent` with the lab's own keys."""
     data: dict[str, Any] = {"type": link.kind}
-    if link.kind == "dummy":
-        data["endpoint"] = _endpoint(link.endpoints[0])
+    if len(link.endpoints) == 1:
+        data["endpoint"] = _endpoint(link.endpoints[0], with_intent)
+        if link.outside is not None:
+            data |= _written(link.outside, "interface", *(() if _is_tunnel(link) else ("dst_port",)))
+            name = "parent-interface" if _is_tunnel(link) else "host-interface"
+            data |= {name: link.outside.interface} if link.outside.interface else {}
     else:
-        data["endpoints"] = [_endpoint(end) for end in link.endpoints]
+        data["endpoints"] = [_endpoint(end, with_intent) for end in link.endpoints]
     if link.mtu is not None:
         data["mtu"] = link.mtu
-    if intent := _written(link.intent):
+    if with_intent and (intent := _written(link.intent)):
         data["vars"] = intent
     return data
 
 
-def _endpoint(end: Endpoint) -> dict[str, Any]:
-    data = {"node": end.node, "interface": end.interface, **_written(end, "node", "interface", "intent")}
-    if intent := _written(end.intent):
+def _is_tunnel(link: Link) -> bool:
+    return link.kind in ("vxlan", "vxlan-stitch")
+
+
+def _endpoint(end: Endpoint, with_intent: bool) -> dict[str, Any]:
+    data: dict[str, Any] = {"node": end.node, "interface": end.altname or end.interface}
+    data |= _written(end, "node", "interface", "altname", "intent")
+    if with_intent and (intent := _written(end.intent)):
         data["vars"] = intent
     return data
 
