@@ -39,7 +39,7 @@ def prepare_engine(say: Say) -> None:
         if is_absent(host):
             _start(privileges, host, say)
     client = docker_engine.connect()
-    say(f"Docker {client.version()['Version']} answers at {host}")
+    say(f"{docker_engine.product(client.version())} answers at {host}")
     client.close()
 
 

@@ -1,14 +1,113 @@
 """Nodes and links behind one interface; see `Engine`."""
 
-from lab.engine.base import HOSTS, Engine, ExecResult, Instance, Mount, NodeSpec, NodeState
+import os
+
+from lab.core.errors import EnvironmentBroken, InputError
+from lab.engine.base import (
+    HOSTS,
+    LOCALHOST,
+    NODE_SYSCTLS,
+    Engine,
+    ExecResult,
+    Instance,
+    LabNetwork,
+    Mount,
+    NodeSpec,
+    NodeState,
+    PublishedPort,
+)
 from lab.engine.namespace import Namespace
 
-__all__ = ["HOSTS", "Engine", "ExecResult", "Instance", "Mount", "Namespace", "NodeSpec", "NodeState", "open_engine"]
+__all__ = [
+    "ENGINES",
+    "ENVIRONMENT",
+    "HOSTS",
+    "LOCALHOST",
+    "NODE_SYSCTLS",
+    "Engine",
+    "ExecResult",
+    "Instance",
+    "LabNetwork",
+    "Mount",
+    "Namespace",
+    "NodeSpec",
+    "NodeState",
+    "PublishedPort",
+    "all_engines",
+    "open_engine",
+]
+
+ENGINES = ("docker", "crun")
+"""The names of all engines."""
+ENVIRONMENT = "LAB_ENGINE"
+"""The environment variable that chooses the engine."""
 
 
-def open_engine() -> Engine:
-    """Return this host's engine; raises `EnvironmentBroken` with a remedy if there is none."""
-    from lab.engine.docker.engine import DockerEngine
-    from lab.host.docker_engine import connect_fast
+def open_engine(name: str | None = None) -> Engine:
+    """Return the engine of a name, of the environment, or this host's.
 
-    return DockerEngine(connect_fast())
+    That is the one at DOCKER_HOST. Without that variable it is Docker where it answers and this process is root's, as
+    Docker's labs need it to be, and crun elsewhere. Raises `EnvironmentBroken` with a remedy if there is none,
+    `InputError` for an unknown name.
+    """
+    chosen = name or os.environ.get(ENVIRONMENT)
+    if chosen:
+        return _open(chosen)
+    from lab.core.places import host_uid
+    from lab.host.oci_runtime import is_installed
+
+    named = bool(os.environ.get("DOCKER_HOST"))  # another engine than the one the user names would not help
+    if not named and host_uid() != 0 and is_installed():
+        return _open("crun")
+    try:
+        return _open("docker")
+    except EnvironmentBroken:
+        if named or not is_installed():
+            raise
+        return _open("crun")
+
+
+def all_engines(name: str | None = None) -> list[Engine]:
+    """Return all engines that can be used here, that of `open_engine(name)` first: labs of each may run.
+
+    Raises what that raises.
+    """
+    first = open_engine(name)
+    found = [first]
+    for name in ENGINES:
+        if name != first.name:
+            try:
+                found.append(_open(name))
+            except EnvironmentBroken:
+                continue
+    return found
+
+
+def enter_namespaces(*, network: bool = True) -> None:
+    """Make an ordinary user root in the namespaces in which the user's labs run; for root, or if done, nothing.
+
+    Without `network` this process stays in the host's network, to build images. It has to have one thread. Raises
+    `EnvironmentBroken` with what forbids it.
+    """
+    from lab.host import user_namespace
+
+    if user_namespace.is_needed():
+        from lab.core.places import runtime_directory
+        from lab.engine.crun import record
+
+        user_namespace.enter(runtime_directory(), lambda: any(record.recorded()), network=network)
+
+
+def _open(name: str) -> Engine:
+    # Imported where needed: Docker's client takes a quarter of a second.
+    if name == "docker":
+        from lab.engine.docker.engine import DockerEngine
+        from lab.host.docker_engine import connect_fast
+
+        return DockerEngine(connect_fast())
+    if name == "crun":
+        from lab.engine.crun.engine import CrunEngine
+
+        enter_namespaces()
+        return CrunEngine()
+    raise InputError(f"unknown engine {name!r}: choose one of {', '.join(ENGINES)}")

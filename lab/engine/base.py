@@ -15,7 +15,8 @@ from lab.core.progress import Say
 from lab.engine.namespace import Namespace
 
 if TYPE_CHECKING:  # its models import pydantic, which commands that only look at nodes do without
-    from lab.topology import Address, Interface, Link, Node, Prefix
+    from lab.topology import Address, Interface, Link, Node, Prefix, Topology
+    from lab.topology.model import Management
 
 LABEL = "openvpn-routing-lab"
 LABEL_LAB = f"{LABEL}.lab"
@@ -28,6 +29,23 @@ LABEL_DIRECTORY = f"{LABEL}.directory"
 """The lab's directory on the host: rendered files, keys and logs."""
 HOSTS = PurePosixPath("/etc/hosts")
 """A node's host names (hosts(5)); without a mount here the engine writes this file, and a resolv.conf."""
+LOCALHOST = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
+"""The host names of a node without a network."""
+
+NODE_SYSCTLS: Mapping[str, str] = {
+    # Any user in the node may ping without a capability (icmp(7)).
+    "net.ipv4.ping_group_range": "0 2147483647",
+    # Docker disables IPv6 in a sandbox without a network.
+    "net.ipv6.conf.all.disable_ipv6": "0",
+    "net.ipv6.conf.default.disable_ipv6": "0",
+    # A tentative link-local address (duplicate address detection) cannot solicit neighbours.
+    "net.ipv6.conf.default.accept_dad": "0",
+    # A new namespace inherits the host's IPv4 settings: a lab must be the same on every host.
+    "net.ipv4.ip_forward": "0",
+    "net.ipv4.conf.all.rp_filter": "0",
+    "net.ipv4.conf.default.rp_filter": "0",
+}
+"""The kernel parameters of every node, unless its role or the topology sets others."""
 
 _RUNTIMES = frozenset({"runc", "crun"})
 """Names of the container runtime, which is a node's first process until it executes the image's program."""
@@ -98,6 +116,43 @@ class NodeSpec:
     devices: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)
+    network: str = ""
+    """The management network that it joins."""
+    beside: str = ""
+    """The container whose network namespace it shares."""
+    processes_of: str = ""
+    """The PID namespace it shares: `host` or `container:NAME`; empty for one of its own."""
+    cgroup_namespace: str = ""
+    """`private` or `host`; empty for the engine's default."""
+    privileged: bool = False
+    """All capabilities and devices of the host."""
+    terminal: bool = False
+    """Give the first process a terminal, at which a shell waits."""
+
+
+@dataclass(frozen=True)
+class LabNetwork:
+    """An existing management network of a lab."""
+
+    lab: str
+    directory: Path
+    owner: str = ""
+    name: str = ""
+    """Its name in the engine."""
+    bridge: str = ""
+    """The host's bridge interface of the network."""
+    subnets: tuple[tuple[str, str], ...] = ()
+    """Its subnets, each with the host's address in it."""
+
+
+@dataclass(frozen=True)
+class PublishedPort:
+    """A port of a node that the host publishes."""
+
+    host_ip: str
+    host_port: int
+    port: int
+    protocol: str
 
 
 @dataclass(frozen=True)
@@ -115,6 +170,12 @@ class Instance:
     """Host pid of the first process; 0 if the node does not run."""
     exit_code: int | None = None
     """Exit code of the first process; None if it has not ended."""
+    management: tuple[str, ...] = ()
+    """Its addresses in the management network."""
+    published: tuple[PublishedPort, ...] = ()
+    """Its ports that the host publishes."""
+    health: str | None = None
+    """`starting`, `healthy` or `unhealthy`; None if its image and topology have no health check."""
     digest: str = ""
     """Digest of the image's content, which does not change when the tag moves to another image."""
 
@@ -167,17 +228,38 @@ class Engine(Protocol):
     def version(self) -> str:
         """Return the engine's name and version for display."""
 
+    def require_supported(self, topology: "Topology") -> None:
+        """Check that this engine implements what a topology asks for, before anything of it is started.
+
+        Raises `InputError` that names the file, the node and the key.
+        """
+
     def provide(self, image: str, say: Say) -> str:
         """Build a missing image of the lab's own; return the reference to launch.
 
         Raises `EnvironmentBroken` if the build fails.
         """
 
+    def create_network(self, lab: str, management: "Management", directory: Path, owner: str, *, fixed: bool) -> str:
+        """Create the management network of a lab and return its name.
+
+        `fixed` is True if nodes have addresses of their own in it. Raises `InputError` if its name or subnet is taken.
+        """
+
+    def networks(self, lab: str | None = None) -> list[LabNetwork]:
+        """Return the management networks of a lab, or of every lab."""
+
+    def remove_networks(self, lab: str) -> bool:
+        """Remove the networks of a lab, which no node is in any more; return whether there was one."""
+
     def launch(self, spec: NodeSpec) -> Instance:
         """Create and start a node with a network namespace and no links.
 
         Raises `InputError` if the image is missing or the name is taken. Thread-safe.
         """
+
+    def borrow(self, container: str, lab: str, directory: Path) -> Instance:
+        """Return a container that the lab did not start as a node; raises `InputError` if it does not run."""
 
     def find(self, lab: str | None = None) -> list[Instance]:
         """Return all nodes of a lab, or of every lab, in any state, sorted by lab and node name."""
@@ -196,6 +278,9 @@ class Engine(Protocol):
 
     def resume(self, instance: Instance) -> None:
         """Continue a paused node."""
+
+    def unlock_network_parameters(self, instances: Sequence[Instance]) -> None:
+        """Let the processes of nodes write /proc/sys/net, the kernel parameters of their own network namespace."""
 
     def output(self, instance: Instance, lines: int = 20) -> str:
         """Return the last lines that a node's first process printed."""
@@ -217,6 +302,14 @@ class Engine(Protocol):
 
         Raises `EnvironmentBroken` with the link's name if the kernel refuses one, `NotSupported` if the kernel lacks
         the kind of link.
+        """
+
+    def connect_node(
+        self, name: str, nodes: "Mapping[str, Node]", instances: Mapping[str, Instance], links: "Sequence[Link]"
+    ) -> None:
+        """Create the links of one node, set its addresses and bring its interfaces up, before all other nodes exist.
+
+        `instances` has those that exist. `connect_nodes` with the kernel tunnels must follow. Raises as that.
         """
 
     def add_addresses(self, instance: Instance, interface: str, addresses: "Sequence[Interface]") -> None:

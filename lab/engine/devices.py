@@ -9,22 +9,24 @@ import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_interface
 
 from lab.core.errors import EnvironmentBroken
+from lab.core.prefixes import Address, Interface
+from lab.engine.attributes import aligned, attributes
 
-_RTM_GETLINK, _RTM_GETQDISC = 18, 38
+_RTM_GETLINK, _RTM_GETADDR, _RTM_GETQDISC = 18, 22, 38
 _REQUEST, _DUMP = 0x1, 0x300
 _NFNL_SUBSYS_NFTABLES, _NFT_MSG_GETTABLE, _NFTA_TABLE_NAME = 10, 1, 1
 _NFPROTO_NETDEV = 5
 _ERROR, _DONE = 2, 3
 _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINKINFO, _IFLA_INFO_KIND = 3, 4, 18, 1
-_TYPE = 0x3FFF
-"""An attribute's type without the flags for nesting and byte order."""
 _HEADER = struct.Struct("=IHHII")
 _LINK = struct.Struct("=BxHiII")
+_ADDRESS = struct.Struct("=BBBBI")
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _QUEUE = struct.Struct("=BxxxiIII")
 _NETFILTER = struct.Struct("=BBH")
-_ATTRIBUTE = struct.Struct("=HH")
 _U32 = struct.Struct("=I")
 _CHUNK = 1 << 17
 _NETLINK_NETFILTER = 12
@@ -46,12 +48,35 @@ def devices() -> dict[str, Device]:
     found = {}
     for body in _dump(socket.NETLINK_ROUTE, _RTM_GETLINK, _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0)):
         _, _, index, _, _ = _LINK.unpack_from(body)
-        attributes = dict(_attributes(body[_LINK.size :]))
-        name = _text(attributes.get(_IFLA_IFNAME, b""))
-        information = dict(_attributes(attributes.get(_IFLA_LINKINFO, b"")))
-        (mtu,) = _U32.unpack(attributes.get(_IFLA_MTU, bytes(4)))
+        carried = dict(attributes(body[_LINK.size :]))
+        name = _text(carried.get(_IFLA_IFNAME, b""))
+        information = dict(attributes(carried.get(_IFLA_LINKINFO, b"")))
+        (mtu,) = _U32.unpack(carried.get(_IFLA_MTU, bytes(4)))
         found[name] = Device(index, name, mtu, _text(information.get(_IFLA_INFO_KIND, b"")))
     return found
+
+
+def addresses() -> frozenset[Address]:
+    """Return the addresses of all devices of the calling thread's network namespace."""
+    return frozenset(interface.ip for _, interface in _assigned())
+
+
+def addresses_of(name: str) -> tuple[Interface, ...]:
+    """Return a device's addresses with the lengths of their prefixes; empty if the device does not exist."""
+    device = devices().get(name)
+    return tuple(interface for index, interface in _assigned() if device is not None and index == device.index)
+
+
+def _assigned() -> Iterator[tuple[int, Interface]]:
+    """Yield the addresses of all devices, each with the index of its device."""
+    for body in _dump(socket.NETLINK_ROUTE, _RTM_GETADDR, _ADDRESS.pack(socket.AF_UNSPEC, 0, 0, 0, 0)):
+        _, length, _, _, index = _ADDRESS.unpack_from(body)
+        carried = dict(attributes(body[_ADDRESS.size :]))
+        # Of a point-to-point device IFA_ADDRESS is the other end's.
+        packed = carried.get(_IFA_LOCAL) or carried.get(_IFA_ADDRESS)
+        if packed is not None and len(packed) in (4, 16):
+            # Of a point-to-point device the length is that of the other end's prefix.
+            yield index, ip_interface((ip_address(packed), length))
 
 
 def queue_handles(index: int) -> list[int]:
@@ -71,7 +96,7 @@ def netdev_tables() -> list[str]:
         bodies = list(_dump(_NETLINK_NETFILTER, kind, _NETFILTER.pack(_NFPROTO_NETDEV, 0, 0)))
     except EnvironmentBroken:
         return []
-    return [_text(dict(_attributes(body[_NETFILTER.size :])).get(_NFTA_TABLE_NAME, b"")) for body in bodies]
+    return [_text(dict(attributes(body[_NETFILTER.size :])).get(_NFTA_TABLE_NAME, b"")) for body in bodies]
 
 
 def _dump(protocol: int, kind: int, request: bytes) -> Iterator[bytes]:
@@ -91,21 +116,7 @@ def _dump(protocol: int, kind: int, request: bytes) -> Iterator[bytes]:
                     (number,) = struct.unpack_from("=i", body)
                     raise EnvironmentBroken(f"the kernel refused a netlink request: {os.strerror(-number)}")
                 yield body
-                offset += _aligned(length)
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    offset = 0
-    while offset + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, offset)
-        if length < _ATTRIBUTE.size:
-            return
-        yield kind & _TYPE, data[offset + _ATTRIBUTE.size : offset + length]
-        offset += _aligned(length)
-
-
-def _aligned(length: int) -> int:
-    return (length + 3) & ~3
+                offset += aligned(length)
 
 
 def _text(value: bytes) -> str:

@@ -27,6 +27,14 @@ class NamespaceLinks:
 
         netlink.connect_nodes(nodes, {name: i.namespace for name, i in instances.items()}, links, routes)
 
+    def connect_node(
+        self, name: str, nodes: "Mapping[str, Node]", instances: Mapping[str, Instance], links: "Sequence[Link]"
+    ) -> None:
+        """See `Engine.connect_node`."""
+        from lab.engine import netlink
+
+        netlink.connect_node(name, nodes, {name: i.namespace for name, i in instances.items()}, links)
+
     def add_addresses(self, instance: Instance, interface: str, addresses: "Sequence[Interface]") -> None:
         """See `Engine.add_addresses`."""
         from lab.engine import netlink

@@ -6,6 +6,7 @@ namespace. Addresses skip duplicate address detection, for which a daemon would 
 
 import errno
 import os
+import socket
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -19,8 +20,11 @@ from pyroute2.netlink.exceptions import NetlinkError
 from lab.core.errors import EnvironmentBroken, InputError, NotSupported
 from lab.engine.encapsulation import end_creators
 from lab.engine.namespace import Namespace
+from lab.engine.outside import create_outside
+from lab.engine.staged_links import attach_halves, is_halved
 from lab.topology import Address, Endpoint, Interface, Link, Node, Prefix
 from lab.topology.model import DEFAULT_MTU
+from lab.topology.names import altname_of
 
 _IFA_F_NODAD = 0x02
 _AF_INET = 2
@@ -42,7 +46,10 @@ def connect_nodes(
     ends: dict[str, list[tuple[Endpoint, int]]] = defaultdict(list)
     for link in links:
         mtu = link.mtu or DEFAULT_MTU
-        _create(link, mtu, namespaces)
+        if link.outside is not None:
+            create_outside(link, link.outside, namespaces[link.endpoints[0].node])
+        else:
+            _create(link, mtu, namespaces)
         for endpoint in link.endpoints:
             ends[endpoint.node].append((endpoint, mtu))
     for name, node in nodes.items():
@@ -53,12 +60,31 @@ def connect_nodes(
             namespaces[name].run(partial(_route, name, entries))
 
 
+def connect_node(
+    name: str, nodes: Mapping[str, Node], namespaces: Mapping[str, Namespace], links: Sequence[Link]
+) -> None:
+    """Create the links of one node, set its addresses and bring its interfaces up; other nodes need not exist yet.
+
+    `connect_nodes` with the links that remain must follow when all nodes exist: kernel tunnels between nodes need both.
+    Raises as `connect_nodes`.
+    """
+    own = [link for link in links if name in (e.node for e in link.endpoints) and link.intent.encapsulation is None]
+    for link in own:
+        if link.outside is not None:
+            create_outside(link, link.outside, namespaces[name])
+        elif not is_halved(link):
+            _create(link, link.mtu or DEFAULT_MTU, namespaces)
+    attach_halves(name, namespaces, own)
+    ends = [(end, link.mtu or DEFAULT_MTU) for link in own for end in link.endpoints if end.node == name]
+    namespaces[name].run(partial(_set_up, nodes[name], ends))
+
+
 def add_addresses(namespace: Namespace, interface: str, addresses: Sequence[Interface]) -> None:
     """Add addresses to an interface; existing ones stay."""
 
     def work() -> None:
         with IPRoute() as ip:
-            index = _index(ip, interface)
+            index = _index(interface)
             for address in addresses:
                 _add_address(ip, index, address)
 
@@ -70,7 +96,7 @@ def remove_addresses(namespace: Namespace, interface: str, addresses: Sequence[I
 
     def work() -> None:
         with IPRoute() as ip:
-            index = _index(ip, interface)
+            index = _index(interface)
             for address in addresses:
                 try:
                     ip.addr("del", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
@@ -85,9 +111,13 @@ def remove_device(namespace: Namespace, device: str, *, kind: str = "") -> None:
     """Remove a device if its kind starts with `kind`; a missing one is ignored."""
 
     def work() -> None:
+        try:
+            index = socket.if_nametoindex(device)
+        except OSError:
+            return
         with IPRoute() as ip:
-            for link in ip.get_links():
-                if link.get_attr("IFLA_IFNAME") == device and kind_of(link).startswith(kind):
+            for link in ip.get_links(index):
+                if kind_of(link).startswith(kind):
                     ip.link("del", index=link["index"])
 
     namespace.run(work)
@@ -154,11 +184,14 @@ def _set_up(node: Node, ends: Sequence[tuple[Endpoint, int]]) -> None:
     with IPRoute() as ip:
         bridge = None
         if node.kind == "bridge":
-            ip.link("add", ifname=node.name[:15], kind="bridge")
-            bridge = _index(ip, node.name[:15])
+            if not ip.link_lookup(ifname=node.name[:15]):  # it exists if the node's links came in stages
+                ip.link("add", ifname=node.name[:15], kind="bridge")
+            bridge = _index(node.name[:15])
             ip.link("set", index=bridge, state="up")
         for endpoint, _ in ends:
-            index = _index(ip, endpoint.interface)
+            index = _index(endpoint.interface)
+            if endpoint.altname is not None:
+                ip.link("property_add", index=index, altname=altname_of(endpoint.altname))
             for address in endpoint.addresses if not node.external else ():
                 _add_address(ip, index, address)
             if bridge is not None:
@@ -184,9 +217,9 @@ def _route(node: str, entries: Sequence[tuple[Prefix, Address]]) -> None:
                 raise EnvironmentBroken(f"{node}: the route to {prefix} via {via} cannot be set: {error}") from error
 
 
-def _index(ip: Any, interface: str) -> int:
-    found = ip.link_lookup(ifname=interface)
-    if not found:
-        raise InputError(f"the node has no interface {interface!r}")
-    index: int = found[0]
-    return index
+def _index(interface: str) -> int:
+    """Return the index of an interface in the calling thread's namespace, without a list of all of them."""
+    try:
+        return socket.if_nametoindex(interface)
+    except OSError as error:
+        raise InputError(f"the node has no interface {interface!r}") from error

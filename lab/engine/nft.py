@@ -61,12 +61,13 @@ Expression = Mapping[str, Any]
 Family = Literal["inet", "netdev"]
 
 _FAMILIES: Final[Mapping[Family, int]] = {"inet": NFPROTO_INET, "netdev": NFPROTO_NETDEV}
-_HOOKS: Final = {"prerouting": 0, "ingress": 0, "egress": 1}
-"""Hook numbers of linux/netfilter.h: prerouting is of the family inet, the others of netdev."""
+_HOOKS: Final = {"prerouting": 0, "output": 3, "ingress": 0, "egress": 1}
+"""Hook numbers of linux/netfilter.h: prerouting and output are of the family inet, the others of netdev."""
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
 _OWNER: Final = 0x2
 """NFT_TABLE_F_OWNER: the kernel removes the table with the socket that created it."""
 _NETWORK_HEADER, _TRANSPORT_HEADER = 1, 2
+_ETHERTYPES: Final = {4: 0x0800, 6: 0x86DD}
 _DROP: Final = 0
 _RANDOM: Final = 1
 _HTON: Final = 1
@@ -115,6 +116,28 @@ def port_is(transport: Literal["tcp", "udp"], end: Literal["source", "destinatio
         _compare(Cmp.NFT_CMP_EQ, bytes([socket.IPPROTO_TCP if transport == "tcp" else socket.IPPROTO_UDP])),
         _payload(_TRANSPORT_HEADER, 0 if end == "source" else 2, 2),
         _compare(Cmp.NFT_CMP_EQ, struct.pack("!H", port)),
+    ]
+
+
+def is_between(source: Address, destination: Address) -> list[Expression]:
+    """Match packets from one address to another, in the families inet and netdev."""
+    version4 = source.version == 4
+    length = len(source.packed)
+    return [
+        _meta(Meta.NFT_META_PROTOCOL),
+        _compare(Cmp.NFT_CMP_EQ, struct.pack("!H", _ETHERTYPES[source.version])),
+        _payload(_NETWORK_HEADER, 12 if version4 else 8, length),
+        _compare(Cmp.NFT_CMP_EQ, source.packed),
+        _payload(_NETWORK_HEADER, 16 if version4 else 24, length),
+        _compare(Cmp.NFT_CMP_EQ, destination.packed),
+    ]
+
+
+def trace() -> list[Expression]:
+    """Let the kernel report each rule that these packets meet from here on; see `lab.engine.nft_trace`."""
+    return [
+        genex("immediate", {"dreg": Regs.NFT_REG_1, "data": _data(b"\1")}),
+        genex("meta", {"sreg": Regs.NFT_REG_1, "key": Meta.NFT_META_NFTRACE}),
     ]
 
 
@@ -181,7 +204,7 @@ def _data(value: bytes) -> Mapping[str, Any]:
 class Chain:
     """Rules at a hook; a packet that none of them drops or forwards is accepted."""
 
-    hook: Literal["prerouting", "ingress", "egress"]
+    hook: Literal["prerouting", "output", "ingress", "egress"]
     rules: Sequence[Sequence[Expression]]
     device: str | None = None
     """The interface, in the family netdev."""
@@ -267,6 +290,11 @@ class Nft:
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise EnvironmentBroken(f"nftables did not delete the table {name}: {error.strerror}") from error
+
+    def every_table(self) -> list[tuple[int, str]]:
+        """Return the number of the family (`NFPROTO_…`) and the name of every table."""
+        request = _message(nft_table_msg, NFT_MSG_GETTABLE, 0, [])
+        return [(answer["nfgen_family"], answer.get_attr("NFTA_TABLE_NAME")) for answer in self._dump(request)]
 
     def tables(self, family: Family) -> list[str]:
         """Return the names of all tables of a family."""

@@ -78,6 +78,17 @@ class RunningNode:
         except ProcessLookupError as error:
             raise EnvironmentBroken(f"{self.name}: process {pid} has ended") from error
 
+    def find_process(self, argv: Sequence[str]) -> int | None:
+        """Return the host's pid of a process of the node whose command begins with `argv`; None if there is none."""
+        wanted = b"".join(os.fsencode(word) + b"\0" for word in argv)
+        for _, pid in _processes(self.instance.pid):
+            try:
+                if Path("/proc", str(pid), "cmdline").read_bytes().startswith(wanted):
+                    return pid
+            except OSError:  # it has just ended
+                continue
+        return None
+
     def host_pids(self, pids: Sequence[int]) -> list[int]:
         """Translate pids of the node into pids of the host; raises `EnvironmentBroken` if a process has ended."""
         known = dict(_processes(self.instance.pid))

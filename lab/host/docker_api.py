@@ -74,6 +74,17 @@ class Api:
         with self._answer("DELETE", f"/containers/{quote(container)}", parameters={"force": int(force), "v": int(v)}):
             pass
 
+    def networks(self, *, filters: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+        """Return the networks that match filters."""
+        selected = json.dumps({key: [value] for key, value in (filters or {}).items()})
+        found: list[dict[str, Any]] = self.get("/networks", filters=selected)
+        return found
+
+    def remove_network(self, network: str) -> None:
+        """Remove a network."""
+        with self._answer("DELETE", f"/networks/{quote(network)}"):
+            pass
+
     def pause(self, container: str) -> None:
         """Freeze a container."""
         self._post(f"/containers/{quote(container)}/pause")

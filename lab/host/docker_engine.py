@@ -25,6 +25,9 @@ DEFAULT_HOST = "unix:///var/run/docker.sock"
 ANSWER_PATIENCE = 120
 """Seconds to wait for one answer: removing many containers at once takes long."""
 
+OLDEST_PODMAN = 4
+"""The oldest Podman whose interface for Docker's clients has the names of images that the lab gives them."""
+
 # A ping is the same in every version; naming a version saves the request for it.
 _ANY_VERSION = "1.41"
 
@@ -76,8 +79,8 @@ def connect_fast() -> "Client | docker.DockerClient":
 def connect() -> "docker.DockerClient":
     """Return the SDK's client of this host's engine.
 
-    Raises `EnvironmentBroken` with one sentence if there is no engine, no permission to use it, or if it is Podman or
-    an engine on another host.
+    Raises `EnvironmentBroken` with one sentence if there is no engine, no permission to use it, or if it is an old
+    Podman or an engine on another host.
     """
     host = endpoint()
     if refusal := refuse_remote(host):
@@ -103,7 +106,7 @@ def connect() -> "docker.DockerClient":
 
 
 def _refuse_other(host: str, facts: Mapping[str, Any]) -> None:
-    """Raise `EnvironmentBroken` if an answer to `/version` is Podman's or that of an engine on another kernel."""
+    """Raise `EnvironmentBroken` if an answer to `/version` is an old Podman's or an engine's on another kernel."""
     kernel = str(facts.get("KernelVersion", ""))
     if refusal := refuse_podman(host, facts) or refuse_foreign_kernel(host, kernel, os.uname().release):
         raise EnvironmentBroken(refusal)
@@ -122,15 +125,26 @@ def refuse_remote(host: str) -> str | None:
     )
 
 
+def podman_version(facts: Mapping[str, Any]) -> str | None:
+    """Return the version of the engine with this answer to `/version` if it is Podman, or None."""
+    components = facts.get("Components") or ()
+    return next((str(c.get("Version", "")) for c in components if "podman" in str(c.get("Name", "")).lower()), None)
+
+
+def product(facts: Mapping[str, Any]) -> str:
+    """Return name and version of the engine with this answer to `/version`, for display."""
+    podman = podman_version(facts)
+    return f"Docker {facts['Version']}" if podman is None else f"Podman {podman}"
+
+
 def refuse_podman(host: str, facts: Mapping[str, Any]) -> str | None:
-    """Return why an engine with this answer to `/version` cannot be used if it is Podman, or None."""
-    podman = [c for c in facts.get("Components") or () if "podman" in str(c.get("Name", "")).lower()]
-    if not podman:
+    """Return why an engine with this answer to `/version` cannot be used if it is an old Podman, or None."""
+    version = podman_version(facts)
+    if version is None or int(version.partition(".")[0] or 0) >= OLDEST_PODMAN:
         return None
     return (
-        f"the engine at {host} is Podman {podman[0].get('Version', '')}, which lacks Docker's builder and Docker's "
-        "names of local images (it names them localhost/...): install docker.io and start dockerd, or set DOCKER_HOST "
-        "to the socket of a Docker engine"
+        f"the engine at {host} is Podman {version}, whose interface for Docker's clients lacks what the lab needs: "
+        f"install Podman {OLDEST_PODMAN} or newer, or set DOCKER_HOST to the socket of a Docker engine"
     )
 
 
@@ -188,7 +202,7 @@ def _translation(where: str, error: Exception) -> EnvironmentBroken:
         return EnvironmentBroken(
             f"{where}: the disk that Docker uses is full ({why}): free some space, e.g. with `docker system prune`"
         )
-    return EnvironmentBroken(f"{where}: Docker refused: {why}")
+    return EnvironmentBroken(f"{where}: the engine refused: {why}")
 
 
 def reason(error: BaseException) -> str:
@@ -210,6 +224,20 @@ def reason(error: BaseException) -> str:
         # The text of such an error is the Python tuple that urllib3 was given.
         return "it closed the connection in the middle of a request"
     return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def pull(api: Any, image: str) -> None:
+    """Pull an image; raises the client's exceptions.
+
+    Podman reports a failed pull, and Docker one that fails in the middle, in the answer's text.
+    """
+    from docker.errors import DockerException
+    from docker.utils import parse_repository_tag
+
+    repository, tag = parse_repository_tag(image)
+    for event in api.pull(repository, tag=tag or "latest", stream=True, decode=True):
+        if "error" in event:
+            raise DockerException(event["error"])
 
 
 def answers(host: str) -> bool:

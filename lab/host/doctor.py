@@ -10,16 +10,20 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from lab.core.errors import EnvironmentBroken
-from lab.host import docker_engine
+from lab.core.places import host_uid
+from lab.host import docker_engine, oci_runtime, user_namespace
 
 Status = Literal["ok", "missing", "unknown"]
 
 GIB = 2**30
+
+CRUN = "engine crun"
+"""The name of the finding about the engine without a daemon."""
 
 NEEDED_FEATURES = ("veth", "bridge", "tun", "ipv6")
 """Kernel features that every lab needs. Each of the others is needed by the tests that name it."""
@@ -57,7 +61,7 @@ def examine() -> list[Finding]:
     return [
         _python(),
         _root(),
-        *docker_findings(),
+        *engine_findings(docker_findings(), crun_findings(), os.environ.get("LAB_ENGINE", "")),
         _tun_device(),
         *kernel_findings(probe_kernel()),
         kvm_finding(),
@@ -73,10 +77,10 @@ def python_finding(version: tuple[int, int, int]) -> Finding:
     return Finding("Python", "missing", text, "install Python 3.11 or newer")
 
 
-def root_finding(uid: int, sudo: bool) -> Finding:
-    """Check that this process may enter the nodes' network namespaces."""
+def root_finding(uid: int, sudo: bool, *, outside: int = 0) -> Finding:
+    """Check that this process may enter the nodes' network namespaces; `outside` is the user's id on the host."""
     if uid == 0:
-        return Finding("root", "ok", "running as root")
+        return Finding("root", "ok", f"uid {outside}, in a user namespace" if outside else "running as root")
     remedy = "run it with sudo, as the Makefile does" if sudo else "run it as root: this host has no sudo"
     return Finding("root", "missing", f"uid {uid} cannot enter the nodes' network namespaces", remedy)
 
@@ -124,7 +128,7 @@ def docker_findings() -> list[Finding]:
     try:
         client = docker_engine.connect()
         with docker_engine.translated(f"the engine at {docker_engine.endpoint()}"):
-            version = client.version()["Version"]
+            version = docker_engine.product(client.version())
             root = str(client.info()["DockerRootDir"])
         client.close()
     except EnvironmentBroken as error:
@@ -134,6 +138,35 @@ def docker_findings() -> list[Finding]:
     return [
         Finding("Docker engine", "ok", f"{version} at {docker_engine.endpoint()}"),
         amount_finding(f"disk at {root}", free, DISK, "free some, for example with `docker system prune`"),
+    ]
+
+
+def crun_findings() -> list[Finding]:
+    """Check the engine without a daemon: its runtime, buildah, and what an ordinary user's labs need."""
+    try:
+        runtime = Finding(CRUN, "ok", oci_runtime.runtime_version())
+    except EnvironmentBroken as error:
+        what, _, remedy = str(error).rpartition(": ")
+        runtime = Finding(CRUN, "missing", what, remedy)
+    found = [runtime]
+    if shutil.which("buildah") is None:
+        what = "not installed; the engine crun takes images from Docker only"
+        found.append(Finding("buildah", "missing", what, "run `apt-get install buildah` as root", required=False))
+    else:
+        found.append(Finding("buildah", "ok", "builds the images of the engine crun", required=False))
+    if os.geteuid() != 0:
+        found += [Finding("labs without root", "missing", o.what, o.command) for o in user_namespace.obstacles()]
+    return found
+
+
+def engine_findings(docker: list[Finding], crun: list[Finding], chosen: str) -> list[Finding]:
+    """Return the findings about both engines: a lab needs the chosen one, or, if none is chosen, either of them."""
+    runs = {"docker": docker[0].status == "ok", "crun": all(f.status == "ok" for f in crun if f.required)}
+    needed = {chosen} if chosen else ({name for name, can in runs.items() if can} or set(runs))
+    return [
+        replace(finding, required=finding.required and name in needed)
+        for name, findings in (("docker", docker), ("crun", crun))
+        for finding in findings
     ]
 
 
@@ -182,7 +215,7 @@ def _python() -> Finding:
 
 
 def _root() -> Finding:
-    return root_finding(os.geteuid(), shutil.which("sudo") is not None)
+    return root_finding(os.geteuid(), shutil.which("sudo") is not None, outside=host_uid())
 
 
 def _tun_device() -> Finding:

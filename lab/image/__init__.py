@@ -10,12 +10,24 @@ from lab.core.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from lab.image.base import ToolsMissing
-    from lab.image.build import ensure, ensure_base, ensure_image, provide, remove_all, remove_everything
-    from lab.image.recipe import FAMILY, NODE_IMAGE, VERSIONS, Recipe, is_ours, repository, tag, topology_images
+    from lab.image.build import ensure, ensure_base, ensure_image, provide, remove_all
+    from lab.image.recipe import (
+        FAMILY,
+        NODE_IMAGE,
+        OLD_VERSIONS,
+        VERSIONS,
+        Recipe,
+        is_ours,
+        repository,
+        tag,
+        topology_images,
+    )
+    from lab.image.store import remove_everything
 
 __all__ = [
     "FAMILY",
     "NODE_IMAGE",
+    "OLD_VERSIONS",
     "VERSIONS",
     "Recipe",
     "ToolsMissing",
@@ -36,10 +48,12 @@ if not TYPE_CHECKING:
         __name__,
         {
             "lab.image.base": ("ToolsMissing",),
-            "lab.image.build": ("ensure", "ensure_base", "ensure_image", "provide", "remove_all", "remove_everything"),
+            "lab.image.build": ("ensure", "ensure_base", "ensure_image", "provide", "remove_all"),
+            "lab.image.store": ("remove_everything",),
             "lab.image.recipe": (
                 "FAMILY",
                 "NODE_IMAGE",
+                "OLD_VERSIONS",
                 "VERSIONS",
                 "Recipe",
                 "topology_images",

@@ -5,16 +5,16 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import docker
 import requests
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import DockerException, ImageNotFound, NotFound
 
 from lab.core.errors import EnvironmentBroken
 from lab.core.progress import Say
-from lab.host.docker_engine import reason
+from lab.host.docker_engine import pull, reason
 from lab.image import recipe
 
 REGISTRY_PATIENCE = 20
@@ -57,45 +57,56 @@ def _is_current(client: docker.DockerClient) -> bool:
     return image.labels.get(recipe.RECIPE_LABEL) == recipe.base_digest()
 
 
-def _labels() -> dict[str, str]:
+def labels() -> dict[str, str]:
+    """Return the labels of the base image."""
     return {recipe.IMAGE_LABEL: "base", recipe.RECIPE_LABEL: recipe.base_digest()}
 
 
 def _pull(client: docker.DockerClient, say: Say) -> str:
     """Pull Debian's image from a registry; return why that failed, empty if it did not."""
     try:
-        with _patience(client, REGISTRY_PATIENCE):
+        # Podman 4 does not have this request, and asks the registry when it pulls.
+        with _patience(client, REGISTRY_PATIENCE), suppress(NotFound):
             client.images.get_registry_data(recipe.OFFICIAL_BASE)
         say(f"pulling {recipe.OFFICIAL_BASE}")
         with _patience(client, PULL_PATIENCE):
-            client.images.pull(recipe.OFFICIAL_BASE)
+            pull(client.api, recipe.OFFICIAL_BASE)
     except (DockerException, requests.RequestException) as error:
         return reason(error)
     # A build of one line gives the image the lab's name and labels, and leaves Debian's own unchanged.
     dockerfile = io.BytesIO(f"FROM {recipe.OFFICIAL_BASE}\n".encode())
-    client.images.build(fileobj=dockerfile, tag=recipe.BASE_IMAGE, labels=_labels(), rm=True)
+    client.images.build(fileobj=dockerfile, tag=recipe.BASE_IMAGE, labels=labels(), rm=True)
     return ""
 
 
 def _make(client: docker.DockerClient, say: Say, log: Path, why: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="openvpn-routing-lab-base-") as scratch:
+        tar = Path(scratch) / "base.tar"
+        make_tar(tar, say, log, why)
+        changes = [f"LABEL {key}={value}" for key, value in labels().items()]
+        with _patience(client, IMPORT_PATIENCE):
+            # With the tag in a parameter of its own, Podman 4 names the image `latest`.
+            client.api.import_image(str(tar), repository=recipe.BASE_IMAGE, changes=[*changes, 'CMD ["bash"]'])
+        client.images.get(recipe.BASE_IMAGE)  # a failed import is visible only in its output
+
+
+def make_tar(tar: Path, say: Say, log: Path, why: str) -> None:
+    """Make the base image's root file system from Debian's packages; `why` it cannot be pulled.
+
+    The tools' output goes to `log`. Raises `ToolsMissing`, `subprocess.SubprocessError` and `OSError`.
+    """
     if not (shutil.which("mmdebstrap") or shutil.which("debootstrap")):
         raise ToolsMissing
     say(f"{recipe.OFFICIAL_BASE} cannot be pulled ({why}): making a base image from Debian's packages")
+    if shutil.which("mmdebstrap"):
+        say(f"making {recipe.BASE_IMAGE} with mmdebstrap, about 20 s")
+        _run([*recipe.MMDEBSTRAP, str(tar)], log)
+        return
     with tempfile.TemporaryDirectory(prefix="openvpn-routing-lab-base-") as scratch:
-        tar = Path(scratch) / "base.tar"
-        if shutil.which("mmdebstrap"):
-            say(f"making {recipe.BASE_IMAGE} with mmdebstrap, about 20 s")
-            _run([*recipe.MMDEBSTRAP, str(tar)], log)
-        else:
-            root = Path(scratch) / "root"
-            say(f"making {recipe.BASE_IMAGE} with debootstrap, about a minute")
-            _run([*recipe.DEBOOTSTRAP, str(root)], log)
-            _run(["tar", "--numeric-owner", "-C", str(root), "-cf", str(tar), "."], log)
-        repository, _, name = recipe.BASE_IMAGE.partition(":")
-        changes = [f"LABEL {key}={value}" for key, value in _labels().items()]
-        with _patience(client, IMPORT_PATIENCE):
-            client.api.import_image(str(tar), repository=repository, tag=name, changes=[*changes, 'CMD ["bash"]'])
-        client.images.get(recipe.BASE_IMAGE)  # a failed import is visible only in its output
+        root = Path(scratch) / "root"
+        say(f"making {recipe.BASE_IMAGE} with debootstrap, about a minute")
+        _run([*recipe.DEBOOTSTRAP, str(root)], log)
+        _run(["tar", "--numeric-owner", "-C", str(root), "-cf", str(tar), "."], log)
 
 
 def _run(argv: list[str], log: Path) -> None:

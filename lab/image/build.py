@@ -15,6 +15,7 @@ import requests
 from docker.errors import DockerException, ImageNotFound
 
 from lab.core.errors import EnvironmentBroken
+from lab.core.places import lock_directory
 from lab.core.progress import Say
 from lab.host import docker_engine
 from lab.host.docker_engine import reason
@@ -35,16 +36,14 @@ def provide(client: docker.DockerClient | None, image: str, say: Say) -> str:
 
     Raises `InputError` if the lab has no image of this name, and what `ensure_image` raises.
     """
-    name, _, version = image.removeprefix(recipe.FAMILY).partition(":")
-    if not image.startswith(recipe.FAMILY) or "@" in image:
+    wanted = recipe.of(image)
+    if wanted is None:
         return image
-    if name == "node":
-        return ensure(client, version, say)
-    if version not in ("", "latest"):
-        return image
+    if wanted.name == "node":
+        return ensure(client, wanted.variant, say)
     client = client or docker_engine.connect()
-    reference = ensure_image(client, recipe.for_topologies(name), say)
-    _move(client, reference, recipe.repository(name), "latest")
+    reference = ensure_image(client, wanted, say)
+    _move(client, reference, recipe.repository(wanted.name), "latest")
     return reference
 
 
@@ -67,7 +66,7 @@ def ensure_image(client: docker.DockerClient | None, wanted: recipe.Recipe, say:
     client = client or docker_engine.connect()
     reference = wanted.reference
     if not _exists(client, reference):
-        with _one_at_a_time():
+        with one_at_a_time():
             if not _exists(client, reference):
                 _build(client, wanted, reference, say)
     return reference
@@ -79,13 +78,8 @@ def ensure_base(client: docker.DockerClient | None, say: Say) -> None:
     Raises `ToolsMissing` if that needs packages that are not installed, and what `ensure_image` raises.
     """
     client = client or docker_engine.connect()
-    with _one_at_a_time(), _logged("base", recipe.BASE_IMAGE) as log:
+    with one_at_a_time(), logged("base", recipe.BASE_IMAGE) as log:
         provide_base(client, say, log)
-
-
-def remove_everything(say: Say) -> None:
-    """Remove every image of the lab from this host's engine; raises `EnvironmentBroken` if one is in use."""
-    remove_all(docker_engine.connect(), say)
 
 
 def remove_all(client: docker.DockerClient, say: Say) -> None:
@@ -96,7 +90,8 @@ def remove_all(client: docker.DockerClient, say: Say) -> None:
     listed = client.images.list(filters={"label": recipe.IMAGE_LABEL})
     # Nodes before their base. An image that a user derived from ours inherits the label, so check the name as well.
     for image in sorted(listed, key=lambda image: image.labels[recipe.IMAGE_LABEL] == "base"):
-        names = [name for name in image.tags if name.startswith(recipe.FAMILY)] if image.tags else [str(image.id)]
+        tags = map(recipe.short_name, image.tags)
+        names = [name for name in tags if name.startswith(recipe.FAMILY)] if image.tags else [str(image.id)]
         for name in names:
             try:
                 client.images.remove(name)
@@ -118,7 +113,7 @@ def explain(error: str, output: str, what: str, log: Path) -> EnvironmentBroken:
 def headline(line: str) -> str | None:
     """Return the part of a line of build output to show: steps that take time, and downloads."""
     line = " ".join(line.split())
-    if re.match(r"Step \d+/\d+ : (FROM|RUN|COPY) ", line):
+    if re.match(r"(?i)Step \d+/\d+ ?: (FROM|RUN|COPY) ", line):
         return line if len(line) <= 100 else f"{line[:99]}…"
     if line.startswith(("Need to get ", "E: ")):
         return f"  {line}"
@@ -128,18 +123,18 @@ def headline(line: str) -> str | None:
 def _move(client: docker.DockerClient, reference: str, repository: str, tag: str) -> None:
     """Move a tag to an image."""
     image = client.images.get(reference)
-    if f"{repository}:{tag}" not in image.tags:
+    if f"{repository}:{tag}" not in map(recipe.short_name, image.tags):
         image.tag(repository, tag)
 
 
 def _build(client: docker.DockerClient, wanted: recipe.Recipe, reference: str, say: Say) -> None:
-    with _logged(wanted.variant or wanted.name, reference) as log:
+    with logged(wanted.variant or wanted.name, reference) as log:
         say(f"building {reference} ({wanted.about}); the whole output is in {log}")
         provide_base(client, say, log)
         events = client.api.build(
             path=str(wanted.context),
             tag=reference,
-            buildargs={**wanted.build_args, **_proxies()},
+            buildargs={**wanted.build_args, **proxies()},
             network_mode="host",
             rm=True,
             forcerm=True,
@@ -162,7 +157,8 @@ def _follow(events: Iterable[dict[str, Any]], say: Say, log: Path) -> None:
                 raise DockerException(event["error"])
 
 
-def _proxies() -> dict[str, str]:
+def proxies() -> dict[str, str]:
+    """Return the build arguments that name this host's proxies."""
     return {name: os.environ[name] for name in PROXIES if name in os.environ}
 
 
@@ -177,7 +173,7 @@ def _exists(client: docker.DockerClient, reference: str) -> bool:
 
 
 @contextmanager
-def _logged(variant: str, what: str) -> Iterator[Path]:
+def logged(variant: str, what: str) -> Iterator[Path]:
     """Yield a log file; if the build of `what` fails, keep it and raise `explain`'s error, else remove it."""
     descriptor, name = tempfile.mkstemp(prefix=f"openvpn-routing-lab-{variant}-", suffix=".log")
     os.close(descriptor)
@@ -197,15 +193,8 @@ def _error_text(error: Exception) -> str:
 
 
 @contextmanager
-def _one_at_a_time() -> Iterator[None]:
+def one_at_a_time() -> Iterator[None]:
     """Hold this host's build lock; the kernel releases it however this process ends."""
-    path = Path(tempfile.gettempdir()) / f"openvpn-routing-lab-{os.getuid()}.lock"
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise EnvironmentBroken(f"the build lock {path} cannot be opened: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with (lock_directory() / "image.build").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)

@@ -12,10 +12,15 @@ FAMILY = "openvpn-routing-lab/"
 """Prefix of the names of all the lab's images."""
 
 NODE_IMAGE = f"{FAMILY}node"
+OVS_IMAGE = f"{FAMILY}ovs"
+"""The image of nodes of kind `ovs-bridge`."""
 BASE_IMAGE = f"{FAMILY}base:trixie"
 
 VERSIONS: tuple[str, ...] = ("2.6", "2.7")
-"""OpenVPN versions that have an image."""
+"""OpenVPN versions on which the lab's own configurations are tested."""
+
+OLD_VERSIONS: tuple[str, ...] = ("2.5", "2.6.3")
+"""More OpenVPN versions that have an image, for files written for them: of Debian bullseye and bookworm."""
 
 _NOT_FOR_TOPOLOGIES = {"node", "browser", "vm"}
 """Images other than those for topologies: the node image, which exists per OpenVPN version, and the tests' own."""
@@ -84,8 +89,9 @@ class Recipe:
 
 def node(version: str) -> Recipe:
     """Return the recipe of the node image of an OpenVPN version; raises `InputError` if there is none."""
-    if version not in VERSIONS:
-        raise InputError(f"OpenVPN {version!r} has no image: use one of {', '.join(VERSIONS)}")
+    known = (*VERSIONS, *OLD_VERSIONS)
+    if version not in known:
+        raise InputError(f"OpenVPN {version!r} has no image: use one of {', '.join(known)}")
     return Recipe("node", f"OpenVPN {version}, FRR, BIRD", {"OPENVPN": version}, variant=version)
 
 
@@ -103,10 +109,29 @@ def for_topologies(name: str) -> Recipe:
     return Recipe(name, first.removeprefix("#").partition(":")[0].strip())
 
 
+def of(image: str) -> Recipe | None:
+    """Return the recipe of an image that a topology names, None for a foreign image or a build of the lab's by digest.
+
+    Raises `InputError` if the lab has no image of this name.
+    """
+    name, _, version = image.removeprefix(FAMILY).partition(":")
+    if not image.startswith(FAMILY) or "@" in image:
+        return None
+    if name == "node":
+        return node(version)
+    return for_topologies(name) if version in ("", "latest") else None
+
+
 def is_ours(image: str) -> bool:
     """Return whether the lab builds an image, named with or without a tag."""
     name = image.partition(":")[0]
     return name == NODE_IMAGE or name in map(repository, topology_images())
+
+
+def short_name(reference: str) -> str:
+    """Return the name of one of the lab's images without the registry that Podman puts before it."""
+    registry, found, name = reference.partition(f"/{FAMILY}")
+    return f"{FAMILY}{name}" if found and "/" not in registry else reference
 
 
 def base_digest() -> str:

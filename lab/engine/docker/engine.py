@@ -1,14 +1,14 @@
 """The Docker engine: nodes are containers, links are made by netlink.
 
-Containers have no Docker network (`network_mode: none`), no published port, and only the capabilities that their role
-needs.
+Containers have no Docker network (`network_mode: none`) and no published port, unless their topology asks for a
+management network, and only the capabilities that their role needs.
 """
 
-import re
 import shlex
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,18 +23,24 @@ from lab.engine.base import (
     Engine,
     ExecResult,
     Instance,
+    LabNetwork,
     NodeSpec,
     NodeState,
+    PublishedPort,
 )
+from lab.engine.docker import podman
 from lab.engine.links import NamespaceLinks
-from lab.host.docker_engine import reason, translated
+from lab.engine.settings import parse_amount, sysctls
+from lab.host.docker_engine import podman_version, product, pull, reason, translated
+from lab.image.recipe import short_name
 
 if TYPE_CHECKING:
     import docker
     from docker.types import Healthcheck
 
     from lab.host.docker_api import Client
-    from lab.topology.model import Node
+    from lab.topology import Topology
+    from lab.topology.model import Management, Node
 
 # The SDK takes a quarter of a second to import, so it is imported where it is needed: to launch nodes, and for images.
 _NOT_FOUND, _CONFLICT = 404, 409
@@ -48,24 +54,12 @@ _STATES = {
     "dead": NodeState.STOPPED,
     "removing": NodeState.STOPPED,
 }
+_ENDED = ("exited", "dead", "stopped")
+"""States in which the exit code is known; Podman has `stopped` until it has cleaned up."""
 _SECOND = 1_000_000_000
 """Docker's unit for the times of a health check is the nanosecond."""
-_SYSCTLS = {
-    # Any user in the node may ping without a capability (icmp(7)).
-    "net.ipv4.ping_group_range": "0 2147483647",
-    # Docker disables IPv6 in a sandbox without a network.
-    "net.ipv6.conf.all.disable_ipv6": "0",
-    "net.ipv6.conf.default.disable_ipv6": "0",
-    # A tentative link-local address (duplicate address detection) cannot solicit neighbours.
-    "net.ipv6.conf.default.accept_dad": "0",
-    # A new namespace inherits the host's IPv4 settings: a lab must be the same on every host.
-    "net.ipv4.ip_forward": "0",
-    "net.ipv4.conf.all.rp_filter": "0",
-    "net.ipv4.conf.default.rp_filter": "0",
-}
-_SYNONYMS = {"net.ipv4.conf.all.forwarding": "net.ipv4.ip_forward"}
-"""Two names of one setting: the order in which Docker writes both is undefined."""
-
+_HOSTNAME = 63
+"""The longest host name that a node gets from its own name (the kernel's limit is 64 characters)."""
 _FREEZES = 10
 """Attempts to freeze a container."""
 
@@ -80,9 +74,16 @@ class DockerEngine(NamespaceLinks, Engine):
         self._api: Any = client.api
 
     def version(self) -> str:
-        """Return e.g. `Docker 28.0.1`."""
+        """Return e.g. `Docker 28.0.1` or `Podman 4.3.1`."""
         with translated("the engine"):
-            return f"Docker {self._client.version()['Version']}"
+            return product(self._client.version())
+
+    @cached_property
+    def _on_podman(self) -> bool:
+        return podman_version(self._client.version()) is not None
+
+    def require_supported(self, topology: "Topology") -> None:
+        """Accept everything: the topology's keys are Docker's."""
 
     def provide(self, image: str, say: Say) -> str:
         """Build the lab's own images; `launch` pulls others."""
@@ -91,13 +92,43 @@ class DockerEngine(NamespaceLinks, Engine):
         client: Any = self._client
         return provide(client.sdk() if hasattr(client, "sdk") else client, image, say)
 
+    def create_network(self, lab: str, management: "Management", directory: Path, owner: str, *, fixed: bool) -> str:
+        """Create a bridge network with the lab's label."""
+        from lab.engine.docker import network
+
+        with translated(lab):
+            return network.create(self._api, lab, management, directory, owner, fixed=fixed)
+
+    def networks(self, lab: str | None = None) -> list[LabNetwork]:
+        """Return the networks with the lab's label."""
+        with translated(lab or "the lab"):
+            found = self._api.networks(filters={"label": LABEL_LAB if lab is None else f"{LABEL_LAB}={lab}"})
+        return [
+            LabNetwork(
+                labels[LABEL_LAB],
+                Path(labels[LABEL_DIRECTORY]),
+                labels.get(LABEL_OWNER, ""),
+                network["Name"],
+                (network.get("Options") or {}).get("com.docker.network.bridge.name") or f"br-{network['Id'][:12]}",
+                tuple((pool["Subnet"], pool.get("Gateway", "")) for pool in network["IPAM"]["Config"] or ()),
+            )
+            for network, labels in ((network, network["Labels"]) for network in found)
+        ]
+
+    def remove_networks(self, lab: str) -> bool:
+        """Remove the networks with the lab's label."""
+        from lab.engine.docker import network
+
+        with translated(lab):
+            return network.remove(self._api, lab)
+
     def launch(self, spec: NodeSpec) -> Instance:
         """Create and start a container without a network."""
         with translated(spec.node.name):
             try:
                 container = self._create(spec)["Id"]
             except Exception as error:
-                if _status(error) == _CONFLICT:
+                if _status(error) == _CONFLICT or podman.is_name_taken(error):
                     raise InputError(
                         f"a container named {spec.container!r} exists already: give the lab another name, "
                         "or remove that container if you do not need it"
@@ -105,6 +136,23 @@ class DockerEngine(NamespaceLinks, Engine):
                 raise
             self._api.start(container)
             return self._instance(self._api.inspect_container(container))
+
+    def borrow(self, container: str, lab: str, directory: Path) -> Instance:
+        """Look a container up by its name."""
+        with translated(container):
+            try:
+                facts = self._api.inspect_container(container)
+            except Exception as error:
+                if _status(error) != _NOT_FOUND:
+                    raise
+                facts = None
+        if facts is None or _state(facts["State"]) is not NodeState.RUNNING:
+            why = "there is none of that name" if facts is None else "it does not run"
+            raise InputError(
+                f"the lab needs the container {container!r}, kind 'ext-container', and {why}: start it first"
+            )
+        labels = {LABEL_LAB: lab, LABEL_NODE: container, LABEL_DIRECTORY: str(directory)}
+        return self._instance({**facts, "Config": {**facts["Config"], "Labels": labels}})
 
     def find(self, lab: str | None = None) -> list[Instance]:
         """Return all containers that carry the lab's labels."""
@@ -142,7 +190,8 @@ class DockerEngine(NamespaceLinks, Engine):
         def is_running() -> bool:
             with translated(instance.node):
                 try:
-                    return bool(self._api.exec_inspect(exec_id)["Running"])
+                    facts = self._api.exec_inspect(exec_id)
+                    return bool(facts["Running"]) and not podman.has_ended(facts.get("Pid") or 0)
                 except Exception as error:
                     if _status(error) == _NOT_FOUND:  # Docker forgets an exec some time after its end
                         return False
@@ -172,6 +221,12 @@ class DockerEngine(NamespaceLinks, Engine):
         """Thaw a container."""
         with translated(instance.node):
             self._api.unpause(instance.container)
+
+    def unlock_network_parameters(self, instances: Sequence[Instance]) -> None:
+        """Mount /proc/sys/net again, writable; Docker mounts /proc/sys read-only."""
+        from lab.engine.parameters import unlock
+
+        unlock([instance.pid for instance in instances])
 
     def output(self, instance: Instance, lines: int = 20) -> str:
         """Return the end of the container's log."""
@@ -207,7 +262,7 @@ class DockerEngine(NamespaceLinks, Engine):
 
         node = spec.node
         assert node.image is not None
-        settings = _settings(self._api, spec)
+        settings = _settings(self._api, spec, on_podman=self._on_podman)
         if node.image_pull_policy == "Always":
             self._pull(node.image, node.name)
         try:
@@ -224,12 +279,11 @@ class DockerEngine(NamespaceLinks, Engine):
 
     def _pull(self, image: str, node: str) -> None:
         import requests
-        from docker.errors import APIError
+        from docker.errors import DockerException
 
-        repository, _, tag = image.rpartition(":") if ":" in image.rpartition("/")[2] else (image, "", "latest")
         try:
-            self._api.pull(repository, tag=tag)
-        except (APIError, requests.RequestException) as error:
+            pull(self._api, image)
+        except (DockerException, requests.RequestException) as error:
             raise InputError(
                 f"node {node!r}: image {image!r} does not exist on this host and cannot be pulled "
                 f"({reason(error)}); build it, load it, or correct `image`"
@@ -241,14 +295,57 @@ class DockerEngine(NamespaceLinks, Engine):
             lab=labels[LABEL_LAB],
             node=labels[LABEL_NODE],
             container=facts["Name"].lstrip("/"),
-            image=facts["Config"]["Image"],
+            image=short_name(facts["Config"]["Image"]),
             digest=facts["Image"],
+            management=_addresses(facts),
+            published=_published(facts),
+            health=_health(facts["State"]),
             state=_state(facts["State"]),
             directory=Path(labels[LABEL_DIRECTORY]),
             owner=labels.get(LABEL_OWNER, ""),
             pid=facts["State"]["Pid"],
-            exit_code=facts["State"]["ExitCode"] if facts["State"]["Status"] in ("exited", "dead") else None,
+            exit_code=facts["State"]["ExitCode"] if facts["State"]["Status"] in _ENDED else None,
         )
+
+
+def _addresses(facts: dict[str, Any]) -> tuple[str, ...]:
+    networks = facts.get("NetworkSettings", {}).get("Networks") or {}
+    found = [network.get(key) for network in networks.values() for key in ("IPAddress", "GlobalIPv6Address")]
+    return tuple(address for address in found if address)
+
+
+def _published(facts: dict[str, Any]) -> tuple[PublishedPort, ...]:
+    bindings = facts.get("NetworkSettings", {}).get("Ports") or {}
+    return tuple(
+        PublishedPort(each["HostIp"], int(each["HostPort"]), int(port.partition("/")[0]), port.partition("/")[2])
+        for port, published in bindings.items()
+        for each in published or ()
+    )
+
+
+def _health(state: dict[str, Any]) -> str | None:
+    health = (state.get("Health") or {}).get("Status")
+    return None if health in (None, "none") else str(health)
+
+
+def _network(api: Any, spec: NodeSpec) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the settings of a container and of its host that decide on its network."""
+    node = spec.node
+    if spec.beside:
+        return {"hostname": None}, {"network_mode": f"container:{spec.beside}", "sysctls": {}}
+    if node.network_mode == "host":
+        return {}, {"network_mode": "host", "sysctls": {}}
+    if not spec.network:
+        # Without a network Docker still creates a sandbox, for its own hosts and resolv.conf, which takes as long as
+        # everything else together.
+        return {"network_disabled": any(mount.target == HOSTS for mount in spec.mounts)}, {"network_mode": "none"}
+    from lab.engine.docker import network
+
+    container: dict[str, Any] = {"networking_config": network.endpoint(api, spec.network, node)}
+    host: dict[str, Any] = {"network_mode": spec.network}
+    if node.ports:
+        container["ports"], host["port_bindings"] = network.ports(node.ports)
+    return container, host
 
 
 def _state(state: dict[str, Any]) -> NodeState:
@@ -256,29 +353,43 @@ def _state(state: dict[str, Any]) -> NodeState:
     return _STATES.get(state["Status"], NodeState.RUNNING if state.get("Running") else NodeState.STOPPED)
 
 
-def _settings(api: Any, spec: NodeSpec) -> dict[str, Any]:
+def _settings(api: Any, spec: NodeSpec, *, on_podman: bool) -> dict[str, Any]:
     node = spec.node
-    if spec.capabilities is None:
-        capabilities = {"cap_add": list(node.cap_add)}
+    capabilities: dict[str, Any]
+    if spec.privileged:
+        capabilities = {"privileged": True}
+    elif spec.capabilities is None:
+        capabilities = {"cap_add": sorted({*node.cap_add, *(podman.WITHHELD if on_podman else ())})}
     else:
         capabilities = {"cap_drop": ["ALL"], "cap_add": list(spec.capabilities)}
+    network, host_network = _network(api, spec)
     host: dict[str, Any] = {
-        "network_mode": "none",
         **capabilities,
         "devices": [*spec.devices, *node.devices],
-        "sysctls": _sysctls(spec.sysctls, node.sysctls),
-        "binds": [f"{m.source}:{m.target}:{'ro' if m.read_only else 'rw'}" for m in spec.mounts] + list(node.binds),
+        "sysctls": sysctls(spec.sysctls, node.sysctls),
+        **host_network,
+        "binds": [f"{m.source}:{m.target}:{'ro' if m.read_only else 'rw'}" for m in spec.mounts]
+        + (podman.write_host_names(spec) if on_podman else [])
+        + [*node.binds, *(volume.replace("volume-nocopy", "nocopy") for volume in node.volumes if ":" in volume)],
         "security_opt": list(node.security_opts),
         "tmpfs": {p.partition(":")[0]: p.partition(":")[2] for p in node.tmpfs},
     }
+    if spec.processes_of:
+        host["pid_mode"] = spec.processes_of
+    if spec.cgroup_namespace:
+        host["cgroupns"] = spec.cgroup_namespace
+    if node.cgroup_parent is not None:
+        host["cgroup_parent"] = node.cgroup_parent
+    if node.restart_policy != "no":
+        host["restart_policy"] = {"Name": node.restart_policy}
     if node.cpu is not None:
         host["nano_cpus"] = int(node.cpu * 1e9)
     if node.cpu_set is not None:
         host["cpuset_cpus"] = node.cpu_set
     if node.memory is not None:
-        host["mem_limit"] = _bytes(node.memory)
+        host["mem_limit"] = parse_amount(node.memory)
     if node.shm_size is not None:
-        host["shm_size"] = _bytes(node.shm_size)
+        host["shm_size"] = parse_amount(node.shm_size)
     if node.dns is not None:
         host |= {
             "dns": list(node.dns.servers),
@@ -288,14 +399,14 @@ def _settings(api: Any, spec: NodeSpec) -> dict[str, Any]:
     return {
         "image": node.image,
         "name": spec.container,
-        "hostname": node.hostname or node.name,
-        # Without a network Docker still creates a sandbox, for its own hosts and resolv.conf, which takes as long as
-        # everything else together.
-        "network_disabled": any(mount.target == HOSTS for mount in spec.mounts),
+        "hostname": node.hostname or node.name[:_HOSTNAME],
         "command": shlex.split(node.cmd) if node.cmd else None,
         "entrypoint": shlex.split(node.entrypoint) if node.entrypoint else None,
         "environment": dict(node.env),
+        "volumes": [volume for volume in node.volumes if ":" not in volume],
         "user": node.user,
+        "tty": spec.terminal,
+        "stdin_open": spec.terminal,
         "healthcheck": _healthcheck(node),
         "labels": {
             **node.labels,
@@ -305,13 +416,8 @@ def _settings(api: Any, spec: NodeSpec) -> dict[str, Any]:
             **({LABEL_OWNER: spec.owner} if spec.owner else {}),
         },
         "host_config": api.create_host_config(**host),
+        **network,
     }
-
-
-def _sysctls(role: Mapping[str, str], topology: Mapping[str, str]) -> dict[str, str]:
-    """Merge sysctls: defaults, then role, then topology."""
-    replaced = {_SYNONYMS[key] for key in topology if key in _SYNONYMS}
-    return {**{key: value for key, value in {**_SYSCTLS, **role}.items() if key not in replaced}, **topology}
 
 
 def _status(error: Exception) -> int | None:
@@ -332,10 +438,3 @@ def _healthcheck(node: "Node") -> "Healthcheck | None":
         retries=check.retries,
         **{key: seconds * _SECOND for key, seconds in times.items() if seconds is not None},
     )
-
-
-def _bytes(amount: str) -> int:
-    """Parse an amount of memory: containerlab allows `1 GiB` and `512MB`, Docker's SDK one letter only."""
-    from docker.utils import parse_bytes
-
-    return int(parse_bytes(re.sub(r"(?i)\s*([kmgt])i?b?$", r"\1", amount.strip())))
