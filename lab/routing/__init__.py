@@ -20,7 +20,8 @@ if TYPE_CHECKING:
         SessionState,
         State,
     )
-    from lab.routing.peers import Peer, RouterPlan, plan_router, plan_routers
+    from lab.routing.peer import Peer
+    from lab.routing.peers import RouterPlan, plan_router, plan_routers
 
 __all__ = [
     "DOWN",
@@ -64,6 +65,7 @@ if not TYPE_CHECKING:
                 "SessionState",
                 "State",
             ),
-            "lab.routing.peers": ("Peer", "RouterPlan", "plan_router", "plan_routers"),
+            "lab.routing.peer": ("Peer",),
+            "lab.routing.peers": ("RouterPlan", "plan_router", "plan_routers"),
         },
     )

@@ -10,12 +10,16 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Final, Self
 
+from lab.core.errors import InputError
 from lab.core.files import RenderedFile
 from lab.core.plugins import Plugins
 from lab.engine.node import RunningNode
+from lab.routing.inquiry import Inquiry
 from lab.routing.model import Attributes, Direction, Neighbor, Rib, RibEvent
-from lab.routing.peers import Peer, RouterPlan
+from lab.routing.peer import Peer
+from lab.routing.peers import RouterPlan
 from lab.topology import Family, Objection, Prefix, RouterIntent, RoutingProtocol
+from lab.topology.own import OwnRouter, Remark
 
 GROUP: Final = "openvpn_routing_lab.routing_daemons"
 """The entry points that name daemons; each refers to an instance."""
@@ -59,9 +63,14 @@ class Monitor(ABC):
 class RoutingDaemon(ABC):
     """A routing daemon. Methods that talk to a running one raise `EnvironmentBroken` if it does not answer."""
 
-    def __init__(self, protocol: RoutingProtocol = "bgp") -> None:
-        """Use the daemon with one routing protocol."""
+    def __init__(
+        self,
+        protocol: RoutingProtocol = "bgp",
+        own_files: "Callable[[OwnRouter], RoutingDaemon] | None" = None,
+    ) -> None:
+        """Use the daemon with one routing protocol; `own_files` makes the one that runs with files of the user's."""
         self.protocol: RoutingProtocol = protocol
+        self._own_files = own_files
 
     # --- properties of the program ---------------------------------------------------------------------------
 
@@ -111,6 +120,11 @@ class RoutingDaemon(ABC):
         return None
 
     @property
+    def bird_conf(self) -> PurePosixPath | None:
+        """Its configuration file, if that is written in BIRD's language, which `lab advise` reads."""
+        return None
+
+    @property
     def initiates_unnumbered(self) -> bool:
         """True if it finds a BGP neighbour without an address by router advertisements (RFC 4861), and connects.
 
@@ -122,15 +136,34 @@ class RoutingDaemon(ABC):
     def route_protocol(self, family: Family) -> int:
         """Return the number that marks its routes in the kernel (`rtm_protocol` in rtnetlink(7))."""
 
+    def start_command(self, plan: RouterPlan) -> Sequence[str]:
+        """Return the command that starts it in a node that has its files, for a lab that others run.
+
+        Raises `InputError` if it has none.
+        """
+        raise InputError(f"{plan.node}: {self.name} has no command that starts it without this lab")
+
     # --- files ---------------------------------------------------------------------------------------------
 
     def check(self, intent: RouterIntent) -> Sequence[Objection]:
         """Return an objection for each part of a router's intent that the daemon does not support."""
+        if intent.config and self._own_files is None:
+            return [Objection(("config",), f"{self.name} does not run with files of your own", "leave out 'config'")]
         return []
 
     def for_protocol(self, protocol: RoutingProtocol) -> Self:
         """Return this daemon for another protocol."""
         return type(self)(protocol)
+
+    def with_own_files(self, own: OwnRouter) -> "RoutingDaemon":
+        """Return the daemon as it runs with files of the user's; raises `InputError` if it does not."""
+        if self._own_files is None:
+            raise InputError(f"{own.node}: {self.name} does not run with files of your own")
+        return self._own_files(own)
+
+    def remarks(self, node: RunningNode, plan: RouterPlan) -> Sequence[Remark]:
+        """Return what the running daemon does differently from files of the user's: the lines that it refused."""
+        return []
 
     @abstractmethod
     def render(self, plan: RouterPlan) -> Sequence[RenderedFile]:
@@ -204,11 +237,19 @@ class RoutingDaemon(ABC):
         rib = self.rib(node, family)
         return frozenset(prefix for prefix, paths in rib.items() if any(path.peer is None for path in paths))
 
+    def receivers(self, node: RunningNode, plan: RouterPlan, prefix: Prefix) -> Sequence[str] | None:
+        """Return the BGP neighbours to which a router sends a prefix; None if the lab cannot tell."""
+        return None
+
     def monitor(self, node: RunningNode, plan: RouterPlan) -> Monitor | None:
         """Start to report changes; None if the daemon cannot report them with this protocol or in this build."""
         return None
 
     # --- failures ------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def inquiry(self, node: RunningNode, plan: RouterPlan) -> Inquiry:
+        """Return what answers questions about a missing route or a session that is down."""
 
     @abstractmethod
     def diagnosis(self, node: RunningNode) -> Mapping[str, str]:
@@ -242,5 +283,6 @@ def daemons() -> Mapping[str, RoutingDaemon]:
 
 
 def daemon_of(plan: RouterPlan) -> RoutingDaemon:
-    """Return the daemon of a router, for its protocol."""
-    return daemons()[plan.daemon].for_protocol(plan.protocol)
+    """Return the daemon of a router, for its protocol or with its own files."""
+    daemon = daemons()[plan.daemon]
+    return daemon.for_protocol(plan.protocol) if plan.own is None else daemon.with_own_files(plan.own)

@@ -78,6 +78,11 @@ DOWN: Mapping[RoutingProtocol, State] = {
 """The state of a configured neighbour that its daemon does not list."""
 
 
+def protocol_of(state: State) -> RoutingProtocol:
+    """Return the protocol of a neighbour by the kind of its state."""
+    return next(protocol for protocol, down in DOWN.items() if type(state) is type(down))
+
+
 @dataclass(frozen=True)
 class Neighbor:
     """A BGP session, an OSPF adjacency or a RIP neighbour, as its daemon reports it."""
@@ -100,6 +105,8 @@ class Neighbor:
     """The neighbour's router id, if the daemon reports it."""
     bfd: BfdState | None = None
     """The state of its BFD session; None without BFD."""
+    vrf: str | None = None
+    """The VRF of the session, if the daemon reports it; None for the default one."""
 
     @property
     def up(self) -> bool:
@@ -118,6 +125,10 @@ class Path:
     """The neighbour it was received from; for OSPF and RIP the next hop. None if this router originates it."""
     best: bool
     valid: bool
+    med: int | None = None
+    """BGP: MULTI_EXIT_DISC; None if the daemon does not report it."""
+    local_pref: int | None = None
+    """BGP: LOCAL_PREF; None if the daemon does not report it."""
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,14 @@ from typing import TypeVar
 
 from lab.core.errors import InputError
 from lab.core.prefixes import FAMILIES
-from lab.routing.model import Neighbor
+from lab.routing.own_peers import own_peers
+from lab.routing.peer import Peer
 from lab.topology import (
     Accepted,
     Address,
     Bfd,
+    EndAddresses,
+    Endpoint,
     ExtraLine,
     Family,
     NeighborIntent,
@@ -23,62 +26,9 @@ from lab.topology import (
     Tunnel,
     placed,
 )
+from lab.topology.own import OwnRouter
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Peer:
-    """A neighbour to configure: one BGP session, or one family's OSPF or RIP."""
-
-    node: str
-    address: Address | None
-    """None for a neighbour that is found on the interface by its link-local address."""
-    asn: int | None
-    interface: str
-    """The local interface that leads to the neighbour."""
-    families: tuple[Family, ...] = FAMILIES
-    """The families of the routes that are exchanged."""
-    guarded: bool = False
-    """The neighbour is behind a tunnel: its routes that cover one of the router's `outer` addresses are rejected."""
-    preference: int | None = None
-    """LOCAL_PREF of the routes received from it; None for the default of 100."""
-    router_id: IPv4Address | None = None
-    """The neighbour's router id, if it distinguishes several neighbours on the interface."""
-    priority: int | None = None
-    """On an interface with several neighbours, this router's priority in the election of OSPF's designated router (RFC
-    2328, section 9.4), not 0 only at the end that reaches all others. None on an interface with one neighbour."""
-    reflects: bool = False
-    """The neighbour is a client of this route reflector (RFC 4456)."""
-    password: str | None = field(default=None, repr=False)
-    """The key of TCP MD5 (RFC 2385); None for no key."""
-    ttl_security: int | None = None
-    """The largest distance of the neighbour in hops (GTSM, RFC 5082); None for no check."""
-    default_originate: bool = False
-    """A default route of each family is announced to the neighbour."""
-    allowas_in: int | None = None
-    """How often the own AS number may be in the AS path of a route from the neighbour; None for never."""
-    extra: tuple[ExtraLine, ...] = field(default=(), repr=False)
-    """More lines for its section of the configuration."""
-
-    @property
-    def local_pref(self) -> int:
-        """Return the effective LOCAL_PREF: 100 by default, as in every BGP implementation."""
-        return 100 if self.preference is None else self.preference
-
-    @property
-    def name(self) -> str:
-        """Return its name in configurations: the address, or the interface."""
-        return str(self.address or self.interface)
-
-    def matches(self, neighbor: Neighbor) -> bool:
-        """Return whether a daemon's neighbour is this one."""
-        if self.address is not None:
-            return neighbor.address == self.address
-        if None not in (self.router_id, neighbor.router_id) and neighbor.router_id != self.router_id:
-            return False
-        link_local = neighbor.address is None or neighbor.address.version == 6
-        return link_local and neighbor.interface == self.interface
 
 
 @dataclass(frozen=True)
@@ -106,6 +56,8 @@ class RouterPlan:
     """The restart time in seconds (RFC 4724); None for no graceful restart."""
     extra: tuple[ExtraLine, ...] = field(default=(), repr=False)
     """More lines for the end of the configuration."""
+    own: OwnRouter | None = None
+    """The user's own configuration of the daemon; the plan then only says what it has."""
 
     def communities_of(self, prefix: Prefix) -> tuple[str, ...]:
         """Return the communities of an originated prefix."""
@@ -171,11 +123,13 @@ def plan_router(topology: Topology, name: str) -> RouterPlan | None:
     intent = topology.nodes[name].intent.router
     if intent is None:
         return None
+    if (own := topology.own_routers.get(name)) is not None:
+        return _plan_own(topology, own, intent)
     return RouterPlan(
         node=name,
         daemon=intent.daemon,
         asn=intent.asn,
-        router_id=intent.router_id or _lowest_address(topology, name),
+        router_id=_router_id(topology, name),
         networks=intent.networks,
         timers=intent.timers,
         bfd=intent.bfd,
@@ -191,6 +145,32 @@ def plan_router(topology: Topology, name: str) -> RouterPlan | None:
         graceful_restart=intent.graceful_restart,
         extra=placed(intent.extra, topology.extra_at.get(name, ()), f"{topology.file}: {_key(name)}.extra"),
     )
+
+
+def _plan_own(topology: Topology, own: OwnRouter, intent: RouterIntent) -> RouterPlan:
+    return RouterPlan(
+        node=own.node,
+        daemon=own.daemon,
+        asn=own.asn,
+        router_id=_router_id(topology, own.node),
+        networks=own.networks,
+        timers=intent.timers,
+        bfd=None,
+        peers=own_peers(topology, own),
+        protocol=intent.protocol,
+        own=own,
+    )
+
+
+def _router_id(topology: Topology, name: str) -> IPv4Address:
+    """Return a router's ID; of one with its own files that do not tell, the address that it most likely takes."""
+    intent = topology.nodes[name].intent.router
+    if intent is not None and intent.router_id is not None:
+        return intent.router_id
+    if name in topology.own_routers:
+        held = (e.ipv4.ip for link in topology.links for e in link.endpoints if e.node == name and e.ipv4 is not None)
+        return max(held, default=IPv4Address(0))
+    return _lowest_address(topology, name)
 
 
 def _key(name: str) -> str:
@@ -223,9 +203,9 @@ def _with_options(topology: Topology, name: str, peer: Peer) -> Peer:
 
 def _outer(topology: Topology, name: str) -> tuple[Address, ...]:
     """Return the outer addresses of the other ends of a node's tunnels."""
-    servers = [tunnel.server_outer for tunnel in topology.tunnels if tunnel.client == name]
-    clients = [tunnel.client_outer for tunnel in topology.tunnels if tunnel.server == name]
-    return tuple(dict.fromkeys(servers + clients))
+    servers = [tunnel.server_at.outer for tunnel in topology.tunnels if tunnel.client == name]
+    clients = [tunnel.client_at.outer for tunnel in topology.tunnels if tunnel.server == name]
+    return tuple(dict.fromkeys(address for address in servers + clients if address is not None))
 
 
 def _over_tunnels(topology: Topology, name: str) -> list[Peer]:
@@ -234,27 +214,82 @@ def _over_tunnels(topology: Topology, name: str) -> list[Peer]:
     for tunnel in topology.tunnels:
         if tunnel.client == name:
             other, interface = tunnel.server, tunnel.device
-            addresses = (tunnel.server_ipv4.ip, tunnel.server_ipv6.ip)
+            near, far = tunnel.client_at, tunnel.server_at
         elif tunnel.server == name:
             other, interface = tunnel.client, tunnel.server_device
-            addresses = (tunnel.client_ipv4.ip, tunnel.client_ipv6.ip)
+            near, far = tunnel.server_at, tunnel.client_at
         else:
             continue
-        here, there = topology.nodes[name].intent.router, topology.nodes[other].intent.router
+        here = topology.nodes[name].intent.router
+        there = _counterpart(topology, other, here)
         if here is not None and there is not None:
             several_clients = tunnel.shared is not None and sum(t.shared == tunnel.shared for t in topology.tunnels) > 1
             peers += [
                 replace(
                     peer,
+                    own_ipv6=near.ipv6.ip if near.ipv6 else None,
                     guarded=here.recursion_filter,
                     preference=tunnel.preference,
-                    router_id=(there.router_id or _lowest_address(topology, other)) if several_clients else None,
+                    router_id=_router_id(topology, other) if several_clients else None,
                     priority=int(tunnel.server == name) if several_clients else None,
                     reflects=tunnel.server == name and other in spokes and len(spokes) > 1,
                 )
-                for peer in _peers(other, there, interface, addresses)
+                for peer in _spoken(
+                    topology, _peers(other, there, interface, _reachable(topology, tunnel, near, far, other))
+                )
             ]
-    return peers
+    router = topology.nodes[name].intent.router
+    bgp = router is not None and router.protocol == "bgp"
+    return list({_session_key(peer, bgp=bgp): peer for peer in reversed(peers)}.values())[::-1]
+
+
+def _reachable(
+    topology: Topology, tunnel: Tunnel, near: EndAddresses, far: EndAddresses, other: str
+) -> tuple[IPv4Address | None, IPv6Address | None]:
+    """Return the addresses of a tunnel's other end at which there can be a session.
+
+    A rendered router needs its neighbour's address, which the user's own OpenVPN files may leave to a pool: then
+    neither end gets the session.
+    """
+    ipv4, ipv6 = _without_lengths(far)
+    if not tunnel.own or other in topology.own_routers:
+        return ipv4, ipv6
+    return ipv4 if near.ipv4 else None, ipv6 if near.ipv6 else None
+
+
+def _session_key(peer: Peer, *, bgp: bool) -> tuple[object, ...]:
+    """Return what two peers of a router have in common if they are one session.
+
+    In files of the user's, tunnels between the same nodes can have the same addresses: BGP has a session per address,
+    and OSPF and RIP have one per interface.
+    """
+    if bgp and peer.address is not None and not peer.address.is_link_local:
+        return peer.node, peer.address
+    return peer.node, peer.interface, peer.address, peer.families
+
+
+def _counterpart(topology: Topology, name: str, router: RouterIntent | None) -> RouterIntent | None:
+    """Return the router on a node as a neighbour of another one; None if it is none.
+
+    A router with the user's own files may speak several protocols, or another one than its neighbour.
+    """
+    there = topology.nodes[name].intent.router
+    own = topology.own_routers.get(name)
+    if there is None or router is None or own is None:
+        return there
+    speaks = router.protocol in own.protocols and (router.protocol != "bgp" or own.asn is not None)
+    return there.model_copy(update={"protocol": router.protocol}) if speaks else None
+
+
+def _spoken(topology: Topology, peers: list[Peer]) -> list[Peer]:
+    """Return the peers without the families for which the user's own files run no OSPF or RIP."""
+    found = []
+    for peer in peers:
+        own, intent = topology.own_routers.get(peer.node), topology.nodes[peer.node].intent.router
+        interior = own is not None and intent is not None and intent.protocol != "bgp"
+        if not interior or own is None or set(peer.families) <= own.interfaces.keys():
+            found.append(peer)
+    return found
 
 
 def _internal(topology: Topology, tunnel: Tunnel) -> bool:
@@ -272,22 +307,26 @@ def _over_links(topology: Topology, name: str) -> list[Peer]:
         if not link.intent.peering or len(link.endpoints) != 2:
             continue
         for here, there in (link.endpoints, link.endpoints[::-1]):
-            router = topology.nodes[there.node].intent.router
+            router = _counterpart(topology, there.node, own)
             if here.node == name and router is not None:
-                addresses = (there.ipv4.ip if there.ipv4 else None, there.ipv6.ip if there.ipv6 else None)
                 encapsulation = link.intent.encapsulation
                 carried = encapsulation.carries if encapsulation else FAMILIES
                 peers += [
                     replace(
                         peer,
+                        own_ipv6=here.ipv6.ip if here.ipv6 else None,
                         families=tuple(family for family in peer.families if family in carried),
                         preference=link.intent.preference,
                         # The link may pass through a tunnel of the same router, whose filter it would bypass.
                         guarded=encapsulation is not None and bool(_outer(topology, name)) and own.recursion_filter,
                     )
-                    for peer in _peers(there.node, router, here.interface, addresses)
+                    for peer in _spoken(topology, _peers(there.node, router, here.interface, _without_lengths(there)))
                 ]
     return peers
+
+
+def _without_lengths(end: Endpoint | EndAddresses) -> tuple[IPv4Address | None, IPv6Address | None]:
+    return end.ipv4.ip if end.ipv4 else None, end.ipv6.ip if end.ipv6 else None
 
 
 def _peers(

@@ -1,10 +1,12 @@
 """Take a lab down by the labels of its nodes, in whatever state it is."""
 
 import time
+from contextlib import suppress
 
 from lab.core.errors import InputError
 from lab.core.expect import POLL
 from lab.engine import Engine, open_engine
+from lab.host.hosts_file import remove_names
 from lab.runtime.store import LabDirectory, locked
 from lab.topology.names import objection_to_name
 
@@ -13,7 +15,9 @@ _CREATED_WITHIN = 2.0
 
 
 def destroy(name: str, *, engine: Engine | None = None) -> bool:
-    """Remove all nodes with the lab's label, and the lab's directory; returns False if there was nothing to remove.
+    """Remove all nodes and networks with the lab's label, and the lab's directory.
+
+    Returns False if there was nothing to remove.
 
     It needs the labels only, so it works after the process that deployed the lab was killed. Raises `InputError` for a
     name that no lab can have, such as `..`, which would name a directory of the user.
@@ -23,15 +27,26 @@ def destroy(name: str, *, engine: Engine | None = None) -> bool:
     engine = engine or open_engine()
     with locked(name):
         instances = engine.find(name)
-        stores = [LabDirectory(d) for d in {i.directory for i in instances} | {LabDirectory.default(name).path}]
+        networks = engine.networks(name)
+        directories = {i.directory for i in instances} | {n.directory for n in networks}
+        stores = [LabDirectory(d) for d in directories | {LabDirectory.default(name).path}]
         engine.destroy(instances)
         expected = {node for store in stores for node in store.nodes}
         _destroy_late(engine, name, expected - {i.node for i in instances})
-        found = bool(instances)
+        if networks or any(store.has_management for store in stores):
+            remove_network(engine, name)
+        found = bool(instances or networks)
         for store in stores:
             found = found or store.exists
             store.remove()
     return found
+
+
+def remove_network(engine: Engine, name: str) -> None:
+    """Remove the management network of a lab, and the names of its nodes in the host's /etc/hosts."""
+    engine.remove_networks(name)
+    with suppress(OSError):  # it could not be written either
+        remove_names(name)
 
 
 def _destroy_late(engine: Engine, name: str, missing: set[str]) -> None:

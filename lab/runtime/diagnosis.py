@@ -34,8 +34,7 @@ def write_diagnosis(
         folder = into / instance.node
         files = node_files(instance.directory, instance.node)
         if files.exists():
-            # Without keys and passwords, because artefacts are published.
-            shutil.copytree(files, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.key", "proxy.txt"))
+            shutil.copytree(files, folder, dirs_exist_ok=True, ignore=_secret_files)
             for file in (*folder.glob("etc/**/*"), *folder.glob("var/log/**/*")):
                 if file.is_file():
                     file.write_text(mask_secrets(file.read_text(errors="replace")))
@@ -50,6 +49,21 @@ def write_diagnosis(
             for name, text in routers[instance.node].diagnosis(RunningNode(engine, instance)).items():
                 (folder / name).write_text(mask_secrets(text))
     return into
+
+
+def _secret_files(directory: str, names: list[str]) -> set[str]:
+    """Return the files that are not copied, because artefacts are published: keys and passwords.
+
+    Only their owner may read these; of configurations with keys inside the secret parts are masked.
+    """
+
+    def is_secret(path: Path) -> bool:
+        if path.suffix == ".key" or path.name == "proxy.txt":
+            return True
+        private = path.is_file() and path.stat().st_mode & 0o077 == 0
+        return private and path.suffix not in (".conf", ".ovpn", ".log")
+
+    return {name for name in names if is_secret(Path(directory, name))}
 
 
 def _stdout(engine: Engine, instance: Instance, argv: tuple[str, ...]) -> str:

@@ -1,10 +1,12 @@
 """`Lab`: a running lab, as tests, the command line and measurements use it."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -15,21 +17,26 @@ from lab.core.progress import Say, quiet
 from lab.engine import Engine, Instance, NodeState, open_engine
 from lab.engine.node import RunningNode, node_files
 from lab.observe.fib import FibWatch
+from lab.observe.rtnetlink import MAIN_TABLE
 from lab.routing import daemon_of, plan_routers
 from lab.runtime.node import LabNode
+from lab.runtime.own_sessions import wait_own_sessions
+from lab.runtime.questions import NoTunnel, explain
 from lab.runtime.registry import running_labs
 from lab.runtime.results import Results
 from lab.runtime.router import Router
 from lab.runtime.store import LabDirectory
 from lab.topology import Family, Prefix, Topology
 from lab.topology.mistakes import did_you_mean
-from lab.tunnel.running import RunningTunnel, running_tunnels
+from lab.tunnel.running import OpenVpn, RunningTunnel, lone_processes, running_tunnels
 
 if TYPE_CHECKING:
     from lab.fault import ActiveFault, Record
     from lab.measure.instrument.measurement import Measurement
     from lab.tunnel.pki import Authority
 
+OWN_TUNNEL_WITHIN = 30.0
+"""Seconds that `wait_ready` waits for tunnels with files of the user's."""
 READY_WITHIN = 45.0
 """Seconds from the start of the last daemon until all sessions and routes are up; two or three are usual."""
 
@@ -66,10 +73,21 @@ class Lab:
         """The nodes that run another system, which the lab does not configure."""
         roots = {name: node_files(directory, name) for name in topology.nodes}
         self.tunnels: Mapping[str, RunningTunnel] = running_tunnels(
-            topology.tunnels, self.running_nodes, roots, authority, external=self.external
+            topology.tunnels,
+            self.running_nodes,
+            roots,
+            authority,
+            external=self.external,
+            own=topology.processes,
+            explain=lambda name: explain(self, NoTunnel(name)),
         )
         """All tunnels by name."""
+        self.lone_processes: Mapping[str, OpenVpn] = lone_processes(
+            topology.processes, topology.tunnels, self.running_nodes
+        )
+        """The OpenVPN processes with files of the user's that have no other end in this lab, by name."""
         self._watches: dict[str, FibWatch] = {}
+        self._watching = Lock()
         self._free: dict[Family, Iterator[Prefix]] = {
             family: free_prefixes(family, _taken(topology)) for family in FAMILIES
         }
@@ -121,7 +139,10 @@ class Lab:
             known = f"running are {', '.join(names)}" if names else "no lab is running: `lab up` starts one"
             raise InputError(f"no lab named {name!r} is running; {known}")
         store = LabDirectory(next(iter(instances.values())).directory)
-        return cls(store.load(), engine, store.path, cache(store.authority), instances)
+        topology = store.load()
+        return cls(
+            topology, engine, store.path, cache(store.authority), instances | _borrowed(topology, engine, store.path)
+        )
 
     def destroy(self) -> None:
         """Take the lab down: nodes, links, directory."""
@@ -154,11 +175,12 @@ class Lab:
     @property
     def nodes(self) -> Mapping[str, Instance]:
         """All nodes that exist, with their current states."""
-        return {i.node: i for i in self.engine.find(self.name)}
+        found = {i.node: i for i in self.engine.find(self.name)}
+        return found | _borrowed(self.topology, self.engine, self.directory)
 
     def node(self, name: str) -> LabNode:
         """Return a node; raises `InputError` for an unknown node or one that does not run."""
-        return LabNode(self.running(name), self.topology, self._watch(name))
+        return LabNode(self.running(name), self.topology, self._watch(name), partial(explain, self))
 
     def instance(self, name: str) -> Instance:
         """Return the engine's instance of a node; raises `InputError` for an unknown node or one that does not run."""
@@ -182,7 +204,9 @@ class Lab:
         if plan is None:
             known = f"routers are {_list(self.plans)}" if self.plans else "this lab has no router"
             raise InputError(f"node {name!r} is not a router: it has no `config.vars.router`; {known}")
-        return Router(running, self.topology, self._watch(name), plan, daemon_of(plan))
+        return Router(
+            running, self.topology, self._watch(name), partial(explain, self), plan, daemon_of(plan), self.running_nodes
+        )
 
     @property
     def router_names(self) -> frozenset[str]:
@@ -265,27 +289,48 @@ class Lab:
 
     # --- state ---------------------------------------------------------------------------------------------
 
-    def wait_ready(self, within: float = READY_WITHIN) -> None:
+    def wait_ready(self, within: float = READY_WITHIN, *, among: Collection[str] | None = None) -> None:
         """Wait until all tunnels are up, all sessions established, and all declared prefixes in all FIBs.
 
-        Sessions with external nodes, and their routes, are excluded: the user configures those nodes.
+        With `among` only those between these nodes are waited for.
+        Sessions with external nodes, and their routes, are excluded: the user configures those nodes. Of a router with
+        files of the user's, whose network may be broken on purpose, the sessions are waited for, but need not come up;
+        so are tunnels with files of the user's.
         """
         since = time.monotonic()
+        nodes = set(self.topology.nodes if among is None else among)
+        plans = {name: plan for name, plan in self.plans.items() if name in nodes}
+        apart: set[frozenset[str]] = set()
         for tunnel in self.tunnels.values():
-            tunnel.wait_connected()
-        for name, plan in self.plans.items():
-            router = self.router(name)
-            for other in sorted({peer.node for peer in plan.peers} - self.external):
-                for device in plan.interfaces_to(other) or (None,):
-                    prefixes = plan.accepted(self.plans[other].networks)
-                    router.expect_in_fib(prefixes, via=device, within=within, since=since)
-                router.expect_session(other, within=within, since=since)
-                if plan.bfd is not None:
+            if not {tunnel.tunnel.server, tunnel.tunnel.client} <= nodes:
+                continue
+            if not tunnel.tunnel.own:
+                tunnel.wait_connected()
+            elif not tunnel.connects(max(1.0, since + OWN_TUNNEL_WITHIN - time.monotonic())):
+                apart.add(frozenset({tunnel.tunnel.server, tunnel.tunnel.client}))
+        for process in self.lone_processes.values():
+            own_file = process.process.own if process.node.name in nodes else None
+            if own_file and own_file.role == "server":  # it is ready without any client
+                process.wait_connected()
+        own = {name for name, plan in self.plans.items() if plan.own is not None}
+        for name, plan in plans.items():
+            others = sorted(({peer.node for peer in plan.peers} & nodes) - self.external)
+            awaited = [other for other in others if not {name, other} & own and {name, other} not in apart]
+            with self._watching_meanwhile(name):
+                router = self.router(name)
+                for other in awaited:
+                    for device in plan.interfaces_to(other) or (None,):
+                        prefixes = plan.accepted(self.plans[other].networks)
+                        router.expect_in_fib(prefixes, via=device, within=within, since=since)
+                router.expect_sessions(awaited, within=within, since=since)
+                for other in awaited if plan.bfd is not None else ():
                     router.expect_bfd(other, within=within, since=since)
+        wait_own_sessions([self.router(name) for name, plan in plans.items() if plan.own], within, since)
 
     def diagnose(self, into: Path) -> Path:
-        """Write the configurations, logs and tables of every node into a directory, and return it."""
+        """Write the configurations, logs and tables of every node, and causes, into a directory, and return it."""
         from lab.runtime.diagnosis import write_diagnosis
+        from lab.runtime.open_questions import causes
 
         routers = {name: daemon_of(plan) for name, plan in self.plans.items()}
         write_diagnosis(into, self.nodes.values(), self.engine, routers)
@@ -295,6 +340,7 @@ class Lab:
             except LabError as error:
                 text = str(error)
             (into / f"tunnel-{tunnel.name}.txt").write_text(f"{text}\n")
+        (into / "why.txt").write_text(causes(self))
         return into
 
     def running_names(self, *, except_for: set[str]) -> list[str]:
@@ -306,10 +352,27 @@ class Lab:
         if name not in self.topology.nodes:
             raise InputError(f"unknown node {name!r} in lab {self.name!r}; {_hint(name, self.topology.nodes)}")
 
+    @contextmanager
+    def _watching_meanwhile(self, name: str) -> Iterator[None]:
+        """Stop watching the routes of a node at the end of the block, unless they were watched before.
+
+        While a large lab comes up each router receives the routes of all others: a watch costs for each of them.
+        """
+        watched = name in self._watches
+        try:
+            yield
+        finally:
+            with self._watching:
+                watch = None if watched else self._watches.pop(name, None)
+            if watch is not None:
+                watch.close()
+
     def _watch(self, name: str) -> FibWatch:
-        if name not in self._watches:
-            self._watches[name] = FibWatch(self.running(name).namespace)
-        return self._watches[name]
+        with self._watching:
+            if name not in self._watches:
+                tables = (MAIN_TABLE, *(vrf.table for vrf in self.topology.nodes[name].intent.vrfs.values()))
+                self._watches[name] = FibWatch(self.running(name).namespace, tables)
+            return self._watches[name]
 
 
 @cache
@@ -322,6 +385,16 @@ def _instrument() -> Callable[..., Any]:
     return found
 
 
+def _borrowed(topology: Topology, engine: Engine, directory: Path) -> dict[str, Instance]:
+    """Return the containers of a lab that it did not start, as far as they run."""
+    found = {}
+    for name, node in topology.nodes.items():
+        if node.borrowed:
+            with suppress(InputError):
+                found[name] = engine.borrow(name, topology.name, directory)
+    return found
+
+
 def _absent(topology: Topology, name: str, directory: Path) -> Instance:
     """Return the instance for a node whose container was removed."""
     from lab.render.node_spec import image_of
@@ -331,14 +404,14 @@ def _absent(topology: Topology, name: str, directory: Path) -> Instance:
 
 
 def _taken(topology: Topology) -> list[Prefix]:
-    """Return all prefixes of links, tunnels, routers and static routes."""
+    """Return all prefixes of links, tunnels, routers and static routes, without default routes."""
     taken: list[Prefix] = [a.network for link in topology.links for e in link.endpoints for a in e.addresses]
     for tunnel in topology.tunnels:
-        taken += [tunnel.server_ipv4.network, tunnel.server_ipv6.network]
+        taken += [address.network for end in (tunnel.server_at, tunnel.client_at) for address in end.inner]
     for node in topology.nodes.values():
         taken += node.intent.router.networks if node.intent.router else ()
         taken += [r.to for r in node.intent.routes if not isinstance(r.to, str)]
-    return taken
+    return [prefix for prefix in taken if prefix.prefixlen > 0]
 
 
 def _hint(name: str, names: Mapping[str, Any]) -> str:

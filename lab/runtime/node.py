@@ -10,6 +10,7 @@ from lab.core.prefixes import named, prefix_set
 from lab.engine import ExecResult
 from lab.engine.node import RunningNode
 from lab.observe import Capture, Echo, FibEntry, FibWatch, echo, send, without_route
+from lab.runtime.questions import Explain, NoAnswer, NoRoute
 from lab.topology import Address, Endpoint, Family, Node, Prefix, Topology
 from lab.topology.segments import endpoints_of, neighbors_of
 
@@ -25,6 +26,8 @@ class LabNode:
     topology: Topology
     fib: FibWatch
     """The kernel's routes, kept up to date."""
+    explain: Explain
+    """Answers the question of a failed expectation."""
 
     def __str__(self) -> str:
         return self.name
@@ -85,6 +88,7 @@ class LabNode:
                 look=lambda: self.echo(destination, wait=0.5, **options),
                 met=lambda result: result.answered,
                 logs=self.running.files,
+                explain=lambda: self.explain(NoAnswer(self.name, destination, options.get("packet_size"))),
             ),
             within=within,
             since=since,
@@ -106,8 +110,8 @@ class LabNode:
         wanted = prefix_set(prefixes)
 
         def look() -> dict[Prefix, FibEntry]:
-            routes = self.fib.routes()
-            return {p: routes[p] for p in wanted if p in routes and matches(routes[p])}
+            routes = ((prefix, self.fib.route(prefix)) for prefix in wanted)
+            return {prefix: entry for prefix, entry in routes if entry is not None and matches(entry)}
 
         def matches(entry: FibEntry) -> bool:
             return via is None or (entry.interfaces == (via,) if alone else via in entry.interfaces)
@@ -122,6 +126,7 @@ class LabNode:
                 seen=lambda found: f"{len(found)} of {len(wanted)}, without {named(wanted - found.keys())}",
                 logs=self.running.files,
                 changed=self.fib.waiter(),
+                explain=lambda: self.explain(NoRoute(self.name, wanted, via)),
             ),
             within=within,
             since=since,

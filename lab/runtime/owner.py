@@ -1,7 +1,7 @@
 """Labs that a process owns, such as a test run; they are destroyed after it has ended, even if it was killed."""
 
 from lab.core.process import is_alive
-from lab.engine import Engine
+from lab.engine import Engine, Instance, LabNetwork
 from lab.runtime.destroy import destroy
 from lab.runtime.lab import Lab
 
@@ -19,7 +19,8 @@ def sweep(engine: Engine) -> list[str]:
 
     Labs without an owner, and those to be kept, are left alone.
     """
-    owned = {i.lab for i in engine.find() if i.owner and not is_alive(i.owner) and not (i.directory / _KEPT).exists()}
+    found: list[Instance | LabNetwork] = [*engine.find(), *engine.networks()]
+    owned = {o.lab for o in found if o.owner and not is_alive(o.owner) and not (o.directory / _KEPT).exists()}
     orphans = sorted(owned)
     for name in orphans:
         destroy(name, engine=engine)

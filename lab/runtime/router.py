@@ -1,14 +1,16 @@
 """A node that runs a routing daemon: announce, withdraw, RIB, sessions, and expectations about them."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_interface
 from typing import Self
 
-from lab.core.errors import InputError
+from lab.core.errors import InputError, LabError
 from lab.core.expect import Expectation, wait_for
 from lab.core.prefixes import family_of, named, prefix_set
+from lab.engine.node import RunningNode
 from lab.routing import (
     DOWN,
     Attributes,
@@ -22,7 +24,9 @@ from lab.routing import (
     RoutingDaemon,
     State,
 )
+from lab.runtime.address_book import AddressBook
 from lab.runtime.node import WITHIN, LabNode
+from lab.runtime.questions import NoRoute, NoSession
 from lab.topology import Address, Family, Interface, Prefix
 
 
@@ -32,6 +36,8 @@ class Router(LabNode):
 
     plan: RouterPlan
     daemon: RoutingDaemon
+    nodes: Mapping[str, RunningNode] = field(default_factory=dict)
+    """All nodes of the lab, among which the neighbours of a router with files of the user's are looked for."""
 
     def announce(
         self,
@@ -73,8 +79,13 @@ class Router(LabNode):
     ) -> Self:
         if self.plan.protocol != "bgp":
             raise InputError(f"{self.name} speaks {self.plan.protocol.upper()}: only BGP has these attributes")
+        if through is not None and self.plan.own is not None:
+            raise InputError(
+                f"{self.name} runs with files of your own, which have the policies of its neighbours: the lab sets "
+                "attributes for all of them only"
+            )
         peers = [peer for peer in self.plan.peers if through in (None, peer.interface)]
-        if not peers:
+        if not peers and self.plan.own is None:
             known = ", ".join(self.plan.interfaces) or "none"
             raise InputError(f"{self.name} has no neighbour on {through!r}; there are {known}")
         wanted = sorted(prefix_set(prefixes), key=str)
@@ -129,7 +140,10 @@ class Router(LabNode):
         """Return the function that resets the sessions; raises `InputError` if none is configured."""
         if self.plan.protocol != "bgp":
             raise InputError(f"{self.name} speaks {self.plan.protocol.upper()}: only BGP has sessions to be reset")
-        peers = [peer for peer in self.plan.peers if other is None or peer.node == str(other)]
+        if self.plan.own is None:
+            peers = [peer for peer in self.plan.peers if other is None or peer.node == str(other)]
+        else:
+            peers = [_peer_of(node, n) for node, n in self.sessions() if other is None or node == str(other)]
         if not peers:
             raise InputError(f"{self.name} has no session with {other or 'any node'} configured")
         return lambda: self.daemon.reset(self.running, self.plan, peers, soft=soft)
@@ -144,15 +158,33 @@ class Router(LabNode):
 
     def neighbors_at(self, other: "LabNode | str") -> tuple[Neighbor, ...]:
         """Return all sessions or adjacencies with another node, IPv4 first."""
-        seen = self.neighbors()
-        found = tuple(
-            neighbor
-            for peer in self.plan.peers
-            if peer.node == str(other) and (neighbor := self._find_neighbor(peer, seen)) is not None
-        )
+        found = tuple(neighbor for node, neighbor in self.sessions() if node == str(other))
         if not found:
             raise InputError(f"{self.name} has no session with {other} configured")
         return found
+
+    def sessions(self) -> Sequence[tuple[str, Neighbor]]:
+        """Return the sessions or adjacencies with the nodes at their other ends, IPv4 first.
+
+        Of a router with files of the user's these are all that its daemon has; a node is found by the neighbour's
+        address, and is empty if no node of the lab has it.
+        """
+        seen = self.neighbors()
+        expected = [(p.node, n) for p in self.plan.peers if (n := self._find_neighbor(p, seen)) is not None]
+        if self.plan.own is None:
+            return expected
+        book = AddressBook(self.topology, self.nodes)
+        found = [(book.node_of(self.name, neighbor), neighbor) for neighbor in seen]
+        found += [(node, neighbor) for node, neighbor in expected if neighbor not in seen]
+        return sorted(found, key=lambda session: 4 if session[1].address is None else session[1].address.version)
+
+    def receivers(self, prefix: Prefix) -> Sequence[str] | None:
+        """Return the nodes to which this router announces a prefix by BGP, or their addresses; None if unknown."""
+        found = self.daemon.receivers(self.running, self.plan, prefix)
+        if found is None:
+            return None
+        nodes = {name: node for node, n in self.sessions() for name in (str(n.address), n.interface) if name and node}
+        return [nodes.get(name.partition("%")[0], name) for name in found]
 
     def rib(self, family: Family) -> Rib:
         """Return the RIB of one family."""
@@ -175,10 +207,29 @@ class Router(LabNode):
                 met=lambda found: all(n.up if state is None else n.state is state for n in found),
                 seen=lambda found: ", ".join(map(_describe, found)),
                 logs=self.running.files,
+                explain=None if state else lambda: self.explain(NoSession(self.name, str(other))),
             ),
             within=within,
             since=since,
         )[0]
+
+    def expect_sessions(self, others: Iterable[str], *, within: float = WITHIN, since: float | None = None) -> None:
+        """Wait until the sessions or adjacencies with several nodes are up.
+
+        One answer of the daemon counts for all of them: a router lists all of its neighbours in each.
+        """
+        since = time.monotonic() if since is None else since
+        down = list(others)
+        if len(down) > 1:
+            try:
+                seen = self.sessions()
+            except LabError:  # the daemon may still be starting
+                seen = ()
+            if time.monotonic() <= since + within:
+                states = {node: all(n.up for other, n in seen if other == node) for node, _ in seen}
+                down = [other for other in down if not states.get(other, False)]
+        for other in down:
+            self.expect_session(other, within=within, since=since)
 
     def expect_bfd(
         self,
@@ -215,6 +266,7 @@ class Router(LabNode):
                 met=lambda found: len(found) == len(wanted),
                 seen=lambda found: f"{len(found)} of {len(wanted)}, without {named(wanted - found.keys())}",
                 logs=self.running.files,
+                explain=lambda: self.explain(NoRoute(self.name, wanted)),
             ),
             within=within,
             since=since,
@@ -258,13 +310,18 @@ class Router(LabNode):
         self.expect_not_in_fib(prefixes, within=within, since=since)
 
     def _find_neighbor(self, peer: Peer, neighbors: Sequence[Neighbor]) -> Neighbor | None:
-        """Return the daemon's entry for a peer. OSPF and RIP list only neighbours that they have heard."""
+        """Return the daemon's entry for a peer, or one that is down; None if the user's files may have no such peer.
+
+        OSPF and RIP list only neighbours that they have heard; a peer of BGP may have been removed from the daemon.
+        """
         for neighbor in neighbors:
             if peer.matches(neighbor):
                 return neighbor
-        if self.plan.protocol == "bgp":
+        lists_all = self.plan.protocol == "bgp"
+        if lists_all and self.plan.own is not None:
             return None
-        return Neighbor(peer.address, None, DOWN[self.plan.protocol], 0.0, 0, {}, "", peer.interface)
+        reason = "the daemon has no such neighbour configured" if lists_all else ""
+        return Neighbor(peer.address, None, DOWN[self.plan.protocol], 0.0, 0, {}, reason, peer.interface)
 
     def _learnt_paths(self, prefixes: frozenset[Prefix]) -> dict[Prefix, tuple[Path, ...]]:
         learnt: dict[Prefix, tuple[Path, ...]] = {}
@@ -280,6 +337,14 @@ class Router(LabNode):
             raise InputError(f"{prefix} is too small for a router and a host")
         ours, theirs = (ip_interface((prefix.network_address + offset, prefix.prefixlen)) for offset in (1, 2))
         return (self.interface_to(host).interface, ours), (host.interface_to(self).interface, theirs)
+
+
+def _peer_of(node: str, neighbor: Neighbor) -> Peer:
+    """Return a neighbour as the daemon names it: one on an interface by that."""
+    address = neighbor.address
+    if address is not None and address.is_link_local and neighbor.interface:
+        address = None
+    return Peer(node, address, neighbor.asn, neighbor.interface)
 
 
 def _describe(neighbor: Neighbor) -> str:

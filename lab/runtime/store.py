@@ -4,14 +4,15 @@ import fcntl
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab.core.errors import EnvironmentBroken, InputError
+from lab.core.files import write_all
 from lab.core.home import HOME, locked_home, remove_empty_home
+from lab.core.places import lock_directory
 from lab.engine.node import node_files
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 _TOPOLOGY = "topology.json"
 _CERTIFICATE = "pki/ca.crt"
 _KEY = "pki/ca.key"
-_HOSTS = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
 
 
 class LabDirectory:
@@ -42,9 +42,16 @@ class LabDirectory:
 
     @property
     def nodes(self) -> frozenset[str]:
-        """The names of the lab's nodes; empty if its topology is missing or damaged."""
+        """The names of the nodes that the lab starts; empty if its topology is missing or damaged."""
         nodes = self._read("nodes")
-        return frozenset(nodes if isinstance(nodes, dict) else ())
+        if not isinstance(nodes, dict):
+            return frozenset()
+        return frozenset(name for name, node in nodes.items() if node.get("kind") != "ext-container")
+
+    @property
+    def has_management(self) -> bool:
+        """True if the lab has a management network; False if its topology is missing or damaged."""
+        return self._read("management") is not None
 
     @property
     def file(self) -> Path | None:
@@ -59,6 +66,7 @@ class LabDirectory:
         and `EnvironmentBroken` if it cannot be written.
         """
         from lab.render.files import render
+        from lab.render.node_certificates import node_certificates
         from lab.tunnel.pki import Authority
 
         try:
@@ -71,6 +79,7 @@ class LabDirectory:
             _write(self.path / _CERTIFICATE, authority.certificate, 0o644)
             _write(self.path / _KEY, authority.key, 0o600)
             render(topology, authority, self.roots(topology))
+            write_all(node_certificates(topology), self.path)
             self._write_hosts(topology)
             self._make_log_directories(topology)
         except OSError as error:
@@ -131,12 +140,12 @@ class LabDirectory:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)  # configurations may hold passwords
 
     def _write_hosts(self, topology: "Topology") -> None:
-        from lab.engine import HOSTS
+        from lab.engine import HOSTS, LOCALHOST
         from lab.render.node_spec import has_hosts_file
 
         for name, node in topology.nodes.items():
             if has_hosts_file(node):
-                _write(node_files(self.path, name) / HOSTS.relative_to("/"), _HOSTS, 0o644)
+                _write(node_files(self.path, name) / HOSTS.relative_to("/"), LOCALHOST, 0o644)
 
     def _make_log_directories(self, topology: "Topology") -> None:
         from lab.routing import daemon_of, plan_routers
@@ -147,6 +156,8 @@ class LabDirectory:
         for tunnel in topology.tunnels:
             for node in (tunnel.server, tunnel.client):
                 (node_files(self.path, node) / LOGS.relative_to("/")).mkdir(parents=True, exist_ok=True)
+        for process in topology.processes:
+            (node_files(self.path, process.node) / LOGS.relative_to("/")).mkdir(parents=True, exist_ok=True)
         for plan in plan_routers(topology).values():
             daemon = daemon_of(plan)
             logs = node_files(self.path, plan.node) / daemon.logs.relative_to("/")
@@ -158,9 +169,7 @@ class LabDirectory:
 @contextmanager
 def locked(name: str) -> Iterator[None]:
     """Hold the lock of a lab, so that no other process deploys or destroys it; the kernel releases it at exit."""
-    directory = Path(tempfile.gettempdir()) / "openvpn-routing-lab"
-    directory.mkdir(mode=0o1777, exist_ok=True)
-    path = directory / f"{name}.lock"
+    path = lock_directory() / f"{name}.lock"
     fd = _lock(path)
     try:
         yield

@@ -7,6 +7,7 @@ from lab.core.lazy import lazy_exports
 if TYPE_CHECKING:
     from lab.tunnel.management import Management, ManagementError
     from lab.tunnel.mode import Identity, Process, TunnelMode, display_name, modes, pin_data_path, processes
+    from lab.tunnel.own import mode_of
     from lab.tunnel.running import (
         KERNEL_KIND,
         OpenVpn,
@@ -28,6 +29,7 @@ __all__ = [
     "TunnelMode",
     "TunnelStatus",
     "display_name",
+    "mode_of",
     "modes",
     "pin_data_path",
     "processes",
@@ -50,6 +52,7 @@ if not TYPE_CHECKING:
                 "pin_data_path",
                 "processes",
             ),
+            "lab.tunnel.own": ("mode_of",),
             "lab.tunnel.running": (
                 "KERNEL_KIND",
                 "OpenVpn",

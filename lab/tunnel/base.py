@@ -1,8 +1,8 @@
 """Base classes of modes: options checked by a model, configurations and key files rendered from templates."""
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
+from importlib import import_module
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -39,7 +39,7 @@ class Mode:
     @cached_property
     def templates(self) -> "Environment":
         """The mode's templates: of the packages of its class and base classes, nearest first."""
-        packages = dict.fromkeys(sys.modules[base.__module__].__package__ for base in type(self).__mro__)
+        packages = dict.fromkeys(import_module(base.__module__).__package__ for base in type(self).__mro__)
         return templates(*(p for p in packages if p and (files(p) / "templates").is_dir()))
 
     def check(self, intent: TunnelIntent) -> Sequence[Objection]:
@@ -50,7 +50,7 @@ class Mode:
                 found.append(
                     Objection(("options", option), f"OpenVPN supports {option!r} over {transport.upper()} only")
                 )
-        if intent.openvpn is not None and intent.openvpn not in self.traits.openvpn:
+        if intent.openvpn is not None and _series(intent.openvpn) not in self.traits.openvpn:
             versions = " or ".join(self.traits.openvpn)
             what = f"OpenVPN {intent.openvpn} cannot run the mode {self.name}"
             found.append(Objection(("openvpn",), what, f"use {versions}"))
@@ -145,6 +145,11 @@ class ManyClients(Mode):
         if process.end == "client":
             return []
         return [RenderedFile(process.files / "clients" / identity.client.common_name, render(self.client_template))]
+
+
+def _series(version: str) -> str:
+    """Return the first two numbers of a version, as 2.6 of 2.6.3."""
+    return ".".join(version.split(".")[:2])
 
 
 def _with_extra(text: str, extra: Extra) -> str:

@@ -1,11 +1,14 @@
 """Lines that a topology appends to OpenVPN's configurations: refused options, and the place of a line in an error."""
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
+from lab.configs.openvpn.configuration import words
+from lab.core.errors import InputError
 from lab.topology import ExtraLine, Objection, extra_lines
 from lab.topology.intent import Extra
+from lab.topology.own import OwnProcess
 
 _MANAGEMENT = "the lab queries the process over its management interface"
 _FOREGROUND = "the lab starts the process in the foreground and watches it"
@@ -22,7 +25,9 @@ _REFUSED: Mapping[str, str] = {
     "chroot": "the files of the process, and its socket, are outside of another root directory",
 }
 """Options with which the lab could not run the process or read its state, each with the reason."""
-_AT = re.compile(r"(?:Options error: )?(?P<why>.*?) in (?P<file>/\S+):(?P<line>\d+)(?P<rest>:.*)?$")
+_AT = re.compile(r"(?:Options error: )?(?P<why>.*?) in (?P<file>[^\s\[]\S*):(?P<line>\d+)(?P<rest>:.*)?$")
+_NO_CIPHER = re.compile(r"Cipher \S+ not supported")
+"""Of a cipher that the library lacks; with a static key it is BF-CBC unless a line names another."""
 _NAMED = re.compile(r"--(?P<option>[a-z][a-z0-9-]+)")
 
 
@@ -56,6 +61,51 @@ def find_refused_line(reason: str, text: str, extra: Sequence[ExtraLine]) -> tup
     return None
 
 
+def arguments(lines: Sequence[str]) -> tuple[str, ...]:
+    """Return lines of a configuration as arguments of the command line; raises `InputError` for an inline block."""
+    found: list[str] = []
+    for line in lines:
+        if line.lstrip().startswith("<"):
+            raise InputError(f"{line.strip()}: an inline block cannot be appended to a file of your own")
+        option, *values = _words(line) or [""]
+        if option:
+            found += [f"--{option.removeprefix('--')}", *values]
+    return tuple(found)
+
+
+def find_own_line(reason: str, own: OwnProcess, root: Path) -> tuple[str, str] | None:
+    """Return the place in the user's files that OpenVPN refused, and its words, from the reason why it ended.
+
+    `root` is the directory on the host that holds the node's files. A reason that names no line has the place of the
+    option that it names, or else of the file.
+    """
+    reason = re.sub(r"^\d{4}-\S+ \S+ (us=\d+ )?", "", reason)
+    if _NO_CIPHER.match(reason):
+        ciphers = "add or change `cipher` at both ends, as in `cipher AES-256-CBC`"
+        return _place(["cipher"], own, root), f"{reason}: {ciphers}"
+    if not reason.startswith("Options error: "):
+        return None
+    if found := _AT.match(reason):
+        path = own.directory / found["file"]
+        named = {file.path: file.given for file in own.files if file.given}
+        return f"{named.get(path, own.given)}:{found['line']}", f"{found['why']}{found['rest'] or ''}"
+    why = reason.removeprefix("Options error: ")
+    return _place([named["option"] for named in _NAMED.finditer(why)], own, root), why
+
+
+def _place(options: Sequence[str], own: OwnProcess, root: Path) -> str:
+    """Return the place of the first option that the user's file has, or else the file."""
+    try:
+        lines = (root / own.path.relative_to("/")).read_text(errors="replace").split("\n")
+    except OSError:
+        lines = []
+    for option in options:
+        for number, line in enumerate(lines, 1):
+            if option in _options([line]):
+                return f"{own.given}:{number}"
+    return own.given
+
+
 def _index(extra: Extra, option: str) -> tuple[int, ...]:
     """Return the index of the item of a list that has an option; empty for a text."""
     if isinstance(extra, str):
@@ -71,24 +121,18 @@ def _options(lines: Sequence[str]) -> Iterator[str]:
             if line.lstrip().startswith(end):
                 end = ""
             continue
-        words = _words(line)
-        if words[:2] == ["setenv", "opt"]:  # the option after it, which OpenVPN ignores if it does not know it
-            words = words[2:]
-        if words and words[0].startswith("<") and words[0].endswith(">"):
-            end = f"</{words[0][1:]}"
-        elif words:
-            yield words[0].removeprefix("--")
+        found = _words(line)
+        if found[:2] == ["setenv", "opt"]:  # the option after it, which OpenVPN ignores if it does not know it
+            found = found[2:]
+        if found and found[0].startswith("<") and found[0].endswith(">"):
+            end = f"</{found[0][1:]}"
+        elif found:
+            yield found[0].removeprefix("--")
 
 
 def _words(line: str) -> list[str]:
-    """Return the words of a line as OpenVPN reads them: with quotes and backslashes as in a shell."""
-    reader = shlex.shlex(line, posix=True, punctuation_chars=False)
-    reader.whitespace_split = True
-    reader.commenters = "#;"
-    reader.whitespace = " \t\r\v\f"
-    words: list[str] = []
+    """Return the words of a line; none if OpenVPN refuses the line, which it reports with its place."""
     try:
-        words.extend(reader)
-    except ValueError:  # an open quote, which OpenVPN refuses with the line's place
+        return words(line)
+    except ValueError:
         return []
-    return words

@@ -31,6 +31,19 @@ def derive_key(secret: bytes, purpose: str, length: int) -> bytes:
     return HKDF(hashes.SHA256(), length=length, salt=None, info=purpose.encode()).derive(secret)
 
 
+DIFFIE_HELLMAN = """\
+-----BEGIN DH PARAMETERS-----
+MIIBCAKCAQEA//////////+t+FRYortKmq/cViAnPTzx2LnFg84tNpWp4TZBFGQz
++8yTnc4kmz75fS/jY2MMddj2gbICrsRhetPfHtXV/WVhJDP1H18GbtCFY2VVPe0a
+87VXE15/V8k1mE8McODmi3fipona8+/och3xWKE2rec1MKzKT0g6eXq8CrGCsyT7
+YdEIqUuyyOP7uWrat2DX9GgdT0Kj3jlN9K5W7edjcrsZCwenyO4KbXCeAvzhzffi
+7MA0BM0oNC9hkXL+nOmFg/+OTxIy7vKBg8P+OxtMb61zO7X8vC7CIAXFjvGDfRaD
+ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==
+-----END DH PARAMETERS-----
+"""
+"""The group ffdhe2048 of RFC 7919: parameters of Diffie-Hellman need not be secret, and making some takes long."""
+
+
 def static_key(secret: bytes, purpose: str) -> str:
     """Return the file for `secret` or `tls-crypt`."""
     digits = derive_key(secret, purpose, _STATIC_BYTES).hex()
@@ -44,11 +57,17 @@ def tls_crypt_v2_server(secret: bytes) -> str:
     return _pem("server", _server_key(secret))
 
 
-def tls_crypt_v2_client(secret: bytes, name: str, made_at: float | None = None) -> str:
-    """Return a client's file for `tls-crypt-v2`: its key, and the same key encrypted for the server."""
+def tls_crypt_v2_client(
+    secret: bytes, name: str, made_at: float | None = None, *, server_key: bytes | None = None
+) -> str:
+    """Return a client's file for `tls-crypt-v2`: its key, and the same key encrypted for the server.
+
+    `server_key` is the server's key if it is not the one that `secret` yields.
+    """
     key = derive_key(secret, f"tls-crypt-v2 client {name}", _STATIC_BYTES)
     seconds = int(time.time() if made_at is None else made_at)
-    return _pem("client", key + _wrap_key(key, _TIMESTAMP + seconds.to_bytes(8, "big"), _server_key(secret)))
+    wrapped = _wrap_key(key, _TIMESTAMP + seconds.to_bytes(8, "big"), server_key or _server_key(secret))
+    return _pem("client", key + wrapped)
 
 
 def _server_key(secret: bytes) -> bytes:

@@ -1,9 +1,11 @@
-"""OpenVPN's management interface over its Unix socket (management-notes.txt of OpenVPN's documentation).
+"""OpenVPN's management interface over its Unix or TCP socket (management-notes.txt of OpenVPN's documentation).
 
 The interface serves one client at a time, so a connection is closed after each query; other clients wait in the
 socket's queue.
 """
 
+import re
+import socket
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +16,8 @@ from types import TracebackType
 from typing import Self
 
 from lab.core.errors import LabError
-from lab.core.unix_socket import UnixSocket
+from lab.core.unix_socket import ProgramSocket, UnixSocket
+from lab.engine.namespace import Namespace
 
 _DEADLINE = 10.0
 """Seconds to wait for an answer; a running process answers within milliseconds."""
@@ -59,6 +62,14 @@ class ConnectedClient:
     cipher: str
 
 
+def host_of(real_address: str) -> str:
+    """Return the address in a real address: `10.0.0.2:1194`, `[2001:db8::2]:1194`, `udp4:10.0.0.2:1194`."""
+    plain = re.sub(r"^(udp|tcp)[\w-]*:", "", real_address)
+    if plain.startswith("["):
+        return plain[1:].partition("]")[0]
+    return plain.partition(":")[0] if plain.count(":") == 1 else plain
+
+
 @dataclass(frozen=True)
 class InnerRoute:
     """A row of ROUTING_TABLE: an entry of the inner table."""
@@ -86,18 +97,49 @@ class Bytes:
     sent: int
 
 
+@dataclass(frozen=True)
+class TcpAddress:
+    """An address in a node on which a management interface listens."""
+
+    namespace: Namespace
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    def dial(self) -> socket.socket:
+        """Connect from inside the node; raises `OSError`."""
+        return self.namespace.run(lambda: socket.create_connection((self.host, self.port), timeout=_DEADLINE))
+
+
 class Management:
     """A connection to the management interface of one process: a context manager, to be held briefly."""
 
-    def __init__(self, path: Path) -> None:
-        """Connect to the socket `path`; raises `ManagementError` if no process listens."""
-        self._path = path
-        self._socket = UnixSocket(path, "OpenVPN", patience=_DEADLINE, error=ManagementError)
+    def __init__(self, at: Path | TcpAddress, password: str | None = None) -> None:
+        """Connect to the process at an address; raises `ManagementError` if none listens or it refuses `password`."""
+        self._path = at
+        self._socket = (
+            UnixSocket(at, "OpenVPN", patience=_DEADLINE, error=ManagementError)
+            if isinstance(at, Path)
+            else ProgramSocket(str(at), at.dial, "OpenVPN", patience=_DEADLINE, error=ManagementError)
+        )
         try:
-            self._read_line(time.monotonic() + _DEADLINE)  # the greeting; commands are accepted after it
+            self._read_greeting(password)
         except ManagementError:
             self._socket.close()
             raise
+
+    def _read_greeting(self, password: str | None) -> None:
+        """Give the password if the process has one, and read `>INFO:`, after which it accepts commands."""
+        deadline = time.monotonic() + _DEADLINE
+        if password is not None:
+            self._socket.read_until(b"ENTER PASSWORD:", deadline)
+            self._send(password)
+            self._socket.forget_command()
+        while not (line := self._read_line(deadline)).startswith(">INFO:"):
+            if line.startswith("ERROR:"):  # the greeting does not follow, but the question again
+                raise ManagementError(f"{self._path}: OpenVPN refused the password")
 
     def __enter__(self) -> Self:
         return self

@@ -5,16 +5,17 @@ lab finds modes by the entry point group `openvpn_routing_lab.tunnel_modes`: eac
 distribution or of another.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self, runtime_checkable
 
 from lab.core.files import RenderedFile
 from lab.core.plugins import Plugins
 from lab.core.prefixes import FAMILIES
 from lab.topology import Family, Objection, TrafficClass, Tunnel, TunnelIntent
+from lab.topology.own import OwnProcess
 
 if TYPE_CHECKING:
     from lab.tunnel.pki import Authority, Credentials
@@ -63,19 +64,27 @@ class Process:
     """One OpenVPN process and the paths of its files in its node."""
 
     tunnel: str
-    """The tunnel's name; of a server that tunnels share, the name of the shared server."""
+    """The tunnel's name; of a server that tunnels share, the name of the shared server; of a process with a file of the
+    user's, the name of the process."""
     end: End
     node: str
+    own: OwnProcess | None = field(default=None, compare=False)
+    """The process of the topology that runs with a file of the user's, if it is one."""
+
+    @classmethod
+    def of(cls, own: OwnProcess) -> Self:
+        """Return the process that runs with a file of the user's."""
+        return cls(own.name, "server" if own.listens else "client", own.node, own)
 
     @property
     def directory(self) -> PurePosixPath:
-        """The working directory of Debian's units `openvpn-server@` and `openvpn-client@`."""
-        return CONFIGURATION / self.end
+        """The working directory, which Debian's units `openvpn-server@` and `openvpn-client@` set."""
+        return self.own.directory if self.own else CONFIGURATION / self.end
 
     @property
     def configuration(self) -> PurePosixPath:
         """The configuration file."""
-        return self.directory / f"{self.tunnel}.conf"
+        return self.own.path if self.own else self.directory / f"{self.tunnel}.conf"
 
     @property
     def files(self) -> PurePosixPath:
@@ -85,12 +94,14 @@ class Process:
     @property
     def log(self) -> PurePosixPath:
         """OpenVPN's log."""
-        return LOGS / f"{self.tunnel}.{self.end}.log"
+        return LOGS / (f"{self.own.name}.log" if self.own else f"{self.tunnel}.{self.end}.log")
 
     @property
     def socket(self) -> PurePosixPath:
-        """The management interface's Unix socket."""
-        return SOCKETS / f"{self.tunnel}.{self.end}.sock"
+        """The management interface's Unix socket; of a process with a file of the user's, see its model."""
+        if self.own and self.own.management:
+            return self.own.management
+        return SOCKETS / (f"{self.own.name}.sock" if self.own else f"{self.tunnel}.{self.end}.sock")
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -100,15 +111,21 @@ class Process:
             *("--cd", str(self.directory)),
             # Before the configuration, so that its errors are logged too.
             *("--log-append", str(self.log)),
+            *(self.own.before if self.own else ()),
             *("--config", str(self.configuration)),
+            *(self.own.arguments if self.own else ()),
         )
 
 
-def processes(tunnel: Tunnel) -> Mapping[End, Process]:
-    """Return both processes of a tunnel."""
+def processes(tunnel: Tunnel, own: Iterable[OwnProcess] = ()) -> Mapping[End, Process]:
+    """Return both processes of a tunnel; `own` are the topology's processes with files of the user's."""
+    known = {process.name: Process.of(process) for process in own}
+    server, client = known.get(tunnel.own_server or ""), known.get(tunnel.own_client or "")
     return {
-        "server": Process(tunnel.shared or tunnel.name, "server", tunnel.server),
-        "client": Process(tunnel.name, "client", tunnel.client),
+        "server": replace(server, end="server")
+        if server
+        else Process(tunnel.shared or tunnel.name, "server", tunnel.server),
+        "client": replace(client, end="client") if client else Process(tunnel.name, "client", tunnel.client),
     }
 
 

@@ -6,20 +6,25 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
+from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from lab.core.errors import EnvironmentBroken, InputError, LabError, NotSupported
+from lab.core.errors import EnvironmentBroken, ExpectationFailed, InputError, LabError, NotSupported
 from lab.core.expect import Expectation, wait_for
 from lab.core.files import RenderedFile, write_all
 from lab.core.secrets import mask_secrets
+from lab.engine.devices import addresses_of
 from lab.engine.node import RunningNode
-from lab.topology import ExtraLine, Tunnel, placed
-from lab.tunnel.extra import find_refused_line
-from lab.tunnel.management import Management, ManagementError
-from lab.tunnel.mode import End, Identity, Process, TunnelMode, modes, processes
-from lab.tunnel.reason import find_end_reason, find_refusal, last_line
+from lab.topology import EndAddresses, ExtraLine, Tunnel, placed
+from lab.topology.own import OwnProcess
+from lab.tunnel.extra import arguments, find_own_line, find_refused_line
+from lab.tunnel.management import ConnectedClient, Management, ManagementError, TcpAddress, host_of
+from lab.tunnel.mode import End, Identity, Process, TunnelMode, processes
+from lab.tunnel.own import mode_of, refuse
+from lab.tunnel.reason import AUTH_FAILED, Reason, describe_end, find_refusal, last_line
 
 if TYPE_CHECKING:
     from lab.tunnel.pki import Authority, Credentials
@@ -27,12 +32,20 @@ if TYPE_CHECKING:
 KERNEL_KIND = "ovpn"
 """The prefix of the kinds of devices that forward data in the kernel (DCO)."""
 _STARTED_WITHIN = 30.0
-_CONNECTED_WITHIN = 60.0
+CONNECTED_WITHIN = 60.0
+"""Seconds until a process is connected; one or two are usual."""
 _CHECK_INTERVAL = 0.2
 """Seconds between two checks whether a process that does not answer yet has ended."""
+_STATE_INTERVAL = 1.0
+"""Seconds between two queries for the state of a process that is late."""
 _ENDED = "ENDED"
 """The state of a process that has ended; not one of OpenVPN's own."""
 _CIPHER = re.compile(r"Data Channel: cipher '([^']+)'")
+
+
+def unexplained(name: str) -> str:
+    """Return no cause."""
+    return ""
 
 
 @dataclass(frozen=True)
@@ -88,6 +101,8 @@ class OpenVpn:
         self.node = node
         self.device = device
         """The tunnel's interface on the node."""
+        self.more: tuple[str, ...] = ()
+        """More arguments at its next start."""
         self._versions = versions
         self._extra = extra
         """The last lines of its configuration, if the topology has some."""
@@ -96,7 +111,8 @@ class OpenVpn:
         """Reports whether the process runs; None if this object has not started it."""
 
     def __str__(self) -> str:
-        return f"OpenVPN {self.process.end} of {self.process.tunnel}"
+        own = self.process.own
+        return f"OpenVPN process {own.name}" if own else f"OpenVPN {self.process.end} of {self.process.tunnel}"
 
     @property
     def log(self) -> Path:
@@ -105,7 +121,16 @@ class OpenVpn:
 
     def management(self) -> Management:
         """Connect to the running process; raises `ManagementError` if it does not run."""
-        return Management(self.node.root / self.process.socket.relative_to("/"))
+        own = self.process.own
+        if own is None or (own.management_tcp is None and own.management_password is None):
+            return Management(self.node.root / self.process.socket.relative_to("/"))
+        password = None
+        if own.management_password is not None:
+            lines = (self.node.root / own.management_password.relative_to("/")).read_text().splitlines()
+            password = lines[0] if lines else ""
+        if own.management_tcp is None:
+            return Management(self.node.root / self.process.socket.relative_to("/"), password)
+        return Management(TcpAddress(self.node.namespace, *own.management_tcp), password)
 
     @property
     def running(self) -> bool:
@@ -138,7 +163,9 @@ class OpenVpn:
         # A killed process leaves its DCO device behind, with which a new process cannot start. Any other device ends
         # with its process, or is persistent on purpose.
         self.node.remove_device(self.device, kind=KERNEL_KIND)
-        self._alive = self.node.spawn(self.process.argv)
+        if self.process.own and self.process.own.directories:
+            self.node.exec("mkdir", "-p", *map(str, self.process.own.directories)).raise_on_error()
+        self._alive = self.node.spawn((*self.process.argv, *self.more))
         checked = time.monotonic()
 
         def look() -> str:
@@ -162,11 +189,14 @@ class OpenVpn:
             within=_STARTED_WITHIN,
         )
         if state == _ENDED:
-            raise self._end_error()
+            raise self.end_error()
 
-    def wait_connected(self) -> None:
-        """Wait until the process reports CONNECTED: a server ready for clients, a client connected to its server."""
-        deadline = time.monotonic() + _CONNECTED_WITHIN
+    def wait_connected(self, within: float = CONNECTED_WITHIN, explain: Callable[[], str] | None = None) -> None:
+        """Wait until the process reports CONNECTED: a server ready for clients, a client connected to its server.
+
+        `explain` returns the cause if it does not.
+        """
+        deadline = time.monotonic() + within
         state = wait_for(
             Expectation(
                 what=f"{self} to be CONNECTED",
@@ -175,11 +205,12 @@ class OpenVpn:
                 met=lambda state: state in ("CONNECTED", _ENDED),
                 seen=lambda state: f"{state}; {self.last_line()}",
                 logs=self.log,
+                explain=explain,
             ),
-            within=_CONNECTED_WITHIN,
+            within=within,
         )
         if state == _ENDED:
-            raise self._end_error()
+            raise self.end_error()
 
     def stop(self, signal: str = "TERM") -> None:
         """Signal the process and wait until it has ended; with TERM it notifies its peer, with KILL it does not."""
@@ -231,7 +262,9 @@ class OpenVpn:
     def _state_until(self, deadline: float) -> str:
         try:
             with self.management() as management:
-                return management.wait_for_state("CONNECTED", deadline).name
+                # After the deadline too, or each look would be a query, and each query four lines of the log.
+                soon = time.monotonic() + _STATE_INTERVAL
+                return management.wait_for_state("CONNECTED", max(deadline, soon)).name
         except ManagementError:
             if self._ended():
                 return _ENDED
@@ -240,14 +273,18 @@ class OpenVpn:
     def _ended(self) -> bool:
         return self._alive is not None and not self._alive()
 
-    def _end_error(self) -> LabError:
-        reason = find_end_reason(self.log_lines())
+    def end_error(self) -> LabError:
+        """Return the error that says why the process ended: with the place if OpenVPN refused a line."""
+        reason = describe_end(self.log_lines())
         configuration = self.node.files / self.process.configuration.relative_to("/")
         if self._extra and configuration.exists():
             refused = find_refused_line(reason, configuration.read_text(errors="replace"), self._extra)
             if refused is not None:
                 line, why = refused
                 return InputError(f"{line.at}: OpenVPN: {why}: {mask_secrets(line.text.strip())}")
+        if self.process.own is not None and (place := find_own_line(reason, self.process.own, self.node.files)):
+            at, why = place
+            return InputError(f"{at}: OpenVPN: {why}")
         return EnvironmentBroken(f"{self.node.name}: {self} ended: {reason}")
 
 
@@ -272,7 +309,7 @@ class ExternalEnd(OpenVpn):
     def start(self) -> None:
         """Do nothing: its user starts it."""
 
-    def wait_connected(self) -> None:
+    def wait_connected(self, within: float = CONNECTED_WITHIN, explain: Callable[[], str] | None = None) -> None:
         """Do not wait: its state is not known."""
 
     def stop(self, signal: str = "TERM") -> None:
@@ -304,16 +341,19 @@ class RunningTunnel:
         versions: Versions,
         *,
         external: bool = False,
+        own: Iterable[OwnProcess] = (),
+        explain: Callable[[str], str] = unexplained,
     ) -> None:
         """Join the tunnels in `sharing`, which use the same server process.
 
         `roots` are the directories on the host below which each node's files are rendered, `external` is true if the
-        client is an external node.
+        client is an external node, `own` has the processes that run with files of the user's. `explain` returns the
+        cause why the tunnel of a name is down, empty if it is unknown.
         """
         self.tunnel = tunnel
         self.sharing = sharing
         """The tunnels that use the same server process, this one included."""
-        ends = processes(tunnel)
+        ends = processes(tunnel, own)
         self.server: OpenVpn = (
             sharing[0].server
             if sharing
@@ -327,6 +367,7 @@ class RunningTunnel:
         """True if the client is an external node, whose status only the server reports."""
         self._roots = roots
         self._authority = authority
+        self._explain = explain
 
     def __str__(self) -> str:
         return f"tunnel {self.name}"
@@ -339,7 +380,7 @@ class RunningTunnel:
     @property
     def mode(self) -> TunnelMode:
         """The tunnel's mode."""
-        return modes()[self.tunnel.mode]
+        return mode_of(self.tunnel)
 
     @property
     def authority(self) -> "Authority":
@@ -350,15 +391,66 @@ class RunningTunnel:
         """Return the tunnel's interface on one of its two nodes."""
         return self.tunnel.server_device if node == self.tunnel.server else self.tunnel.device
 
+    def addresses(self, node: str) -> EndAddresses:
+        """Return the addresses of one of its two ends.
+
+        Inner ones that the user's own files do not tell are those that its device has now; they are None while the
+        device has none. Raises `EnvironmentBroken` if they are not known and the node is down.
+        """
+        at_server = node == self.tunnel.server
+        declared = self.tunnel.server_at if at_server else self.tunnel.client_at
+        if not self.tunnel.own or self.external or None not in (declared.ipv4, declared.ipv6):
+            return declared
+        namespace = (self.server if at_server else self.client).node.namespace
+        found = [a for a in namespace.run(partial(addresses_of, self.device(node))) if not a.is_link_local]
+        ipv4 = next((a for a in found if isinstance(a, IPv4Interface)), None)
+        ipv6 = next((a for a in found if isinstance(a, IPv6Interface)), None)
+        return declared.model_copy(update={"ipv4": declared.ipv4 or ipv4, "ipv6": declared.ipv6 or ipv6})
+
+    def completed(self) -> Tunnel:
+        """Return the tunnel of the topology with the addresses that its ends have now (`addresses`)."""
+        ends = {"server_at": self.addresses(self.tunnel.server), "client_at": self.addresses(self.tunnel.client)}
+        return self.tunnel.model_copy(update=ends)
+
     def start(self) -> None:
         """Start the server, then the client, and wait until they are connected."""
-        self._launch()
+        self.launch()
         self.wait_connected()
 
-    def wait_connected(self) -> None:
-        """Wait until both ends are connected; a server without `mode server` is connected as soon as its client is."""
-        self.server.wait_connected()
-        self.client.wait_connected()
+    def wait_connected(self, within: float = CONNECTED_WITHIN) -> None:
+        """Wait until both ends are connected; a server without `mode server` is connected as soon as its client is.
+
+        Raises `ExpectationFailed` with the cause.
+        """
+        self._wait_connected(within, self._cause)
+
+    def _wait_connected(self, within: float, explain: Callable[[], str] | None) -> None:
+        self.server.wait_connected(within, explain)
+        with self._explaining_refusal():
+            self.client.wait_connected(within, explain)
+
+    @contextmanager
+    def _explaining_refusal(self) -> Iterator[None]:
+        """Add the cause to the error of a client whose process has ended because its server refused it."""
+        try:
+            yield
+        except EnvironmentBroken as error:
+            cause = self._cause() if AUTH_FAILED in str(error) else ""
+            if not cause:
+                raise
+            raise EnvironmentBroken(f"{error}; cause: {cause}") from error
+
+    def _cause(self) -> str:
+        """Return the cause why the tunnel is down, or at least the reason in its logs; empty if there is none."""
+        return self._explain(self.name) or self._refusal()
+
+    def connects(self, within: float) -> bool:
+        """Wait until both ends are connected; return False if they are not. Raises an error if one ends."""
+        try:
+            self._wait_connected(within, None)
+        except (ExpectationFailed, ManagementError):
+            return False
+        return True
 
     def stop(self, signal: str = "TERM") -> None:
         """Stop the client, then the server unless it serves another tunnel."""
@@ -377,9 +469,10 @@ class RunningTunnel:
                 session, server_pid = self._session(server), server.pid()
         except ManagementError as error:
             ended = self.server if self.client.running else self.client
-            raise EnvironmentBroken(
-                f"{self} is down: {ended} does not run: {find_end_reason(ended.log_lines())}"
-            ) from error
+            reason = describe_end(ended.log_lines())
+            if AUTH_FAILED in reason:  # the server's log has more
+                reason = self._refusal() or reason
+            raise EnvironmentBroken(f"{self} is down: {ended} does not run: {reason}") from error
         if state is not None and not state.connected:
             raise EnvironmentBroken(f"{self} is {state.name}: {self._reason(self.client)}")
         if session is None:
@@ -402,7 +495,7 @@ class RunningTunnel:
         """Return the server's session with this tunnel's client; None if there is none."""
         counted = server.bytes()
         if self.mode.traits.mode_server:
-            client = next((c for c in server.server_status().clients if c.common_name == self.tunnel.client), None)
+            client = self._find_client(server.server_status().clients)
             if client is None:
                 return None
             alone = self.tunnel.shared is None
@@ -421,20 +514,40 @@ class RunningTunnel:
         address = f"{state.remote}:{state.remote_port}"
         return _Session(address, state.since, self.server.cipher(), None, counted.received, counted.sent)
 
+    def _find_client(self, clients: Sequence[ConnectedClient]) -> ConnectedClient | None:
+        """Return this tunnel's client among those of its server: by its common name, else by its real address."""
+        own = self.client.process.own
+        name = own.common_name if own else self.tunnel.client
+        named = [client for client in clients if name is None or client.common_name == name]
+        outer = self.tunnel.client_at.outer
+        there = [client for client in named if outer is not None and host_of(client.real_address) == str(outer)]
+        # Several clients can have one name (`duplicate-cn`), and a NAT can change an address.
+        found = there or (named if len(named) == 1 else [])
+        return found[0] if found else None
+
+    def refusal(self) -> Reason | None:
+        """Return why the latest attempt to connect failed, from the logs of both ends; None if they do not say."""
+        return find_refusal(self.client.log_lines(), self.server.log_lines())
+
+    def _refusal(self) -> str:
+        """Return the log line with the reason and its node; empty if there is none."""
+        refused = self.refusal()
+        if refused is None:
+            return ""
+        return f"{self.tunnel.server if refused.end == 'server' else self.tunnel.client} logged: {refused.words}"
+
     def _reason(self, fallback: OpenVpn) -> str:
         """Return the log line with the reason and its node, or the last line of the fallback's log."""
-        refused = find_refusal(self.client.log_lines(), self.server.log_lines())
-        if refused is None:
-            return fallback.last_line()
-        end, words = refused
-        return f"{self.tunnel.server if end == 'server' else self.tunnel.client} logged: {words}"
+        return self._refusal() or fallback.last_line()
 
     @contextmanager
     def configured(self, **options: Any) -> Iterator[None]:
         """Run the tunnel with other options of its mode in the context, and restore its own afterwards.
 
-        Both processes restart on entry and on exit, and those of all tunnels that share the server.
+        Both processes restart on entry and on exit, and those of all tunnels that share the server. Raises `InputError`
+        for a tunnel with files of the user's.
         """
+        self._require_rendered("run with options of a mode")
         self._restart(options)
         try:
             yield
@@ -454,6 +567,7 @@ class RunningTunnel:
         Both processes restart on entry and on exit. On entry this does not wait for the client to be connected, since
         the server may refuse it.
         """
+        self._require_rendered("run with other credentials")
         issued = Identity.issue(self.tunnel, self.authority)
         identity = replace(
             issued,
@@ -471,6 +585,7 @@ class RunningTunnel:
         Both processes restart on entry and on exit. On entry this does not wait for the client to be connected, since
         the options may be incompatible.
         """
+        self._require_rendered("run with options of a mode")
         ends: dict[End, Mapping[str, Any]] = {"server": server, "client": client}
         files = {end: render_tunnel(_with(self.tunnel, options), self.authority)[end] for end, options in ends.items()}
         with self._launched(files):
@@ -481,9 +596,13 @@ class RunningTunnel:
         """Run the tunnel in the context with extra lines in its configurations, and remove them afterwards.
 
         For options of OpenVPN that its mode does not have. Both processes restart on entry and on exit. On entry this
-        does not wait for the client to be connected.
+        does not wait for the client to be connected. To files of the user's the lines are added as arguments.
         """
         more: dict[End, Sequence[str]] = {"server": server, "client": client}
+        if self.tunnel.own:
+            with self._launched_with(more):
+                yield
+            return
         ends = processes(self.tunnel)
         files = {
             end: [
@@ -503,19 +622,38 @@ class RunningTunnel:
         _write(files, self.tunnel, self._roots)
         try:
             for other in self.sharing:
-                other._launch()
+                other.launch()
             yield
         finally:
             self._restart({})
 
-    def _launch(self) -> None:
+    @contextmanager
+    def _launched_with(self, lines: Mapping[End, Sequence[str]]) -> Iterator[None]:
+        self._stop_all()
+        self.server.more, self.client.more = arguments(lines["server"]), arguments(lines["client"])
+        try:
+            for other in self.sharing:
+                other.launch()
+            yield
+        finally:
+            self._stop_all()
+            self.server.more = self.client.more = ()
+            for other in self.sharing:
+                other.start()
+
+    def _require_rendered(self, what: str) -> None:
+        if self.tunnel.own:
+            refuse(self.tunnel, what)
+
+    def launch(self) -> None:
         """Start both processes; one with `mode server` is ready before the client starts."""
         for process in (self.server, self.client):
             process.require(self.mode)
         self.server.start()
         if self.mode.traits.mode_server:
             self.server.wait_connected()
-        self.client.start()
+        with self._explaining_refusal():
+            self.client.start()
 
     def _stop_all(self) -> None:
         for other in self.sharing:
@@ -537,19 +675,38 @@ def running_tunnels(
     authority: "Callable[[], Authority]",
     *,
     external: Collection[str] = (),
+    own: Iterable[OwnProcess] = (),
+    explain: Callable[[str], str] = unexplained,
 ) -> dict[str, RunningTunnel]:
     """Return the tunnels of a running lab by name, linked to those that share their server process.
 
-    `external` are the names of the external nodes.
+    `external` are the names of the external nodes, `own` the processes with files of the user's; for `explain` see
+    `RunningTunnel`.
     """
     servers: dict[Process, list[RunningTunnel]] = {}
     versions = Versions()
 
     def running(tunnel: Tunnel) -> RunningTunnel:
-        sharing = servers.setdefault(processes(tunnel)["server"], [])
-        return RunningTunnel(tunnel, nodes, roots, authority, sharing, versions, external=tunnel.client in external)
+        sharing = servers.setdefault(processes(tunnel, own)["server"], [])
+        is_external = tunnel.client in external
+        return RunningTunnel(
+            tunnel, nodes, roots, authority, sharing, versions, external=is_external, own=own, explain=explain
+        )
 
     return {tunnel.name: running(tunnel) for tunnel in tunnels}
+
+
+def lone_processes(
+    own: Iterable[OwnProcess], tunnels: Iterable[Tunnel], nodes: Mapping[str, RunningNode]
+) -> dict[str, OpenVpn]:
+    """Return the processes with files of the user's that are not an end of a tunnel of the lab, by name."""
+    versions = Versions()
+    paired = {name for tunnel in tunnels for name in (tunnel.own_server, tunnel.own_client)}
+    return {
+        process.name: OpenVpn(Process.of(process), nodes[process.node], process.device, versions)
+        for process in own
+        if process.name not in paired
+    }
 
 
 def _with(tunnel: Tunnel, options: Mapping[str, Any]) -> Tunnel:
@@ -572,11 +729,13 @@ def log_of(node: RunningNode, process: Process) -> Path:
 
 def render_tunnel(tunnel: Tunnel, authority: "Authority") -> Mapping[End, Sequence[RenderedFile]]:
     """Render the files of a tunnel's two ends, with new keys."""
-    return modes()[tunnel.mode].render(tunnel, Identity.issue(tunnel, authority))
+    return mode_of(tunnel).render(tunnel, Identity.issue(tunnel, authority))
 
 
 def write_tunnel(tunnel: Tunnel, authority: "Authority", roots: Mapping[str, Path]) -> None:
-    """Write the files of a tunnel's two ends below each node's directory."""
+    """Write the files of a tunnel's two ends below each node's directory; those of the user's are not rendered."""
+    if tunnel.own:
+        return
     _write(render_tunnel(tunnel, authority), tunnel, roots)
 
 

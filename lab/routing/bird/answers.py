@@ -26,12 +26,14 @@ _BGP_STATES: Mapping[str, SessionState] = {
     "Close": SessionState.IDLE,
     "Passive": SessionState.ACTIVE,
 }
-_ROUTE_LINE = re.compile(
+ROUTE_LINE = re.compile(
     r"^\s*(?:(?P<prefix>\S+/\d+)\s+)?(?P<kind>unicast|blackhole|unreachable|prohibit)\s+"
     r"\[(?P<protocol>\S+) (?P<since>[^\]]*?)(?: from (?P<peer>\S+))?\](?P<best> \*)?"
 )
-_STATIC = "originated"
+STATIC = "originated"
 """Begins the names of the protocols in bird.conf that originate prefixes."""
+OWN_TYPE = re.compile(r"^\s*Type: (static|device|inherit|redirect|pipe)\b")
+_ATTRIBUTE = re.compile(r"^\s*(?:BGP\.|bgp_)(?P<name>as_path|path|med|local_pref):(?P<value>.*)")
 UNNUMBERED = "on:"
 """Begins the name of a protocol that accepts sessions on an interface; the interface follows."""
 
@@ -40,7 +42,7 @@ def bgp_neighbors(
     lines: Sequence[Line], now: datetime | None = None, bfd_states: Mapping[Address, BfdState] | None = None
 ) -> list[Neighbor]:
     """Parse the sessions in `show protocols all`; `bfd_states` has the states of their BFD sessions."""
-    each = [_bgp_neighbor(head, details, now or datetime.now(UTC)) for head, details in _protocols(lines, "BGP")]
+    each = [_bgp_neighbor(head, details, now or datetime.now(UTC)) for head, details in protocols(lines, "BGP")]
     found = [replace(n, bfd=(bfd_states or {}).get(n.address) if n.address else None) for n in each]
     # BIRD creates a protocol for each accepted session, in addition to the listening one. It remains after the session
     # has ended, and the neighbour may connect again from another address.
@@ -51,11 +53,45 @@ def bgp_neighbors(
     ]
 
 
+def sessions(
+    lines: Sequence[Line], now: datetime | None = None, bfd_states: Mapping[Address, BfdState] | None = None
+) -> dict[str, Neighbor]:
+    """Parse the BGP sessions in `show protocols all` by the names of their protocols, whatever these are.
+
+    A protocol that accepts sessions from a range has a protocol for each session, and no neighbour itself.
+    """
+    found = {
+        head[0]: _bgp_neighbor(head, details, now or datetime.now(UTC))
+        for head, details in protocols(lines, "BGP")
+        if any(line.startswith("Neighbor address:") for line in details)
+    }
+    return {name: replace(n, bfd=(bfd_states or {}).get(n.address) if n.address else None) for name, n in found.items()}
+
+
+def protocol_names(lines: Sequence[Line], kind: str) -> list[str]:
+    """Return the names of the protocols of a kind, as `Kernel`, in `show protocols all`."""
+    return [head[0] for head, _ in protocols(lines, kind)]
+
+
+def tables(lines: Sequence[Line], kinds: Iterable[str]) -> dict[Family, list[str]]:
+    """Return the tables of the channels of protocols, from `show protocols all`, by family."""
+    found: dict[Family, list[str]] = {"ipv4": [], "ipv6": []}
+    for kind in kinds:
+        for _, details in protocols(lines, kind):
+            channel: Family | None = None
+            for line in details:
+                if line.startswith("Channel "):
+                    channel = {"Channel ipv4": "ipv4", "Channel ipv6": "ipv6"}.get(line)  # type: ignore[assignment]
+                elif channel is not None and line.startswith("Table:"):
+                    found[channel].append(line.split()[1])
+    return {family: list(dict.fromkeys(names)) for family, names in found.items()}
+
+
 def accepted_sessions(lines: Sequence[Line], interface: str) -> list[str]:
     """Return the names of the protocols of sessions that were accepted on an interface."""
     return [
         head[0]
-        for head, details in _protocols(lines, "BGP")
+        for head, details in protocols(lines, "BGP")
         if head[0] != f"{UNNUMBERED}{interface}"
         and any(line.startswith("Neighbor address:") and line.endswith(f"%{interface}") for line in details)
     ]
@@ -63,7 +99,7 @@ def accepted_sessions(lines: Sequence[Line], interface: str) -> list[str]:
 
 def has_bfd(lines: Sequence[Line]) -> bool:
     """Return whether `show protocols all` lists BFD, without which `show bfd sessions` is an error."""
-    return any(True for _ in _protocols(lines, "BFD"))
+    return any(True for _ in protocols(lines, "BFD"))
 
 
 def bfd_sessions(lines: Sequence[Line]) -> dict[Address, BfdState]:
@@ -79,7 +115,8 @@ def bfd_sessions(lines: Sequence[Line]) -> dict[Address, BfdState]:
 _BFD_STATES = {str(state): state for state in BfdState}
 
 
-def _protocols(lines: Iterable[Line], kind: str) -> Iterator[tuple[list[str], list[str]]]:
+def protocols(lines: Iterable[Line], kind: str) -> Iterator[tuple[list[str], list[str]]]:
+    """Yield the protocols of a kind in `show protocols all`: the words of the head, and the lines below it."""
     head: list[str] = []
     details: list[str] = []
     for line in (*lines, Line(_PROTOCOL, "")):
@@ -89,6 +126,16 @@ def _protocols(lines: Iterable[Line], kind: str) -> Iterator[tuple[list[str], li
             head, details = line.text.split(), []
         elif line.code == _DETAILS:
             details.append(line.text.strip())
+
+
+def session_state(text: str) -> SessionState:
+    """Return a BGP state by BIRD's name."""
+    return _BGP_STATES[text]
+
+
+def is_route(line: Line) -> bool:
+    """Return whether a line belongs to a route in `show route`."""
+    return line.code in (_ROUTE, _ATTRIBUTES) and not line.text.startswith("Table ")
 
 
 def _bgp_neighbor(head: Sequence[str], details: Sequence[str], now: datetime) -> Neighbor:
@@ -106,12 +153,12 @@ def _bgp_neighbor(head: Sequence[str], details: Sequence[str], now: datetime) ->
             received[channel] = 0
         elif key == "Routes" and channel in received:
             received[channel] = int(value.split()[0])
-    state = _BGP_STATES[facts.get("BGP state", "Idle")]
+    state = session_state(facts.get("BGP state", "Idle"))
     address, _, interface = facts.get("Neighbor address", f"%{head[0].removeprefix(UNNUMBERED)}").partition("%")
     since = datetime.fromisoformat(f"{head[4]} {head[5]}+00:00")
     return Neighbor(
         address=ip_address(address) if address else None,
-        asn=int(facts["Neighbor AS"]),
+        asn=int(facts["Neighbor AS"]) if facts.get("Neighbor AS", "").isdigit() else None,
         state=state,
         uptime=max(0.0, (now - since).total_seconds()) if state.up else 0.0,
         times_established=int(state.up),  # BIRD has no counter
@@ -127,36 +174,49 @@ def routes(lines: Sequence[Line]) -> Rib:
     prefix: Prefix | None = None
     route_line: re.Match[str] | None = None
     hops: list[Address] = []
-    as_path: tuple[int, ...] = ()
+    attributes: dict[str, tuple[int, ...]] = {}
+    own = False
 
     def keep() -> None:
         if route_line is not None and prefix is not None:
-            found.setdefault(prefix, []).append(_path(prefix, route_line, hops, as_path))
+            found.setdefault(prefix, []).append(_path(prefix, route_line, hops, attributes, own=own))
 
     for line in lines:
-        if line.code == _ROUTE and (match := _ROUTE_LINE.match(line.text)):
+        if line.code == _ROUTE and (match := ROUTE_LINE.match(line.text)):
             keep()
-            route_line, hops, as_path = match, [], ()
+            route_line, hops, attributes, own = match, [], {}, False
             prefix = ip_network(match["prefix"]) if match["prefix"] else prefix
         elif line.code == _ROUTE and line.text.strip().startswith("via "):
             hops.append(ip_address(line.text.split()[1].partition("%")[0]))
-        elif "BGP.as_path:" in line.text or "bgp_path:" in line.text:
-            as_path = tuple(int(word) for word in line.text.partition(":")[2].split() if word.isdigit())
+        elif OWN_TYPE.match(line.text):
+            own = True
+        elif match := _ATTRIBUTE.match(line.text):
+            numbers = tuple(int(word) for word in match["value"].split() if word.isdigit())
+            attributes[match["name"].removeprefix("as_")] = numbers
     keep()
     return {prefix: tuple(paths) for prefix, paths in found.items()}
 
 
-def _path(prefix: Prefix, route_line: re.Match[str], hops: Sequence[Address], as_path: tuple[int, ...]) -> Path:
-    own = route_line["protocol"].startswith(_STATIC)
+def _path(
+    prefix: Prefix,
+    route_line: re.Match[str],
+    hops: Sequence[Address],
+    attributes: Mapping[str, tuple[int, ...]],
+    *,
+    own: bool,
+) -> Path:
+    own = own or route_line["protocol"].startswith(STATIC)
     # BIRD shows the neighbour only if it is not the next hop.
     peer = ip_address(route_line["peer"].partition("%")[0]) if route_line["peer"] else (hops[0] if hops else None)
     return Path(
         prefix=prefix,
         next_hops=tuple(hops),
-        as_path=as_path,
+        as_path=attributes.get("path", ()),
         peer=None if own else peer,
         best=bool(route_line["best"]),
         valid=route_line["kind"] in ("unicast", "blackhole"),
+        med=next(iter(attributes.get("med", ())), None),
+        local_pref=next(iter(attributes.get("local_pref", ())), None),
     )
 
 

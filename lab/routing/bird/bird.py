@@ -12,10 +12,12 @@ from lab.core.secrets import mask_secrets
 from lab.engine.node import RunningNode
 from lab.routing.bird import answers, policy
 from lab.routing.bird.control import Control, Line
-from lab.routing.bird.trace import Trace
+from lab.routing.bird.inquiry import BirdInquiry
+from lab.routing.bird.trace import Trace, follow
 from lab.routing.daemon import RoutingDaemon
 from lab.routing.model import Attributes, Direction, Neighbor, Rib
-from lab.routing.peers import Peer, RouterPlan
+from lab.routing.peer import Peer
+from lab.routing.peers import RouterPlan
 from lab.topology import ExtraLine, Family, Objection, Prefix, RouterIntent, community_numbers, insert_extra
 
 _VERSION: Mapping[Family, int] = {"ipv4": 4, "ipv6": 6}
@@ -57,10 +59,13 @@ class Bird(RoutingDaemon):
 
     program: ClassVar[str]
     """The path of the program in a node."""
+    reload: ClassVar[str]
+    """The command that exchanges all routes of a BGP session again."""
 
     # /run/bird belongs to the user bird; in a lab BIRD runs as root.
     capabilities = ("NET_BIND_SERVICE", "DAC_OVERRIDE")
     configuration = PurePosixPath("/etc/bird")
+    bird_conf = configuration / "bird.conf"
     logs = PurePosixPath("/var/log/bird")
     owner = (0, 0)
     programs = ("bird",)
@@ -110,13 +115,17 @@ class Bird(RoutingDaemon):
         """Return the step for the service of either package."""
         return [f"Give `{self.configuration}` and `{self.logs}` to the daemon's user, then restart its service."]
 
+    def start_command(self, plan: RouterPlan) -> Sequence[str]:
+        """Return the command that starts BIRD."""
+        recovery = "-R" if plan.graceful_restart else ""
+        return ("sh", "-c", _START, "start", self.program, recovery)
+
     def start(self, node: RunningNode, plan: RouterPlan) -> None:
         """Start BIRD with its configuration, and with the prefixes and attributes that the topology declares."""
         for file in [*self._originated(plan, plan.networks), *self._no_attributes(plan)]:
             file.write_below(node.files)
         size = self.start_log_size(node)
-        recovery = "-R" if plan.graceful_restart else ""
-        if node.exec("sh", "-c", _START, "start", self.program, recovery).failed:
+        if node.exec(*self.start_command(plan)).failed:
             self._raise_if_refused(node, plan, size)
             raise EnvironmentBroken(f"{node.name}: BIRD did not start: {self.start_log(node)}")
         with Control(node.root):
@@ -173,7 +182,7 @@ class Bird(RoutingDaemon):
 
     def reset(self, node: RunningNode, plan: RouterPlan, peers: Sequence[Peer], *, soft: bool) -> None:
         """`restart` or `reload` the protocols of some neighbours."""
-        command = "reload" if soft else "restart"
+        command = self.reload if soft else "restart"
         with Control(node.root) as control:
             for peer in peers:
                 if peer.address is not None:
@@ -211,7 +220,11 @@ class Bird(RoutingDaemon):
 
     def monitor(self, node: RunningNode, plan: RouterPlan) -> Trace:
         """Follow the log."""
-        return Trace(node, plan)
+        return follow(node, plan)
+
+    def inquiry(self, node: RunningNode, plan: RouterPlan) -> BirdInquiry:
+        """Ask the process, and read its configuration."""
+        return BirdInquiry(node, plan, self.configuration / "bird.conf")
 
     def diagnosis(self, node: RunningNode) -> Mapping[str, str]:
         """Return protocols, routes and interfaces."""
@@ -273,6 +286,7 @@ class Bird2(Bird):
     summary = "BIRD 2: one process, one thread"
     package = "bird2"
     program = "/usr/sbin/bird"
+    reload = "reload"
 
 
 class Bird3(Bird):
@@ -282,3 +296,4 @@ class Bird3(Bird):
     summary = "BIRD 3: one process, many threads"
     package = "bird3"
     program = "/opt/bird3/usr/sbin/bird"
+    reload = "reload bgp"

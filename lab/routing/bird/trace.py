@@ -2,8 +2,9 @@
 
 import contextlib
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from ipaddress import ip_network
 from typing import Literal
 
@@ -20,8 +21,8 @@ _KERNEL = "kernel*"
 _PREFIX = r"(?P<prefix>[0-9a-fA-F.:]+/\d+) "
 _IMPORT = re.compile(rf"(?P<time>\S+ \S+) .*<TRACE> \S+ > (?P<verb>added|replaced|removed) \[(?P<mark>\w+)\] {_PREFIX}")
 # BIRD 3 logs imports only if debugging was on when the session came up; it always logs exports to the kernel.
-_EXPORT = re.compile(rf"(?P<time>\S+ \S+) .*<TRACE> kernel\S+ < (?P<verb>added|replaced|removed) {_PREFIX}")
-_STATE = re.compile(r"(?P<time>\S+ \S+) .*<TRACE> peer(?P<peer>\d+): State changed to (?P<state>up|stop|flush)")
+_EXPORT = re.compile(rf"(?P<time>\S+ \S+) .*<TRACE> (?P<name>[^. ]+)\S* < (?P<verb>added|replaced|removed) {_PREFIX}")
+_STATE = re.compile(r"(?P<time>\S+ \S+) .*<TRACE> (?P<name>\S+): State changed to (?P<state>up|stop|flush)")
 _IMPORTED: dict[tuple[str, str], Literal["best", "gone"]] = {
     ("added", "best"): "best",
     ("replaced", "best"): "best",
@@ -38,12 +39,25 @@ class Trace(Monitor):
     # BIRD reads the clock once per iteration of its event loop.
     error = 0.001
 
-    def __init__(self, node: RunningNode, plan: RouterPlan) -> None:
-        self._node, self._plan = node, plan
-        self._log = node.files / "var/log/bird/bird.log"
+    def __init__(
+        self,
+        node: RunningNode,
+        names: Mapping[str, Address | None],
+        *,
+        log: str = "var/log/bird/bird.log",
+        routing: Collection[str],
+        kernel: Collection[str] = (_KERNEL,),
+    ) -> None:
+        """Follow `log`; `names` are the protocols of the neighbours with their addresses.
+
+        `routing` and `kernel` are names or patterns of the protocols to debug.
+        """
+        self._node, self._names = node, names
+        self._routing, self._kernel = routing, kernel
+        self._log = node.files / log
         self._size = self._log.stat().st_size if self._log.exists() else 0
-        self._debug(_PATTERNS[plan.protocol], "{ states, routes }")
-        self._debug(_KERNEL, "{ routes }")
+        self._debug(routing, "{ states, routes }")
+        self._debug(kernel, "{ routes }")
 
     def events(
         self, read: Sequence[tuple[float, bytes]], prefixes: Collection[Prefix], monotonic: Callable[[int], float]
@@ -52,50 +66,58 @@ class Trace(Monitor):
         with self._log.open("rb") as log:
             log.seek(self._size)
             text = log.read().decode(errors="replace")
-        return events(text, prefixes, self._plan, monotonic)
+        return events(text, prefixes, self._names, monotonic, kernel=self._kernel)
 
     def close(self) -> None:
         """See `Monitor`."""
         with contextlib.suppress(EnvironmentBroken):
-            self._debug(_PATTERNS[self._plan.protocol], "off")
-            self._debug(_KERNEL, "off")
+            self._debug(self._routing, "off")
+            self._debug(self._kernel, "off")
 
-    def _debug(self, protocols: str, what: str) -> None:
+    def _debug(self, protocols: Collection[str], what: str) -> None:
         with Control(self._node.root) as bird:
-            bird.ask(f'debug "{protocols}" {what}')
+            for name in protocols:
+                bird.ask(f'debug "{name}" {what}')
+
+
+def follow(node: RunningNode, plan: RouterPlan) -> Trace:
+    """Follow the log of a BIRD with the lab's configuration."""
+    names = {f"peer{number}": peer.address for number, peer in enumerate(plan.peers, 1)}
+    return Trace(node, names, routing=[_PATTERNS[plan.protocol]])
 
 
 def events(
-    text: str, prefixes: Collection[Prefix], plan: RouterPlan, monotonic: Callable[[int], float]
+    text: str,
+    prefixes: Collection[Prefix],
+    names: Mapping[str, Address | None],
+    monotonic: Callable[[int], float],
+    *,
+    kernel: Collection[str] = (_KERNEL,),
 ) -> list[RibEvent]:
-    """Parse the lines of a log, whose times are UTC as all times in a node."""
+    """Parse the lines of a log, whose times are UTC as all times in a node; see `Trace`."""
     found: list[RibEvent] = []
     down: set[str] = set()
     for line in text.splitlines():
         what: Literal["best", "gone"] | None = None
         if route := _IMPORT.match(line):
             what = _IMPORTED.get((route["verb"], route["mark"]))
-        elif route := _EXPORT.match(line):
+        elif (route := _EXPORT.match(line)) and any(fnmatchcase(route["name"], name) for name in kernel):
             what = "gone" if route["verb"] == "removed" else "best"
         if route is not None and what is not None:
             prefix = ip_network(route["prefix"])
             if prefix in prefixes:
                 found.append(RibEvent(monotonic(_nanoseconds(route["time"])), what, prefix, None))
-        elif state := _STATE.match(line):
-            when, peer = monotonic(_nanoseconds(state["time"])), state["peer"]
+        elif (state := _STATE.match(line)) and state["name"] in names:
+            when, peer = monotonic(_nanoseconds(state["time"])), state["name"]
             if state["state"] == "up":
                 down.discard(peer)
-                found.append(RibEvent(when, "up", None, _address(plan, int(peer))))
+                found.append(RibEvent(when, "up", None, names[peer]))
             elif peer not in down:  # a session that goes down logs stop, flush, or both
                 down.add(peer)
-                found.append(RibEvent(when, "down", None, _address(plan, int(peer))))
+                found.append(RibEvent(when, "down", None, names[peer]))
     return found
 
 
 def _nanoseconds(text: str) -> int:
     moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
     return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1000
-
-
-def _address(plan: RouterPlan, number: int) -> Address | None:
-    return plan.peers[number - 1].address if 0 < number <= len(plan.peers) else None

@@ -2,7 +2,8 @@
 
 from lab.routing.daemon import RoutingDaemon
 from lab.routing.frr.frr import Frr
+from lab.routing.frr.own import OwnFrr
 
-DAEMON: RoutingDaemon = Frr()
+DAEMON: RoutingDaemon = Frr(own_files=OwnFrr)
 
 __all__ = ["DAEMON", "Frr"]

@@ -1,6 +1,7 @@
 """bgpd: RFC 4271 with the families of RFC 4760."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -40,12 +41,23 @@ class Bgp:
         """Read `show bgp neighbors json`."""
         with Vty(node.root, "bgpd") as bgpd:
             answer = bgpd.ask_json("show bgp neighbors json")
-        return [_neighbor(name, facts) for name, facts in answer.items() if isinstance(facts, dict)]
+        return _neighbors(answer)
 
-    def rib(self, node: RunningNode, family: Family) -> Rib:
-        """Read `show bgp ipv4 unicast json` or its IPv6 counterpart."""
+    def neighbors_of_all_vrfs(self, node: RunningNode) -> Sequence[Neighbor]:
+        """Read `show bgp vrf all neighbors json`."""
         with Vty(node.root, "bgpd") as bgpd:
-            answer = bgpd.ask_json(f"show bgp {_FAMILIES[family]} json")
+            answer = bgpd.ask_json("show bgp vrf all neighbors json")
+        return [
+            replace(neighbor, vrf=None if name == "default" else name)
+            for name, facts in answer.items()
+            if isinstance(facts, dict)
+            for neighbor in _neighbors(facts)
+        ]
+
+    def rib(self, node: RunningNode, family: Family, vrf: str | None = None) -> Rib:
+        """Read `show bgp ipv4 unicast json` or its IPv6 counterpart, of the default VRF or another one."""
+        with Vty(node.root, "bgpd") as bgpd:
+            answer = bgpd.ask_json(f"show bgp {f'vrf {vrf} ' if vrf else ''}{_FAMILIES[family]} json")
         return {
             (prefix := ip_network(text)): tuple(_path(prefix, facts) for facts in paths)
             for text, paths in answer.get("routes", {}).items()
@@ -59,6 +71,10 @@ class Bgp:
                 inside = [f"router bgp {plan.asn}", f"address-family {_FAMILIES[family]}"]
                 lines = [f"{command} {prefix}" for prefix in members]
                 bgpd.configure(lines, inside=inside, event_times=node.event_times)
+
+
+def _neighbors(answer: Mapping[str, Any]) -> list[Neighbor]:
+    return [_neighbor(name, facts) for name, facts in answer.items() if isinstance(facts, dict)]
 
 
 def _neighbor(name: str, facts: Mapping[str, Any]) -> Neighbor:
@@ -113,4 +129,6 @@ def _path(prefix: Prefix, facts: Mapping[str, Any]) -> Path:
         peer=None if peer == "(unspec)" else ip_address(peer),
         best=bool(facts.get("bestpath", False)),
         valid=bool(facts.get("valid", False)),
+        med=facts.get("metric"),
+        local_pref=facts.get("locPrf"),
     )

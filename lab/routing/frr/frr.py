@@ -1,7 +1,7 @@
 """FRR's daemons and zebra, started without `watchfrr`, which would take a tenth of a second."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -11,14 +11,17 @@ from lab.core.secrets import mask_secrets
 from lab.engine.node import RunningNode
 from lab.routing.daemon import RoutingDaemon
 from lab.routing.frr.bgp import Bgp
+from lab.routing.frr.inquiry import FrrInquiry
 from lab.routing.frr.ospf import Ospf
 from lab.routing.frr.policy import community_lines, set_attributes
 from lab.routing.frr.rip import Rip
 from lab.routing.frr.speaker import Speaker
 from lab.routing.frr.vty import Vty
 from lab.routing.model import Attributes, Direction, Neighbor, Rib
-from lab.routing.peers import Peer, RouterPlan
+from lab.routing.peer import Peer
+from lab.routing.peers import RouterPlan
 from lab.topology import ExtraLine, Family, Objection, Prefix, RouterIntent, RoutingProtocol, insert_extra
+from lab.topology.own import OwnRouter
 
 if TYPE_CHECKING:
     from lab.routing.frr.bmp import Bmp
@@ -93,8 +96,12 @@ _SHOWN: Mapping[RoutingProtocol, str] = {"bgp": "bgp summary", "ospf": "ip ospf 
 class Frr(RoutingDaemon):
     """FRR: zebra, mgmtd and the daemons of one protocol."""
 
-    def __init__(self, protocol: RoutingProtocol = "bgp") -> None:
-        super().__init__(protocol)
+    def __init__(
+        self,
+        protocol: RoutingProtocol = "bgp",
+        own_files: Callable[[OwnRouter], RoutingDaemon] | None = None,
+    ) -> None:
+        super().__init__(protocol, own_files)
         self._speaker = SPEAKERS[protocol]
 
     name = "frr"
@@ -161,13 +168,17 @@ class Frr(RoutingDaemon):
             f"`systemctl restart frr`, then check with `vtysh -c 'show {_SHOWN[intent.protocol]}'`.",
         ]
 
-    def start(self, node: RunningNode, plan: RouterPlan) -> None:
-        """Check frr.conf, start the daemons with it, and check that it was read."""
+    def start_command(self, plan: RouterPlan) -> Sequence[str]:
+        """Return the command that checks frr.conf and starts the daemons with it."""
         # vtysh reports a refused line, and passes each line to its daemon, also after an `exit`.
         file = "-f /etc/frr/frr.conf" if self._speaker.reads_file and not plan.extra else ""
         keep = f"-K {plan.graceful_restart}" if plan.graceful_restart else ""
+        return ("sh", "-c", _START, "start", file, keep, *self._daemons(plan))
+
+    def start(self, node: RunningNode, plan: RouterPlan) -> None:
+        """Check frr.conf, start the daemons with it, and check that it was read."""
         size = self.start_log_size(node)
-        result = node.exec("sh", "-c", _START, "start", file, keep, *self._daemons(plan))
+        result = node.exec(*self.start_command(plan))
         if result.failed:
             self._raise_if_refused(node, plan, size)
             raise EnvironmentBroken(f"{node.name}: FRR did not start: {self.start_log(node)}")
@@ -248,6 +259,10 @@ class Frr(RoutingDaemon):
         from lab.routing.frr.bmp import Bmp
 
         return Bmp.open(node, plan) if plan.protocol == "bgp" else None
+
+    def inquiry(self, node: RunningNode, plan: RouterPlan) -> FrrInquiry:
+        """Ask the daemons that run."""
+        return FrrInquiry(node, plan)
 
     def diagnosis(self, node: RunningNode) -> Mapping[str, str]:
         """Return tables and the running configurations."""

@@ -7,7 +7,8 @@ from lab.core.event_times import EventTimes
 from lab.routing.frr.speaker import by_family
 from lab.routing.frr.vty import Vty
 from lab.routing.model import Attributes, Direction
-from lab.routing.peers import Peer, RouterPlan
+from lab.routing.peer import Peer
+from lab.routing.peers import RouterPlan
 from lab.topology import Family, Prefix
 
 _LAST = 65535
