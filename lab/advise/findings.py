@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lab.advise.disk import Spot
 from lab.advise.rule import Verdict
 from lab.advise.rules import RULES
 from lab.advise.subject import Subject
+from lab.configs.disk import Spot
 
 
 @dataclass(frozen=True)

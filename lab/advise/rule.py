@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lab.advise.disk import Spot
 from lab.advise.subject import Subject
+from lab.configs.disk import Spot
 
 
 class Verdict(StrEnum):

@@ -1,12 +1,14 @@
 """The subject of a rule: one end of a tunnel, with everything known about it."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from lab.advise.client_options import AllClientOptions
-from lab.advise.disk import Spot
-from lab.advise.frr import FrrConfiguration
-from lab.advise.numbers import is_number
-from lab.advise.openvpn import INLINE, Configuration, Directive, pushed
+from lab.advise.across import Across, across
+from lab.configs.disk import Spot
+from lab.configs.numbers import is_number
+from lab.configs.openvpn.client_options import AllClientOptions
+from lab.configs.openvpn.configuration import INLINE, Configuration, Directive, pushed
+from lab.configs.routing.judged import RoutingConfiguration
 from lab.topology import Address, Prefix
 
 _AEAD = ("AES-128-GCM", "AES-192-GCM", "AES-256-GCM", "CHACHA20-POLY1305", "DEFAULT")
@@ -27,12 +29,14 @@ class Subject:
     """The other end, if its file was given."""
     peer_client_options: AllClientOptions = field(default_factory=AllClientOptions)
     openvpn: str | None = None
-    """OpenVPN's version at this end, as `2.6`; None if unknown."""
+    """OpenVPN's version at this end, as `2.6` or `2.7.8`; None if unknown."""
     routes: bool | None = None
     """True if a routing daemon has sessions through the tunnel; None if unknown."""
-    frr: FrrConfiguration | None = None
-    no_frr: str = "no frr.conf was given"
-    """The reason why `frr` is None."""
+    router: RoutingConfiguration | None = None
+    no_router: str = "no frr.conf or bird.conf was given"
+    """The reason why `router` is None."""
+    peer_router: RoutingConfiguration | None = None
+    """The routing daemon of the other end, if its file is known."""
     peer_hold: int | None = None
     """The BGP hold time that the other side proposes."""
     peer_outer: tuple[Address, ...] = ()
@@ -43,6 +47,36 @@ class Subject:
     """The path MTU between the ends; None if unknown."""
     static_routes: frozenset[Prefix] = frozenset()
     """The prefixes of static routes outside the tunnel, which precede those of a routing daemon."""
+    peer_openvpn: str | None = None
+    """OpenVPN's version at the other end; None if unknown."""
+
+    @cached_property
+    def runs(self) -> Across:
+        """The sessions and protocols that run across the tunnel, as far as the files show it."""
+        return across(self.router, self.end, self.peer, self.client_options) if self.router else Across()
+
+    @cached_property
+    def peer_runs(self) -> Across:
+        """The same for the other end."""
+        if self.peer is None or self.peer_router is None:
+            return Across()
+        return across(self.peer_router, self.peer, self.end, self.peer_client_options)
+
+    @property
+    def release(self) -> str | None:
+        """OpenVPN's version without its patch level; None if unknown."""
+        return _release(self.openvpn)
+
+    @property
+    def peer_release(self) -> str | None:
+        """OpenVPN's version at the other end without its patch level; None if unknown."""
+        return _release(self.peer_openvpn)
+
+    @property
+    def patch_level(self) -> int | None:
+        """The third number of OpenVPN's version; None if unknown."""
+        numbers = (self.openvpn or "").split(".")
+        return int(numbers[2]) if len(numbers) > 2 and is_number(numbers[2]) else None
 
     @property
     def userspace_server(self) -> bool:
@@ -71,7 +105,7 @@ class Subject:
             if entry.source == "script" or (entry.client == named if self.common_name else len(files) == 1)
         ]
         return [
-            d for d in self.peer.pushed + [d for entry in mine for d in pushed(entry.directives)] if self._accepts(d)
+            d for d in self.peer.pushed + [d for entry in mine for d in pushed(entry.directives)] if self.accepts(d)
         ]
 
     @property
@@ -83,25 +117,55 @@ class Subject:
         either = self.common_name is None and len(files) > 1 and any(pushed(entry.directives) for entry in files)
         return self.peer is None or bool(self.peer_client_options.gaps) or either
 
-    def _accepts(self, push: Directive) -> bool:
+    def accepts(self, push: Directive) -> bool:
         """Apply `pull-filter accept|ignore|reject TEXT`: the first TEXT that the option begins with decides."""
         for rule in self.end.all("pull-filter"):
             if str(push).startswith(rule.argument(1) or ""):
                 return rule.argument(0) == "accept"
         return True
 
+    def other(self) -> "Subject | None":
+        """Return the other end as a subject; None if its file was not given."""
+        if self.peer is None:
+            return None
+        return Subject(
+            self.peer.name,
+            self.peer,
+            self.peer_client_options,
+            peer=self.end,
+            peer_client_options=self.client_options,
+            openvpn=self.peer_openvpn,
+            peer_openvpn=self.openvpn,
+        )
+
+    def interval(self) -> tuple[int | None, Spot | None] | None:
+        """Return the seconds after which this end sends a ping if it has sent nothing, and the line that sets them.
+
+        The number is None if it sends none; the result is None if unknown, or if the line has no number.
+        """
+        at = self.option("ping", "keepalive")
+        if self.end.role == "client":
+            pushed_keepalive = self.peer.last("keepalive") if self.peer is not None else None
+            if pushed_keepalive and self.accepts(
+                Directive("ping", pushed_keepalive.arguments[:1], pushed_keepalive.spot)
+            ):
+                return _waits(_seconds(pushed_keepalive, 0), pushed_keepalive)
+            if at is None and self.pushed_unknown:
+                return None
+        return _waits(_seconds(at, 0), at) if at else (None, None)
+
     def timeout(self) -> tuple[int | None, Spot | None] | None:
         """Return the seconds without a packet until this end restarts, and the line that sets them.
 
-        The number is None if it waits forever; the result is None if unknown.
+        The number is None if it waits forever; the result is None if unknown, or if the line has no number.
         """
         at = self.option("ping-restart", "ping-exit", "keepalive")
         pushed_keepalive = self.peer.last("keepalive") if self.peer is not None and self.end.role == "client" else None
-        if pushed_keepalive and self._accepts(
+        if pushed_keepalive and self.accepts(
             Directive("ping-restart", pushed_keepalive.arguments[1:], pushed_keepalive.spot)
         ):
             # The server pushes `ping-restart` with the second number.
-            return _seconds(pushed_keepalive, 1), pushed_keepalive.spot
+            return _waits(_seconds(pushed_keepalive, 1), pushed_keepalive)
         if at is None and self.end.role == "client":
             default = {frozenset({"udp"}): _DEFAULT_PING_RESTART, frozenset({"tcp"}): None}
             known = not self.pushed_unknown and self.end.transports in default
@@ -109,9 +173,9 @@ class Subject:
         if at is None:
             return None, None
         if at.name != "keepalive":
-            return _seconds(at, 0), at.spot
+            return _waits(_seconds(at, 0), at)
         seconds = _seconds(at, 1)
-        return (2 * seconds if seconds and self.end.role == "server" else seconds), at.spot
+        return _waits(2 * seconds if seconds and self.end.role == "server" else seconds, at)
 
 
 def userspace_because(subject: Subject) -> list[tuple[Directive, str]]:
@@ -136,6 +200,15 @@ def userspace_because(subject: Subject) -> list[tuple[Directive, str]]:
     return found
 
 
+def _release(version: str | None) -> str | None:
+    return ".".join(version.split(".")[:2]) if version else None
+
+
 def _seconds(directive: Directive, number: int) -> int | None:
     text = directive.argument(number) or ""
-    return int(text) if is_number(text) and int(text) > 0 else None
+    return int(text) if is_number(text) else None
+
+
+def _waits(seconds: int | None, at: Directive) -> tuple[int | None, Spot] | None:
+    """Return a timeout as `Subject.timeout` does: 0 switches the restart off, so the end waits forever."""
+    return None if seconds is None else (seconds or None, at.spot)

@@ -5,7 +5,7 @@ a node exists or that no address is used twice.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, get_origin
 
 from pydantic import BaseModel
 
@@ -27,29 +27,37 @@ from lab.catalogue.reader import vocabulary
 from lab.core.prefixes import FAMILIES
 from lab.topology import EndpointIntent, LinkIntent, Node, TunnelIntent
 from lab.topology.keys import (
-    BRIDGE_KEYS,
     BRIEF_ENDS_REFUSED,
     BRIEF_KEYS,
     DUMMY_KEYS,
     ENDPOINT_KEYS,
+    INHERITED,
     KINDS,
+    LINK_INERT,
     LINK_REFUSED,
     LINK_TYPES,
+    LOGIN,
+    MEMBERS,
+    NODE_FIXED,
+    NODE_INERT,
     NODE_KEYS,
-    NODE_REFUSED,
+    OUTSIDE_KEYS,
     PULL_POLICIES,
+    RESTART_POLICIES,
+    TOP_INERT,
     TOP_KEYS,
-    TOP_REFUSED,
     TOPOLOGY_KEYS,
     VETH_KEYS,
 )
 from lab.topology.links import MAX_MTU, MIN_MTU
-from lab.topology.names import MAX_INTERFACE_LENGTH, MAX_NAME_LENGTH
+from lab.topology.management import MODES
+from lab.topology.model import Management, Outside, Settings
+from lab.topology.names import MAX_ALTNAME_LENGTH, MAX_NAME_LENGTH
 from lab.tunnel import modes
 from lab.tunnel.profile import PROFILES
 
 _NAME = rf"[a-zA-Z0-9][a-zA-Z0-9._-]{{0,{MAX_NAME_LENGTH - 1}}}"
-_INTERFACE = rf"(?!(?:lo|all|default|\.\.?)$)[^\s/:%]{{1,{MAX_INTERFACE_LENGTH}}}"
+_INTERFACE = rf"(?!(?:lo|all|default|\.\.?)$)[^:%\t\r\n]{{1,{MAX_ALTNAME_LENGTH}}}"
 _SIZE = r"^(?:\d+(?:\.\d+)?\s*(?:[kmgtKMGT][iI]?)?[bB]?)?$"
 _ANY_TEXT: Final[Schema] = {"type": ["string", "number", "boolean"]}
 
@@ -57,17 +65,27 @@ _ANY_TEXT: Final[Schema] = {"type": ["string", "number", "boolean"]}
 def topology_schema() -> Schema:
     """Return the JSON Schema of a topology file, for the tunnel modes and routing daemons that are installed."""
     known = vocabulary()
-    models: dict[str, type[BaseModel]] = {"node": Node, "link-vars": LinkIntent, "endpoint-vars": EndpointIntent}
+    models: dict[str, type[BaseModel]] = {
+        "node": Node,
+        "mgmt": Management,
+        "settings": Settings,
+        "outside": Outside,
+        "link-vars": LinkIntent,
+        "endpoint-vars": EndpointIntent,
+    }
     definitions = definitions_of(models, by_reader=True)
     intent, tunnel = definitions.pop("NodeIntent"), definitions["TunnelIntent"]
     _narrow(definitions["RouterIntent"], "daemon", words(known.daemons))
     _narrow(tunnel, "profile", words(PROFILES))
     _narrow(tunnel, "openvpn", words(known.openvpn))
     definitions |= _options(tunnel)
+    intent["additionalProperties"] = True  # other variables are the user's
+    for variables in ("link-vars", "endpoint-vars"):
+        definitions[variables]["additionalProperties"] = True
     definitions["definition"] = _definition(definitions.pop("node"), intent)
+    definitions["level"] = _level(definitions["definition"])
     definitions["node"] = _node()
-    definitions["bridge"] = optional(_mapping(definitions["definition"]["properties"], BRIDGE_KEYS))
-    definitions |= {**_links(), "variable": VARIABLE_DEFINITION}
+    definitions |= {**_links(definitions.pop("outside")), "variable": VARIABLE_DEFINITION}
     return {
         "$schema": DIALECT,
         "description": "A topology: containerlab's format, with the lab's own keys in `config.vars` and `vars`.",
@@ -76,10 +94,12 @@ def topology_schema() -> Schema:
                 "name": text(f"^{_NAME}$", "not a name: letters, digits, '.', '_' and '-'")
                 | {"description": "The lab's name."},
                 "prefix": optional(text(f"^(?:__lab-name|{_NAME})?$", "not a prefix of container names")),
+                "mgmt": optional(reference("mgmt")),
+                "settings": optional(reference("settings")),
                 "topology": _topology(),
+                **{key: {"description": f"No effect: {why}."} for key, why in TOP_INERT.items()},
             },
-            TOP_KEYS,
-            refused={key: f"the lab does not support {key!r}: {why}" for key, why in TOP_REFUSED.items()},
+            (*TOP_KEYS, *TOP_INERT),
             required=("name", "topology"),
         ),
         "definitions": definitions,
@@ -110,14 +130,14 @@ def _mapping(
 
 
 def _topology() -> Schema:
-    definition = optional(reference("definition"))
+    definition = optional(reference("level"))
     properties: dict[str, Schema] = {
         "defaults": definition | {"description": "The keys that every node inherits."},
         "kinds": {
             "type": ["object", "null"],
             "description": "The keys that the nodes of a kind inherit.",
-            "properties": {kind: reference("bridge") if kind == "bridge" else definition for kind in KINDS},
-            "additionalProperties": False,
+            "properties": {kind: reference("level") for kind in KINDS},
+            "additionalProperties": definition,
         },
         "groups": {
             "type": ["object", "null"],
@@ -158,6 +178,7 @@ def _definition(node: Schema, intent: Schema) -> Schema:
     in_file: dict[str, Schema] = {
         "kind": words(KINDS, case=False),
         "image-pull-policy": words(PULL_POLICIES, case=False),
+        "restart-policy": words(RESTART_POLICIES, case=False),
         "memory": text(_SIZE, "not an amount of memory, as in 512MB"),
         "shm-size": text(_SIZE, "not an amount of memory, as in 512MB"),
         "tmpfs": {"type": "object", "additionalProperties": optional(_ANY_TEXT)},
@@ -166,12 +187,12 @@ def _definition(node: Schema, intent: Schema) -> Schema:
             "items": _ANY_TEXT,
             "description": "Files of environment variables, one NAME=value a line; `env` takes precedence.",
         },
-        "network-mode": {**words(("none",), case=False), "description": "Nodes have only the links of the file."},
-        "privileged": {
-            "enum": [False, "false"],  # yaml-language-server compares the text of a boolean
-            "errorMessage": "the lab does not support 'privileged: true': use 'cap-add'",
-            "description": "containerlab's default is true; the lab's nodes get single capabilities only.",
+        "network-mode": {
+            "anyOf": [words(MODES, case=False), text(f"^{any_case(['container'])}:.*\\S", "not 'container:NAME'")],
+            "description": "The network besides the links.",
         },
+        "pid-mode": text("^(?:host|container:.+)?$", "not 'host' or 'container:NAME'"),
+        "cgroupns-mode": words(("private", "host")),
         "config": {
             "type": "object",
             "properties": {"vars": {**intent, "type": ["object", "null"]}},
@@ -184,24 +205,43 @@ def _definition(node: Schema, intent: Schema) -> Schema:
         own = node["properties"].get(key, {})
         described = {k: own[k] for k in ("description", "default") if k in own}
         properties[key] = optional({**described, **in_file[key]} if key in in_file else own)
-    refused = {key: f"the lab does not support {key!r}: {why}" for key, why in NODE_REFUSED.items()}
     image = vocabulary()
     properties["image"]["examples"] = [f"{image.node_image}:{version}" for version in image.openvpn]
-    return _mapping(properties, tuple(NODE_KEYS), refused=refused)
+    for key, why in NODE_INERT.items():
+        properties[key] = optional({**_inert(key), "description": f"No effect: {why}."})
+    for key in LOGIN:
+        properties[key] = optional({**_ANY_TEXT, "description": f"The older spelling of `credentials.{key}`."})
+    for key, fixed in NODE_FIXED.items():
+        spelt = INHERITED[key] is str
+        choices = words((*fixed.same, *fixed.others), case=False) if spelt else {}
+        properties[key] = optional({**choices, "description": f"{fixed.why[0].upper()}{fixed.why[1:]}."})
+    return _mapping(properties, tuple(properties))
+
+
+def _inert(key: str) -> Schema:
+    """Return the schema of a key without effect, which has a type nevertheless."""
+    members = {
+        "type": "object",
+        "properties": {member: {} for member in MEMBERS.get(key, ())},
+        "additionalProperties": False,
+    }
+    kind = INHERITED[key]
+    if kind is str:
+        return _ANY_TEXT
+    if kind is bool:
+        return {"anyOf": [{"type": "boolean"}, VARIABLE]}
+    return members if get_origin(kind) is Mapping else {"type": "array", "items": members}
+
+
+def _level(definition: Schema) -> Schema:
+    """Return the schema of a level of inheritance, which may be for nodes of kinds that the file does not use."""
+    free: dict[str, Schema] = {key: {} for key in (*NODE_FIXED, "kind", "network-mode", "pid-mode", "cgroupns-mode")}
+    return {**definition, "properties": {**definition["properties"], **free}}
 
 
 def _node() -> Schema:
-    """Return the schema of a node: a definition, which has few keys for a bridge."""
-    return {
-        **optional(reference("definition")),
-        "if": {"type": "object", "properties": {"kind": {"const": "bridge"}}, "required": ["kind"]},
-        "then": {
-            "propertyNames": {
-                "enum": list(BRIDGE_KEYS),
-                "errorMessage": f"a bridge is not a container: its keys are {', '.join(BRIDGE_KEYS)}",
-            }
-        },
-    }
+    """Return the schema of a node: a definition."""
+    return optional(reference("definition"))
 
 
 # --- tunnels -----------------------------------------------------------------------------------------------
@@ -237,9 +277,9 @@ def _has(key: str, value: Schema) -> Schema:
 # --- links -------------------------------------------------------------------------------------------------
 
 
-def _links() -> dict[str, Schema]:
-    """Return the definitions of a link, of its three forms and of an endpoint."""
-    brief_end = text(rf"^(?!{any_case(BRIEF_ENDS_REFUSED)}:)[^:]*:{_INTERFACE}$", "not an endpoint as in 'node:eth1'")
+def _links(ends: Schema) -> dict[str, Schema]:
+    """Return the definitions of a link, of its forms and of an endpoint; `ends` is the schema of an end outside."""
+    brief_end = text(rf"^[^:]*:{_INTERFACE}$", "not an endpoint as in 'node:eth1'")
     common: dict[str, Schema] = {
         "type": words(("brief", *LINK_TYPES), case=False),
         "mtu": {
@@ -252,19 +292,36 @@ def _links() -> dict[str, Schema]:
         },
         "vars": optional(reference("link-vars")),
     }
+    host = text(f"^{_INTERFACE}$", "not an interface's name")
+    outside = {
+        **{key: value for key, value in ends["properties"].items() if key != "interface"},
+        "host-interface": host,
+        "parent-interface": optional(host),
+        "udp-port": ends["properties"]["dst-port"],
+    }
     forms: dict[str, tuple[str, tuple[str, ...], dict[str, Schema]]] = {
         "brief": (
             "endpoints",
             BRIEF_KEYS,
             {"endpoints": _two(brief_end), **{family: _brief_addresses(family) for family in FAMILIES}},
         ),
-        "veth": ("endpoints", VETH_KEYS, {"endpoints": _two(reference("endpoint"))}),
+        **{
+            name: ("endpoints", VETH_KEYS, {"endpoints": _two(reference("endpoint"))})
+            for name in ("veth", "veth-stitch")
+        },
         "dummy": ("endpoint", DUMMY_KEYS, {"endpoint": reference("endpoint")}),
+        **{
+            name: ("endpoint", keys, {"endpoint": reference("endpoint")} | outside)
+            for name, keys in OUTSIDE_KEYS.items()
+        },
     }
     refused = {key: f"the lab does not support {key!r} here: {why}" for key, why in LINK_REFUSED.items()}
-    definitions = {
+    definitions: dict[str, Schema] = {
         f"link-{name}": _mapping(
-            {**common, **own}, tuple(dict.fromkeys(("type", *keys))), refused=refused, required=(required_key,)
+            {**common, **own, **{key: {} for key in LINK_INERT}},
+            tuple(dict.fromkeys(("type", *keys, *LINK_INERT))),
+            refused=refused,
+            required=(required_key,),
         )
         for name, (required_key, keys, own) in forms.items()
     }

@@ -51,7 +51,7 @@ RULES = (
         "topology-default",
         "A server without `topology` uses net30 on OpenVPN 2.6 and subnet on 2.7: addresses change.",
         ("topology", "push", "server"),
-        "openvpn(8), --topology; helper_setdefault_topology in helper.c of OpenVPN",
+        "openvpn(8), --topology; tested with OpenVPN 2.6.14 and 2.7.8",
         topology_default,
     ),
 )

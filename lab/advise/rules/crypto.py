@@ -1,8 +1,8 @@
 """Rules about encryption."""
 
-from lab.advise.openvpn import Configuration, Directive
 from lab.advise.rule import Judgement, Rule, exposed, safe, unknown
 from lab.advise.subject import Subject
+from lab.configs.openvpn.configuration import Configuration, Directive
 
 
 def static_key(subject: Subject) -> Judgement:
@@ -36,8 +36,8 @@ def compression(subject: Subject) -> Judgement:
         return safe("nothing is compressed")
     spots = [d.spot for d in compressing]
     do = "remove it; `compress migrate` on a server serves old clients without compression"
-    if (allows := _allowed(subject.end, "yes")) and subject.openvpn != "2.7":
-        if subject.openvpn is None:
+    if (allows := _allowed(subject.end, "yes")) and subject.release != "2.7":
+        if subject.release is None:
             return unknown("2.6 compresses, 2.7 does not", allows.spot, *spots, do="give the version: --openvpn")
         return exposed("this end compresses data before it encrypts it", allows.spot, *spots, do=do)
     if subject.peer is not None and not _allowed(subject.peer, "yes"):

@@ -1,81 +1,129 @@
 """Rules about OpenVPN's inner table, and `iroute`, which fills it."""
 
-from ipaddress import IPv4Network, IPv6Network
-
-from lab.advise.client_options import Gap, Network
-from lab.advise.numbers import is_number
-from lab.advise.openvpn import Directive, pushed
+from lab.advise.across import into_tunnel
+from lab.advise.inner import (
+    CHECK_DCO,
+    is_within,
+    may_be_in_the_kernel,
+    may_refuse_clients,
+    no_inner_table,
+    one_client_only,
+    unknown_source,
+    without_inner_routes,
+)
 from lab.advise.rule import Judgement, Rule, exposed, safe, unknown
 from lab.advise.subject import Subject, userspace_because
+from lab.configs.disk import Spot
+from lab.configs.numbers import is_number
+from lab.configs.openvpn.configuration import Directive, pushed
 
 _QUOTA = 256
 """OpenVPN's default of `max-routes-per-client`."""
-_ASK_FRR = "add frr.conf with another --config: it shows the sessions through the tunnel"
-_CHECK_DCO = "look for `DCO` in the server's log, or set `disable-dco`"
+_STALE_DELETES = {"2.6": range(23), "2.7": range(7)}
+"""The patch levels whose `stale-routes-check` deletes inner routes.
+
+A test saw it on 2.6.14, and users report it of 2.7.0 to 2.7.3; `check_stale_routes` in multi.c is the same in all of
+these up to 2.6.22 and 2.7.6.
+"""
+_STALE_MENDED = 8
+"""The patch level of 2.7 on which a test saw that it does not."""
 
 
 def second_client(subject: Subject) -> Judgement:
     """Judge if a second client can take over the inner default route."""
-    if other := _no_inner_table(subject):
+    if other := no_inner_table(subject):
         return other
     defaults = subject.client_options.default_routes
     if not defaults:
-        return _without_inner_routes(subject, "no client has an inner default route")
+        return without_inner_routes(subject, "no client has an inner default route")
     spots = [inner.spot for inner in defaults]
-    end = subject.end
-    limit, shared = end.last("max-clients"), end.last("duplicate-cn")
-    if limit and limit.argument(0) == "1":
-        return safe("`max-clients 1` refuses a second client (and see quick-reconnect)", limit.spot)
+    shared, only = subject.end.last("duplicate-cn"), one_client_only(subject)
+    if only and only.name == "max-clients":
+        return safe("`max-clients 1` refuses a second client (and see quick-reconnect)", only.spot)
     do = "run one server process per client, each with `max-clients 1` or `verify-x509-name CLIENT name`"
     if shared:
         return exposed(
             "with `duplicate-cn` a second client can even use the same certificate", shared.spot, *spots, do=do
         )
-    named = _only_name(subject)
-    if named and not end.has("username-as-common-name", "verify-client-cert", "client-cert-not-required"):
-        return safe("only one common name is accepted, and a second connection with it replaces the first", named.spot)
+    if only:
+        return safe("only one common name is accepted, and a second connection with it replaces the first", only.spot)
     receivers = [client for client, inner in subject.client_options.clients if any(i.is_default for i in inner)]
-    if check := end.last("tls-verify", "auth-user-pass-verify", "plugin"):
+    if check := may_refuse_clients(subject):
         return unknown(f"`{check.name}` may refuse all clients but one", check.spot, *spots, do=do)
     if len(receivers) == 1 and receivers[0] is not None:
         if subject.client_options.gaps:
-            return _gap(subject.client_options.gaps[0])
+            return unknown_source(subject.client_options.gaps[0])
         return safe("only the client with one common name gets it", *spots)
-    if not userspace_because(subject) and _may_be_in_the_kernel(subject):
+    if not userspace_because(subject) and may_be_in_the_kernel(subject):
         return unknown("several clients may get 0/0; with DCO it is a kernel route (see iroute-dco)", *spots, do=do)
     return exposed("the server accepts several clients, and each new one takes over 0/0", *spots, do=do)
 
 
 def no_iroute(subject: Subject) -> Judgement:
     """Judge if the inner table drops the traffic to routes that a daemon learned."""
-    if other := _no_inner_table(subject):
+    if other := no_inner_table(subject):
         return other
     if inner := subject.client_options.inner:
-        return safe("the clients have inner routes", inner[0].spot)
+        return _of_neighbors(subject, inner[0].spot)
     if subject.client_options.gaps:
-        return _gap(subject.client_options.gaps[0])
+        return unknown_source(subject.client_options.gaps[0])
     if subject.routes is False:
         return safe("no routing daemon has sessions through this tunnel")
     if subject.routes is None:
         return unknown(
             "no client has an `iroute`; whether a routing daemon has sessions through the tunnel is unknown",
-            do=_ASK_FRR,
+            do=_ask_router(subject),
         )
-    if not userspace_because(subject) and _may_be_in_the_kernel(subject):
+    # Without a version, a server without `topology` is judged as on 2.6: there DCO does not support it.
+    either = subject.end.has("topology") or subject.release not in (None, "2.6")
+    if not userspace_because(subject) and either:
         return unknown(
-            "no `iroute`: correct if the kernel carries the data (DCO), else all traffic is dropped", do=_CHECK_DCO
+            "no `iroute`: correct if the kernel carries the data (DCO), else all traffic is dropped", do=CHECK_DCO
         )
-    at = [subject.frr.first] if subject.frr else []
     return exposed(
         "a routing daemon has sessions through it without `iroute`: routes come up, traffic is dropped",
-        *at,
+        *subject.runs.spots,
         do="give the only client `iroute 0.0.0.0 0.0.0.0` and `iroute-ipv6 ::/0`, or do not use `mode server`",
     )
 
 
+def _of_neighbors(subject: Subject, first: Spot) -> Judgement:
+    """Judge if each client with a session has inner routes, where some client has: its file shows it by its address."""
+    entries = [entry for entry in subject.client_options.entries if entry.source == "file"]
+    bare = [entry for entry in entries if not entry.inner]
+    everyone = any(entry.source == "script" and entry.inner for entry in subject.client_options.entries)
+    if everyone or not bare or not subject.runs.spots:
+        return safe("the clients have inner routes", first)
+    given = {d.argument(0): d.spot for entry in bare for d in entry.directives if d.name == "ifconfig-push"}
+    lost = [n for n in subject.runs.neighbors if str(n.address) in given]
+    if lost:
+        return exposed(
+            f"the client with the address {lost[0].address} has a session and no `iroute`",
+            *[n.spot for n in lost],
+            *[given[str(n.address)] for n in lost],
+            do="add the `iroute`s of the networks behind it to its file in `client-config-dir`",
+        )
+    pushed = [d.argument(0) for entry in entries for d in entry.directives if d.name == "ifconfig-push"]
+    if not subject.runs.interior and all(str(n.address) in pushed for n in subject.runs.neighbors):
+        return safe("the clients that have a session have inner routes", first)
+    return unknown(
+        "some clients have no `iroute`; whether they have a session is unknown",
+        first,
+        *subject.runs.spots,
+        do="compare the neighbours with the clients' files in `client-config-dir`",
+    )
+
+
+def _ask_router(subject: Subject) -> str:
+    """Return how to find out if a routing daemon has sessions through the tunnel."""
+    if subject.router is None:
+        return "add frr.conf or bird.conf with another --config: it shows the sessions through the tunnel"
+    return f"{subject.router.name} shows none for certain: add the other end's file, or look at the daemon's neighbours"
+
+
 def one_family(subject: Subject) -> Judgement:
     """Judge if one family has no inner route."""
-    if other := _no_inner_table(subject):
+    if other := no_inner_table(subject):
         return other
     ipv6 = subject.end.last("ifconfig-ipv6", "server-ipv6")
     if ipv6 is None:
@@ -95,7 +143,7 @@ def one_family(subject: Subject) -> Judgement:
                 do="if there are, add `iroute-ipv6` for them",
             )
     if subject.client_options.gaps:
-        return _gap(subject.client_options.gaps[0])
+        return unknown_source(subject.client_options.gaps[0])
     if not subject.client_options.inner:
         return safe("no `iroute` of either family (see no-iroute)")
     return safe("both families have inner routes", *[i.spot for i in subject.client_options.inner])
@@ -103,22 +151,24 @@ def one_family(subject: Subject) -> Judgement:
 
 def fixed_iroutes(subject: Subject) -> Judgement:
     """Judge if the inner routes are fixed while a daemon announces other prefixes."""
-    if other := _no_inner_table(subject):
+    if other := no_inner_table(subject):
         return other
     inner = subject.client_options.inner
     if not inner or subject.client_options.default_routes:
         return (
-            _without_inner_routes(subject, "no client has an `iroute`")
+            without_inner_routes(subject, "no client has an `iroute`")
             if not inner
             else safe("0/0 covers everything", inner[0].spot)
         )
     if subject.client_options.gaps:
-        return _gap(subject.client_options.gaps[0])
+        return unknown_source(subject.client_options.gaps[0])
     spots = [i.spot for i in inner]
     if subject.routes is False:
         return safe("no routing daemon has sessions through this tunnel", *spots)
     if subject.routes is None:
-        return unknown("fixed `iroute`s; whether a routing daemon announces others is unknown", *spots, do=_ASK_FRR)
+        return unknown(
+            "fixed `iroute`s; whether a routing daemon announces others is unknown", *spots, do=_ask_router(subject)
+        )
     return exposed(
         "only these prefixes pass, also if the daemon learns others",
         *spots,
@@ -128,20 +178,24 @@ def fixed_iroutes(subject: Subject) -> Judgement:
 
 def route_without_iroute(subject: Subject) -> Judgement:
     """Judge if a `route` sends packets into the tunnel that no `iroute` covers."""
-    if other := _no_inner_table(subject):
+    if other := no_inner_table(subject):
         return other
-    routes = [(d, network) for d in subject.end.all("route", "route-ipv6") if (network := _into_tunnel(d)) is not None]
+    routes = [
+        (d, network)
+        for d in subject.end.all("route", "route-ipv6")
+        if (network := into_tunnel(subject.end, d)) is not None
+    ]
     if not routes:
         return safe("there is no `route` into the tunnel")
     inner = [i.network for i in subject.client_options.inner]
-    lost = [(d, n) for d, n in routes if not any(_within(n, wider) for wider in inner)]
+    lost = [(d, n) for d, n in routes if not any(is_within(n, wider) for wider in inner)]
     if not lost:
         return safe("an `iroute` covers each `route`", *[d.spot for d, _ in routes])
     if subject.client_options.gaps:
-        return _gap(subject.client_options.gaps[0])
+        return unknown_source(subject.client_options.gaps[0])
     spots = [d.spot for d, _ in lost]
-    if not userspace_because(subject) and _may_be_in_the_kernel(subject):
-        return unknown(f"no `iroute` covers {lost[0][1]}; with DCO the kernel's table decides", *spots, do=_CHECK_DCO)
+    if not userspace_because(subject) and may_be_in_the_kernel(subject):
+        return unknown(f"no `iroute` covers {lost[0][1]}; with DCO the kernel's table decides", *spots, do=CHECK_DCO)
     return exposed(
         f"no `iroute` covers {lost[0][1]}: packets to it are dropped",
         *spots,
@@ -151,22 +205,34 @@ def route_without_iroute(subject: Subject) -> Judgement:
 
 def route_quota(subject: Subject) -> Judgement:
     """Judge if there can be more hosts behind a client than `max-routes-per-client` allows."""
-    if other := _no_inner_table(subject):
+    if other := no_inner_table(subject):
         return other
     inner = subject.client_options.inner
     if not inner:
-        return _without_inner_routes(subject, "no client has an `iroute`, so there are no hosts behind it")
+        return without_inner_routes(subject, "no client has an `iroute`, so there are no hosts behind it")
     limits = [
         d for entry in subject.client_options.entries for d in entry.directives if d.name == "max-routes-per-client"
     ]
     limit = limits[-1] if limits else subject.end.last("max-routes-per-client")
     quota = _number(limit) if limit else _QUOTA
-    hosts = max(sum(i.network.num_addresses for i in routes) for _, routes in subject.client_options.clients)
+    # The client's own addresses and its inner routes take entries as well.
+    six = subject.end.has("server-ipv6", "ifconfig-ipv6") or any(
+        d.name == "ifconfig-ipv6-push" for entry in subject.client_options.entries for d in entry.directives
+    )
+    own = 2 if six else 1
+    needed = own + max(sum(i.network.num_addresses + 1 for i in routes) for _, routes in subject.client_options.clients)
     spots = [i.spot for i in inner] + ([limit.spot] if limit else [])
     if quota is None:
         return unknown("`max-routes-per-client` is not a number", *spots, do="set it to a number")
-    if hosts <= quota:
-        return safe(f"the inner routes have {hosts} addresses at most, the table {quota} entries", *spots)
+    if needed <= quota:
+        return safe(f"a client and all addresses in its inner routes take {needed} entries, of {quota}", *spots)
+    if check := subject.end.last("stale-routes-check"):
+        return unknown(
+            f"each remote host takes an entry until `stale-routes-check` deletes it, and a client has {quota}",
+            check.spot,
+            *spots,
+            do="set `max-routes-per-client` above the number of hosts behind the client",
+        )
     if limit and quota > _QUOTA:
         return unknown(f"whether more than {quota} hosts send packets is unknown", *spots, do="count them")
     return exposed(
@@ -178,27 +244,29 @@ def route_quota(subject: Subject) -> Judgement:
 
 def stale_routes(subject: Subject) -> Judgement:
     """Judge if `stale-routes-check` deletes inner routes."""
-    if other := _no_inner_table(subject):
+    if other := no_inner_table(subject):
         return other
     check = subject.end.last("stale-routes-check")
     if check is None:
         return safe("no `stale-routes-check`")
     inner = subject.client_options.inner
     if not inner:
-        return _without_inner_routes(subject, "no client has an `iroute` that it could delete")
+        return without_inner_routes(subject, "no client has an `iroute` that it could delete")
     spots = [check.spot, *(i.spot for i in inner)]
-    if subject.openvpn is None:
-        return unknown(
-            "2.6 deletes an inner route that no packet used for a while, 2.7 only learned addresses",
+    # A release without a patch level is a range; of 2.6 all known patch levels do it.
+    deletes = _STALE_DELETES.get(subject.release or "", ())
+    if subject.patch_level in deletes or (subject.release, subject.patch_level) == ("2.6", None):
+        return exposed(
+            "an inner route that no packet used for a while is deleted until the client reconnects",
             *spots,
-            do="remove `stale-routes-check`, or give the version with --openvpn",
+            do="remove `stale-routes-check`",
         )
-    if subject.openvpn != "2.6":
+    if subject.release == "2.7" and subject.patch_level is not None and subject.patch_level >= _STALE_MENDED:
         return safe(f"OpenVPN {subject.openvpn} deletes only learned addresses", *spots)
-    return exposed(
-        "an inner route that no packet used for a while is deleted until the client reconnects",
+    return unknown(
+        "it deletes inner routes up to 2.6.22 and 2.7.6, only learned addresses in 2.7.8; of others it is unknown",
         *spots,
-        do="remove `stale-routes-check`",
+        do="remove `stale-routes-check`, or give the version with its patch level: --openvpn 2.7.8",
     )
 
 
@@ -212,75 +280,26 @@ def pushed_iroute(subject: Subject) -> Judgement:
             do='remove `push "iroute …"`: only the server has an inner table',
         )
     if subject.client_options.gaps:
-        return _gap(subject.client_options.gaps[0])
+        return unknown_source(subject.client_options.gaps[0])
     return safe('no `push "iroute …"`')
 
 
 def iroute_in_the_kernel(subject: Subject) -> Judgement:
     """Judge if 0/0 becomes the server's own default route."""
-    if other := _no_inner_table(subject):
+    if other := no_inner_table(subject):
         return other
     defaults = subject.client_options.default_routes
     if not defaults:
-        return _without_inner_routes(subject, "no client has an inner default route")
+        return without_inner_routes(subject, "no client has an inner default route")
     if reasons := userspace_because(subject):
         return safe(f"the data stays in userspace: {reasons[0][1]}", reasons[0][0].spot)
-    if not _may_be_in_the_kernel(subject):
+    if not may_be_in_the_kernel(subject):
         return safe(f"the data stays in userspace: OpenVPN {subject.openvpn} uses another topology than subnet")
     return unknown(
         "no option excludes DCO; with it this becomes a default route in the server's kernel",
         *[i.spot for i in defaults],
         do="set `disable-dco` on this server",
     )
-
-
-def _no_inner_table(subject: Subject) -> Judgement | None:
-    if subject.end.role != "server":
-        return safe("only a process in `mode server` has an inner table")
-    if subject.end.device == "tap":
-        return safe("a tap server learns MAC addresses instead", *[d.spot for d in subject.end.all("dev")[:1]])
-    if subject.end.device is None:
-        return unknown("the file does not set the kind of device", do="set `dev tun` or `dev-type tun`")
-    return None
-
-
-def _without_inner_routes(subject: Subject, why: str) -> Judgement:
-    return _gap(subject.client_options.gaps[0]) if subject.client_options.gaps else safe(why)
-
-
-def _gap(gap: Gap) -> Judgement:
-    return unknown(gap.why, gap.spot, do="run `lab advise` where its files are, or look for `iroute` in them")
-
-
-def _into_tunnel(directive: Directive) -> Network | None:
-    """Return the network of a `route` through the tunnel; None for another gateway or an unknown form."""
-    six = directive.name == "route-ipv6"
-    gateway = directive.argument(1 if six else 2) or "default"
-    if gateway not in ("default", "vpn_gateway"):
-        return None
-    try:
-        if six:
-            return IPv6Network(directive.argument(0) or "", strict=False)
-        return IPv4Network(f"{directive.argument(0)}/{directive.argument(1) or '255.255.255.255'}", strict=False)
-    except ValueError:
-        return None
-
-
-def _within(network: Network, wider: Network) -> bool:
-    if isinstance(network, IPv4Network):
-        return isinstance(wider, IPv4Network) and network.subnet_of(wider)
-    return isinstance(wider, IPv6Network) and network.subnet_of(wider)
-
-
-def _only_name(subject: Subject) -> Directive | None:
-    """Return the option that restricts clients to one common name."""
-    line = subject.end.last("verify-x509-name")
-    return line if line and line.argument(1) in (None, "subject", "name") else None
-
-
-def _may_be_in_the_kernel(subject: Subject) -> bool:
-    # On 2.6 a server without `topology` uses net30, which DCO does not support.
-    return subject.end.has("topology") or subject.openvpn != "2.6"
 
 
 def _pushed_to_clients(subject: Subject) -> list[Directive]:
@@ -298,15 +317,15 @@ RULES = (
         "A second client of a server with `iroute 0/0` takes over the traffic, while the first one's BGP session stays "
         "up.",
         ("mode server", "iroute", "max-clients", "duplicate-cn", "verify-x509-name"),
-        "tested with OpenVPN 2.6 and 2.7; openvpn(8), --iroute, --max-clients, --duplicate-cn",
+        "tested with OpenVPN 2.6.14 and 2.7.8; openvpn(8), --iroute, --max-clients, --duplicate-cn",
         second_client,
         "test_a_second_client_takes_the_traffic",
     ),
     Rule(
         "no-iroute",
         "Without `iroute` BGP comes up, both sides have the routes, and the traffic is dropped.",
-        ("mode server", "iroute", "client-config-dir", "client-connect", "frr.conf"),
-        "openvpn(8), --iroute",
+        ("mode server", "iroute", "client-config-dir", "client-connect", "frr.conf", "bird.conf"),
+        "openvpn(8), --iroute; tested with OpenVPN 2.6.14 and 2.7.8",
         no_iroute,
         "test_without_iroute_bgp_is_up_and_traffic_is_dropped",
     ),
@@ -314,15 +333,15 @@ RULES = (
         "one-family",
         "With `iroute` for one family only, BGP announces prefixes of the other one, whose packets are dropped.",
         ("iroute", "iroute-ipv6", "ifconfig-ipv6", "server-ipv6"),
-        "openvpn(8), --iroute-ipv6",
+        "openvpn(8), --iroute-ipv6; tested with OpenVPN 2.6.14 and 2.7.8",
         one_family,
         "test_ipv4_iroute_alone_leaves_ipv6_dropped",
     ),
     Rule(
         "fixed-iroutes",
         "`iroute` for fixed prefixes does not cover other prefixes that a routing daemon learns.",
-        ("iroute", "iroute-ipv6", "frr.conf"),
-        "openvpn(8), --iroute",
+        ("iroute", "iroute-ipv6", "frr.conf", "bird.conf"),
+        "openvpn(8), --iroute; tested with OpenVPN 2.6.14 and 2.7.8",
         fixed_iroutes,
         "test_iroute_for_fixed_prefixes_drops_other_prefixes",
     ),
@@ -330,7 +349,7 @@ RULES = (
         "route-without-iroute",
         "Packets to a `route` on the server are dropped if no `iroute` covers it.",
         ("route", "route-ipv6", "iroute", "iroute-ipv6"),
-        "openvpn(8), --iroute",
+        "openvpn(8), --iroute; tested with OpenVPN 2.6.14 and 2.7.8",
         route_without_iroute,
         "test_iroute_for_fixed_prefixes_drops_other_prefixes",
     ),
@@ -338,15 +357,16 @@ RULES = (
         "route-quota",
         "With more hosts behind a client than `max-routes-per-client` (256), every packet of the others is logged.",
         ("max-routes-per-client", "iroute"),
-        "openvpn(8), --max-routes-per-client; multi.c of OpenVPN",
+        "openvpn(8), --max-routes-per-client; tested with OpenVPN 2.6.14 and 2.7.8",
         route_quota,
         "test_more_than_256_hosts_behind_a_client",
     ),
     Rule(
         "stale-routes",
-        "On 2.6 `stale-routes-check` also deletes inner routes, as 0/0, after a time without traffic.",
+        "On 2.6, and up to 2.7.6, `stale-routes-check` also deletes inner routes, as 0/0, if no packet uses them.",
         ("stale-routes-check", "iroute"),
-        "openvpn(8), --stale-routes-check; check_stale_routes in multi.c of OpenVPN",
+        "openvpn(8), --stale-routes-check; tested with OpenVPN 2.6.14 and 2.7.8, reports of 2.7.0 to 2.7.3, read in "
+        "multi.c of 2.6.22 and 2.7.0 to 2.7.6",
         stale_routes,
         "test_stale_routes_check_deletes_the_route_for_everything",
     ),
@@ -354,7 +374,7 @@ RULES = (
         "pushed-iroute",
         "A pushed `iroute` is rejected by the client and has no effect.",
         ("push",),
-        "tested with OpenVPN 2.6 and 2.7",
+        "tested with OpenVPN 2.6.14 and 2.7.8",
         pushed_iroute,
         "test_client_rejects_a_pushed_iroute_and_keeps_working",
     ),
@@ -362,7 +382,7 @@ RULES = (
         "iroute-dco",
         "With DCO, `iroute 0.0.0.0 0.0.0.0` becomes the server's own default route.",
         ("iroute", "disable-dco", "topology", "data-ciphers", "compress", "fragment"),
-        "tested with OpenVPN 2.7 and Linux 7.3",
+        "tested with OpenVPN 2.7.8 and Linux 7.3",
         iroute_in_the_kernel,
     ),
 )

@@ -1,5 +1,6 @@
 """Rules about the data channel in the kernel (DCO)."""
 
+from lab.advise.inner import may_be_in_the_kernel
 from lab.advise.rule import Judgement, Rule, exposed, safe, unknown
 from lab.advise.subject import Subject, userspace_because
 
@@ -20,12 +21,29 @@ def switched_off(subject: Subject) -> Judgement:
             *[d.spot for d, _ in reasons],
             do="remove the option, or set `disable-dco` if that is intended",
         )
-    if subject.userspace_server and not subject.end.has("topology") and subject.openvpn != "2.7":
+    if subject.userspace_server and not subject.end.has("topology") and subject.release != "2.7":
         what = "a server without `topology` uses net30 on 2.6, which DCO does not support"
-        if subject.openvpn == "2.6":
+        if subject.release == "2.6":
             return exposed(what, do="set `topology subnet`, or `disable-dco` if that is intended")
         return unknown(what, do="set `topology subnet`, or give the version with --openvpn")
     return safe("no option in this file switches it off")
+
+
+def renegotiation(subject: Subject) -> Judgement:
+    """Judge if limits of a key in bytes and packets have no effect, as the kernel carries the data."""
+    limits = [d for d in subject.end.all("reneg-bytes", "reneg-pkts") if d.argument(0) != "0"]
+    spots = [d.spot for d in limits]
+    if not limits:
+        return safe("no `reneg-bytes` or `reneg-pkts`")
+    if reasons := userspace_because(subject):
+        return safe(f"the data stays in userspace: {reasons[0][1]}", reasons[0][0].spot, *spots)
+    if subject.end.role == "server" and not may_be_in_the_kernel(subject):
+        return safe(f"the data stays in userspace: OpenVPN {subject.openvpn} uses another topology than subnet", *spots)
+    return unknown(
+        f"no option excludes DCO; with it `{limits[0].name}` is ignored, and a key is used until `reneg-sec`",
+        *spots,
+        do="set `reneg-sec`, or `disable-dco`",
+    )
 
 
 RULES = (
@@ -42,7 +60,16 @@ RULES = (
             "http-proxy",
             "socks-proxy",
         ),
-        "openvpn(8), --disable-dco; dco_check_startup_option in dco.c of OpenVPN",
+        "openvpn(8), --disable-dco; tested with OpenVPN 2.7.8 and Linux 7.3; read in dco.c of 2.7.6",
         switched_off,
+    ),
+    Rule(
+        "reneg-dco",
+        "With DCO `reneg-bytes` and `reneg-pkts` have no effect: no key is renewed by them.",
+        ("reneg-bytes", "reneg-pkts", "disable-dco", "topology", "data-ciphers", "compress", "fragment"),
+        "tested with OpenVPN 2.7.8 and Linux 7.3; read in options.c: from 2.7.0 on the log says so, that of 2.6.3 and "
+        "2.6.14 does not",
+        renegotiation,
+        "test_verdicts_are_what_the_kernel_does",
     ),
 )

@@ -1,7 +1,12 @@
 """Rules about restarts of an end."""
 
+from collections.abc import Sequence
+
 from lab.advise.rule import Judgement, Rule, exposed, safe, unknown
 from lab.advise.subject import Subject
+from lab.configs.disk import Spot
+from lab.configs.numbers import is_number
+from lab.configs.openvpn.configuration import Directive
 
 
 def device_closed(subject: Subject) -> Judgement:
@@ -25,24 +30,50 @@ def quick_reconnect(subject: Subject) -> Judgement:
     if end.role != "server":
         return safe("only a process in `mode server` has sessions of clients")
     limit, shared = end.last("max-clients"), end.last("duplicate-cn")
-    full = limit is not None and limit.argument(0) == "1"
-    blockers = [d for d in (limit if full else None, shared) if d is not None]
+    slots = _slots(subject, limit)
+    blockers = [d for d in (None if slots is True else limit, shared) if d is not None]
     if not blockers:
-        return safe("a client that reconnects replaces its old session (no `duplicate-cn`)")
+        return safe("a client that reconnects replaces its old session", *([limit.spot] if limit else []))
     timeout = subject.timeout()
     seconds, at = timeout if timeout else (None, None)
     spots = [d.spot for d in blockers] + ([at] if at else [])
     long = f"until {seconds} s without a packet have passed" if seconds else "forever, without a keepalive"
-    if full:
-        why = f"the old session of a client counts against `max-clients 1` {long}: the client is refused"
-        return exposed(
-            why, *spots, do="limit the server by `verify-x509-name CLIENT name` instead, or set a short keepalive"
+    do = "limit the server by `verify-x509-name CLIENT name` instead, or set a short keepalive"
+    if slots is not True and limit is not None:
+        what = f"the old session of a client counts against `{limit}` {long}"
+        if slots is None and shared is None:
+            return unknown(f"{what}; whether the slots are enough is not in the files", *spots, do=do)
+        if slots is False:
+            return _unless_closed(subject, f"{what}: the client is refused", spots, do)
+    do = "remove `duplicate-cn`: then a client that reconnects replaces its old session"
+    return _unless_closed(subject, f"the old session stays besides the new one {long}", spots, do)
+
+
+def _slots(subject: Subject, limit: Directive | None) -> bool | None:
+    """Return True if `max-clients` has a slot for a second session of each client, False if it can have too few."""
+    if limit is None:
+        return True  # the default is 1024
+    text = limit.argument(0) or ""
+    if not is_number(text):
+        return None
+    named = {e.client for e in subject.client_options.entries if e.source == "file" and e.client is not None}
+    if int(text) <= max(1, len(named)):
+        return False
+    # With `ccd-exclusive` a client without a file of its own is refused.
+    exclusive = subject.end.has("ccd-exclusive") and not subject.client_options.gaps
+    return True if exclusive and int(text) >= 2 * len(named) else None
+
+
+def _unless_closed(subject: Subject, why: str, spots: Sequence[Spot], do: str) -> Judgement:
+    """Return the judgement of an old session that stays, if the client does not end it."""
+    if subject.end.transports == {"tcp"}:
+        return unknown(f"{why}, unless the end of its TCP connection reaches the server", *spots, do=do)
+    client = subject.peer if subject.peer is not None and subject.peer.role == "client" else None
+    if client is not None and (fixed := client.last("lport", "bind", "port", "local")) and not client.has("nobind"):
+        return unknown(
+            f"{why}, unless it comes from the same address and port again, which replaces it", fixed.spot, *spots, do=do
         )
-    return exposed(
-        f"the old session stays besides the new one {long}",
-        *spots,
-        do="remove `duplicate-cn`: then a client that reconnects replaces its old session",
-    )
+    return exposed(why, *spots, do=do)
 
 
 def no_exit_notify(subject: Subject) -> Judgement:
@@ -59,7 +90,7 @@ def no_exit_notify(subject: Subject) -> Judgement:
     if subject.pushed_unknown:
         return unknown("no `explicit-exit-notify` here; whether it is pushed is unknown", do="set it here")
     timeout = subject.timeout()
-    if timeout is None or (timeout[0] is None and timeout[1] is not None):
+    if timeout is None:
         return unknown("UDP without `explicit-exit-notify`; how long the other end waits is unknown", do="set it here")
     return exposed(
         "over UDP the other end is not notified when this one stops: it waits for its keepalive",
@@ -73,15 +104,16 @@ RULES = (
         "restart-closes-device",
         "A restart of OpenVPN without `persist-tun` removes the device under a running routing daemon.",
         ("persist-tun",),
-        "openvpn(8), --persist-tun",
+        "openvpn(8), --persist-tun; tested with OpenVPN 2.6.14 and 2.7.8",
         device_closed,
         "test_fib_recovers_after_a_restart_without_persist_tun",
     ),
     Rule(
         "quick-reconnect",
         "A client that reconnects quickly conflicts with its own old session at the server.",
-        ("max-clients", "duplicate-cn", "keepalive"),
-        "openvpn(8), --max-clients, --duplicate-cn; multi_create_instance in multi.c of OpenVPN",
+        ("max-clients", "duplicate-cn", "ccd-exclusive", "client-config-dir", "keepalive", "proto"),
+        "openvpn(8), --max-clients, --duplicate-cn; multi_create_instance in multi.c of OpenVPN; tested with OpenVPN "
+        "2.6.14 and 2.7.8",
         quick_reconnect,
         "test_max_clients_refuses_a_client_that_reconnects_early_over_udp",
     ),
@@ -89,7 +121,7 @@ RULES = (
         "no-exit-notify",
         "An end that stops over UDP counts as alive at the other end until the keepalive expires.",
         ("proto", "explicit-exit-notify", "keepalive"),
-        "openvpn(8), --explicit-exit-notify",
+        "openvpn(8), --explicit-exit-notify; tested with OpenVPN 2.6.14 and 2.7.8",
         no_exit_notify,
     ),
 )

@@ -1,92 +1,102 @@
 """Rules about OpenVPN together with a routing daemon."""
 
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
-from typing import Literal
 
-from lab.advise.across import neighbors_across
-from lab.advise.disk import Spot
-from lab.advise.frr import FrrConfiguration, Neighbor
-from lab.advise.openvpn import Configuration
+from lab.advise.across import Across
 from lab.advise.rule import Judgement, Rule, exposed, safe, unknown
 from lab.advise.subject import Subject
-from lab.core.prefixes import FAMILIES
-from lab.topology import Address, Family
+from lab.configs.disk import Spot
+from lab.configs.openvpn.configuration import Configuration
+from lab.configs.routing.acceptance import Acceptance, Lengths
+from lab.configs.routing.facts import BgpNeighbor
+from lab.configs.routing.judged import RoutingConfiguration
+from lab.topology import Address
 
-_WITHOUT: dict[Literal["in", "out"], str] = {"out": "is announced", "in": "accepted"}
-"""The effects of a missing policy on an eBGP session, by its direction."""
-_ADD_FRR = "add this end's frr.conf with another --config"
+ADD_ROUTER = "add this end's frr.conf or bird.conf with another --config"
+"""The advice if the configuration of a routing daemon is missing."""
 
 
 def recursive_routing(subject: Subject) -> Judgement:
     """Judge if a neighbour's route can route the tunnel's own packets into the tunnel."""
     if subject.routes is False:
         return safe("no routing daemon has sessions through this tunnel")
-    if subject.frr is None:
-        return unknown(subject.no_frr, do=_ADD_FRR)
-    neighbors = neighbors_across(subject.frr, subject.end, subject.peer)
-    others = subject.frr.other_protocols
-    if not neighbors and not others:
-        return _no_neighbors(subject.frr)
-    far, missing = _peer_outer(subject)
-    accepting: list[tuple[Address, str, str, tuple[Spot, ...]]] = []
+    router = subject.router
+    if router is None:
+        return unknown(subject.no_router, do=ADD_ROUTER)
+    runs = subject.runs
+    if not (runs.neighbors or runs.interior or runs.possible or router.gaps):
+        return nothing_across(router, runs)
+    far, missing = peer_outer(subject)
+    accepting: list[_Accepting] = []
     doubts: list[str] = [missing] if missing else []
     filters: list[Spot] = []
     for address in far:
         if _host_route(subject.end, address):
             continue
         # The longer prefix applies; of two routes to the same prefix the static one.
-        covering = [
-            p
-            for p in subject.static_routes | subject.frr.static_routes
-            if p.version == address.version and address in p
-        ]
+        covering = [p for p in subject.static_routes | router.static_prefixes if address in p]
         longer = max((p.prefixlen for p in covering), default=-1) + 1
-        device = subject.end.last("dev")
-        answers = [(n.name, subject.frr.accepts(n, address, longer)) for n in neighbors]
-        answers += [
-            (" ".join(o.words), subject.frr.installs(o, address, (device and device.argument(0)) or "", longer))
-            for o in others
-        ]
+        answers = [(n.name, router.accepts(n, address, Lengths(longer))) for n in runs.neighbors]
+        answers += _interior_answers(subject, router, runs, address, longer)
         for name, verdict in answers:
             filters += verdict.spots
             if verdict.accepted is not None:
-                accepting.append((address, name, verdict.why, verdict.spots))
+                accepting.append(_Accepting(address, name, verdict.why, verdict.spots))
             elif verdict.unknown:
                 doubts.append(verdict.unknown)
     # Of several neighbours, it is not known which is at the other end.
-    certain = {a for a in far if {name for at, name, *_ in accepting if at == a} >= {n.name for n in neighbors}}
+    names = {n.name for n in runs.neighbors}
+    certain = {a for a in far if {found.name for found in accepting if found.address == a} >= names}
     if accepting and certain:
-        spots = [spot for *_, found in accepting for spot in found]
         return exposed(
-            f"a route that covers the other end's outer address {accepting[0][0]} is accepted: {accepting[0][2]}",
-            *spots,
-            do="accept only the expected prefixes from this neighbour: `neighbor … prefix-list NAME in`",
+            f"a route that covers the other end's outer address {accepting[0].address} is accepted: {accepting[0].why}",
+            *[spot for found in accepting for spot in found.spots],
+            do="accept only the expected prefixes: `neighbor … prefix-list NAME in`, or an import filter in BIRD",
         )
-    if doubts:
-        return unknown(doubts[0], *filters, do="use an address, or a policy of prefix-lists, or test it")
+    doubts += [gap.why for gap in router.gaps]
+    filters += [gap.spot for gap in router.gaps]
+    if accepting or doubts:
+        why = doubts[0] if doubts else "only some of the neighbours have a policy that rejects such a route"
+        return unknown(why, *filters, do="use an address, or a policy of prefix-lists, or test it")
     return safe("no such route is accepted, or a host route precedes it", *filters)
+
+
+@dataclass(frozen=True)
+class _Accepting:
+    """A neighbour or protocol that accepts a route which covers an outer address."""
+
+    address: Address
+    name: str
+    why: str
+    spots: tuple[Spot, ...]
+
+
+def _interior_answers(
+    subject: Subject, router: RoutingConfiguration, runs: Across, address: Address, shortest: int
+) -> list[tuple[str, Acceptance]]:
+    """Ask OSPF and RIP; where it is not certain that they run on the tunnel, an acceptance becomes a doubt."""
+    device = subject.end.last("dev")
+    name = (device and device.argument(0)) or ""
+    answers: dict[tuple[str, bool], tuple[str, Acceptance]] = {}
+    for found in (*runs.interior, *runs.possible):
+        verdict = router.installs(found, address, name, Lengths(shortest))
+        if verdict.accepted is not None and found in runs.possible:
+            why = f"whether {found.protocol} runs on the tunnel is unknown: its addresses are not in the file"
+            verdict = replace(verdict, accepted=None, unknown=why)
+        answers.setdefault((found.protocol, found in runs.possible), (found.protocol, verdict))
+    return list(answers.values())
 
 
 def without_policy(subject: Subject) -> Judgement:
     """Judge if eBGP exchanges no routes because a policy is missing."""
     if subject.routes is False:
         return safe("no routing daemon has sessions through this tunnel")
-    if subject.frr is None:
-        return unknown(subject.no_frr, do=_ADD_FRR)
-    frr = subject.frr
-    if not frr.requires_policy:
-        return safe("no policy is required", frr.first)
-    families: tuple[Family, ...] = FAMILIES
-    unfiltered: list[tuple[Neighbor, str]] = []
-    for neighbor in filter(frr.external, frr.neighbors):
-        missing = [
-            f"{'IPv4' if family == 'ipv4' else 'IPv6'} {what}"
-            for family in families
-            if frr.active(neighbor, family)
-            for direction, what in _WITHOUT.items()
-            if not frr.policies(neighbor, family, direction)
-        ]
-        unfiltered += [(neighbor, " and ".join(missing))] if missing else []
+    router = subject.router
+    if router is None:
+        return unknown(subject.no_router, do=ADD_ROUTER)
+    live = [n for n in router.neighbors if not n.disabled]
+    unfiltered = [(n, " and ".join(missing)) for n in live if n.external and (missing := _missing(router, n))]
     if unfiltered:
         first, what = unfiltered[0]
         return exposed(
@@ -94,62 +104,53 @@ def without_policy(subject: Subject) -> Judgement:
             *[neighbor.spot for neighbor, _ in unfiltered],
             do="set `no bgp ebgp-requires-policy`, or a route-map in and out for each family",
         )
-    if no_remote_as := [n for n in frr.neighbors if frr.external(n) is None]:
-        return unknown(
-            f"neighbour {no_remote_as[0].name} has no remote-as", no_remote_as[0].spot, do="set its remote-as"
-        )
-    return safe("every eBGP neighbour has policies", frr.first)
+    if open_as := [n for n in live if n.external is None and _missing(router, n)]:
+        why = f"whether neighbour {open_as[0].name} is eBGP is unknown"
+        return unknown(why, open_as[0].spot, do="set its remote-as to a number, or policies")
+    if gaps := [gap for gap in router.gaps if gap.bgp]:
+        return unknown(gaps[0].why, *[gap.spot for gap in gaps], do="test it")
+    if not router.neighbors:
+        return safe(f"{router.name} has no BGP neighbour", router.first)
+    if why := next((why for n in live if (why := router.no_policy_needed(n))), ""):
+        return safe(f"no policy is required: {why}", router.first)
+    return safe("every eBGP neighbour has policies" if live else "every neighbour is shut down", router.first)
 
 
-def hold_time(subject: Subject) -> Judgement:
-    """Judge if BGP detects the loss of the other end long before OpenVPN does."""
+def _missing(router: RoutingConfiguration, neighbor: BgpNeighbor) -> list[str]:
+    """Return what a session does not carry if it is eBGP, because a policy is missing."""
+    return [] if router.no_policy_needed(neighbor) else router.missing_policies(neighbor)
+
+
+def no_session_across(subject: Subject) -> Judgement | None:
+    """Return the judgement of a rule about sessions if none is known to be across the tunnel, else None."""
     if subject.routes is False:
         return safe("no routing daemon has sessions through this tunnel")
-    if subject.frr is None:
-        return unknown(subject.no_frr, do=_ADD_FRR)
-    neighbors = neighbors_across(subject.frr, subject.end, subject.peer)
-    if not neighbors:
-        return _no_neighbors(subject.frr)
-    timeout = subject.timeout()
-    if timeout is None:
-        return unknown("the server pushes its keepalive, and its file is not given", do="add the server's file")
-    seconds, at = timeout
-    spots = [spot for spot in (at, *(n.hold_spot for n in neighbors)) if spot]
-    if seconds is None and at is not None:
-        return unknown("the keepalive is not a number", *spots, do="set it to numbers")
-    hold = min(n.hold for n in neighbors)
-    if hold == 0 or subject.peer_hold == 0:
-        return safe("with a hold time of 0 BGP keeps the session", *spots)
-    agreed = hold if subject.peer_hold is None else min(hold, subject.peer_hold)
-    if seconds is None or seconds > agreed:
-        waits = f"after {seconds} s" if seconds else "never, without a keepalive"
-        return exposed(
-            f"BGP closes its session after {agreed} s, OpenVPN restarts {waits}; in between no traffic passes",
-            *spots,
-            do="set a keepalive timeout that is not longer than BGP's hold time",
-        )
-    if subject.peer_hold is None:
-        return unknown(
-            f"OpenVPN restarts after {seconds} s, BGP here closes after {hold} s, the other router possibly earlier",
-            *spots,
-            do="compare with the other router's timers",
-        )
-    return safe(f"OpenVPN restarts after {seconds} s, BGP closes its session after {agreed} s", *spots)
+    router, runs = subject.router, subject.runs
+    if router is None:
+        return unknown(subject.no_router, do=ADD_ROUTER)
+    if runs.neighbors:
+        return None
+    hidden = bool(runs.unclear) or any(gap.bgp for gap in router.gaps)
+    if (others := [*runs.interior, *runs.possible]) and not hidden:
+        return safe("BGP has no session through this tunnel", *[found.spot for found in others])
+    return nothing_across(router, runs)
 
 
-def _no_neighbors(frr: FrrConfiguration) -> Judgement:
-    if others := [other.spot for other in frr.other_protocols]:
-        return unknown("another protocol than BGP runs, which `lab advise` does not judge", *others, do="test it")
-    if not frr.neighbors:
-        return safe("frr.conf has no BGP neighbour", frr.first)
+def nothing_across(router: RoutingConfiguration, runs: Across) -> Judgement:
+    """Judge a rule when no session of a routing protocol is known to be across the tunnel."""
+    if router.gaps:
+        return unknown(router.gaps[0].why, *[gap.spot for gap in router.gaps], do="test it")
+    elsewhere = [n.spot for n in router.neighbors] + [found.spot for found in router.interior]
+    if not elsewhere:
+        return safe(f"{router.name} has no BGP neighbour", router.first)
     return unknown(
-        "no BGP neighbour has an address in the tunnel's network",
-        *[n.spot for n in frr.neighbors],
-        do="add the other end's file, or frr.conf of the router with sessions through this tunnel",
+        "no routing protocol has a neighbour or an interface in the tunnel's network",
+        *elsewhere,
+        do="add the other end's file, or the configuration of the router with sessions through this tunnel",
     )
 
 
-def _peer_outer(subject: Subject) -> tuple[list[Address], str]:
+def peer_outer(subject: Subject) -> tuple[list[Address], str]:
     """Return the other end's outer addresses, and the reason why some are unknown."""
     found: list[Address] = list(subject.peer_outer)
     missing = ""
@@ -174,8 +175,8 @@ RULES = (
     Rule(
         "recursive-routing",
         "A BGP route that covers the other end's outer address routes the tunnel into itself, and it stops.",
-        ("remote", "frr.conf: neighbor, route-map, prefix-list"),
-        "openvpn(8), --allow-recursive-routing; drop_if_recursive_routing in forward.c of OpenVPN",
+        ("remote", "frr.conf: neighbor, route-map, prefix-list", "bird.conf: import"),
+        "openvpn(8), --allow-recursive-routing; tested with OpenVPN 2.6.14 and 2.7.8",
         recursive_routing,
         "test_openvpn_detects_recursive_routing",
     ),
@@ -185,12 +186,5 @@ RULES = (
         ("frr.conf: bgp ebgp-requires-policy, neighbor",),
         "RFC 8212; FRR's documentation of BGP, bgp ebgp-requires-policy",
         without_policy,
-    ),
-    Rule(
-        "hold-time",
-        "BGP closes its session long before OpenVPN restarts, and there are no routes until then.",
-        ("keepalive", "ping-restart", "frr.conf: timers"),
-        "openvpn(8), --keepalive; RFC 4271, section 4.2",
-        hold_time,
     ),
 )

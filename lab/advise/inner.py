@@ -1,0 +1,60 @@
+"""Questions of several rules about a server's inner table, and about the packets that reach it."""
+
+from ipaddress import IPv4Network, IPv6Network
+
+from lab.advise.rule import Judgement, safe, unknown
+from lab.advise.subject import Subject
+from lab.configs.openvpn.client_options import Gap, Network
+from lab.configs.openvpn.configuration import Directive
+
+CHECK_DCO = "look for `DCO` in the server's log, or set `disable-dco`"
+"""How to find out which data channel a server uses."""
+
+
+def no_inner_table(subject: Subject) -> Judgement | None:
+    """Return a judgement for an end without an inner table of addresses, else None."""
+    if subject.end.role != "server":
+        return safe("only a process in `mode server` has an inner table")
+    if subject.end.device == "tap":
+        return safe("a tap server learns MAC addresses instead", *[d.spot for d in subject.end.all("dev")[:1]])
+    if subject.end.device is None:
+        return unknown("the file does not set the kind of device", do="set `dev tun` or `dev-type tun`")
+    return None
+
+
+def without_inner_routes(subject: Subject, why: str) -> Judgement:
+    """Return the judgement where no inner route is known: safe, unless a source of them cannot be read."""
+    return unknown_source(subject.client_options.gaps[0]) if subject.client_options.gaps else safe(why)
+
+
+def unknown_source(gap: Gap) -> Judgement:
+    """Return the judgement for options of clients from a source that cannot be read."""
+    return unknown(gap.why, gap.spot, do="run `lab advise` where its files are, or look for `iroute` in them")
+
+
+def may_be_in_the_kernel(subject: Subject) -> bool:
+    """Return True if DCO supports the server's topology: on 2.6 the default is net30, which it does not support."""
+    return subject.end.has("topology") or subject.release != "2.6"
+
+
+def one_client_only(subject: Subject) -> Directive | None:
+    """Return the option by which a server has one client only: `max-clients 1`, or one common name; None without it."""
+    end = subject.end
+    limit = end.last("max-clients")
+    if limit and limit.argument(0) == "1":
+        return limit
+    name = end.last("verify-x509-name")
+    unnamed = end.has("duplicate-cn", "username-as-common-name", "verify-client-cert", "client-cert-not-required")
+    return name if name and name.argument(1) in (None, "subject", "name") and not unnamed else None
+
+
+def may_refuse_clients(subject: Subject) -> Directive | None:
+    """Return the option of a program that may refuse clients; None without one."""
+    return subject.end.last("tls-verify", "auth-user-pass-verify", "plugin")
+
+
+def is_within(network: Network, wider: Network) -> bool:
+    """Return True if a network is part of another one."""
+    if isinstance(network, IPv4Network):
+        return isinstance(wider, IPv4Network) and network.subnet_of(wider)
+    return isinstance(wider, IPv6Network) and network.subnet_of(wider)
