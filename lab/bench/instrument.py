@@ -70,9 +70,9 @@ def _packets_error(lab: Lab, family: Family) -> float:
             time.sleep(_OUTAGE)
             ended = routes.send(restore)
             measured.caused(began[0], began[1] - began[0])
-    if measured.data_plane is None or measured.data_plane.loss_derived is None:
+    if measured.data_plane is None or measured.data_plane.loss_of_connectivity is None:
         raise EnvironmentBroken(f"the instrument saw no outage: {measured.reason or '; '.join(measured.flags)}")
-    measured_outage = measured.data_plane.loss_derived
+    measured_outage = measured.data_plane.loss_of_connectivity
     return max(measured_outage - (ended[0] - began[1]), ended[1] - began[0] - measured_outage, 0.0) * _MS
 
 

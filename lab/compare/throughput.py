@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ from lab.compare.path import TunnelPath
 from lab.core.errors import EnvironmentBroken
 from lab.core.expect import Expectation, wait_for
 from lab.engine import ExecResult
+from lab.observe.sockets import listens
 from lab.runtime.lab import Lab
 from lab.runtime.node import LabNode
 from lab.topology import Address
@@ -21,8 +21,6 @@ Direction = Literal["to-server", "to-client"]
 DIRECTIONS: tuple[Direction, Direction] = ("to-server", "to-client")
 _PORT = 5201
 _WITHIN = 30.0
-_LISTENS = "0A"
-"""TCP's state in /proc/net/tcp6 (proc(5))."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +58,12 @@ def throughput(lab: Lab, *, seconds: int, rounds: int) -> Mapping[Direction, Thr
 def _listening(server: LabNode) -> Iterator[None]:
     """Run an iperf3 server for one test, because one that serves several resets connections between two of them."""
     runs = server.running.spawn(("iperf3", "--server", "--one-off", "--port", str(_PORT)))
-    table = Path(f"/proc/{server.running.namespace.pid}/net/tcp6")
     wait_for(
         Expectation(
             what=f"iperf3 to listen on port {_PORT}",
             node=server.name,
-            look=lambda: [line.split() for line in table.read_text().splitlines()[1:]],
-            met=lambda rows: any(row[1].endswith(f":{_PORT:04X}") and row[3] == _LISTENS for row in rows),
+            look=lambda: listens(server.running.namespace, _PORT),
+            met=bool,
             seen=lambda _: "it does not listen" if runs() else "iperf3 has ended",
         ),
         within=_WITHIN,

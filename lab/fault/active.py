@@ -52,9 +52,11 @@ class ActiveFault:
 def apply(site: FaultSite, fault: FaultKind) -> ActiveFault:
     """Apply a fault; it is undone if applying it fails.
 
-    Raises `InputError` if its target does not exist, or if the same fault is in force already.
+    Raises `InputError` if its target does not exist or is a container that the lab did not start, or if the same fault
+    is in force already.
     """
     fault = fault.resolved(site)
+    _refuse_borrowed(site, fault)
     if not fault.lasting:
         return ActiveFault(site, fault, _run(site, fault.prepare(site)), None)
     if same := [r for r in records(site.directory) if r.fault == fault]:
@@ -113,6 +115,17 @@ def records(directory: Path) -> list[Record]:
         except (ValueError, KeyError, InputError) as error:
             raise EnvironmentBroken(f"{path} cannot be read ({error}): take the lab down and up again") from error
     return sorted(found, key=lambda record: record.number)
+
+
+def _refuse_borrowed(site: FaultSite, fault: FaultKind) -> None:
+    """Raise `InputError` if a fault would change something in a container that the lab did not start."""
+    for name in fault.acts_on(site):
+        node = site.topology.nodes.get(name)
+        if node is not None and node.borrowed:
+            raise InputError(
+                f"{fault}: the lab did not start {name!r}, kind 'ext-container', and changes nothing in it: choose "
+                "another target"
+            )
 
 
 def _run(site: FaultSite, action: FaultAction) -> Moment:

@@ -148,6 +148,10 @@ class FaultKind(Frozen, ABC):
         """Return the same fault with every default filled in, so that equal faults compare equal."""
         return self
 
+    def acts_on(self, site: FaultSite) -> Iterable[str]:
+        """Return the nodes in which applying the fault changes something."""
+        return ()
+
     def recovery(self, site: FaultSite, kept: Mapping[str, Any]) -> FaultAction:
         """Return the action that undoes the fault.
 
@@ -198,6 +202,14 @@ class OnLink(FaultKind):
     def on_path(cls, path: RouterPath, **choices: Any) -> Self:
         """Return the fault of the link over which the routers peer, or over which their tunnel runs."""
         return cls.model_validate({"link": path.peering, **choices})
+
+    def acts_on(self, site: FaultSite) -> Iterable[str]:
+        """Return the nodes of both ends."""
+        node, interface = self.end(site)
+        for link in site.topology.links:
+            if (node, interface) in ((e.node, e.interface) for e in link.endpoints):
+                return [e.node for e in link.endpoints]
+        return [node]
 
     def end(self, site: FaultSite) -> tuple[str, str]:
         """Return the named end as node and interface."""

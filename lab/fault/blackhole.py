@@ -70,14 +70,14 @@ class Blackhole(OnTunnel):
         if declared.shared is None:  # by port only, since NAT may change the address
             to_server = [here]
         else:
-            version = declared.server_outer.version
+            version = declared.client_outer.version
             addresses = [
                 a.ip for e in endpoints_of(site.topology, declared.client) for a in e.addresses if a.version == version
             ]
             to_server = [rule(source_is(address), here) for address in addresses]
-        to_client = [
-            rule(source_is(declared.server_outer), port_is(declared.transport, "source", declared.port)),
-        ]
+        from_server = port_is(declared.transport, "source", declared.port)
+        address = declared.server_at.outer
+        to_client = [from_server if address is None else rule(source_is(address), from_server)]
         return self._by_receiver(tunnel, to_server, to_client)
 
     def _by_receiver(

@@ -1,6 +1,6 @@
 """Impairment of a link at run time; it replaces the one that the topology declares."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -114,10 +114,10 @@ def requested_impairment(
     return declared
 
 
-def apply_declared(site: FaultSite) -> None:
-    """Apply all impairments that the topology declares."""
+def apply_declared(site: FaultSite, links: Collection[Link]) -> None:
+    """Apply the impairments that the topology declares of these links."""
     for link, leaving, arriving in directions(site.topology):
-        if (declared := link.impairment(leaving)) is not None:
+        if link in links and (declared := link.impairment(leaving)) is not None:
             apply(way_of(site, leaving, arriving), declared)
 
 

@@ -4,7 +4,7 @@ import errno
 import fcntl
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, Self
 
@@ -41,6 +41,10 @@ class LinkDown(OnLink):
 
     def __str__(self) -> str:
         return f"{self.link} down"
+
+    def acts_on(self, site: FaultSite) -> Iterable[str]:
+        """Return the node of the named end."""
+        return [self.end(site)[0]]
 
     def prepare(self, site: FaultSite) -> FaultAction:
         """Return the action that sets the end down, with the addresses and routes that the kernel removes."""

@@ -3,7 +3,7 @@
 import os
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
 from typing import Any, Self
 
@@ -26,6 +26,10 @@ class _OnNode(FaultKind):
     def on_path(cls, path: RouterPath, **choices: Any) -> Self:
         """Return the fault of the far router."""
         return cls.model_validate({"node": path.far, **choices})
+
+    def acts_on(self, site: FaultSite) -> Iterable[str]:
+        """Return the node."""
+        return [self.node]
 
 
 class NodePaused(_OnNode):

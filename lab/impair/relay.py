@@ -38,7 +38,7 @@ LIMIT: Final = 20_000
 _TUNSETIFF: Final = 0x400454CA
 _IFF_TAP_NO_PI: Final = 0x0002 | 0x1000
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _SIOCSIFMTU, _SIOCGIFMTU = 0x8913, 0x8914, 0x8922, 0x8921
-_SIOCSIFTXQLEN: Final = 0x8943
+_RTM_NEWLINK, _NLM_F_REQUEST, _NLM_F_ACK, _IFLA_TXQLEN = 16, 0x1, 0x4, 13
 _QUEUE: Final = 10_000
 """Queue of the TAP device, in frames: Linux's default of 500 is full after a hundredth of a second."""
 _IFF_UP, _IFF_NOARP = 0x1, 0x80
@@ -166,9 +166,21 @@ def _tap(name: str, interface: str) -> int:
         answer = fcntl.ioctl(control, _SIOCGIFMTU, struct.pack("16si12x", interface.encode(), 0))
         (mtu,) = struct.unpack_from("i", answer, 16)
         fcntl.ioctl(control, _SIOCSIFMTU, struct.pack("16si12x", name.encode(), mtu))
-        fcntl.ioctl(control, _SIOCSIFTXQLEN, struct.pack("16si12x", name.encode(), _QUEUE))
         fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh14x", name.encode(), _IFF_UP | _IFF_NOARP))
+    _set_queue(name)
     return tap
+
+
+def _set_queue(name: str) -> None:
+    """Set the length of an interface's queue by rtnetlink(7): the ioctl is for the host's root only."""
+    attribute = struct.pack("=HHI", 8, _IFLA_TXQLEN, _QUEUE)
+    message = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, socket.if_nametoindex(name), 0, 0) + attribute
+    header = struct.pack("=IHHII", 16 + len(message), _RTM_NEWLINK, _NLM_F_REQUEST | _NLM_F_ACK, 1, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as netlink:
+        netlink.send(header + message)
+        (error,) = struct.unpack_from("=i", netlink.recv(1 << 12), 16)
+    if error:
+        raise OSError(-error, os.strerror(-error))
 
 
 def _skip_initialisation(package: str) -> None:

@@ -24,6 +24,7 @@ def at(
     settle: float = SETTLE,
     watch: float = WATCH,
     rib: bool = True,
+    recovery: bool = False,
 ) -> Measurement:
     """Measure how prefixes converge at a node while something happens in the `with` block.
 
@@ -31,7 +32,7 @@ def at(
     with an address in the prefix. `until` is the outcome to wait for, by default any change of the route to each
     prefix. `within`, `settle` and `watch` are in seconds: the deadline of the outcome after the event, the time for
     which it must last, and the time in which an interruption may begin (`until="returns"`). `rib=False` does not
-    monitor the routing daemon.
+    monitor the routing daemon. `recovery` says that the block undoes an earlier event, so that traffic comes back.
     """
     observed = prefix_set(prefixes)
     probe = None
@@ -51,4 +52,5 @@ def at(
         settle=settle,
         watch=watch,
         rib=rib,
+        recovery=recovery,
     )

@@ -10,10 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lab.core.errors import InputError
 from lab.core.prefixes import Family
+from lab.measure.earlier import with_named_times
 
 StageName = Literal["event", "detection", "update", "rib", "fib", "first-packet"]
 STAGES: tuple[StageName, ...] = ("event", "detection", "update", "rib", "fib", "first-packet")
@@ -47,21 +48,33 @@ class Stage(Record):
 
 
 class DataPlane(Record):
-    """Counts of the probe packets, and RFC 6412's convergence times; None if nothing was lost or nothing arrived."""
+    """Counts of the probe packets, and the times that follow; None for a time that the event does not have."""
 
     rate: float
     """Requested packets per second and prefix."""
     achieved: float
     """Packets per second and prefix that the sender reached."""
+    late: Seconds | None = None
+    """The largest delay in sending a packet since the event; None in records of earlier versions."""
+    real_time: bool | None = None
+    """True if the sender ran at real-time priority (SCHED_FIFO); None in records of earlier versions."""
     sent: int
     received: int
     lost: int
     duplicated: int
     reordered: int
+    until_stopped: Seconds | None = None
+    """Until traffic stopped that was still delivered after the event; None if it stopped with the event, or never."""
+    until_back: Seconds | None = None
+    """Until traffic came back that had flowed before; None if it was not interrupted, or never came back."""
     loss_derived: Seconds | None = None
+    """Loss-Derived Convergence Time (RFC 6412, section 3.6.4); None also if traffic stopped later than the event."""
+    loss_of_connectivity: Seconds | None = None
+    """Loss-Derived Loss of Connectivity Period (section 3.6.6); None if traffic did not flow before the event."""
     rate_derived: Seconds | None = None
+    """Full Convergence Time (section 3.6.1), by the rate-derived method."""
     route_specific: dict[str, Seconds] = Field(default_factory=dict)
-    """Per prefix."""
+    """Route-Specific Convergence Time (section 3.6.3) per prefix."""
     error: Seconds
 
 
@@ -104,10 +117,12 @@ class Trial(Record):
     variant: Variant
     number: int
     """Counted from 1 within the variant; warm-ups are not recorded."""
+    attempt: int = 1
+    """Counted from 1: an invalid trial is tried again, with the same number."""
     started: datetime
     status: Status
     reason: str = ""
-    """Why the trial does not count, or which expectation it missed."""
+    """Why the trial does not count, as `CAUSE: DETAIL`, or which expectation it missed."""
     stages: tuple[Stage, ...] = ()
     data_plane: DataPlane | None = None
     timeline: tuple[Moment, ...] = ()
@@ -115,6 +130,13 @@ class Trial(Record):
     """Remarks: control and data plane disagree beyond their errors, …"""
     foreign_load: float | None = None
     """CPUs that other programs kept busy during the trial, on average."""
+
+    _read_earlier = model_validator(mode="before")(with_named_times)
+
+    @property
+    def cause(self) -> str:
+        """The reason without its figures, the same for all trials with that cause."""
+        return self.reason.partition(":")[0]
 
     def at(self, stage: StageName) -> float | None:
         """Return when a stage was reached, in seconds since the event."""
@@ -140,7 +162,8 @@ class Environment(Record):
 class Run(Record):
     """A run: its plan and its environment."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
+    """Version 1 had other names for times of the data plane, see `lab.measure.earlier`."""
     name: str
     started: datetime
     plan: dict[str, Any]

@@ -60,6 +60,20 @@ def summarize(values: Sequence[float]) -> Summary:
     )
 
 
+def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Return a confidence interval (`CONFIDENCE`) of the median, for any distribution; None below six values.
+
+    Its ends are the k-th smallest and the k-th largest value, for the largest k at which fewer than k of n fair coins
+    fall on one side with a probability of at most half of 5 % (David and Nagaraja, Order Statistics, section 7.1).
+    """
+    ordered, n = sorted(values), len(values)
+    below, k = 1, 0
+    while 2 * below <= (1 - CONFIDENCE) * 2**n:
+        k += 1
+        below += math.comb(n, k)
+    return (ordered[k - 1], ordered[n - k]) if k else None
+
+
 def ecdf(values: Sequence[float]) -> list[tuple[float, float]]:
     """Return the empirical distribution: each distinct value with the fraction of the sample at or below it."""
     distinct, counts = np.unique(np.array(values, dtype=float), return_counts=True)

@@ -1,4 +1,4 @@
-"""Packets on an interface of a node, seen by a packet socket in its namespace (packet(7))."""
+"""Packets on one or all interfaces of a node, seen by a packet socket in its namespace (packet(7))."""
 
 import os
 import select
@@ -12,19 +12,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
+from lab.core.buffers import enlarge_receive_buffer
 from lab.core.errors import InputError
 from lab.core.expect import Expectation, wait_for
 from lab.engine.namespace import Namespace
 
 _ETH_P_ALL = 3
 _SO_TIMESTAMPNS = 35
-_SO_RCVBUFFORCE = 33
 _RECEIVE_BUFFER = 16 << 20
 _ARPHRD_ETHER = 1
 _ARPHRD_LOOPBACK = 772
-_OUTGOING = 4
+_OTHER_HOST, _OUTGOING = 3, 4
 _LINKTYPE_ETHERNET = 1
 _LINKTYPE_RAW = 101
+_ETHERNET, _VLAN_TAG = 14, 4
+"""Bytes of an Ethernet header, and of a VLAN tag in it."""
+_VLAN = b"\x81\x00"
+_IP = (b"\x08\x00", b"\x86\xdd")
 _MAX_PACKETS = 200_000
 """The most packets that a capture keeps; the oldest are dropped."""
 
@@ -40,6 +44,17 @@ class CapturedPacket:
     data: bytes
     linktype: int
     """The link type in pcap files: Ethernet, or IP as on a tun device."""
+    interface: str = ""
+    foreign: bool = False
+    """True for a frame that arrived and is addressed to another host, as on a bridge's port."""
+
+    @property
+    def ip(self) -> bytes:
+        """The packet from its IP header on; empty if it is not IP."""
+        if self.linktype != _LINKTYPE_ETHERNET:
+            return self.data
+        start = _ETHERNET + (_VLAN_TAG if self.data[12:14] == _VLAN else 0)
+        return self.data[start:] if self.data[start - 2 : start] in _IP else b""
 
     def decode(self) -> Any:
         """Return the packet as scapy's `Ether`, `IP` or `IPv6`."""
@@ -58,23 +73,23 @@ class Capture:
     def __init__(
         self,
         namespace: Namespace,
-        interface: str,
+        interface: str | None,
         *,
         node: str = "?",
         keep: int = _MAX_PACKETS,
         sink: Callable[[CapturedPacket], None] | None = None,
     ) -> None:
-        """Listen on `interface`; `node` is the name in messages.
+        """Listen on `interface`, or on all interfaces if it is None; `node` is the name in messages.
 
         The last `keep` packets are kept, or none if `sink` receives each of them.
         """
         self.node = node
-        self.interface = interface
+        self.interface = interface or "any interface"
         self._packets: deque[CapturedPacket] = deque(maxlen=keep)
         self._sink = sink or self._packets.append
         self._socket: socket.socket = namespace.run(lambda: _listen(interface))
         self._wake, self._waker = os.pipe2(os.O_CLOEXEC)
-        self._thread = threading.Thread(target=self._receive, name=f"capture-{interface}", daemon=True)
+        self._thread = threading.Thread(target=self._receive, name=f"capture-{self.interface}", daemon=True)
         self._thread.start()
 
     def __enter__(self) -> Self:
@@ -142,10 +157,10 @@ class Capture:
             if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
                 seconds, nanoseconds = struct.unpack("qq", value[:16])
                 when = seconds + nanoseconds / 1e9
-        _, _, direction, hardware, *_ = address
+        interface, _, direction, hardware, *_ = address
         ethernet = hardware in (_ARPHRD_ETHER, _ARPHRD_LOOPBACK)
         linktype = _LINKTYPE_ETHERNET if ethernet else _LINKTYPE_RAW
-        return CapturedPacket(when, direction == _OUTGOING, data, linktype)
+        return CapturedPacket(when, direction == _OUTGOING, data, linktype, interface, direction == _OTHER_HOST)
 
 
 def write_pcap(stream: BinaryIO, packets: list[CapturedPacket], *, header: bool = True) -> None:
@@ -162,12 +177,15 @@ def write_pcap(stream: BinaryIO, packets: list[CapturedPacket], *, header: bool 
         writer.write_packet(packet.data, sec=seconds, usec=int((packet.time - seconds) * 1e9))
 
 
-def _listen(interface: str) -> socket.socket:
-    listener = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+def _listen(interface: str | None) -> socket.socket:
+    # A socket with a protocol listens on all interfaces at once, as one without does only after bind(2).
+    protocol = socket.htons(_ETH_P_ALL) if interface is None else 0
+    listener = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        listener.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
-        listener.bind((interface, _ETH_P_ALL))
+        enlarge_receive_buffer(listener, _RECEIVE_BUFFER)
+        if interface is not None:
+            listener.bind((interface, _ETH_P_ALL))
     except OSError as error:
         listener.close()
         names = ", ".join(name for _, name in socket.if_nameindex())

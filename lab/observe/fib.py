@@ -13,13 +13,14 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
+from lab.core.buffers import enlarge_receive_buffer
 from lab.core.errors import EnvironmentBroken
 from lab.engine.namespace import Namespace
 from lab.observe.route_protocols import read_route_protocols
@@ -36,7 +37,6 @@ _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _DUMP_ATTEMPTS = 3
 """How often the table is dumped while it changes during the dump; the events have the later changes."""
 _HEADER = struct.Struct("=IHHII")
-_SO_RCVBUFFORCE = 33
 _RECEIVE_BUFFER = 64 << 20
 """Bytes: the kernel queues a burst of a hundred thousand route events without loss."""
 _CHUNK = 1 << 18
@@ -47,7 +47,7 @@ _MAX_EVENTS = 100_000
 
 @dataclass(frozen=True)
 class FibEntry:
-    """A unicast route of the main table."""
+    """A unicast route of the main table, or of a VRF's."""
 
     prefix: Prefix
     next_hops: tuple[Address, ...]
@@ -58,6 +58,8 @@ class FibEntry:
     metric: int
     uses_next_hop_object: bool = False
     """The route refers to a next hop object (ip-nexthop(8)), which some daemons create."""
+    table: int = MAIN_TABLE
+    """The routing table."""
 
 
 @dataclass(frozen=True)
@@ -70,15 +72,28 @@ class RouteEvent:
     entry: FibEntry
 
 
+Rank = tuple[int, int]
+"""The order of routes to one prefix: the place of their table, and the metric."""
+
+
 class Fib:
     """A FIB, built from the kernel's messages."""
 
-    def __init__(self, interface_name: Callable[[int], str], protocol_name: Callable[[int], str] = str) -> None:
-        """Start with no routes; the two functions name an interface by its index and a protocol by its number."""
+    def __init__(
+        self,
+        interface_name: Callable[[int], str],
+        protocol_name: Callable[[int], str] = str,
+        tables: Sequence[int] = (MAIN_TABLE,),
+    ) -> None:
+        """Start with no routes; the two functions name an interface by its index and a protocol by its number.
+
+        `tables` are the routing tables to follow; of routes to one prefix those of the first table precede.
+        """
         self._interface_name = interface_name
         self._protocol_name = protocol_name
-        self.routes: dict[Prefix, dict[int, FibEntry]] = {}
-        """By prefix and metric."""
+        self._tables = {table: rank for rank, table in enumerate(tables)}
+        self.routes: dict[Prefix, dict[Rank, FibEntry]] = {}
+        """By prefix, and by the table's rank and the metric."""
 
     def used(self, prefix: Prefix) -> FibEntry | None:
         """Return the route to exactly this prefix; of several routes the one with the lowest metric."""
@@ -97,38 +112,38 @@ class Fib:
         for entry in list(self.entries()):
             gone = entry.uses_next_hop_object or not objects_only
             if gone and entry.prefix.version == 4 and set(entry.interfaces) == {interface}:
-                self._remove(entry.prefix, entry.metric)
+                self._remove(entry)
 
     def apply(self, message: RouteMessage, when: float) -> RouteEvent | None:
-        """Apply a change and return its event, or None if the main table does not change."""
-        if message.table != MAIN_TABLE:
+        """Apply a change and return its event, or None if no table that it follows changes."""
+        if message.table not in self._tables:
             return None
         entry = self.entry(message)
-        before = after = self.routes.get(entry.prefix, {}).get(entry.metric)
+        before = after = self.routes.get(entry.prefix, {}).get(self._rank(entry))
         if message.new:  # a blackhole replaces a unicast route
             after = entry if message.kind == UNICAST else None
         elif message.kind == UNICAST:
             after = _without(before, entry)
         if after is not None:
-            self.routes.setdefault(entry.prefix, {})[entry.metric] = after
+            self.routes.setdefault(entry.prefix, {})[self._rank(entry)] = after
             return RouteEvent(when, "add", after) if after != before or message.new else None
         if before is None:
             return None
-        self._remove(entry.prefix, entry.metric)
+        self._remove(entry)
         return RouteEvent(when, "delete", before)
 
     def replace(self, read: Iterable[Message], when: float) -> list[RouteEvent]:
         """Replace all routes by those of a dump; returns the changes."""
-        before = {(entry.prefix, entry.metric): entry for entry in self.entries()}
+        before = {(entry.prefix, self._rank(entry)): entry for entry in self.entries()}
         after = {
-            (entry.prefix, entry.metric): entry
+            (entry.prefix, self._rank(entry)): entry
             for message in read
-            if isinstance(message, RouteMessage) and message.table == MAIN_TABLE and message.kind == UNICAST
+            if isinstance(message, RouteMessage) and message.table in self._tables and message.kind == UNICAST
             for entry in (self.entry(message),)
         }
         self.routes = {}
-        for (prefix, metric), entry in after.items():
-            self.routes.setdefault(prefix, {})[metric] = entry
+        for (prefix, rank), entry in after.items():
+            self.routes.setdefault(prefix, {})[rank] = entry
         return [
             *(RouteEvent(when, "delete", entry) for key, entry in before.items() if key not in after),
             *(RouteEvent(when, "add", entry) for key, entry in after.items() if before.get(key) != entry),
@@ -143,22 +158,28 @@ class Fib:
             protocol=self._protocol_name(message.protocol),
             metric=message.metric,
             uses_next_hop_object=message.uses_next_hop_object,
+            table=message.table,
         )
 
-    def _remove(self, prefix: Prefix, metric: int) -> None:
-        del self.routes[prefix][metric]
-        if not self.routes[prefix]:
-            del self.routes[prefix]
+    def _rank(self, entry: FibEntry) -> Rank:
+        return self._tables[entry.table], entry.metric
+
+    def _remove(self, entry: FibEntry) -> None:
+        del self.routes[entry.prefix][self._rank(entry)]
+        if not self.routes[entry.prefix]:
+            del self.routes[entry.prefix]
 
 
 class FibWatch:
     """A live copy of a node's FIB, both families, and its events. Close it, or use it as a context manager."""
 
-    def __init__(self, namespace: Namespace) -> None:
+    def __init__(self, namespace: Namespace, tables: Sequence[int] = (MAIN_TABLE,)) -> None:
+        """Follow the main table, or several ones: of routes to one prefix those of the first table precede."""
         self._namespace = namespace
+        self._tables = tables
         self._names: dict[int, str] = {}
         self._protocols: dict[int, str] = {}
-        self._fib = Fib(self.interface, self.protocol)
+        self._fib = Fib(self.interface, self.protocol, tables)
         self._events: deque[RouteEvent] = deque(maxlen=_MAX_EVENTS)
         self._version = 0
         self._changed = threading.Condition()
@@ -205,7 +226,7 @@ class FibWatch:
     def copy(self) -> Fib:
         """Return a copy of the current FIB, to be updated by messages from another socket."""
         with self._changed:
-            fib = Fib(self.interface, self.protocol)
+            fib = Fib(self.interface, self.protocol, self._tables)
             fib.routes = {prefix: dict(by_metric) for prefix, by_metric in self._fib.routes.items()}
             return fib
 
@@ -308,7 +329,7 @@ def _without(entry: FibEntry | None, gone: FibEntry) -> FibEntry | None:
 def subscribe() -> socket.socket:
     """Open a socket that receives all changes of routes, links and addresses in the caller's namespace."""
     events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
-    events.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+    enlarge_receive_buffer(events, _RECEIVE_BUFFER)
     events.bind((0, _RTMGRP_LINK | _RTMGRP_IPV4_IFADDR | _RTMGRP_IPV4_ROUTE | _RTMGRP_IPV6_ROUTE))
     return events
 

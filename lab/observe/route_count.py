@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
+from lab.core.buffers import enlarge_receive_buffer
 from lab.engine import Namespace
 from lab.topology import Family
 
 _GROUPS: Final = {"ipv4": 0x40, "ipv6": 0x400}
 _AF: Final = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
-_SO_RCVBUFFORCE: Final = 33
 _BUFFER: Final = 768 << 20
 """Bytes of the receive buffer: a million notifications."""
 _HEAD: Final = 28
@@ -121,7 +121,7 @@ class RouteCount:
 
     def _subscribe(self) -> socket.socket:
         events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
-        events.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+        enlarge_receive_buffer(events, _BUFFER)
         events.bind((0, _GROUPS[self._family]))
         events.setblocking(False)
         return events

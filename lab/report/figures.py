@@ -127,7 +127,7 @@ def _ecdf(event: EventSummary, shown: Quantity, name: str) -> Drawing | None:
     _ticks(grid.flat[0])  # the panels share their axis
     for axes in list(grid.flat)[len(panels) :]:
         axes.set_visible(False)
-    figure.supxlabel(f"time to {_target(shown)} (s)", fontsize=9)
+    figure.supxlabel(f"{_time(shown)} (s)", fontsize=9)
     figure.supylabel("share of the trials", fontsize=9)
     handles = [
         *(Patch(color=colour, label=detector or "no detector needed") for detector, colour in colours.items()),
@@ -142,15 +142,15 @@ def _ecdf(event: EventSummary, shown: Quantity, name: str) -> Drawing | None:
     return as_drawing(
         figure,
         name=f"{name}-{shown.key}-ecdf",
-        caption=f"{event.event}: distribution of the time to {_target(shown)}, by detector",
-        alt=f"Share of the trials by time to {_target(shown)}, logarithmic. Medians: {medians}.",
+        caption=f"{event.event}: distribution of the {_time(shown)}, by detector",
+        alt=f"Share of the trials by {_time(shown)}, logarithmic. Medians: {medians}.",
     )
 
 
-def _target(shown: Quantity) -> str:
-    if shown.key in STAGE_LABELS:
-        return shown.label
-    return f"convergence, {shown.label}"
+def _time(shown: Quantity) -> str:
+    if shown.label.startswith("until "):
+        return f"time {shown.label}"
+    return f"time to {shown.label}"
 
 
 def _ticks(axes: Axes) -> None:

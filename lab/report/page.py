@@ -23,6 +23,7 @@ from lab.report.tables import (
     flagged_table,
     host_table,
     left_out_table,
+    thrown_away_table,
 )
 
 Figures = Mapping[str, Sequence[Drawing]]
@@ -58,6 +59,7 @@ def report_page(summary: RunSummary, names: dict[str, str], figures: Figures, lo
                 for event in summary.events
             ],
             topologies={name: _image(svg) for name, svg in summary.run.topologies.items()},
+            thrown_away=thrown_away_table(summary),
             left_out=left_out_table(summary.left_out),
             flagged=flagged_table(summary.flagged),
             environment=environment_table(summary),
@@ -104,13 +106,20 @@ def comparison_page(comparison: Comparison, figures: Sequence[Drawing]) -> str:
 def count_trials(summary: RunSummary) -> str:
     """Return a sentence with the number of trials by status."""
     trials = summary.trials
-    invalid = sum(trial.status == "invalid" for trial in trials)
+    invalid = summary.thrown_away.total()
     late = sum(trial.status == "timed-out" for trial in trials)
     valid = len(trials) - invalid - late
-    return (
-        f"{len(trials)} trials of {len(summary.groups)} variants: {valid} are valid, {invalid} are invalid, "
-        f"{late} timed out; {len(summary.flagged)} of the valid ones have a flag."
+    text = (
+        f"{valid} valid trials of {len(summary.groups)} variants, {len(summary.flagged)} of them with a flag; "
+        f"{late} timed out."
     )
+    if invalid:
+        causes = ", ".join(f"{cause} ({count})" for cause, count in summary.thrown_away.items())
+        text += f" {invalid} of {len(trials)} attempts were invalid and thrown away: {causes}."
+    if summary.short:
+        lacking = ", ".join(f"{variant} ({count})" for variant, count in summary.short.items())
+        text += f" No attempt was valid of {sum(summary.short.values())} trials: {lacking}."
+    return text
 
 
 def overview_table(summary: RunSummary) -> Table:

@@ -55,16 +55,20 @@ def _slowest(data: DataPlane) -> float | None:
 
 QUANTITIES: tuple[Quantity, ...] = (
     *(_stage(name) for name in STAGES if name != "event"),
-    _data_plane("loss-derived", "loss-derived", lambda data: data.loss_derived),
-    _data_plane("rate-derived", "rate-derived", lambda data: data.rate_derived),
+    _data_plane("until-stopped", "until traffic stopped", lambda data: data.until_stopped),
+    _data_plane("until-back", "until traffic came back", lambda data: data.until_back),
+    _data_plane("loss-derived", "loss-derived convergence", lambda data: data.loss_derived),
+    _data_plane("loss-of-connectivity", "loss of connectivity", lambda data: data.loss_of_connectivity),
+    _data_plane("rate-derived", "full convergence", lambda data: data.rate_derived),
     _data_plane("slowest-prefix", "slowest prefix", _slowest),
     _data_plane("lost", "packets lost", lambda data: float(data.lost), "packets"),
     _data_plane("rate", "probe packets sent per second and prefix", lambda data: data.achieved, "packets/s"),
 )
-"""All quantities in the order of the tables: the control plane, then the data plane (RFC 6412)."""
+"""All quantities in the order of the tables: the control plane, then the data plane, with the names of RFC 6412 for its
+times. A trial lacks those that its event does not have: nothing came back, or nothing was lost."""
 
 CONTROL_PLANE: tuple[str, ...] = ("fib", "rib", "detection")
-DATA_PLANE: tuple[str, ...] = ("loss-derived", "first-packet", "rate-derived")
+DATA_PLANE: tuple[str, ...] = ("until-back", "until-stopped", "first-packet", "loss-derived")
 """Candidates for a plane's figure: the quantity that most rows have is drawn; on a tie, the first one."""
 
 

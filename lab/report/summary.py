@@ -3,6 +3,7 @@
 Statistics use valid trials only. The others are counted, and listed with the reason.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,6 +30,11 @@ class Group:
     def count(self, status: str) -> int:
         """Return the number of trials with a status."""
         return sum(trial.status == status for trial in self.trials)
+
+    @property
+    def lacking(self) -> int:
+        """The number of trials of which every attempt was invalid."""
+        return len({t.number for t in self.trials} - {t.number for t in self.trials if t.status != "invalid"})
 
     def values(self, quantity: Quantity) -> list[float]:
         """Return the values of a quantity in all valid trials that have it."""
@@ -94,6 +100,16 @@ class RunSummary:
     def groups(self) -> dict[Variant, Group]:
         """All trials by variant."""
         return {group.variant: group for event in self.events for group in event.groups}
+
+    @property
+    def thrown_away(self) -> Counter[str]:
+        """The number of invalid trials by cause, the most frequent first."""
+        return Counter(dict(Counter(t.cause for t in self.trials if t.status == "invalid").most_common()))
+
+    @property
+    def short(self) -> dict[Variant, int]:
+        """The number of trials that a variant lacks, because none of their attempts was valid."""
+        return {variant: lacking for variant, group in self.groups.items() if (lacking := group.lacking)}
 
     @property
     def left_out(self) -> list[Trial]:

@@ -55,8 +55,17 @@ def event_table(event: EventSummary, *, everything: bool = True) -> Table:
 
 def left_out_table(trials: Iterable[Trial]) -> Table:
     """Return a table of the trials that are not valid, with the reason."""
-    rows = tuple((str(trial.variant), str(trial.number), trial.status, trial.reason) for trial in trials)
-    return Table("left-out", "Trials that are not valid", ("variant", "#trial", "status", "reason"), rows, heads=2)
+    rows = tuple(
+        (str(trial.variant), str(trial.number), str(trial.attempt), trial.status, trial.reason) for trial in trials
+    )
+    columns = ("variant", "#trial", "#attempt", "status", "reason")
+    return Table("left-out", "Trials that are not valid", columns, rows, heads=2)
+
+
+def thrown_away_table(summary: RunSummary) -> Table:
+    """Return a table of the causes for which attempts were thrown away."""
+    rows = tuple((cause, str(count)) for cause, count in summary.thrown_away.items())
+    return Table("thrown-away", "Attempts that were thrown away", ("cause", "#attempts"), rows)
 
 
 def flagged_table(trials: Iterable[Trial]) -> Table:
@@ -68,7 +77,6 @@ def flagged_table(trials: Iterable[Trial]) -> Table:
 def environment_table(summary: RunSummary) -> Table:
     """Return a table of the host and the software."""
     environment = summary.run.environment
-    load = sorted(summary.foreign_load)
     rows = [
         ("kernel", environment.kernel),
         ("CPUs", f"{environment.cpus}, {environment.cpu}"),
@@ -77,13 +85,16 @@ def environment_table(summary: RunSummary) -> Table:
         ("container engine", environment.engine),
         *environment.versions.items(),
         *((f"image {name}", digest) for name, digest in environment.images.items()),
-        (
-            "foreign CPU load during a trial",
-            f"{load[0]:.2f} to {load[-1]:.2f} CPUs, median {load[len(load) // 2]:.2f}" if load else "unknown",
-        ),
+        ("foreign CPU load during a trial", load_text(summary)),
         ("seed", str(summary.run.seed)),
     ]
     return Table("environment", "Host and software", ("property", "value"), tuple(rows))
+
+
+def load_text(summary: RunSummary) -> str:
+    """Return how many CPUs other programs kept busy during the trials."""
+    load = sorted(summary.foreign_load)
+    return f"{load[0]:.2f} to {load[-1]:.2f} CPUs, median {load[len(load) // 2]:.2f}" if load else "unknown"
 
 
 def difference_table(comparison: Comparison, *, everything: bool = True) -> Table:

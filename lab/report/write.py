@@ -45,6 +45,7 @@ def write_report(summary: RunSummary, out: Path, say: Say = quiet) -> Written:
         parts += [f"## {event.event}\n", tables.as_markdown(tables.event_table(event))]
         parts += [_link(drawing) for drawing in figures[event.event]]
     others = [
+        tables.thrown_away_table(summary),
         tables.left_out_table(summary.left_out),
         tables.flagged_table(summary.flagged),
         tables.environment_table(summary),

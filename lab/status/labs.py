@@ -12,6 +12,7 @@ class LabSummary:
     """A lab that exists."""
 
     name: str
+    engine: str
     nodes_running: int
     nodes_total: int
     topology: Path | None
@@ -20,14 +21,19 @@ class LabSummary:
 
 
 def summaries(engine: Engine) -> list[LabSummary]:
-    """Return all labs that have a node in any state."""
+    """Return all labs that have a node in any state, or a management network."""
     labs: dict[str, list[Instance]] = {}
+    directories: dict[str, Path] = {}
     for instance in engine.find():
         labs.setdefault(instance.lab, []).append(instance)
-    return [_summary(name, instances) for name, instances in sorted(labs.items())]
+    directories |= {network.lab: network.directory for network in engine.networks()}
+    directories |= {name: instances[0].directory for name, instances in labs.items()}
+    return [
+        _summary(name, engine.name, labs.get(name, []), directory) for name, directory in sorted(directories.items())
+    ]
 
 
-def _summary(name: str, instances: list[Instance]) -> LabSummary:
-    store = LabDirectory(instances[0].directory)
+def _summary(name: str, engine: str, instances: list[Instance], directory: Path) -> LabSummary:
+    store = LabDirectory(directory)
     running = sum(i.state is NodeState.RUNNING for i in instances)
-    return LabSummary(name, running, len(store.nodes) or len(instances), store.file, store.path)
+    return LabSummary(name, engine, running, len(store.nodes) or len(instances), store.file, store.path)

@@ -15,7 +15,7 @@ from lab.core.prefixes import FAMILIES
 from lab.observe import FibEntry, FibWatch, RouteEvent
 from lab.routing import plan_routers
 from lab.runtime.lab import Lab
-from lab.status.overview import LabReport, TunnelReport, report
+from lab.status.overview import OUTSIDE, LabReport, TunnelReport, report
 from lab.topology import Family
 
 _NOT_LEARNT: Final = frozenset({"kernel", "boot", "static", "ra"})
@@ -205,7 +205,7 @@ def _state(snapshot: Snapshot) -> Iterator[Change]:
             yield Change(at, "bytes", tunnel.name, text, counts)
     for session in found.sessions:
         state = str(session.state) if session.state else "unknown"
-        subject = f"{session.node}-{session.neighbor}" + (f" {session.address}" if session.address else "")
+        subject = f"{session.node}-{session.neighbor or OUTSIDE}" + (f" {session.address}" if session.address else "")
         facts: dict[str, Any] = {"state": session.state, "reason": session.reason, "bfd": session.bfd}
         text = state + (f": {session.reason}" if session.reason else "")
         yield Change(at, "session", subject, text + (f", BFD {session.bfd}" if session.bfd else ""), facts)

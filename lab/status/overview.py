@@ -17,10 +17,18 @@ from lab.engine.devices import devices
 from lab.fault.base import Record, fault_fields
 from lab.fault.impaired import directions, requested_impairment, way_of
 from lab.impair.oneway import Mechanism, read_mechanisms
-from lab.routing import DOWN, BfdState, Neighbor, Peer, RouterPlan, State, plan_routers
+from lab.observe.counters import REFUSED_BY_MD5, counters
+from lab.routing import DOWN, BfdState, Neighbor, Peer, RouterPlan, State, daemon_of, plan_routers
+from lab.routing.model import protocol_of
 from lab.runtime.lab import Lab
-from lab.topology import Address, Family, Impairment, Node, RoutingProtocol
-from lab.tunnel import KERNEL_KIND, RunningTunnel
+from lab.topology import Address, Family, Impairment, Interface, Node, RoutingProtocol
+from lab.topology.own import Remark
+from lab.tunnel import KERNEL_KIND, OpenVpn, RunningTunnel
+from lab.tunnel.reason import describe_end
+
+_INIT = "init"
+OUTSIDE = "(not in the lab)"
+"""Shown for a neighbour that is no node of the lab."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +40,15 @@ class NodeStatus:
     state: NodeState
     image: str | None
     role: str
-    """`router`, `static router`, `host` or `bridge`."""
+    """`router`, `static router`, `host`, `bridge`, `external`, or `init` for a node that ends before others start."""
     daemon: str | None
     """The routing daemon of a router."""
     asn: int | None
 
     @property
     def up(self) -> bool:
-        """True if the node runs."""
-        return self.state is NodeState.RUNNING
+        """True if the node runs, or has ended as it should."""
+        return self.state is NodeState.RUNNING or (self.role == _INIT and self.state is NodeState.STOPPED)
 
 
 @dataclass(frozen=True)
@@ -68,8 +76,26 @@ class TunnelReport:
     """Seconds since it was connected."""
     bytes_to_server: int | None = None
     bytes_to_client: int | None = None
+    addresses: Mapping[str, tuple[Interface, ...]] | None = None
+    """The addresses inside the tunnel at each of its two nodes."""
     deprecated: str | None = None
     """Why its mode is deprecated; None if it is not."""
+
+
+@dataclass(frozen=True)
+class ProcessReport:
+    """The status of an OpenVPN process with a file of the user's that has no other end in the lab."""
+
+    name: str
+    node: str
+    config: str
+    """The user's file, as the topology names it."""
+    role: str
+    """`server`, `client` or `peer`."""
+    up: bool
+    """True if it runs."""
+    state: str
+    """The state that it reports, or why it does not run."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +104,7 @@ class SessionReport:
 
     node: str
     neighbor: str
-    """The node at the other end."""
+    """The node at the other end; empty for a neighbour in files of the user's that is no node of the lab."""
     protocol: RoutingProtocol
     address: Address | None
     """None for a link-local address that was not heard yet."""
@@ -92,6 +118,8 @@ class SessionReport:
     """Why it is not established, as reported by the daemon; empty if it is established or the reason is unknown."""
     bfd: BfdState | None = None
     """State of its BFD session; None without BFD, or if it is unknown."""
+    vrf: str | None = None
+    """The VRF of the session; None for the default one."""
 
     @property
     def up(self) -> bool:
@@ -149,6 +177,10 @@ class LabReport:
     """Faults in force, oldest first."""
     links: tuple[LinkReport, ...] = ()
     """The directions of links that are impaired or should be."""
+    remarks: tuple[Remark, ...] = ()
+    """Differences from the user's own files: overrides, issued keys, lines that a daemon refused, unknown facts."""
+    processes: tuple[ProcessReport, ...] = ()
+    """The OpenVPN processes with files of the user's that have no other end in this lab."""
 
 
 def report(lab: Lab) -> LabReport:
@@ -162,16 +194,42 @@ def report(lab: Lab) -> LabReport:
         sessions = tuple(
             session for found in pool.map(lambda plan: _sessions(lab, plan, down), plans) for session in found
         )
-    up = not down and all(t.up for t in tunnels) and all(s.up for s in sessions)
+        processes = tuple(pool.map(lambda process: _process(process, down), lab.lone_processes.values()))
+    up = (
+        not down
+        and all(t.up for t in tunnels)
+        and all(p.up for p in processes)
+        and all(s.up for s in sessions if s.neighbor)
+    )
     faults = tuple(fault_report(record) for record in lab.faults)
     links = tuple(link_reports(lab))
-    return LabReport(lab.name, lab.topology.file, lab.directory, up, nodes, tunnels, sessions, faults, links)
+    told = remarks(lab)
+    return LabReport(
+        lab.name, lab.topology.file, lab.directory, up, nodes, tunnels, sessions, faults, links, told, processes
+    )
+
+
+def remarks(lab: Lab) -> tuple[Remark, ...]:
+    """Return what differs from the user's own files, with what the running daemons refused."""
+    found = list(lab.topology.remarks)
+    for name, plan in lab.plans.items():
+        if plan.own is not None:
+            try:
+                found += daemon_of(plan).remarks(lab.running(name), plan)
+            except (LabError, OSError):  # its node has ended
+                continue
+    return tuple(dict.fromkeys(found))
 
 
 def tunnel_reports(lab: Lab) -> list[TunnelReport]:
     """Return the status of all tunnels, read one after the other."""
     down = _down(_nodes(lab))
     return [_tunnel(tunnel, down) for tunnel in lab.tunnels.values()]
+
+
+def tunnel_report(lab: Lab, tunnel: RunningTunnel) -> TunnelReport:
+    """Return the status of one tunnel."""
+    return _tunnel(tunnel, _down(_nodes(lab)))
 
 
 def link_reports(lab: Lab, *, node: str | None = None) -> list[LinkReport]:
@@ -210,28 +268,29 @@ def fault_report(record: Record) -> FaultReport:
 
 def _nodes(lab: Lab) -> tuple[NodeStatus, ...]:
     instances = lab.nodes
-    return tuple(_node(node, instances.get(name)) for name, node in lab.topology.nodes.items())
+    ending = lab.topology.ending
+    return tuple(_node(node, instances.get(name), name in ending) for name, node in lab.topology.nodes.items())
 
 
 def _down(nodes: Iterable[NodeStatus]) -> dict[str, NodeState]:
     return {node.name: node.state for node in nodes if not node.up}
 
 
-def _node(node: Node, instance: Instance | None) -> NodeStatus:
+def _node(node: Node, instance: Instance | None, ends: bool) -> NodeStatus:
     router = node.intent.router
     return NodeStatus(
         name=node.name,
         kind=node.kind,
         state=instance.state if instance else NodeState.ABSENT,
         image=instance.image if instance else node.image,
-        role=_role(node),
+        role=_INIT if ends else _role(node),
         daemon=router.daemon if router and not node.external else None,
         asn=router.asn if router else None,
     )
 
 
 def _role(node: Node) -> str:
-    if node.kind == "bridge":
+    if node.is_bridge:
         return "bridge"
     if node.external:
         return "external"
@@ -258,6 +317,7 @@ def _tunnel(tunnel: RunningTunnel, down: Mapping[str, NodeState]) -> TunnelRepor
         status = tunnel.status()
         ours = [tunnel.server] if tunnel.external else [tunnel.server, tunnel.client]
         devices = {end.node.name: _device(end.node.namespace, tunnel.device(end.node.name)) for end in ours}
+        inner = {node: tunnel.addresses(node).inner for node in (declared.server, declared.client)}
     except LabError as error:
         return down_because(str(error).removeprefix(f"{tunnel} is "))
     return TunnelReport(
@@ -276,8 +336,22 @@ def _tunnel(tunnel: RunningTunnel, down: Mapping[str, NodeState]) -> TunnelRepor
         uptime=(datetime.now(UTC) - status.connected_since).total_seconds(),
         bytes_to_server=status.bytes_to_server,
         bytes_to_client=status.bytes_to_client,
+        addresses=inner,
         deprecated=deprecated,
     )
+
+
+def _process(process: OpenVpn, down: Mapping[str, NodeState]) -> ProcessReport:
+    own = process.process.own
+    assert own is not None
+    row = partial(ProcessReport, own.name, own.node, own.given, own.role)
+    if own.node in down:
+        return row(up=False, state=f"{own.node} is {down[own.node]}")
+    try:
+        with process.management() as management:
+            return row(up=True, state=management.state().name)
+    except (LabError, OSError):
+        return row(up=False, state=describe_end(process.log_lines()))
 
 
 def _channel(kinds: Mapping[str, str]) -> str:
@@ -298,28 +372,25 @@ def _sessions(lab: Lab, plan: RouterPlan, down: Mapping[str, NodeState]) -> list
     try:
         if plan.node in down:
             return [_unknown(plan, peer, f"{plan.node} is {down[plan.node]}") for peer in plan.peers]
-        seen = lab.router(plan.node).neighbors()
+        router = lab.router(plan.node)
+        if plan.own is None:
+            seen = router.neighbors()
+            found = [_session(plan, peer, next(filter(peer.matches, seen), None)) for peer in plan.peers]
+        else:
+            found = [_session_with(plan.node, node, neighbor) for node, neighbor in router.sessions()]
     except LabError as error:
         return [_unknown(plan, peer, str(error)) for peer in plan.peers]
-    found = [_session(plan, peer, next(filter(peer.matches, seen), None)) for peer in plan.peers]
     if plan.protocol == "bgp" and not all(session.up for session in found):
-        refused = refused_by_md5(lab.router(plan.node).running.exec("cat", "/proc/net/netstat").stdout)
+        refused = refused_by_md5(counters(lab.router(plan.node).running.namespace))
         if refused:
             found = [s if s.up else replace(s, reason=f"{s.reason}; {refused}".lstrip("; ")) for s in found]
     return found
 
 
-def refused_by_md5(netstat: str) -> str:
-    """Return how many segments a kernel refused by TCP MD5 (RFC 2385), from /proc/net/netstat; empty if none."""
-    lines = [line.split() for line in netstat.splitlines() if line.startswith("TcpExt:")]
-    counters = dict(zip(*lines[:2], strict=True)) if len(lines) > 1 else {}
-    kinds = {
-        "TCPMD5Failure": "wrong password",
-        "TCPMD5NotFound": "no password",
-        "TCPMD5Unexpected": "unexpected password",
-    }
-    counted = [f"{n} with {words}" for key, words in kinds.items() if (n := counters.get(key, "0")) != "0"]
-    return f"the node refused TCP segments by TCP MD5 since its start: {', '.join(counted)}" if counted else ""
+def refused_by_md5(counted: Mapping[str, int]) -> str:
+    """Return how many segments a kernel refused by TCP MD5 (RFC 2385), from its counters; empty if none."""
+    told = [f"{n} {words}" for name, words in REFUSED_BY_MD5.items() if (n := counted.get(name, 0))]
+    return f"the node refused TCP segments by TCP MD5 since its start: {', '.join(told)}" if told else ""
 
 
 def _session(plan: RouterPlan, peer: Peer, neighbor: Neighbor | None) -> SessionReport:
@@ -327,10 +398,14 @@ def _session(plan: RouterPlan, peer: Peer, neighbor: Neighbor | None) -> Session
         if plan.protocol == "bgp":
             return _unknown(plan, peer, "the daemon has no such neighbour configured")
         return _unknown(plan, peer, "", DOWN[plan.protocol])
+    return _session_with(plan.node, peer.node, neighbor)
+
+
+def _session_with(node: str, other: str, neighbor: Neighbor) -> SessionReport:
     return SessionReport(
-        node=plan.node,
-        neighbor=peer.node,
-        protocol=plan.protocol,
+        node=node,
+        neighbor=other,
+        protocol=protocol_of(neighbor.state),
         address=neighbor.address,
         asn=neighbor.asn,
         state=neighbor.state,
@@ -338,6 +413,7 @@ def _session(plan: RouterPlan, peer: Peer, neighbor: Neighbor | None) -> Session
         prefixes_received=neighbor.prefixes_received,
         reason="" if neighbor.up else neighbor.last_reset,
         bfd=neighbor.bfd,
+        vrf=neighbor.vrf,
     )
 
 

@@ -1,7 +1,9 @@
 """Processes of the instrument: a small program with open files, which a control socket stops."""
 
+import contextlib
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -71,8 +73,10 @@ class Child:
         try:
             self._process.wait(_ENDED_WITHIN)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+        with contextlib.suppress(ProcessLookupError):  # a process of its own that it did not wait for
+            os.killpg(self._process.pid, signal.SIGKILL)
         assert self._process.stderr is not None
         with self._process.stderr as errors:
             lines = errors.read().decode(errors="replace").strip().splitlines()

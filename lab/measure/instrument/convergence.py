@@ -4,9 +4,10 @@ The terms are those of RFC 6412 (terminology of data-plane convergence; methods 
 of RFC 7747, which uses them for BGP. There the tester sees packets only; here it also causes the event, so the
 Convergence Event Instant (RFC 6412, section 3.2.2) is known and not inferred. All times are seconds on one clock.
 
-A change lets traffic flow (`flows=True`: a route appears, or traffic is lost and comes back) or ends it
-(`flows=False`: a withdrawal). In the first case what is *lost* after the event is counted, in the second what is still
-*delivered* (stale forwarding, RFC 6412, section 3.8.1): RFC 7747's withdrawal (section 5.6).
+RFC 6412's times are about traffic that flows again: they count what was lost until then, and there is none where
+traffic never came back. Two times are not of that RFC: when traffic stopped, if that was later than the event (stale
+forwarding, RFC 6412, section 3.8.1; the withdrawal of RFC 7747, section 5.6), and when it came back. Both are the times
+at which packets were *sent*, so that the delay of the path does not matter.
 """
 
 from collections.abc import Sequence
@@ -45,13 +46,15 @@ class Stream:
     arrivals: Sequence[tuple[float, int]]
     """Time and sequence number of each packet that arrived, in the order of arrival."""
     threshold: float = FORWARDING_DELAY
+    unsure: frozenset[int] = frozenset()
+    """Sequence numbers of packets whose time of sending is not known: they do not count at all."""
 
     @cached_property
     def arrived(self) -> dict[int, float]:
         """Time at which each packet first arrived, by sequence number; without those that arrived too late."""
         first: dict[int, float] = {}
         for time, number in self.arrivals:
-            if number not in first and time - self.sent[number] <= self.threshold:
+            if number not in first and number not in self.unsure and time - self.sent[number] <= self.threshold:
                 first[number] = time
         return first
 
@@ -66,17 +69,20 @@ class Stream:
     def counts(self, event: float) -> Counts:
         """Count the packets that were sent since the event."""
         numbers = self.since(event)
+        sent = len(numbers) - sum(number in numbers for number in self.unsure)
         received = sum(number in self.arrived for number in numbers)
         duplicated = reordered = 0
         seen: set[int] = set()
         latest = -1
         for _, number in self.arrivals:
+            if number in self.unsure:
+                continue
             if number in numbers:
                 duplicated += number in seen
                 reordered += number not in seen and number < latest
             seen.add(number)
             latest = max(latest, number)
-        return Counts(len(numbers), received, len(numbers) - received, duplicated, reordered)
+        return Counts(sent, received, sent - received, duplicated, reordered)
 
     def outage(self, event: float) -> range | None:
         """Return the longest run of packets lost since the event; None if none was lost.
@@ -87,6 +93,8 @@ class Stream:
         start: int | None = None
         numbers = self.since(event)
         for number in (*numbers, numbers.stop):
+            if number in self.unsure:
+                continue
             if number < numbers.stop and number not in self.arrived:
                 start = number if start is None else start
             elif start is not None:
@@ -102,6 +110,18 @@ class Stream:
     def last_delivered(self, event: float) -> int | None:
         """Return the number of the last packet sent since the event that arrived; None if none did."""
         return next((number for number in reversed(self.since(event)) if number in self.arrived), None)
+
+    def last_before_stop(self, event: float, *, flows: bool) -> int | None:
+        """Return the number of the last packet that was sent since the event and delivered before traffic stopped.
+
+        `flows` says that traffic came back: it stopped at the beginning of the outage. None if traffic did not stop, or
+        if none of these packets was delivered.
+        """
+        if not flows:
+            last = self.last_delivered(event)
+            return last if last is not None and last + 1 < len(self.sent) else None
+        lost = self.outage(event)
+        return None if lost is None or lost.start == self.since(event).start else lost.start - 1
 
     def changed(self, event: float, *, flows: bool) -> tuple[float, float] | None:
         """Return the sending times of the last packet before and the first packet after forwarding changed.
@@ -120,54 +140,93 @@ class Stream:
         return self.sent[number - 1] if number else event
 
 
-def route_specific(stream: Stream, event: float, rate: float, *, flows: bool) -> float | None:
+def until_stopped(streams: Sequence[Stream], event: float, *, flows: bool, error: float) -> float | None:
+    """Return how long traffic was still delivered after the event, until it stopped; of several prefixes, the longest.
+
+    `flows` says that traffic came back, so that the stop is the beginning of the outage; without it, traffic stopped
+    for good. None if it did not stop, or if it stopped with the event: packets that were sent within `error` seconds of
+    the event may have been ahead of it.
+    """
+    times = []
+    for stream in streams:
+        last = stream.last_before_stop(event, flows=flows)
+        if last is not None:
+            times.append(stream.sent[last] - event)
+    longest = max(times, default=0.0)
+    return longest if longest > error else None
+
+
+def until_back(streams: Sequence[Stream], event: float) -> float | None:
+    """Return when traffic came back: when the first packet after the outage was sent; of several prefixes, the last.
+
+    None if no prefix had an outage, or if one is without packets until the end.
+    """
+    times = []
+    for stream in streams:
+        if stream.outage(event) is None:
+            continue
+        first = stream.recovered(event)
+        if first is None:
+            return None
+        times.append(stream.sent[first] - event)
+    return max(times, default=None)
+
+
+def route_specific(stream: Stream, event: float, rate: float, *, error: float) -> float | None:
     """Route-Specific Convergence Time (RFC 6412, section 3.6.3), by the method of section 3.5.3.
 
     The number of packets lost since the event, divided by the rate at which the prefix is probed; its error is
-    1 / rate. None if nothing was lost or nothing arrived, or (`flows=False`) nothing was delivered.
+    1 / rate. None if nothing was lost, if nothing came back, or if packets were delivered for more than `error` seconds
+    after the event: the loss is then shorter than the convergence.
     """
-    counts = stream.counts(event)
-    if flows and not counts.received:  # the length of the observation is not a convergence time
-        return None
-    return (counts.lost if flows else counts.received) / rate or None
+    return loss_derived([stream], event, rate, error=error)
 
 
-def loss_derived(streams: Sequence[Stream], event: float, rate: float, *, flows: bool) -> float | None:
+def loss_derived(streams: Sequence[Stream], event: float, rate: float, *, error: float) -> float | None:
     """Loss-Derived Convergence Time (RFC 6412, section 3.6.4), by the method of section 3.5.2.
 
     All packets lost since the event, divided by the load that was offered to all prefixes: the mean over the routes.
-    None if that is zero, or if nothing arrived over one of the routes.
+    None if that is zero, if one of the routes did not come back, or if one still delivered packets for more than
+    `error` seconds after the event: the loss is then shorter than the convergence.
+    """
+    if until_stopped(streams, event, flows=True, error=error) is not None:
+        return None
+    return loss_of_connectivity(streams, event, rate)
+
+
+def loss_of_connectivity(streams: Sequence[Stream], event: float, rate: float) -> float | None:
+    """Loss-Derived Loss of Connectivity Period (RFC 6412, section 3.6.6): how long packets were lost.
+
+    It is as long as the Loss-Derived Convergence Time if traffic stops with the event, and shorter if it stops later.
+    None if nothing was lost, or if one of the routes did not come back.
     """
     counts = [stream.counts(event) for stream in streams]
-    if not counts or (flows and not all(c.received for c in counts)):
+    lost = sum(c.lost for c in counts)
+    if not lost or until_back(streams, event) is None:  # the length of the observation is not a time
         return None
-    packets = sum(c.lost if flows else c.received for c in counts)
-    return packets / (rate * len(streams)) or None
+    return lost / (rate * len(streams))
 
 
 def rate_derived(
-    streams: Sequence[Stream],
-    event: float,
-    *,
-    flows: bool,
-    interval: float = SAMPLING_INTERVAL,
-    full: float = 1.0,
+    streams: Sequence[Stream], event: float, *, interval: float = SAMPLING_INTERVAL, full: float = 1.0
 ) -> float | None:
     """Full Convergence Time (RFC 6412, section 3.6.1), by the rate-derived method of section 3.5.1.
 
-    From the event to the end of the last sampling interval in which the forwarding rate had not yet reached its final
-    value: the offered load (a share `full` of it if a link always loses packets), or zero. The true time is up to one
-    interval shorter. The rate of an interval counts the packets sent in it, so that varying delay does not look like
-    loss. None if every interval had the final rate, or if the last one did not.
+    From the event to the end of the last sampling interval in which the forwarding rate was not yet the offered load (a
+    share `full` of it if a link always loses packets). The true time is up to one interval shorter. The rate of an
+    interval counts the packets sent in it, so that varying delay does not look like loss. None if every interval had
+    the full rate, or if the last one did not.
     """
     offered: dict[int, int] = {}
     delivered: dict[int, int] = {}
     for stream in streams:
         for number in stream.since(event):
+            if number in stream.unsure:
+                continue
             index = int((stream.sent[number] - event) / interval)
             offered[index] = offered.get(index, 0) + 1
             delivered[index] = delivered.get(index, 0) + (number in stream.arrived)
-    wrong = [i for i, n in offered.items() if (delivered[i] < n * full if flows else delivered[i] > 0)]
+    wrong = [i for i, n in offered.items() if delivered[i] < n * full]
     if not wrong or max(wrong) == max(offered):
         return None
     return (max(wrong) + 1) * interval

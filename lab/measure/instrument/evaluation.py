@@ -8,7 +8,16 @@ from lab.core.outcome import Outcome
 from lab.core.prefixes import named
 from lab.measure.instrument import updates
 from lab.measure.instrument.armed import Armed, Seen
-from lab.measure.instrument.convergence import disagreement, first_packet, loss_derived, rate_derived, route_specific
+from lab.measure.instrument.convergence import (
+    disagreement,
+    first_packet,
+    loss_derived,
+    loss_of_connectivity,
+    rate_derived,
+    route_specific,
+    until_back,
+    until_stopped,
+)
 from lab.measure.instrument.probe import Trace
 from lab.measure.instrument.updates import Crossing
 from lab.measure.record import STAGES, DataPlane, Moment, Stage, StageName, Status
@@ -35,6 +44,8 @@ class ObservedEvent:
     outcome: Outcome
     late: str = ""
     """The expectation that was not met in time; empty if all were."""
+    recovery: bool = False
+    """True if it undoes an earlier event, so that traffic comes back which flowed before that."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,7 @@ class Evaluation:
             event.late,
             event.uncertainty,
         )
+        self._recovery = event.recovery
         self._node, self._prefixes = armed.observer.name, armed.prefixes
         self._flows = event.outcome != "vanishes"
         self._changed = {
@@ -180,8 +192,9 @@ class Evaluation:
         return monitor.error + self._seen.recorded.error(self._event if at is None else at)
 
     def _packet_error(self, trace: Trace) -> float:
-        """Return the interval between two packets, plus the largest delay in sending one."""
-        return 1 / trace.sent.rate + trace.sent.late(self._event) + self._seen.clock.error
+        """Return the interval between two packets of known times, plus the largest delay in sending one."""
+        distance = 2 if any(stream.unsure for stream in trace.streams) else 1
+        return distance / trace.sent.rate + trace.sent.late(self._event) + self._seen.clock.error
 
     # --- data plane ----------------------------------------------------------------------------------------
 
@@ -191,19 +204,29 @@ class Evaluation:
             return None
         streams, rate, event, flows = trace.streams, trace.sent.rate, self._event, self._flows
         counts = [stream.counts(event) for stream in streams]
-        times = {stream.prefix: route_specific(stream, event, rate, flows=flows) for stream in streams}
+        error = self._packet_error(trace)
+        # Packets that left while the event was being caused may have passed before it.
+        with_event = error + self._uncertainty
+        flowed = set(self._prefixes) <= self._armed.flowing
+        times = {stream.prefix: route_specific(stream, event, rate, error=with_event) for stream in streams}
+        full = 0.5 if self._background(trace) else 1.0
         return DataPlane(
             rate=rate,
             achieved=trace.sent.achieved(event),
+            late=max(0.0, trace.sent.late(event)),
+            real_time=not trace.sent.no_real_time,
             sent=sum(c.sent for c in counts),
             received=sum(c.received for c in counts),
             lost=sum(c.lost for c in counts),
             duplicated=sum(c.duplicated for c in counts),
             reordered=sum(c.reordered for c in counts),
-            loss_derived=loss_derived(streams, event, rate, flows=flows),
-            rate_derived=rate_derived(streams, event, flows=flows, full=0.5 if self._background(trace) else 1.0),
-            route_specific={prefix: time for prefix, time in times.items() if time is not None},
-            error=self._packet_error(trace),
+            until_stopped=until_stopped(streams, event, flows=flows, error=with_event) if flowed else None,
+            until_back=until_back(streams, event) if flows and (flowed or self._recovery) else None,
+            loss_derived=loss_derived(streams, event, rate, error=with_event) if flows else None,
+            loss_of_connectivity=loss_of_connectivity(streams, event, rate) if flows and flowed else None,
+            rate_derived=rate_derived(streams, event, full=full) if flows else None,
+            route_specific={p: time for p, time in times.items() if time is not None} if flows else {},
+            error=error,
         )
 
     def _background(self, trace: Trace) -> float:
@@ -244,6 +267,8 @@ class Evaluation:
         silent = [p for p in self._prefixes if self._armed.before[p] is not None and p not in self._armed.flowing]
         if silent:
             yield f"no probe packet arrived at {named(silent)} before the event, although there was a route"
+        if trace.sent.no_real_time:
+            yield f"the sender of probe packets had no real-time priority: {trace.sent.no_real_time}"
         if (background := self._background(trace)) > _LOSSY:
             yield f"the path loses {background:.1%} of the packets without an event"
         for stream in trace.streams:
@@ -268,18 +293,20 @@ class Evaluation:
         if self._seen.recorded.lost[0]:
             return "the kernel dropped route events: the recorder was too slow"
         if self._seen.clock.was_set:
-            return f"the clock was set during the measurement, by {_ms(self._seen.clock.drift)}"
+            return f"the clock was set during the measurement: by {_ms(self._seen.clock.drift)}"
         trace = self._seen.trace
         if trace is None:
             return ""
         if trace.lost_by_receiver:
             return "the kernel dropped probe packets at the receiver: its buffer was full"
         if trace.sent.refused:
-            return f"the sender's kernel refused {trace.sent.refused} packets, which look like lost ones"
+            return f"the sender's kernel refused packets: {trace.sent.refused} look like lost ones"
         if behind := trace.sent.fell_behind(self._event):
             return behind
         if (lossy := self._background(trace)) > _TOO_LOSSY:
-            return f"the path loses {lossy:.0%} of the packets without an event: the probe rate exceeds its capacity"
+            return (
+                f"the probe rate exceeds the capacity of the path: it loses {lossy:.0%} of the packets without an event"
+            )
         return ""
 
     # --- timeline ------------------------------------------------------------------------------------------

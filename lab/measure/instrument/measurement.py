@@ -66,6 +66,7 @@ class Measurement:
         settle: float = SETTLE,
         watch: float = WATCH,
         rib: bool = True,
+        recovery: bool = False,
     ) -> None:
         """Prepare a measurement; see `lab.measure.at` for the arguments."""
         self.observer = observer
@@ -83,7 +84,7 @@ class Measurement:
         self.event: float = 0.0
         """Time of the event, on CLOCK_MONOTONIC."""
         self._until, self._within, self._settle, self._watch, self._rib = until, within, settle, watch, rib
-        self._probe = probe
+        self._probe, self._recovery = probe, recovery
         self._results = results
         self._declared_time: tuple[float, float] | None = None
         self._recorded_time: tuple[float, float] | None = None
@@ -122,7 +123,8 @@ class Measurement:
             except ExpectationFailed as failure:
                 outcome, late = self._until or armed.expected, str(failure)
             seen = armed.finish(self.event)
-        findings = Evaluation(armed, seen, ObservedEvent(self.event, uncertainty, outcome, late)).findings()
+        caused = ObservedEvent(self.event, uncertainty, outcome, late, self._recovery)
+        findings = Evaluation(armed, seen, caused).findings()
         self.status, self.reason = findings.status, findings.reason
         self.stages, self.data_plane = findings.stages, findings.data_plane
         self.timeline, self.flags = findings.timeline, findings.flags
@@ -144,7 +146,7 @@ class Measurement:
 
     @property
     def sender_pid(self) -> int:
-        """The process ID of the sender of probe packets."""
+        """The process ID of the sender of probe packets, and of the group of its processes."""
         assert self._armed is not None
         assert self._armed.probes is not None, "nothing is probed"
         return self._armed.probes.pid

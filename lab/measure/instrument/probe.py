@@ -10,9 +10,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from itertools import pairwise
 from typing import Any
 
+from lab.core.buffers import enlarge_receive_buffer, enlarge_send_buffer
 from lab.engine.namespace import Namespace
 from lab.measure.instrument import sender
 from lab.measure.instrument.child import Child
@@ -23,11 +25,12 @@ from lab.topology import Address, Prefix
 
 MAX_LATE = 0.005
 """Seconds by which a packet may leave late; above that, the sender fell behind."""
+UNSURE = 0.001
+"""Seconds that the sending of a packet may take until its time is not known."""
 MIN_ACHIEVED = 0.99
 """Share of the requested rate that the sender has to reach."""
 
 _SO_TIMESTAMPNS = 35
-_SO_RCVBUFFORCE, _SO_SNDBUFFORCE = 33, 32
 _BUFFER = 64 << 20
 _ANY_ADDRESS = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - inside the namespace of a node of the lab
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -54,16 +57,37 @@ class Sent:
     log: Sequence[tuple[int, int, int]]
     """For each group: the times before and after sending it (ns), and the number of packets that the kernel refused."""
 
+    no_real_time: str = ""
+    """Why the sender did not run at real-time priority; empty if it did."""
+
+    @cached_property
+    def unsure(self) -> frozenset[int]:
+        """The places in the log of groups whose time of sending is not known.
+
+        Their process stood still while it sent them, and the other process went on with the next group: they were sent
+        at some time between.
+        """
+        known = pairwise(self.log)
+        return frozenset(
+            place
+            for place, ((before, after, _), (following, _, _)) in enumerate(known)
+            if after - before > UNSURE * 1e9 and following < after
+        )
+
+    def unsure_of(self, group: int) -> frozenset[int]:
+        """Return the numbers of the packets of a group whose time of sending is not known."""
+        return frozenset(place // self.groups for place in self.unsure if place % self.groups == group)
+
     def of(self, group: int) -> list[float]:
         """Return the time at which each packet of a group was sent, in seconds."""
         return [before / 1e9 for before, _, _ in self.log[group :: self.groups]]
 
     def late(self, since: float) -> float:
-        """Return the largest delay in sending a packet since a time, in seconds."""
+        """Return the largest delay in sending a packet since a time, in seconds, without those in `unsure`."""
         period = 1e9 / self.rate
         worst = 0.0
         for index, (_, after, _) in enumerate(self.log):
-            if after / 1e9 >= since:
+            if after / 1e9 >= since and index not in self.unsure:
                 number, group = divmod(index, self.groups)
                 due = self.base + number * period + group * period / self.groups
                 worst = max(worst, (after - due) / 1e9)
@@ -152,7 +176,7 @@ class Probes:
 
     @property
     def pid(self) -> int:
-        """The process ID of the sender."""
+        """The process ID of the sender, and of the group of its processes."""
         assert self._sender is not None, "not started"
         return self._sender.pid
 
@@ -208,8 +232,9 @@ class Probes:
 
     def _read_log(self) -> Sent:
         data = os.pread(self._log, os.fstat(self._log).st_size, 0)
-        (base, groups, _), *log = list(sender.LOG.iter_unpack(data[: len(data) // sender.LOG.size * sender.LOG.size]))
-        return Sent(self._rate, base, groups, log)
+        whole = len(data) // sender.LOG.size * sender.LOG.size
+        (base, groups, refusal), *log = list(sender.LOG.iter_unpack(data[:whole]))
+        return Sent(self._rate, base, groups, log, os.strerror(refusal) if refusal else "")
 
     def _streams(self, recorded: Recorded, sent: Sent, clock: Clock) -> list[Stream]:
         arrivals: list[list[tuple[float, int]]] = [[] for _ in self.targets]
@@ -227,7 +252,8 @@ class Probes:
         for place, target in enumerate(self.targets):
             mine = times[groups[place]]
             known = [(when, number) for when, number in arrivals[place] if number < len(mine)]
-            streams.append(Stream(str(target.prefix), mine, known, FORWARDING_DELAY))
+            unsure = sent.unsure_of(groups[place])
+            streams.append(Stream(str(target.prefix), mine, known, FORWARDING_DELAY, unsure))
         return streams
 
     def _groups(self) -> list[int]:
@@ -280,14 +306,14 @@ def _receiver(version: int) -> socket.socket:
     if version == 6:
         receiver.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     receiver.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-    receiver.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+    enlarge_receive_buffer(receiver, _BUFFER)
     receiver.bind((_ANY_ADDRESS[version], 0))
     return receiver
 
 
 def _sender(version: int) -> socket.socket:
     sending = socket.socket(_FAMILY[version], socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-    sending.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _BUFFER)
+    enlarge_send_buffer(sending, _BUFFER)
     sending.setblocking(False)
     return sending
 

@@ -1,7 +1,7 @@
 """Shared code of the instrument's processes. It imports little, so that they start in hundredths of a second."""
 
-import contextlib
 import ctypes
+import errno
 import gc
 import os
 
@@ -28,8 +28,15 @@ class Message(ctypes.Structure):
     )
 
 
-def set_priority() -> None:
-    """Run at real-time priority if the kernel permits it."""
+RECORDER, SENDER = 10, 20
+"""Priorities of SCHED_FIFO (sched(7)): a packet that is due goes before the reading of what has arrived."""
+
+
+def set_priority(priority: int) -> int:
+    """Run at real-time priority if the kernel permits it; return 0, or the errno of the refusal."""
     gc.disable()
-    with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+    except OSError as error:
+        return error.errno or errno.EPERM
+    return 0

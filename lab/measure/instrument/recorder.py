@@ -17,7 +17,7 @@ import socket
 import struct
 import time
 
-from lab.measure.instrument.process import Iovec, Message, set_priority
+from lab.measure.instrument.process import RECORDER, Iovec, Message, set_priority
 
 RECORD = struct.Struct("=BBHIqq")
 """Socket (index among the arguments), kind, flags, length of the data, time read, kernel's time or 0 (ns)."""
@@ -155,7 +155,7 @@ class Recorder:
 def main(arguments: list[str]) -> None:
     """Run the recorder, see the module's documentation."""
     tape, stop, *sockets = map(int, arguments)
-    set_priority()
+    set_priority(RECORDER)
     recorder = Recorder(tape, stop, sockets)
     os.write(stop, b"!")  # ready
     recorder.run()

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from lab.core.buffers import enlarge_receive_buffer
 from lab.measure.instrument.clock import Clock
 from lab.measure.instrument.tape import INCOMING, Reading
 from lab.routing.update import Update, decode, split
@@ -18,7 +19,6 @@ ERROR = 0.0001
 _ETH_P_ALL = 3
 _SO_TIMESTAMPNS = 35
 _SO_ATTACH_FILTER = 26
-_SO_RCVBUFFORCE = 33
 _BUFFER = 64 << 20
 _TCP = 6
 _SYN = 0x02
@@ -71,7 +71,7 @@ def listen(interface: str) -> socket.socket:
         head = struct.pack("@HP", len(_BGP_ONLY), ctypes.addressof(program))
         listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, head)
         listener.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        listener.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+        enlarge_receive_buffer(listener, _BUFFER)
         listener.bind((interface, _ETH_P_ALL))
     except OSError:
         listener.close()

@@ -52,6 +52,8 @@ class Plan(BaseModel):
     """Detectors for the events that need one; the other events use the first one only."""
     trials: int = Field(30, ge=1, le=10_000)
     """Number of trials per variant."""
+    attempts: int = Field(5, ge=1, le=100)
+    """How often a trial is tried until it is valid; if none of the attempts is, the variant has a trial less."""
     warm_up: int = Field(2, ge=0, le=100)
     """Trials at the beginning of each deployment that are not recorded."""
     seed: int = 1
@@ -123,6 +125,11 @@ class Plan(BaseModel):
         if fixed:
             raise InputError(f"also.{number}: {min(fixed)} is allowed for the whole plan only")
         return self.parse({**own, **self.also[number]}, f"also.{number}")
+
+    def with_trials(self, trials: int) -> Self:
+        """Return the plan with another number of trials per variant, in all of its parts."""
+        also = tuple({key: value for key, value in part.items() if key != "trials"} for part in self.also)
+        return self.model_copy(update={"trials": trials, "also": also})
 
     @property
     def parts(self) -> "tuple[Plan, ...]":

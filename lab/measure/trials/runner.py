@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -10,12 +11,13 @@ from functools import partial
 from pathlib import Path
 
 from lab.core.errors import EnvironmentBroken, InputError, LabError
+from lab.core.outcome import Outcome
 from lab.core.process import this_process
 from lab.core.progress import Say
 from lab.engine import Engine, open_engine
 from lab.fault import apply
 from lab.measure.instrument.measurement import Measurement
-from lab.measure.record import Run, RunDirectory, Trial, Variant
+from lab.measure.record import RUN_FILE, Run, RunDirectory, Trial, Variant
 from lab.measure.trials.bed import build
 from lab.measure.trials.environment import ForeignLoad, environment
 from lab.measure.trials.plan import Bed, Block, Facts, Plan, Task, blocks, expected_seconds, variants_of
@@ -110,6 +112,7 @@ class _Runner:
         self._plan, self._directory, self._say, self._watch = plan, directory, say, watch
         self.blocks = plan_blocks(plan)
         self._done: set[tuple[Variant, int]] = set()
+        self._tried: Counter[tuple[Variant, int]] = Counter()
         self._begun = False
         self._spent = self._expected = 0.0
         self._beds = 0
@@ -120,10 +123,12 @@ class _Runner:
     def resume(self) -> None:
         """Read the trials of an interrupted run."""
         earlier = self._directory.run()
-        if earlier.plan != self._as_data():
+        # With the defaults of keys that the plan's version did not have.
+        if Plan.parse(earlier.plan, str(self._directory.path / RUN_FILE)) != self._plan:
             raise InputError(f"{self._directory.path} has a run of another plan: choose another directory with --out")
         self._directory.drop_partial_line()
-        self._done = {(trial.variant, trial.number) for trial in self._directory.trials()}
+        for trial in self._directory.trials():
+            self._count_attempt(trial)
         self._begun = True
 
     def look_ahead(self) -> None:
@@ -136,7 +141,7 @@ class _Runner:
 
     def missing(self, block: Block) -> list[Task]:
         """Return the tasks that are not recorded yet; warm-ups only together with others."""
-        left = [task for task in block.tasks if task.number and not self._is_done(task)]
+        left = [task for task in block.tasks if task.number and not self._is_done(task, block.plan)]
         return [task for task in block.tasks if not task.number] + left if left else []
 
     def measure(self, block: Block, engine: Engine) -> None:
@@ -151,7 +156,9 @@ class _Runner:
                 self._begin(list(sites.values()), engine)
             load = ForeignLoad([site.lab for site in sites.values()])
             failures = 0
-            for task in tasks:
+            queue = deque(tasks)
+            while queue:
+                task = queue.popleft()
                 self._report(task)
                 began = time.monotonic()
                 load()
@@ -169,11 +176,13 @@ class _Runner:
                     sites[task.bed] = stack.enter_context(self._deployed(task.bed, engine, count))
                     load = ForeignLoad([site.lab for site in sites.values()])
                 for trial in trials if task.number else ():
-                    if (trial.variant, trial.number) not in self._done:
-                        self._directory.append(trial)
-                        self._done.add((trial.variant, trial.number))
+                    self._record(trial)
                 self._count_time(task.event.expected_seconds(task.bed.detector), time.monotonic() - began)
-                self._count += bool(task.number)
+                if task.number and not self._is_done(task, block.plan):
+                    _again(task, queue)
+                    self._ahead += task.event.expected_seconds(task.bed.detector)
+                else:
+                    self._count += bool(task.number)
 
     @contextmanager
     def _deployed(self, bed: Bed, engine: Engine, prefixes: int) -> Iterator[TrialSite]:
@@ -217,8 +226,24 @@ class _Runner:
             self._names[bed] = (topology.tunnels[0].mode if topology.tunnels else "", _short(topology))
         return variants_of(task, *self._names[bed])
 
-    def _is_done(self, task: Task) -> bool:
-        return all((variant, task.number) in self._done for variant in self._variants(task))
+    def _record(self, trial: Trial) -> None:
+        """Record an attempt of a trial that has no valid one yet."""
+        key = trial.variant, trial.number
+        if key not in self._done:
+            trial = trial.model_copy(update={"attempt": self._tried[key] + 1})
+            self._directory.append(trial)
+            self._count_attempt(trial)
+
+    def _count_attempt(self, trial: Trial) -> None:
+        key = trial.variant, trial.number
+        self._tried[key] += 1
+        if trial.status != "invalid":
+            self._done.add(key)
+
+    def _is_done(self, task: Task, plan: Plan) -> bool:
+        """Return whether each trial of a task is valid, has timed out, or was tried as often as the plan says."""
+        keys = [(variant, task.number) for variant in self._variants(task)]
+        return all(key in self._done or self._tried[key] >= plan.attempts for key in keys)
 
     def _report(self, task: Task) -> None:
         pace = self._spent / self._expected if self._expected else 1.0
@@ -255,7 +280,8 @@ class _Trial:
                 recover = self._cause(undo)
             trials.append(_as_trial(variants[0], self._task, started, measured, load()))
             if event.recovers:
-                measured = self._measurement(event.expected_outcome_of_recovery(two_paths=self._two_paths))
+                outcome = event.expected_outcome_of_recovery(two_paths=self._two_paths)
+                measured = self._measurement(outcome, recovery=True)
                 started = datetime.now(UTC)
                 with measured:
                     recover()
@@ -263,7 +289,7 @@ class _Trial:
         self._clear()  # after an error the lab is not used again
         return trials
 
-    def _measurement(self, outcome: str) -> Measurement:
+    def _measurement(self, outcome: Outcome, *, recovery: bool = False) -> Measurement:
         site = self._site
         return site.lab.measure(
             site.observer,
@@ -273,6 +299,7 @@ class _Trial:
             rate=self._plan.rate,
             until=outcome,
             within=self._plan.within,
+            recovery=recovery,
         )
 
     def _cause(self, undo: ExitStack) -> Callable[[], object]:
@@ -315,6 +342,12 @@ class _Trial:
         site.observer.expect_no_route(self._prefixes)
 
 
+def _again(task: Task, queue: deque[Task]) -> None:
+    """Put a task at the end of its round: its values stay beside those of the same number."""
+    place = next((n for n, other in enumerate(queue) if other.number != task.number), len(queue))
+    queue.insert(place, task)
+
+
 def _raise_if_interrupted(error: BaseException) -> None:
     """Raise a KeyboardInterrupt among the causes of an error: Ctrl-C may make other calls fail first."""
     cause: BaseException | None = error
@@ -340,7 +373,8 @@ def _as_trial(variant: Variant, task: Task, started: datetime, measured: Measure
 
 
 def _failed(variant: Variant, task: Task, why: str) -> Trial:
-    return Trial(variant=variant, number=task.number, started=datetime.now(UTC), status="invalid", reason=why)
+    reason = f"the trial failed: {why}"
+    return Trial(variant=variant, number=task.number, started=datetime.now(UTC), status="invalid", reason=reason)
 
 
 def _short(topology: Topology) -> str:

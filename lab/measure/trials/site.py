@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from lab.core.errors import InputError
-from lab.core.prefixes import FAMILIES
+from lab.core.prefixes import FAMILIES, family_of
 from lab.fault import RouterPath
 from lab.measure.trials.bed import build
 from lab.measure.trials.plan import Bed
@@ -71,9 +71,8 @@ def _host(topology: Topology, router: str) -> str:
 
 def _at_end(tunnel: Tunnel, node: str) -> Mapping[Family, Address]:
     """Return the inner addresses of one end of a tunnel."""
-    if node == tunnel.server:
-        return {"ipv4": tunnel.server_ipv4.ip, "ipv6": tunnel.server_ipv6.ip}
-    return {"ipv4": tunnel.client_ipv4.ip, "ipv6": tunnel.client_ipv6.ip}
+    end = tunnel.server_at if node == tunnel.server else tunnel.client_at
+    return {family_of(address.network): address.ip for address in end.inner}
 
 
 class TrialSite:
@@ -106,14 +105,13 @@ class TrialSite:
     @property
     def first_path(self) -> str:
         """The origin's interface of the first path to the observer."""
-        return next(peer.interface for peer in self.origin.plan.peers if peer.node == self.observer.name)
+        return _first_path(self.lab.topology, self.roles)
 
 
 def path_of(topology: Topology, roles: Roles) -> RouterPath:
     """Return the path that a fault breaks in a bed: the first tunnel, or the link in its place."""
     underlay = _underlay(topology, roles.observer, roles.origin)
-    peers = plan_routers(topology)[roles.origin].peers
-    first = next(peer.interface for peer in peers if peer.node == roles.observer)
+    first = _first_path(topology, roles)
     return RouterPath(
         near=roles.observer,
         far=roles.origin,
@@ -123,9 +121,20 @@ def path_of(topology: Topology, roles: Roles) -> RouterPath:
     )
 
 
+def _first_path(topology: Topology, roles: Roles) -> str:
+    """Return the origin's interface of the first path to the observer; raises `InputError` if they do not peer."""
+    for peer in plan_routers(topology)[roles.origin].peers:
+        if peer.node == roles.observer:
+            return peer.interface
+    raise InputError(
+        f"{topology.file}: {roles.origin} has no session with {roles.observer}, as far as its files tell: there is "
+        "nothing to measure"
+    )
+
+
 def _underlay(topology: Topology, near: str, far: str) -> str:
     """Return the other end of the near router's first link towards the far one, as `NODE:INTERFACE`."""
-    outer = topology.tunnels[0].client_outer if topology.tunnels else None
+    outer = topology.tunnels[0].client_at.outer if topology.tunnels else None
     for link in topology.links:
         ends = {end.node: end for end in link.endpoints}
         if link.intent.peering and near in ends and far in ends:
