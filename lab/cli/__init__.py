@@ -6,11 +6,14 @@ A command is a module named after it, imported when it is called, and imports sl
 
 import atexit
 import gc
+import os
 import signal
+import sys
 from types import FrameType
 
 from lab.cli.app import app
 
+_HELP, _COMPLETION = {"--help", "-h"}, "_LAB_COMPLETE"
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -19,10 +22,26 @@ def main() -> None:
     for number in _ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup, and in a script's background
             signal.signal(number, _interrupt)
+    if os.geteuid() != 0:
+        _enter_namespaces()
     # A command makes many objects and little garbage: the collector would take a tenth of its processor time.
     gc.set_threshold(50_000)
     atexit.register(gc.freeze)
     app()
+
+
+def _enter_namespaces() -> None:
+    """Join the namespaces of an ordinary user's labs while this process has one thread; see `lab.engine`."""
+    from contextlib import suppress
+
+    from lab.core.errors import EnvironmentBroken
+    from lab.engine import enter_namespaces
+    from lab.host.oci_runtime import is_installed
+
+    if _HELP & set(sys.argv) or _COMPLETION in os.environ or not is_installed():
+        return
+    with suppress(EnvironmentBroken):  # a command that needs them says so
+        enter_namespaces(network=sys.argv[1:2] != ["setup"])
 
 
 def _interrupt(_: int, __: FrameType | None) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lab.cli.errors import FAILED
-from lab.cli.options import AsJson, OpenVpnVersion, Settings, complete_topology, loaded
+from lab.cli.options import AsJson, Settings, complete_topology, loaded
 from lab.cli.output import print_json, print_table, verdict
 from lab.core.errors import InputError
 
@@ -22,11 +22,12 @@ def advise(
     ] = None,
     config: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--config", metavar="FILE", help="The OpenVPN configuration or the frr.conf of an end; repeatable."
-        ),
+        typer.Option("--config", metavar="FILE", help="A configuration of OpenVPN, FRR or BIRD of an end; repeatable."),
     ] = None,
-    openvpn: OpenVpnVersion = None,
+    openvpn: Annotated[
+        str | None,
+        typer.Option("--openvpn", metavar="VERSION", help="OpenVPN version of all ends, as 2.6; of files also 2.7.8."),
+    ] = None,
     settings: Settings = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Also show failures with the verdict `not exposed`.")

@@ -10,14 +10,17 @@ import typer
 
 from lab.cli.options import LabName, NodeName, attached, complete_node
 from lab.cli.output import few, progress
-from lab.core.errors import InputError
+from lab.core.errors import ExpectationFailed, InputError
 
 if TYPE_CHECKING:
     from lab.routing.peers import RouterPlan
+    from lab.runtime.router import Router
     from lab.topology import Prefix
 
 WITHIN = 30.0
 """Seconds until the change must have reached the peers; 0.1 s is usual."""
+_SENT_WITHIN = 5.0
+"""Seconds until a router must have sent a prefix to its neighbours; bgpd collects updates for one."""
 
 Prefixes = Annotated[list[str], typer.Argument(metavar="PREFIX...", help="IPv4 and IPv6 prefixes.")]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the change is in the peers' kernel FIBs.")]
@@ -57,14 +60,46 @@ def announce(
         since = time.monotonic()
         router.announce(wanted, med=med, prepend=prepend, through=through)
         ways = interfaces_towards(node, lab.plans) if wait else {}
+        if wait and router.plan.own is not None:
+            ways = {name: ways.get(name, ()) for name in _receivers(router, wanted, list(ways)) if name in lab.plans}
         with progress() as say:
             if ways:
                 say(f"waiting for {few(ways)}")
             for peer, interfaces in ways.items():
                 # With several interfaces, BGP picks one by preference and attributes.
                 device = interfaces[0] if len(interfaces) == 1 else None
-                lab.router(peer).expect_in_fib(wanted, via=device, within=WITHIN, since=since)
+                try:
+                    lab.router(peer).expect_in_fib(wanted, via=device, within=WITHIN, since=since)
+                except ExpectationFailed as error:
+                    if lab.plans[peer].own is None:
+                        raise
+                    raise ExpectationFailed(
+                        f"{error}; {peer} runs with files of your own, which may reject it"
+                    ) from error
         report_done(f"{router} announces {few(wanted)}", "the route", list(ways), since)
+
+
+def _receivers(router: "Router", prefixes: "Sequence[Prefix]", neighbors: Sequence[str]) -> list[str]:
+    """Return the nodes to which a router with files of the user's announces all prefixes.
+
+    Raises `ExpectationFailed` if it sends one of them to no neighbour.
+    """
+    found = []
+    for prefix in prefixes:
+        receivers = router.receivers(prefix)
+        since = time.monotonic()
+        while receivers == [] and time.monotonic() < since + _SENT_WITHIN:
+            time.sleep(0.1)
+            receivers = router.receivers(prefix)
+        if receivers is None:
+            return list(neighbors)
+        if not receivers:
+            raise ExpectationFailed(
+                f"{router} originates {prefix}, but sends it to no neighbour: no session is up, or its files keep it "
+                "back by their policy"
+            )
+        found.append(receivers)
+    return list(dict.fromkeys(node for receivers in found for node in receivers))
 
 
 def interfaces_towards(node: str, plans: "Mapping[str, RouterPlan]") -> dict[str, tuple[str, ...]]:

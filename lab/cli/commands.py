@@ -42,6 +42,11 @@ COMMANDS: Mapping[str, Entry] = {
     "routes": Entry(_WATCH, "routes:routes", "Show the RIB and the kernel's FIB of one node or of all routers."),
     "logs": Entry(_WATCH, "logs:logs", "Show the logs of a node, and the output of its container."),
     "capture": Entry(_WATCH, "capture:capture", "Capture packets until Ctrl-C; without -w, print a line for each."),
+    "check": Entry(
+        _WATCH,
+        "check:check",
+        "Check what a lab should do: tunnels, sessions, routes, packets, before and after faults.",
+    ),
     "claims": Entry(
         _WATCH, "claims:claims", "Test every claim on real packets, and print verdict, condition and evidence of each."
     ),
@@ -50,21 +55,37 @@ COMMANDS: Mapping[str, Entry] = {
         "modes:modes",
         "Compare the tunnel modes and kernel tunnels: what they forward, throughput, start and memory.",
     ),
+    "why": Entry(
+        _WATCH,
+        "why:why",
+        "Send packets, follow them through the lab, and name the cause if they are lost; the exit code is then 1.",
+    ),
     "announce": Entry(_CHANGE, "announce:announce", "Originate prefixes on a router, or change their attributes."),
     "withdraw": Entry(_CHANGE, "withdraw:withdraw", "Stop originating prefixes on a router."),
     "exec": Entry(_CHANGE, "exec:exec_", "Run a command in a node, with its own input, output and exit code.", True),
     "shell": Entry(_CHANGE, "shell:shell", "Open a shell in a node."),
     "impair": Entry(_CHANGE, "impair:impair", "Delay, lose, duplicate, reorder or slow down packets on a link."),
     "fault": Entry(_CHANGE, "fault:app", "Apply faults to a running lab, and undo them."),
+    "new": Entry(
+        _FILES,
+        "new:app",
+        "Write a topology to start from: two sites, a hub, a mesh, a chain, a ring, two providers.",
+    ),
     "validate": Entry(_FILES, "validate:validate", "Check topology files and list all mistakes with line and column."),
+    "inventory": Entry(
+        _FILES,
+        "inventory:inventory",
+        "Print the nodes of a lab as an inventory for Ansible or nornir, as containerlab does.",
+    ),
     "graph": Entry(_FILES, "graph:graph", "Draw a topology: nodes, links, addresses and tunnels."),
     "render": Entry(
         _FILES, "render:render", "Write all configurations, keys and scripts for real hosts; start nothing."
     ),
+    "import": Entry(_FILES, "import_:import_", "Make a topology of the files that were copied from hosts."),
     "schema": Entry(
         _FILES,
         "schema:schema",
-        "Print the JSON Schema (draft-07) of topology files, with which an editor completes and checks them.",
+        "Print the JSON Schema (draft-07) of topology or checks files, with which an editor completes and checks them.",
     ),
     "advise": Entry(
         _FILES,
@@ -99,7 +120,7 @@ COMMANDS: Mapping[str, Entry] = {
     "bench": Entry(
         _HOST,
         "bench:bench",
-        "Measure the cost of commands and labs, the error of the instrument, and the tunnel against the bare wire.",
+        "Measure the cost of commands, engines and labs, the error of the instrument, and the tunnel.",
     ),
     "clean": Entry(
         _HOST,

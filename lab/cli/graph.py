@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lab.cli.options import LabName, OpenVpnVersion, Settings, attached, complete_topology, loaded
-from lab.core.errors import InputError
+from lab.core.errors import EnvironmentBroken, InputError
 
 if TYPE_CHECKING:
-    from lab.topology import Topology
+    from lab.topology import Topology, Tunnel
+    from lab.tunnel import RunningTunnel
 
 
 class Format(StrEnum):
@@ -68,4 +69,12 @@ def _format_of(output: Path | None) -> Format:
 
 def _running(lab_name: str | None) -> "Topology":
     with attached(lab_name) as lab:
-        return lab.topology
+        tunnels = tuple(map(_completed, lab.tunnels.values()))
+        return lab.topology.model_copy(update={"tunnels": tunnels})
+
+
+def _completed(tunnel: "RunningTunnel") -> "Tunnel":
+    try:
+        return tunnel.completed()
+    except EnvironmentBroken:  # its node is down
+        return tunnel.tunnel

@@ -8,17 +8,17 @@ from lab.cli.output import print_json, print_table
 
 def list_(as_json: AsJson = False) -> None:
     """List the labs on this host."""
-    from lab.engine import open_engine
+    from lab.engine import all_engines
     from lab.status.labs import summaries
 
-    labs = summaries(open_engine())
+    labs = [summary for engine in all_engines() for summary in summaries(engine)]
     if as_json:
         print_json(labs)
     elif not labs:
         print("no lab is running", file=sys.stderr)
     else:
         rows = [
-            (s.name, f"{s.nodes_running}/{s.nodes_total}", s.topology or "its directory is gone", s.directory)
-            for s in labs
+            (s.name, s.engine, f"{s.nodes_running}/{s.nodes_total}", s.topology or "its directory is gone", s.directory)
+            for s in sorted(labs, key=lambda lab: lab.name)
         ]
-        print_table("Labs", ["name", "#nodes running", "topology", "directory"], rows)
+        print_table("Labs", ["name", "engine", "#nodes running", "topology", "directory"], rows)

@@ -28,6 +28,9 @@ def measure(
         typer.Option("--out", metavar="DIR", help="Directory of the run; by default below `measurements`."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run in --out.")] = False,
+    trials: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Number of trials per variant, in place of the plan's.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print the events and how long they would take.")
     ] = False,
@@ -45,6 +48,8 @@ def measure(
     if resume and out is None:
         raise InputError("--resume needs --out with the directory of the interrupted run")
     wanted = Plan.read(plan)
+    if trials is not None:
+        wanted = wanted.with_trials(trials)
     blocks = plan_blocks(wanted)
     count = sum(1 for block in blocks for task in block.tasks if task.number)
     seconds = seconds_of(blocks)
@@ -69,7 +74,8 @@ def measure(
             run(wanted, directory, resume=resume, say=say, watch=_progress(say))
     except KeyboardInterrupt:
         if (directory / RUN_FILE).exists():
-            print(f"interrupted: `lab measure {plan} --out {directory} --resume` continues", file=sys.stderr)
+            number = f" --trials {trials}" if trials is not None else ""
+            print(f"interrupted: `lab measure {plan}{number} --out {directory} --resume` continues", file=sys.stderr)
         else:
             print("interrupted before the first trial", file=sys.stderr)
         raise

@@ -1,6 +1,6 @@
 """Options that several commands share, with their completion: lab, node, topology."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -27,9 +27,9 @@ class FamilyName(StrEnum):
 
 
 def _instances() -> "list[Instance]":
-    from lab.engine import open_engine
+    from lab.engine import all_engines
 
-    return open_engine().find()
+    return [instance for engine in all_engines() for instance in engine.find()]
 
 
 def _completer(words: Callable[[typer.Context], list[str]]) -> Callable[[typer.Context, str], list[str]]:
@@ -90,7 +90,8 @@ TopologyName = Annotated[
 ]
 NewName = Annotated[str | None, typer.Option("--name", help="Name of the lab; by default the one in its file.")]
 OpenVpnVersion = Annotated[
-    str | None, typer.Option("--openvpn", metavar="VERSION", help="OpenVPN version of all nodes: 2.6 or 2.7.")
+    str | None,
+    typer.Option("--openvpn", metavar="VERSION", help="OpenVPN version of all nodes: 2.6 or 2.7, also 2.5 or 2.6.3."),
 ]
 Settings = Annotated[
     list[str] | None,
@@ -100,21 +101,42 @@ Settings = Annotated[
         help="Set a key of all tunnels, e.g. tunnel.options.hand-out=client-config-dir. Repeatable.",
     ),
 ]
+RunScripts = Annotated[
+    bool,
+    typer.Option(
+        "--run-scripts",
+        help="Run the scripts that your own files name, in their nodes; by default stubs log their calls.",
+    ),
+]
+EngineName = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        envvar="LAB_ENGINE",
+        metavar="NAME",
+        help="The engine that runs the nodes: docker, or crun without a daemon; by default Docker if it answers.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 # --- lab and topology --------------------------------------------------------------------------------------
 
 
-def lab_named(name: str | None, engine: "Engine") -> str:
+def lab_named(name: str | None, engines: "Sequence[Engine]") -> str:
     """Return a lab's name: the one given, or that of the only lab."""
     from lab.runtime.registry import running_labs
 
     if name is not None:
         return name
-    names = running_labs(engine)
+    names = [name for engine in engines for name in running_labs(engine)]
     if not names:
         raise InputError("no lab is running: `lab up` starts one")
+    return only_of(names)
+
+
+def only_of(names: list[str]) -> str:
+    """Return the only name; raises `InputError` if there are several."""
     if len(names) > 1:
         raise InputError(f"several labs are running: choose one with --lab: {', '.join(names)}")
     return names[0]
@@ -123,21 +145,31 @@ def lab_named(name: str | None, engine: "Engine") -> str:
 @contextmanager
 def attached(name: str | None) -> "Iterator[Lab]":
     """Attach to a running lab for the block: the one named, or the only one."""
-    from lab.engine import open_engine
+    from lab.engine import all_engines
     from lab.runtime.lab import Lab
+    from lab.runtime.registry import engine_with
 
-    engine = open_engine()
-    with Lab.attach(lab_named(name, engine), engine=engine) as lab:
+    engines = all_engines()
+    chosen = lab_named(name, engines)
+    with Lab.attach(chosen, engine=engine_with(chosen, engines)) as lab:
         yield lab
 
 
 def loaded(
-    topology: str, *, name: str | None = None, openvpn: str | None = None, settings: list[str] | None = None
+    topology: str,
+    *,
+    name: str | None = None,
+    openvpn: str | None = None,
+    settings: list[str] | None = None,
+    run_scripts: bool = False,
+    privileged: bool = False,
+    mgmt: bool = False,
 ) -> "Topology":
     """Load a topology with the changes of the options."""
     from lab.catalogue import load
 
-    return load(topology, name=name, openvpn=openvpn, tunnel=tunnel_settings(settings or []))
+    options: dict[str, Any] = {"run_scripts": run_scripts, "privileged": privileged, "mgmt": mgmt}
+    return load(topology, name=name, openvpn=openvpn, tunnel=tunnel_settings(settings or []), **options)
 
 
 def tunnel_settings(settings: list[str]) -> dict[str, Any]:

@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.options import NewName, OpenVpnVersion, Settings, TopologyName, loaded
+from lab.cli.options import NewName, OpenVpnVersion, RunScripts, Settings, TopologyName, loaded
 
 
 class Other(StrEnum):
-    """Systems for which the lab can write commands."""
+    """Systems for which the lab can write files."""
 
+    CONTAINERLAB = "containerlab"
+    FREEBSD = "freebsd"
+    OPENBSD = "openbsd"
     ROUTEROS = "routeros"
 
 
@@ -22,17 +25,22 @@ def render(
     name: NewName = None,
     openvpn: OpenVpnVersion = None,
     settings: Settings = None,
+    run_scripts: RunScripts = False,
     force: Annotated[bool, typer.Option("--force", help="Write into a directory that is not empty.")] = False,
     resolved: Annotated[
         bool, typer.Option("--resolved", help="Also write the topology with all defaults filled in.")
     ] = False,
     other: Annotated[
-        Other | None, typer.Option("--for", help="Also write commands for another system at the end of a tunnel.")
+        Other | None,
+        typer.Option(
+            "--for",
+            help="Also write files for another system: containerlab's topology, or the end of a tunnel.",
+        ),
     ] = None,
 ) -> None:
     """Write all configurations, keys and scripts for real hosts; start nothing."""
     from lab.render.howto import GUIDE, export
 
-    wanted = loaded(topology, name=name, openvpn=openvpn, settings=settings)
-    files = export(wanted, out, force=force, resolved=resolved, routeros=other is Other.ROUTEROS)
+    wanted = loaded(topology, name=name, openvpn=openvpn, settings=settings, run_scripts=run_scripts)
+    files = export(wanted, out, force=force, resolved=resolved, target=other)
     print(f"{len(files)} files are in {out}: begin with {out / GUIDE}", file=sys.stderr)

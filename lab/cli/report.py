@@ -24,6 +24,12 @@ def report(
             metavar="DIR", help="The directory to write; by default `report` or `comparison` in that of the last run."
         ),
     ] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PAGE", help="Write the results of a run into a Markdown page, between its markers for figures."
+        ),
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -33,11 +39,21 @@ def report(
 
     if len(runs) > 2:
         raise InputError(f"{len(runs)} runs given: give one for a report, or two to compare")
+    if into and len(runs) > 1:
+        raise InputError("--into writes the results of one run: give one")
     summaries = [read(RunDirectory(run)) for run in runs]
     for path, summary in zip(runs, summaries, strict=True):
         if not summary.trials:
             raise InputError(f"{path} has no trials yet: wait until `lab measure` has recorded one")
-    if len(summaries) == 1:
+    if into:
+        from lab.report.documentation import put_into
+
+        put_into(into, summaries[0])
+        if as_json:
+            print_json({"page": str(into)})
+        else:
+            print(f"{into}: written between its markers")
+    elif len(summaries) == 1:
         _one(summaries[0], out or runs[0] / "report", markdown=markdown, as_json=as_json)
     else:
         _two(summaries[0], summaries[1], out or runs[1] / "comparison", markdown=markdown, as_json=as_json)
@@ -45,19 +61,27 @@ def report(
 
 def _one(summary: "RunSummary", out: Path, *, markdown: bool, as_json: bool) -> None:
     from lab.report import write_report
-    from lab.report.page import overview_table
+    from lab.report.page import count_trials, overview_table
     from lab.report.tables import event_records
 
     with progress() as say:
         written = write_report(summary, out, say)
     if as_json:
         records = [record for event in summary.events for record in event_records(event)]
-        print_json({"page": str(written.page), "rows": records})
+        print_json(
+            {
+                "page": str(written.page),
+                "rows": records,
+                "thrown_away": [{"cause": cause, "attempts": n} for cause, n in summary.thrown_away.items()],
+                "short": [{"variant": str(variant), "trials": n} for variant, n in summary.short.items()],
+            }
+        )
     elif markdown:
         print(written.markdown.read_text(), end="")
     else:
         table = overview_table(summary)
         print_table(summary.run.name, table.columns, table.rows)
+        print(count_trials(summary))
         print(f"{written.page}; {len(written.figures)} figures and {len(written.tables)} tables beside it")
 
 

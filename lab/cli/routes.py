@@ -19,13 +19,17 @@ def routes(
     lab_name: LabName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the RIB and the kernel's FIB of one node or of all routers."""
+    """Show the RIB and the kernel's FIB of one node or of all routers.
+
+    In a lab without routers it shows the FIB of all nodes.
+    """
     from lab.status import tables
 
     both = rib == fib
     with attached(lab_name) as lab:
         routers = [name for name, n in lab.topology.nodes.items() if n.intent.router]
-        names = [node] if node else routers
+        nodes = [name for name, n in lab.topology.nodes.items() if n.kind == "linux"]
+        names = [node] if node else routers or nodes
         families = tables.families(family.value if family else None)
         # A node without a routing daemon is shown with its FIB only; with --rib its missing RIB is an error.
         with_rib = [name for name in names if rib or name in routers] if rib or both else []

@@ -7,15 +7,16 @@ import typer
 from lab.cli.output import print_json
 from lab.core.errors import InputError
 
+_CHECKS = "checks"
+"""The schema of checks files; its module imports the whole lab, and `lab.catalogue` is below it."""
+
 
 def schema(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="The kind of file; `topology` is the only one.")
-    ] = "topology",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The kind of file: `topology` or `checks`.")] = "topology",
 ) -> None:
-    """Print the JSON Schema (draft-07) of topology files, with which an editor completes and checks them.
+    """Print the JSON Schema (draft-07) of topology or checks files, with which an editor completes and checks them.
 
-    It has the lab's own keys, the options of each installed tunnel mode, and
+    That of topology files has the lab's own keys, the options of each installed tunnel mode, and
     containerlab's keys as far as the lab reads them. `lab validate` checks more,
     for example that no address is used twice.
 
@@ -28,6 +29,11 @@ def schema(
     """
     from lab.catalogue import SCHEMAS
 
-    if name not in SCHEMAS:
-        raise InputError(f"there is no schema {name!r}: give one of {', '.join(SCHEMAS)}")
-    print_json(SCHEMAS[name]())
+    if name not in (*SCHEMAS, _CHECKS):
+        raise InputError(f"there is no schema {name!r}: give one of {', '.join((*SCHEMAS, _CHECKS))}")
+    if name == _CHECKS:
+        from lab.check.json_schema import checks_schema
+
+        print_json(checks_schema())
+    else:
+        print_json(SCHEMAS[name]())

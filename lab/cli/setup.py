@@ -1,5 +1,6 @@
 """`lab setup`: build the images of the nodes."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,13 +16,29 @@ def setup(
     vm: Annotated[
         bool, typer.Option("--vm", help="Also build the image of the lab's virtual machine, see `lab vm`.")
     ] = False,
+    load: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--load",
+            metavar="FILE",
+            help="Only load an image that `docker save` wrote, for the engine crun. Repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Build the images of the nodes, unless they exist."""
-    from lab.image import VERSIONS, ensure, ensure_image
+    from lab.engine import open_engine
+    from lab.image import NODE_IMAGE, VERSIONS, ensure_image
 
     with progress() as say:
+        if load:
+            from lab.image.store import load as load_archive
+
+            for archive in load:
+                say(f"loaded {', '.join(load_archive(archive))}")
+            return
+        engine = open_engine()
         for version in openvpn or VERSIONS:
-            say(f"{ensure(None, version, say)} exists")
+            say(f"{engine.provide(f'{NODE_IMAGE}:{version}', say)} exists")
         if vm:
             from lab.vm.virtual_machine import RECIPE
 

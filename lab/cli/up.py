@@ -3,15 +3,16 @@
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lab.cli.options import AsJson, NewName, OpenVpnVersion, Settings, TopologyName, loaded
+from lab.cli.options import AsJson, EngineName, NewName, OpenVpnVersion, RunScripts, Settings, TopologyName, loaded
 from lab.cli.output import progress
 from lab.cli.status import show
-from lab.core.errors import LabError
+from lab.core.errors import InputError, LabError
 
 if TYPE_CHECKING:
     from lab.runtime.lab import Lab
@@ -22,6 +23,7 @@ def up(
     name: NewName = None,
     openvpn: OpenVpnVersion = None,
     settings: Settings = None,
+    run_scripts: RunScripts = False,
     reuse: Annotated[
         bool,
         typer.Option(
@@ -35,17 +37,39 @@ def up(
     keep_failed: Annotated[
         bool, typer.Option("--keep-failed", help="Keep a lab that failed to come up, to examine it.")
     ] = False,
+    privileged: Annotated[
+        bool,
+        typer.Option(
+            "--privileged",
+            help="Run nodes of images that are not the lab's with all privileges on this host, as containerlab does.",
+        ),
+    ] = False,
+    mgmt: Annotated[
+        bool,
+        typer.Option(
+            "--mgmt", help="Connect nodes to containerlab's management network, unless their file says otherwise."
+        ),
+    ] = False,
+    engine_name: EngineName = None,
     as_json: AsJson = False,
 ) -> None:
     """Deploy a topology, and show its status."""
     with progress() as say:
-        from lab.engine import open_engine
+        from lab.engine import all_engines
         from lab.runtime.destroy import destroy
         from lab.runtime.lab import Lab
-        from lab.runtime.registry import is_running
+        from lab.runtime.registry import engine_with, is_running
 
-        wanted = loaded(topology, name=name, openvpn=openvpn, settings=settings)
-        engine = open_engine()
+        options = {"run_scripts": run_scripts, "privileged": privileged, "mgmt": mgmt}
+        wanted = loaded(topology, name=name, openvpn=openvpn, settings=settings, **options)
+        engines = all_engines(engine_name)  # the chosen one first
+        engine = engines[0]
+        having = engine_with(wanted.name, engines)
+        if having is not engine:
+            raise InputError(
+                f"a lab named {wanted.name!r} is running already, with the engine {having.name}: take it down with "
+                f"`lab down {wanted.name}`, or give this one another name with --name"
+            )
         running = reuse and is_running(wanted.name, engine=engine)
         if reuse and not running and engine.find(wanted.name):
             say(f"all nodes of lab {wanted.name} have ended, as after a reboot of the host: deploying it again")
@@ -57,7 +81,7 @@ def up(
     with lab:
         if running:
             print(f"lab {lab.name} is running already; nothing was changed", file=sys.stderr)
-        show(lab, as_json=as_json)
+        show(lab, as_json=as_json, not_up=wait and bool(lab.topology.own_routers or lab.topology.processes))
         if not as_json:
             print("Try next:")
             for command in next_steps(lab):
@@ -70,12 +94,13 @@ def next_steps(lab: "Lab") -> list[str]:
 
     program = _program()
     which = "" if running_labs(lab.engine) == [lab.name] else f" --lab {lab.name}"
-    running = [name for name, instance in lab.nodes.items() if instance.state == "running"]
+    nodes = lab.nodes
+    running = [name for name, instance in nodes.items() if instance.state == "running"]
     routers = [name for name in lab.plans if name in running]
     steps = [
         _announcement(lab, routers, which),
         _capture(lab, running, which),
-        _ping(lab, running, which),
+        _ping(lab, {name: nodes[name].image for name in running}, which),
         f"routes{which}" if routers else None,
         f"logs{which} {running[0]}" if running else None,
         "list",
@@ -91,6 +116,8 @@ def _announcement(lab: "Lab", routers: list[str], which: str) -> str | None:
     prefix = lab.free_prefix("ipv4")
     for router in routers:
         peers = interfaces_towards(router, lab.plans)
+        if lab.plans[router].own is not None or any(lab.plans[peer].own for peer in peers):
+            continue  # a policy in the user's files may keep the prefix back
         if peers and all(peer in routers and lab.plans[peer].accepted([prefix]) for peer in peers):
             return f"announce{which} {router} {prefix}"
     return None
@@ -106,14 +133,18 @@ def _capture(lab: "Lab", running: list[str], which: str) -> str | None:
     return None
 
 
-def _ping(lab: "Lab", running: list[str], which: str) -> str | None:
-    """Return a ping from the last host to the first, if it is answered now."""
+def _ping(lab: "Lab", images: Mapping[str, str], which: str) -> str | None:
+    """Return a ping from the last host to the first, if it is answered now; `images` has those of running nodes."""
     from lab.image.recipe import is_ours
 
     hosts = [
         name
         for name, node in lab.topology.nodes.items()
-        if name in running and name not in lab.plans and is_ours(lab.nodes[name].image) and not node.sysctls
+        if name in images
+        and name not in lab.plans
+        and is_ours(images[name])
+        and not node.sysctls
+        and node.network_mode in ("none", "bridge")
     ]
     if len(hosts) < 2:
         return None

@@ -66,7 +66,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the VM."""
-    config.stash[_GUEST].close()
+    if (guest := config.stash.get(_GUEST, None)) is not None:  # another plugin may have refused the command line
+        guest.close()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _CAPTURED = 20_000
 """Packets kept per interface of a running test."""
-_ARGUMENTS = ("openvpn", "tunnel", "fresh")
+_ARGUMENTS = ("openvpn", "tunnel", "run_scripts", "fresh")
 """Arguments of the marker besides the topology."""
 _ALIVE = 3
 """Labs kept running at most; the least recently used is removed first."""
@@ -55,6 +55,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=_versions,
         help="run each test that uses a lab with these versions of OpenVPN, or with 'all'; the default is the version "
         "in the topology",
+    )
+    group.addoption(
+        "--lab-engine",
+        default=None,
+        metavar="NAME",
+        help="run labs with this engine: docker, or crun without a daemon; the default is LAB_ENGINE, or Docker if it "
+        "answers",
     )
     group.addoption(
         "--lab-keep",
@@ -94,16 +101,38 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker, create the pool of labs."""
     config.addinivalue_line(
         "markers",
-        "topology(name_or_path, *, openvpn=None, tunnel=None, fresh=False): the topology of the fixture `lab`; "
-        "`tunnel` overrides keys of every tunnel; `fresh` asks for a lab that no other test has used",
+        "topology(name_or_path, *, openvpn=None, tunnel=None, run_scripts=False, fresh=False): the topology of the "
+        "fixture `lab`; `tunnel` overrides keys of every tunnel; `run_scripts` runs the scripts of your own files; "
+        "`fresh` asks for a lab that no other test has used",
     )
-    config.stash[_POOL] = Pool(config)
+    _choose_engine(config.getoption("--lab-engine", None))
+    config.stash[POOL] = Pool(config)
     measurements.register(config)
+
+
+def _choose_engine(name: str | None) -> None:
+    """Set the engine for this process and for programs that tests start, and prepare it before others start.
+
+    Raises `pytest.UsageError` for an unknown name, or if an ordinary user may not have labs here.
+    """
+    if not (name or os.environ.get("LAB_ENGINE")):  # every pytest run in this environment comes here
+        return
+    from lab.engine import ENGINES, ENVIRONMENT, enter_namespaces
+
+    if name and name not in ENGINES:
+        raise pytest.UsageError(f"--lab-engine: no engine {name!r}; give {' or '.join(ENGINES)}")
+    os.environ[ENVIRONMENT] = name or os.environ[ENVIRONMENT]
+    if os.environ[ENVIRONMENT] == "crun":
+        try:
+            enter_namespaces()  # before pytest-xdist starts its workers
+        except LabError as error:
+            raise pytest.UsageError(str(error)) from None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the remaining labs."""
-    config.stash[_POOL].close()
+    if (pool := config.stash.get(POOL, None)) is not None:  # another plugin may have refused the command line
+        pool.close()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -139,7 +168,7 @@ def lab(request: pytest.FixtureRequest, lab_openvpn: str | None) -> Iterator["La
     if unknown := marker.kwargs.keys() - _ARGUMENTS:
         known = ", ".join(_ARGUMENTS)
         pytest.fail(f"the marker `topology` has no argument {min(unknown)!r}; it has {known}", pytrace=False)
-    pool = request.config.stash[_POOL]
+    pool = request.config.stash[POOL]
     with ExitStack() as stack:
         try:
             wanted = Wanted.of(request, *marker.args, version=lab_openvpn, **marker.kwargs)
@@ -173,6 +202,7 @@ class Wanted:
         version: str | None,
         openvpn: str | None = None,
         tunnel: Mapping[str, Any] | None = None,
+        run_scripts: bool = False,
         fresh: bool = False,
     ) -> "Wanted":
         """Read the topology, given by name or by a path relative to the test's file or the working directory."""
@@ -180,10 +210,24 @@ class Wanted:
 
         beside = request.path.parent / topology
         file = find_topology(beside if beside.is_file() else Path(topology))
+        return cls.of_file(file, openvpn=openvpn or version, tunnel=tunnel, run_scripts=run_scripts, fresh=fresh)
+
+    @classmethod
+    def of_file(
+        cls,
+        file: Path,
+        *,
+        openvpn: str | None = None,
+        tunnel: Mapping[str, Any] | None = None,
+        run_scripts: bool = False,
+        fresh: bool = False,
+    ) -> "Wanted":
+        """Read a topology file."""
         # The key of the cache: the file's state, the version, the keys of tunnels, and the environment.
         said = json.dumps(tunnel, default=str)
         environ = frozenset(item for item in os.environ.items() if not item[0].startswith("PYTEST_"))
-        return cls(_read(file, openvpn or version, said, (file.stat().st_mtime_ns, environ)), fresh)
+        seen = (file.stat().st_mtime_ns, environ)
+        return cls(_read(file, openvpn, said, seen, run_scripts=run_scripts), fresh)
 
     @property
     def key(self) -> str:
@@ -196,14 +240,14 @@ class Wanted:
 
 
 @cache
-def _read(file: Path, openvpn: str | None, tunnel: str, seen: object) -> "Topology":
+def _read(file: Path, openvpn: str | None, tunnel: str, seen: object, *, run_scripts: bool) -> "Topology":
     """Read a topology, once per state of file and environment (`seen`).
 
     Every test names its topology, and in an emulated VM each reading takes a second.
     """
     from lab.catalogue import load
 
-    return load(file, openvpn=openvpn, tunnel=json.loads(tunnel))
+    return load(file, openvpn=openvpn, tunnel=json.loads(tunnel), run_scripts=run_scripts)
 
 
 @dataclass
@@ -424,6 +468,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
             watch.close(failed=failed)
 
 
-_POOL = pytest.StashKey[Pool]()
+POOL = pytest.StashKey[Pool]()
+"""The labs of a test run, in the stash of its configuration."""
 _FAILED = pytest.StashKey[bool]()
 _WATCH = pytest.StashKey[_Watch]()
