@@ -197,6 +197,8 @@ def arrivals(lab: Lab, tunnel: RunningTunnel) -> set[str]:
     """Return the sources of packets to a multicast group that reach the server: a link-local and a tunnel address."""
     server, client = lab.node(tunnel.tunnel.server), lab.node(tunnel.tunnel.client)
     known = str(tunnel.tunnel.client_ipv6.ip)
+    # A device that was just made has no usable IPv6 address yet.
+    client.expect_reaches(tunnel.tunnel.server_ipv6.ip)
     with server.capture(tunnel.device(server.name)) as arriving:
         # Sent in order: once the second has arrived, the first cannot arrive any more.
         for source in (LINK_LOCAL, known):

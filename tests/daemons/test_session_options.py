@@ -21,6 +21,8 @@ from lab.runtime.lab import Lab
 from lab.runtime.router import Router
 from lab.status.overview import SessionReport, report
 from lab.topology import Prefix
+from tests.helpers.checking import single
+from tests.helpers.labs import new_name
 from tests.helpers.pairs import Pair, Trio
 from tests.helpers.sites import Site
 
@@ -168,6 +170,10 @@ def test_default_route_and_communities_reach_the_neighbour(lab: Lab, pair: Pair,
     shown = path_of(branch.router, LEARNT).replace("(", "").replace(")", "").replace(", ", ":").replace(",", ":")
     assert "65001:100" in shown
     assert "65001:1:2" in shown
+    line = "{{route: 10.1.0.0/24, node: branch, in: rib, communities: [{}]}}"
+    assert single(lab, line.format('"65001:100", "65001:1:2"')).good
+    missing = single(lab, line.format('"65001:100", "65001:9"'), within=1)
+    assert (missing.good, missing.seen) == (False, "RIB: 10.1.0.0/24 with communities 65001:100 65001:1:2")
     # Announcing at run time changes neither.
     other = lab.free_prefix("ipv4")
     with hq.router.announced(other):
@@ -258,7 +264,7 @@ def test_extra_lines_change_what_is_announced(lab: Lab, pair: Pair, hq: Site, br
 )
 def test_refused_line_is_reported_with_its_place(hq: str, line: str, said: str, tmp_path: Path) -> None:
     file = Path(__file__).parent / "pair.clab.yml"
-    topology = load(file, name="refused-line", variables={"HQ": hq, "OPENVPN": "2.7"})
+    topology = load(file, name=new_name(), variables={"HQ": hq, "OPENVPN": "2.7"})
     number = next(i for i, text in enumerate(file.read_text().splitlines(), 1) if "${HQ" in text)
     with pytest.raises(InputError) as caught:
         Lab.deploy(topology, directory=tmp_path / "lab")

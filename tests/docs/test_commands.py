@@ -23,7 +23,17 @@ case "$1" in
 esac
 exec {lab} "$@"
 """
-RUN = sorted({block.page for block in pages.blocks() if block.runs})
+_NETWORK_PROGRAM = """#!/bin/sh
+# The program of the pages on networks: the network is this test's own lab there.
+case "$1" in
+  up) exec {lab} "$@" --name "$LAB_NAME" ;;
+  down) exec {lab} down "$LAB_NAME" ;;
+esac
+exec {lab} "$@"
+"""
+_NETWORKS = "docs/networks/"
+RUN = sorted({block.page for block in pages.blocks() if block.runs and not block.page.startswith(_NETWORKS)})
+RUN_NETWORKS = sorted({block.page for block in pages.blocks() if block.runs and block.page.startswith(_NETWORKS)})
 
 
 def environment(programs: Path) -> dict[str, str]:
@@ -71,6 +81,31 @@ def test_commands_of_a_page_run(page: str, programs: Path, tmp_path: Path) -> No
         timeout=PATIENCE,
         check=False,
     )
+    assert result.returncode == 0, result.stderr[-3000:]
+
+
+@pytest.mark.parametrize("page", RUN_NETWORKS)
+def test_commands_of_a_network_run(page: str, tmp_path: Path) -> None:
+    (tmp_path / "topologies").symlink_to(pages.ROOT / "topologies")
+    program = tmp_path / "bin" / "lab"
+    program.parent.mkdir()
+    program.write_text(_NETWORK_PROGRAM.format(lab=f"{sys.executable} -m lab.cli"))
+    program.chmod(0o755)
+    environ = environment(program.parent) | {"LAB_NAME": f"{NAME}-{Path(page).stem}"}
+    script = "set -e -o pipefail\n" + "".join(b.script for b in pages.blocks() if b.page == page and b.runs)
+    try:
+        result = subprocess.run(
+            ["bash", "-x", "-c", script],
+            cwd=tmp_path,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    finally:
+        subprocess.run(["lab", "down"], cwd=tmp_path, env=environ, check=False, capture_output=True)
     assert result.returncode == 0, result.stderr[-3000:]
 
 

@@ -18,6 +18,8 @@ pytestmark = pytest.mark.docker
 NAME = f"json-{os.getpid()}"
 _SECTION = re.compile(r"^## `(lab [^`]+) --json`\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 BROKEN = "name: broken\ntopology:\n  nodes:\n    a: {kind: linux, imag: x}\n"
+SERVER = "dev tun\nserver 10.8.0.0 255.255.255.0\nclient-config-dir ccd\nca ca\ncert c\nkey k\ndh none\npersist-key\n"
+"""With an old option, and a directory that is not at hand, about which an import asks."""
 COMMANDS = (
     "status",
     "list",
@@ -25,8 +27,11 @@ COMMANDS = (
     "fault kinds",
     "impair --list",
     "routes",
+    "why hq-lan branch-lan",
     "validate broken.clab.yml",
+    "import hq=hq laptop=laptop --openvpn 2.7 --assume --out mine.clab.yml",
     "advise article",
+    "check --checks mine.checks.yml",
     "modes --quick",
     "measure quick --dry-run",
     "doctor",
@@ -77,9 +82,13 @@ def run(directory: Path, *argv: str) -> str:
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A directory with a broken topology, while a lab with a fault and an impairment runs."""
+    """A broken topology and the files of two hosts, while a lab with a fault and an impairment runs."""
     directory = tmp_path_factory.mktemp("json")
     (directory / "broken.clab.yml").write_text(BROKEN)
+    (directory / "mine.checks.yml").write_text("expect: [{tunnel: branch-hq}]\n")
+    for host, text in (("hq", SERVER), ("laptop", "client\ndev tun\nremote 203.0.113.1\nca ca\n")):
+        (directory / host).mkdir()
+        (directory / host / "a.conf").write_text(text)
     run(directory, "up", "article", "--name", NAME)
     try:
         run(directory, "fault", "apply", "link-blackhole", "link=hq-lan:eth1")

@@ -52,7 +52,11 @@ def notes(error: LabError) -> str:
     ],
 )
 def test_node_that_ends_is_named_with_its_last_output(write: Write, fails: Fails, links: str) -> None:
-    nodes = """{dying: {cmd: 'sh -c "echo I give up; exit 3"'}, two: {}}"""
+    (directory_of(write) / "die").mkdir()
+    nodes = """{
+        dying: {cmd: 'sh -c "echo I give up; touch /die/now; exit 3"', binds: [die:/die]},
+        two: {exec: ['sh -c "until [ -e /die/now ]; do sleep 0.01; done"'], binds: [die:/die]},
+    }"""
     error = fails(write(f"nodes: {nodes}\nlinks: {links}"))
     assert "'dying' ended with exit code 3" in str(error)
     assert "two" not in str(error)

@@ -14,7 +14,7 @@ from lab.catalogue import load
 from lab.core.errors import NotSupported
 from lab.engine import Engine, Instance
 from lab.topology import Interface
-from tests.helpers.labs import Deploy, Write, assert_nothing_left, names_of_host
+from tests.helpers.labs import Deploy, Write, assert_nothing_left, names_of_host, of_another
 
 pytestmark = pytest.mark.docker
 
@@ -53,7 +53,7 @@ _IFLA_IFNAME = 3
 
 @contextmanager
 def host_links() -> Iterator[set[str]]:
-    """Collect the names of all interfaces that appear in the host's namespace within the context."""
+    """Collect the names of the interfaces that appear in the host's namespace within the context, but other tests'."""
     seen: set[str] = set()
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as events:
         events.bind((0, _RTMGRP_LINK))
@@ -64,7 +64,8 @@ def host_links() -> Iterator[set[str]]:
                 seen.update(_names(events.recv(65536)))
             except BlockingIOError:
                 break
-    seen.update(names_of_host())
+    seen -= {name for name in seen if of_another(name)}
+    seen |= names_of_host()
 
 
 def _names(data: bytes) -> Iterator[str]:

@@ -24,6 +24,7 @@ NODES = r"""
           - shared:/shared:ro
           - __clabNodeDir__/own:/own
           - __clabDir__/nodes:/nodes:ro
+        volumes: [/cache, "VOLUME:/kept", "VOLUME:/kept-too:ro"]
         hostname: another-name
         sysctls: {net.ipv4.ip_forward: 1, net.ipv4.conf.all.rp_filter: 2}
         labels: {project: mine}
@@ -44,21 +45,37 @@ NODES = r"""
       router:
         sysctls: {net.ipv4.conf.all.forwarding: 1}
       plain: {}
-    links: []
+      quiet: {config: {vars: {routes: [{to: 198.51.100.0/24, via: 192.0.2.1}]}}}
+    links:
+      - {endpoints: ["plain:eth1", "quiet:eth1"], ipv4: [192.0.2.1/24, 192.0.2.2/24]}
 """
 
 
 @pytest.fixture(scope="module")
-def lab(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab(engine: Engine, client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab whose nodes use every key; tests in this module do not change it."""
     place = tmp_path_factory.mktemp("settings")
     (place / "shared").mkdir()
     (place / "shared" / "file").write_text("bound\n")
     (place / "node.env").write_text("FROM_FILE=file\nBOTH=file\n")
     name = new_name()
-    lab = Lab.deploy(topology(place, name, NODES), engine=engine, directory=place / "lab", owner=this_process())
+    lab = Lab.deploy(
+        topology(place, name, NODES.replace("VOLUME", name)),
+        engine=engine,
+        directory=place / "lab",
+        owner=this_process(),
+    )
     yield lab
+    anonymous = [mount["Name"] for mount in mounts(lab, client) if mount["Destination"] == "/cache"]
     lab.destroy()
+    left = {volume.name for volume in client.volumes.list()}
+    assert not left & set(anonymous)
+    client.volumes.get(name).remove()  # it stays, as the note says
+
+
+def mounts(lab: Lab, client: docker.DockerClient) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client.api.inspect_container(lab.nodes["all"].container)["Mounts"]
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +94,17 @@ def test_environment(lab: Lab) -> None:
         "FROM_FILE": "file",
         "BOTH": "env",
     }
+
+
+def test_volumes(lab: Lab, client: docker.DockerClient) -> None:
+    found = {mount["Destination"]: mount for mount in mounts(lab, client) if mount["Type"] == "volume"}
+    assert {path: (m["Name"] == lab.name, m["RW"]) for path, m in found.items()} == {
+        "/cache": (False, True),
+        "/kept": (True, True),
+        "/kept-too": (True, False),
+    }
+    output_of(lab, "all", "touch", "/kept/file")
+    assert output_of(lab, "all", "ls", "/kept-too") == "file"
 
 
 def test_binds_and_their_variables(lab: Lab) -> None:
@@ -100,12 +128,13 @@ def test_sysctls(lab: Lab) -> None:
     assert output_of(lab, "router", "cat", "/proc/sys/net/ipv4/ip_forward") == "1"
 
 
-def test_sysctls_do_not_inherit_the_hosts(lab: Lab) -> None:
-    """A new namespace inherits the host's IPv4 settings, which forwards if Docker has a bridge."""
+def test_node_without_keys_of_the_lab_forwards_as_under_containerlab(lab: Lab) -> None:
+    """It would inherit this from the host, whatever the host has; a node with such keys does not forward unasked."""
     told_all = output_of(
         lab, "plain", "cat", *(f"/proc/sys/net/ipv4/{key}" for key in ("ip_forward", "conf/all/rp_filter"))
     )
-    assert told_all.split() == ["0", "0"]
+    assert told_all.split() == ["1", "0"]
+    assert output_of(lab, "quiet", "cat", "/proc/sys/net/ipv4/ip_forward") == "0"
 
 
 def test_limits(lab: Lab, facts: dict[str, Any]) -> None:

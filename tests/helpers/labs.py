@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -50,7 +51,21 @@ def assert_nothing_left(name: str, engine: Engine, directory: Path) -> None:
     assert not directory.exists()
 
 
+def host_interface(name: str) -> str:
+    """Return the name of an interface that a test puts into the host's network namespace, unlike any other test's."""
+    return f"{name}-{os.getpid()}"
+
+
+def of_another(interface: str) -> bool:
+    """Return True for an interface of Docker's, or of a test that runs at the same time."""
+    if re.fullmatch(r"br-[0-9a-f]{12}|veth[0-9a-f]{7}|clab-[0-9a-f]+", interface):
+        return True
+    _, _, process = interface.rpartition("-")
+    return process.isdigit() and int(process) != os.getpid()
+
+
 def names_of_host() -> set[str]:
-    """Return the interfaces in the host's network namespace."""
+    """Return the interfaces in the host's network namespace, but Docker's and other tests'."""
     with IPRoute() as ip:
-        return {link.get_attr("IFLA_IFNAME") for link in ip.get_links()}
+        names = {link.get_attr("IFLA_IFNAME") for link in ip.get_links()}
+    return {name for name in names if not of_another(name)}

@@ -7,8 +7,9 @@ from typer.testing import CliRunner, Result
 
 from lab.catalogue import load
 from lab.cli.app import app
-from lab.engine import Instance, NodeState
+from lab.engine import Instance, LabNetwork, NodeState
 from lab.runtime.store import LabDirectory
+from lab.topology import Topology
 
 
 class PaperEngine:
@@ -18,10 +19,23 @@ class PaperEngine:
 
     def __init__(self) -> None:
         self.instances: list[Instance] = []
+        self.left: list[LabNetwork] = []
+
+    def require_supported(self, topology: Topology) -> None:
+        """Accept everything."""
 
     def find(self, lab: str | None = None) -> list[Instance]:
         """Return all nodes, or those of one lab."""
         return [i for i in self.instances if lab in (None, i.lab)]
+
+    def networks(self, lab: str | None = None) -> list[LabNetwork]:
+        """Return the networks of labs that have no node."""
+        return [network for network in self.left if lab in (None, network.lab)]
+
+    def remove_networks(self, lab: str) -> bool:
+        """Forget the networks of a lab."""
+        self.left = [network for network in self.left if network.lab != lab]
+        return True
 
     def attach_argv(self, instance: Instance, argv: Sequence[str], *, tty: bool) -> list[str]:
         """Fail: nothing can run here."""

@@ -81,6 +81,7 @@ def trial(variant: Variant, number: int, chance: random.Random, *, slower: float
             lost=lost,
             duplicated=0,
             reordered=0,
+            until_back=loss,
             loss_derived=loss,
             error=0.001,
         ),

@@ -3,13 +3,14 @@
 from pathlib import Path, PurePosixPath
 
 from lab.advise import RULES, Subject, Verdict, advise, subjects_of_files
-from lab.advise.across import neighbors_across
-from lab.advise.client_options import read_client_options
-from lab.advise.disk import Disk
-from lab.advise.frr import FrrConfiguration
-from lab.advise.frr import parse as parse_frr
-from lab.advise.openvpn import Configuration, parse
+from lab.advise.across import across
 from lab.advise.rule import Judgement
+from lab.configs.bird import parse as parse_bird
+from lab.configs.disk import Disk
+from lab.configs.frr import parse as parse_frr
+from lab.configs.openvpn.client_options import read_client_options
+from lab.configs.openvpn.configuration import Configuration, parse
+from lab.configs.routing.judged import RoutingConfiguration
 
 SAMPLES = Path(__file__).parents[1] / "data" / "advise"
 EXPOSED, NOT_EXPOSED, CANNOT_TELL = Verdict.EXPOSED, Verdict.NOT_EXPOSED, Verdict.CANNOT_TELL
@@ -38,6 +39,8 @@ def subject(
     *,
     peer: str | None = None,
     frr: str | None = None,
+    bird: str | None = None,
+    peer_frr: str | None = None,
     openvpn: str | None = None,
     routes: bool | None = None,
     peer_hold: int | None = None,
@@ -46,7 +49,9 @@ def subject(
     """Return an end of a tunnel from texts."""
     end = configuration(text, directory)
     other = configuration(peer, directory) if peer is not None else None
-    router: FrrConfiguration | None = parse_frr(frr, "frr.conf") if frr is not None else None
+    router: RoutingConfiguration | None = parse_frr(frr, "frr.conf") if frr is not None else None
+    if bird is not None:
+        router = parse_bird(bird, "bird.conf")
     return Subject(
         "end",
         end,
@@ -54,10 +59,12 @@ def subject(
         other,
         read_client_options(other) if other else read_client_options(configuration("")),
         openvpn,
-        True if router and neighbors_across(router, end, other) else routes,
+        True if router and across(router, end, other).spots else routes,
         router,
+        peer_router=parse_frr(peer_frr, "peer.frr.conf") if peer_frr is not None else None,
         peer_hold=peer_hold,
         path_mtu=path_mtu,
+        peer_openvpn=openvpn,
     )
 
 

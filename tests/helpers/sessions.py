@@ -31,9 +31,3 @@ def expect_all_back(lab: Lab, hq: Site, branch: Site) -> None:
     expect_control_plane(lab, hq, branch)
     for family in FAMILIES:
         expect_passes(hq, branch, family)
-
-
-def named_clients(tunnel: RunningTunnel) -> list[int]:
-    """Return the server's sessions, without clients that are not authenticated yet."""
-    with tunnel.server.management() as server:
-        return [c.client_id for c in server.server_status().clients if c.common_name != "UNDEF"]

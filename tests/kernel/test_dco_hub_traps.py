@@ -16,10 +16,12 @@ from lab.runtime.lab import Lab
 from lab.runtime.router import Router
 from lab.topology import Prefix
 from lab.tunnel import ManagementError
+from lab.why.inner import Header, lost_in_tunnel
 from tests.helpers.article import expect_log
 from tests.helpers.dco import expect_kernel, spokes
 from tests.helpers.sites import Site
 from tests.helpers.tunnels import route_option, site
+from tests.helpers.why import expect_loss, expect_no_loss
 
 pytestmark = [
     pytest.mark.docker,
@@ -68,11 +70,14 @@ def test_ipv6_is_lost_with_frrs_default_next_hop(lab: Lab, hub: Site, claim: Cla
         hub.host.expect_reaches(one.host.address("ipv4"))
         lost = hub.host.echo(one.host.address("ipv6"), count=3)
         assert lost.silent, f"{lost}: the kernel knows no peer of a link-local address"
+        cause = expect_loss(lab, hub, one, "ipv6", "dco-link-local")
+        assert "`set ipv6 next-hop prefer-global`" in cause.mend
         claim.echo(lost)
     hub.router.expect_session("spoke1")
     hub.router.expect_route(networks, via=hub.device)
     for family in FAMILIES:
         hub.host.expect_reaches(one.host.address(family))
+        expect_no_loss(lab, hub, one, family)
     claim.does_not_hold(
         "sessions are up, routes are in the FIB, and every IPv6 packet is lost: the kernel knows no peer of a "
         "link-local address. `set ipv6 next-hop prefer-global` in an inbound route map fixes it"
@@ -134,6 +139,9 @@ def test_packet_needs_a_route_back_to_its_peer(lab: Lab, hub: Site, claim: Claim
         return came
 
     with with_address_in(one, prefix) as source, routed(one.router, str(prefix), "dev", "eth2"):
+        expect_wrong_peer(lab, hub, source, "does not lead to a client")
+        with routed(hub.router, str(prefix), "via", str(wrong), "dev", hub.device):
+            expect_wrong_peer(lab, hub, source, "leads to spoke2")
         for value in ("0", "2"):
             with rp_filter(hub.router, value):
                 assert not arrives(), "there is no route back"
@@ -152,6 +160,14 @@ def test_packet_needs_a_route_back_to_its_peer(lab: Lab, hub: Site, claim: Claim
     )
 
 
+def expect_wrong_peer(lab: Lab, hub: Site, source: str, words: str) -> None:
+    """Expect the cause why a packet from a source behind spoke1 is lost."""
+    header = Header(ip_address(source), hub.host.address("ipv4"), 84)
+    found = lost_in_tunnel(lab, lab.tunnel("spoke1", "hub"), "spoke1", header)
+    assert [cause.kind for cause in found.causes] == ["dco-wrong-peer"], found
+    assert words in found.causes[0].what
+
+
 @pytest.mark.claims("over DCO a route through the device needs no next hop")
 def test_route_without_next_hop_over_dco(lab: Lab, hub: Site, claim: Claim) -> None:
     one, _ = spokes(lab)
@@ -161,6 +177,9 @@ def test_route_without_next_hop_over_dco(lab: Lab, hub: Site, claim: Claim) -> N
         with routed(hub.router, str(prefix), "dev", hub.device):
             lost = hub.host.echo(address, count=3)
             assert lost.silent, f"{lost}, although the route names no peer"
+            header = Header(hub.host.address("ipv4"), address, 84)
+            found = lost_in_tunnel(lab, lab.tunnel("spoke1", "hub"), "hub", header)
+            assert [cause.kind for cause in found.causes] == ["dco-no-next-hop"], found
             claim.echo(lost)
         with routed(hub.router, str(prefix), "via", peer, "dev", hub.device):
             claim.echo(hub.host.expect_reaches(address))

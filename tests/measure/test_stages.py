@@ -30,6 +30,7 @@ def test_announced_prefix_reaches_every_stage(lab: Lab, family: Family) -> None:
     # No packet sent before the route was in the FIB arrived, so the loss covers at least that time.
     assert packets.route_specific.keys() == {str(prefix)}
     assert packets.loss_derived is not None
+    assert packets.until_stopped is packets.until_back is None, "nothing flowed before"
     assert packets.loss_derived >= measured.at("fib") - measured.stage("fib").error - packets.error
     assert any("announces" in moment.what for moment in measured.timeline)
 
@@ -52,6 +53,8 @@ def test_withdrawn_prefix_stays_gone(lab: Lab, family: Family) -> None:
     assert last is not None, "traffic stopped before the withdrawal"
     gone, packets = measured.stage("fib"), measured.data_plane
     assert packets is not None
+    assert packets.until_stopped == pytest.approx(stream.sent[last] - measured.event)
+    assert packets.until_back is packets.loss_derived is packets.loss_of_connectivity is None
     assert stream.sent[last] - measured.event <= gone.at + gone.error + packets.error
     assert len(stream.sent) - last > 500, "the observation was too short"
 
@@ -102,9 +105,9 @@ def test_stopped_sender_makes_the_measurement_invalid(lab: Lab) -> None:
         lab.router("branch").expect_route(prefix)
         with lab.measure("branch", prefix, probe_from="branch-lan", until="nothing", watch=0.5) as measured:
             measured.caused()
-            os.kill(measured.sender_pid, signal.SIGSTOP)
+            os.killpg(measured.sender_pid, signal.SIGSTOP)
             time.sleep(0.3)  # the duration of the delay
-            os.kill(measured.sender_pid, signal.SIGCONT)
+            os.killpg(measured.sender_pid, signal.SIGCONT)
     lab.router("branch").expect_no_route(prefix)
     assert not measured.valid
     assert measured.status == "invalid"

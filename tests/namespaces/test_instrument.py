@@ -15,7 +15,7 @@ from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet, Raw
 
-from lab.core.errors import EnvironmentBroken, InputError
+from lab.core.errors import EnvironmentBroken, ExpectationFailed, InputError
 from lab.core.expect import Expectation, wait_for
 from lab.measure.instrument import sender, updates
 from lab.measure.instrument.changes import follow
@@ -225,7 +225,7 @@ def probed(ends: tuple[Sandbox, Sandbox], prefixes: int, meanwhile: Callable[[Pr
         probes.close()
 
 
-def flowing(probes: Probes) -> None:
+def flowing(probes: Probes, within: float = 60) -> None:
     """Wait until a few more packets have arrived for every prefix."""
     since = time.monotonic()
     wait_for(
@@ -236,7 +236,7 @@ def flowing(probes: Probes) -> None:
             met=lambda found: len(found) == len(probes.targets),
             seen=lambda found: f"{len(found)}",
         ),
-        within=60,
+        within=within,
     )
 
 
@@ -264,9 +264,9 @@ def test_every_packet_is_received_or_lost(ends: tuple[Sandbox, Sandbox], prefixe
 def test_delayed_sender_fell_behind(ends: tuple[Sandbox, Sandbox]) -> None:
     def starve(probes: Probes) -> None:
         flowing(probes)
-        os.kill(probes.pid, signal.SIGSTOP)
+        os.killpg(probes.pid, signal.SIGSTOP)
         time.sleep(0.2)  # the duration of the delay
-        os.kill(probes.pid, signal.SIGCONT)
+        os.killpg(probes.pid, signal.SIGCONT)
         flowing(probes)
 
     trace = probed(ends, 2, starve)
@@ -274,6 +274,60 @@ def test_delayed_sender_fell_behind(ends: tuple[Sandbox, Sandbox]) -> None:
     assert "fell behind" in trace.sent.fell_behind(0.0)
     assert "ms late" in trace.sent.fell_behind(0.0)
     assert trace.sent.fell_behind(trace.streams[0].sent[-1] + 1) != "", "no packet was sent in that time"
+
+
+def test_sender_leaves_the_cpu_to_others(ends: tuple[Sandbox, Sandbox]) -> None:
+    """It polls the clock at real-time priority for a part of the time only."""
+
+    def busy(probes: Probes) -> float:
+        children = Path(f"/proc/{probes.pid}/task/{probes.pid}/children").read_text().split()
+        stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in (probes.pid, *children)]
+        return max(int(fields[11]) + int(fields[12]) for fields in stats) / os.sysconf("SC_CLK_TCK")
+
+    shares: list[float] = []
+
+    def watch(probes: Probes) -> None:
+        flowing(probes)
+        began, since = busy(probes), probes.sent_until
+        wait_for(
+            Expectation(
+                what="two seconds of packets",
+                node="here",
+                look=lambda: probes.sent_until,
+                met=lambda at: at > since + 2,
+            ),
+            within=60,
+        )
+        shares.append((busy(probes) - began) / (probes.sent_until - since))
+
+    probed(ends, 2, watch)
+    assert shares[0] < 0.5
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU has one sender")
+@pytest.mark.parametrize("which", ["first", "second"])
+def test_other_process_sends_while_one_is_stopped(ends: tuple[Sandbox, Sandbox], which: str) -> None:
+    def stop_one(probes: Probes) -> None:
+        flowing(probes)
+        (second,) = Path(f"/proc/{probes.pid}/task/{probes.pid}/children").read_text().split()
+        pid = {"first": probes.pid, "second": int(second)}[which]
+        for _ in range(20):  # it may be stopped in the middle of sending, and the other one then waits for its turn
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                flowing(probes, within=2)
+            except ExpectationFailed:
+                continue
+            else:
+                return
+            finally:
+                os.kill(pid, signal.SIGCONT)
+        pytest.fail(f"nothing is sent while the {which} process is stopped")
+
+    trace = probed(ends, 2, stop_one)
+    for stream in trace.streams:
+        counts = stream.counts(0.0)
+        assert (counts.duplicated, counts.reordered) == (0, 0)
+        assert list(stream.sent) == sorted(stream.sent)
 
 
 def test_sender_gives_up_more_than_a_second_behind(ends: tuple[Sandbox, Sandbox]) -> None:
@@ -284,9 +338,9 @@ def test_sender_gives_up_more_than_a_second_behind(ends: tuple[Sandbox, Sandbox]
 
     def starve(probes: Probes) -> None:
         flowing(probes)
-        os.kill(probes.pid, signal.SIGSTOP)
+        os.killpg(probes.pid, signal.SIGSTOP)
         time.sleep(1.2)  # the duration of the delay
-        os.kill(probes.pid, signal.SIGCONT)
+        os.killpg(probes.pid, signal.SIGCONT)
         wait_for(
             Expectation(
                 what="the sender to end", node="here", look=lambda: state(probes), met=lambda letter: letter == "Z"
@@ -298,6 +352,24 @@ def test_sender_gives_up_more_than_a_second_behind(ends: tuple[Sandbox, Sandbox]
     *_, (before, _, _), (_, after, _) = trace.sent.log
     assert after - before > 1e9, "it went on after the delay"
     assert "fell behind" in trace.sent.fell_behind(0.0)
+
+
+def test_packet_during_which_its_process_stood_still_has_no_known_time() -> None:
+    """Five packets; the third is being sent for 7 ms, and the other process sends the next ones on time or waits."""
+    due = [1_000_000_000 + n * 1_000_000 for n in range(5)]
+    log = [(at, at + 50_000, 0) for at in due]
+    log[2] = (due[2], due[2] + 7_000_000, 0)
+    went_on = Sent(1000.0, due[0], 1, log)
+    assert went_on.unsure == went_on.unsure_of(0) == {2}
+    assert went_on.late(0.0) == pytest.approx(0.00005)
+    assert went_on.fell_behind(0.0) == ""
+    waited = Sent(1000.0, due[0], 1, [*log[:3], *((at + 6_100_000, at + 6_150_000, 0) for at in due[3:])])
+    assert waited.unsure == set()
+    assert waited.late(0.0) == pytest.approx(0.007)
+    assert "7.0 ms late" in waited.fell_behind(0.0)
+    two_groups = Sent(500.0, due[0], 2, log)
+    assert two_groups.unsure_of(0) == {1}
+    assert not two_groups.unsure_of(1)
 
 
 def test_log_of_the_sender_by_hand() -> None:

@@ -11,6 +11,7 @@ import pytest
 from pyroute2 import IPRoute
 
 from lab.core.errors import EnvironmentBroken, InputError, NotSupported
+from lab.engine.devices import addresses
 from lab.engine.netlink import add_addresses, connect_nodes, remove_addresses, remove_device, try_device
 from lab.observe import echo
 from lab.topology import Endpoint, Link, Node
@@ -211,3 +212,11 @@ def test_no_file_descriptor_is_left_open(two: dict[str, Sandbox]) -> None:
     for _ in range(3):
         add_addresses(two["a"].namespace, "eth1", [ip_interface("198.51.100.1/24")])
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_addresses_of_all_devices_are_listed(two: dict[str, Sandbox]) -> None:
+    build(two, pair(end("a", "eth1", *A), end("b", "eth1", *B)))
+    for name, held in (("a", A), ("b", B)):
+        found = two[name].namespace.run(addresses)
+        assert {ip_interface(text).ip for text in held} <= found
+        assert not {ip_interface(text).ip for text in (B if name == "a" else A)} & found

@@ -209,6 +209,16 @@ def test_link_works_after_its_relay_is_killed(
     assert min(round_trip(boxes, "ipv4") for _ in range(5)) < slow
 
 
+def test_relay_has_room_for_more_frames_than_a_device_of_its_kind(
+    boxes: dict[str, Sandbox], way: OneWay, impair: Callable[..., None]
+) -> None:
+    impair(delay=10)
+    if [m.name for m in read_mechanisms(way)] != ["relay"]:
+        pytest.skip("this kernel has netem and needs no relay")
+    (device,) = (link for name, link in boxes["one"].links().items() if name.startswith("lab-relay"))
+    assert device.get_attr("IFLA_TXQLEN") == 10_000
+
+
 def test_relay_ends_with_its_node(tmp_path: Path) -> None:
     with Sandbox() as one, Sandbox() as two:
         one.ip(("link", "add", {"ifname": "eth1", "kind": "veth", "peer": {"ifname": "eth1", "net_ns_pid": two.pid}}))

@@ -7,7 +7,8 @@ import pytest
 from lab.vm.relay import QUEUE, REPORTS, Lines, append
 
 LAB, CLAIMS, KERNEL = "openvpn-routing-lab", "openvpn-routing-lab-claims", "openvpn-routing-lab-kernel"
-PLUGINS = (LAB, CLAIMS, KERNEL)
+CHECKS, SHARDS = "openvpn-routing-lab-checks", "openvpn-routing-lab-shards"
+PLUGINS = (LAB, CLAIMS, KERNEL, CHECKS, SHARDS)
 
 PLAIN = """
 def test_it():
@@ -35,7 +36,7 @@ def off(*names: str) -> list[str]:
     return [f"-pno:{name}" for name in names]
 
 
-@pytest.mark.parametrize("names", [(LAB,), (CLAIMS,), (KERNEL,), PLUGINS], ids="+".join)
+@pytest.mark.parametrize("names", [(LAB,), (CLAIMS,), (KERNEL,), (CHECKS,), (SHARDS,), PLUGINS], ids="+".join)
 def test_run_without_plugins_passes(pytester: pytest.Pytester, names: tuple[str, ...]) -> None:
     pytester.makepyfile(PLAIN)
     result = pytester.runpytest_subprocess(*off(*names), "--junitxml=junit.xml")
@@ -49,9 +50,14 @@ def test_workers_of_xdist_work_without_plugins(pytester: pytest.Pytester) -> Non
     pytester.runpytest_subprocess(*off(*PLUGINS), "-n", "1").assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("plugin", PLUGINS)
+@pytest.mark.parametrize("plugin", [LAB, CLAIMS, KERNEL, SHARDS])
 def test_plugin_switched_off_has_no_options(pytester: pytest.Pytester, plugin: str) -> None:
-    option = {LAB: "--lab-openvpn=all", CLAIMS: "--lab-claims=out", KERNEL: "--lab-kernel=host"}[plugin]
+    option = {
+        LAB: "--lab-openvpn=all",
+        CLAIMS: "--lab-claims=out",
+        KERNEL: "--lab-kernel=host",
+        SHARDS: "--lab-shard=1/1",
+    }[plugin]
     pytester.makepyfile(PLAIN)
     pytester.runpytest_subprocess(option).assert_outcomes(passed=1)
     assert pytester.runpytest_subprocess(option, *off(plugin)).ret == pytest.ExitCode.USAGE_ERROR

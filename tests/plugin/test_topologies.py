@@ -86,7 +86,7 @@ def test_mistakes_are_reported_in_one_line(project: Project, no_traceback: Check
     assert "pair.clab.yml:4:" in text
     assert "imagge" in text
     assert "tow" in text
-    assert "the marker `topology` has no argument 'version'; it has openvpn, tunnel, fresh" in text
+    assert "the marker `topology` has no argument 'version'; it has openvpn, tunnel, run_scripts, fresh" in text
     assert "unknown OpenVPN version '1.0'" in text
     assert "options.no-such: no such option" in text
     assert "During handling" not in text, "the same is said twice"

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from lab.check.advised.disturbed import named_clients
 from lab.claims.claims import Claim
 from lab.core.expect import Expectation, wait_for
 from lab.core.prefixes import FAMILIES
@@ -19,7 +20,7 @@ from lab.tunnel.management import InnerRoute
 from tests.helpers.article import expect_control_plane, expect_log, expect_passes
 from tests.helpers.hubs import expect_control_plane as expect_hub
 from tests.helpers.hubs import expect_heard, expect_silence
-from tests.helpers.sessions import TAKES_OVER, expect_all_back, expect_new_session, named_clients
+from tests.helpers.sessions import TAKES_OVER, expect_all_back, expect_new_session
 from tests.helpers.sites import Site
 from tests.helpers.underlay import Underlay
 

@@ -9,12 +9,13 @@ from ipaddress import ip_network
 
 import pytest
 
+from lab.check.advised.disturbed import named_clients
 from lab.claims.claims import Claim
 from lab.runtime.lab import Lab
 from lab.topology import Prefix
 from lab.tunnel import OpenVpn, RunningTunnel
 from tests.helpers.article import expect_log
-from tests.helpers.sessions import TAKES_OVER, expect_all_back, expect_new_session, named_clients
+from tests.helpers.sessions import TAKES_OVER, expect_all_back, expect_new_session
 from tests.helpers.sites import Site
 from tests.helpers.underlay import Underlay
 

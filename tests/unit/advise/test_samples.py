@@ -1,11 +1,12 @@
 """Findings on typical files, with line numbers."""
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from lab.advise import subjects_of_files
+from lab.advise import Finding, advise, subjects_of_files
 from lab.core.errors import InputError
 from tests.helpers.samples import CANNOT_TELL, EXPOSED, NOT_EXPOSED, SAMPLES, of
 
@@ -24,7 +25,7 @@ def test_advise_of_the_articles_two_ends_and_a_router() -> None:
     assert server["hold-time"] == (EXPOSED, [14, 7])
     assert client["hold-time"] == (EXPOSED, [14, 14])
     assert client["recursive-routing"][0] == NOT_EXPOSED
-    assert server["mtu-mismatch"][0] == CANNOT_TELL  # the path is unknown
+    assert server["path-mtu"][0] == CANNOT_TELL  # the path is unknown
     assert client["ebgp-policy"][0] == NOT_EXPOSED
 
 
@@ -48,7 +49,7 @@ def test_advise_of_a_pair_with_a_static_key() -> None:
     first, second = verdicts["static-key.a.conf"], verdicts["static-key.b.conf"]
     assert first["static-key"] == (EXPOSED, [5])
     assert second["static-key"] == (EXPOSED, [5])
-    assert first["mtu-mismatch"] == (EXPOSED, [7, 11, 8])
+    assert first["mtu-mismatch"] == (EXPOSED, [8])
     assert first["compression"] == (NOT_EXPOSED, [10])  # neither end says `allow-compression yes`
     assert second["second-client"][0] == NOT_EXPOSED
 
@@ -68,6 +69,19 @@ def test_advise_of_a_hub_with_client_config_dir_and_include() -> None:
     assert verdicts["pushed-iroute"] == (EXPOSED, [2])
 
 
+def test_server_and_end_without_pull_are_a_pair(tmp_path: Path) -> None:
+    (tmp_path / "s.conf").write_text("mode server\ntls-server\ndev tun\nifconfig 10.0.0.1 255.255.255.0\n")
+    (tmp_path / "c.conf").write_text("tls-client\ndev tun\nremote 192.0.2.1\nifconfig 10.0.0.2 255.255.255.0\n")
+    ends = subjects_of_files([tmp_path / "s.conf", tmp_path / "c.conf"])
+    assert [end.peer and end.peer.name for end in ends] == [str(tmp_path / "c.conf"), str(tmp_path / "s.conf")]
+
+
+@pytest.mark.parametrize("version", ["2", "2.7.8.1", "new", "2.7-rc1"])
+def test_malformed_version_is_refused(version: str) -> None:
+    with pytest.raises(InputError, match="not a version of OpenVPN"):
+        subjects_of_files([SAMPLES / "article.server.conf"], version)
+
+
 def test_missing_files_give_cannot_tell(tmp_path: Path) -> None:
     text = (SAMPLES / "hub.server.conf").read_text().replace("config common.conf\n", "")
     (tmp_path / "hub.conf").write_text(text)
@@ -81,7 +95,12 @@ def test_missing_files_give_cannot_tell(tmp_path: Path) -> None:
     [
         ("gone.conf", None, "No such file"),
         ("words.conf", b"hello world\n", "no `dev`"),
-        ("key.pem", b"-----BEGIN CERTIFICATE-----\n", "is not an option"),
+        ("cert.pem", b"-----BEGIN CERTIFICATE-----\n", "cert.pem: a certificate, not a configuration"),
+        ("empty.conf", b"", "empty.conf: an empty file"),
+        ("up.sh", b"#!/bin/sh\nexit 0\n", "up.sh: a script"),
+        ("berlin", b"iroute 10.1.0.0 255.255.0.0\n", "options of one client .*: give the server's configuration"),
+        ("local.conf", b"management /run/a.sock unix\n", "options of management only: give the configuration"),
+        ("noise.conf", b"router bgp 1\n", "no OpenVPN configuration among the files"),
         ("noise.conf", bytes(range(256)), "noise.conf:"),
         ("huge.conf", b"#" * (1 << 20) + b"\n", "longer than"),
     ],
@@ -96,3 +115,78 @@ def test_other_files_are_refused(name: str, content: bytes | None, message: str,
 def test_frr_conf_alone_is_refused() -> None:
     with pytest.raises(InputError, match="no OpenVPN configuration"):
         subjects_of_files([SAMPLES / "open.frr.conf"])
+
+
+SERVER = "dev tun0\nserver 10.8.0.0 255.255.255.0\n"
+
+
+def given(directory: Path, openvpn: str | None = None, **files: str) -> dict[str, list[Finding]]:
+    """Return the findings on files with these contents, by the name of their end."""
+    for name, text in files.items():
+        (directory / name).write_text(text)
+    found: dict[str, list[Finding]] = {}
+    for finding in advise(subjects_of_files([directory / name for name in files], openvpn)):
+        found.setdefault(finding.subject, []).append(finding)
+    return found
+
+
+def test_file_without_dev_is_one_of_a_later_version(tmp_path: Path) -> None:
+    text = SERVER.replace("dev tun0\n", "")
+    for version in (None, "2.7", "2.7.6", "2.7.8"):
+        (findings,) = given(tmp_path, version, server=text).values()
+        assert {f.verdict for f in findings if f.rule == "topology-default"} == {EXPOSED}
+    for version in ("2.6", "2.6.14", "2.7.5"):
+        with pytest.raises(InputError, match=rf"server:1: no `dev`, which OpenVPN {re.escape(version)} refuses"):
+            given(tmp_path, version, server=text)
+
+
+def test_files_of_daemons_are_one_router(tmp_path: Path) -> None:
+    findings = given(
+        tmp_path,
+        server=SERVER,
+        **{
+            "zebra.conf": "hostname hq\npassword x\nlog file /var/log/quagga/zebra.log\ninterface tun0\n",
+            "bgpd.conf": "router bgp 65001\n neighbor 10.8.0.2 remote-as 65002\nline vty\n",
+            "ospfd.conf": "router ospf\n network 10.8.0.0/24 area 0\nline vty\n",
+        },
+    )
+    (of_server,) = findings.values()
+    by_rule = {f.rule: f for f in of_server}
+    lines = [(Path(spot.file).name, spot.line) for spot in by_rule["no-iroute"].lines]
+    assert lines == [("bgpd.conf", 2), ("ospfd.conf", 2)]
+    assert (by_rule["ebgp-policy"].verdict, by_rule["ebgp-policy"].why) == (
+        NOT_EXPOSED,
+        "no policy is required: Quagga requires no policy",
+    )
+
+
+def test_bird_is_read_with_its_includes(tmp_path: Path) -> None:
+    (tmp_path / "peers").mkdir()
+    (tmp_path / "peers" / "hq.conf").write_text("protocol bgp hq from T { neighbor 10.8.0.2 as 65002; }\n")
+    findings = given(
+        tmp_path,
+        server=SERVER,
+        router='template bgp T { local as 65001; ipv4 { import all; export all; }; }\ninclude "peers/*.conf";\n',
+    )
+    (of_server,) = findings.values()
+    (no_iroute,) = (f for f in of_server if f.rule == "no-iroute")
+    assert (no_iroute.verdict, [str(spot) for spot in no_iroute.lines]) == (EXPOSED, [f"{tmp_path}/peers/hq.conf:1"])
+
+
+def test_file_of_openwrt_is_translated(tmp_path: Path) -> None:
+    uci = "config openvpn 'vpn'\n\toption enabled '1'\n\toption dev 'tun0'\n\toption server '10.8.0.0 255.255.255.0'\n"
+    findings = given(tmp_path, config=uci + "\tlist push 'iroute 10.1.0.0 255.255.0.0'\n")
+    ((name, of_server),) = findings.items()
+    assert name.startswith(f"{tmp_path}/config (")
+    (pushed,) = (f for f in of_server if f.rule == "pushed-iroute")
+    assert (pushed.verdict, [str(spot) for spot in pushed.lines]) == (EXPOSED, [f"{tmp_path}/config:5"])
+
+
+def test_parts_of_a_given_configuration_are_accepted(tmp_path: Path) -> None:
+    (tmp_path / "ccd").mkdir()
+    (tmp_path / "ccd" / "branch").write_text("iroute 10.1.0.0 255.255.0.0\n")
+    server = SERVER + "client-config-dir ccd\nconfig local\n"
+    findings = given(
+        tmp_path, server=server, local="management /run/a.sock unix\n", **{"ccd/branch": "iroute 10.1.0.1\n"}
+    )
+    assert list(findings) == [f"{tmp_path}/server"]

@@ -1,5 +1,6 @@
 """Findings on topologies, from their rendered files."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from lab.advise import RULES, Verdict, advise, subjects_of_topology
 from lab.catalogue import find_topology, load, topology_names
 from tests.helpers.edited import edited
+from tests.helpers.own_routers import loaded
 
 
 def exposed(topology: str = "article", **arguments: Any) -> dict[str, set[str]]:
@@ -61,7 +63,7 @@ def test_keepalive_within_the_hold_time_is_not_exposed() -> None:
 def test_path_mtu_is_that_of_the_narrowest_link(narrowest: int, transport: str, verdict: Verdict) -> None:
     narrow = ("mtu: 1492", f"mtu: {narrowest}")
     topology = edited(find_topology("narrow-path"), narrow, tunnel={"transport": transport})
-    found = [f for f in advise(subjects_of_topology(topology)) if f.rule == "mtu-mismatch"]
+    found = [f for f in advise(subjects_of_topology(topology)) if f.rule == "path-mtu"]
     assert {f.verdict for f in found} == {verdict}
     assert verdict is Verdict.NOT_EXPOSED or all(str(narrowest) in f.why for f in found)
 
@@ -69,9 +71,9 @@ def test_path_mtu_is_that_of_the_narrowest_link(narrowest: int, transport: str, 
 @pytest.mark.parametrize("version", ["2.6", "2.7"])
 @pytest.mark.parametrize("topology", topology_names())
 def test_every_topology_gets_a_verdict_per_rule_and_end(topology: str, version: str) -> None:
-    loaded = load(topology, openvpn=version)
-    findings = advise(subjects_of_topology(loaded))
-    ends = [end for t in loaded.tunnels for end in (t.server, t.client) if not loaded.nodes[end].external]
+    given = load(topology, openvpn=version)
+    findings = advise(subjects_of_topology(given))
+    ends = [end for t in given.tunnels for end in (t.server, t.client) if not given.nodes[end].external]
     assert len(findings) == len(ends) * len(RULES)
 
 
@@ -79,3 +81,26 @@ def test_lines_refer_to_files_of_nodes() -> None:
     findings = advise(subjects_of_topology(load("article")))
     files = {spot.file for f in findings for spot in f.lines}
     assert all(file.startswith(("hq:/etc/", "branch:/etc/")) for file in files)
+
+
+@pytest.mark.parametrize(
+    ("lines", "hold"),
+    [
+        ("", 180),
+        (" timers bgp 5 15\n", 15),
+        (" timers bgp 0 0\n", 0),
+        (" neighbor 192.0.2.77 remote-as 65077\n neighbor 192.0.2.77 timers 3 9\n", 180),  # it is elsewhere
+    ],
+)
+def test_hold_time_of_an_own_router_is_that_of_its_files(tmp_path: Path, lines: str, hold: int) -> None:
+    text = f"frr defaults traditional\nrouter bgp 65001\n neighbor 10.255.0.2 remote-as 65002\n{lines}"
+    subjects = subjects_of_topology(loaded(tmp_path, "config: frr.conf", {"frr.conf": text}))
+    (client,) = (subject for subject in subjects if "client on branch" in subject.name)
+    assert (client.peer_hold, client.routes) == (hold, True)
+
+
+def test_own_router_without_a_neighbour_in_the_tunnel_has_no_known_sessions(tmp_path: Path) -> None:
+    text = "router bgp 65001\n neighbor 192.0.2.77 remote-as 65077\n"
+    subjects = subjects_of_topology(loaded(tmp_path, "config: frr.conf", {"frr.conf": text}))
+    assert {subject.routes for subject in subjects} == {None}
+    assert {subject.peer_hold for subject in subjects if "client on" in subject.name} == {None}

@@ -6,7 +6,7 @@ import pytest
 
 from lab.catalogue import find_topology, load, vocabulary
 from lab.core.errors import InputError
-from lab.image import NODE_IMAGE, VERSIONS
+from lab.image import NODE_IMAGE, OLD_VERSIONS, VERSIONS
 from lab.topology import TopologyError
 
 
@@ -14,7 +14,7 @@ def test_vocabulary_has_the_installed_modes_and_daemons() -> None:
     words = vocabulary()
     assert "iroute" in words.modes
     assert "frr" in words.daemons
-    assert words.openvpn == VERSIONS
+    assert words.openvpn == (*VERSIONS, *OLD_VERSIONS)
     assert words.node_image == NODE_IMAGE
 
 

@@ -1,19 +1,45 @@
 """Commands against labs on paper: what they print, and with which exit code."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from lab.engine import NodeState
+from lab.core.errors import EnvironmentBroken
+from lab.engine import LabNetwork, NodeState
 from tests.helpers.paper import Program
 
-STATUS = {"lab", "topology", "directory", "up", "nodes", "tunnels", "sessions", "faults", "links"}
+STATUS = {
+    "lab",
+    "topology",
+    "directory",
+    "up",
+    "nodes",
+    "tunnels",
+    "sessions",
+    "faults",
+    "links",
+    "remarks",
+    "processes",
+}
 NODE = {"name", "kind", "state", "image", "role", "daemon", "asn"}
 TUNNEL = {
     *("name", "mode", "transport", "server", "client", "up", "reason", "real_address", "cipher", "mtu"),
-    *("channel", "connected_since", "uptime", "bytes_to_server", "bytes_to_client", "deprecated"),
+    *("channel", "connected_since", "uptime", "bytes_to_server", "bytes_to_client", "addresses", "deprecated"),
 }
-SESSION = {"node", "neighbor", "protocol", "address", "asn", "state", "uptime", "prefixes_received", "reason", "bfd"}
+SESSION = {
+    "node",
+    "neighbor",
+    "protocol",
+    "address",
+    "asn",
+    "state",
+    "uptime",
+    "prefixes_received",
+    "reason",
+    "bfd",
+    "vrf",
+}
 
 
 def test_status_of_a_dead_lab_is_a_table_and_a_failed_check(lab: Program) -> None:
@@ -59,7 +85,7 @@ def test_list(lab: Program) -> None:
     assert lab("list").stdout == ""
     lab.lay_out("half", {"hq": NodeState.STOPPED, "transit": NodeState.ABSENT})
     (one,) = json.loads(lab("list", "--json").stdout)
-    assert set(one) == {"name", "nodes_running", "nodes_total", "topology", "directory"}
+    assert set(one) == {"name", "engine", "nodes_running", "nodes_total", "topology", "directory"}
     assert (one["name"], one["nodes_running"], one["nodes_total"]) == ("half", 3, 5)
     assert "3/5" in lab("list").stdout
 
@@ -81,6 +107,14 @@ def test_down_by_name_by_file_and_all(lab: Program) -> None:
     assert lab("down", "--all").exit_code == 0
     assert lab.engine.find() == []
     assert [path.name for path in lab.directory.iterdir()] == [file.name]
+
+
+def test_lab_that_has_only_a_network_is_listed_and_taken_down(lab: Program) -> None:
+    lab.engine.left = [LabNetwork("killed", lab.directory / "gone")]
+    (row,) = json.loads(lab("list", "--json").stdout)
+    assert (row["name"], row["nodes_running"], row["topology"]) == ("killed", 0, None)
+    assert lab("down").stderr.endswith("lab killed is down\n")
+    assert json.loads(lab("list", "--json").stdout) == []
 
 
 def test_down_of_a_missing_lab_is_an_error_only_by_name(lab: Program) -> None:
@@ -144,7 +178,7 @@ def test_validate_reports_every_file(lab: Program) -> None:
     assert "nowhere" in result.stderr
     result = lab("validate", "article", str(wrong), "--json")
     good, bad = json.loads(result.stdout)
-    assert good == {"file": "article", "ok": True, "mistakes": []}
+    assert good == {"file": "article", "ok": True, "mistakes": [], "remarks": []}
     assert bad["ok"] is False
     assert set(bad["mistakes"][0]) == {"line", "column", "key", "what", "hint"}
     assert result.stderr == ""
@@ -174,11 +208,11 @@ def test_doctor(lab: Program, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_setup_builds_the_images(lab: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
 
-    def ensure(_: object, version: str, __: object) -> str:
-        done.append(version)
-        return version
+    def provide(image: str, _: object) -> str:
+        done.append(image.rpartition(":")[2])
+        return image
 
-    monkeypatch.setattr("lab.image.ensure", ensure)
+    monkeypatch.setattr(lab.engine, "provide", provide, raising=False)
     assert lab("setup").exit_code == 0
     assert done == ["2.6", "2.7"]
     assert lab("setup", "--openvpn", "2.7").exit_code == 0
@@ -188,11 +222,24 @@ def test_setup_builds_the_images(lab: Program, monkeypatch: pytest.MonkeyPatch) 
     assert done[3:] == ["2.6", "2.7", "vm"]
 
 
+def test_setup_loads_archives(lab: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+
+    def load(archive: Path) -> tuple[str, ...]:
+        loaded.append(archive.name)
+        return ("tool:1",)
+
+    monkeypatch.setattr("lab.image.store.load", load)
+    assert lab("setup", "--load", "a.tar", "--load", "b.tar").exit_code == 0
+    assert loaded == ["a.tar", "b.tar"]
+
+
 def test_clean_takes_labs_and_machines_down_before_it_removes_images(
     lab: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left: list[int] = []
     machines = ["kept"]
+    monkeypatch.setattr(lab.engine, "name", "docker")
     monkeypatch.setattr("lab.vm.virtual_machine.sweep_virtual_machines", lambda: [machines.pop()])
     monkeypatch.setattr("lab.vm.virtual_machine.remove_disks", lambda: None)
     monkeypatch.setattr(
@@ -205,6 +252,19 @@ def test_clean_takes_labs_and_machines_down_before_it_removes_images(
     assert "ended the virtual machine kept" in said.output
     assert left == [0]
     assert list(lab.directory.iterdir()) == []
+
+
+def test_clean_looks_for_no_machines_where_docker_does_not_answer(
+    lab: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused() -> list[str]:
+        raise EnvironmentBroken("no Docker engine answers")
+
+    monkeypatch.setattr(lab.engine, "name", "crun")
+    monkeypatch.setattr("lab.vm.virtual_machine.sweep_virtual_machines", refused)
+    monkeypatch.setattr("lab.vm.virtual_machine.remove_disks", lambda: None)
+    monkeypatch.setattr("lab.image.remove_everything", lambda say: None)
+    assert lab("clean").exit_code == 0
 
 
 def test_faults_in_force_are_listed(lab: Program) -> None:

@@ -31,9 +31,12 @@ class Engine:
         directory = Path("lab")
         nodes = ("hq", "branch", "transit", "hq-lan", "branch-lan")
         return [Instance("paper", n, n, "image", NodeState.RUNNING, directory.absolute()) for n in nodes]
+    def networks(self, lab=None):
+        return []
     def destroy(self, instances): ...
 
 lab.engine.open_engine = Engine
+lab.engine.all_engines = lambda name=None: [Engine()]
 """
 
 

@@ -20,7 +20,7 @@ def run(tmp_path: Path) -> Path:
 def test_page_is_written_into_the_runs_directory(lab: Program, run: Path) -> None:
     result = lab("report", str(run))
     assert result.exit_code == 0, result.stderr
-    assert f"{run}/report/report.html; 5 figures and 4 tables beside it" in result.stdout
+    assert f"{run}/report/report.html; 5 figures and 5 tables beside it" in result.stdout
     assert (run / "report/report.html").exists()
     assert "drawing announce" in result.stderr
 
@@ -43,6 +43,20 @@ def test_markdown(lab: Program, run: Path) -> None:
     result = lab("report", str(run), "--markdown")
     assert result.stdout.startswith("# Convergence: synthetic\n")
     assert result.stdout == (run / "report/report.md").read_text()
+
+
+def test_results_are_written_into_a_page(lab: Program, run: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- figures: begin -->\n<!-- figures: end -->\n")
+    result = lab("report", str(run), "--into", str(page))
+    assert (result.exit_code, result.stdout) == (0, f"{page}: written between its markers\n")
+    assert "Plan `synthetic`, n = 30" in page.read_text()
+    assert not (run / "report").exists()
+    assert json.loads(lab("report", str(run), "--into", str(page), "--json").stdout) == {"page": str(page)}
+    page.write_text("nothing")
+    assert lab("report", str(run), "--into", str(page)).exit_code == 2
+    two = lab("report", str(run), str(run), "--into", str(page))
+    assert (two.exit_code, two.stderr) == (2, "lab: --into writes the results of one run: give one\n")
 
 
 def test_two_runs_are_compared(lab: Program, run: Path) -> None:

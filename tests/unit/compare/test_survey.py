@@ -11,6 +11,9 @@ from lab.tunnel import modes
 class Broken:
     """An engine that has just failed."""
 
+    def require_supported(self, topology: Any) -> None:
+        """Support everything, as long as it runs."""
+
     def find(self, lab: str | None = None) -> list[Any]:
         raise EnvironmentBroken("the engine is gone")
 

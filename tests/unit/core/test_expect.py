@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lab.core.errors import EnvironmentBroken, ExpectationFailed
+from lab.core.errors import EnvironmentBroken, ExpectationFailed, Unmet
 from lab.core.expect import MAX_PAUSE, Expectation, wait_for
 
 
@@ -191,3 +191,39 @@ def test_wait_without_a_notification_ends_with_the_grace(clock: FakeClock) -> No
     with pytest.raises(ExpectationFailed, match=r"not seen in 4\.0 s"):
         wait_for(expectation(lambda: "down", changed=clock.sleep), within=2, clock=clock)
     assert clock.now() == pytest.approx(104)
+
+
+def unmet(clock: FakeClock, look: Callable[[], str], *, within: float, since: float | None = None) -> Unmet:
+    """Return the parts of the error of a wait that fails."""
+    with pytest.raises(ExpectationFailed) as caught:
+        wait_for(expectation(look, logs=Path("/logs"), explain=lambda: "why"), within=within, since=since, clock=clock)
+    assert caught.value.unmet is not None
+    return caught.value.unmet
+
+
+def test_error_has_its_parts(clock: FakeClock) -> None:
+    found = unmet(clock, lambda: "down", within=5)
+    assert (found.node, found.what, found.seen, found.cause, found.logs) == (
+        "hq",
+        "tun0 to be up",
+        "down",
+        "why",
+        Path("/logs"),
+    )
+    assert (found.late, found.watched, found.observed) == (False, True, True)
+    assert found.after == pytest.approx(10, abs=0.2)
+
+
+def test_late_observation_is_told_apart_from_one_that_began_too_late(clock: FakeClock) -> None:
+    watched = unmet(clock, from_time(clock, 107), within=5)
+    assert (watched.late, watched.watched, watched.seen, watched.cause) == (True, True, "up", "")
+    began_late = unmet(clock, lambda: "up", within=5, since=clock.now() - 8)
+    assert (began_late.late, began_late.watched) == (True, False)
+
+
+def test_failed_observation_is_none(clock: FakeClock) -> None:
+    def look() -> str:
+        raise EnvironmentBroken("no answer")
+
+    found = unmet(clock, look, within=5)
+    assert (found.observed, found.watched, found.seen) == (False, False, "no answer")

@@ -15,6 +15,11 @@ from lab.core.secrets import mask_secrets
         ("  key-string s3cret\n", "  key-string ********\n"),
         ("<key>\nabc\ndef\n</key>\nverb 4\n", "<key>\n********\n</key>\nverb 4\n"),
         ("<tls-crypt>\nabc\n", "<tls-crypt>\n********"),
+        (
+            "-----BEGIN OpenVPN Static key V1-----\nabc\n-----END OpenVPN Static key V1-----\n",
+            "-----BEGIN OpenVPN Static key V1-----\n********\n-----END OpenVPN Static key V1-----\n",
+        ),
+        ("-----BEGIN PRIVATE KEY-----\nabc\n", "-----BEGIN PRIVATE KEY-----\n********\n"),
         ("! no password here\nrouter bgp 65001\n", "! no password here\nrouter bgp 65001\n"),
         (
             "line 8: % Unknown command: neighbor x password s3cret",

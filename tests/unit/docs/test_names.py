@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from lab.catalogue import load
+from lab.check.reader import parse_checks
 from lab.measure.trials.plan import Plan
 from tests.helpers import pages
 
@@ -88,6 +89,10 @@ def test_yaml_examples_are_valid(block: pages.Block, tmp_path: Path) -> None:
         file = tmp_path / "example.clab.yml"
         file.write_text(block.text)
         assert load(file).nodes
+    elif data.keys() & {"expect", "steps"}:
+        assert parse_checks(block.text, tmp_path / "example.checks.yml", load("article")).steps
+    elif "jobs" in data:  # a workflow of GitHub: tests/unit/check/test_action.py
+        assert "actions/check@" in block.text
     else:
         assert Plan.model_validate({"name": "example", **data}).trials
 

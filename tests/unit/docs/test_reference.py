@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+from lab.check.kinds import ACTIONS, EXPECTATIONS
 from lab.fault.kinds import KINDS
 from lab.topology.intent import LinkIntent, RouterIntent, TunnelIntent
 from lab.tunnel import modes
@@ -85,6 +86,9 @@ def keys() -> Iterator[tuple[str, str]]:
     for kind in KINDS.values():
         for name in kind.model_fields:
             yield "faults.md", name.replace("_", "-")
+    for keyed in (*EXPECTATIONS.values(), *ACTIONS.values()):
+        for name, info in keyed.model_fields.items():
+            yield "checks.md", info.alias or name.replace("_", "-")
 
 
 def test_every_key_has_a_row(written: dict[str, str]) -> None:
@@ -92,7 +96,9 @@ def test_every_key_has_a_row(written: dict[str, str]) -> None:
         assert f"| `{key}` | " in written[page], f"{key} is not in {page}"
 
 
-@pytest.mark.parametrize("page", ["topology.md", "modes.md", "plan.md", "faults.md", "cli.md", "pytest.md"])
+@pytest.mark.parametrize(
+    "page", ["topology.md", "modes.md", "plan.md", "faults.md", "checks.md", "cli.md", "pytest.md"]
+)
 def test_every_row_has_a_meaning(page: str, written: dict[str, str]) -> None:
     rows = [row for row in written[page].splitlines() if row.startswith("| `")]
     assert len(rows) > 10

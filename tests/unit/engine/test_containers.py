@@ -102,7 +102,7 @@ def test_taken_name_is_an_input_error() -> None:
 def test_refused_start_is_one_sentence() -> None:
     client = FakeClient()
     client.failure = refusal(500, "error gathering device information:\nno such device")
-    with pytest.raises(EnvironmentBroken, match="lab-vm: Docker refused: no such device"):
+    with pytest.raises(EnvironmentBroken, match="lab-vm: the engine refused: no such device"):
         containers(client).start(SPEC)
 
 

@@ -35,3 +35,14 @@ def test_kinds_and_queues_are_those_of_iproute2() -> None:
 def test_netlink_error_gives_no_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "_NFNL_SUBSYS_NFTABLES", 200)  # no such subsystem
     assert devices.netdev_tables() == []
+
+
+@pytest.mark.skipif(not shutil.which("ip"), reason="needs iproute2")
+def test_addresses_of_a_device_are_those_of_iproute2() -> None:
+    listed = subprocess.run(["ip", "-json", "address"], capture_output=True, text=True, check=True).stdout
+    for link in json.loads(listed):
+        if link["ifname"] in devices.devices():  # it may have gone meanwhile
+            known = {f"{a['local']}/{a['prefixlen']}" for a in link["addr_info"] if "local" in a}
+            assert set(map(str, devices.addresses_of(link["ifname"]))) == known
+    assert "127.0.0.1/8" in map(str, devices.addresses_of("lo"))
+    assert devices.addresses_of("nosuch0") == ()

@@ -5,63 +5,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
-from docker.types import HostConfig
 
 from lab.core.errors import EnvironmentBroken, InputError, LabError
-from lab.engine import Instance, Mount, NodeSpec, NodeState
+from lab.engine import Instance, Mount, NodeState
 from lab.engine.base import LABEL_DIRECTORY, LABEL_LAB, LABEL_NODE, LABEL_OWNER
 from lab.engine.docker.engine import DockerEngine
-from lab.topology import Dns, Healthcheck, Node
-
-
-class FakeApi:
-    """Docker's low-level client: records each call, and raises the exception that `fails` has for the method."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
-        self.fails: dict[str, list[Exception | None]] = {}
-        self.state: dict[str, Any] = {"Status": "running", "Pid": 4711, "ExitCode": 0, "Running": True}
-        self.listed: list[str] = []
-        self.labels: dict[str, str] = {}
-
-    def create_host_config(self, **arguments: Any) -> HostConfig:
-        return HostConfig(version="1.44", **arguments)
-
-    def create_container(self, **arguments: Any) -> dict[str, str]:
-        self._called("create_container", (), arguments)
-        self.labels = arguments["labels"]
-        return {"Id": "c0ffee"}
-
-    def inspect_container(self, container: str) -> dict[str, Any]:
-        self._called("inspect_container", (container,), {})
-        return {
-            "Name": "/clab-x-hq",
-            "Config": {"Labels": self.labels, "Image": "node:1"},
-            "Image": "sha256:0123",
-            "State": self.state,
-        }
-
-    def containers(self, **arguments: Any) -> list[dict[str, str]]:
-        self._called("containers", (), arguments)
-        return [{"Id": name} for name in self.listed]
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *args, **kwargs: self._called(name, args, kwargs)
-
-    def _called(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.calls.append((name, args, kwargs))
-        failures = self.fails.get(name, [])
-        failure = failures.pop(0) if failures else None
-        if failure is not None:
-            raise failure
-
-    def names(self) -> list[str]:
-        return [name for name, _, _ in self.calls]
+from lab.topology import Dns, Healthcheck
+from tests.helpers.docker_fake import FakeApi, created, node_spec
 
 
 @pytest.fixture
@@ -71,23 +25,7 @@ def api() -> FakeApi:
 
 @pytest.fixture
 def engine(api: FakeApi) -> DockerEngine:
-    return DockerEngine(SimpleNamespace(api=api))  # type: ignore[arg-type]
-
-
-def node_spec(*, owner: str = "", capabilities: tuple[str, ...] | None = ("NET_RAW",), **node: Any) -> NodeSpec:
-    return NodeSpec(
-        lab="x",
-        node=Node(**{"name": "hq", "kind": "linux", "image": "node:1", **node}),
-        container="clab-x-hq",
-        directory=Path("/labs/x"),
-        owner=owner,
-        capabilities=capabilities,
-        devices=("/dev/net/tun",),
-        mounts=(
-            Mount(Path("/labs/x/nodes/hq/etc/openvpn"), PurePosixPath("/etc/openvpn")),
-            Mount(Path("/labs/x/nodes/hq/var/log/openvpn"), PurePosixPath("/var/log/openvpn"), read_only=False),
-        ),
-    )
+    return DockerEngine(SimpleNamespace(api=api, version=lambda: {"Version": "28.0.1"}))  # type: ignore[arg-type]
 
 
 def instance(state: NodeState = NodeState.RUNNING) -> Instance:
@@ -98,16 +36,6 @@ def refusal(status: int, why: str, kind: type[APIError] = APIError) -> APIError:
     response = requests.Response()
     response.status_code = status
     return kind(f"{status} Server Error", response=response, explanation=why)
-
-
-def created(engine: DockerEngine, api: FakeApi, spec: NodeSpec) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Launch a node; return the container's settings and its host settings."""
-    engine.launch(spec)
-    ((_, _, settings),) = [call for call in api.calls if call[0] == "create_container"]
-    return settings, settings["host_config"]
-
-
-# --- settings ----------------------------------------------------------------------------------------------
 
 
 def test_node_has_no_network_port_or_privilege(engine: DockerEngine, api: FakeApi) -> None:
@@ -259,8 +187,19 @@ def fails(kind: type[LabError], work: Callable[[], object]) -> str:
     return text
 
 
-def test_taken_container_name_is_an_input_error(engine: DockerEngine, api: FakeApi) -> None:
-    api.fails["create_container"] = [refusal(409, "Conflict. The container name is already in use")]
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        (409, "Conflict. The container name is already in use"),
+        (
+            500,
+            'container create: creating container storage: the container name "clab-x-hq" is already in use',
+        ),
+    ],
+    ids=["docker", "podman"],
+)
+def test_taken_container_name_is_an_input_error(engine: DockerEngine, api: FakeApi, status: int, why: str) -> None:
+    api.fails["create_container"] = [refusal(status, why)]
     text = fails(InputError, lambda: engine.launch(node_spec()))
     assert "'clab-x-hq' exists already: give the lab another name" in text
     assert "start" not in api.names()
@@ -275,7 +214,7 @@ def test_full_disk_names_a_remedy(engine: DockerEngine, api: FakeApi) -> None:
 
 def test_refusal_quotes_docker(engine: DockerEngine, api: FakeApi) -> None:
     api.fails["start"] = [refusal(403, "permission denied")]
-    assert fails(EnvironmentBroken, lambda: engine.launch(node_spec())) == "hq: Docker refused: permission denied"
+    assert fails(EnvironmentBroken, lambda: engine.launch(node_spec())) == "hq: the engine refused: permission denied"
 
 
 @pytest.mark.parametrize(
@@ -331,7 +270,8 @@ def test_missing_image_is_pulled_once(
 ) -> None:
     api.fails["create_container"] = [missing(), None]
     engine.launch(node_spec(image=image))
-    assert [(args, kwargs) for name, args, kwargs in api.calls if name == "pull"] == [((repository,), {"tag": tag})]
+    ((args, kwargs),) = [(args, kwargs) for name, args, kwargs in api.calls if name == "pull"]
+    assert (args, kwargs["tag"]) == ((repository,), tag)
     assert api.names().count("create_container") == 2
 
 
@@ -342,6 +282,14 @@ def test_failed_pull_names_node_and_image(engine: DockerEngine, api: FakeApi, fa
     text = fails(InputError, lambda: engine.launch(node_spec()))
     assert "node 'hq': image 'node:1' does not exist on this host and cannot be pulled" in text
     assert ("manifest unknown" if isinstance(failure, APIError) else "no network") in text
+
+
+def test_pull_that_fails_in_its_answer_names_node_and_image(engine: DockerEngine, api: FakeApi) -> None:
+    """Podman's answer has the status 200 and the error in its text."""
+    api.fails["create_container"] = [missing()]
+    api.pulled.append({"error": "pinging container registry: no such host"})
+    text = fails(InputError, lambda: engine.launch(node_spec()))
+    assert "node 'hq': image 'node:1' does not exist on this host and cannot be pulled (pinging" in text
 
 
 def test_pull_policy_never_forbids_pulling(engine: DockerEngine, api: FakeApi) -> None:

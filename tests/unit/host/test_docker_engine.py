@@ -18,6 +18,7 @@ from lab.engine.docker.engine import DockerEngine
 from lab.host import docker_engine
 
 PODMAN = {"Version": "4.3.1", "Components": [{"Name": "Podman Engine", "Version": "4.3.1"}, {"Name": "Conmon"}]}
+OLD_PODMAN = {"Version": "3.0.1", "Components": [{"Name": "Podman Engine", "Version": "3.0.1"}]}
 DOCKER = {"Version": "28.0.1", "Components": [{"Name": "Engine", "Version": "28.0.1"}, {"Name": "containerd"}]}
 
 
@@ -50,13 +51,18 @@ def test_engine_in_a_virtual_machine_is_refused() -> None:
     assert docker_engine.refuse_foreign_kernel("unix:///x", "6.12.0", "6.12.0") is None
 
 
-def test_podman_is_refused_by_name_with_what_it_lacks() -> None:
-    refusal = docker_engine.refuse_podman("unix:///x", PODMAN)
+def test_podman_before_version_4_is_refused() -> None:
+    refusal = docker_engine.refuse_podman("unix:///x", OLD_PODMAN)
     assert refusal is not None
-    assert "the engine at unix:///x is Podman 4.3.1, which lacks Docker's builder" in refusal
-    assert "install docker.io" in refusal
-    assert docker_engine.refuse_podman("unix:///x", DOCKER) is None
-    assert docker_engine.refuse_podman("unix:///x", {"Version": "1.13", "Components": None}) is None
+    assert "the engine at unix:///x is Podman 3.0.1, whose interface" in refusal
+    assert "install Podman 4 or newer" in refusal
+    for accepted in (PODMAN, DOCKER, {"Version": "1.13", "Components": None}):
+        assert docker_engine.refuse_podman("unix:///x", accepted) is None
+
+
+def test_product_is_named_with_its_version() -> None:
+    assert docker_engine.product(DOCKER) == "Docker 28.0.1"
+    assert docker_engine.product(PODMAN) == "Podman 4.3.1"
 
 
 class Client:
@@ -74,8 +80,8 @@ class Client:
         self.closed = True
 
 
-@pytest.mark.parametrize(("facts", "accepted"), [(DOCKER, True), (PODMAN, False)])
-def test_connect_refuses_podman_and_closes_the_client(
+@pytest.mark.parametrize(("facts", "accepted"), [(DOCKER, True), (PODMAN, True), (OLD_PODMAN, False)])
+def test_connect_refuses_an_old_podman_and_closes_the_client(
     monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], accepted: bool
 ) -> None:
     client = Client(facts)
@@ -86,7 +92,7 @@ def test_connect_refuses_podman_and_closes_the_client(
         assert connected is client
         assert not client.api.trust_env
     else:
-        with pytest.raises(EnvironmentBroken, match=r"Podman 4\.3\.1"):
+        with pytest.raises(EnvironmentBroken, match=r"Podman 3\.0\.1"):
             docker_engine.connect()
     assert client.closed is not accepted
 
@@ -152,7 +158,8 @@ def test_engine_that_dies_during_a_request_is_one_sentence(error: Exception, why
 
 
 def test_refusal_of_the_engine_is_its_last_line() -> None:
-    with pytest.raises(EnvironmentBroken, match="hq: Docker refused: no such device"), docker_engine.translated("hq"):
+    refused = pytest.raises(EnvironmentBroken, match="hq: the engine refused: no such device")
+    with refused, docker_engine.translated("hq"):
         raise APIError("500", explanation="failed to start\nno such device")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab.core.errors import EnvironmentBroken
-from lab.host import docker_engine, doctor
+from lab.host import docker_engine, doctor, oci_runtime
 from lab.host.doctor import GIB, kvm_finding
 
 
@@ -16,7 +16,8 @@ def test_python(version: tuple[int, int, int], status: str) -> None:
 
 
 def test_root_finding_has_a_matching_remedy() -> None:
-    assert doctor.root_finding(0, sudo=False).status == "ok"
+    assert doctor.root_finding(0, sudo=False).detail == "running as root"
+    assert doctor.root_finding(0, sudo=False, outside=1000).detail == "uid 1000, in a user namespace"
     assert "sudo" in doctor.root_finding(1000, sudo=True).remedy
     assert "as root" in doctor.root_finding(1000, sudo=False).remedy
 
@@ -56,7 +57,7 @@ def test_available_memory_is_read_from_meminfo() -> None:
     assert doctor.available_memory("MemTotal:  9 kB\n") is None
 
 
-PODMAN = docker_engine.refuse_podman("unix:///x", {"Components": [{"Name": "Podman Engine", "Version": "4.3.1"}]})
+PODMAN = docker_engine.refuse_podman("unix:///x", {"Components": [{"Name": "Podman Engine", "Version": "3.0.1"}]})
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ PODMAN = docker_engine.refuse_podman("unix:///x", {"Components": [{"Name": "Podm
             "no Docker engine answers at unix:///x",
             "install",
         ),
-        (PODMAN, "the engine at unix:///x is Podman 4.3.1, which lacks Docker's builder", "install docker.io"),
+        (PODMAN, "the engine at unix:///x is Podman 3.0.1, whose interface for", "install Podman 4"),
         ("engine: the Docker engine does not answer: timed out; check dockerd", "does not answer", "timed out"),
     ],
 )
@@ -114,3 +115,38 @@ def test_probe_without_unshare_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(subprocess, "run", run)
     assert doctor.probe_kernel() == "not tried: unshare"
+
+
+OK, MISSING = doctor.Finding("x", "ok", ""), doctor.Finding("x", "missing", "")
+BUILDAH = doctor.Finding("buildah", "missing", "", required=False)
+
+
+@pytest.mark.parametrize(
+    ("docker", "crun", "chosen", "needed"),
+    [
+        ([OK], [MISSING, BUILDAH], "", [True, False, False]),
+        ([MISSING], [OK, BUILDAH], "", [False, True, False]),
+        ([OK], [OK, BUILDAH], "", [True, True, False]),
+        ([MISSING], [MISSING, BUILDAH], "", [True, True, False]),
+        ([OK], [MISSING, BUILDAH], "crun", [False, True, False]),
+        ([MISSING], [OK, BUILDAH], "docker", [True, False, False]),
+        ([MISSING], [OK, MISSING], "", [True, True, True]),
+    ],
+)
+def test_a_lab_needs_the_chosen_engine_or_either(
+    docker: list[doctor.Finding], crun: list[doctor.Finding], chosen: str, needed: list[bool]
+) -> None:
+    assert [finding.required for finding in doctor.engine_findings(docker, crun, chosen)] == needed
+
+
+def test_missing_runtime_and_builder_have_a_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(oci_runtime, "_SYSTEM", ())
+    monkeypatch.setattr(oci_runtime, "_HYBRID", tmp_path / "unified")
+    runtime, builder, *_ = doctor.crun_findings()
+    assert (runtime.name, runtime.status, runtime.remedy) == (
+        doctor.CRUN,
+        "missing",
+        "run `apt-get install crun` as root",
+    )
+    assert (builder.name, builder.status, builder.required) == ("buildah", "missing", False)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab.core.errors import InputError
-from lab.image import NODE_IMAGE, VERSIONS, recipe, tag
+from lab.image import NODE_IMAGE, OLD_VERSIONS, VERSIONS, recipe, tag
 from lab.image.recipe import images_dir
 
 NODE = recipe.node("2.6")
@@ -39,7 +39,8 @@ def test_digest_does_not_depend_on_the_location(context: Path) -> None:
 
 
 def test_tags_of_versions_differ() -> None:
-    assert len({tag(version) for version in VERSIONS}) == len(VERSIONS)
+    versions = (*VERSIONS, *OLD_VERSIONS)
+    assert len({tag(version) for version in versions}) == len(versions)
 
 
 def test_digest_changes_with_changed_dockerfile(context: Path) -> None:
@@ -90,8 +91,8 @@ def test_digest_changes_with_changed_base(context: Path, monkeypatch: pytest.Mon
 
 
 def test_unknown_version_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"'2\.5'.*2\.6, 2\.7"):
-        tag("2.5")
+    with pytest.raises(InputError, match=r"'2\.4'.*2\.6, 2\.7, 2\.5, 2\.6\.3"):
+        tag("2.4")
 
 
 @pytest.mark.parametrize("name", recipe.topology_images())

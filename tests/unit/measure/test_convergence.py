@@ -10,11 +10,16 @@ from lab.measure.instrument.convergence import (
     disagreement,
     first_packet,
     loss_derived,
+    loss_of_connectivity,
     rate_derived,
     route_specific,
+    until_back,
+    until_stopped,
 )
 
 RATE = 1000.0
+ERROR = 0.0015
+"""Seconds after the event in which a packet may have been ahead of it."""
 DELAY = 0.0002
 
 
@@ -42,8 +47,10 @@ def test_appearing_route_by_hand() -> None:
     probe = stream(20, set(range(12)))
     event = 10.005
     # Packets 5 to 11 are lost: seven, at 1,000 a second.
-    assert route_specific(probe, event, RATE, flows=True) == pytest.approx(0.007)
-    assert loss_derived([probe], event, RATE, flows=True) == pytest.approx(0.007)
+    assert route_specific(probe, event, RATE, error=ERROR) == pytest.approx(0.007)
+    assert loss_derived([probe], event, RATE, error=ERROR) == pytest.approx(0.007)
+    assert until_back([probe], event) == pytest.approx(0.007)
+    assert until_stopped([probe], event, flows=True, error=ERROR) is None
     assert probe.outage(event) == range(5, 12)
     assert probe.recovered(event) == 12
     assert first_packet([probe], event) == pytest.approx(10.0122)
@@ -51,68 +58,131 @@ def test_appearing_route_by_hand() -> None:
 
 
 def test_withdrawn_route_by_hand() -> None:
-    """The event at 10.005, and packet 8 is the last to arrive: 5, 6, 7 and 8 were still delivered."""
+    """The event at 10.005, and packet 8 is the last to arrive, sent 3 ms after the event."""
     probe = stream(20, set(range(9, 20)))
     event = 10.005
-    assert route_specific(probe, event, RATE, flows=False) == pytest.approx(0.004)
-    assert loss_derived([probe], event, RATE, flows=False) == pytest.approx(0.004)
+    assert until_stopped([probe], event, flows=False, error=ERROR) == pytest.approx(0.003)
+    assert until_back([probe], event) is None
     assert probe.last_delivered(event) == 8
     assert probe.changed(event, flows=False) == pytest.approx((10.008, 10.009))
     assert first_packet([probe], event) is None, "no packet arrived after the outage"
+    for loss in (loss_derived([probe], event, RATE, error=ERROR), loss_of_connectivity([probe], event, RATE)):
+        assert loss is None, "RFC 6412 has no time for traffic that does not come back"
 
 
 def test_traffic_that_stops_at_the_event_has_no_time() -> None:
     probe = stream(20, set(range(5, 20)))
-    assert route_specific(probe, 10.005, RATE, flows=False) is None
+    assert until_stopped([probe], 10.005, flows=False, error=ERROR) is None
     assert probe.changed(10.005, flows=False) == pytest.approx((10.004, 10.005))
+
+
+def test_packet_in_flight_is_not_a_time_until_traffic_stopped() -> None:
+    """601 packets are sent after the event, and one is received, which was on its way; traffic never comes back."""
+    probe = stream(606, set(range(6, 606)))
+    event = 10.0045
+    counts = probe.counts(event)
+    assert (counts.sent, counts.received) == (601, 1)
+    assert until_stopped([probe], event, flows=False, error=ERROR) is None
+    for came_back in (until_back([probe], event), rate_derived([probe], event)):
+        assert came_back is None
+    assert loss_derived([probe], event, RATE, error=ERROR) is None
+    assert loss_of_connectivity([probe], event, RATE) is None
+    assert route_specific(probe, event, RATE, error=ERROR) is None
+    # A second packet later than the error is a time.
+    later = stream(606, {6, *range(8, 606)})
+    assert until_stopped([later], event, flows=False, error=ERROR) == pytest.approx(0.0025)
+
+
+def test_traffic_that_stops_late_and_comes_back() -> None:
+    """Delivered for 30 ms after the event, then lost for 20 ms: 50 ms until it is back, of which 20 are lost."""
+    probe = stream(200, set(range(80, 100)))
+    event = 10.05
+    assert until_stopped([probe], event, flows=True, error=ERROR) == pytest.approx(0.029)
+    assert until_back([probe], event) == pytest.approx(0.050)
+    assert loss_of_connectivity([probe], event, RATE) == pytest.approx(0.020)
+    assert rate_derived([probe], event) == pytest.approx(0.050)
+    assert loss_derived([probe], event, RATE, error=ERROR) is None, "loss does not tell when the event was"
+    assert route_specific(probe, event, RATE, error=ERROR) is None
+    # The control: lost from the event on, both times of RFC 6412 are the same.
+    at_once = stream(200, set(range(50, 70)))
+    assert loss_derived([at_once], event, RATE, error=ERROR) == pytest.approx(0.020)
+    assert loss_of_connectivity([at_once], event, RATE) == pytest.approx(0.020)
 
 
 def test_traffic_that_never_stops() -> None:
     probe = stream(20, set())
-    assert route_specific(probe, 10.005, RATE, flows=True) is None
-    assert loss_derived([probe], 10.005, RATE, flows=True) is None
-    assert rate_derived([probe], 10.005, flows=True) is None
-    assert probe.changed(10.005, flows=True) is None
-    assert probe.changed(10.005, flows=False) is None
+    assert route_specific(probe, 10.005, RATE, error=ERROR) is None
+    assert loss_derived([probe], 10.005, RATE, error=ERROR) is None
+    assert loss_of_connectivity([probe], 10.005, RATE) is None
+    assert rate_derived([probe], 10.005) is None
+    assert until_back([probe], 10.005) is None
+    for flows in (True, False):
+        assert until_stopped([probe], 10.005, flows=flows, error=ERROR) is None
+        assert probe.changed(10.005, flows=flows) is None
 
 
 def test_traffic_that_never_arrives_has_no_time() -> None:
     """The length of the observation is not a time, and the routes have no mean either."""
-    never, soon = stream(20, set(range(20))), stream(20, {10, 11}, prefix="q")
-    assert route_specific(never, 10.005, RATE, flows=True) is None
-    assert loss_derived([never], 10.005, RATE, flows=True) is None
-    assert loss_derived([never, soon], 10.005, RATE, flows=True) is None
-    assert loss_derived([soon], 10.005, RATE, flows=True) == pytest.approx(0.002)
-    assert rate_derived([never], 10.005, flows=True) is None
+    never, soon = stream(20, set(range(20))), stream(20, {5, 6}, prefix="q")
+    assert route_specific(never, 10.005, RATE, error=ERROR) is None
+    assert loss_derived([never], 10.005, RATE, error=ERROR) is None
+    assert loss_derived([never, soon], 10.005, RATE, error=ERROR) is None
+    assert until_back([never, soon], 10.005) is None
+    assert loss_derived([soon], 10.005, RATE, error=ERROR) == pytest.approx(0.002)
+    assert until_back([soon], 10.005) == pytest.approx(0.002)
+    assert rate_derived([never], 10.005) is None
 
 
 def test_two_routes_by_hand() -> None:
     """One loses 10 packets, the other 30: the mean is 20 ms, and both have converged after 30 ms."""
     one, other = stream(100, set(range(50, 60))), stream(100, set(range(50, 80)), prefix="q")
     event = 10.05
-    assert route_specific(one, event, RATE, flows=True) == pytest.approx(0.010)
-    assert route_specific(other, event, RATE, flows=True) == pytest.approx(0.030)
-    assert loss_derived([one, other], event, RATE, flows=True) == pytest.approx(0.020)
-    assert rate_derived([one, other], event, flows=True, interval=0.010) == pytest.approx(0.030)
+    assert route_specific(one, event, RATE, error=ERROR) == pytest.approx(0.010)
+    assert route_specific(other, event, RATE, error=ERROR) == pytest.approx(0.030)
+    assert loss_derived([one, other], event, RATE, error=ERROR) == pytest.approx(0.020)
+    assert until_back([one, other], event) == pytest.approx(0.030)
+    assert rate_derived([one, other], event, interval=0.010) == pytest.approx(0.030)
     assert first_packet([one, other], event) == pytest.approx(10.0802)
+
+
+def test_route_without_an_outage_does_not_delay_the_others() -> None:
+    calm, broken = stream(100, set()), stream(100, set(range(50, 60)), prefix="q")
+    assert until_back([calm, broken], 10.05) == pytest.approx(0.010)
+    assert loss_of_connectivity([calm, broken], 10.05, RATE) == pytest.approx(0.005), "the mean over both routes"
+    late = stream(100, set(range(70, 90)), prefix="r")
+    assert until_stopped([broken, late], 10.05, flows=True, error=ERROR) == pytest.approx(0.019)
+    assert loss_derived([broken, late], 10.05, RATE, error=ERROR) is None
 
 
 def test_rate_derived_time_by_hand() -> None:
     """Sampled every 10 ms from the event at 10.0 on; packets 0 to 24 are lost, the third interval is half full."""
     probe = stream(100, set(range(25)), start=10.0005)
-    assert rate_derived([probe], 10.0, flows=True) == pytest.approx(0.030)
-    assert rate_derived([probe], 10.0, flows=True, full=0.5) == pytest.approx(0.020)
-    # 25 packets still delivered: the last ones in the third interval.
+    assert rate_derived([probe], 10.0) == pytest.approx(0.030)
+    assert rate_derived([probe], 10.0, full=0.5) == pytest.approx(0.020)
     gone = stream(100, set(range(25, 100)), start=10.0005)
-    assert rate_derived([gone], 10.0, flows=False) == pytest.approx(0.030)
-    assert rate_derived([probe], 10.0, flows=False) is None, "still delivered in the last interval"
-    assert rate_derived([gone], 10.0, flows=True) is None, "still lost in the last interval"
+    assert rate_derived([gone], 10.0) is None, "still lost in the last interval"
 
 
 def test_single_lost_packet_is_not_the_outage() -> None:
     probe = stream(100, {10, *range(50, 60), 90})
     assert probe.outage(10.0) == range(50, 60)
     assert probe.recovered(10.0) == 60
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_packet_of_unknown_time_does_not_count(arrived: bool) -> None:
+    """Packet 30 flows or is lost among others that flow, and packet 55 among others that are lost: as without them."""
+    lost = set(range(50, 60)) - ({55} if arrived else set()) | (set() if arrived else {30})
+    certain = stream(100, lost)
+    probe = Stream("p", certain.sent, certain.arrivals, unsure=frozenset({30, 55}))
+    assert probe.outage(10.0) == range(50, 60)
+    assert probe.counts(10.0) == Counts(98, 89, 9, 0, 0)
+    assert until_stopped([probe], 10.02, flows=True, error=ERROR) == pytest.approx(0.029)
+    assert until_back([probe], 10.02) == pytest.approx(0.040)
+    assert rate_derived([probe], 10.02) == pytest.approx(0.040)
+    # The control: with a known time it is lost, or ends the outage.
+    assert certain.counts(10.0).lost == (9 if arrived else 11)
+    assert (certain.outage(10.0) == range(50, 60)) is not arrived
 
 
 def test_late_packet_is_lost() -> None:
@@ -135,8 +205,10 @@ def test_empty_stream_has_no_times() -> None:
     assert empty.counts(0.0) == Counts(0, 0, 0, 0, 0)
     assert empty.outage(0.0) is None
     assert empty.changed(0.0, flows=False) is None
-    assert loss_derived([], 0.0, RATE, flows=True) is None
-    assert rate_derived([empty], 0.0, flows=True) is None
+    assert loss_derived([], 0.0, RATE, error=ERROR) is None
+    assert rate_derived([empty], 0.0) is None
+    assert until_back([], 0.0) is None
+    assert until_stopped([empty], 0.0, flows=False, error=ERROR) is None
     assert first_packet([], 0.0) is None
 
 
@@ -167,16 +239,27 @@ def test_times_of_an_outage_come_out_as_constructed(
     tolerance = 1 / rate + 1e-9
     times = []
     for probe, (ends, begins) in zip(streams, spans, strict=True):
-        time = route_specific(probe, event, rate, flows=True)
-        assert time == pytest.approx(begins - ends, abs=tolerance)
+        assert loss_of_connectivity([probe], event, rate) == pytest.approx(begins - ends, abs=tolerance)
+        time = route_specific(probe, event, rate, error=tolerance)
+        assert (time is None) == (until_stopped([probe], event, flows=True, error=tolerance) is not None)
+        if time is None:
+            assert ends - event > tolerance
+        else:
+            assert ends - event <= 2 * tolerance
+            assert time == pytest.approx(begins - event, abs=3 * tolerance)
         window = probe.changed(event, flows=True)
         assert window is not None
         assert window[0] - 1e-9 <= begins <= window[1] + 1e-9
         assert disagreement(begins, window, 1e-6) == 0
         times.append(begins - ends)
-    assert loss_derived(streams, event, rate, flows=True) == pytest.approx(sum(times) / len(times), abs=tolerance)
+    assert loss_of_connectivity(streams, event, rate) == pytest.approx(sum(times) / len(times), abs=tolerance)
+    stopped = until_stopped(streams, event, flows=True, error=0.0)
+    assert (stopped or 0.0) == pytest.approx(max(ends for ends, _ in spans) - event, abs=tolerance)
     last = max(begins for _, begins in spans)
-    full = rate_derived(streams, event, flows=True)
+    back = until_back(streams, event)
+    assert back is not None
+    assert last - event - 1e-9 <= back <= last - event + tolerance
+    full = rate_derived(streams, event)
     assert full is not None
     assert last - event - tolerance <= full <= last - event + 0.01 + tolerance
     first = first_packet(streams, event)
@@ -187,14 +270,14 @@ def test_times_of_an_outage_come_out_as_constructed(
 @given(st.floats(1.0, 1.2), st.floats(0.005, 0.5), st.floats(0.0, 0.2), st.floats(0.0, 0.99))
 def test_times_of_a_withdrawal_come_out_as_constructed(event: float, after: float, delay: float, phase: float) -> None:
     probe = synthetic(RATE, event + after, 9.0, delay, phase)
-    time = route_specific(probe, event, RATE, flows=False)
-    assert time == pytest.approx(after, abs=1 / RATE + 1e-9)
+    time = until_stopped([probe], event, flows=False, error=ERROR)
+    assert time is None or time == pytest.approx(after, abs=1 / RATE + 1e-9)
+    assert (time is not None) or after <= ERROR + 1 / RATE + 1e-9
     window = probe.changed(event, flows=False)
     assert window is not None
     assert window[0] - 1e-9 <= event + after <= window[1] + 1e-9
-    full = rate_derived([probe], event, flows=False)
-    assert full is not None
-    assert after - 1 / RATE <= full + 1e-9 <= after + 0.01 + 1e-9
+    assert loss_of_connectivity([probe], event, RATE) is None
+    assert rate_derived([probe], event) is None
     assert first_packet([probe], event) is None
 
 

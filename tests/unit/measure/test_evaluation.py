@@ -38,17 +38,32 @@ class Made:
     """Seconds after the event from which packets arrive."""
     refused: int = 0
     late: float = 0.0
+    no_real_time: str = ""
     lost: list[bool] = field(default_factory=lambda: [False, False])
     drift: int = 0
     down: float | None = None
+    flowing_until: float | None = None
+    """Seconds after the event until which packets arrive that flowed before; None if none flowed."""
+    phase: float = 0.0
+    """Seconds from the event until the next packet is sent."""
+    recovery: bool = False
+    uncertainty: float = 0.0
 
     def findings(self, outcome: Outcome = "appears", late: str = "") -> Findings:
-        sent = [EVENT - 0.05 + n / RATE for n in range(400)]
-        arrivals = [(time + 0.0002, n) for n, time in enumerate(sent) if time >= EVENT + self.packets]
+        sent = [EVENT - 0.05 + self.phase + n / RATE for n in range(400)]
+        until = -1.0 if self.flowing_until is None else self.flowing_until
+        gone = outcome == "vanishes"
+        arrivals = [
+            (time + 0.0002, n)
+            for n, time in enumerate(sent)
+            if time < EVENT + until or (time >= EVENT + self.packets and not gone)
+        ]
         log = [(int((t + self.late) * 1e9), int((t + self.late) * 1e9) + 1000, 0) for t in sent]
         log[-1] = (*log[-1][:2], self.refused)
         trace = Trace(
-            [Stream(str(PREFIX), sent, arrivals, 0.1)], Sent(RATE, int(sent[0] * 1e9), 1, log), lost_by_receiver=False
+            [Stream(str(PREFIX), sent, arrivals, 0.1)],
+            Sent(RATE, int(sent[0] * 1e9), 1, log, self.no_real_time),
+            lost_by_receiver=False,
         )
         rib = [RibEvent(EVENT + self.rib, "best", PREFIX, None)]
         if self.down is not None:
@@ -57,7 +72,7 @@ class Made:
         seen = Seen(
             clock=Clock(offset, Offset(self.drift, 1e-6, 10**9)),
             recorded=Recorded([[], []], self.lost, [False, False], []),
-            history=History([Change(EVENT + self.fib, PREFIX, ENTRY)], [], {PREFIX: ENTRY}),
+            history=History([Change(EVENT + self.fib, PREFIX, None if gone else ENTRY)], [], {PREFIX: ENTRY}),
             crossings=[Crossing(EVENT + self.update, Update(frozenset({PREFIX}), frozenset()))],
             rib=rib,
             trace=trace,
@@ -66,11 +81,19 @@ class Made:
             observer=SimpleNamespace(name="branch"),
             prefixes=[PREFIX],
             before={PREFIX: None},
-            flowing=set(),
+            flowing=set() if self.flowing_until is None else {PREFIX},
             monitor=SimpleNamespace(source="bmp", error=0.0005, socket=None),
             unmonitored="",
         )
-        return Evaluation(cast(Any, armed), seen, ObservedEvent(EVENT, 0.0, outcome, late)).findings()
+        event = ObservedEvent(EVENT, self.uncertainty, outcome, late, self.recovery)
+        return Evaluation(cast(Any, armed), seen, event).findings()
+
+    def times(self, outcome: Outcome) -> dict[str, float | None]:
+        """Return the times of the data plane, without those that the event does not have."""
+        plane = self.findings(outcome).data_plane
+        assert plane is not None
+        names = ("until_stopped", "until_back", "loss_derived", "loss_of_connectivity", "rate_derived")
+        return {name: time for name in names if (time := getattr(plane, name)) is not None}
 
 
 def test_stages_have_the_times_of_the_trace() -> None:
@@ -94,6 +117,59 @@ def test_data_plane_counts_the_lost_packets() -> None:
     assert plane.loss_derived == pytest.approx(0.010)
     assert plane.route_specific == {str(PREFIX): pytest.approx(0.010)}
     assert plane.achieved == pytest.approx(RATE, rel=1e-6)
+
+
+NO_TIMES: dict[str, float] = {}
+
+
+def test_traffic_that_dies_with_the_event_has_no_times() -> None:
+    """One packet was on its way; then nothing arrives, and the route goes when the neighbour is declared down."""
+    made = Made(flowing_until=0.0008, phase=0.0004, fib=0.3, update=0.2, rib=0.29)
+    plane = made.findings("vanishes").data_plane
+    assert plane is not None
+    assert (plane.sent, plane.received, plane.lost) == (350, 1, 349)
+    assert made.times("vanishes") == NO_TIMES
+    assert plane.route_specific == {}
+
+
+def test_traffic_that_is_delivered_for_a_while_has_a_time_until_it_stopped() -> None:
+    made = Made(flowing_until=0.1105, fib=0.110)
+    assert made.times("vanishes") == {"until_stopped": pytest.approx(0.110)}
+    # An event that takes longer than that, such as the start of a process, does not tell which packets were ahead.
+    made.uncertainty = 0.2
+    assert made.times("vanishes") == NO_TIMES
+
+
+def test_interrupted_traffic_has_the_times_of_rfc_6412() -> None:
+    at_once = Made(flowing_until=0.0, packets=0.040).times("moves")
+    assert at_once == {
+        "until_back": pytest.approx(0.040),
+        "loss_derived": pytest.approx(0.040),
+        "loss_of_connectivity": pytest.approx(0.040),
+        "rate_derived": pytest.approx(0.040),
+    }
+    later = Made(flowing_until=0.0195, packets=0.040).times("moves")
+    assert later == {
+        "until_stopped": pytest.approx(0.019),
+        "until_back": pytest.approx(0.040),
+        "loss_of_connectivity": pytest.approx(0.020),
+        "rate_derived": pytest.approx(0.040),
+    }
+
+
+def test_traffic_comes_back_only_if_it_flowed_before() -> None:
+    assert Made().times("appears") == {"loss_derived": pytest.approx(0.010), "rate_derived": pytest.approx(0.010)}
+    assert Made(recovery=True).times("appears")["until_back"] == pytest.approx(0.010)
+
+
+def test_traffic_that_should_come_back_and_does_not_has_no_times() -> None:
+    made = Made(flowing_until=0.0, packets=100.0)
+    for outcome in ("moves", "returns"):
+        assert made.times(outcome) == NO_TIMES
+
+
+def test_traffic_without_an_interruption_has_no_times() -> None:
+    assert Made(flowing_until=100.0).times("nothing") == NO_TIMES
 
 
 @pytest.mark.parametrize(("packets", "said"), [(0.030, "after"), (0.003, "before")])
@@ -123,7 +199,7 @@ def test_neighbour_going_down_is_the_detection() -> None:
 @pytest.mark.parametrize(
     ("made", "why"),
     [
-        (Made(refused=3), "refused 3 packets"),
+        (Made(refused=3), "refused packets: 3 look like lost ones"),
         (Made(late=0.5), "fell behind"),
         (Made(lost=[True, False]), "dropped route events"),
         (Made(drift=5_000_000), "the clock was set"),
@@ -140,6 +216,16 @@ def test_dropped_captured_packets_are_flagged() -> None:
     found = Made(lost=[False, True]).findings()
     assert found.status == "valid"
     assert any("an UPDATE may be missing" in flag for flag in found.flags)
+
+
+def test_sender_without_real_time_priority_is_in_the_record() -> None:
+    refused = Made(no_real_time="Operation not permitted").findings()
+    assert "the sender of probe packets had no real-time priority: Operation not permitted" in refused.flags
+    granted = Made().findings()
+    assert refused.data_plane is not None
+    assert granted.data_plane is not None
+    assert (refused.data_plane.real_time, granted.data_plane.real_time) == (False, True)
+    assert not granted.flags
 
 
 def test_missed_deadline_times_the_measurement_out() -> None:

@@ -1,7 +1,11 @@
 """The deployments of a plan: detector, mode, and the baselines that replace a tunnel."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
+from lab.core.errors import InputError
 from lab.measure.record import Over
 from lab.measure.trials.bed import build
 from lab.measure.trials.detector import Detector
@@ -10,6 +14,7 @@ from lab.measure.trials.plan import Bed
 from lab.measure.trials.site import path_of, roles
 from lab.routing import plan_routers
 from lab.topology import Topology
+from tests.helpers.own_routers import article_with
 
 HOLD = Detector.parse("hold 9 s")
 
@@ -96,3 +101,88 @@ def test_every_event_that_is_a_fault_has_a_target(name: str) -> None:
     bed = Bed("article", HOLD, openvpn="2.7")
     if event.act == "fault":
         assert event.fault_on(path_of(build(bed, "bed"), roles(bed))).kind == event.fault
+
+
+OWN = """\
+router bgp 65001
+ neighbor 10.255.0.2 remote-as 65002
+ neighbor 10.255.0.2 timers 3 9
+"""
+
+
+def test_router_with_the_users_files_is_measured_with_the_detector_of_the_files(tmp_path: Path) -> None:
+    file = article_with(tmp_path, "config: frr.conf", {"frr.conf": OWN})
+    for over in ("tunnel", "wire"):
+        topology = build(Bed(str(file), HOLD, over), "bed")
+        assert topology.own_routers["hq"].hold == 9
+        assert peers(topology)["hq"] == [("branch", "10.255.0.2", "tun0" if over == "tunnel" else "wire0")]
+    assert path_of(build(Bed(str(file), HOLD), "bed"), roles(Bed(str(file), HOLD))).far == "hq"
+    for detector in ("hold 3 s", "bfd 3x100 ms", "ping-restart 6 s"):
+        with pytest.raises(InputError, match=rf"hq runs with your own files, .*{detector} .*its hold time is 9 s"):
+            build(Bed(str(file), Detector.parse(detector)), "bed")
+    build(Bed(str(file), Detector.parse("interface")), "bed")
+
+
+def test_routers_that_do_not_peer_cannot_be_measured(tmp_path: Path) -> None:
+    stranger = OWN.replace("10.255.0.2", "192.0.2.9")
+    file = article_with(tmp_path, "config: frr.conf", {"frr.conf": stranger})
+    with pytest.raises(InputError, match="hq has no session with branch"):
+        path_of(build(Bed(str(file), HOLD), "bed"), roles(Bed(str(file), HOLD)))
+
+
+POOL = """name: pool
+topology:
+  defaults: {kind: linux, image: "openvpn-routing-lab/node:2.7", network-mode: none}
+  nodes:
+    hq:
+      config: {vars: {openvpn: [{config: hq/server.conf}], router: {config: hq/frr.conf}}}
+    branch:
+      config: {vars: {openvpn: [{config: branch/client.conf}], router: {config: branch/frr.conf}}}
+    hq-lan: {config: {vars: {routes: [{to: default, via: hq}]}}}
+    branch-lan: {config: {vars: {routes: [{to: default, via: branch}]}}}
+  links:
+    - {endpoints: ["hq:eth1", "branch:eth1"], ipv4: [192.0.2.1/24, 192.0.2.2/24]}
+    - {endpoints: ["hq:eth2", "hq-lan:eth1"], ipv4: [10.1.0.1/24, 10.1.0.2/24]}
+    - {endpoints: ["branch:eth2", "branch-lan:eth1"], ipv4: [10.2.0.1/24, 10.2.0.2/24]}
+"""
+NEIGHBOR = "router bgp {0}\n neighbor {1} remote-as {2}\n neighbor {1} timers 3 9\n"
+
+
+def pool(directory: Path, server: str) -> Bed:
+    files = {
+        "pool.clab.yml": POOL,
+        "hq/server.conf": f"dev tun\ntopology subnet\nca ca\ncert hq\nkey k\ndh none\n{server}",
+        "branch/client.conf": "client\ndev tun\nremote 192.0.2.1\nca ca\ncert branch\nkey k\n",
+        "hq/frr.conf": NEIGHBOR.format(65001, "10.8.0.2", 65002),
+        "branch/frr.conf": NEIGHBOR.format(65002, "10.8.0.1", 65001),
+    }
+    for name, text in files.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(text)
+    return Bed(str(directory / "pool.clab.yml"), HOLD, "wire")
+
+
+@pytest.mark.parametrize("medium", ["wire", "vxlan"])
+def test_baseline_of_own_files_has_the_addresses_of_the_pool(tmp_path: Path, medium: Over) -> None:
+    bed = replace(pool(tmp_path, "server 10.8.0.0 255.255.255.0\nserver-ipv6 fd00:8::/64\n"), over=medium)
+    topology = build(bed, "bed")
+    assert topology.processes == ()
+    ends = {end.node: (end.interface, *map(str, end.addresses)) for end in topology.links[-1].endpoints}
+    assert ends == {
+        "hq": ("tun0", "10.8.0.1/24", "fd00:8::1/64"),
+        "branch": ("tun0", "10.8.0.2/24", "fd00:8::1000/64"),
+    }
+    assert peers(topology)["hq"] == [("branch", "10.8.0.2", "tun0")]
+    assert peers(build(replace(bed, over="tunnel"), "bed"))["hq"] == [("branch", "10.8.0.2", "tun0")]
+
+
+def test_baseline_of_own_files_may_have_one_family(tmp_path: Path) -> None:
+    (link,) = build(pool(tmp_path, "server 10.8.0.0 255.255.255.0\n"), "bed").links[-1:]
+    assert [str(a) for end in link.endpoints for a in end.addresses] == ["10.8.0.1/24", "10.8.0.2/24"]
+
+
+def test_baseline_without_known_addresses_is_refused(tmp_path: Path) -> None:
+    bed = pool(tmp_path, "mode server\ntls-server\n")
+    with pytest.raises(InputError, match="no file tells the inner addresses of both ends of branch-hq, which the base"):
+        build(bed, "bed")
+    build(replace(bed, over="tunnel"), "bed")

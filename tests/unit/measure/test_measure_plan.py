@@ -58,6 +58,13 @@ def test_mistake_is_reported_with_its_key(keys: dict[str, Any], what: str) -> No
     assert "\n" not in str(caught.value)
 
 
+def test_number_of_trials_is_replaced_in_all_parts() -> None:
+    several = plan(trials=30, also=[{"trials": 9, "events": ["withdraw"]}, {"events": ["announce"]}])
+    assert [part.trials for part in several.parts] == [30, 9, 30]
+    assert [part.trials for part in several.with_trials(2).parts] == [2, 2, 2]
+    assert [part.events for part in several.with_trials(2).parts][1:] == [("withdraw",), ("announce",)]
+
+
 def test_unreadable_plan_is_reported(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match="no plan 'defualt': give a file, or one of default, dual-homed, quick by name"

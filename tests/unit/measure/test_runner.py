@@ -1,6 +1,7 @@
 """A run's course without a lab: failed trials, an interruption, and a fault kind that only this test knows."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,15 +26,20 @@ ENVIRONMENT = Environment(kernel="6.1", cpu="x", cpus=2, memory=1, python="3.11"
 
 
 class Course:
-    """A run whose trials end as scripted: None for a good one, an error to raise."""
+    """A run whose trials end as scripted: None for a good one, an error to raise, or the reason of an invalid one.
 
-    def __init__(self, directory: Path, ends: list[BaseException | None]) -> None:
-        self.directory, self.ends = directory, ends
+    The trials after these are good.
+    """
+
+    def __init__(self, directory: Path, ends: Sequence[BaseException | str | None]) -> None:
+        self.directory, self.ends = directory, iter(ends)
+        self.trials_each = len(ends)
         self.deployed = 0
 
-    def run(self) -> list[Trial]:
-        plan = {"name": "p", "events": ["announce"], "baselines": [], "families": ["ipv4"], "trials": len(self.ends)}
-        runner.run(Plan.parse({**plan, "warm-up": 0}, "p.yml"), self.directory, say=lambda _: None)
+    def run(self, *, trials: int = 0, attempts: int = 1, resume: bool = False, **more: Any) -> list[Trial]:
+        plan = {"name": "p", "events": ["announce"], "baselines": [], "families": ["ipv4"], "warm-up": 0, **more}
+        parsed = Plan.parse({**plan, "trials": trials or self.trials_each, "attempts": attempts}, "p.yml")
+        runner.run(parsed, self.directory, resume=resume, say=lambda _: None)
         return self.trials
 
     @property
@@ -46,10 +52,17 @@ class Course:
 
     def trial(self, site: object, task: Task, plan: Plan) -> Any:
         def run(load: object) -> list[Trial]:
-            if (end := self.ends[task.number - 1]) is not None:
+            end = next(self.ends, None)
+            if isinstance(end, BaseException):
                 raise end
             return [
-                Trial(variant=variant, number=task.number, started=datetime(2026, 1, 1, tzinfo=UTC), status="valid")
+                Trial(
+                    variant=variant,
+                    number=task.number,
+                    started=datetime(2026, 1, 1, tzinfo=UTC),
+                    status="invalid" if end and (end in variant.event or " " not in end) else "valid",
+                    reason=end or "",
+                )
                 for variant in variants_of(task, "iroute", "article")
             ]
 
@@ -58,8 +71,8 @@ class Course:
 
 @pytest.fixture
 def course(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Course]:
-    def scripted(*ends: BaseException | None) -> Course:
-        course = Course(tmp_path, list(ends))
+    def scripted(*ends: BaseException | str | None) -> Course:
+        course = Course(tmp_path, ends)
         monkeypatch.setattr(runner, "open_engine", lambda: None)
         monkeypatch.setattr(runner, "sweep", lambda _: None)
         monkeypatch.setattr(Lab, "deploy", course.deploy)
@@ -76,7 +89,10 @@ def test_third_failed_trial_in_a_row_ends_the_run(course: Callable[..., Course])
     run = course(LabError("one"), LabError("two"), LabError("three"), None)
     with pytest.raises(EnvironmentBroken, match=r"^3 trials in a row .*: three$"):
         run.run()
-    assert [(trial.status, trial.reason) for trial in run.trials] == [("invalid", "one"), ("invalid", "two")]
+    assert [(trial.status, trial.reason) for trial in run.trials] == [
+        ("invalid", "the trial failed: one"),
+        ("invalid", "the trial failed: two"),
+    ]
     assert run.deployed == 3
 
 
@@ -89,6 +105,69 @@ def test_two_failed_trials_in_a_row_do_not_end_the_run(course: Callable[..., Cou
 def test_good_trial_resets_the_count_of_failed_ones(course: Callable[..., Course]) -> None:
     run = course(LabError("one"), LabError("two"), None, LabError("three"), LabError("four"))
     assert [trial.status for trial in run.run()] == ["invalid", "invalid", "valid", "invalid", "invalid"]
+
+
+def numbers(trials: Sequence[Trial]) -> list[tuple[int, int, str]]:
+    """Return number, attempt and status of each trial."""
+    return [(trial.number, trial.attempt, trial.status) for trial in trials]
+
+
+def test_invalid_trial_is_tried_again_until_it_is_valid(course: Callable[..., Course]) -> None:
+    found = course("slow", "slow", None, "slow", None).run(trials=2, attempts=5)
+    assert numbers(found) == [
+        *((1, 1, "invalid"), (1, 2, "invalid"), (1, 3, "valid")),
+        *((2, 1, "invalid"), (2, 2, "valid")),
+    ]
+
+
+def test_invalid_trial_is_given_up_after_its_attempts(course: Callable[..., Course]) -> None:
+    found = course("slow", "slow", "slow").run(trials=2, attempts=2)
+    assert numbers(found) == [(1, 1, "invalid"), (1, 2, "invalid"), (2, 1, "invalid"), (2, 2, "valid")]
+
+
+def test_invalid_trial_is_tried_again_in_its_round(course: Callable[..., Course]) -> None:
+    """Both families, two rounds: the first trial is repeated after the other one of its round."""
+    found = course("slow").run(trials=2, attempts=3, families=["ipv4", "ipv6"])
+    assert [trial.number for trial in found] == [1, 1, 1, 2, 2]
+    assert found[0].variant != found[1].variant
+    assert found[0].variant == found[2].variant
+
+
+def test_failed_trial_is_tried_again(course: Callable[..., Course]) -> None:
+    found = course(LabError("no route"), None).run(trials=1, attempts=2)
+    assert numbers(found) == [(1, 1, "invalid"), (1, 2, "valid")]
+    assert found[0].cause == "the trial failed"
+
+
+def test_valid_event_is_not_replaced_when_its_recovery_is_tried_again(course: Callable[..., Course]) -> None:
+    found = course(" recovery", None).run(trials=1, attempts=3, events=["blackhole"])
+    assert [(t.variant.event, t.attempt, t.status) for t in found] == [
+        ("blackhole", 1, "valid"),
+        ("blackhole recovery", 1, "invalid"),
+        ("blackhole recovery", 2, "valid"),
+    ]
+
+
+def test_resumed_run_counts_the_attempts_so_far(course: Callable[..., Course]) -> None:
+    interrupted = course("slow", KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.run(trials=1, attempts=3)
+    assert numbers(interrupted.run(trials=1, attempts=3, resume=True)) == [(1, 1, "invalid"), (1, 2, "valid")]
+    again = course("slow", "slow").run(trials=1, attempts=3, resume=True)
+    assert numbers(again) == [(1, 1, "invalid"), (1, 2, "valid")], "nothing is missing"
+
+
+def test_run_of_an_earlier_version_is_resumed_with_the_defaults_of_new_keys(course: Callable[..., Course]) -> None:
+    run = course("slow", KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        run.run(trials=1, attempts=5)
+    file = run.directory / "run.json"
+    data = json.loads(file.read_text())
+    assert data["plan"].pop("attempts") == 5
+    file.write_text(json.dumps(data | {"schema_version": 1}))
+    with pytest.raises(InputError, match="a run of another plan"):
+        run.run(trials=1, attempts=4, resume=True)
+    assert numbers(run.run(trials=1, attempts=5, resume=True)) == [(1, 1, "invalid"), (1, 2, "valid")]
 
 
 @pytest.mark.parametrize("link", ["__cause__", "__context__"])

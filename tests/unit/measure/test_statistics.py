@@ -16,6 +16,7 @@ from lab.measure.statistics import (
     Summary,
     ecdf,
     holm,
+    median_interval,
     quantile,
     rank_test,
     ratio_in_rounds,
@@ -228,3 +229,26 @@ def test_holm_is_between_the_raw_values_and_bonferroni(p_values: list[float]) ->
         assert p <= corrected <= min(1, p * len(p_values)) + 1e-12
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])
     assert [adjusted[i] for i in order] == sorted(adjusted)
+
+
+# --- the interval of a median ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("n", "ends"), [(0, None), (1, None), (5, None), (6, (1, 6)), (9, (2, 8)), (20, (6, 15)), (30, (10, 21))]
+)
+def test_interval_of_a_median_has_the_ranks_of_the_tables(n: int, ends: tuple[int, int] | None) -> None:
+    """The ranks of Conover's and of David and Nagaraja's tables for 95 %."""
+    assert median_interval([float(n - place) for place in range(n)]) == ends
+
+
+@pytest.mark.parametrize("n", [6, 9, 13])
+def test_interval_of_a_median_covers_it_as_often_as_it_says(n: int) -> None:
+    """Each value is above or below the true median like a fair coin: all outcomes are counted."""
+    covered = 0
+    for outcome in range(2**n):
+        sides = [1.0 if outcome >> place & 1 else -1.0 for place in range(n)]
+        found = median_interval(sides)
+        assert found is not None
+        covered += found[0] < 0 < found[1] or found == (-1.0, 1.0)
+    assert covered / 2**n >= statistics.CONFIDENCE

@@ -91,8 +91,10 @@ def test_entry_points_are_the_program_the_plugins_and_the_units(wheel: zipfile.Z
     assert dict(points["console_scripts"]) == {"lab": "lab.cli:main"}
     assert set(points["pytest11"]) == {
         "openvpn-routing-lab",
+        "openvpn-routing-lab-checks",
         "openvpn-routing-lab-claims",
         "openvpn-routing-lab-kernel",
+        "openvpn-routing-lab-shards",
     }
     assert {"iroute", "tap", "dco"} <= set(points["openvpn_routing_lab.tunnel_modes"])
     assert {"frr", "bird", "bird3"} <= set(points["openvpn_routing_lab.routing_daemons"])

@@ -11,6 +11,7 @@ from lab.image import NODE_IMAGE
 from lab.render.node_spec import node_spec
 from lab.routing import daemons
 from lab.topology import Dns, Node, NodeIntent, RouterIntent, Topology
+from lab.topology.model import Credentials
 
 OURS = f"{NODE_IMAGE}:2.6-0123456789ab"
 LAB = Path("/labs/article")
@@ -140,3 +141,70 @@ def test_router_forwards_by_default(tmp_path: Path) -> None:
         "net.ipv6.conf.all.forwarding": "1",
     }
     assert node_spec(quiet, "hq-lan", "image", tmp_path).sysctls == {}
+
+
+# --- images that are not the lab's ------------------------------------------------------------------------
+
+
+def plain(image: str = "frr:10", privileged: bool = False, **keys: Any) -> NodeSpec:
+    node = Node(name="r1", kind="linux", image=image, **keys)
+    topology = Topology(name="plain", file=Path("plain.clab.yml"), nodes={"r1": node}, privileged=privileged)
+    return node_spec(topology, "r1", image, LAB)
+
+
+def test_foreign_image_gets_what_it_needs_inside_its_own_namespaces() -> None:
+    planned = plain(cap_add=("NET_ADMIN", "SYS_TIME"))
+    assert planned.capabilities is None, "and Docker's default set"
+    assert {"NET_ADMIN", "NET_RAW", "SYS_ADMIN", "SYS_TIME"} <= set(planned.node.cap_add)
+    assert len(planned.node.cap_add) == len(set(planned.node.cap_add))
+    assert planned.devices == ("/dev/net/tun",)
+    assert planned.terminal, "a shell would end without"
+    assert planned.sysctls == {"net.ipv4.ip_forward": "1"}
+
+
+def test_foreign_image_gets_the_default_set_if_the_file_says_unprivileged() -> None:
+    planned = plain(privileged=False)
+    assert planned.node.cap_add != ()
+    unprivileged = Node(name="r1", kind="linux", image="frr:10", privileged=False, cap_add=("SYS_TIME",))
+    topology = Topology(name="plain", file=Path("plain.clab.yml"), nodes={"r1": unprivileged}, privileged=True)
+    planned = node_spec(topology, "r1", "frr:10", LAB)
+    assert (planned.node.cap_add, planned.devices, planned.privileged) == (("SYS_TIME",), (), False)
+
+
+def test_privileges_are_granted_only_when_asked_on_the_command_line() -> None:
+    assert not plain().privileged
+    assert plain(privileged=True).privileged
+    assert not plain(OURS, privileged=True).privileged
+
+
+def test_lab_image_without_keys_forwards_and_has_no_more_capabilities() -> None:
+    planned = plain(OURS)
+    assert (planned.capabilities, planned.node.cap_add, planned.terminal) == (("NET_RAW",), (), False)
+    assert planned.sysctls == {"net.ipv4.ip_forward": "1"}
+
+
+def test_foreign_image_has_the_variables_of_containerlab(article: Topology) -> None:
+    planned = plain(env={"A": "b"}, labels={"role/of.it": "web"}, group="leaf")
+    assert planned.node.env == {
+        "A": "b",
+        "CLAB_INTFS": "0",
+        "CLAB_LABEL_ROLE_OF_IT": "web",
+        "CLAB_LABEL_CONTAINERLAB": "plain",
+        "CLAB_LABEL_CLAB_NODE_NAME": "r1",
+        "CLAB_LABEL_CLAB_NODE_LONGNAME": "clab-plain-r1",
+        "CLAB_LABEL_CLAB_NODE_KIND": "linux",
+        "CLAB_LABEL_CLAB_NODE_GROUP": "leaf",
+    }
+    assert plain(OURS, env={"A": "b"}).node.env == {"A": "b"}
+    transit = article.nodes["transit"].model_copy(update={"image": "x:1"})
+    topology = article.model_copy(update={"nodes": {**article.nodes, "transit": transit}})
+    assert spec(topology, "transit", "x:1").node.env["CLAB_INTFS"] == "2"
+
+
+def test_external_node_has_the_files_login() -> None:
+    topology = load("routeros")
+    login = topology.nodes["ros"].model_copy(update={"credentials": Credentials(username="me", password="a b")})
+    planned = spec(topology.model_copy(update={"nodes": {**topology.nodes, "ros": login}}), "ros", "x:1")
+    assert planned.node.cmd is not None
+    assert planned.node.cmd.startswith("--username me --password 'a b' --hostname ros ")
+    assert (planned.node.env["USERNAME"], planned.node.env["PASSWORD"]) == ("me", "a b")

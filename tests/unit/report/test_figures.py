@@ -33,11 +33,13 @@ def texts(figure: Drawing) -> list[str]:
 def test_events_have_their_figures(figures: dict[str, Drawing]) -> None:
     assert list(figures) == [
         *("announce-fib-ecdf", "announce-first-packet-ecdf", "announce-stages", "announce-ratios"),
-        *("blackhole-fib-ecdf", "blackhole-loss-derived-ecdf", "blackhole-stages", "blackhole-ratios"),
+        *("blackhole-fib-ecdf", "blackhole-until-back-ecdf", "blackhole-stages", "blackhole-ratios"),
     ]
     legend = texts(figures["blackhole-fib-ecdf"])
     for word in ("bfd 3x100 ms", "hold 3 s", "hold 9 s", "ping-restart 45 s", "iroute 2.7", "VXLAN", "bare wire", "10"):
         assert word in legend
+    assert "time until traffic came back (s)" in texts(figures["blackhole-until-back-ecdf"])
+    assert "time to FIB (s)" in legend
     assert "… to UPDATE" in texts(figures["announce-stages"])
     assert "seconds since detection, medians" in texts(figures["blackhole-stages"])
     assert "seconds since detection, medians" not in texts(figures["announce-stages"])

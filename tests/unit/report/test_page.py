@@ -134,7 +134,7 @@ def test_report_has_all_parts(written: Written) -> None:
 def test_tables_and_figures_are_files_too(written: Written) -> None:
     assert all(path.read_text().startswith("<?xml") for path in written.figures)
     assert {path.name for path in written.tables} == {
-        *("announce.csv", "blackhole.csv", "left-out.csv", "flagged.csv", "environment.csv")
+        *("announce.csv", "blackhole.csv", "thrown-away.csv", "left-out.csv", "flagged.csv", "environment.csv")
     }
     with (written.page.parent / "tables/announce.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -183,7 +183,7 @@ def test_older_report_is_replaced(tmp_path: Path) -> None:
 
 def test_run_without_a_valid_trial_has_a_report(tmp_path: Path) -> None:
     written = write_report(summary_of(runs.run(), [t for t in TRIALS if t.status != "valid"]), tmp_path)
-    assert "0 are valid, 9 are invalid, 9 timed out" in written.page.read_text()
+    assert "9 of 18 attempts were invalid and thrown away: the sender fell behind (9)." in written.page.read_text()
 
 
 def test_short_names_are_unique() -> None:

@@ -3,6 +3,7 @@
 import random
 
 from lab.measure.record import Over, Trial, Variant
+from lab.report.page import count_trials
 from lab.report.quantities import QUANTITIES, format_value
 from lab.report.summary import EventSummary, Row, RunSummary, baseline_of, summary_of
 from tests.helpers import runs
@@ -44,6 +45,29 @@ def test_variant_without_a_valid_trial_has_a_row() -> None:
     assert found.group.count("invalid") == 1
 
 
+def test_thrown_away_attempts_are_counted_by_cause() -> None:
+    def invalid(number: int, attempt: int, reason: str) -> Trial:
+        update = {"attempt": attempt, "reason": reason}
+        return trial(number, 1.0, status="invalid").model_copy(update=update)
+
+    slow = "the sender fell behind: a packet left {} ms late"
+    made = [
+        *(invalid(1, 1, slow.format(6)), trial(1, 0.01)),
+        *(invalid(2, 1, slow.format(7)), invalid(2, 2, "the trial failed: no route")),
+        trial(3, 0.02, status="timed-out"),
+    ]
+    summary = summary_of(runs.run(), made)
+    assert dict(summary.thrown_away) == {"the sender fell behind": 2, "the trial failed": 1}
+    assert summary.short == {variant(): 1}
+    text = count_trials(summary)
+    assert "1 valid trials of 1 variants" in text
+    assert "3 of 5 attempts were invalid and thrown away: the sender fell behind (2), the trial failed (1)" in text
+    assert "No attempt was valid of 1 trials: announce, ipv4, article" in text
+    complete = count_trials(summary_of(runs.run(), [trial(1, 0.01)]))
+    assert "thrown away" not in complete
+    assert "No attempt" not in complete
+
+
 def test_ratios_pair_trials_by_round() -> None:
     wire = variant("wire")
     trials = [t for n, x in enumerate((1.0, 5.0, 9.0), 1) for t in (trial(n, 2 * x), trial(n, x, wire))]
@@ -83,7 +107,13 @@ def test_figures_show_a_quantity_of_each_plane() -> None:
 
     announce, blackhole = summary_of(runs.run(), runs.trials(8, families=("ipv4",))).events
     assert shown(announce) == ["fib", "first-packet"]
-    assert shown(blackhole) == ["fib", "loss-derived"]
+    assert shown(blackhole) == ["fib", "until-back"]
+    stopped = [
+        t.model_copy(update={"data_plane": t.data_plane.model_copy(update={"until_back": None, "until_stopped": 0.1})})
+        for t in blackhole.groups[0].valid
+        if t.data_plane
+    ]
+    assert shown(summary_of(runs.run(), stopped).events[0]) == ["fib", "until-stopped"]
     assert shown(summary_of(runs.run(), [trial(1, 1.0)]).events[0]) == ["fib"]
 
 
@@ -93,7 +123,8 @@ def test_quantities_of_a_trial() -> None:
     one, two = ({f"10.0.{n}.0/24": n * 0.5 for n in range(1, 1 + count)} for count in (1, 3))
     values = {q.key: q.of(made) for q in QUANTITIES}
     assert values["fib"] == made.at("fib")
-    assert values["loss-derived"] == made.data_plane.loss_derived
+    assert values["loss-derived"] == values["until-back"] == made.data_plane.loss_derived
+    assert values["until-stopped"] is values["loss-of-connectivity"] is None
     assert values["lost"] == made.data_plane.lost
     assert values["rate-derived"] is values["slowest-prefix"] is None
     slowest = next(q for q in QUANTITIES if q.key == "slowest-prefix")

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from ipaddress import IPv4Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -173,6 +173,16 @@ def test_servers_end_is_the_designated_router_of_several_clients() -> None:
         assert all(f" priority {priority};" in line for line in found)
 
 
+def test_ipv6_next_hop_of_a_session_over_ipv4_is_written_down() -> None:
+    over_ipv4, over_ipv6 = (replace(peer, own_ipv6=IPv6Address("2001:db8:ff::1")) for peer in PLAN.peers)
+    unnumbered = replace(over_ipv4, address=None)
+    for peer, number in ((over_ipv4, 1), (over_ipv6, 0), (unnumbered, 0), (PLAN.peers[0], 0)):
+        lines = configuration(replace(PLAN, peers=(peer,)))
+        assert lines.count("next hop address 2001:db8:ff::1;") == number, peer
+        if number:
+            assert lines.index("ipv6 {") < lines.index("next hop address 2001:db8:ff::1;")
+
+
 def test_hub_reflects_routes_of_internal_neighbours() -> None:
     peers = tuple(replace(peer, reflects=peer.asn == PLAN.asn) for peer in PLAN.peers)
     assert configuration(replace(PLAN, peers=peers)).count("rr client;") == 1
@@ -189,6 +199,40 @@ def test_unnumbered_neighbour_is_accepted_after_router_advertisements() -> None:
 
 
 # --- answers -----------------------------------------------------------------------------------------------
+
+
+def test_sessions_are_read_whatever_the_names_of_their_protocols() -> None:
+    shown = [Line(line.code, line.text.replace("peer1", "uplink")) for line in answer("protocols-established")]
+    (name,) = found = answers.sessions(shown, now=datetime(2026, 11, 24, 23, tzinfo=UTC))
+    assert (name, found[name].asn, found[name].up) == ("uplink", 65001, True)
+    assert answers.protocol_names(shown, "Kernel") == ["kernel4", "kernel6"]
+    assert answers.tables(shown, ["BGP"]) == {"ipv4": ["master4"], "ipv6": ["master6"]}
+    assert answers.tables(shown, ["OSPF"]) == {"ipv4": [], "ipv6": []}
+
+
+def test_protocol_that_accepts_a_range_is_no_session() -> None:
+    lines = [
+        Line(1002, "clients    BGP        ---        start  2026-11-24 02:55:55.184  Passive"),
+        Line(1006, "  BGP state:          Passive"),
+        Line(1006, "    Neighbor range:   10.8.0.0/24"),
+        Line(1006, "    Local AS:         65001"),
+    ]
+    assert answers.sessions(lines) == {}
+
+
+def test_routes_of_static_protocols_are_the_routers_own_whatever_their_names() -> None:
+    text = [
+        Line(1007, "10.1.0.0/24          unreachable [ours 02:55:55.184] * (200)"),
+        Line(1008, "\tType: static univ"),
+        Line(1007, "10.3.0.0/24          unicast [statics 02:55:55.184] * (200)"),
+        Line(1007, "\tvia 10.255.0.9 on tun0"),
+        Line(1008, "\tType: static univ"),
+        Line(1007, "10.2.0.0/24          unicast [uplink 02:55:56.147] * (100) [AS65002i]"),
+        Line(1007, "\tvia 10.255.0.2 on tun0"),
+        Line(1008, "\tType: BGP univ"),
+    ]
+    peers = {str(prefix): paths[0].peer for prefix, paths in answers.routes(text).items()}
+    assert peers == {"10.1.0.0/24": None, "10.3.0.0/24": None, "10.2.0.0/24": ip_address("10.255.0.2")}
 
 
 def test_established_session_is_read() -> None:

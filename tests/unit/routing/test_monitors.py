@@ -1,14 +1,13 @@
 """Reports of monitored daemons: bgpd's by BMP, BIRD's in its log."""
 
-from ipaddress import IPv4Address, ip_network
+from ipaddress import IPv4Address, ip_address, ip_network
 
 import pytest
 
 from lab.core.errors import EnvironmentBroken
-from lab.routing import RibEvent, plan_routers
+from lab.routing import RibEvent
 from lab.routing.bird.trace import events as traced
 from lab.routing.frr.bmp import _events, _split
-from lab.topology import Topology
 from tests.helpers.bgp_messages import ANNOUNCE4, ANNOUNCE6, KEEPALIVE, THREE4, WITHDRAW4
 
 PEER = IPv4Address("10.255.0.1")
@@ -73,10 +72,9 @@ LOG = """\
 """
 
 
-def test_events_are_read_from_birds_log(article: Topology) -> None:
-    plan = plan_routers(article)["branch"]
+def test_events_are_read_from_birds_log() -> None:
     start = 1795495221_821581000
-    found = traced(LOG, THREE4, plan, lambda real: (real - start) / 1e9)
+    found = traced(LOG, THREE4, {"peer1": ip_address("10.255.0.1")}, lambda real: (real - start) / 1e9)
     assert [(round(event.time, 6), event.what, str(event.prefix or event.peer)) for event in found] == [
         (0.0, "best", "10.128.0.0/24"),
         (0.0565, "gone", "10.128.0.0/24"),
@@ -86,3 +84,12 @@ def test_events_are_read_from_birds_log(article: Topology) -> None:
         (3.178422, "gone", "10.128.1.0/24"),
         (4.178419, "down", "10.255.0.1"),
     ]
+
+
+def test_protocols_with_the_users_names_are_told_apart() -> None:
+    log = LOG.replace("peer1", "uplink").replace("kernel4", "fib")
+    names = {"uplink": ip_address("192.0.2.1"), "other": ip_address("192.0.2.2")}
+    found = traced(log, THREE4, names, float, kernel=["fib"])
+    assert [event.what for event in found] == ["best", "gone", "down", "up", "best", "gone", "down"]
+    assert {str(event.peer) for event in found if event.peer} == {"192.0.2.1"}
+    assert [event.what for event in traced(log, THREE4, {}, float, kernel=[])] == ["best", "gone"]

@@ -1,7 +1,7 @@
 """The neighbours of each router, derived from a topology."""
 
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Interface, ip_address, ip_interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, ip_address, ip_interface
 from typing import Any
 
 import pytest
@@ -26,8 +26,11 @@ def peering(link: Link) -> Link:
 def test_routers_of_the_article_peer_inside_the_tunnel(article: Topology) -> None:
     plans = plan_routers(article)
     assert set(plans) == {"hq", "branch"}
-    assert plans["hq"].peers == (Peer("branch", ip_address("10.255.0.2"), 65002, "tun0", guarded=True),)
-    assert plans["branch"].peers == (Peer("hq", ip_address("10.255.0.1"), 65001, "tun0", guarded=True),)
+    for node, (other, address, asn, own) in {
+        "hq": ("branch", "10.255.0.2", 65002, IPv6Address("2001:db8:ff::1")),
+        "branch": ("hq", "10.255.0.1", 65001, IPv6Address("2001:db8:ff::2")),
+    }.items():
+        assert plans[node].peers == (Peer(other, ip_address(address), asn, "tun0", own_ipv6=own, guarded=True),)
     assert [str(a) for plan in plans.values() for a in plan.outer] == ["198.51.100.5", "198.51.100.1"]
     open_ended = plan_routers(with_router(article, "hq", recursion_filter=False))["hq"]
     assert (open_ended.outer, open_ended.peers[0].guarded) == ((), False)
@@ -58,8 +61,9 @@ def test_routers_peer_only_over_links_with_peering(article: Topology) -> None:
     assert plan_routers(topology)["transit"].peers == ()
     first, *others = topology.links
     plans = plan_routers(topology.model_copy(update={"links": (peering(first), *others)}))
-    assert plans["transit"].peers == (Peer("hq", ip_address("198.51.100.1"), 65001, "eth1"),)
-    assert Peer("transit", ip_address("198.51.100.2"), 65099, "eth1") in plans["hq"].peers
+    there, here = (IPv6Address(f"2001:db8:f00:1::{host}") for host in (1, 2))
+    assert plans["transit"].peers == (Peer("hq", ip_address("198.51.100.1"), 65001, "eth1", own_ipv6=here),)
+    assert Peer("transit", ip_address("198.51.100.2"), 65099, "eth1", own_ipv6=there) in plans["hq"].peers
     assert {p.node for p in plans["branch"].peers} == {"hq"}
 
 
@@ -69,7 +73,8 @@ def test_routers_peer_by_ipv6_over_a_link_without_ipv4(article: Topology) -> Non
     ends = tuple(e.model_copy(update={"ipv4": None}) for e in first.endpoints)
     link = peering(first).model_copy(update={"endpoints": ends})
     plans = plan_routers(topology.model_copy(update={"links": (link, *others)}))
-    assert plans["transit"].peers == (Peer("hq", ip_address("2001:db8:f00:1::1"), 65001, "eth1"),)
+    own = IPv6Address("2001:db8:f00:1::2")
+    assert plans["transit"].peers == (Peer("hq", ip_address("2001:db8:f00:1::1"), 65001, "eth1", own_ipv6=own),)
 
 
 def test_tunnel_to_a_node_without_a_router_has_no_session(article: Topology) -> None:
@@ -82,7 +87,9 @@ def test_tunnel_to_a_node_without_a_router_has_no_session(article: Topology) -> 
 
 def test_addresses_of_peers_are_the_inner_ones(article: Topology) -> None:
     (tunnel,) = article.tunnels
-    other = tunnel.model_copy(update={"server_ipv4": ip_interface("10.9.9.1/24")})
+    other = tunnel.model_copy(
+        update={"server_at": tunnel.server_at.model_copy(update={"ipv4": ip_interface("10.9.9.1/24")})}
+    )
     plans = plan_routers(article.model_copy(update={"tunnels": (other,)}))
     assert plans["branch"].peers[0].address == ip_address("10.9.9.1")
 

@@ -100,7 +100,7 @@ def test_sessions_and_routes_are_read_from_birdc(birdc: RoutingDaemon) -> None:
 
 
 def test_mypy_accepts_a_daemon_only_with_all_members(tmp_path: Path) -> None:
-    for missing in ("nothing", "processes", "route_protocol", "package"):
+    for missing in ("nothing", "processes", "route_protocol", "package", "inquiry"):
         source = copytree(SOURCES / "daemon" / "lab_birdc", tmp_path / f"without_{missing}")
         text = (source / "__init__.py").read_text()
         for member in (f" {missing} =", f"def {missing}("):
@@ -116,7 +116,9 @@ def test_mypy_accepts_a_daemon_only_with_all_members(tmp_path: Path) -> None:
     )
     checked = subprocess.run(command, cwd=SOURCES.parents[2], capture_output=True, text=True).stdout
     found = re.findall(r'without_(\w+)/.*: error: .* class "Birdc" with abstract attribute "(\w+)"', checked)
-    assert sorted(found) == [(member, member) for member in ("package", "processes", "route_protocol")], checked
+    assert sorted(found) == [(member, member) for member in ("inquiry", "package", "processes", "route_protocol")], (
+        checked
+    )
     assert f"Found {len(found)} errors" in checked, checked
 
 

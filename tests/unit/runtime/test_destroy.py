@@ -7,7 +7,7 @@ import pytest
 
 from lab.catalogue import load
 from lab.core.errors import InputError
-from lab.engine import Instance, NodeState
+from lab.engine import Instance, LabNetwork, NodeState
 from lab.runtime import destroy as module
 from lab.runtime.destroy import destroy
 from lab.runtime.store import LabDirectory
@@ -28,6 +28,9 @@ class SlowEngine:
         if self.coming and self.looks % 2 == 0:
             self.existing.append(self.coming.pop(0))
         return list(self.existing)
+
+    def networks(self, lab: str | None = None) -> list[LabNetwork]:
+        return []
 
     def destroy(self, instances: list[Instance]) -> None:
         self.destroyed += [instance.node for instance in instances]

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from lab.core.process import _started, is_alive, this_process
-from lab.engine import Instance, NodeState
+from lab.engine import Instance, LabNetwork, NodeState
 from lab.runtime import owner
+from lab.runtime.registry import existing_labs
 
 
 class FakeEngine:
@@ -23,8 +24,17 @@ class FakeEngine:
             for node in ("hq", "branch")
         ]
 
+        self.left: list[LabNetwork] = []
+
     def find(self, lab: str | None = None) -> list[Instance]:
         return [i for i in self.instances if lab in (None, i.lab)]
+
+    def networks(self, lab: str | None = None) -> list[LabNetwork]:
+        return [n for n in self.left if lab in (None, n.lab)]
+
+    def remove_networks(self, lab: str) -> bool:
+        self.left = [n for n in self.left if n.lab != lab]
+        return True
 
     def destroy(self, instances: list[Instance]) -> None:
         self.instances = [i for i in self.instances if i not in instances]
@@ -84,3 +94,14 @@ def test_sweep_destroys_only_labs_whose_process_has_ended(tmp_path: Path, monkey
     assert owner.sweep(engine) == ["orphan"]
     assert {i.lab for i in engine.instances} == {"users", "ours"}
     assert owner.sweep(engine) == []
+
+
+def test_sweep_destroys_a_lab_whose_process_ended_before_its_first_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    engine: Any = FakeEngine(directory=tmp_path)
+    engine.left = [LabNetwork("orphan", tmp_path / "a", a_dead_process()), LabNetwork("users", tmp_path / "b")]
+    assert existing_labs(engine) == ["orphan", "users"]
+    assert owner.sweep(engine) == ["orphan"]
+    assert existing_labs(engine) == ["users"]

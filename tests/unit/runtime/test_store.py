@@ -180,7 +180,7 @@ def lock_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A separate temporary directory, so that the test's locks do not block labs of this host."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    return tmp_path / "openvpn-routing-lab"
+    return tmp_path / f"openvpn-routing-lab-locks-{os.geteuid()}"
 
 
 def can_lock(home: Path, name: str) -> bool:

@@ -1,28 +1,25 @@
 """The reason of a BGP session that is down, from the kernel's counters."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from lab.status.overview import refused_by_md5
 
-NETSTAT = """\
-TcpExt: SyncookiesSent TCPMD5NotFound TCPMD5Unexpected TCPMD5Failure
-TcpExt: 0 {} 0 {}
-IpExt: InNoRoutes
-IpExt: 0
-"""
+WRONG, NONE = "TcpExtTCPMD5Failure", "TcpExtTCPMD5NotFound"
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("counted", "reason"),
     [
-        (NETSTAT.format(0, 0), ""),
-        ("", ""),
-        (NETSTAT.format(0, 3), "the node refused TCP segments by TCP MD5 since its start: 3 with wrong password"),
+        ({WRONG: 0, NONE: 0, "TcpExtTCPMD5Unexpected": 0, "TcpExtSyncookiesSent": 7}, ""),
+        ({}, ""),
+        ({WRONG: 3}, "the node refused TCP segments by TCP MD5 since its start: 3 with a wrong password"),
         (
-            NETSTAT.format(2, 3),
-            "the node refused TCP segments by TCP MD5 since its start: 3 with wrong password, 2 with no password",
+            {NONE: 2, WRONG: 3},
+            "the node refused TCP segments by TCP MD5 since its start: 3 with a wrong password, 2 without a password",
         ),
     ],
 )
-def test_refused_segments_are_counted(text: str, reason: str) -> None:
-    assert refused_by_md5(text) == reason
+def test_refused_segments_are_counted(counted: Mapping[str, int], reason: str) -> None:
+    assert refused_by_md5(counted) == reason

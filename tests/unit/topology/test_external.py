@@ -83,5 +83,5 @@ def test_kernel_tunnel_to_routeros_is_refused() -> None:
 
 
 def test_kind_of_another_vendor_is_refused() -> None:
-    with pytest.raises(TopologyError, match=re.escape("the kinds are 'linux', 'bridge', 'mikrotik_ros'")):
+    with pytest.raises(TopologyError, match=re.escape("the kinds are 'linux', 'bridge', 'ovs-bridge', 'mikrotik_ros'")):
         changed(("kind: mikrotik_ros", "kind: vr-vmx"))

@@ -154,7 +154,7 @@ def test_default_originate_is_accepted_without_the_recursion_filter() -> None:
         ("daemon", "daemon"),
         ("setenv opt daemon", "daemon"),
         ("'log' /tmp/x", "log"),
-        ("\\\\cd /tmp", "cd"),
+        ('\\"cd\\" /tmp', "cd"),
     ],
 )
 def test_lines_that_hide_openvpn_from_the_lab_are_refused(line: str, option: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from lab.topology import Node, Topology
+from lab.topology.model import Credentials
 
 Load = Callable[..., Topology]
 
@@ -135,14 +136,14 @@ def test_kind_of_the_default_group_precedes_the_default_kind(load: Load) -> None
     assert [node.kind for node in topology.nodes.values()] == ["bridge", "linux"]
 
 
-def test_bridge_ignores_inherited_container_keys_and_refuses_its_own(
-    load: Load, refuse: Callable[..., list[str]]
-) -> None:
+def test_bridge_ignores_inherited_container_keys_and_notes_its_own(load: Load) -> None:
     text = "name: x\ntopology:\n  defaults: {image: x, cmd: y, labels: {a: b}}\n  nodes: {br: {kind: bridge%s}}\n"
     bridge = load(text % "").nodes["br"]
     assert (bridge.image, bridge.cmd, dict(bridge.labels)) == (None, None, {"a": "b"})
-    (line,) = refuse(text % ", image: z")
-    assert line.endswith("'image' does not apply to a bridge, which is not a container")
+    assert load(text % "").remarks == ()
+    noted = load(text % ", image: z")
+    assert noted.nodes["br"].image is None
+    assert [remark.what for remark in noted.remarks] == ["'image' has no effect: a bridge is not a container"]
 
 
 def test_merge_keys_and_anchors(load: Load) -> None:
@@ -162,3 +163,31 @@ def test_env_takes_precedence_over_env_files(load: Load, tmp_path: Any) -> None:
     text = "name: x\ntopology: {nodes: {n1: {kind: linux, image: x, env-files: [site.env], env: {A: 2}}}}\n"
     node = load(text, file=tmp_path / "lab.yml").nodes["n1"]
     assert dict(node.env) == {"A": "2", "B": "$A", "C": "1\n", "D": "1x"}
+
+
+def test_login_is_the_nearest_pair(load: Load) -> None:
+    text = """
+    name: x
+    topology:
+      defaults: {kind: linux, image: x, network-mode: none, username: of-all, password: of-all}
+      groups: {g: {credentials: {username: of-group, identity-file: group.key}}}
+      nodes:
+        a: {group: g}
+        b: {group: g, username: older, credentials: {username: newer}}
+        c: {credentials: {password: ""}}
+    """
+    found = {name: node.credentials for name, node in load(text).nodes.items()}
+    assert found == {
+        "a": Credentials(username="of-group", identity_file="group.key"),
+        "b": Credentials(username="newer", identity_file="group.key"),
+        "c": Credentials(username="of-all", password="of-all"),
+    }
+
+
+@pytest.mark.parametrize(("key", "value"), [("aliases", "[web]"), ("mgmt-ipv4", "172.20.20.9")])
+def test_key_of_a_node_alone_is_not_inherited(load: Load, key: str, value: str) -> None:
+    text = f"name: x\ntopology:\n  defaults: {{kind: linux, image: x, {key}: {value}}}\n  nodes: {{a: , b: }}\n"
+    topology = load(text)
+    assert topology.management is None
+    notes = [remark.what for remark in topology.remarks]
+    assert f"{key!r} has no effect here: no node inherits it" in notes

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from pathlib import PurePosixPath
@@ -10,6 +11,16 @@ from lab.core.errors import EnvironmentBroken, NotSupported
 from lab.core.files import RenderedFile, templates
 from lab.engine.node import RunningNode
 from lab.routing import Attributes, Direction, Neighbor, Path, Peer, Rib, RouterPlan, RoutingDaemon, SessionState
+from lab.routing.inquiry import (
+    BgpSession,
+    Candidate,
+    Inquiry,
+    InteriorInterface,
+    Mend,
+    Origin,
+    Passage,
+    RouteState,
+)
 from lab.topology import Address, Family, Objection, Prefix, RouterIntent
 
 _SOCKET = "/run/birdc.ctl"
@@ -119,6 +130,10 @@ class Birdc(RoutingDaemon):
         """Remove prefixes from the files, and read them again."""
         self._originate(node, self._known(node) - set(prefixes))
 
+    def inquiry(self, node: RunningNode, plan: RouterPlan) -> "BirdcInquiry":
+        """Answer from the same tables."""
+        return BirdcInquiry(self, node, plan)
+
     def diagnosis(self, node: RunningNode) -> Mapping[str, str]:
         """Return protocols and routes."""
         shown = {"birdc-protocols.txt": ("show", "protocols", "all"), "birdc-routes.txt": ("show", "route", "all")}
@@ -151,6 +166,60 @@ class Birdc(RoutingDaemon):
             )
             for family, version in _FAMILIES.items()
         ]
+
+
+@dataclass
+class BirdcInquiry(Inquiry):
+    """Sessions and routes as `birdc` shows them, without the effect of filters."""
+
+    daemon: Birdc
+    node: RunningNode
+    plan: RouterPlan
+
+    def sessions(self) -> Sequence[BgpSession]:
+        """Return the sessions, with the settings of the plan that they are rendered from."""
+        peers = {peer.address: peer for peer in self.plan.peers}
+        return [
+            BgpSession(
+                name=str(neighbor.address),
+                address=neighbor.address,
+                interface=neighbor.interface,
+                state=SessionState(neighbor.state),
+                local_as=self.plan.asn,
+                remote_as=neighbor.asn,
+                families=frozenset(peers[neighbor.address].families if neighbor.address in peers else ()),
+                offered=None,
+                hold=self.plan.timers.hold,
+                error=neighbor.last_reset,
+            )
+            for neighbor in self.daemon.neighbors(self.node)
+        ]
+
+    def route(self, prefix: Prefix) -> RouteState:
+        """Return the paths in the table."""
+        paths = self.daemon.rib(self.node, "ipv4" if prefix.version == 4 else "ipv6").get(prefix, ())
+        found = [Candidate("bgp", p.peer, p.next_hops, (), p.valid, p.best, as_path=p.as_path) for p in paths]
+        return RouteState(tuple(found), f"show route {prefix} all")
+
+    def origin(self, prefix: Prefix) -> Origin:
+        """Return whether a path is its own."""
+        return Origin(any(c.peer is None for c in self.route(prefix).candidates))
+
+    def sent(self, session: BgpSession, prefix: Prefix) -> Passage:
+        """Not told."""
+        return Passage(None)
+
+    def received(self, session: BgpSession, prefix: Prefix) -> Passage:
+        """Return whether a path is from the neighbour."""
+        return Passage(any(c.peer == session.address for c in self.route(prefix).candidates))
+
+    def interior(self) -> Sequence[InteriorInterface]:
+        """Return nothing: it speaks BGP only."""
+        return []
+
+    def mend(self, mend: Mend) -> str:
+        """Name the file."""
+        return f"change {mend.action} in birdc.conf of {self.node.name}"
 
 
 def read_sessions(lines: Iterable[str]) -> Iterator[Neighbor]:

@@ -4,8 +4,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from lab.advise.disk import Unreadable
-from lab.advise.openvpn import INLINE, read, words
+from lab.configs.disk import Unreadable
+from lab.configs.openvpn.configuration import INLINE, read, words
 from tests.helpers.samples import SAMPLES, configuration
 
 
@@ -23,6 +23,9 @@ from tests.helpers.samples import SAMPLES, configuration
         ("push 'a \"b\" \\c'", ["push", 'a "b" \\c']),
         ('a "b \\"c\\" \\\\d"', ["a", 'b "c" \\d']),
         ("a b\\ c", ["a", "b c"]),
+        ("a \\ b", ["a", "b"]),
+        ("a \\# b", ["a"]),
+        ("a b\\\n", ["a", "b\n"]),
         ('a ""', ["a", ""]),
         ('a "b # c" # d', ["a", "b # c"]),
         ("a \0 b", ["a"]),
@@ -33,7 +36,7 @@ def test_line_is_split_into_words_as_openvpn_does(line: str, expected: list[str]
     assert words(line) == expected
 
 
-@pytest.mark.parametrize("line", ['a "b', "a 'b", "a C:\\key"])
+@pytest.mark.parametrize("line", ['a "b', "a 'b", "a C:\\key", "a b\\"])
 def test_line_that_openvpn_refuses_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match=r"quotation|backslash"):
         words(line)

@@ -1,0 +1,1 @@
+"""A corpus of generated configurations for `lab advise`: each verdict is held against packets."""

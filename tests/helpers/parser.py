@@ -1,0 +1,101 @@
+"""The parsers of OpenVPN and FRR, and BIRD's filters: many files at once in one container of the node image."""
+
+import io
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import docker
+
+from lab.image import ensure
+
+MAIN = "main.conf"
+_MARK = "=== "
+_SCRIPT = """
+cd /cases
+for case in *; do
+    cd "$case"
+    {command} >/tmp/out 2>&1 </dev/null
+    echo "{mark}$case $?"
+    {output}
+    cd ..
+done
+"""
+# With --show-curves OpenVPN parses all options, prints a few names and ends before it opens anything.
+_OPENVPN = f"timeout 5 openvpn --config {MAIN} --show-curves"
+_MESSAGES = "grep -a -E 'ECHO|ERROR|[Ee]rror|Unrecognized' /tmp/out | cut -c 1-300"
+_VTYSH = f"vtysh -C -f {MAIN}"
+_BIRD = """
+{program} -c main.conf -s /tmp/bird.ctl -P /tmp/bird.pid || exit 1
+for again in $(seq 100); do
+    birdc -s /tmp/bird.ctl show protocols | grep -q -E '^[fp][0-9].* (start|down) ' || break
+    sleep 0.1
+done
+birdc -s /tmp/bird.ctl show route table all
+birdc -s /tmp/bird.ctl down
+while [ -e /tmp/bird.pid ] && kill -0 "$(cat /tmp/bird.pid)"; do sleep 0.1; done
+rm -f /tmp/bird.pid /tmp/bird.ctl
+"""
+"""Starts BIRD, waits until its protocols are up, and asks for all routes."""
+_BIRDS = {"2": "bird", "3": "/opt/bird3/usr/sbin/bird"}
+
+Case = Mapping[str, bytes]
+"""The files of one case by name; the program is given `main.conf`."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The result for one case."""
+
+    accepted: bool
+    output: str
+
+    @property
+    def echoed(self) -> list[str]:
+        """The arguments of each `echo msg …`."""
+        return [line.partition("ECHO:")[2] for line in self.output.split("\n") if "ECHO:" in line]
+
+
+def verdicts(client: docker.DockerClient, version: str, cases: Sequence[Case]) -> list[Verdict]:
+    """Let OpenVPN of a version parse each case."""
+    return _run(client, version, cases, _SCRIPT.format(command=_OPENVPN, mark=_MARK, output=_MESSAGES))
+
+
+def verdicts_of_frr(client: docker.DockerClient, version: str, cases: Sequence[Case]) -> list[Verdict]:
+    """Let FRR's vtysh parse each case."""
+    return _run(client, version, cases, _SCRIPT.format(command=_VTYSH, mark=_MARK, output="cat /tmp/out"))
+
+
+def routes_of_bird(client: docker.DockerClient, version: str, cases: Sequence[Case]) -> list[Verdict]:
+    """Let BIRD 2 or 3 run each case, and print its routes."""
+    cases = [{**case, "run": _BIRD.format(program=_BIRDS[version]).encode()} for case in cases]
+    return _run(client, "2.6", cases, _SCRIPT.format(command="sh run", mark=_MARK, output="cat /tmp/out"))
+
+
+def _run(client: docker.DockerClient, version: str, cases: Sequence[Case], script: str) -> list[Verdict]:
+    image = ensure(client, version, print)
+    container = client.containers.create(image, entrypoint=["sh", "-c", script], network_mode="none", cap_drop=["ALL"])
+    try:
+        container.put_archive("/", _archive(cases))
+        container.start()
+        container.wait()
+        output = container.logs(stdout=True, stderr=False).decode(errors="replace")
+    finally:
+        container.remove(force=True)
+    found: dict[int, Verdict] = {}
+    for part in output.split(_MARK)[1:]:
+        head, _, rest = part.partition("\n")
+        number, code = head.split()
+        found[int(number)] = Verdict(code == "0", rest)
+    return [found[number] for number in range(len(cases))]
+
+
+def _archive(cases: Sequence[Case]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for number, case in enumerate(cases):
+            for name, content in case.items():
+                member = tarfile.TarInfo(f"cases/{number}/{name}")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
