@@ -23,6 +23,7 @@ def pages() -> dict[str, str]:
         "modes.md": modes(),
         "plan.md": plan(),
         "faults.md": faults(),
+        "checks.md": checks(),
         "pytest.md": pytest_page(),
         "api.md": api(),
     }
@@ -115,6 +116,22 @@ def faults() -> str:
         text += f"\n## `{name}`\n\n{_sentence(kind.summary)}\n\n"
         if kind.model_fields:
             text += keys(kind)
+    return text
+
+
+def checks() -> str:
+    """Return the keys of a checks file, and all kinds of expectations and actions."""
+    from lab.check.kinds import ACTIONS, EXPECTATIONS
+    from lab.check.model import Measure
+    from lab.check.reader import StepKeys, Top
+
+    text = (
+        "# Checks files\n\nThe keys of `NAME.checks.yml`, which [`lab check`](../howto/check.md) reads.\n"
+        f"\n## The file\n\n{keys(Top)}\n## A step\n\n{keys(StepKeys)}\n### `measure`\n\n{keys(Measure)}"
+    )
+    for title, kinds in (("Expectation", EXPECTATIONS), ("Action", ACTIONS)):
+        for name, kind in kinds.items():
+            text += f"\n## {title} `{name}`\n\n{_sentence(kind.summary)}\n\n{keys(kind)}"
     return text
 
 
@@ -284,7 +301,7 @@ def _metavar(parameter: Any) -> str:
 
 # --- pytest ------------------------------------------------------------------------------------------------
 
-PLUGINS = ("lab.testing.plugin", "lab.testing.claims", "lab.testing.kernel")
+PLUGINS = ("lab.testing.plugin", "lab.testing.claims", "lab.testing.kernel", "lab.testing.shards")
 
 
 def pytest_page() -> str:
