@@ -2,22 +2,32 @@
 #
 #   PYTHON          interpreter for .venv (python3)
 #   TOPOLOGY        lab that lab-up deploys (topologies/article.clab.yml)
-#   ARGS            more options for pytest, for example ARGS="-k mtu"
+#   ARGS            more options for pytest, for example ARGS="-k mtu"; for figures those of lab measure (ARGS="--trials 3"),
+#                   for bench those of lab bench
+#   PLAN, RUN, PAGE of figures: the plan (default), the directory of its records (measurements/PLAN), the page of the docs
 #   WORKERS         parallel test processes (4: most of a test is waiting); 0 runs tests in pytest's own process
+#   ENGINE          docker, or crun: nodes without a daemon, for root and for ordinary users (Docker where it answers)
 #   DOCKER_HOST     Docker engine to use instead of the system's
 #   LAB_NO_INSTALL  1 forbids installing anything with apt
 
 PYTHON ?= python3
+ENGINE ?=
 TOPOLOGY ?= topologies/article.clab.yml
 ARGS ?=
+PLAN ?= default
+RUN ?= measurements/$(basename $(notdir $(PLAN)))
+PAGE ?= docs/convergence.md
 WORKERS ?= 4
 
 VENV := .venv
 INSTALLED := $(VENV)/installed
 ARTEFACTS := artefacts
 
-# The lab opens its nodes' network namespaces, which needs root.
-ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
+# The lab opens its nodes' network namespaces, which needs root, or a user namespace as the engine crun has it.
+ROOT := $(shell [ "$$(id -u)" = 0 ] || [ "$(ENGINE)" = crun ] || echo sudo -E)
+ifneq ($(ENGINE),)
+export LAB_ENGINE := $(ENGINE)
+endif
 LAB := $(ROOT) $(VENV)/bin/lab
 PYTEST := $(ROOT) $(VENV)/bin/pytest --lab-artefacts=$(ARTEFACTS)
 # Tests that need more than the host's kernel run in a virtual machine, by make test-kernel: slow without KVM.
@@ -25,6 +35,11 @@ HERE := --lab-kernel=host
 # Tests of one file share labs, so they stay in one worker. The longest files start first and the shortest, tests/unit,
 # last (tests/conftest.py), so that the workers end together. Each worker keeps up to three labs in memory.
 PARALLEL := -n $(WORKERS) --dist=loadfile --no-loadscope-reorder
+# What an ordinary user's labs are tried with, beside tests/rootless.
+ROOTLESS := tests/convergence
+# What each engine has to do, beside the tests of labs on Docker.
+CONFORMANCE := $(addprefix tests/engine/test_,conformance.py nodes.py failures.py links.py processes.py directories.py \
+  namespaces.py) tests/convergence/test_iroute.py
 # Unit tests wait for nothing: one worker for each processor.
 UNIT := tests/unit -n $(shell nproc) --dist=worksteal -q
 # Tests start the program hundreds of times: let Python keep its bytecode, whatever the caller's shell says.
@@ -34,8 +49,8 @@ QUIET := $(shell [ -t 2 ] || echo -q)
 PIP := $(VENV)/bin/python -m pip install $(QUIET) --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help lab-up lab-down lab-status check test test-all test-kernel test-dco convergence claims wheel-test modes bench \
-  lint unit docs clean vm may-be-root prepared
+.PHONY: help lab-up lab-down lab-status check test test-all test-kernel test-dco test-crun test-rootless convergence claims \
+  wheel-test modes bench corpus figures lint unit docs clean vm may-be-root prepared
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +82,15 @@ test-dco: prepared ## Run the hub with the kernel's data channel (DCO), in a vir
 	@$(PYTEST) tests/kernel/test_dco_hub.py -k one_process_serves_all --lab-kernel=auto --lab-openvpn=2.7 \
 	  --junitxml=$(ARTEFACTS)/dco.xml $(ARGS)
 
+test-crun: $(INSTALLED) ## Run labs on the engine without a daemon: each of its operations, and the experiment
+	@$(MAKE) --no-print-directory prepared ENGINE=crun
+	@$(PYTEST) $(CONFORMANCE) --lab-engine=crun $(PARALLEL) $(HERE) --junitxml=$(ARTEFACTS)/crun.xml $(ARGS)
+
+test-rootless: $(INSTALLED) ## Run the tests of labs without root; for an ordinary user, see .ci/rootless
+	@$(MAKE) --no-print-directory prepared ENGINE=crun
+	@env -u LAB_ENGINE $(VENV)/bin/pytest tests/rootless $(ARGS)
+	@LAB_ENGINE=crun $(VENV)/bin/pytest $(ROOTLESS) -n $(WORKERS) --dist=loadfile --lab-artefacts=$(ARTEFACTS) $(ARGS)
+
 convergence: prepared ## Run the article's experiment alone: do routes and traffic converge over the tunnel?
 	@$(PYTEST) tests/convergence -m convergence $(PARALLEL) $(HERE) --junitxml=$(ARTEFACTS)/convergence.xml $(ARGS)
 
@@ -79,8 +103,15 @@ wheel-test: prepared ## Install the wheel in an environment of its own, and run 
 modes: prepared ## Compare the tunnel modes, measured on this host
 	@$(LAB) modes
 
-bench: prepared ## Measure the cost of commands and deployments, the error of the instrument, and the tunnel against the bare wire
-	@$(LAB) bench
+bench: prepared ## Measure the cost of commands, engines and labs, the error of the instrument, and the tunnel against the bare wire
+	@$(LAB) bench $(ARGS)
+
+corpus: prepared ## Hold the verdicts of lab advise on 500 generated configurations against packets; takes an hour
+	@$(ROOT) $(VENV)/bin/python -m tests.helpers.corpus --out $(ARTEFACTS)/corpus.json $(ARGS)
+
+figures: prepared ## Measure a plan for hours, or the rest of an interrupted run, and write the tables of docs/convergence.md
+	@$(LAB) measure $(PLAN) --out $(RUN) $(if $(wildcard $(RUN)/run.json),--resume) $(ARGS)
+	@$(LAB) report $(RUN) --into $(PAGE)
 
 lint: $(INSTALLED) ## Check style, format, the direction of imports, and types
 	@$(VENV)/bin/ruff check
