@@ -1,0 +1,1 @@
+"""Labs on several machines, by Dask distributed."""
