@@ -12,7 +12,7 @@ from lab.cli.output import print_json, print_table, progress, span
 from lab.core.progress import Say
 
 if TYPE_CHECKING:
-    from lab.measure.trials.runner import Watch
+    from lab.measure.trials.forecast import Watch
 
 _RUNS = Path("measurements")
 _SAID_EVERY = 10
@@ -31,6 +31,9 @@ def measure(
     trials: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Number of trials per variant, in place of the plan's.")
     ] = None,
+    shard: Annotated[
+        str, typer.Option(metavar="K/N", help="Measure the K-th of N parts of the plan's blocks, on this machine.")
+    ] = "1/1",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print the events and how long they would take.")
     ] = False,
@@ -42,40 +45,47 @@ def measure(
     """
     from lab.core.errors import InputError
     from lab.measure.record import RUN_FILE
+    from lab.measure.shard import WHOLE, Shard
+    from lab.measure.trials.forecast import seconds_of
     from lab.measure.trials.plan import Plan
-    from lab.measure.trials.runner import left_of, plan_blocks, run, seconds_of
+    from lab.measure.trials.recording import count_of, plan_settings
+    from lab.measure.trials.runner import left_of, run
 
     if resume and out is None:
         raise InputError("--resume needs --out with the directory of the interrupted run")
     wanted = Plan.read(plan)
     if trials is not None:
         wanted = wanted.with_trials(trials)
-    blocks = plan_blocks(wanted)
-    count = sum(1 for block in blocks for task in block.tasks if task.number)
-    seconds = seconds_of(blocks)
+    part = Shard.parse(shard)
+    settings = plan_settings(wanted, part)
     if dry_run:
+        count, seconds = count_of(settings), seconds_of(settings)
         if as_json:
-            print_json({"plan": wanted.name, "events": count, "seconds": seconds})
+            blocks = sum(len(setting.blocks) for setting in settings)
+            print_json({"plan": wanted.name, "events": count, "blocks": blocks, "seconds": seconds})
         else:
             rows = [
-                (b.beds[0].topology, b.beds[0].detector, ", ".join(dict.fromkeys(t.event.name for t in b.tasks)))
-                for b in blocks
+                (s.beds[0].topology, s.beds[0].detector, ", ".join(dict.fromkeys(t.event.name for t in s.tasks)))
+                for s in settings
             ]
             print_table(
                 f"Plan {wanted.name}: {count} events, about {span(seconds)}", ["topology", "detector", "events"], rows
             )
         return
     if resume and out is not None:
-        count, seconds = left_of(wanted, out)
-    directory = out or _RUNS / f"{wanted.name}-{datetime.now():%Y%m%d-%H%M%S}"
+        settings = left_of(wanted, out, part)
+    count, seconds = count_of(settings), seconds_of(settings)
+    name = wanted.name if part == WHOLE else f"{wanted.name}-{part.number}-of-{part.count}"
+    directory = out or _RUNS / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     print(f"{count} events, about {span(seconds)}, into {directory}", file=sys.stderr)
     try:
         with progress() as say:
-            run(wanted, directory, resume=resume, say=say, watch=_progress(say))
+            run(wanted, directory, shard=part, resume=resume, say=say, watch=_progress(say))
     except KeyboardInterrupt:
         if (directory / RUN_FILE).exists():
-            number = f" --trials {trials}" if trials is not None else ""
-            print(f"interrupted: `lab measure {plan}{number} --out {directory} --resume` continues", file=sys.stderr)
+            options = f" --trials {trials}" if trials is not None else ""
+            options += f" --shard {part}" if part != WHOLE else ""
+            print(f"interrupted: `lab measure {plan}{options} --out {directory} --resume` continues", file=sys.stderr)
         else:
             print("interrupted before the first trial", file=sys.stderr)
         raise
@@ -87,7 +97,7 @@ def measure(
 
 def _progress(say: Say) -> "Watch":
     """Return a function that prints progress: each trial on a terminal, otherwise every tenth."""
-    from lab.measure.trials.runner import Progress
+    from lab.measure.trials.forecast import Progress
 
     last = -_SAID_EVERY
 

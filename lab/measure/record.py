@@ -5,7 +5,7 @@ written as the trial ends. All times are seconds since the event was caused, on 
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,6 +25,8 @@ Over = Literal["tunnel", "wire", "vxlan"]
 
 RUN_FILE = "run.json"
 TRIALS_FILE = "trials.jsonl"
+ASIDE_FILE = "aside.jsonl"
+"""Attempts of blocks that had to run again from their beginning."""
 
 Seconds = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -130,6 +132,8 @@ class Trial(Record):
     """Remarks: control and data plane disagree beyond their errors, …"""
     foreign_load: float | None = None
     """CPUs that other programs kept busy during the trial, on average."""
+    machine: str = ""
+    """The machine it ran on, one of the run's `machines`; empty in records of earlier versions."""
 
     _read_earlier = model_validator(mode="before")(with_named_times)
 
@@ -153,6 +157,14 @@ class Environment(Record):
     """Bytes."""
     python: str
     engine: str
+    lab: str = ""
+    """The lab's version; empty in records of earlier versions, as the following."""
+    governor: str = ""
+    """The frequency governor of the CPUs; empty if the kernel sets no frequencies."""
+    clock_source: str = ""
+    """The kernel's clock source, which all times are from."""
+    boot: str = ""
+    """The identity of the running kernel, which tells machines of one name apart."""
     images: dict[str, str] = Field(default_factory=dict)
     """Image reference to digest."""
     versions: dict[str, str] = Field(default_factory=dict)
@@ -170,8 +182,13 @@ class Run(Record):
     """The plan as it was read, defaults filled in."""
     seed: int
     environment: Environment
+    """The first machine's."""
+    machines: dict[str, Environment] = Field(default_factory=dict)
+    """Each machine of the run by its name; empty in records of earlier versions, which have one machine."""
+    shard: str = "1/1"
+    """The part of the plan's blocks that was to be measured, as `3/10`."""
     expected: float | None = None
-    """Predicted duration of the whole plan in seconds."""
+    """Predicted duration of the whole plan, or the shard, in seconds."""
     topologies: dict[str, str] = Field(default_factory=dict)
     """Topology name to its drawing, as SVG."""
 
@@ -187,7 +204,11 @@ class RunDirectory:
         self.path.mkdir(parents=True, exist_ok=True)
         if (self.path / RUN_FILE).exists():
             raise InputError(f"{self.path} already holds a run: continue it with --resume, or choose another directory")
-        (self.path / RUN_FILE).write_text(run.model_dump_json(indent=2) + "\n")
+        self.replace(run)
+
+    def replace(self, run: Run) -> None:
+        """Write the run's description again."""
+        _write_atomically(self.path / RUN_FILE, run.model_dump_json(indent=2) + "\n")
 
     def append(self, trial: Trial) -> None:
         """Append a trial."""
@@ -195,6 +216,16 @@ class RunDirectory:
             file.write(trial.model_dump_json() + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+    def put_aside(self, keys: Set[tuple[Variant, int]]) -> None:
+        """Move the attempts of trials to a file of their own; they do not count, since their block runs again."""
+        aside: list[str] = []
+        kept: list[str] = []
+        for trial in self._trials():
+            (aside if (trial.variant, trial.number) in keys else kept).append(trial.model_dump_json() + "\n")
+        with (self.path / ASIDE_FILE).open("a") as file:
+            file.writelines(aside)
+        _write_atomically(self.path / TRIALS_FILE, "".join(kept))
 
     def drop_partial_line(self) -> None:
         """Remove a last line that a crash truncated, so that the next trial starts on a new line."""
@@ -228,6 +259,16 @@ class RunDirectory:
                 yield Trial.model_validate_json(line)
             except ValidationError as error:
                 raise InputError(f"{path}, line {number}: {_first_mistake(error)}") from error
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    """Replace a file: after a crash it has the old text or the new one."""
+    new = path.with_name(f".{path.name}")
+    with new.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
 
 
 def _first_mistake(error: ValidationError) -> str:

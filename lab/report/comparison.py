@@ -127,7 +127,7 @@ def _environment_differences(before: Environment, after: Environment) -> Iterato
 
 def _flatten(environment: Environment) -> dict[str, str]:
     found: dict[str, str] = {}
-    data: dict[str, Any] = environment.model_dump()
+    data: dict[str, Any] = environment.model_dump(exclude={"boot"})
     for name, value in data.items():
         if isinstance(value, dict):
             found |= {f"{name}: {key}": str(item) for key, item in value.items()}

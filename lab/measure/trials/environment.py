@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from lab.core.version import __version__
 from lab.engine import Engine
 from lab.measure.record import Environment
 from lab.routing import daemons
@@ -32,9 +33,26 @@ def environment(labs: Sequence[Lab], engine: Engine) -> Environment:
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         python=platform.python_version(),
         engine=engine.version(),
+        lab=__version__,
+        governor=_read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        clock_source=_read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        boot=_read("/proc/sys/kernel/random/boot_id"),
         images={image: ", ".join(sorted(found)) for image, found in sorted(digests.items())},
         versions={program: ", ".join(sorted(found)) for program, found in sorted(versions.items())},
     )
+
+
+def machine_name() -> str:
+    """Return the name of this machine in records."""
+    return platform.node() or "localhost"
+
+
+def _read(path: str) -> str:
+    """Return the line of a kernel's file; empty if this kernel has none."""
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""
 
 
 def _installed(lab: Lab, node: str) -> Mapping[str, str]:

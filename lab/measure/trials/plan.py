@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -13,6 +14,7 @@ from lab.core.errors import InputError
 from lab.core.prefixes import FAMILIES
 from lab.image import VERSIONS
 from lab.measure.record import Over, Variant
+from lab.measure.shard import WHOLE, Shard
 from lab.measure.trials.detector import Detector
 from lab.measure.trials.events import EVENTS, TrialEvent, event_names, event_of
 from lab.topology import Family
@@ -64,6 +66,8 @@ class Plan(BaseModel):
     """Number of prefixes that change at once, each with its own probe stream."""
     within: float = Field(120.0, gt=0, le=3600)
     """Seconds after which a trial without the expected outcome times out."""
+    machines: Literal["alike", "apart"] = "alike"
+    """What becomes of machines of one run that differ in software or in their clock: refused, or set apart."""
     also: tuple[dict[str, Any], ...] = ()
     """Further parts of the same run: each is this plan with some keys replaced."""
 
@@ -121,7 +125,7 @@ class Plan(BaseModel):
     def part(self, number: int) -> Self:
         """Return a part of `also` as a plan; raises `InputError` if it is not one."""
         own = self.model_dump(mode="json", by_alias=True, exclude={"also"})
-        fixed = {"name", "seed", "also"} & self.also[number].keys()
+        fixed = {"name", "seed", "machines", "also"} & self.also[number].keys()
         if fixed:
             raise InputError(f"also.{number}: {min(fixed)} is allowed for the whole plan only")
         return self.parse({**own, **self.also[number]}, f"also.{number}")
@@ -177,12 +181,31 @@ class Task:
 
 @dataclass(frozen=True)
 class Block:
-    """Beds that run side by side, with their trials interleaved, because the speed of a shared host drifts."""
+    """Each variant of a setting once, in an order from the seed: trials are compared within their block.
+
+    It runs on one machine, alone on it, because trials of different machines and moments are not comparable.
+    """
+
+    number: int
+    """Counted from 1 in the whole plan, whichever part of it is measured."""
+    tasks: tuple[Task, ...]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Beds that run side by side, and the blocks that are measured in them one after another."""
 
     plan: Plan
     """The part of the plan that it belongs to."""
     beds: tuple[Bed, ...]
-    tasks: tuple[Task, ...]
+    warm_up: tuple[Task, ...]
+    """The tasks after each deployment that are not recorded."""
+    blocks: tuple[Block, ...]
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """All tasks, the warm-up's first."""
+        return (*self.warm_up, *(task for block in self.blocks for task in block.tasks))
 
 
 @dataclass(frozen=True)
@@ -195,26 +218,31 @@ class Facts:
     """Its tunnels run over TCP."""
 
 
-def blocks(plan: Plan, facts: Mapping[str, Facts]) -> list[Block]:
-    """Return the blocks of a plan in order, by the facts of its topologies.
+def settings(plan: Plan, facts: Mapping[str, Facts], shard: Shard = WHOLE) -> list[Setting]:
+    """Return the settings of a plan in order, by the facts of its topologies, with the blocks of a shard.
 
-    The same plan and seed give the same order.
+    The same plan and seed give the same order, and the same blocks have the same numbers in every shard.
     """
     shuffle = random.Random(plan.seed)  # noqa: S311 - an order, not a secret
-    return [
-        block
+    numbers = count(1)
+    everything = [
+        _setting(part, topology, detector, shuffle, facts[topology], numbers)
         for part in plan.parts
         for topology in part.topologies
         for detector in map(Detector.parse, part.detectors)
-        if (block := _block(part, topology, detector, shuffle, facts[topology])).tasks
     ]
+    chosen = [replace(s, blocks=tuple(b for b in s.blocks if shard.has(b.number))) for s in everything]
+    return [setting for setting in chosen if setting.blocks]
 
 
-def _block(plan: Plan, topology: str, detector: Detector, shuffle: random.Random, facts: Facts) -> Block:
+def _setting(
+    plan: Plan, topology: str, detector: Detector, shuffle: random.Random, facts: Facts, numbers: Iterator[int]
+) -> Setting:
     first = str(detector) == plan.detectors[0]
     events = [event for name in plan.events if (event := event_of(name)).detected or first]
     beds = list(_beds(plan, topology, detector))
-    tasks: list[Task] = []
+    warm_up: list[Task] = []
+    rounds: list[tuple[Task, ...]] = []
     for number in range(1 - plan.warm_up, plan.trials + 1):
         turn = [
             Task(bed, event, family, max(0, number))
@@ -224,9 +252,13 @@ def _block(plan: Plan, topology: str, detector: Detector, shuffle: random.Random
             for family in plan.families
         ]
         shuffle.shuffle(turn)
-        tasks += turn
-    used = {task.bed for task in tasks}
-    return Block(plan, tuple(bed for bed in beds if bed in used), tuple(tasks))
+        if number < 1:
+            warm_up += turn
+        elif turn:
+            rounds.append(tuple(turn))
+    used = {task.bed for tasks in rounds for task in tasks}
+    blocks = tuple(Block(next(numbers), tasks) for tasks in rounds)
+    return Setting(plan, tuple(bed for bed in beds if bed in used), tuple(warm_up), blocks)
 
 
 def _beds(plan: Plan, topology: str, detector: Detector) -> Iterator[Bed]:

@@ -8,7 +8,7 @@ import pytest
 from lab.core.errors import InputError
 from lab.measure.trials.detector import Detector
 from lab.measure.trials.events import EVENTS
-from lab.measure.trials.plan import Facts, Plan, Task, blocks, expected_seconds, variants_of
+from lab.measure.trials.plan import Facts, Plan, Task, expected_seconds, settings, variants_of
 
 TWO_PATHS = {"article": Facts(two_paths=False, tcp=True), "dual-homed": Facts(two_paths=True, tcp=False)}
 
@@ -21,12 +21,12 @@ def plan(**keys: Any) -> Plan:
 def test_plans_of_the_lab_are_valid(name: str) -> None:
     read = Plan.read(name)
     assert read.name == name
-    assert sum(len(block.tasks) for block in blocks(read, TWO_PATHS)) > 10
+    assert sum(len(setting.tasks) for setting in settings(read, TWO_PATHS)) > 10
 
 
 def test_default_plan_has_all_events() -> None:
     read = Plan.read("default")
-    measured = {task.event.name for block in blocks(read, TWO_PATHS) for task in block.tasks}
+    measured = {task.event.name for setting in settings(read, TWO_PATHS) for task in setting.tasks}
     assert measured == set(EVENTS)
     assert read.families == ("ipv4", "ipv6")
     assert read.trials == 30
@@ -103,40 +103,40 @@ def names(tasks: tuple[Task, ...]) -> set[tuple[str, str]]:
 
 
 def test_events_without_detection_are_measured_with_the_first_detector() -> None:
-    first, second = blocks(plan(detectors=["hold 3 s", "bfd 3x100 ms"], topologies=["article"]), TWO_PATHS)
+    first, second = settings(plan(detectors=["hold 3 s", "bfd 3x100 ms"], topologies=["article"]), TWO_PATHS)
     assert ("announce", "tunnel") in names(first.tasks)
     assert ("announce", "tunnel") not in names(second.tasks)
     assert ("blackhole", "wire") in names(second.tasks)
 
 
 def test_faults_of_openvpn_need_a_tunnel() -> None:
-    (block,) = blocks(plan(), TWO_PATHS)
-    over = {event: {o for e, o in names(block.tasks) if e == event} for event in ("sigusr1", "blackhole")}
+    (setting,) = settings(plan(), TWO_PATHS)
+    over = {event: {o for e, o in names(setting.tasks) if e == event} for event in ("sigusr1", "blackhole")}
     assert over == {"sigusr1": {"tunnel"}, "blackhole": {"tunnel", "wire", "vxlan"}}
-    (block,) = blocks(plan(detectors=["ping-restart 6 s"]), TWO_PATHS)
-    assert {o for _, o in names(block.tasks)} == {"tunnel"}
+    (setting,) = settings(plan(detectors=["ping-restart 6 s"]), TWO_PATHS)
+    assert {o for _, o in names(setting.tasks)} == {"tunnel"}
 
 
 def test_events_are_measured_with_the_detector_that_detects_them() -> None:
     """eBGP ends with the carrier, and over TCP the kernel of a killed OpenVPN closes the connection."""
     detectors = ["hold 3 s", "ping-restart 6 s", "interface"]
     by_detector = {
-        str(block.beds[0].detector): names(block.tasks)
-        for block in blocks(plan(detectors=detectors, events=["link-down", "server-killed"]), TWO_PATHS)
+        str(setting.beds[0].detector): names(setting.tasks)
+        for setting in settings(plan(detectors=detectors, events=["link-down", "server-killed"]), TWO_PATHS)
     }
     assert ("link-down", "wire") not in by_detector["hold 3 s"]
     assert by_detector["interface"] == {("link-down", "wire")}
     assert by_detector["ping-restart 6 s"] == {("link-down", "tunnel")}
-    udp = blocks(plan(detectors=detectors[1:2], events=["server-killed"], topologies=["dual-homed"]), TWO_PATHS)
+    udp = settings(plan(detectors=detectors[1:2], events=["server-killed"], topologies=["dual-homed"]), TWO_PATHS)
     assert names(udp[0].tasks) == {("server-killed", "tunnel")}
-    assert not blocks(plan(events=["server-killed"], topologies=["dual-homed"]), TWO_PATHS), "it would not come back"
-    (block,) = blocks(plan(events=["client-killed"], baselines=[], trials=1, warm_up=0), TWO_PATHS)
-    assert variants_of(block.tasks[0], "iroute", "article")[0].detector == "interface"
+    assert not settings(plan(events=["server-killed"], topologies=["dual-homed"]), TWO_PATHS), "it would not come back"
+    (setting,) = settings(plan(events=["client-killed"], baselines=[], trials=1, warm_up=0), TWO_PATHS)
+    assert variants_of(setting.tasks[0], "iroute", "article")[0].detector == "interface"
 
 
 def test_also_is_the_plan_with_some_keys_replaced() -> None:
     whole = plan(events=["announce"], trials=2, also=[{"topologies": ["dual-homed"], "events": ["worsen"]}])
-    own, besides = blocks(whole, TWO_PATHS)
+    own, besides = settings(whole, TWO_PATHS)
     assert {(t.event.name, t.bed.topology) for t in own.tasks} == {("announce", "article")}
     assert {(t.event.name, t.bed.topology) for t in besides.tasks} == {("worsen", "dual-homed")}
     assert besides.plan.trials == 2
@@ -144,23 +144,23 @@ def test_also_is_the_plan_with_some_keys_replaced() -> None:
 
 
 def test_some_events_need_an_alternative_path() -> None:
-    one, two = blocks(plan(topologies=["article", "dual-homed"]), TWO_PATHS)
+    one, two = settings(plan(topologies=["article", "dual-homed"]), TWO_PATHS)
     assert "worsen" not in {task.event.name for task in one.tasks}
     assert "worsen" in {task.event.name for task in two.tasks}
 
 
 def test_trials_of_variants_are_complete_and_interleaved() -> None:
-    (block,) = blocks(plan(events=["announce", "blackhole"], trials=3, warm_up=1), TWO_PATHS)
+    (setting,) = settings(plan(events=["announce", "blackhole"], trials=3, warm_up=1), TWO_PATHS)
     counted: dict[tuple[object, ...], list[int]] = {}
-    for task in block.tasks:
+    for task in setting.tasks:
         counted.setdefault((task.bed, task.event, task.family), []).append(task.number)
     assert {tuple(numbers) for numbers in counted.values()} == {(0, 1, 2, 3)}
     assert len(counted) == 3 * 2 * 2
-    assert [task.number for task in block.tasks] == sorted(task.number for task in block.tasks)
+    assert [task.number for task in setting.tasks] == sorted(task.number for task in setting.tasks)
 
 
 def test_seed_decides_the_order() -> None:
-    (one,), (again,), (other,) = (blocks(plan(seed=seed), TWO_PATHS) for seed in (1, 1, 2))
+    (one,), (again,), (other,) = (settings(plan(seed=seed), TWO_PATHS) for seed in (1, 1, 2))
     assert one == again
     assert one.tasks != other.tasks
     assert sorted(map(str, one.tasks)) == sorted(map(str, other.tasks))
@@ -168,15 +168,17 @@ def test_seed_decides_the_order() -> None:
 
 def test_expected_seconds_grow_with_the_detector() -> None:
     slow, fast = (
-        expected_seconds(blocks(plan(events=["blackhole"], detectors=[text], warm_up=0, trials=10), TWO_PATHS)[0].tasks)
+        expected_seconds(
+            settings(plan(events=["blackhole"], detectors=[text], warm_up=0, trials=10), TWO_PATHS)[0].tasks
+        )
         for text in ("hold 9 s", "hold 3 s")
     )
     assert slow - fast == pytest.approx(3 * 2 * 10 * 6)
 
 
 def test_fault_has_a_variant_for_its_recovery() -> None:
-    (block,) = blocks(plan(events=["blackhole"], baselines=[], families=["ipv6"], trials=1, warm_up=0), TWO_PATHS)
-    (task,) = block.tasks
+    (setting,) = settings(plan(events=["blackhole"], baselines=[], families=["ipv6"], trials=1, warm_up=0), TWO_PATHS)
+    (task,) = setting.tasks
     fault, recovery = variants_of(task, "iroute", "article")
     assert (fault.event, recovery.event) == ("blackhole", "blackhole recovery")
     assert {(v.family, v.detector, v.mode) for v in (fault, recovery)} == {("ipv6", "hold 3 s", "iroute")}

@@ -15,10 +15,12 @@ from lab.core.event_times import EventTimes
 from lab.fault import KINDS, FaultAction, FaultKind, FaultSite, PathEffect, RouterPath
 from lab.measure.instrument.measurement import Measurement
 from lab.measure.record import Environment, RunDirectory, Trial
-from lab.measure.trials import runner
+from lab.measure.trials import deployed, runner
+from lab.measure.trials.attempt import Attempt
 from lab.measure.trials.detector import Detector
 from lab.measure.trials.events import event_of
 from lab.measure.trials.plan import Bed, Plan, Task, variants_of
+from lab.measure.trials.recording import plan_settings
 from lab.measure.trials.site import TrialSite
 from lab.runtime.lab import Lab
 
@@ -76,10 +78,10 @@ def course(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Cou
         monkeypatch.setattr(runner, "open_engine", lambda: None)
         monkeypatch.setattr(runner, "sweep", lambda _: None)
         monkeypatch.setattr(Lab, "deploy", course.deploy)
-        monkeypatch.setattr(runner, "TrialSite", lambda lab, *_: SimpleNamespace(lab=lab))
-        monkeypatch.setattr(runner, "environment", lambda *_: ENVIRONMENT)
-        monkeypatch.setattr(runner, "ForeignLoad", lambda _: lambda: 0.0)
-        monkeypatch.setattr(runner, "_Trial", course.trial)
+        monkeypatch.setattr(deployed, "TrialSite", lambda lab, *_: SimpleNamespace(lab=lab))
+        monkeypatch.setattr(deployed, "environment", lambda *_: ENVIRONMENT)
+        monkeypatch.setattr(deployed, "ForeignLoad", lambda _: lambda: 0.0)
+        monkeypatch.setattr(deployed, "Attempt", course.trial)
         return course
 
     return scripted
@@ -220,8 +222,8 @@ def test_plan_measures_a_fault_kind_by_its_name() -> None:
     plan = Plan.parse(
         {"name": "p", "events": ["line-cut"], "detectors": ["bfd 3x100 ms", "interface"], "families": ["ipv4"]}, "p.yml"
     )
-    blocks = runner.plan_blocks(plan)
-    tasks = {(task.bed.over, str(task.bed.detector)) for block in blocks for task in block.tasks}
+    found = plan_settings(plan)
+    tasks = {(task.bed.over, str(task.bed.detector)) for setting in found for task in setting.tasks}
     assert tasks == {(over, "bfd 3x100 ms") for over in ("tunnel", "wire", "vxlan")}
     with pytest.raises(InputError, match="did you mean 'line-cut'"):
         Plan.parse({"name": "p", "events": ["line-cutt"]}, "p.yml")
@@ -267,7 +269,7 @@ def test_trial_applies_and_undoes_a_fault_at_the_target_of_its_kind(tmp_path: Pa
     )
     plan = Plan.parse({"name": "p", "events": ["line-cut"]}, "p.yml")
     task = Task(Bed("article", Detector.parse("bfd 3x100 ms"), medium), event_of("line-cut"), "ipv4", 1)
-    trials = runner._Trial(cast(TrialSite, site), task, plan).run(cast(Any, lambda: 0.0))
+    trials = Attempt(cast(TrialSite, site), task, plan).run(cast(Any, lambda: 0.0))
     assert [trial.variant.event for trial in trials] == ["line-cut", "line-cut recovery"]
     assert outcomes == ["vanishes", "appears"]
     assert [f"cut {cable}", f"mended {cable}"] == APPLIED
