@@ -18,7 +18,7 @@ from lab.measure.earlier import with_named_times
 
 StageName = Literal["event", "detection", "update", "rib", "fib", "first-packet"]
 STAGES: tuple[StageName, ...] = ("event", "detection", "update", "rib", "fib", "first-packet")
-"""The stages of a change in a router, in the order of RFC 7747; not every event passes all of them."""
+"""The stages of a change in a router, in their order; not every event passes all of them."""
 
 Status = Literal["valid", "invalid", "timed-out"]
 Over = Literal["tunnel", "wire", "vxlan"]
@@ -72,11 +72,11 @@ class DataPlane(Record):
     loss_derived: Seconds | None = None
     """Loss-Derived Convergence Time (RFC 6412, section 3.6.4); None also if traffic stopped later than the event."""
     loss_of_connectivity: Seconds | None = None
-    """Loss-Derived Loss of Connectivity Period (section 3.6.6); None if traffic did not flow before the event."""
+    """Loss-Derived Loss of Connectivity Period (RFC 6412, section 3.6.6); None if nothing flowed before the event."""
     rate_derived: Seconds | None = None
-    """Full Convergence Time (section 3.6.1), by the rate-derived method."""
+    """Full Convergence Time (RFC 6412, section 3.6.1), by the rate-derived method."""
     route_specific: dict[str, Seconds] = Field(default_factory=dict)
-    """Route-Specific Convergence Time (section 3.6.3) per prefix."""
+    """Route-Specific Convergence Time (RFC 6412, section 3.6.3) per prefix."""
     error: Seconds
 
 

@@ -9,7 +9,7 @@ from lab.measure.statistics import median_interval, summarize
 from lab.report.page import count_trials
 from lab.report.quantities import Quantity, format_value, quantity
 from lab.report.summary import BASELINES, Group, Row, RunSummary
-from lab.report.tables import OVER_LABELS, Table, as_markdown, load_text, over_text, ratio_text
+from lab.report.tables import OVER_LABELS, Table, as_markdown, load_text, over_text, ratio_text, share_text
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 """The markers: what is between them is written again."""
@@ -46,7 +46,8 @@ def _what_was_run(summary: RunSummary) -> str:
         f"Host: {environment.cpus} CPUs ({environment.cpu}), {environment.memory / (1 << 30):.0f} GiB, "
         f"Linux {environment.kernel}; {versions}. Busy with other programs during a trial: {load_text(summary)}.\n\n"
         "Times are medians with their 95 % intervals, by order statistics, which need six trials; a cell with fewer "
-        "than n trials says so. Ratios are those of the medians within the run, with bootstrapped 95 % intervals. "
+        "than n trials says so: `n = 17 of 20` if the other three had no such time. Ratios are those of the medians "
+        "within the run, with bootstrapped 95 % intervals. "
         "An empty cell has no such combination, or an event that has no such time.\n"
     )
 
@@ -101,7 +102,7 @@ def _heads(variant: Variant) -> tuple[str, ...]:
 
 
 def _cell(summary: RunSummary, group: Group, shown: Quantity) -> str:
-    """Return a median with its interval, and with the number of trials if that is not the plan's."""
+    """Return a median with its interval, with the number of trials if that is not the plan's, and of those left out."""
     values = group.values(shown)
     if not values:
         return ""
@@ -110,7 +111,10 @@ def _cell(summary: RunSummary, group: Group, shown: Quantity) -> str:
     if interval := median_interval(values):
         low, high = (format_value(end, shown.unit, like=middle) for end in interval)
         text += f" ({low.split()[0]} to {high.split()[0]})"
-    return text if len(values) == _planned(summary) else f"{text}, n = {len(values)}"
+    if len(values) != _planned(summary):
+        text += f", n = {share_text(group, len(values))}"
+    late = group.count("timed-out")
+    return f"{text}, {late} timed out" if late else text
 
 
 def _without_empty_columns(table: Table) -> Table:

@@ -10,10 +10,11 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from lab.measure.instrument.convergence import FORWARDING_DELAY, SAMPLING_INTERVAL
 from lab.measure.record import Trial
 from lab.report.comparison import Comparison
 from lab.report.drawing import Drawing
-from lab.report.quantities import STAGE_LABELS
+from lab.report.quantities import STAGE_LABELS, format_value
 from lab.report.summary import RunSummary
 from lab.report.tables import (
     Table,
@@ -47,6 +48,8 @@ def report_page(summary: RunSummary, names: dict[str, str], figures: Figures, lo
                 "environment": "Environment",
             },
             counted=count_trials(summary),
+            delay=format_value(FORWARDING_DELAY, "s"),
+            interval=format_value(SAMPLING_INTERVAL, "s"),
             overview=overview_table(summary),
             events=[
                 {

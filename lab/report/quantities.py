@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from lab.measure.instrument.convergence import SAMPLING_INTERVAL
 from lab.measure.record import STAGES, DataPlane, StageName, Trial
 
 Unit = Literal["s", "packets", "packets/s"]
@@ -39,12 +40,14 @@ def _stage(name: StageName) -> Quantity:
     return Quantity(name, STAGE_LABELS[name], "s", lambda trial: trial.at(name), error)
 
 
-def _data_plane(key: str, label: str, of: Callable[[DataPlane], float | None], unit: Unit = "s") -> Quantity:
+def _data_plane(
+    key: str, label: str, of: Callable[[DataPlane], float | None], unit: Unit = "s", resolution: float = 0.0
+) -> Quantity:
     def value(trial: Trial) -> float | None:
         return None if trial.data_plane is None else of(trial.data_plane)
 
     def error(trial: Trial) -> float | None:
-        return None if trial.data_plane is None or unit != "s" else trial.data_plane.error
+        return None if trial.data_plane is None or unit != "s" else trial.data_plane.error + resolution
 
     return Quantity(key, label, unit, value, error)
 
@@ -53,15 +56,21 @@ def _slowest(data: DataPlane) -> float | None:
     return max(data.route_specific.values()) if len(data.route_specific) > 1 else None
 
 
+def _lost(data: DataPlane) -> float | None:
+    """Return how many packets were lost; None if traffic never came back: that number is how long one looked."""
+    flows_again = (data.until_back, data.loss_derived, data.loss_of_connectivity, data.rate_derived)
+    return float(data.lost) if not data.lost or any(time is not None for time in flows_again) else None
+
+
 QUANTITIES: tuple[Quantity, ...] = (
     *(_stage(name) for name in STAGES if name != "event"),
     _data_plane("until-stopped", "until traffic stopped", lambda data: data.until_stopped),
     _data_plane("until-back", "until traffic came back", lambda data: data.until_back),
     _data_plane("loss-derived", "loss-derived convergence", lambda data: data.loss_derived),
     _data_plane("loss-of-connectivity", "loss of connectivity", lambda data: data.loss_of_connectivity),
-    _data_plane("rate-derived", "full convergence", lambda data: data.rate_derived),
+    _data_plane("rate-derived", "full convergence", lambda data: data.rate_derived, resolution=SAMPLING_INTERVAL),
     _data_plane("slowest-prefix", "slowest prefix", _slowest),
-    _data_plane("lost", "packets lost", lambda data: float(data.lost), "packets"),
+    _data_plane("lost", "packets lost", _lost, "packets"),
     _data_plane("rate", "probe packets sent per second and prefix", lambda data: data.achieved, "packets/s"),
 )
 """All quantities in the order of the tables: the control plane, then the data plane, with the names of RFC 6412 for its

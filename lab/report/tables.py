@@ -9,7 +9,7 @@ from lab.measure.record import Over, Trial, Variant
 from lab.measure.statistics import Ratio
 from lab.report.comparison import Comparison, Difference
 from lab.report.quantities import Unit, format_value
-from lab.report.summary import BASELINES, EventSummary, Row, RunSummary
+from lab.report.summary import BASELINES, EventSummary, Group, Row, RunSummary
 from lab.tunnel import display_name
 
 Cell = str | float | int | None
@@ -128,7 +128,7 @@ def _event_row(row: Row, overs: Sequence[Over]) -> tuple[str, ...]:
         variant.topology,
         over_text(variant),
         row.quantity.label if found else "none",
-        str(found.n if found else 0),
+        share_text(row.group, found.n if found else 0),
         *(format_value(value, unit, like=like) for value in figures),
         f"± {format_value(row.error, unit)}" if row.error is not None else "",
         str(row.group.count("invalid")),
@@ -158,6 +158,11 @@ def _difference_row(found: Difference) -> tuple[str, ...]:
 def over_text(variant: Variant) -> str:
     """Return the medium of a variant: mode and version of the tunnel (`iroute 2.7`), or the baseline."""
     return " ".join(filter(None, (display_name(variant.mode or ""), variant.openvpn))) or OVER_LABELS[variant.over]
+
+
+def share_text(group: Group, n: int) -> str:
+    """Return a number of trials, and of how many: a valid trial may lack a time that others of its variant have."""
+    return str(n) if n in (0, len(group.valid)) else f"{n} of {len(group.valid)}"
 
 
 def ratio_text(ratio: Ratio | None) -> str:
@@ -237,6 +242,7 @@ def _event_record(row: Row) -> dict[str, Cell]:
         "quantity": row.quantity.key,
         "unit": row.quantity.unit,
         "n": found.n if found else 0,
+        "valid": len(row.group.valid),
         "min": found.min if found else None,
         "median": found.median if found else None,
         "p95": found.p95 if found else None,

@@ -5,9 +5,10 @@ of RFC 7747, which uses them for BGP. There the tester sees packets only; here i
 Convergence Event Instant (RFC 6412, section 3.2.2) is known and not inferred. All times are seconds on one clock.
 
 RFC 6412's times are about traffic that flows again: they count what was lost until then, and there is none where
-traffic never came back. Two times are not of that RFC: when traffic stopped, if that was later than the event (stale
-forwarding, RFC 6412, section 3.8.1; the withdrawal of RFC 7747, section 5.6), and when it came back. Both are the times
-at which packets were *sent*, so that the delay of the path does not matter.
+traffic never came back. It counts duplicated and reordered packets as lost too (section 3.8.1); here they are counted
+apart. Two times are not of that RFC: when traffic stopped, if that was later than the event (as in the withdrawal of
+RFC 7747, section 5.6), and when it came back. Both are the times at which packets were *sent*, so that the delay of the
+path does not matter.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,8 @@ FORWARDING_DELAY = 0.25
 A tunnel over TCP retransmits, and may deliver packets seconds later.
 """
 SAMPLING_INTERVAL = 0.01
-"""Seconds of the longest Packet Sampling Interval that RFC 6412 recommends (section 3.7.4)."""
+"""Seconds of the Packet Sampling Interval (RFC 6412, section 3.7.4), which should be as small as possible: ten packets
+of each prefix at the lowest rate of a plan."""
 
 
 @dataclass(frozen=True)

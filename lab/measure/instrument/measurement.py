@@ -32,7 +32,8 @@ from lab.topology import Prefix
 WITHIN = 120.0
 """Seconds that a change may take: with the article's settings OpenVPN gives up a session after 90."""
 SETTLE = 0.3
-"""Seconds for which a change has to last (Sustained Convergence Validation Time, RFC 6412, section 3.7.5)."""
+"""Seconds for which a change has to last (Sustained Convergence Validation Time, RFC 6412, section 3.7.5, which
+recommends 5 s or more)."""
 WATCH = 5.0
 """Seconds in which an interruption may begin, if one is possible but not certain."""
 

@@ -43,7 +43,7 @@ def test_routes_are_compared_side_by_side() -> None:
     cells = row(text, "announce", "article", "—", "IPv4", "iroute 2.7")
     # Of thirty trials one is invalid and one timed out.
     for cell in cells[5:8]:
-        assert cell.endswith(", n = 28")
+        assert cell.endswith(", n = 28, 1 timed out")
         assert "ms (" in cell
         assert " to " in cell
     assert cells[8].count(" to ") == 1
@@ -106,3 +106,15 @@ def test_page_without_a_place_is_not_changed(tmp_path: Path, text: str) -> None:
 def test_missing_page_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot read the page"):
         put_into(tmp_path / "none.md", summary_of(runs.run(), TRIALS))
+
+
+def test_cell_says_how_many_valid_trials_had_no_such_time() -> None:
+    def without(trial: Trial) -> Trial:
+        assert trial.data_plane is not None
+        return trial.model_copy(update={"data_plane": trial.data_plane.model_copy(update={"until_back": None})})
+
+    some = [without(trial) if trial.number > 20 else trial for trial in TRIALS]
+    text = results(summary_of(runs.run(), some))
+    traffic = text[text.index("**Traffic, from the event**") :]
+    assert ", n = 18 of 28, 1 timed out" in traffic
+    assert traffic.count("n = 18 of 28") == sum("blackhole" in line for line in traffic.splitlines())

@@ -2,10 +2,14 @@
 
 import random
 
+import pytest
+
+from lab.measure.instrument.convergence import SAMPLING_INTERVAL
 from lab.measure.record import Over, Trial, Variant
 from lab.report.page import count_trials
-from lab.report.quantities import QUANTITIES, format_value
+from lab.report.quantities import QUANTITIES, format_value, quantity
 from lab.report.summary import EventSummary, Row, RunSummary, baseline_of, summary_of
+from lab.report.tables import event_records, event_table
 from tests.helpers import runs
 
 CHANCE = random.Random(1)
@@ -140,3 +144,35 @@ def test_values_are_formatted_with_their_unit() -> None:
     assert format_value(0.9, "s", like=2.0) == "0.90 s"
     assert format_value(None, "s") == ""
     assert [format_value(v, "packets") for v in (12.0, 12.5)] == ["12", "12.5"]
+
+
+def data_plane(**times: float) -> Trial:
+    """Return a trial of a blackhole in which 40 packets were lost, with some times of the data plane."""
+    made = runs.trial(variant(event="blackhole", detector="hold 3 s"), 1, CHANCE)
+    assert made.data_plane is not None
+    none = dict.fromkeys(("until_stopped", "until_back", "loss_derived", "loss_of_connectivity", "rate_derived"))
+    return made.model_copy(update={"data_plane": made.data_plane.model_copy(update={**none, "lost": 40, **times})})
+
+
+def test_lost_packets_are_not_counted_if_traffic_never_came_back() -> None:
+    assert quantity("lost").of(data_plane()) is None
+    assert quantity("lost").of(data_plane(until_stopped=0.1)) is None
+    assert quantity("lost").of(data_plane(until_back=0.04)) == 40
+    assert quantity("lost").of(data_plane(lost=0)) == 0
+
+
+def test_full_convergence_is_known_to_a_sampling_interval() -> None:
+    trial = data_plane(until_back=0.04, rate_derived=0.05)
+    assert trial.data_plane is not None
+    assert quantity("until-back").error(trial) == trial.data_plane.error
+    assert quantity("rate-derived").error(trial) == pytest.approx(trial.data_plane.error + SAMPLING_INTERVAL)
+
+
+def test_row_says_how_many_valid_trials_lack_its_quantity() -> None:
+    one, two = data_plane(until_back=0.04), data_plane().model_copy(update={"number": 2})
+    (event,) = summary_of(runs.run(), [one, two]).events
+    rows = {row[4]: row[5] for row in event_table(event).rows}
+    assert rows["until traffic came back"] == "1 of 2"
+    assert rows["FIB"] == "2"
+    records = {record["quantity"]: record for record in event_records(event)}
+    assert [(records[key]["n"], records[key]["valid"]) for key in ("until-back", "fib")] == [(1, 2), (2, 2)]
