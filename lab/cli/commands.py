@@ -107,6 +107,11 @@ COMMANDS: Mapping[str, Entry] = {
         "scale:scale",
         "Send large tables over a tunnel and the bare wire, and show the times, the costs and the bottleneck.",
     ),
+    "cluster": Entry(
+        _MEASURE,
+        "cluster:app",
+        "Certificates and processes of a cluster, on which `lab measure --cluster` runs.",
+    ),
     "doctor": Entry(
         _HOST,
         "doctor:doctor",
