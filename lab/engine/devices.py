@@ -1,7 +1,7 @@
 """Devices, queues and nftables' tables of a network namespace, read by netlink(7).
 
-`lab.engine.netlink` and `lab.engine.nft` change them with pyroute2, whose import takes longer than
-a command that only reads them should run.
+`lab.engine.rtnl` changes devices. `lab.engine.nft` changes tables with pyroute2, whose import takes longer than a
+command that only reads them should run.
 """
 
 import os

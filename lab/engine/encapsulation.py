@@ -4,13 +4,16 @@ The outer TTL is fixed if the kind allows it: inherited from an inner eBGP packe
 would drop the outer packet. Outer packets have DF set if the kind supports it, for path MTU discovery.
 """
 
+import os
 import zlib
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from pyroute2 import IPRoute, WireGuard
+from pyroute2.netlink.exceptions import NetlinkError
 
 from lab.topology import Address, Encapsulation, Link
 
@@ -25,7 +28,8 @@ _ALL_PREFIXES = ["0.0.0.0/0", "::/0"]
 def end_creators(link: Link, encapsulation: Encapsulation, mtu: int) -> Sequence[Callable[[], None]]:
     """Return functions that create the two ends of a kernel tunnel, each to be called in its node's namespace.
 
-    They are in the order of the link's endpoints. The outer addresses need not exist yet.
+    They are in the order of the link's endpoints, and raise `OSError` if the kernel refuses. The outer addresses need
+    not exist yet.
     """
     local, remote = encapsulation.outer
     number = zlib.crc32(" ".join(f"{e.node}:{e.interface}" for e in link.endpoints).encode())
@@ -64,7 +68,7 @@ def _named(kind: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _creator(request: Mapping[str, Any], mac: str | None = None) -> Callable[[], None]:
     def work() -> None:
-        with IPRoute() as ip:
+        with _kernel_errors(), IPRoute() as ip:
             ip.link("add", **request, **({"address": mac} if mac else {}))
 
     return work
@@ -86,8 +90,17 @@ def _wireguard_creators(
             "endpoint_port": port,
             "allowed_ips": _ALL_PREFIXES,
         }
-        with WireGuard() as wireguard:
+        with _kernel_errors(), WireGuard() as wireguard:
             private = b64encode(keys[here].private_bytes_raw()).decode()
             wireguard.set(interface, private_key=private, listen_port=port, peer=peer)
 
     return [lambda: work(0), lambda: work(1)]
+
+
+@contextmanager
+def _kernel_errors() -> Iterator[None]:
+    """Raise the kernel's errors as `OSError`."""
+    try:
+        yield
+    except NetlinkError as error:
+        raise OSError(error.code, os.strerror(error.code)) from error

@@ -5,30 +5,22 @@ namespace. Addresses skip duplicate address detection, for which a daemon would 
 """
 
 import errno
-import os
 import socket
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
-from ipaddress import ip_address
 from itertools import count
-from typing import Any
-
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 
 from lab.core.errors import EnvironmentBroken, InputError, NotSupported
-from lab.engine.encapsulation import end_creators
+from lab.engine.devices import devices
 from lab.engine.namespace import Namespace
-from lab.engine.outside import create_outside
+from lab.engine.rtnl import End, RouteSocket
 from lab.engine.staged_links import attach_halves, is_halved
 from lab.topology import Address, Endpoint, Interface, Link, Node, Prefix
 from lab.topology.model import DEFAULT_MTU
 from lab.topology.names import altname_of
 
-_IFA_F_NODAD = 0x02
-_AF_INET = 2
-_AF_INET6 = 10
 _tried = count(1)
 
 
@@ -46,10 +38,7 @@ def connect_nodes(
     ends: dict[str, list[tuple[Endpoint, int]]] = defaultdict(list)
     for link in links:
         mtu = link.mtu or DEFAULT_MTU
-        if link.outside is not None:
-            create_outside(link, link.outside, namespaces[link.endpoints[0].node])
-        else:
-            _create(link, mtu, namespaces)
+        _create(link, mtu, namespaces)
         for endpoint in link.endpoints:
             ends[endpoint.node].append((endpoint, mtu))
     for name, node in nodes.items():
@@ -70,9 +59,7 @@ def connect_node(
     """
     own = [link for link in links if name in (e.node for e in link.endpoints) and link.intent.encapsulation is None]
     for link in own:
-        if link.outside is not None:
-            create_outside(link, link.outside, namespaces[name])
-        elif not is_halved(link):
+        if not is_halved(link):
             _create(link, link.mtu or DEFAULT_MTU, namespaces)
     attach_halves(name, namespaces, own)
     ends = [(end, link.mtu or DEFAULT_MTU) for link in own for end in link.endpoints if end.node == name]
@@ -83,10 +70,10 @@ def add_addresses(namespace: Namespace, interface: str, addresses: Sequence[Inte
     """Add addresses to an interface; existing ones stay."""
 
     def work() -> None:
-        with IPRoute() as ip:
+        with RouteSocket() as kernel:
             index = _index(interface)
             for address in addresses:
-                _add_address(ip, index, address)
+                _add_address(kernel, index, address)
 
     namespace.run(work)
 
@@ -95,13 +82,13 @@ def remove_addresses(namespace: Namespace, interface: str, addresses: Sequence[I
     """Remove addresses from an interface; missing ones are ignored."""
 
     def work() -> None:
-        with IPRoute() as ip:
+        with RouteSocket() as kernel:
             index = _index(interface)
             for address in addresses:
                 try:
-                    ip.addr("del", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
-                except NetlinkError as error:
-                    if error.code != errno.EADDRNOTAVAIL:
+                    kernel.delete_address(index, address)
+                except OSError as error:
+                    if error.errno != errno.EADDRNOTAVAIL:
                         raise
 
     namespace.run(work)
@@ -112,20 +99,15 @@ def remove_device(namespace: Namespace, device: str, *, kind: str = "") -> None:
 
     def work() -> None:
         try:
-            index = socket.if_nametoindex(device)
+            socket.if_nametoindex(device)
         except OSError:
             return
-        with IPRoute() as ip:
-            for link in ip.get_links(index):
-                if kind_of(link).startswith(kind):
-                    ip.link("del", index=link["index"])
+        found = devices().get(device)
+        if found is not None and found.kind.startswith(kind):
+            with RouteSocket() as kernel:
+                kernel.delete_link(found.index)
 
     namespace.run(work)
-
-
-def kind_of(link: Any) -> str:
-    """Return the kind (`ip link add type KIND`) in a kernel message about a device; empty for hardware."""
-    return link.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") or ""
 
 
 def try_device(namespace: Namespace, kind: str) -> str | None:
@@ -133,39 +115,36 @@ def try_device(namespace: Namespace, kind: str) -> str | None:
     name = f"try{next(_tried)}-{kind}"[:15]  # several threads may try at once
 
     def work() -> None:
-        with IPRoute() as ip:
-            ip.link("add", ifname=name, kind=kind)
+        with RouteSocket() as kernel:
+            kernel.add_link(kind, End(name))
 
     try:
         namespace.run(work)
-    except NetlinkError as error:
-        return os.strerror(error.code)
+    except OSError as error:
+        return error.strerror
     remove_device(namespace, name)
     return None
 
 
 def _create(link: Link, mtu: int, namespaces: Mapping[str, Namespace]) -> None:
+    # What few labs need brings pyroute2, whose import takes as long as all else of a small lab.
+    if link.outside is not None:
+        from lab.engine.outside import create_outside
+
+        create_outside(link, link.outside, namespaces[link.endpoints[0].node])
+        return
     if link.intent.encapsulation is not None:
+        from lab.engine.encapsulation import end_creators
+
         for end, make in zip(link.endpoints, end_creators(link, link.intent.encapsulation, mtu), strict=True):
             _make(link, link.intent.encapsulation.kind, namespaces[end.node], make)
         return
     first, *others = link.endpoints
-    request: dict[str, Any] = {"ifname": first.interface, "kind": link.kind, "mtu": mtu}
-    if first.mac:
-        request["address"] = first.mac
-    if others:
-        peer: dict[str, Any] = {
-            "ifname": others[0].interface,
-            "mtu": mtu,
-            "net_ns_pid": namespaces[others[0].node].pid,
-        }
-        if others[0].mac:
-            peer["address"] = others[0].mac
-        request["peer"] = peer
+    peers = [End(other.interface, mtu, other.mac, namespaces[other.node].pid) for other in others]
 
     def work() -> None:
-        with IPRoute() as ip:
-            ip.link("add", **request)
+        with RouteSocket() as kernel:
+            kernel.add_link(link.kind, End(first.interface, mtu, first.mac), *peers)
 
     _make(link, link.kind, namespaces[first.node], work)
 
@@ -174,47 +153,46 @@ def _make(link: Link, kind: str, namespace: Namespace, work: Callable[[], None])
     what = " - ".join(f"{e.node}:{e.interface}" for e in link.endpoints)
     try:
         namespace.run(work)
-    except NetlinkError as error:
-        if error.code == errno.EOPNOTSUPP:
+    except OSError as error:
+        if error.errno == errno.EOPNOTSUPP:
             raise NotSupported(kind, f"the kernel does not support this kind of link, which {what} needs") from error
-        raise EnvironmentBroken(f"the link {what} cannot be created: {error}") from error
+        raise EnvironmentBroken(f"the link {what} cannot be created: {error.strerror}") from error
 
 
 def _set_up(node: Node, ends: Sequence[tuple[Endpoint, int]]) -> None:
-    with IPRoute() as ip:
+    with RouteSocket() as kernel:
         bridge = None
         if node.kind == "bridge":
-            if not ip.link_lookup(ifname=node.name[:15]):  # it exists if the node's links came in stages
-                ip.link("add", ifname=node.name[:15], kind="bridge")
-            bridge = _index(node.name[:15])
-            ip.link("set", index=bridge, state="up")
+            name = node.name[:15]
+            with suppress(FileExistsError):  # it exists if the node's links came in stages
+                kernel.add_link("bridge", End(name))
+            bridge = _index(name)
+            kernel.set_up(bridge)
         for endpoint, _ in ends:
             index = _index(endpoint.interface)
             if endpoint.altname is not None:
-                ip.link("property_add", index=index, altname=altname_of(endpoint.altname))
+                kernel.add_alternative_name(index, altname_of(endpoint.altname))
             for address in endpoint.addresses if not node.external else ():
-                _add_address(ip, index, address)
+                _add_address(kernel, index, address)
             if bridge is not None:
-                ip.link("set", index=index, master=bridge)
-            ip.link("set", index=index, state="up")
+                kernel.set_master(index, bridge)
+            kernel.set_up(index)
 
 
-def _add_address(ip: Any, index: int, address: Interface) -> None:
-    family = {"family": _AF_INET} if address.version == 4 else {"family": _AF_INET6, "flags": _IFA_F_NODAD}
-    try:
-        ip.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen, **family)
-    except NetlinkError as error:
-        if error.code != errno.EEXIST:
-            raise
+def _add_address(kernel: RouteSocket, index: int, address: Interface) -> None:
+    with suppress(FileExistsError):
+        kernel.add_address(index, address)
 
 
 def _route(node: str, entries: Sequence[tuple[Prefix, Address]]) -> None:
-    with IPRoute() as ip:
+    with RouteSocket() as kernel:
         for prefix, via in entries:
             try:
-                ip.route("replace", dst=str(prefix), gateway=str(ip_address(via)))
-            except NetlinkError as error:
-                raise EnvironmentBroken(f"{node}: the route to {prefix} via {via} cannot be set: {error}") from error
+                kernel.replace_route(prefix, via)
+            except OSError as error:
+                raise EnvironmentBroken(
+                    f"{node}: the route to {prefix} via {via} cannot be set: {error.strerror}"
+                ) from error
 
 
 def _index(interface: str) -> int:

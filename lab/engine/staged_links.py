@@ -4,15 +4,13 @@ A veth pair begins in the first node, its other end under a name of its own, and
 If the first node ends, both ends vanish.
 """
 
+import socket
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
-
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 
 from lab.core.errors import EnvironmentBroken
 from lab.engine.namespace import Namespace
+from lab.engine.rtnl import End, RouteSocket
 from lab.topology import Endpoint, Link
 from lab.topology.model import DEFAULT_MTU
 from lab.topology.names import kernel_name
@@ -37,9 +35,9 @@ def attach_halves(name: str, namespaces: Mapping[str, Namespace], links: Sequenc
         try:
             if work is None or not namespaces[other.node].run(work):
                 namespaces[name].run(partial(_create, own, other, link.mtu or DEFAULT_MTU))
-        except NetlinkError as error:
+        except OSError as error:
             what = " - ".join(f"{e.node}:{e.interface}" for e in link.endpoints)
-            raise EnvironmentBroken(f"the link {what} cannot be created: {error}") from error
+            raise EnvironmentBroken(f"the link {what} cannot be created: {error.strerror}") from error
 
 
 def _parked(end: Endpoint) -> str:
@@ -47,18 +45,16 @@ def _parked(end: Endpoint) -> str:
 
 
 def _create(own: Endpoint, other: Endpoint, mtu: int) -> None:
-    ends: list[dict[str, Any]] = [{"ifname": own.interface, "mtu": mtu}, {"ifname": _parked(other), "mtu": mtu}]
-    for request, end in zip(ends, (own, other), strict=True):
-        if end.mac:
-            request["address"] = end.mac
-    with IPRoute() as ip:
-        ip.link("add", kind="veth", peer=ends[1], **ends[0])
+    with RouteSocket() as kernel:
+        kernel.add_link("veth", End(own.interface, mtu, own.mac), End(_parked(other), mtu, other.mac))
 
 
 def _move(own: Endpoint, pid: int) -> bool:
     """Move an end from the other node's namespace, if it waits there."""
-    with IPRoute() as ip:
-        found = ip.link_lookup(ifname=_parked(own))
-        if found:
-            ip.link("set", index=found[0], net_ns_pid=pid, ifname=own.interface)
-        return bool(found)
+    try:
+        index = socket.if_nametoindex(_parked(own))
+    except OSError:
+        return False
+    with RouteSocket() as kernel:
+        kernel.move(index, pid, own.interface)
+    return True

@@ -2,10 +2,6 @@
 
 from collections.abc import Iterator
 
-from lab.own.processes import with_processes
-from lab.own.routers import read_own_routers, with_facts
-from lab.own.rulesets import with_rulesets
-from lab.own.vrfs import vrfs_of
 from lab.topology import Topology
 from lab.topology.own import Remark
 
@@ -19,6 +15,11 @@ def resolve(topology: Topology, *, run_scripts: bool = False) -> Topology:
     intents = [node.intent for node in topology.nodes.values()]
     if not any(i.openvpn or i.nftables or i.vrfs or (i.router and i.router.config) for i in intents):
         return topology
+    # The readers of all kinds of files take a quarter of a second to import, and most topologies name none.
+    from lab.own.processes import with_processes
+    from lab.own.rulesets import with_rulesets
+    from lab.own.vrfs import vrfs_of
+
     topology = topology.model_copy(update={"run_scripts": run_scripts})
     if any(intent.openvpn for intent in intents):
         topology = with_processes(topology)
@@ -29,6 +30,8 @@ def resolve(topology: Topology, *, run_scripts: bool = False) -> Topology:
 
 def _with_routers(topology: Topology) -> Topology:
     """Return the topology with what the files of routers say, after its tunnels are complete."""
+    from lab.own.routers import read_own_routers, with_facts
+
     found = read_own_routers(topology)
     nodes = dict(topology.nodes)
     for name, own in found.routers.items():

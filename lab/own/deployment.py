@@ -6,7 +6,6 @@ from pathlib import Path
 from lab.core.errors import InputError
 from lab.core.files import write_below
 from lab.own.hostfiles import MAX_COPIED
-from lab.own.issuing import issue
 from lab.topology import Topology
 from lab.topology.own import NodeFile
 from lab.tunnel.pki import Authority
@@ -17,7 +16,10 @@ def write_files(topology: Topology, authority: Authority, roots: Mapping[str, Pa
     for process in topology.processes:
         for file in process.files:
             write_file(file, roots[process.node])
-    issue(topology, authority, roots)
+    if topology.processes:
+        from lab.own.issuing import issue  # with the readers of OpenVPN's configurations
+
+        issue(topology, authority, roots)
     for router in topology.own_routers.values():
         for file in router.files:
             write_file(file, roots[router.node])

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import PurePosixPath
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from lab.core.errors import EnvironmentBroken, InputError
 from lab.core.files import RenderedFile, templates
@@ -12,13 +12,15 @@ from lab.core.secrets import mask_secrets
 from lab.engine.node import RunningNode
 from lab.routing.bird import answers, policy
 from lab.routing.bird.control import Control, Line
-from lab.routing.bird.inquiry import BirdInquiry
 from lab.routing.bird.trace import Trace, follow
 from lab.routing.daemon import RoutingDaemon
 from lab.routing.model import Attributes, Direction, Neighbor, Rib
 from lab.routing.peer import Peer
 from lab.routing.peers import RouterPlan
 from lab.topology import ExtraLine, Family, Objection, Prefix, RouterIntent, community_numbers, insert_extra
+
+if TYPE_CHECKING:
+    from lab.routing.bird.inquiry import BirdInquiry
 
 _VERSION: Mapping[Family, int] = {"ipv4": 4, "ipv6": 6}
 # BIRD goes into the background once it listens on its socket. It gets `-R` (graceful restart recovery) only when it is
@@ -222,8 +224,10 @@ class Bird(RoutingDaemon):
         """Follow the log."""
         return follow(node, plan)
 
-    def inquiry(self, node: RunningNode, plan: RouterPlan) -> BirdInquiry:
+    def inquiry(self, node: RunningNode, plan: RouterPlan) -> "BirdInquiry":
         """Ask the process, and read its configuration."""
+        from lab.routing.bird.inquiry import BirdInquiry  # with the readers of configurations
+
         return BirdInquiry(node, plan, self.configuration / "bird.conf")
 
     def diagnosis(self, node: RunningNode) -> Mapping[str, str]:

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from lab.core.errors import EnvironmentBroken, InputError
 from lab.core.files import RenderedFile
@@ -14,13 +15,15 @@ from lab.engine.node import RunningNode
 from lab.routing.bird import answers
 from lab.routing.bird.bird import Bird, Bird2, Bird3
 from lab.routing.bird.control import Control
-from lab.routing.bird.inquiry import BirdInquiry
 from lab.routing.bird.trace import Trace
 from lab.routing.model import Attributes, Direction, Neighbor, Path, Rib
 from lab.routing.peer import Peer
 from lab.routing.peers import RouterPlan
 from lab.topology import Address, Family, Prefix, RoutingProtocol
 from lab.topology.own import OwnRouter, Remark
+
+if TYPE_CHECKING:
+    from lab.routing.bird.inquiry import BirdInquiry
 
 _DIRECTORY = PurePosixPath("/etc/bird/lab")
 _MAIN = _DIRECTORY / "bird.conf"
@@ -225,8 +228,10 @@ class OwnBird(Bird):
 
     # --- changes -------------------------------------------------------------------------------------------
 
-    def inquiry(self, node: RunningNode, plan: RouterPlan) -> BirdInquiry:
+    def inquiry(self, node: RunningNode, plan: RouterPlan) -> "BirdInquiry":
         """Ask the process, and read the user's configuration."""
+        from lab.routing.bird.inquiry import BirdInquiry  # with the readers of configurations
+
         return BirdInquiry(node, plan, self._own.files[0].path)
 
     def monitor(self, node: RunningNode, plan: RouterPlan) -> Trace:

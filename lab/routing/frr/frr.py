@@ -11,7 +11,6 @@ from lab.core.secrets import mask_secrets
 from lab.engine.node import RunningNode
 from lab.routing.daemon import RoutingDaemon
 from lab.routing.frr.bgp import Bgp
-from lab.routing.frr.inquiry import FrrInquiry
 from lab.routing.frr.ospf import Ospf
 from lab.routing.frr.policy import community_lines, set_attributes
 from lab.routing.frr.rip import Rip
@@ -25,6 +24,7 @@ from lab.topology.own import OwnRouter
 
 if TYPE_CHECKING:
     from lab.routing.frr.bmp import Bmp
+    from lab.routing.frr.inquiry import FrrInquiry
 
 # Either each daemon reads frr.conf itself, or vtysh passes its part to each, as on a real host.
 # bgpd loads its BMP module, which sends nothing until a target is configured.
@@ -260,8 +260,10 @@ class Frr(RoutingDaemon):
 
         return Bmp.open(node, plan) if plan.protocol == "bgp" else None
 
-    def inquiry(self, node: RunningNode, plan: RouterPlan) -> FrrInquiry:
+    def inquiry(self, node: RunningNode, plan: RouterPlan) -> "FrrInquiry":
         """Ask the daemons that run."""
+        from lab.routing.frr.inquiry import FrrInquiry  # with the readers of configurations
+
         return FrrInquiry(node, plan)
 
     def diagnosis(self, node: RunningNode) -> Mapping[str, str]:
