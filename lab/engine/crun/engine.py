@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from lab.topology.model import Management
 
 _SUPERVISE = Path(__file__).with_name("supervise.sh")
+_AT_ONCE = 8
+"""Nodes that are removed at the same time, as many as are started."""
 _POLL = 0.002
 _STARTED_WITHIN = 120.0
 """Seconds until the runtime has started a node's program; a loaded host may need some."""
@@ -175,9 +178,8 @@ class CrunEngine(NamespaceLinks, Engine):
             cgroups.thaw(node.container)
         if nodes:
             processes.kill_all(nodes)
-        for node in nodes:
-            cgroups.remove(node.container)
-            record.remove(node)
+            with ThreadPoolExecutor(_AT_ONCE) as pool:  # the kernel takes its time for each control group
+                list(pool.map(_remove, nodes))
         record.sweep()
 
     def _image(self, reference: str, name: str) -> "Unpacked":
@@ -203,6 +205,12 @@ def _unsupported(topology: "Topology", where: str, what: str, why: str) -> Input
     return InputError(
         f"{topology.file}: {where} {what}, and the engine crun {why}: remove it, or use Docker with `--engine docker`"
     )
+
+
+def _remove(node: NodeDirectory) -> None:
+    """Remove the control groups and the directory of a node without processes."""
+    cgroups.remove(node.container)
+    record.remove(node)
 
 
 def _create(spec: NodeSpec, image: "Unpacked") -> NodeDirectory:

@@ -6,18 +6,22 @@ the node's name in its arguments from the start. So also what a killed process h
 
 import os
 import re
+import select
 import signal
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Final
 
 from lab.core.errors import EnvironmentBroken
-from lab.engine.crun.record import NodeDirectory
+from lab.engine.crun.record import MARK, NodeDirectory
 
 _POLL = 0.002
 _ENDED_WITHIN = 30.0
 """Seconds until killed processes have ended; a loaded host may need some."""
+_AT_ONCE: Final = 256
+"""Processes that are killed at once, each with a descriptor: a user may have 1,024 of these."""
 
 
 def is_of(pid: int, node: NodeDirectory) -> bool:
@@ -32,15 +36,28 @@ def is_runtime(pid: int) -> bool:
 
 def kill_all(nodes: Iterable[NodeDirectory]) -> None:
     """Kill all processes of nodes and wait for their end; raises `EnvironmentBroken` if one does not end."""
-    marks = {node.mark: node for node in nodes}
+    marks = {node.mark.encode() for node in nodes}
     until = time.monotonic() + _ENDED_WITHIN
-    while found := list(_marked(marks)):
-        for pid in found:
-            _signal(pid, signal.SIGKILL)
-        if time.monotonic() > until:
-            names = ", ".join(sorted(node.container for node in marks.values()))
-            raise EnvironmentBroken(f"processes of {names} do not end: {', '.join(map(str, found))}")
-        time.sleep(_POLL)
+    while found := list(_marked(marks)):  # again, as a process may have started another one meanwhile
+        for start in range(0, len(found), _AT_ONCE):
+            _kill(found[start : start + _AT_ONCE], until)
+
+
+def _kill(pids: Sequence[int], until: float) -> None:
+    """Kill processes and wait for their end, by descriptors, which refer to a process and not to a number."""
+    with ExitStack() as stack:
+        ending = {}
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                descriptor = os.pidfd_open(pid)
+                stack.callback(os.close, descriptor)
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+                ending[descriptor] = pid
+        for descriptor, pid in ending.items():
+            waiting = select.poll()
+            waiting.register(descriptor, select.POLLIN)
+            if not waiting.poll(max(0.0, until - time.monotonic()) * 1000):
+                raise EnvironmentBroken(f"process {pid} of a node does not end after SIGKILL: see /proc/{pid}/stack")
 
 
 def stop_all(first: int) -> None:
@@ -81,17 +98,19 @@ def _is_stopped(pid: int) -> bool:
     return not state or state[0] in (b"T", b"t", b"Z", b"X")
 
 
-def _marked(marks: Iterable[str]) -> Iterator[int]:
-    wanted = [mark.encode() for mark in marks]
-    pattern = re.compile(rb"(?<![\w/.-])(?:" + b"|".join(map(re.escape, wanted)) + rb")(?![\w/.-])")
+def _marked(marks: Collection[bytes]) -> Iterator[int]:
     own = _namespace(os.getpid(), "mnt")
     known: dict[int | None, bool] = {own: False}
     for pid in _all():
         namespace = _namespace(pid, "mnt")
         if namespace not in known:
-            known[namespace] = bool(pattern.search(_read(pid, "mountinfo")))
-        if known[namespace] or (pid != os.getpid() and pattern.search(_read(pid, "cmdline"))):
+            known[namespace] = _mentions(_read(pid, "mountinfo"), marks)
+        if known[namespace] or (pid != os.getpid() and _mentions(_read(pid, "cmdline"), marks)):
             yield pid
+
+
+def _mentions(text: bytes, marks: Collection[bytes]) -> bool:
+    return any(mark in marks for mark in MARK.findall(text))
 
 
 def _has(text: bytes, mark: str) -> bool:

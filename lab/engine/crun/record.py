@@ -7,16 +7,20 @@ at any moment leaves nodes that can be found, or a nameless directory that no pr
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Final
 
 from lab.core.errors import EnvironmentBroken, InputError
 from lab.core.places import private, runtime_directory
 from lab.core.process import is_alive, this_process
 
 _RECORD, _NEW = "node.json", ".new-"
+MARK: Final = re.compile(rb"openvpn-routing-lab-[0-9a-f]{12}/[\w.-]+")
+"""The form of a node's mark (`NodeDirectory.mark`)."""
 
 
 @dataclass(frozen=True)
