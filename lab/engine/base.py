@@ -185,18 +185,19 @@ class Instance:
         return Namespace(self.pid)
 
     @property
-    def starting(self) -> bool:
-        """Return whether the runtime has yet to execute the node's program; False if no process is left."""
+    def runs_program(self) -> bool:
+        """Return whether the runtime has executed the node's program, and its first process has not ended."""
         first = Path(f"/proc/{self.pid}")
         try:
             if (first / "comm").read_text().strip().partition(":")[0] in _RUNTIMES:
-                return True
-            if _program(first) not in _INITS:
                 return False
+            program = _program(first)
+            if program not in _INITS:
+                return program != ""
             children = (first / "task" / str(self.pid) / "children").read_text().split()
         except OSError:
             return False
-        return not {_program(Path(f"/proc/{child}")) for child in children} - _INITS - {""}
+        return bool({_program(Path(f"/proc/{child}")) for child in children} - _INITS - {""})
 
     @property
     def root(self) -> Path:

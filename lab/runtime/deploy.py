@@ -390,7 +390,7 @@ def _dead_nodes(engine: Engine, topology: Topology) -> list[Instance]:
     """
 
     def is_settled(instance: Instance) -> bool:
-        return instance.state is not NodeState.RUNNING or (instance.namespace.exists and not instance.starting)
+        return instance.state is not NodeState.RUNNING or instance.runs_program
 
     instances = wait_for(
         Expectation(

@@ -1,4 +1,4 @@
-"""`Instance.starting`: the runtime has yet to execute the node's program."""
+"""`Instance.runs_program`: the runtime has executed the node's program, which has not ended."""
 
 import os
 import shutil
@@ -24,47 +24,46 @@ def first_process(program: Path, script: str) -> Iterator[Instance]:
             os.killpg(process.pid, 9)
 
 
-def expect_starting(instance: Instance, starting: bool) -> None:
+def expect_runs_program(instance: Instance, *, runs: bool) -> None:
     wait_for(
         Expectation(
-            what=f"starting to be {starting}",
+            what=f"runs_program to be {runs}",
             node=instance.node,
-            look=lambda: instance.starting,
-            met=lambda found: found is starting,
+            look=lambda: instance.runs_program,
+            met=lambda found: found is runs,
         ),
         within=30,
     )
 
 
 @pytest.mark.parametrize("init", ["tini", "docker-init"])
-def test_init_is_starting_until_its_child_executes_a_program(tmp_path: Path, init: str) -> None:
+def test_init_runs_no_program_until_its_child_executes_one(tmp_path: Path, init: str) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     with first_process(tmp_path / init, f"(read line < {gate}; exec sleep 60) & wait") as instance:
         with gate.open("w") as opened:  # the child, still the init, reads it
-            assert instance.starting
+            assert not instance.runs_program
             opened.write("go\n")
-        expect_starting(instance, starting=False)
+        expect_runs_program(instance, runs=True)
 
 
 @pytest.mark.parametrize("runtime", ["runc", "crun"])
-def test_runtime_is_starting(tmp_path: Path, runtime: str) -> None:
+def test_runtime_runs_no_program(tmp_path: Path, runtime: str) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     with first_process(tmp_path / runtime, f"read line < {gate}; exec sleep 60") as instance:
         with gate.open("w") as opened:
-            assert instance.starting
+            assert not instance.runs_program
             opened.write("go\n")
-        expect_starting(instance, starting=False)
+        expect_runs_program(instance, runs=True)
 
 
-def test_any_other_program_has_started(tmp_path: Path) -> None:
+def test_any_other_program_runs(tmp_path: Path) -> None:
     with first_process(tmp_path / "daemon", "sleep 60 & wait") as instance:
-        expect_starting(instance, starting=False)
+        expect_runs_program(instance, runs=True)
 
 
-def test_ended_process_is_not_starting(tmp_path: Path) -> None:
-    with first_process(tmp_path / "tini", "exit 127") as instance:
-        expect_starting(instance, starting=False)
-    assert not instance.namespace.exists
-    assert not instance.starting
+def test_ended_process_runs_no_program(tmp_path: Path) -> None:
+    with first_process(tmp_path / "daemon", "exit 127") as instance:
+        expect_runs_program(instance, runs=False)
+    assert not instance.runs_program
