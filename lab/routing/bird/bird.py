@@ -32,11 +32,13 @@ recovery=
 mkdir -p /run/bird && touch /run/bird/started &&
 "$1" -c /etc/bird/bird.conf -s /run/bird/bird.ctl -P /run/bird/bird.pid $recovery
 """
-# Routes stay in the kernel after KILL; BIRD removes those that it does not know when it is started again.
+# Routes stay in the kernel after KILL; BIRD removes those that it does not know when it is started again. BIRD 2.17 may
+# close its socket and never end: it gets ten seconds for its own shutdown.
 _STOP = """
 [ -e /run/bird/bird.pid ] || exit 0
 pid=$(cat /run/bird/bird.pid)
 kill -s "$1" "$pid" 2>/dev/null
+timeout 10 sh -c 'while kill -0 "$1" 2>/dev/null; do sleep 0.02; done' wait "$pid" || kill -s KILL "$pid"
 while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
 rm -f /run/bird/bird.pid /run/bird/bird.ctl
 """

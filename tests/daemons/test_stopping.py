@@ -1,0 +1,22 @@
+"""A routing daemon that does not end by itself is killed, and starts again."""
+
+from pathlib import Path
+
+import pytest
+
+from lab.runtime.lab import Lab
+from tests.helpers.pairs import Pair
+
+pytestmark = [pytest.mark.docker, pytest.mark.topology("pair.clab.yml")]
+
+
+@pytest.mark.parametrize("pair", [Pair("bird", "daemon: bird, asn: 65001", "asn: 65002")], indirect=True, ids=str)
+def test_a_paused_daemon_is_stopped(pair: Pair, lab: Lab) -> None:
+    router = lab.router("hq")
+    (process,) = router.daemon.processes(router.running)
+    (pid,) = router.running.host_pids([process])
+    router.running.signal(process, "STOP")
+    router.daemon.stop(router.running, "TERM")
+    assert not Path("/proc", str(pid)).exists()
+    router.daemon.start(router.running, router.plan)
+    lab.wait_ready()
