@@ -36,7 +36,7 @@ _LABEL_PROJECT = "openvpn-routing-lab.vm-project"
 KEPT = "kept"
 """Name of the virtual machine that `lab vm up` boots, and that tests use while it runs."""
 
-BOOT = 90.0
+BOOT = 300.0
 """Seconds until its first process runs: 5 under emulation on two idle cores."""
 BOOTS = 2
 """Attempts to boot a VM that hangs before its first process runs, as seen once under emulation."""
