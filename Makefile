@@ -6,8 +6,9 @@
 #                   for bench those of lab bench
 #   PLAN, RUN, PAGE of figures: the plan (default), the directory of its records (measurements/PLAN), the page of the docs
 #   WORKERS         parallel test processes (4: most of a test is waiting); 0 runs tests in pytest's own process
-#   ENGINE          docker, or crun: nodes without a daemon, for root and for ordinary users (Docker where it answers)
-#   DOCKER_HOST     Docker engine to use instead of the system's
+#   ENGINE          docker, or crun: nodes without a daemon, for root and for ordinary users (Docker where it answers, and
+#                   crun elsewhere); the one that is named is installed if it is missing
+#   DOCKER_HOST     Docker engine to use, instead of the system's and of crun
 #   LAB_NO_INSTALL  1 forbids installing anything with apt
 
 PYTHON ?= python3
@@ -37,7 +38,7 @@ HERE := --lab-kernel=host
 PARALLEL := -n $(WORKERS) --dist=loadfile --no-loadscope-reorder
 # What an ordinary user's labs are tried with, beside tests/rootless.
 ROOTLESS := tests/convergence
-# What each engine has to do, beside the tests of labs on Docker.
+# What each engine has to do.
 CONFORMANCE := $(addprefix tests/engine/test_,conformance.py nodes.py failures.py links.py processes.py directories.py \
   namespaces.py) tests/convergence/test_iroute.py
 # Unit tests wait for nothing: one worker for each processor.
@@ -64,7 +65,7 @@ lab-down: may-be-root $(INSTALLED) ## Remove the lab
 lab-status: may-be-root $(INSTALLED) ## Show what runs
 	@$(LAB) status
 
-check: lint unit ## Run lint and the unit tests: the loop to work in; no root, no Docker
+check: lint unit ## Run lint and the unit tests: the loop to work in; no root, no engine
 
 unit: $(INSTALLED) ## Run the unit tests
 	@$(VENV)/bin/pytest $(UNIT) $(ARGS)
@@ -75,10 +76,13 @@ test: prepared ## Run every test that this host can run
 test-all: prepared ## The same, with every combination of modes, versions, underlays and daemons
 	@$(PYTEST) $(PARALLEL) $(HERE) --lab-matrix=whole --junitxml=$(ARTEFACTS)/junit.xml $(ARGS)
 
-test-kernel: prepared ## Run the tests that need kernel features; those that the host lacks in a virtual machine
+# A virtual machine is a container of Docker's.
+test-kernel: $(INSTALLED) ## Run the tests that need kernel features; those that the host lacks in a virtual machine
+	@$(MAKE) --no-print-directory prepared ENGINE=docker
 	@$(PYTEST) -m kernel --lab-kernel=auto --junitxml=$(ARTEFACTS)/kernel.xml $(ARGS)
 
-test-dco: prepared ## Run the hub with the kernel's data channel (DCO), in a virtual machine where the host lacks it
+test-dco: $(INSTALLED) ## Run the hub with the kernel's data channel (DCO), in a virtual machine where the host lacks it
+	@$(MAKE) --no-print-directory prepared ENGINE=docker
 	@$(PYTEST) tests/kernel/test_dco_hub.py -k one_process_serves_all --lab-kernel=auto --lab-openvpn=2.7 \
 	  --junitxml=$(ARTEFACTS)/dco.xml $(ARGS)
 
@@ -125,14 +129,15 @@ docs: $(INSTALLED) ## Build the documentation site into site/, without a network
 
 # Without an engine there are no labs and no images to remove.
 clean: may-be-root ## Remove the labs, their images, the virtual environment and the artefacts
-	@if $(ROOT) $(VENV)/bin/python -c 'from lab.host.docker_engine import connect; connect()' 2>/dev/null; then \
+	@if $(ROOT) $(VENV)/bin/python -c 'from lab.engine import open_engine; open_engine()' 2>/dev/null; then \
 	  $(LAB) clean; fi
 	@$(ROOT) rm -rf $(VENV) $(ARTEFACTS) site build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-vm: prepared ## Build the image of the lab's virtual machine, see test-kernel
+vm: $(INSTALLED) ## Build the image of the lab's virtual machine, see test-kernel
+	@$(MAKE) --no-print-directory prepared ENGINE=docker
 	@$(LAB) setup --vm
 
-# The host's part: a Docker engine that answers, the base image, and the nodes' images.
+# The host's part: an engine, the base image, and the nodes' images.
 prepared: may-be-root $(INSTALLED)
 	@$(ROOT) $(VENV)/bin/python -m bootstrap
 	@$(LAB) setup

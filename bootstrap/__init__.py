@@ -1,4 +1,4 @@
-"""Prepares this host for the lab: installs and starts a Docker engine, and installs the tools that make the base image.
+"""Prepares this host for the lab: installs an engine, and the tools that make the base image.
 
-`make` runs it as `python -m bootstrap`. The lab itself only connects to an engine, and never imports this package.
+`make` runs it as `python -m bootstrap`. The lab itself only uses an engine, and never imports this package.
 """

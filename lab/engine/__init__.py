@@ -34,6 +34,7 @@ __all__ = [
     "NodeState",
     "PublishedPort",
     "all_engines",
+    "named_engine",
     "open_engine",
 ]
 
@@ -50,21 +51,32 @@ def open_engine(name: str | None = None) -> Engine:
     Docker's labs need it to be, and crun elsewhere. Raises `EnvironmentBroken` with a remedy if there is none,
     `InputError` for an unknown name.
     """
-    chosen = name or os.environ.get(ENVIRONMENT)
-    if chosen:
+    if chosen := named_engine(name):
         return _open(chosen)
     from lab.core.places import host_uid
     from lab.host.oci_runtime import is_installed
 
-    named = bool(os.environ.get("DOCKER_HOST"))  # another engine than the one the user names would not help
-    if not named and host_uid() != 0 and is_installed():
+    if host_uid() != 0 and is_installed():
         return _open("crun")
     try:
         return _open("docker")
     except EnvironmentBroken:
-        if named or not is_installed():
-            raise
-        return _open("crun")
+        if is_installed():
+            return _open("crun")
+        _refuse_without_engine()
+        raise
+
+
+def named_engine(name: str | None = None) -> str | None:
+    """Return the engine that is named, by `name`, the environment, or an address of Docker's; None if none is.
+
+    Raises `InputError` for an unknown name.
+    """
+    chosen = name or os.environ.get(ENVIRONMENT)
+    if chosen and chosen not in ENGINES:
+        raise InputError(f"unknown engine {chosen!r}: choose one of {', '.join(ENGINES)}")
+    # Another engine than the one at DOCKER_HOST would not help.
+    return chosen or ("docker" if os.environ.get("DOCKER_HOST") else None)
 
 
 def all_engines(name: str | None = None) -> list[Engine]:
@@ -98,6 +110,20 @@ def enter_namespaces(*, network: bool = True) -> None:
         user_namespace.enter(runtime_directory(), lambda: any(record.recorded()), network=network)
 
 
+def _refuse_without_engine() -> None:
+    """Raise `EnvironmentBroken` if Docker does not run and crun is not installed; Docker may also refuse this user."""
+    from lab.host.docker_engine import DEFAULT_HOST, is_absent
+    from lab.host.oci_runtime import oci_runtime
+
+    if is_absent(DEFAULT_HOST):
+        try:
+            oci_runtime()
+        except EnvironmentBroken as error:
+            raise EnvironmentBroken(
+                f"no Docker engine answers, and {error}, or `make lab-up`, which installs what a lab needs"
+            ) from None
+
+
 def _open(name: str) -> Engine:
     # Imported where needed: Docker's client takes a quarter of a second.
     if name == "docker":
@@ -110,4 +136,4 @@ def _open(name: str) -> Engine:
 
         enter_namespaces()
         return CrunEngine()
-    raise InputError(f"unknown engine {name!r}: choose one of {', '.join(ENGINES)}")
+    raise AssertionError(name)

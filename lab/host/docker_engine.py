@@ -169,8 +169,8 @@ def translate(host: str, error: Exception) -> EnvironmentBroken:
         )
     if number in (errno.ENOENT, errno.ENOTDIR, errno.ECONNREFUSED, errno.ENOTSOCK):
         return EnvironmentBroken(
-            f"no Docker engine answers at {host}: run `make lab-up` as root, which installs and starts one, "
-            "or install docker.io and start it"
+            f"no Docker engine answers at {host}: start it, run `make lab-up ENGINE=docker` as root, which installs "
+            "and starts one, or use the engine crun, which needs none"
         )
     return EnvironmentBroken(f"the Docker engine at {host} cannot be used: {reason(error)}")
 

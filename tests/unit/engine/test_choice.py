@@ -1,11 +1,12 @@
 """Which engine a command uses: the one that is named, Docker where root can use it, crun elsewhere."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from lab import engine
-from lab.core.errors import EnvironmentBroken
+from lab.core.errors import EnvironmentBroken, InputError
 
 
 @pytest.fixture
@@ -21,6 +22,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
     monkeypatch.setattr(engine, "_open", open_one)
     monkeypatch.setattr("lab.host.oci_runtime.is_installed", lambda: can["crun"])
     monkeypatch.setattr("lab.core.places.host_uid", lambda: 0)
+    monkeypatch.setattr("lab.host.docker_engine.is_absent", lambda _: False)
     for name in ("DOCKER_HOST", engine.ENVIRONMENT):
         monkeypatch.delenv(name, raising=False)
     return can
@@ -40,6 +42,23 @@ def test_ordinary_user_uses_crun(opened: dict[str, bool], monkeypatch: pytest.Mo
     assert engine.open_engine().name == "crun"
     opened["crun"] = False
     assert engine.open_engine().name == "docker"
+
+
+def test_host_without_any_engine_is_told_what_installs_one(
+    opened: dict[str, bool], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opened.update(docker=False, crun=False)
+    monkeypatch.setattr("lab.host.docker_engine.is_absent", lambda _: True)
+    monkeypatch.setattr("lab.host.oci_runtime._SYSTEM", ())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(EnvironmentBroken, match=r"no Docker .*`apt-get install crun` as root, or `make lab-up`"):
+        engine.open_engine()
+
+
+def test_unknown_engine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(engine.ENVIRONMENT, "rocket")
+    with pytest.raises(InputError, match="unknown engine 'rocket'"):
+        engine.open_engine()
 
 
 @pytest.mark.parametrize("uid", [0, 1000])

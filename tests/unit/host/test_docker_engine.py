@@ -100,7 +100,7 @@ def test_connect_refuses_an_old_podman_and_closes_the_client(
 @pytest.mark.parametrize(
     ("number", "words"),
     [
-        (errno.ENOENT, "no Docker engine answers at unix:///x: run `make lab-up` as root"),
+        (errno.ENOENT, "no Docker engine answers at unix:///x: start it, run `make lab-up ENGINE=docker` as root"),
         (errno.ECONNREFUSED, "no Docker engine answers"),
         (errno.EACCES, "may not use the Docker engine"),
     ],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap import engine, packages
+from bootstrap import docker, packages
 from bootstrap.packages import Privileges
 from lab.core.errors import EnvironmentBroken
 from lab.host import docker_engine
@@ -18,13 +18,13 @@ class Host:
         self.notes: list[str] = []
         self.installed, self.answers = installed, False
         monkeypatch.delenv("DOCKER_HOST", raising=False)
-        monkeypatch.setattr(engine, "is_absent", lambda host: not self.answers)
-        monkeypatch.setattr(engine, "answers", lambda host: self.answers)
-        monkeypatch.setattr(engine, "_dockerd", lambda: "/usr/sbin/dockerd" if self.installed else None)
-        monkeypatch.setattr(engine, "_runs_systemd", lambda: systemd)
-        monkeypatch.setattr(engine, "_remove_leftovers", lambda privileges: None)
-        monkeypatch.setattr(engine, "_systemctl_start", lambda privileges: self.start("systemctl"))
-        monkeypatch.setattr(engine, "_spawn", lambda privileges, log, options: self.start("dockerd"))
+        monkeypatch.setattr(docker, "is_absent", lambda host: not self.answers)
+        monkeypatch.setattr(docker, "answers", lambda host: self.answers)
+        monkeypatch.setattr(docker, "_dockerd", lambda: "/usr/sbin/dockerd" if self.installed else None)
+        monkeypatch.setattr(docker, "_runs_systemd", lambda: systemd)
+        monkeypatch.setattr(docker, "_remove_leftovers", lambda privileges: None)
+        monkeypatch.setattr(docker, "_systemctl_start", lambda privileges: self.start("systemctl"))
+        monkeypatch.setattr(docker, "_spawn", lambda privileges, log, options: self.start("dockerd"))
         monkeypatch.setattr(docker_engine, "connect", Client)
         monkeypatch.setattr(packages, "install", self.install)
 
@@ -65,7 +65,7 @@ def test_missing_engine_is_installed_and_started(
     monkeypatch: pytest.MonkeyPatch, installed: bool, systemd: bool, notes: list[str]
 ) -> None:
     host, said = Host(monkeypatch, installed=installed, systemd=systemd), list[str]()
-    engine.prepare_engine(said.append)
+    docker.prepare_docker(said.append)
     assert host.notes == notes
     assert said[-1] == "Docker 26.1 answers at unix:///var/run/docker.sock"
 
@@ -73,7 +73,7 @@ def test_missing_engine_is_installed_and_started(
 def test_running_engine_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host(monkeypatch, installed=True)
     host.answers = True
-    engine.prepare_engine(lambda _: None)
+    docker.prepare_docker(lambda _: None)
     assert host.notes == []
 
 
@@ -82,7 +82,7 @@ def test_engine_is_not_started_without_root_or_sudo(monkeypatch: pytest.MonkeyPa
     privileges = Privileges(root=False, sudo=False, apt=True, allowed=True)
     monkeypatch.setattr(Privileges, "here", classmethod(lambda cls: privileges))
     with pytest.raises(EnvironmentBroken, match="start it as root"):
-        engine.prepare_engine(lambda _: None)
+        docker.prepare_docker(lambda _: None)
     assert host.notes == []
 
 
@@ -90,7 +90,7 @@ def test_engine_named_by_docker_host_is_not_replaced(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     monkeypatch.setattr(packages, "install", lambda *_: pytest.fail("nothing may be installed"))
     with pytest.raises(EnvironmentBroken, match="DOCKER_HOST=unix://"):
-        engine.prepare_engine(lambda _: None)
+        docker.prepare_docker(lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_pid_file_of_a_running_dockerd_stays_and_others_are_leftovers(
     (tmp_path / "7").mkdir()
     (tmp_path / "7" / "stat").write_text(stat)
     (tmp_path / "docker.pid").write_text(pid)
-    assert engine.leftovers(tmp_path, tmp_path) == ([] if running else [tmp_path / "docker.pid"])
+    assert docker.leftovers(tmp_path, tmp_path) == ([] if running else [tmp_path / "docker.pid"])
 
 
 def test_pid_file_of_a_running_containerd_stays(tmp_path: Path) -> None:
@@ -118,9 +118,9 @@ def test_pid_file_of_a_running_containerd_stays(tmp_path: Path) -> None:
     pid_file = tmp_path / "docker/containerd/containerd.pid"
     pid_file.parent.mkdir(parents=True)
     pid_file.write_text("7")
-    assert engine.leftovers(tmp_path, tmp_path) == []
+    assert docker.leftovers(tmp_path, tmp_path) == []
     pid_file.write_text("8")
-    assert engine.leftovers(tmp_path, tmp_path) == [pid_file]
+    assert docker.leftovers(tmp_path, tmp_path) == [pid_file]
 
 
 def test_socket_of_containerd_is_a_leftover_unless_a_process_listens(tmp_path: Path) -> None:
@@ -129,5 +129,5 @@ def test_socket_of_containerd_is_a_leftover_unless_a_process_listens(tmp_path: P
     with socket.socket(socket.AF_UNIX) as containerd:
         containerd.bind(str(path))
         containerd.listen()
-        assert engine.leftovers(tmp_path, tmp_path) == []
-    assert engine.leftovers(tmp_path, tmp_path) == [path]
+        assert docker.leftovers(tmp_path, tmp_path) == []
+    assert docker.leftovers(tmp_path, tmp_path) == [path]

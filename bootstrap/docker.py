@@ -20,7 +20,7 @@ START_PATIENCE = 60
 PACKAGES = ("docker.io", "ca-certificates")
 
 
-def prepare_engine(say: Say) -> None:
+def prepare_docker(say: Say) -> None:
     """Make sure that an engine answers: find it, else install Debian's `docker.io` (and say so), and start it.
 
     Raises `EnvironmentBroken` with one sentence if that is forbidden (`LAB_NO_INSTALL=1`), impossible or fails.
