@@ -40,7 +40,7 @@ PARALLEL := -n $(WORKERS) --dist=loadfile --no-loadscope-reorder
 ROOTLESS := tests/convergence
 # What each engine has to do.
 CONFORMANCE := $(addprefix tests/engine/test_,conformance.py nodes.py failures.py links.py processes.py directories.py \
-  namespaces.py) tests/convergence/test_iroute.py
+  namespaces.py health.py stages.py) tests/convergence/test_iroute.py
 # Unit tests wait for nothing: one worker for each processor.
 UNIT := tests/unit -n $(shell nproc) --dist=worksteal -q
 # Tests start the program hundreds of times: let Python keep its bytecode, whatever the caller's shell says.

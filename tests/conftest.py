@@ -2,9 +2,11 @@
 
 import signal
 from dataclasses import asdict
+from functools import cache
 
 import pytest
 
+from lab.engine import open_engine
 from lab.image import VERSIONS
 from lab.topology import Family
 
@@ -45,6 +47,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     # Workers take files in the order of their tests. Tests for a virtual machine have to stay at the end.
     if hasattr(config, "workerinput") and config.getoption("--lab-kernel", "host") == "host":
         items.sort(key=lambda item: order.rank(item.nodeid.partition("::")[0]))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests of what only Docker has, on other engines."""
+    marker = item.get_closest_marker("only_docker")
+    if marker is not None and (engine := _engine()) != "docker":
+        pytest.skip(f"the engine {engine} {marker.args[0]}")
+
+
+@cache
+def _engine() -> str:
+    return open_engine().name
 
 
 def deselect(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -67,7 +67,7 @@ def _print(report: "LabReport") -> None:
                 n.name,
                 f"{n.role} ({n.daemon})" if n.daemon else n.role,
                 n.asn or "",
-                verdict(n.up, n.state),
+                verdict(n.up and n.health != "unhealthy", ", ".join(filter(None, (n.state, n.health)))),
                 (n.image or "").removeprefix(FAMILY),
             )
             for n in report.nodes

@@ -44,6 +44,8 @@ class NodeStatus:
     daemon: str | None
     """The routing daemon of a router."""
     asn: int | None
+    health: str | None = None
+    """`starting`, `healthy` or `unhealthy`; None without a health check. It does not count for `up`."""
 
     @property
     def up(self) -> bool:
@@ -286,6 +288,7 @@ def _node(node: Node, instance: Instance | None, ends: bool) -> NodeStatus:
         role=_INIT if ends else _role(node),
         daemon=router.daemon if router and not node.external else None,
         asn=router.asn if router else None,
+        health=instance.health if instance else None,
     )
 
 

@@ -44,6 +44,7 @@ NODES = r"""
         entrypoint: /usr/bin/tini --
       router:
         sysctls: {net.ipv4.conf.all.forwarding: 1}
+        restart-policy: always
       plain: {}
       quiet: {config: {vars: {routes: [{to: 198.51.100.0/24, via: 192.0.2.1}]}}}
     links:
@@ -94,6 +95,11 @@ def test_environment(lab: Lab) -> None:
         "FROM_FILE": "file",
         "BOTH": "env",
     }
+
+
+def test_restart_policy(facts: dict[str, Any]) -> None:
+    policies = {name: facts[name]["HostConfig"]["RestartPolicy"]["Name"] for name in ("router", "plain")}
+    assert policies == {"router": "always", "plain": ""}
 
 
 def test_volumes(lab: Lab, client: docker.DockerClient) -> None:

@@ -114,8 +114,6 @@ def settings_of(node: Node) -> Iterator[tuple[str, str]]:
         yield "network-mode", "has no management network"
     if node.restart_policy != "no":
         yield "restart-policy", "does not restart nodes"
-    if node.healthcheck is not None and node.healthcheck.test not in ((), ("NONE",)):
-        yield "healthcheck", "runs no health checks"
     for option in node.security_opts:
         if option not in _SECURITY_OPTIONS:
             yield "security-opts", f"does not know {option!r}"

@@ -76,11 +76,17 @@ class Commands:
     def start(self, name: str, node: NodeDirectory, pid: int, argv: Sequence[str]) -> int:
         """Start a command without waiting; return the host's id of its process."""
         with contextlib.ExitStack() as stack:
-            nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-            stack.callback(os.close, nowhere)
+            nowhere = _nowhere(stack)
             answer = self._send(name, node, pid, argv, (nowhere, nowhere), stack, detach=True)
             found: int = _answer(answer, name)["pid"]
             return found
+
+    def succeeds(self, name: str, node: NodeDirectory, pid: int, argv: Sequence[str], timeout: float) -> bool:
+        """Run a command, which is killed after `timeout` seconds, without its output; return whether it succeeds."""
+        with contextlib.ExitStack() as stack:
+            nowhere = _nowhere(stack)
+            answer = self._send(name, node, pid, argv, (nowhere, nowhere), stack, detach=False, timeout=timeout)
+            return bool(_answer(answer, name)["exit"] == 0)
 
     def _send(
         self,
@@ -92,6 +98,7 @@ class Commands:
         stack: contextlib.ExitStack,
         *,
         detach: bool,
+        timeout: float | None = None,
     ) -> socket.socket:
         """Send a request; return the socket of its answer."""
         try:
@@ -106,9 +113,9 @@ class Commands:
         stack.enter_context(mine)
         mine.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         with theirs:
-            request = json.dumps({**settings.request, "argv": list(argv), "detach": detach}).encode()
+            asked = {**settings.request, "argv": list(argv), "detach": detach, "timeout": timeout}
             fds = array.array("i", [nothing, *streams, theirs.fileno(), process])
-            self._deliver(request, fds)
+            self._deliver(json.dumps(asked).encode(), fds)
         return mine
 
     def _settings_of(self, node: NodeDirectory, pid: int) -> Settings:
@@ -139,6 +146,12 @@ class Commands:
                 argv, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], start_new_session=True
             )
         return mine
+
+
+def _nowhere(stack: contextlib.ExitStack) -> int:
+    nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    stack.callback(os.close, nowhere)
+    return nowhere
 
 
 def _pipe(stack: contextlib.ExitStack) -> tuple[FileIO, FileIO]:

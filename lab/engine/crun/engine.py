@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from lab.core.places import host_uid
 from lab.core.process import identity_of, is_alive
 from lab.core.progress import Say
 from lab.engine.base import Engine, ExecResult, Instance, LabNetwork, NodeSpec, NodeState
-from lab.engine.crun import cgroups, processes, record
+from lab.engine.crun import cgroups, health, processes, record
 from lab.engine.crun.commands import Commands
 from lab.engine.crun.record import NodeDirectory, Record
 from lab.engine.links import NamespaceLinks
@@ -105,6 +106,8 @@ class CrunEngine(NamespaceLinks, Engine):
         self._sweep()
         node = _create(spec, image)
         _start(node, spec, runtime)
+        if node.check.exists():
+            health.start(node)
         return _instance(node, node.read())
 
     def borrow(self, container: str, lab: str, directory: Path) -> Instance:
@@ -227,6 +230,8 @@ def _create(spec: NodeSpec, image: "Unpacked") -> NodeDirectory:
         spec.lab, node.name, spec.owner, str(spec.directory), node.image or "", image.digest, dict(node.labels)
     )
     files = {**made.files, final.bundle.name: json.dumps(made.configuration), "log": ""}
+    if check := health.check_of(node, image.config):
+        files |= {final.check.name: json.dumps(asdict(check)), final.health.name: health.STARTING}
     volumes = tuple(f"{bundle.VOLUMES}/{name}" for name in made.volumes)
     return record.create(
         spec.container, known, files, ("upper", "work", "root", bundle.VOLUMES, *volumes), {"lower": image.rootfs}
@@ -303,6 +308,13 @@ def _running(instance: Instance) -> NodeDirectory:
     return node
 
 
+def _health(node: NodeDirectory) -> str | None:
+    try:
+        return node.health.read_text()
+    except FileNotFoundError:
+        return None
+
+
 def _instance(node: NodeDirectory, known: Record) -> Instance:
     pid, exit_code = node.pid, node.exit_code
     # The exit code is known a moment after the end, when the supervisor has written it.
@@ -321,6 +333,6 @@ def _instance(node: NodeDirectory, known: Record) -> Instance:
         owner=known.owner,
         pid=pid if runs else 0,
         exit_code=exit_code if state is NodeState.STOPPED else None,
-        health=None,
+        health=_health(node),
         digest=known.digest,
     )

@@ -14,10 +14,12 @@ import ctypes
 import errno
 import json
 import os
+import select
 import signal
 import socket
 import struct
 import sys
+from contextlib import suppress
 from typing import Any, NoReturn
 
 MESSAGE = 1 << 17
@@ -31,7 +33,7 @@ _CAPABILITY_VERSION_3 = 0x20080522
 _LAST_CAPABILITY = 40
 _INSTRUCTION = 8
 """The size of a BPF instruction."""
-_NOT_FOUND, _NOT_EXECUTABLE, _NOT_ENTERED = 127, 126, 125
+_NOT_FOUND, _NOT_EXECUTABLE, _NOT_ENTERED, _TIMED_OUT = 127, 126, 125, 124
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -76,10 +78,19 @@ def _run(request: dict[str, Any], stdin: int, stdout: int, stderr: int, result: 
         _execute(request, (stdin, stdout, stderr), groups)
     for fd in (stdin, stdout, stderr, *groups):
         os.close(fd)
-    _, status = os.waitpid(child, 0)
+    code = _wait(child, request["timeout"])
     if not request["detach"]:
-        answer.send(json.dumps({"exit": _code(status)}).encode())
+        answer.send(json.dumps({"exit": code}).encode())
     os._exit(0)
+
+
+def _wait(child: int, timeout: float | None) -> int:
+    """Wait for the end of a command, which is killed after a time; return its exit code."""
+    if timeout is not None and not select.select([os.pidfd_open(child)], [], [], timeout)[0]:
+        with suppress(OSError):
+            os.killpg(child, signal.SIGKILL)  # the command has a session of its own
+        return _TIMED_OUT
+    return _code(os.waitpid(child, 0)[1])
 
 
 def _code(status: int) -> int:

@@ -81,8 +81,13 @@ class NodeDirectory:
         return self.path / "paused"
 
     @property
+    def check(self) -> Path:
+        """The node's health check; missing if it has none."""
+        return self.path / "check.json"
+
+    @property
     def health(self) -> Path:
-        """The state of the node's health check; missing if it has none."""
+        """The state that the health check leads to; missing if the node has none."""
         return self.path / "health"
 
     @property

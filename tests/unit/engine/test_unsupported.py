@@ -13,7 +13,6 @@ from tests.helpers.labs import topology
     ("node", "key"),
     [
         ("{restart-policy: always}", "restart-policy"),
-        ("{healthcheck: {test: [CMD, 'true']}}", "healthcheck"),
         ("{security-opts: ['seccomp=mine.json']}", "security-opts"),
         ("{kind: ext-container}", "ext-container"),
         ("{network-mode: 'container:of-docker'}", "network-mode"),
