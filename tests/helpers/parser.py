@@ -1,18 +1,14 @@
-"""The parsers of OpenVPN and FRR, and BIRD's filters: many files at once in one container of the node image."""
+"""The parsers of OpenVPN and FRR, and BIRD's filters: many files at once in one node."""
 
-import io
-import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import docker
-
-from lab.image import ensure
+from tests.helpers.scripts import run_script
 
 MAIN = "main.conf"
 _MARK = "=== "
 _SCRIPT = """
-cd /cases
+cd /files/cases
 for case in *; do
     cd "$case"
     {command} >/tmp/out 2>&1 </dev/null
@@ -56,46 +52,28 @@ class Verdict:
         return [line.partition("ECHO:")[2] for line in self.output.split("\n") if "ECHO:" in line]
 
 
-def verdicts(client: docker.DockerClient, version: str, cases: Sequence[Case]) -> list[Verdict]:
+def verdicts(version: str, cases: Sequence[Case]) -> list[Verdict]:
     """Let OpenVPN of a version parse each case."""
-    return _run(client, version, cases, _SCRIPT.format(command=_OPENVPN, mark=_MARK, output=_MESSAGES))
+    return _run(version, cases, _SCRIPT.format(command=_OPENVPN, mark=_MARK, output=_MESSAGES))
 
 
-def verdicts_of_frr(client: docker.DockerClient, version: str, cases: Sequence[Case]) -> list[Verdict]:
+def verdicts_of_frr(version: str, cases: Sequence[Case]) -> list[Verdict]:
     """Let FRR's vtysh parse each case."""
-    return _run(client, version, cases, _SCRIPT.format(command=_VTYSH, mark=_MARK, output="cat /tmp/out"))
+    return _run(version, cases, _SCRIPT.format(command=_VTYSH, mark=_MARK, output="cat /tmp/out"))
 
 
-def routes_of_bird(client: docker.DockerClient, version: str, cases: Sequence[Case]) -> list[Verdict]:
+def routes_of_bird(version: str, cases: Sequence[Case]) -> list[Verdict]:
     """Let BIRD 2 or 3 run each case, and print its routes."""
     cases = [{**case, "run": _BIRD.format(program=_BIRDS[version]).encode()} for case in cases]
-    return _run(client, "2.6", cases, _SCRIPT.format(command="sh run", mark=_MARK, output="cat /tmp/out"))
+    return _run("2.6", cases, _SCRIPT.format(command="sh run", mark=_MARK, output="cat /tmp/out"))
 
 
-def _run(client: docker.DockerClient, version: str, cases: Sequence[Case], script: str) -> list[Verdict]:
-    image = ensure(client, version, print)
-    container = client.containers.create(image, entrypoint=["sh", "-c", script], network_mode="none", cap_drop=["ALL"])
-    try:
-        container.put_archive("/", _archive(cases))
-        container.start()
-        container.wait()
-        output = container.logs(stdout=True, stderr=False).decode(errors="replace")
-    finally:
-        container.remove(force=True)
+def _run(version: str, cases: Sequence[Case], script: str) -> list[Verdict]:
+    files = {f"cases/{number}/{name}": content for number, case in enumerate(cases) for name, content in case.items()}
+    output = run_script(version, script, files).stdout
     found: dict[int, Verdict] = {}
     for part in output.split(_MARK)[1:]:
         head, _, rest = part.partition("\n")
         number, code = head.split()
         found[int(number)] = Verdict(code == "0", rest)
     return [found[number] for number in range(len(cases))]
-
-
-def _archive(cases: Sequence[Case]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for number, case in enumerate(cases):
-            for name, content in case.items():
-                member = tarfile.TarInfo(f"cases/{number}/{name}")
-                member.size = len(content)
-                archive.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()

@@ -2,12 +2,12 @@
 
 from pathlib import Path, PurePosixPath
 
-import docker
 import pytest
 
 from lab.configs.bird.upgrade import upgrade
 from lab.configs.disk import Disk
-from lab.image import VERSIONS, tag
+from lab.image import VERSIONS
+from tests.helpers.scripts import run_script
 
 pytestmark = pytest.mark.docker
 
@@ -41,10 +41,5 @@ def test_bird_accepts_the_translation(tmp_path: Path, program: str, case: str) -
         (tmp_path / "old.conf").write_text(MORE)
         files, disk = [(PurePosixPath("/old.conf"), False)], Disk(tmp_path)
     text = upgrade(files, disk).text
-    command = [
-        "sh",
-        "-c",
-        f'cat >/tmp/b.conf <<"END"\n{text}END\n{program} -p -c /tmp/b.conf 2>&1; echo "exit code $?"',
-    ]
-    output = docker.from_env().containers.run(tag(VERSIONS[0]), command, remove=True, network_mode="none").decode()
-    assert output.endswith("exit code 0\n"), f"{output}\n{text}"
+    parsed = run_script(VERSIONS[0], f"{program} -p -c /files/bird.conf 2>&1", {"bird.conf": text.encode()})
+    assert not parsed.failed, f"{parsed.stdout}\n{text}"

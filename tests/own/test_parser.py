@@ -8,7 +8,6 @@ import random
 import re
 from pathlib import Path, PurePosixPath
 
-import docker
 import pytest
 
 from lab.configs.disk import Disk, Unreadable
@@ -100,11 +99,6 @@ CASES: list[Case] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def client() -> docker.DockerClient:
-    return docker.from_env()
-
-
 def disagreement(case: Case, verdict: Verdict, version: str, place: Path) -> str | None:
     """Return how reader and program differ."""
     place.mkdir()
@@ -130,10 +124,8 @@ def printable(lines: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_reader_accepts_what_openvpn_accepts_and_sees_the_same_words(
-    version: str, client: docker.DockerClient, tmp_path: Path
-) -> None:
-    found = verdicts(client, version, CASES)
+def test_reader_accepts_what_openvpn_accepts_and_sees_the_same_words(version: str, tmp_path: Path) -> None:
+    found = verdicts(version, CASES)
     assert 0 < sum(verdict.accepted for verdict in found) < len(CASES)
     differences = {
         str(case[MAIN][:100]): difference
@@ -144,9 +136,7 @@ def test_reader_accepts_what_openvpn_accepts_and_sees_the_same_words(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_every_option_with_too_few_or_too_many_arguments_is_unknown_to_openvpn(
-    version: str, client: docker.DockerClient, tmp_path: Path
-) -> None:
+def test_every_option_with_too_few_or_too_many_arguments_is_unknown_to_openvpn(version: str, tmp_path: Path) -> None:
     """All in one file: after FORWARD_COMPATIBLE OpenVPN warns of each line that it does not know, and goes on."""
     counts = [
         (name, count)
@@ -160,7 +150,7 @@ def test_every_option_with_too_few_or_too_many_arguments_is_unknown_to_openvpn(
     refused = {d.spot.line for d, _ in refusals(read(PurePosixPath("/main.conf"), Disk(tmp_path)), version)}
     text = "\n".join(line for number, line in enumerate(lines, 1) if number in refused)
     case = {MAIN: f"setenv FORWARD_COMPATIBLE 1\n{text}\n".encode()}
-    (verdict,) = verdicts(client, version, [case])
+    (verdict,) = verdicts(version, [case])
     warned = {int(number) for number in re.findall(r"in main\.conf:(\d+):", verdict.output)}
     assert verdict.accepted
     assert {line for number, line in enumerate(text.split("\n"), 2) if number not in warned} == set()

@@ -233,9 +233,8 @@ def _create(spec: NodeSpec, image: "Unpacked") -> NodeDirectory:
     if check := health.check_of(node, image.config):
         files |= {final.check.name: json.dumps(asdict(check)), final.health.name: health.STARTING}
     volumes = tuple(f"{bundle.VOLUMES}/{name}" for name in made.volumes)
-    return record.create(
-        spec.container, known, files, ("upper", "work", "root", bundle.VOLUMES, *volumes), {"lower": image.rootfs}
-    )
+    directories = ("upper", "work", "root", bundle.VOLUMES, *volumes)
+    return record.create(spec.container, known, files, directories, {final.lower.name: image.rootfs})
 
 
 def _joined(name: str, container: str, kind: str) -> str:
@@ -256,7 +255,7 @@ def _start(node: NodeDirectory, spec: NodeSpec, runtime: str) -> None:
     with node.log.open("ab") as log:
         master, slave = os.openpty() if spec.terminal else (None, None)
         try:
-            subprocess.Popen(
+            supervisor = subprocess.Popen(
                 argv,
                 cwd=node.path,
                 stdin=subprocess.DEVNULL if master is None else master,
@@ -272,15 +271,24 @@ def _start(node: NodeDirectory, spec: NodeSpec, runtime: str) -> None:
                     os.close(end)
     until = time.monotonic() + _STARTED_WITHIN
     while not _has_started(node):
-        if node.exit_code is not None:
-            if not _reason(node):  # the program has ended, not the runtime failed
+        ended = supervisor.poll() is not None
+        if ended or node.exit_code is not None:
+            if node.exit_code is not None and node.pid and not _reason(node):  # the program has ended
                 return
-            raise EnvironmentBroken(f"{spec.node.name}: {Path(runtime).name} refused: {_reason(node)}")
+            raise EnvironmentBroken(f"{spec.node.name}: {_failure(node, runtime)}")
         if time.monotonic() > until:
             raise EnvironmentBroken(
                 f"{spec.node.name}: {Path(runtime).name} did not start it in {_STARTED_WITHIN:.0f} s"
             )
         time.sleep(_POLL)
+
+
+def _failure(node: NodeDirectory, runtime: str) -> str:
+    """Say why a node could not be started; on a full disk nothing else could be noted."""
+    disk = os.statvfs(node.path)
+    if disk.f_bavail == 0 or (disk.f_files and disk.f_favail == 0):
+        return f"the disk is full: free some space below {node.path.parent}"
+    return f"{Path(runtime).name} refused: {_reason(node) or 'no reason given'}"
 
 
 def _reason(node: NodeDirectory) -> str:
@@ -305,6 +313,8 @@ def _running(instance: Instance) -> NodeDirectory:
     node = record.directory_of(instance.container)
     if node.paused.exists():
         raise EnvironmentBroken(f"{instance.node}: it is paused: `lab fault undo`, or resume it")
+    if node.lower.is_symlink() and not node.lower.exists():
+        raise EnvironmentBroken(f"{instance.node}: its image was deleted while it runs: take the lab down and up again")
     return node
 
 

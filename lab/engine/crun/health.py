@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -119,8 +120,9 @@ def watch(node: NodeDirectory) -> None:
 
 def _write(node: NodeDirectory, state: str) -> None:
     new = node.health.with_suffix(".new")
-    new.write_text(state)
-    new.rename(node.health)
+    with suppress(OSError):  # the node is being removed, or the disk is full and the next check may be noted
+        new.write_text(state)
+        new.rename(node.health)
 
 
 if __name__ == "__main__":

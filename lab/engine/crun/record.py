@@ -56,6 +56,11 @@ class NodeDirectory:
         return f"openvpn-routing-lab-{place}/{self.container}"
 
     @property
+    def lower(self) -> Path:
+        """The root file system of its image, a symbolic link."""
+        return self.path / "lower"
+
+    @property
     def bundle(self) -> Path:
         """The configuration for the runtime."""
         return self.path / "config.json"
