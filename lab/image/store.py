@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from lab.core.errors import EnvironmentBroken, InputError
@@ -142,15 +142,23 @@ def is_missing(reference: str) -> bool:
     return _named(reference) is None and not _is_in_docker(reference)
 
 
-def unpacked(reference: str) -> Unpacked:
+def unpacked(reference: str, pull: Literal["IfNotPresent", "Never", "Always"] = "IfNotPresent") -> Unpacked:
     """Return an image, unpacked once per digest.
 
-    A foreign image is Docker's where an engine answers and has it, or was loaded before, or is pulled by buildah.
-    Raises `InputError` if the image is missing, `EnvironmentBroken` if it cannot be unpacked.
+    A foreign image is Docker's where an engine answers and has it, or was loaded before, or is pulled by buildah as
+    `pull` says. Raises `InputError` if the image is missing, `EnvironmentBroken` if it cannot be unpacked.
     """
-    # The tag of an image of the lab has the digest of its recipe: it does not move to another one.
-    found = _named(reference) if recipe.is_ours(reference) else None
-    return found or _from_docker(reference) or _named(reference) or _pulled(reference)
+    if recipe.is_ours(reference):
+        # Its tag has the digest of its recipe: it does not move to another image.
+        found = _named(reference) or _from_docker(reference)
+    else:
+        found = None if pull == "Always" else _from_docker(reference) or _named(reference)
+    if found is None and pull == "Never":
+        raise InputError(
+            f"image {reference!r} does not exist on this host, and `image-pull-policy: Never` forbids pulling it; load "
+            "it with `lab setup --load FILE`, or correct `image`"
+        )
+    return found or _pulled(reference)
 
 
 def load(archive: Path) -> tuple[str, ...]:

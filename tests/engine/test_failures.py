@@ -1,11 +1,9 @@
 """A lab that cannot be deployed reports one line with the ended program's output, and leaves nothing behind."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import docker
 import pytest
-from docker.models.containers import Container
 
 from lab.catalogue import load
 from lab.core.errors import CommandFailed, EnvironmentBroken, InputError, LabError
@@ -16,7 +14,7 @@ from lab.routing.frr.frr import Frr
 from lab.runtime.destroy import destroy
 from lab.runtime.lab import Lab
 from lab.topology import Topology
-from tests.helpers.labs import IMAGE, PAIR, Deploy, Write, assert_nothing_left, names_of_host
+from tests.helpers.labs import PAIR, Deploy, Write, assert_nothing_left, bystander, names_of_host
 
 pytestmark = pytest.mark.docker
 
@@ -109,21 +107,12 @@ def test_failing_exec_is_named(write: Write, fails: Fails) -> None:
     assert "ended with 9: no luck" in str(error)
 
 
-@pytest.fixture
-def foreign(client: docker.DockerClient, name: str) -> Iterator[Container]:
-    """A container that is not the lab's, with the name of a node."""
-    container = client.containers.run(IMAGE, name=f"clab-{name}-two", network_mode="none", detach=True)
-    yield container
-    container.remove(force=True)
-
-
-def test_taken_container_name_is_refused(write: Write, fails: Fails, foreign: Container, name: str) -> None:
-    error = fails(write(PAIR), InputError)
-    assert f"'clab-{name}-two'" in str(error)
-    assert destroy(name) is False
-    foreign.reload()
-    assert foreign.status == "running"
-    assert foreign.exec_run("true").exit_code == 0
+def test_taken_container_name_is_refused(write: Write, fails: Fails, engine: Engine, name: str) -> None:
+    with bystander(engine, f"clab-{name}-two") as other:
+        error = fails(write(PAIR), InputError)
+        assert f"'clab-{name}-two'" in str(error)
+        assert destroy(name, engine=engine) is False
+        assert not engine.exec(other, ["true"]).failed
 
 
 def test_configuration_that_frr_refuses_is_quoted(name: str, fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:

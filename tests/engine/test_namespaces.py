@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import docker
 import pytest
 from cryptography import x509
 
@@ -22,7 +21,7 @@ NODES = """
       beside: {pid-mode: container:first}
       first: {}
       asking: {pid-mode: host, cgroupns-mode: host}
-      placed: {cgroup-parent: /NAME, cgroupns-mode: private}
+      placed: {PARENT cgroupns-mode: private}
       web:
         certificate: {issue: true, sans: [web.example]}
         binds: [__clabDir__/.tls/web:/tls:ro, __clabDir__/.tls/ca/ca.pem:/ca.pem:ro]
@@ -32,14 +31,14 @@ NODES = """
 @pytest.fixture(scope="module", params=[False, True], ids=["as given", "privileged"])
 def lab(
     engine: Engine,
-    client: docker.DockerClient,
     tmp_path_factory: pytest.TempPathFactory,
     request: pytest.FixtureRequest,
 ) -> Iterator[Lab]:
     """A lab whose nodes ask for what is not theirs; tests in this module do not change it."""
     place = tmp_path_factory.mktemp("namespaces")
     name = new_name()
-    read = topology(place, name, NODES.replace("NAME", name)).model_copy(update={"privileged": request.param})
+    nodes = NODES.replace("PARENT", f"cgroup-parent: /{name}," if engine.name == "docker" else "")
+    read = topology(place, name, nodes).model_copy(update={"privileged": request.param})
     lab = Lab.deploy(read, engine=engine, directory=place / "lab", owner=this_process())
     yield lab
     lab.destroy()
@@ -78,11 +77,15 @@ def test_namespaces_of_the_host_need_consent(lab: Lab) -> None:
     )
 
 
+def test_cgroup_namespace_is_private(lab: Lab) -> None:
+    assert namespace(lab, "placed", "cgroup") != of_host("cgroup")
+
+
+@pytest.mark.only_docker("has control groups of its own")
 def test_cgroup_is_below_the_given_one(lab: Lab) -> None:
     cgroups = Path(f"/proc/{lab.nodes['placed'].pid}/cgroup").read_text()
     assert f"/{lab.name}/" in cgroups
     assert f"/{lab.name}/" not in Path(f"/proc/{lab.nodes['first'].pid}/cgroup").read_text()
-    assert namespace(lab, "placed", "cgroup") != of_host("cgroup")
 
 
 def test_certificate_is_the_nodes_and_signed_by_the_authority(lab: Lab) -> None:

@@ -1,8 +1,9 @@
 """Nodes in every state, and commands inside them."""
 
+import os
+import signal
 from collections.abc import Iterator
 
-import docker
 import pytest
 
 from lab.core.errors import CommandFailed, EnvironmentBroken, InputError
@@ -105,22 +106,21 @@ def test_paused_lab_can_be_taken_down(write: Write, deploy: Deploy, engine: Engi
     assert engine.find(name) == []
 
 
-def test_stopped_and_absent_nodes_are_reported(
-    write: Write, deploy: Deploy, engine: Engine, client: docker.DockerClient
-) -> None:
+def test_stopped_and_absent_nodes_are_reported(write: Write, deploy: Deploy, engine: Engine) -> None:
     lab = deploy(write(PAIR))
     instances = lab.nodes
     assert not lab.node("one").exec("true").failed
 
-    client.containers.get(instances["one"].container).kill()
-    assert lab.nodes["one"].state is NodeState.STOPPED
+    os.kill(instances["one"].pid, signal.SIGKILL)
+    stopped = Expectation("its end", "one", lambda: lab.nodes["one"].state, lambda state: state is NodeState.STOPPED)
+    wait_for(stopped, within=30)
     assert lab.nodes["one"].exit_code == 137
     for look in (lab.node, lab.host, lab.instance):
         with pytest.raises(InputError, match=f"node 'one' of lab '{lab.name}' is not running: it is stopped"):
             look("one")
     assert not lab.node("two").exec("true").failed
 
-    client.containers.get(instances["two"].container).remove(force=True)
+    engine.destroy([instances["two"]])
     assert list(lab.nodes) == ["one"]
     for look in (lab.node, lab.host, lab.instance):
         with pytest.raises(InputError, match=f"node 'two' of lab '{lab.name}' is not running: it is absent"):

@@ -3,13 +3,10 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import docker
 import pytest
-from docker.models.containers import Container
 
 from lab.core.errors import InputError
 from lab.core.expect import Expectation, wait_for
@@ -21,7 +18,7 @@ from lab.runtime.owner import sweep
 from lab.runtime.registry import running_labs
 from lab.runtime.store import LabDirectory
 from lab.topology import Topology
-from tests.helpers.labs import IMAGE, PAIR, Deploy, Write, assert_nothing_left, new_name, topology
+from tests.helpers.labs import PAIR, Deploy, Write, assert_nothing_left, bystander, new_name, topology
 
 pytestmark = pytest.mark.docker
 
@@ -89,16 +86,6 @@ def start(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> It
 # --- killed ------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def bystander(client: docker.DockerClient, name: str) -> Iterator[Container]:
-    """A container that is not the lab's, with a name like a node's."""
-    container = client.containers.run(IMAGE, name=f"clab-{name}-hq2", network_mode="none", detach=True)
-    try:
-        yield container
-    finally:
-        container.remove(force=True)
-
-
 def when_a_container_exists(deploying: Deploying, engine: Engine) -> None:
     deploying.read_until("starting 5 nodes")
     wait_for(Expectation("a container", deploying.name, lambda: engine.find(deploying.name), bool), within=30)
@@ -143,11 +130,10 @@ def test_lab_of_a_killed_process_is_found_completely(
     write: Write,
     deploy: Deploy,
     engine: Engine,
-    client: docker.DockerClient,
 ) -> None:
     other = deploy(write(PAIR))
     deploying = start()
-    with bystander(client, deploying.name) as container:
+    with bystander(engine, f"clab-{deploying.name}-hq2") as container:
         moment(deploying, engine)
         deploying.kill()
         assert deploying.directory.exists()
@@ -156,9 +142,7 @@ def test_lab_of_a_killed_process_is_found_completely(
 
         assert_nothing_left(deploying.name, engine, deploying.directory)
         assert not deploying.directory.parent.exists(), "the last lab removes `.lab`"
-        container.reload()
-        assert container.status == "running"
-        assert container.exec_run("true").exit_code == 0
+        assert not engine.exec(container, ["true"]).failed
     assert other.name in running_labs(engine)
     for family in ("ipv4", "ipv6"):
         other.node("one").expect_reaches(other.node("two").address(family))

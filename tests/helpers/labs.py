@@ -4,16 +4,18 @@ import itertools
 import os
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pyroute2 import IPRoute
 
 from lab.catalogue import load
-from lab.engine import Engine
+from lab.core.progress import quiet
+from lab.engine import Engine, Instance, NodeSpec
 from lab.runtime.lab import Lab
 from lab.runtime.registry import running_labs
-from lab.topology import Topology
+from lab.topology import Node, Topology
 
 IMAGE = "openvpn-routing-lab/node:2.6"
 PAIR = """
@@ -42,6 +44,17 @@ def topology(directory: Path, name: str, body: str) -> Topology:
     head = f"name: {name}\ntopology:\n  defaults: {{kind: linux, image: {IMAGE}, network-mode: none}}\n"
     file.write_text(head + textwrap.indent(textwrap.dedent(body), "  "))
     return load(file)
+
+
+@contextmanager
+def bystander(engine: Engine, container: str) -> Iterator[Instance]:
+    """Run a container of no lab that the tests know, under a name."""
+    node = Node(name="bystander", kind="linux", image=engine.provide(IMAGE, quiet))
+    running = engine.launch(NodeSpec(lab=f"{container}-lab", node=node, container=container, directory=Path("/none")))
+    try:
+        yield running
+    finally:
+        engine.destroy([running])
 
 
 def assert_nothing_left(name: str, engine: Engine, directory: Path) -> None:

@@ -112,6 +112,8 @@ def settings_of(node: Node) -> Iterator[tuple[str, str]]:
         yield "ports", "publishes no ports"
     if node.network_mode == "bridge":
         yield "network-mode", "has no management network"
+    if node.cgroup_parent is not None:
+        yield "cgroup-parent", "has control groups of its own"
     if node.restart_policy != "no":
         yield "restart-policy", "does not restart nodes"
     for option in node.security_opts:

@@ -28,7 +28,7 @@ from lab.host.oci_runtime import oci_runtime, runtime_version
 
 if TYPE_CHECKING:
     from lab.image.store import Unpacked
-    from lab.topology import Topology
+    from lab.topology import Node, Topology
     from lab.topology.model import Management
 
 _SUPERVISE = Path(__file__).with_name("supervise.sh")
@@ -102,7 +102,7 @@ class CrunEngine(NamespaceLinks, Engine):
     def launch(self, spec: NodeSpec) -> Instance:
         """Create the node's directory, and start its first process in it."""
         runtime = oci_runtime()
-        image = self._image(spec.node.image or "", spec.node.name)
+        image = self._image(spec.node)
         self._sweep()
         node = _create(spec, image)
         _start(node, spec, runtime)
@@ -185,15 +185,16 @@ class CrunEngine(NamespaceLinks, Engine):
                 list(pool.map(_remove, nodes))
         record.sweep()
 
-    def _image(self, reference: str, name: str) -> "Unpacked":
+    def _image(self, node: "Node") -> "Unpacked":
         from lab.image.store import unpacked
 
+        reference = node.image or ""
         with self._lock:
             if reference not in self._images:
                 try:
-                    self._images[reference] = unpacked(reference)
+                    self._images[reference] = unpacked(reference, node.image_pull_policy)
                 except InputError as error:
-                    raise InputError(f"node {name!r}: {error}") from error
+                    raise InputError(f"node {node.name!r}: {error}") from error
             return self._images[reference]
 
     def _sweep(self) -> None:

@@ -13,6 +13,7 @@ from tests.helpers.labs import topology
     ("node", "key"),
     [
         ("{restart-policy: always}", "restart-policy"),
+        ("{cgroup-parent: /mine}", "cgroup-parent"),
         ("{security-opts: ['seccomp=mine.json']}", "security-opts"),
         ("{kind: ext-container}", "ext-container"),
         ("{network-mode: 'container:of-docker'}", "network-mode"),

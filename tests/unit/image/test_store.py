@@ -8,6 +8,7 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -101,6 +102,31 @@ def test_failed_pull_names_image_and_reason(data: Path, monkeypatch: pytest.Monk
     ):
         store.unpacked("alpine:3")
     assert left(data) == []
+
+
+@pytest.mark.parametrize(("policy", "pulls"), [("IfNotPresent", 0), ("Never", 0), ("Always", 1)])
+def test_pull_policy_decides_for_an_image_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: Any, pulls: int
+) -> None:
+    file = archive(tmp_path, [NAME], {"a": b"1"})
+    store.load(file)
+    pulled: list[str] = []
+
+    def pull(reference: str, into: Path) -> None:
+        pulled.append(reference)
+        into.write_bytes(file.read_bytes())
+
+    monkeypatch.setattr(buildah, "is_installed", lambda: True)
+    monkeypatch.setattr(buildah, "pull", pull)
+    assert (store.unpacked(NAME, policy).rootfs / "a").read_text() == "1"
+    assert len(pulled) == pulls
+
+
+def test_pull_policy_never_refuses_an_image_that_is_missing(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buildah, "is_installed", lambda: True)
+    monkeypatch.setattr(buildah, "pull", lambda *_: pytest.fail("nothing may be pulled"))
+    with pytest.raises(InputError, match=r"'alpine:3' does not exist .* `image-pull-policy: Never` forbids"):
+        store.unpacked("alpine:3", "Never")
 
 
 def test_image_of_the_lab_is_built_once(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
