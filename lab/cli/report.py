@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 def report(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN [OTHER]", help="A directory of `lab measure`, or two to compare."),
+        typer.Argument(
+            metavar="RUN…",
+            help="A directory of `lab measure`, two to compare, or the shards of a plan to put together.",
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -34,15 +37,20 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Make a page of a run with its figures and tables, or of the differences of two runs that exceed the noise."""
-    from lab.measure.record import RunDirectory
-    from lab.report import read
+    from lab.measure.merge import Part, are_shards, merge
+    from lab.report import summary_of
 
-    if len(runs) > 2:
-        raise InputError(f"{len(runs)} runs given: give one for a report, or two to compare")
-    if into and len(runs) > 1:
+    parts = [Part.read(run) for run in runs]
+    if are_shards(parts):
+        merged = merge(parts)
+        summaries = [summary_of(merged.run, merged.trials, merged.missing)]
+    elif len(runs) > 2:
+        raise InputError(f"{len(runs)} runs given: give one for a report, two to compare, or shards of one plan")
+    else:
+        summaries = [summary_of(part.run, part.trials) for part in parts]
+    if into and len(summaries) > 1:
         raise InputError("--into writes the results of one run: give one")
-    summaries = [read(RunDirectory(run)) for run in runs]
-    for path, summary in zip(runs, summaries, strict=True):
+    for path, summary in zip(runs, summaries, strict=False):
         if not summary.trials:
             raise InputError(f"{path} has no trials yet: wait until `lab measure` has recorded one")
     if into:
@@ -54,14 +62,14 @@ def report(
         else:
             print(f"{into}: written between its markers")
     elif len(summaries) == 1:
-        _one(summaries[0], out or runs[0] / "report", markdown=markdown, as_json=as_json)
+        _one(summaries[0], out or runs[-1] / "report", markdown=markdown, as_json=as_json)
     else:
         _two(summaries[0], summaries[1], out or runs[1] / "comparison", markdown=markdown, as_json=as_json)
 
 
 def _one(summary: "RunSummary", out: Path, *, markdown: bool, as_json: bool) -> None:
     from lab.report import write_report
-    from lab.report.page import count_trials, overview_table
+    from lab.report.page import about_machines, count_trials, overview_table
     from lab.report.tables import event_records
 
     with progress() as say:
@@ -73,6 +81,7 @@ def _one(summary: "RunSummary", out: Path, *, markdown: bool, as_json: bool) -> 
                 "page": str(written.page),
                 "rows": records,
                 "thrown_away": [{"cause": cause, "attempts": n} for cause, n in summary.thrown_away.items()],
+                "missing": [str(shard) for shard in summary.missing],
                 "short": [{"variant": str(variant), "trials": n} for variant, n in summary.short.items()],
             }
         )
@@ -81,7 +90,8 @@ def _one(summary: "RunSummary", out: Path, *, markdown: bool, as_json: bool) -> 
     else:
         table = overview_table(summary)
         print_table(summary.run.name, table.columns, table.rows)
-        print(count_trials(summary))
+        for line in (count_trials(summary), *about_machines(summary)):
+            print(line)
         print(f"{written.page}; {len(written.figures)} figures and {len(written.tables)} tables beside it")
 
 

@@ -102,6 +102,8 @@ class Variant(Record):
     """The tunnel's mode; empty for the baselines."""
     openvpn: str = ""
     """The OpenVPN version; empty for the baselines."""
+    on: str = ""
+    """The machines that it was measured on, if a report keeps different ones apart; empty in records."""
 
     @property
     def baseline(self) -> bool:
@@ -110,7 +112,7 @@ class Variant(Record):
 
     def __str__(self) -> str:
         by = " ".join(filter(None, (self.mode, self.openvpn))) or self.over
-        return ", ".join(filter(None, (self.event, self.detector, self.family, self.topology, by)))
+        return ", ".join(filter(None, (self.event, self.detector, self.family, self.topology, by, self.on)))
 
 
 class Trial(Record):

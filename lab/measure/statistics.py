@@ -105,6 +105,26 @@ def ratio_in_rounds(rounds: Sequence[Round], *, seed: int, resamples: int = RESA
     return _ratio(table[:, 0], table[:, 1], _medians(table[:, 0][drawn]), _medians(table[:, 1][drawn]))
 
 
+def ratio_in_blocks(blocks: Sequence[Round], *, seed: int, resamples: int = RESAMPLES) -> Ratio | None:
+    """Return the median of the ratios within blocks, of those that have both values; None if none has.
+
+    The machine of a block multiplies both of its values, so that it leaves their ratio. The interval is a percentile
+    bootstrap that draws whole blocks.
+    """
+    ratios = np.array(ratios_within(blocks), dtype=float)
+    if not len(ratios):
+        return None
+    drawn = np.random.default_rng(seed).integers(len(ratios), size=(resamples, len(ratios)))
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(_medians(ratios[drawn]), [tail, 1 - tail])
+    return Ratio(value=float(np.median(ratios)), low=float(low), high=float(high))
+
+
+def ratios_within(blocks: Sequence[Round]) -> list[float]:
+    """Return the ratio of each block that has both values."""
+    return [value / other for value, other in blocks if value is not None and other]
+
+
 def ratio_of_samples(
     values: Sequence[float], others: Sequence[float], *, seed: int, resamples: int = RESAMPLES
 ) -> Ratio | None:

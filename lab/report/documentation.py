@@ -6,7 +6,7 @@ from pathlib import Path
 from lab.core.errors import InputError
 from lab.measure.record import Variant
 from lab.measure.statistics import median_interval, summarize
-from lab.report.page import count_trials
+from lab.report.page import about_machines, count_trials
 from lab.report.quantities import Quantity, format_value, quantity
 from lab.report.summary import BASELINES, Group, Row, RunSummary
 from lab.report.tables import OVER_LABELS, Table, as_markdown, load_text, over_text, ratio_text, share_text
@@ -42,7 +42,7 @@ def _what_was_run(summary: RunSummary) -> str:
     versions = ", ".join(f"{program} {version}" for program, version in environment.versions.items())
     return (
         f"Plan `{run.name}`, n = {_planned(summary)} trials of each variant, begun on {run.started:%Y-%m-%d}. "
-        f"{count_trials(summary)}\n\n"
+        f"{' '.join((count_trials(summary), *about_machines(summary)))}\n\n"
         f"Host: {environment.cpus} CPUs ({environment.cpu}), {environment.memory / (1 << 30):.0f} GiB, "
         f"Linux {environment.kernel}; {versions}. Busy with other programs during a trial: {load_text(summary)}.\n\n"
         "Times are medians with their 95 % intervals, by order statistics, which need six trials; a cell with fewer "

@@ -14,6 +14,7 @@ from lab.measure.instrument.convergence import FORWARDING_DELAY, SAMPLING_INTERV
 from lab.measure.record import Trial
 from lab.report.comparison import Comparison
 from lab.report.drawing import Drawing
+from lab.report.machines import machine_rows, standing_out
 from lab.report.quantities import STAGE_LABELS, format_value
 from lab.report.summary import RunSummary
 from lab.report.tables import (
@@ -24,6 +25,7 @@ from lab.report.tables import (
     flagged_table,
     host_table,
     left_out_table,
+    machine_table,
     thrown_away_table,
 )
 
@@ -36,6 +38,7 @@ def report_page(summary: RunSummary, names: dict[str, str], figures: Figures, lo
     fixed = {"timeline": "Timeline of one trial", "topologies": "Topologies", "trials": "Invalid trials"}
     if not summary.run.topologies:
         del fixed["topologies"]
+    machines = machine_rows(summary)
     return (
         _environment()
         .get_template("report.html.j2")
@@ -44,10 +47,12 @@ def report_page(summary: RunSummary, names: dict[str, str], figures: Figures, lo
             contents={
                 "overview": "Overview",
                 **{f"event-{names[event.event]}": event.event for event in summary.events},
+                **({"machines": "Machines"} if machines else {}),
                 **fixed,
                 "environment": "Environment",
             },
-            counted=count_trials(summary),
+            counted=" ".join((count_trials(summary), *about_machines(summary))),
+            machines=machine_table(machines),
             delay=format_value(FORWARDING_DELAY, "s"),
             interval=format_value(SAMPLING_INTERVAL, "s"),
             overview=overview_table(summary),
@@ -123,6 +128,27 @@ def count_trials(summary: RunSummary) -> str:
         lacking = ", ".join(f"{variant} ({count})" for variant, count in summary.short.items())
         text += f" No attempt was valid of {sum(summary.short.values())} trials: {lacking}."
     return text
+
+
+def about_machines(summary: RunSummary) -> list[str]:
+    """Return sentences about shards that are missing and machines that stand out."""
+    lines = []
+    if summary.missing:
+        shards = ", ".join(map(str, summary.missing))
+        lines.append(f"Missing: shard {shards}; these blocks of the plan are not counted.")
+    rows = machine_rows(summary)
+    for machine, found in standing_out(rows).items():
+        first = found[0]
+        what = f"{first.quantity.label} of {first.group.variant}"
+        values = [
+            f"{value:.2f}" if first.over else format_value(value, first.quantity.unit)
+            for value in (first.median, first.of_others)
+        ]
+        more = f", and in {len(found) - 1} more rows" if len(found) > 1 else ""
+        lines.append(f"{machine} stands out: {what} is {values[0]} there and {values[1]} on the other machines{more}.")
+    if rows and not standing_out(rows):
+        lines.append(f"None of {len({row.machine for row in rows})} machines stands out.")
+    return lines
 
 
 def overview_table(summary: RunSummary) -> Table:

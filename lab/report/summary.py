@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from lab.measure.machines import set_apart
 from lab.measure.record import Over, Run, RunDirectory, Trial, Variant
-from lab.measure.statistics import Ratio, Summary, ratio_in_rounds, summarize
+from lab.measure.shard import Shard
+from lab.measure.statistics import Ratio, Round, Summary, ratio_in_blocks, ratio_in_rounds, summarize
 from lab.report.quantities import CONTROL_PLANE, DATA_PLANE, QUANTITIES, Quantity
 
 BASELINES: tuple[Over, ...] = ("wire", "vxlan")
@@ -95,6 +97,8 @@ class RunSummary:
     run: Run
     trials: tuple[Trial, ...]
     events: tuple[EventSummary, ...]
+    missing: tuple[Shard, ...] = ()
+    """The shards of the plan whose trials are not here."""
 
     @property
     def groups(self) -> dict[Variant, Group]:
@@ -132,9 +136,9 @@ def read(directory: RunDirectory) -> RunSummary:
     return summary_of(directory.run(), directory.trials())
 
 
-def summary_of(run: Run, trials: Iterable[Trial]) -> RunSummary:
+def summary_of(run: Run, trials: Iterable[Trial], missing: tuple[Shard, ...] = ()) -> RunSummary:
     """Summarize a run; events are in the order in which they first occurred."""
-    trials = tuple(trials)
+    trials = tuple(set_apart(run, tuple(trials)))
     by_variant: dict[Variant, list[Trial]] = {}
     for trial in trials:
         by_variant.setdefault(trial.variant, []).append(trial)
@@ -143,7 +147,7 @@ def summary_of(run: Run, trials: Iterable[Trial]) -> RunSummary:
     for group in sorted(groups, key=lambda g: _order(g.variant)):
         events.setdefault(group.variant.event, []).append(group)
     first = dict.fromkeys(trial.variant.event for trial in trials)
-    return RunSummary(run, trials, tuple(_event(name, events[name], run.seed) for name in first))
+    return RunSummary(run, trials, tuple(_event(name, events[name], run.seed) for name in first), missing)
 
 
 def baseline_of(group: Group, over: Over, groups: Iterable[Group]) -> Group | None:
@@ -158,8 +162,8 @@ def baseline_of(group: Group, over: Over, groups: Iterable[Group]) -> Group | No
         other
         for other in groups
         if other.variant.baseline
-        and (other.variant.event, other.variant.detector, other.variant.family)
-        == (mine.event, mine.detector, mine.family)
+        and (other.variant.event, other.variant.detector, other.variant.family, other.variant.on)
+        == (mine.event, mine.detector, mine.family, mine.on)
     ]
     same = [other for other in found if other.variant.topology == mine.topology]
     candidates = [other for other in same or found if other.variant.over == over]
@@ -191,10 +195,25 @@ def _rows(groups: Sequence[Group], seed: int) -> Iterator[Row]:
 
 
 def _ratio(group: Group, baseline: Group, quantity: Quantity, seed: int) -> Ratio | None:
+    blocks = list(by_block(group, baseline, quantity).values())
+    several = len({trial.machine for trial in (*group.valid, *baseline.valid)}) > 1
+    return ratio_in_blocks(blocks, seed=seed) if several else ratio_in_rounds(blocks, seed=seed)
+
+
+def by_block(group: Group, baseline: Group, quantity: Quantity) -> dict[int, Round]:
+    """Return the values of two variants by the number that their trials have in common."""
     mine, theirs = group.by_number(quantity), baseline.by_number(quantity)
-    return ratio_in_rounds([(mine.get(n), theirs.get(n)) for n in sorted(mine.keys() | theirs.keys())], seed=seed)
+    return {n: (mine.get(n), theirs.get(n)) for n in sorted(mine.keys() | theirs.keys())}
 
 
 def _order(variant: Variant) -> tuple[object, ...]:
     """Return the sort key of a variant: compared variants are adjacent, tunnels before baselines."""
-    return (variant.topology, variant.detector, variant.family, variant.baseline, variant.over, str(variant))
+    return (
+        variant.topology,
+        variant.on,
+        variant.detector,
+        variant.family,
+        variant.baseline,
+        variant.over,
+        str(variant),
+    )

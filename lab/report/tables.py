@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lab.measure.record import Over, Trial, Variant
 from lab.measure.statistics import Ratio
 from lab.report.comparison import Comparison, Difference
+from lab.report.machines import MachineRow
 from lab.report.quantities import Unit, format_value
 from lab.report.summary import BASELINES, EventSummary, Group, Row, RunSummary
 from lab.tunnel import display_name
@@ -77,7 +78,9 @@ def flagged_table(trials: Iterable[Trial]) -> Table:
 def environment_table(summary: RunSummary) -> Table:
     """Return a table of the host and the software."""
     environment = summary.run.environment
+    names = [name for name in summary.run.machines if name]
     rows = [
+        *([("machines", ", ".join(names))] if len(names) > 1 else []),
         ("kernel", environment.kernel),
         ("CPUs", f"{environment.cpus}, {environment.cpu}"),
         ("memory", f"{environment.memory / (1 << 30):.1f} GiB"),
@@ -89,6 +92,44 @@ def environment_table(summary: RunSummary) -> Table:
         ("seed", str(summary.run.seed)),
     ]
     return Table("environment", "Host and software", ("property", "value"), tuple(rows))
+
+
+def machine_table(rows: Sequence[MachineRow]) -> Table:
+    """Return a table of machines beside each other; those that stand out come first."""
+    return Table(
+        name="machines",
+        caption="Machines: ratios within blocks, or times of variants without a baseline",
+        columns=(
+            "variant",
+            "quantity",
+            "ratio to",
+            "machine",
+            "#n",
+            "#median",
+            "#of the others",
+            "#p (Holm)",
+            "verdict",
+        ),
+        rows=tuple(map(_machine_row, sorted(rows, key=lambda row: not row.stands_out))),
+        heads=4,
+    )
+
+
+def _machine_row(row: MachineRow) -> tuple[str, ...]:
+    def text(value: float) -> str:
+        return f"{value:.2f}" if row.over else format_value(value, row.quantity.unit, like=row.of_others)
+
+    return (
+        str(row.group.variant),
+        row.quantity.label,
+        OVER_LABELS[row.over] if row.over else "—",
+        row.machine or "—",
+        str(len(row.values)),
+        text(row.median),
+        text(row.of_others),
+        f"{row.p:.3f}" if row.p >= 0.001 else "< 0.001",
+        "stands out" if row.stands_out else "",
+    )
 
 
 def load_text(summary: RunSummary) -> str:
@@ -157,7 +198,8 @@ def _difference_row(found: Difference) -> tuple[str, ...]:
 
 def over_text(variant: Variant) -> str:
     """Return the medium of a variant: mode and version of the tunnel (`iroute 2.7`), or the baseline."""
-    return " ".join(filter(None, (display_name(variant.mode or ""), variant.openvpn))) or OVER_LABELS[variant.over]
+    over = " ".join(filter(None, (display_name(variant.mode or ""), variant.openvpn))) or OVER_LABELS[variant.over]
+    return f"{over} ({variant.on})" if variant.on else over
 
 
 def share_text(group: Group, n: int) -> str:
@@ -177,7 +219,7 @@ def slug(text: str) -> str:
 
 # --- for programs ------------------------------------------------------------------------------------------
 
-VARIANT_KEYS = ("event", "detector", "family", "topology", "over", "mode", "openvpn")
+VARIANT_KEYS = ("event", "detector", "family", "topology", "over", "mode", "openvpn", "on")
 
 
 def event_records(event: EventSummary) -> list[dict[str, Cell]]:

@@ -9,6 +9,7 @@ from lab.report import page, tables
 from lab.report.comparison import Comparison
 from lab.report.drawing import Drawing
 from lab.report.figures import difference_figures, event_figures, load_figure
+from lab.report.machines import machine_rows
 from lab.report.summary import RunSummary
 
 PAGE = "report.html"
@@ -40,6 +41,7 @@ def write_report(summary: RunSummary, out: Path, say: Say = quiet) -> Written:
     for drawing in [d for found in figures.values() for d in found] + ([load] if load else []):
         written.figure(drawing)
     parts = [f"# Convergence: {summary.run.name}\n", f"{page.count_trials(summary)}\n"]
+    parts += [f"{line}\n" for line in page.about_machines(summary)]
     for event in summary.events:
         written.table(names[event.event], tables.as_csv(tables.event_records(event)))
         parts += [f"## {event.event}\n", tables.as_markdown(tables.event_table(event))]
@@ -48,6 +50,7 @@ def write_report(summary: RunSummary, out: Path, say: Say = quiet) -> Written:
         tables.thrown_away_table(summary),
         tables.left_out_table(summary.left_out),
         tables.flagged_table(summary.flagged),
+        *([tables.machine_table(machines)] if (machines := machine_rows(summary)) else []),
         tables.environment_table(summary),
     ]
     parts.append("## Invalid trials, flags, and the environment\n")

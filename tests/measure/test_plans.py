@@ -169,3 +169,23 @@ def expect_trials(out: Path, count: int) -> None:
 
 def labs_of(pid: int) -> list[str]:
     return [name for name in ours() if name.startswith(f"measure-{pid}-")]
+
+
+def test_shards_are_measured_and_put_together(tmp_path: Path) -> None:
+    plan = tmp_path / "small.plan.yml"
+    plan.write_text(SHORT.replace("trials: 4", "trials: 3"))
+    runner = CliRunner()
+    runs = [tmp_path / f"run-{number}" for number in (1, 2)]
+    for number, out in enumerate(runs, 1):
+        done = runner.invoke(app, ["measure", str(plan), "--shard", f"{number}/2", "--out", str(out), "--json"])
+        assert done.exit_code == 0, done.output
+    assert [{t.number for t in RunDirectory(out).trials()} for out in runs] == [{1, 3}, {2}]
+    other = runner.invoke(app, ["measure", str(plan), "--shard", "2/2", "--out", str(runs[0]), "--resume"])
+    assert (other.exit_code, "has shard 1/2 of the plan" in str(other.exception)) == (2, True)
+    both = runner.invoke(app, ["report", *map(str, runs), "--json"])
+    assert both.exit_code == 0, both.output
+    found = json.loads(both.stdout)
+    assert found["missing"] == []
+    assert {row["n"] + row["invalid"] + row["timed_out"] for row in found["rows"] if row["quantity"] == "fib"} == {3}
+    half = runner.invoke(app, ["report", str(runs[1]), "--json"])
+    assert json.loads(half.stdout)["missing"] == ["1/2"]

@@ -31,7 +31,7 @@ def test_json_has_bare_numbers(lab: Program, run: Path) -> None:
     assert found["page"] == str(run.parent / "elsewhere/report.html")
     (fib,) = (row for row in found["rows"] if (row["quantity"], row["over"]) == ("fib", "tunnel"))
     assert set(fib) == {
-        *("event", "detector", "family", "topology", "over", "mode", "openvpn", "quantity", "unit"),
+        *("event", "detector", "family", "topology", "over", "mode", "openvpn", "on", "quantity", "unit"),
         *("n", "min", "median", "p95", "max", "error", "invalid", "timed_out"),
         *("to_wire", "to_wire_low", "to_wire_high", "to_vxlan", "to_vxlan_low", "to_vxlan_high"),
     }
@@ -79,7 +79,10 @@ def test_directory_without_a_run_is_reported_in_one_line(lab: Program, run: Path
     assert nowhere.exit_code == 2
     assert "is not a directory of `lab measure`" in nowhere.stderr
     many = lab("report", str(run), str(run), str(run))
-    assert (many.exit_code, many.stderr) == (2, "lab: 3 runs given: give one for a report, or two to compare\n")
+    assert (many.exit_code, many.stderr) == (
+        2,
+        "lab: 3 runs given: give one for a report, two to compare, or shards of one plan\n",
+    )
     empty = lab("report", str(runs.write(tmp_path / "empty", []).path))
     assert empty.exit_code == 2
     assert "has no trials yet" in empty.stderr
