@@ -11,6 +11,8 @@ import typer
 from lab.core.errors import InputError
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from lab.engine import Engine, Instance
     from lab.runtime.lab import Lab
     from lab.topology import Topology
@@ -193,3 +195,33 @@ def tunnel_settings(settings: list[str]) -> dict[str, Any]:
                 raise InputError(f"--set {setting}: {step!r} has a value already")
         inner[path[-1]] = value
     return result
+
+
+# --- clusters ----------------------------------------------------------------------------------------------
+
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS|local:N",
+        help="Spread the work over the workers of a Dask scheduler (tls://HOST:8786), or over N on this host.",
+    ),
+]
+Certificates = Annotated[
+    Path | None,
+    typer.Option(
+        "--certs",
+        metavar="DIR",
+        envvar="LAB_CLUSTER_CERTS",
+        help="With --cluster: the directory that `lab cluster certs` has written.",
+    ),
+]
+
+
+@contextmanager
+def connected(cluster: str, certificates: Path | None) -> "Iterator[Client]":
+    """Connect to the cluster of an option; raises `InputError` if it is none."""
+    from lab.cluster.connect import connect
+
+    with connect(cluster, certificates) as client:
+        yield client

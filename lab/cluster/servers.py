@@ -14,9 +14,10 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final
 
-from distributed import Scheduler, Worker
+from distributed import Scheduler
 from distributed.comm import connect
 
+from lab.cluster.quiet import QuietScheduler, QuietWorker
 from lab.cluster.resource import BLOCK
 from lab.cluster.security import SCHEME, require_tls, security
 from lab.core.errors import EnvironmentBroken, InputError
@@ -37,21 +38,6 @@ _PAUSE: Final = 1
 logging.getLogger("distributed").setLevel(logging.WARNING)
 
 
-class _Silent:
-    """A Dask server without its HTTP server."""
-
-    def start_http_server(self, *_: Any, **__: Any) -> None:
-        """Start nothing."""
-
-
-class _SilentScheduler(_Silent, Scheduler):  # type: ignore[misc]
-    pass
-
-
-class _SilentWorker(_Silent, Worker):  # type: ignore[misc]
-    pass
-
-
 def run_scheduler(certificates: Path, host: str, port: int, *, dashboard: bool, say: Say) -> None:
     """Run a scheduler until SIGTERM or SIGINT.
 
@@ -60,7 +46,7 @@ def run_scheduler(certificates: Path, host: str, port: int, *, dashboard: bool, 
     settings = security(certificates, "scheduler")
 
     async def run() -> None:
-        kind = Scheduler if dashboard else _SilentScheduler
+        kind = Scheduler if dashboard else QuietScheduler
         more = {"dashboard": True, "dashboard_address": _DASHBOARD} if dashboard else {"dashboard": False}
         try:
             scheduler = await kind(host=f"{SCHEME}{host}:{port}", security=settings, worker_ttl=_LOST, **more)
@@ -89,7 +75,7 @@ def run_worker(address: str, certificates: Path, name: str | None, *, say: Say) 
 
     async def run() -> bool:
         await _reach(address, settings.get_connection_args("worker"), say)
-        worker = await _SilentWorker(
+        worker = await QuietWorker(
             address,
             name=name or socket.gethostname(),
             security=settings,

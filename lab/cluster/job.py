@@ -1,0 +1,53 @@
+"""A job: a piece of work that one machine does alone, in a process of its own."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol
+
+Message = dict[str, Any]
+"""What travels between the caller and a session: values of JSON."""
+Send = Callable[[Message], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a caller."""
+
+    name: str
+    """For progress."""
+    order: Message
+    """What the session is to do."""
+    group: str = ""
+    """Jobs of one group share what a session has prepared, so that a worker goes on with its group."""
+    patience: float = 600.0
+    """Seconds without a message after which the session is given up as hung."""
+
+
+class Session(Protocol):
+    """What a worker's process does for one caller, from its first job to its last."""
+
+    def facts(self) -> Message:
+        """Return what the machine has to have in common with the others."""
+
+    def do(self, order: Message, send: Send) -> None:
+        """Do a job, and send its results as they come."""
+
+    def close(self) -> None:
+        """Take down what is left for further jobs."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all jobs of a caller have in common."""
+
+    entry: str
+    """`MODULE:FUNCTION`, which returns a session."""
+    context: Message
+    """The argument of that function."""
+
+    def open(self) -> Session:
+        """Return a new session."""
+        module, _, name = self.entry.partition(":")
+        session: Session = getattr(import_module(module), name)(self.context)
+        return session

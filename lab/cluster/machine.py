@@ -1,0 +1,29 @@
+"""What the machines of a cluster have to have in common."""
+
+import platform
+from pathlib import Path
+
+from lab.core.version import __version__
+from lab.engine import Engine
+
+_GOVERNOR = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
+_CLOCK = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
+
+
+def machine_facts(engine: Engine) -> dict[str, str]:
+    """Return the lab's version, the kernel with its clock source and CPU governor, and the engine of this machine."""
+    return {
+        "lab": __version__,
+        "kernel": platform.release(),
+        "engine": engine.version(),
+        "governor": read_line(_GOVERNOR),
+        "clock_source": read_line(_CLOCK),
+    }
+
+
+def read_line(path: str) -> str:
+    """Return the line of a kernel's file; empty if this kernel has none."""
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""
