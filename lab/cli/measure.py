@@ -1,18 +1,20 @@
 """`lab measure`: measure convergence by a plan."""
 
 import sys
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lab.cli.options import AsJson
+from lab.cli.options import AsJson, Certificates, Cluster, connected
 from lab.cli.output import print_json, print_table, progress, span
 from lab.core.progress import Say
 
 if TYPE_CHECKING:
     from lab.measure.trials.forecast import Watch
+    from lab.measure.trials.plan import Plan, Setting
 
 _RUNS = Path("measurements")
 _SAID_EVERY = 10
@@ -34,6 +36,8 @@ def measure(
     shard: Annotated[
         str, typer.Option(metavar="K/N", help="Measure the K-th of N parts of the plan's blocks, on this machine.")
     ] = "1/1",
+    cluster: Cluster = None,
+    certs: Certificates = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print the events and how long they would take.")
     ] = False,
@@ -50,6 +54,7 @@ def measure(
     from lab.measure.trials.plan import Plan
     from lab.measure.trials.recording import count_of, plan_settings
     from lab.measure.trials.runner import left_of, run
+    from lab.measure.trials.spread import count_workers, run_on_cluster
 
     if resume and out is None:
         raise InputError("--resume needs --out with the directory of the interrupted run")
@@ -58,41 +63,56 @@ def measure(
         wanted = wanted.with_trials(trials)
     part = Shard.parse(shard)
     settings = plan_settings(wanted, part)
-    if dry_run:
-        count, seconds = count_of(settings), seconds_of(settings)
-        if as_json:
-            blocks = sum(len(setting.blocks) for setting in settings)
-            print_json({"plan": wanted.name, "events": count, "blocks": blocks, "seconds": seconds})
-        else:
-            rows = [
-                (s.beds[0].topology, s.beds[0].detector, ", ".join(dict.fromkeys(t.event.name for t in s.tasks)))
-                for s in settings
-            ]
-            print_table(
-                f"Plan {wanted.name}: {count} events, about {span(seconds)}", ["topology", "detector", "events"], rows
-            )
-        return
-    if resume and out is not None:
-        settings = left_of(wanted, out, part)
-    count, seconds = count_of(settings), seconds_of(settings)
-    name = wanted.name if part == WHOLE else f"{wanted.name}-{part.number}-of-{part.count}"
-    directory = out or _RUNS / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
-    print(f"{count} events, about {span(seconds)}, into {directory}", file=sys.stderr)
-    try:
-        with progress() as say:
-            run(wanted, directory, shard=part, resume=resume, say=say, watch=_progress(say))
-    except KeyboardInterrupt:
-        if (directory / RUN_FILE).exists():
-            options = f" --trials {trials}" if trials is not None else ""
-            options += f" --shard {part}" if part != WHOLE else ""
-            print(f"interrupted: `lab measure {plan}{options} --out {directory} --resume` continues", file=sys.stderr)
-        else:
-            print("interrupted before the first trial", file=sys.stderr)
-        raise
+    with ExitStack() as stack:
+        client = stack.enter_context(connected(cluster, certs)) if cluster else None
+        machines = count_workers(client) if client else 1
+        if dry_run:
+            _print_forecast(wanted, settings, machines, as_json=as_json)
+            return
+        if resume and out is not None:
+            settings = left_of(wanted, out, part)
+        name = wanted.name if part == WHOLE else f"{wanted.name}-{part.number}-of-{part.count}"
+        directory = out or _RUNS / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+        count, on = count_of(settings), f" on {machines} workers" if client else ""
+        print(f"{count} events, about {span(seconds_of(settings, machines))}{on}, into {directory}", file=sys.stderr)
+        try:
+            with progress() as say:
+                watch = _progress(say)
+                if client:
+                    run_on_cluster(wanted, directory, client, shard=part, resume=resume, say=say, watch=watch)
+                else:
+                    run(wanted, directory, shard=part, resume=resume, say=say, watch=watch)
+        except KeyboardInterrupt:
+            if (directory / RUN_FILE).exists():
+                options = f" --trials {trials}" if trials is not None else ""
+                options += f" --shard {part}" if part != WHOLE else ""
+                options += f" --cluster {cluster}" if cluster else ""
+                again = f"lab measure {plan}{options} --out {directory} --resume"
+                print(f"interrupted: `{again}` continues", file=sys.stderr)
+            else:
+                print("interrupted before the first trial", file=sys.stderr)
+            raise
     if as_json:
         print_json({"plan": wanted.name, "directory": str(directory), "events": count})
     else:
         print(f"{directory}: `lab report {directory}` makes a page of it")
+
+
+def _print_forecast(plan: "Plan", settings: "list[Setting]", machines: int, *, as_json: bool) -> None:
+    from lab.measure.trials.forecast import seconds_of
+    from lab.measure.trials.recording import count_of
+
+    count, seconds = count_of(settings), seconds_of(settings, machines)
+    if as_json:
+        blocks = sum(len(setting.blocks) for setting in settings)
+        print_json({"plan": plan.name, "events": count, "blocks": blocks, "seconds": seconds})
+        return
+    rows = [
+        (s.beds[0].topology, s.beds[0].detector, ", ".join(dict.fromkeys(t.event.name for t in s.tasks)))
+        for s in settings
+    ]
+    title = f"Plan {plan.name}: {count} events, about {span(seconds)}"
+    print_table(title, ["topology", "detector", "events"], rows)
 
 
 def _progress(say: Say) -> "Watch":

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from lab.core.version import __version__
+from lab.cluster.machine import machine_facts, read_line
 from lab.engine import Engine
 from lab.measure.record import Environment
 from lab.routing import daemons
@@ -27,16 +27,12 @@ def environment(labs: Sequence[Lab], engine: Engine) -> Environment:
         for program, version in _installed(lab, node).items():
             versions.setdefault(program, set()).add(version)
     return Environment(
-        kernel=platform.release(),
+        **machine_facts(engine),
         cpu=_cpu(),
         cpus=len(os.sched_getaffinity(0)),
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         python=platform.python_version(),
-        engine=engine.version(),
-        lab=__version__,
-        governor=_read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        clock_source=_read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
-        boot=_read("/proc/sys/kernel/random/boot_id"),
+        boot=read_line("/proc/sys/kernel/random/boot_id"),
         images={image: ", ".join(sorted(found)) for image, found in sorted(digests.items())},
         versions={program: ", ".join(sorted(found)) for program, found in sorted(versions.items())},
     )
@@ -45,14 +41,6 @@ def environment(labs: Sequence[Lab], engine: Engine) -> Environment:
 def machine_name() -> str:
     """Return the name of this machine in records."""
     return platform.node() or "localhost"
-
-
-def _read(path: str) -> str:
-    """Return the line of a kernel's file; empty if this kernel has none."""
-    try:
-        return Path(path).read_text().strip()
-    except OSError:
-        return ""
 
 
 def _installed(lab: Lab, node: str) -> Mapping[str, str]:

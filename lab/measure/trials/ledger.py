@@ -18,7 +18,7 @@ class Ledger:
         self._machines: dict[tuple[Variant, int], str] = {}
         self._names: dict[Bed, tuple[str, str]] = {}
         for trial in trials:
-            self._count(trial)
+            self.count(trial)
 
     def enter(self, trial: Trial) -> Trial | None:
         """Return an attempt with its number; None if the trial has a valid one already."""
@@ -26,7 +26,7 @@ class Ledger:
         if key in self._done:
             return None
         trial = trial.model_copy(update={"attempt": self._tried[key] + 1})
-        self._count(trial)
+        self.count(trial)
         return trial
 
     def is_done(self, task: Task, plan: Plan) -> bool:
@@ -62,7 +62,8 @@ class Ledger:
             self._names[bed] = (topology.tunnels[0].mode if topology.tunnels else "", short_name(topology))
         return variants_of(task, *self._names[bed])
 
-    def _count(self, trial: Trial) -> None:
+    def count(self, trial: Trial) -> None:
+        """Count an attempt that has a number."""
         key = trial.variant, trial.number
         self._tried[key] += 1
         self._machines[key] = trial.machine

@@ -178,6 +178,9 @@ class Task:
     number: int
     """0 for a warm-up."""
 
+    def __str__(self) -> str:
+        return f"{self.event.name}, {self.bed.detector}, {self.family}, {self.bed.mode or self.bed.over}"
+
 
 @dataclass(frozen=True)
 class Block:

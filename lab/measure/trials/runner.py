@@ -76,5 +76,4 @@ class _Course:
                     self._count += bool(ended.task.number)
 
     def _report(self, task: Task) -> None:
-        current = f"{task.event.name}, {task.bed.detector}, {task.family}, {task.bed.mode or task.bed.over}"
-        self._watch(Progress(self._count, self._total, self._pace.left, current))
+        self._watch(Progress(self._count, self._total, self._pace.left, str(task)))

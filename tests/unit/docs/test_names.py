@@ -91,7 +91,7 @@ def test_yaml_examples_are_valid(block: pages.Block, tmp_path: Path) -> None:
         assert load(file).nodes
     elif data.keys() & {"expect", "steps"}:
         assert parse_checks(block.text, tmp_path / "example.checks.yml", load("article")).steps
-    elif "jobs" in data:  # a workflow of GitHub: tests/unit/check/test_action.py, tests/unit/docs/test_shard_workflow.py
+    elif "jobs" in data:  # a workflow of GitHub: test_action.py, test_shard_workflow.py
         assert "actions/check@" in block.text or "lab measure" in block.text
     else:
         assert Plan.model_validate({"name": "example", **data}).trials
