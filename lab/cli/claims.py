@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lab.cli.errors import FAILED
-from lab.cli.options import AsJson
+from lab.cli.options import AsJson, Certificates, Cluster, connected
 from lab.cli.output import print_table, progress, verdict
 from lab.core.errors import EnvironmentBroken, InputError
 
@@ -25,6 +25,8 @@ _NO_TESTS = 5
 def claims(
     tests: Annotated[Path, typer.Argument(help="Directory of the tests marked `claims`.")] = Path("tests"),
     openvpn: Annotated[str, typer.Option(metavar="VERSION[,VERSION]", help="OpenVPN's versions, or all.")] = "all",
+    cluster: Cluster = None,
+    certs: Certificates = None,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Directory for claims.json, claims.md and the evidence.")
     ] = Path("artefacts/claims"),
@@ -58,6 +60,7 @@ def claims(
     from lab.claims.claims import Verdict
     from lab.claims.record import as_json as written_as_json
     from lab.claims.record import as_markdown, from_json
+    from lab.claims.spread import run_on_cluster
 
     record = docs / "claims.json"
     if page:
@@ -71,7 +74,11 @@ def claims(
     shutil.rmtree(fresh, ignore_errors=True)
     with progress() as say:
         say(f"running the tests of the claims in {tests}; the evidence goes to {out}")
-        run = _pytest(tests, openvpn, fresh, renew or [])
+        if cluster:
+            with connected(cluster, certs) as client:
+                run = run_on_cluster(tests, _options(openvpn, renew or []), fresh, client, say)
+        else:
+            run = _pytest(tests, openvpn, fresh, renew or [])
     if renew and run.returncode == _NO_TESTS:
         raise InputError(f"no test of a claim in {tests} has {' or '.join(map(repr, renew))} in its name")
     if run.returncode not in (0, _TESTS_FAILED) or not (fresh / "claims.json").exists():
@@ -99,10 +106,13 @@ def claims(
 
 
 def _pytest(tests: Path, openvpn: str, directory: Path, renew: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    options = ["-q", "-m", "claims", f"--lab-openvpn={openvpn}", f"--lab-claims={directory}"]
-    if renew:
-        options += ["-k", " or ".join(renew)]
-    return subprocess.run([sys.executable, "-m", "pytest", str(tests), *options], capture_output=True, text=True)
+    argv = [sys.executable, "-m", "pytest", str(tests), *_options(openvpn, renew), f"--lab-claims={directory}"]
+    return subprocess.run(argv, capture_output=True, text=True)
+
+
+def _options(openvpn: str, renew: Sequence[str]) -> list[str]:
+    options = ["-q", "-m", "claims", f"--lab-openvpn={openvpn}"]
+    return [*options, "-k", " or ".join(renew)] if renew else options
 
 
 def _replace(fresh: Path, out: Path) -> None:

@@ -1,11 +1,11 @@
 """`lab modes`: a comparison of the tunnel modes, measured on this host."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from lab.cli.errors import FAILED, say
-from lab.cli.options import AsJson
+from lab.cli.options import AsJson, Certificates, Cluster, connected
 from lab.cli.output import print_json, print_table, progress, verdict
 from lab.core.errors import InputError
 
@@ -24,6 +24,8 @@ def modes(
     clients: Annotated[
         str, typer.Option(metavar="N[,N]", help="Numbers of clients of the hubs whose memory is measured.")
     ] = "1,8,32",
+    cluster: Cluster = None,
+    certs: Certificates = None,
     quick: Annotated[bool, typer.Option("--quick", help="Print the declared properties, measure nothing.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
     as_json: AsJson = False,
@@ -35,6 +37,7 @@ def modes(
     """
     from lab.compare.sheet import markdown as as_markdown
     from lab.compare.sheet import sheets
+    from lab.compare.spread import survey_on_cluster
     from lab.compare.survey import (
         ALTERNATIVES,
         TRANSPORTS,
@@ -58,16 +61,13 @@ def modes(
     if quick:
         found = Survey(Host.here(), None, (*map(Declared.of, chosen), *map(declare_kernel_tunnel, beside)))
     else:
+        options: dict[str, Any] = {"openvpn": versions, "transports": transports, "alternatives": beside}
         with progress() as tell:
-            found = survey(
-                chosen,
-                engine=open_engine(),
-                openvpn=versions,
-                transports=transports,
-                alternatives=beside,
-                effort=effort,
-                say=tell,
-            )
+            if cluster:
+                with connected(cluster, certs) as client:
+                    found = survey_on_cluster(chosen, client, **options, effort=effort, say=tell)
+            else:
+                found = survey(chosen, engine=open_engine(), **options, effort=effort, say=tell)
     if as_json:
         print_json(found)
     elif markdown:

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lab.cli.errors import FAILED
-from lab.cli.options import AsJson, FamilyName, OpenVpnVersion, Settings, tunnel_settings
+from lab.cli.options import (
+    AsJson,
+    Certificates,
+    Cluster,
+    FamilyName,
+    OpenVpnVersion,
+    Settings,
+    connected,
+    tunnel_settings,
+)
 from lab.cli.output import print_json, print_table, progress, span
 from lab.core.errors import InputError
 
@@ -28,6 +37,8 @@ def scale(
     seed: Annotated[int, typer.Option(help="Seed of the generated tables.")] = 1,
     openvpn: OpenVpnVersion = None,
     settings: Settings = None,
+    cluster: Cluster = None,
+    certs: Certificates = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Record each trial there as a line of scale.jsonl.")
     ] = None,
@@ -39,6 +50,7 @@ def scale(
 ) -> None:
     """Send large tables over a tunnel and the bare wire, and show the times, the costs and the bottleneck."""
     from lab.measure.scale import SIZES, Plan, lines, read, run
+    from lab.measure.scale.spread import run_on_cluster
 
     if show is not None:
         found = read(show)
@@ -53,7 +65,11 @@ def scale(
         )
         with progress() as say:
             say(f"{len(plan)} trials, about {span(plan.estimate)} on two idle cores")
-            found = run(plan, into=out, say=say)
+            if cluster:
+                with connected(cluster, certs) as client:
+                    found = run_on_cluster(plan, client, into=out, say=say)
+            else:
+                found = run(plan, into=out, say=say)
     if not found:
         raise InputError(f"{show} has no complete trial: give a directory in which --out has recorded one")
     summary = lines(found)

@@ -5,8 +5,8 @@ import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import count
 from statistics import median
+from typing import cast
 
 from lab.compare import passage
 from lab.compare.facts import Disagreement, Facts, Mtu, declared_facts, find_disagreements
@@ -22,7 +22,7 @@ from lab.engine import Engine
 from lab.runtime.lab import Lab
 from lab.topology import Encapsulation, EncapsulationKind, Topology
 from lab.topology.links import ETHERNET_MTU
-from lab.tunnel import TunnelMode
+from lab.tunnel import TunnelMode, modes
 
 TRANSPORTS = ("tcp", "udp")
 _MIB = 1 << 20
@@ -193,22 +193,67 @@ def survey(
 ) -> Survey:
     """Measure modes one after another; a failure does not end the survey."""
     host = Host.here()
-    pairs = [(mode, version, transport) for mode in chosen for version in openvpn for transport in transports]
-    hubs = [(mode, version, clients) for mode in chosen for version in openvpn for clients in effort.clients]
-    steps = count(1)
-    total = len(pairs) + len(alternatives) + len(hubs)
-
-    def head(mode: TunnelMode, version: str, what: str) -> str:
-        return f"{next(steps)} of {total}: {mode.name}, OpenVPN {version}, {what}"
-
-    tunnels = [_tunnel(m, v, t, engine, effort, _prefixed(say, head(m, v, t))) for m, v, t in pairs]
-    tunnels += [
-        _alternative(kind, openvpn[-1], engine, effort, _prefixed(say, f"{next(steps)} of {total}: {kind}"))
-        for kind in alternatives
+    steps = steps_of(chosen, openvpn=openvpn, transports=transports, alternatives=alternatives, effort=effort)
+    found = [
+        measure_step(step, engine, effort, _prefixed(say, f"{number} of {len(steps)}: {step}"))
+        for number, step in enumerate(steps, 1)
     ]
-    served = [_hub(m, v, n, engine, _prefixed(say, head(m, v, f"clients: {n}"))) for m, v, n in hubs]
+    return put_together(host, effort, chosen, alternatives, found)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One row of a survey, measured in labs of its own."""
+
+    mode: str
+    """A mode, or a kind of kernel tunnel."""
+    openvpn: str
+    transport: str = ""
+    clients: int = 0
+    """The clients of a hub; 0 for a tunnel between two routers."""
+
+    def __str__(self) -> str:
+        what = f"clients: {self.clients}" if self.clients else self.transport
+        return f"{self.mode}, OpenVPN {self.openvpn}, {what}" if what else self.mode
+
+
+def steps_of(
+    chosen: Sequence[TunnelMode],
+    *,
+    openvpn: Sequence[str],
+    transports: Sequence[str],
+    alternatives: Sequence[EncapsulationKind],
+    effort: Effort,
+) -> list[Step]:
+    """Return the steps of a survey in order."""
+    return [
+        *(Step(mode.name, version, transport) for mode in chosen for version in openvpn for transport in transports),
+        *(Step(kind, openvpn[-1]) for kind in alternatives),
+        *(Step(mode.name, version, clients=n) for mode in chosen for version in openvpn for n in effort.clients),
+    ]
+
+
+def measure_step(step: Step, engine: Engine, effort: Effort, say: Say) -> Measured | MeasuredHub:
+    """Measure one row; an error becomes its failure."""
+    if step.mode in ALTERNATIVES:
+        return _alternative(cast(EncapsulationKind, step.mode), step.openvpn, engine, effort, say)
+    mode = modes()[step.mode]
+    if step.clients:
+        return _hub(mode, step.openvpn, step.clients, engine, say)
+    return _tunnel(mode, step.openvpn, step.transport, engine, effort, say)
+
+
+def put_together(
+    host: Host,
+    effort: Effort,
+    chosen: Sequence[TunnelMode],
+    alternatives: Sequence[EncapsulationKind],
+    found: Sequence[Measured | MeasuredHub],
+) -> Survey:
+    """Return the survey of rows."""
     declared = (*map(Declared.of, chosen), *map(declare_kernel_tunnel, alternatives))
-    return Survey(host, effort, declared, tuple(tunnels), tuple(served))
+    tunnels = tuple(row for row in found if isinstance(row, Measured))
+    return Survey(host, effort, declared, tunnels, tuple(row for row in found if isinstance(row, MeasuredHub)))
 
 
 def _prefixed(say: Say, head: str) -> Say:

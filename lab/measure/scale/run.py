@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
-from itertools import product
+from itertools import count, product
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -92,25 +92,55 @@ def read(directory: Path) -> list[ScaleTrial]:
         raise InputError(f"{path}: not a trial of `lab scale`: {error.errors()[0]['msg']}") from error
 
 
-def _trials(plan: Plan, into: Path | None, engine: Engine, say: Say) -> Iterator[ScaleTrial]:
+@dataclass(frozen=True)
+class Block:
+    """A table over each medium once, which runs on one machine: the tunnel is compared with its bare wire."""
+
+    family: Family
+    size: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.size} {self.family} prefixes, trial {self.number}"
+
+    def trials(self, plan: Plan, engine: Engine, say: Say) -> Iterator[ScaleTrial]:
+        """Measure the block; each trial has a lab of its own."""
+        table = generate(self.family, self.size, plan.seed)
+        for turn in range(len(MEDIA)):
+            # Alternate which medium is measured first.
+            over = MEDIA[(turn + self.number - 1) % len(MEDIA)]
+            say(f"{self.size} {self.family} prefixes over the {over}")
+            yield _one(topology(over, plan), table, self.number, plan.seed, engine)
+
+
+def blocks(plan: Plan) -> list[Block]:
+    """Return the blocks of a plan in order."""
+    numbers = range(1, plan.trials + 1)
+    return [Block(*block) for family, sizes in plan.sizes.items() for block in product([family], sizes, numbers)]
+
+
+def create(into: Path | None) -> None:
+    """Create the directory of a run; raises `InputError` if it has one."""
     if into is not None:
         into.mkdir(parents=True, exist_ok=True)
         if (into / FILE).exists():
             raise InputError(f"{into / FILE} exists already: choose another directory")
-    done = 0
-    for family, sizes in plan.sizes.items():
-        for size in sizes:
-            table = generate(family, size, plan.seed)
-            for number, turn in product(range(1, plan.trials + 1), range(len(MEDIA))):
-                # Alternate which medium is measured first.
-                over = MEDIA[(turn + number - 1) % len(MEDIA)]
-                done += 1
-                say(f"{done} of {len(plan)}: {size} {family} prefixes over the {over}")
-                trial = _one(topology(over, plan), table, number, plan.seed, engine)
-                if into is not None:
-                    with (into / FILE).open("a") as file:
-                        file.write(trial.model_dump_json() + "\n")
-                yield trial
+
+
+def record(trial: ScaleTrial, into: Path | None) -> None:
+    """Append a trial to the directory of a run."""
+    if into is not None:
+        with (into / FILE).open("a") as file:
+            file.write(trial.model_dump_json() + "\n")
+
+
+def _trials(plan: Plan, into: Path | None, engine: Engine, say: Say) -> Iterator[ScaleTrial]:
+    create(into)
+    numbers = count(1)
+    for block in blocks(plan):
+        for trial in block.trials(plan, engine, lambda what: say(f"{next(numbers)} of {len(plan)}: {what}")):
+            record(trial, into)
+            yield trial
 
 
 def _one(topology: Topology, table: Table, number: int, seed: int, engine: Engine) -> ScaleTrial:
