@@ -15,6 +15,13 @@ def engine() -> Engine:
 
 
 @pytest.fixture
+def pytester(pytester: pytest.Pytester) -> pytest.Pytester:
+    """Start each pytest without Hypothesis, whose import takes half of the start."""
+    pytester.plugins.append("no:hypothesispytest")
+    return pytester
+
+
+@pytest.fixture
 def project(pytester: pytest.Pytester, engine: Engine) -> Iterator[Project]:
     """A project; removes all labs that its tests leave."""
     project = Project(pytester, engine)

@@ -25,7 +25,8 @@ def past_the_tunnel(subject: Subject) -> Judgement:
         return unknown(gaps[0].why, *[gap.spot for gap in gaps], do="test it")
     far, missing = peer_outer(subject)
     live = [n for n in router.neighbors if not n.disabled]
-    elsewhere = [n for n in live if n not in subject.runs.neighbors]
+    crossing = {id(n) for n in subject.runs.neighbors}  # the same objects; comparing their fields takes a minute
+    elsewhere = [n for n in live if id(n) not in crossing]
     if outer := [n for n in elsewhere if n.address is not None and n.address in far]:
         spots = [n.spot for n in outer]
         if subject.runs.spots:

@@ -106,14 +106,8 @@ def test_mypy_accepts_a_daemon_only_with_all_members(tmp_path: Path) -> None:
         for member in (f" {missing} =", f"def {missing}("):
             text = text.replace(member, member.replace(missing, f"other_{missing}"))
         (source / "__init__.py").write_text(text)
-    command = (
-        sys.executable,
-        "-m",
-        "mypy",
-        "--strict",
-        f"--cache-dir={tmp_path / 'cache'}",
-        *map(str, sorted(tmp_path.glob("without_*"))),
-    )
+    # In the project's directory it has the cache of `make lint`, without which it reads the whole package.
+    command = (sys.executable, "-m", "mypy", "--strict", *map(str, sorted(tmp_path.glob("without_*"))))
     checked = subprocess.run(command, cwd=SOURCES.parents[2], capture_output=True, text=True).stdout
     found = re.findall(r'without_(\w+)/.*: error: .* class "Birdc" with abstract attribute "(\w+)"', checked)
     assert sorted(found) == [(member, member) for member in ("inquiry", "package", "processes", "route_protocol")], (
