@@ -72,5 +72,21 @@ def worker(
     run_worker(address, certificates, name, say=_say)
 
 
+@app.command()
+def manifests(
+    image: Annotated[
+        str, typer.Option("--image", metavar="NAME", help="The image of all pods: the lab, its engine and its images.")
+    ],
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Number of workers, each on a node of its own.")] = 3,
+    cpus: Annotated[str, typer.Option("--cpus", metavar="QUANTITY", help="Processors of a worker.")] = "2",
+    memory: Annotated[str, typer.Option("--memory", metavar="QUANTITY", help="Memory of a worker.")] = "4Gi",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The scheduler's port.")] = 8786,
+) -> None:
+    """Print the manifests of a cluster on Kubernetes: no privileged mode, no host network."""
+    from lab.cluster.manifests import manifests as rendered
+
+    print(rendered(image=image, workers=workers, cpus=cpus, memory=memory, port=port), end="")
+
+
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
