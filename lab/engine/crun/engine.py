@@ -253,6 +253,8 @@ def _start(node: NodeDirectory, spec: NodeSpec, runtime: str) -> None:
     options = "" if host_uid() == 0 else ",userxattr"
     argv = ["unshare", "--mount", "--propagation", "slave", "sh", str(_SUPERVISE)]
     argv += [node.mark, runtime, node.container, options, "terminal" if spec.terminal else ""]
+    if cgroups.path_of(node.container) is None and Path(runtime).name == "crun":
+        argv.append("--cgroup-manager=disabled")  # else it fails where it cannot write them; runc does without
     with node.log.open("ab") as log:
         master, slave = os.openpty() if spec.terminal else (None, None)
         try:

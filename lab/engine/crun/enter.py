@@ -19,6 +19,7 @@ import signal
 import socket
 import struct
 import sys
+import warnings  # noqa: F401 - os.execvpe imports it, and inside a node Python's library is out of reach
 from contextlib import suppress
 from typing import Any, NoReturn
 

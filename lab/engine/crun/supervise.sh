@@ -2,7 +2,7 @@
 # which takes the mount along when the node's last process ends. The result goes to the file `exit`.
 #
 # $1 source of the mount, by which the node's processes are found   $2 runtime   $3 container   $4 more mount options
-# $5 `terminal` if the standard input is the other end of the terminal on the standard output
+# $5 `terminal` if the standard input is the other end of the terminal on the standard output   $6 option of the runtime
 set -u
 echo $$ >supervisor
 if [ "$5" = terminal ]; then
@@ -10,6 +10,6 @@ if [ "$5" = terminal ]; then
     exec <&1
 fi
 mount -t overlay -o "lowerdir=lower,upperdir=upper,workdir=work$4" "$1" root \
-    && "$2" --root runtime --log runtime.log run --bundle . --pid-file pid "$3"
+    && "$2" ${6:+"$6"} --root runtime --log runtime.log run --bundle . --pid-file pid "$3"
 echo $? >exit.new
 mv exit.new exit
