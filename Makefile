@@ -51,7 +51,7 @@ PIP := $(VENV)/bin/python -m pip install $(QUIET) --disable-pip-version-check --
 
 .DEFAULT_GOAL := help
 .PHONY: help lab-up lab-down lab-status check test test-all test-kernel test-dco test-crun test-rootless convergence claims \
-  wheel-test modes bench corpus figures lint unit docs clean vm may-be-root prepared
+  wheel-test modes bench corpus figures lint unit docs clean vm may-be-root prepared cluster-hosts cluster-demo
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,10 +70,10 @@ check: lint unit ## Run lint and the unit tests: the loop to work in; no root, n
 unit: $(INSTALLED) ## Run the unit tests
 	@$(VENV)/bin/pytest $(UNIT) $(ARGS)
 
-test: prepared ## Run every test that this host can run
+test: cluster-hosts ## Run every test that this host can run
 	@$(PYTEST) $(PARALLEL) $(HERE) --junitxml=$(ARTEFACTS)/junit.xml $(ARGS)
 
-test-all: prepared ## The same, with every combination of modes, versions, underlays and daemons
+test-all: cluster-hosts ## The same, with every combination of modes, versions, underlays and daemons
 	@$(PYTEST) $(PARALLEL) $(HERE) --lab-matrix=whole --junitxml=$(ARTEFACTS)/junit.xml $(ARGS)
 
 # A virtual machine is a container of Docker's.
@@ -103,6 +103,12 @@ claims: prepared ## Run the tests of all claims, and write docs/claims.json and 
 
 wheel-test: prepared ## Install the wheel in an environment of its own, and run a small test with it
 	@.ci/wheel
+
+cluster-hosts: prepared ## Prepare what the hosts of topologies/cluster.clab.yml mount: packages, images
+	@$(ROOT) $(VENV)/bin/python -m bootstrap.cluster
+
+cluster-demo: cluster-hosts ## Bring up a scheduler and three workers as nodes of a lab, and measure a small plan on them
+	@$(ROOT) .ci/cluster-demo
 
 modes: prepared ## Compare the tunnel modes, measured on this host
 	@$(LAB) modes

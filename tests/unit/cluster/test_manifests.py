@@ -8,6 +8,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from lab.catalogue import load
 from lab.cli.app import app
 from lab.cluster.capabilities import HOST
 from lab.cluster.manifests import manifests
@@ -50,10 +51,15 @@ def test_pods_are_not_privileged() -> None:
         assert not any(spec.get(key) for key in ("hostNetwork", "hostPID", "hostIPC"))
         for container in spec["containers"]:
             assert container["securityContext"]["privileged"] is False
-            assert container["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     scheduler, worker = (pods()[name]["containers"][0]["securityContext"] for name in ("lab-scheduler", "lab-worker"))
     assert scheduler["capabilities"] == {"drop": ["ALL"]}
+    assert scheduler["seccompProfile"] == {"type": "RuntimeDefault"}
     assert worker["capabilities"] == {"drop": ["ALL"], "add": list(HOST)}
+
+
+def test_hosts_of_the_topology_have_the_same_capabilities() -> None:
+    hosts = [node for node in load("cluster").nodes.values() if not node.is_bridge]
+    assert [set(node.cap_add) for node in hosts] == [set(HOST)] * 4
 
 
 def test_worker_has_the_device_of_tunnels_and_one_machine() -> None:
@@ -70,7 +76,8 @@ def test_certificates_are_readable_for_the_owner_only() -> None:
 
 def test_commands_of_the_pods_exist() -> None:
     for spec in pods().values():
-        program, *words = spec["containers"][0]["command"]
+        (container,) = spec["containers"]
+        program, *words = container.get("command") or container["args"]
         assert program == "lab"
         result = CliRunner().invoke(app, words)
         assert "/certs has no ca.pem" in str(result.exception) + result.output

@@ -1,0 +1,22 @@
+"""Fixtures: the hosts of a cluster, which are nodes of a lab with the engine crun inside."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.runtime.lab import Lab
+from tests.helpers.cluster import Hosts, hosts_of
+
+_PACKAGES = Path(__file__).parents[2] / ".venv" / "cluster" / "packages"
+
+
+@pytest.fixture
+def hosts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Hosts]:
+    """The hosts, without a cluster; one that the test starts is ended after it."""
+    if not (_PACKAGES / "distributed").exists():
+        pytest.skip("the packages of a cluster's hosts are missing: run `make cluster-hosts`")
+    lab: Lab = request.getfixturevalue("lab")
+    hosts = hosts_of(lab, tmp_path / "certs")
+    yield hosts
+    hosts.stop()
