@@ -20,7 +20,8 @@ from typing import Any
 
 import pytest
 
-from lab.host.docker_engine import connect
+from lab.core.expect import Expectation, wait_for
+from lab.engine import NodeState, open_engine
 from tests.helpers.program import PATIENCE, Program
 
 pytestmark = pytest.mark.docker
@@ -31,15 +32,11 @@ def status(ask: Program) -> Any:
 
 
 def containers(name: str) -> list[str]:
-    from lab.engine import open_engine
-
     return [instance.container for instance in open_engine().find(name)]
 
 
 @contextmanager
 def paused(name: str, node: str) -> Iterator[None]:
-    from lab.engine import open_engine
-
     engine = open_engine()
     (instance,) = (i for i in engine.find(name) if i.node == node)
     engine.pause(instance)
@@ -274,6 +271,19 @@ class Screen:
         return bool(data)
 
 
+def end(lab: str, *names: str) -> None:
+    """Kill the first process of nodes, and wait until their engine has noticed it."""
+    engine = open_engine()
+
+    def states() -> set[NodeState]:
+        return {instance.state for instance in engine.find(lab) if instance.node in names}
+
+    for instance in engine.find(lab):
+        if instance.node in names:
+            os.kill(instance.pid, signal.SIGKILL)
+    wait_for(Expectation("the end", ", ".join(names), states, lambda found: found == {NodeState.STOPPED}), within=60)
+
+
 def test_status_of_a_dead_daemon_fails_and_reuse_redeploys_dead_nodes(lab: Program) -> None:
     """After a reboot of the host `make lab-up` has to work as before."""
     name = f"cli-dead-{os.getpid()}"
@@ -290,12 +300,10 @@ def test_status_of_a_dead_daemon_fails_and_reuse_redeploys_dead_nodes(lab: Progr
         assert hq["state"] is None
         assert "bgpd" in hq["reason"]
 
-        nodes = connect().containers
-        nodes.get(f"clab-{name}-hq-lan").kill()
+        end(name, "hq-lan")
         partly = lab("up", "article", "--name", name, "--reuse")
         assert (partly.returncode, "nothing was changed" in partly.stderr) == (0, True), partly.stderr
-        for container in set(containers(name)) - {f"clab-{name}-hq-lan"}:
-            nodes.get(container).kill()
+        end(name, "hq", "branch", "transit", "branch-lan")
         anew = lab("up", "article", "--name", name, "--reuse")
         assert anew.returncode == 0, anew.stderr
         assert f"all nodes of lab {name} have ended" in anew.stderr
