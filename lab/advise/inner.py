@@ -2,6 +2,7 @@
 
 from ipaddress import IPv4Network, IPv6Network
 
+from lab.advise.across import inner_networks
 from lab.advise.rule import Judgement, safe, unknown
 from lab.advise.subject import Subject
 from lab.configs.openvpn.client_options import Gap, Network
@@ -30,6 +31,25 @@ def without_inner_routes(subject: Subject, why: str) -> Judgement:
 def unknown_source(gap: Gap) -> Judgement:
     """Return the judgement for options of clients from a source that cannot be read."""
     return unknown(gap.why, gap.spot, do="run `lab advise` where its files are, or look for `iroute` in them")
+
+
+def tunnel_versions(subject: Subject) -> frozenset[int]:
+    """Return the versions of IP of which the tunnel has addresses; both if the files have none."""
+    found: set[int] = {interface.version for interface in inner_networks(subject.end)}
+    pushed = {"ifconfig-push": 4, "ifconfig-ipv6-push": 6}
+    found |= {pushed[d.name] for entry in subject.client_options.entries for d in entry.directives if d.name in pushed}
+    return frozenset(found or (4, 6))
+
+
+def carried_versions(subject: Subject) -> frozenset[int] | None:
+    """Return the versions of IP whose routes a routing daemon exchanges through the tunnel; None if unknown."""
+    router, runs = subject.router, subject.runs
+    if router is None or router.gaps or runs.unclear or runs.possible or not runs.spots:
+        return None
+    if any(found.protocol == "ospf6" for found in runs.interior):  # version 3 of OSPF can carry either
+        return None
+    found: set[int] = {4 if family == "ipv4" else 6 for n in runs.neighbors for family in n.families}
+    return frozenset(found | {6 if i.protocol == "ripng" else 4 for i in runs.interior})
 
 
 def may_be_in_the_kernel(subject: Subject) -> bool:

@@ -1,6 +1,8 @@
 """Rules about the way between the server's kernel and its inner table."""
 
-from lab.advise.across import inner_networks, into_tunnel
+from collections.abc import Sequence
+
+from lab.advise.across import device_of, inner_networks, into_tunnel
 from lab.advise.inner import (
     CHECK_DCO,
     is_within,
@@ -13,6 +15,9 @@ from lab.advise.subject import Subject, userspace_because
 from lab.configs.disk import Spot
 from lab.configs.openvpn.client_options import InnerRoute, Network
 from lab.configs.openvpn.configuration import Directive
+from lab.configs.routing.facts import BgpNeighbor
+from lab.configs.routing.judged import Obstacle, RoutingConfiguration
+from lab.core.prefixes import FAMILIES, Family, family_of
 
 _AGGREGATE = {4: 15, 6: 40}
 """Up to these lengths an inner route is taken for an aggregate: it covers more than the networks of one site."""
@@ -65,9 +70,8 @@ def iroute_without_route(subject: Subject) -> Judgement:
         return without_inner_routes(subject, "no client has an `iroute`")
     # A daemon with sessions to other clients of this server is enough.
     if subject.routes or subject.runs.spots:
-        return safe("a routing daemon has sessions through the tunnel, and routes what it learns into it")
-    led: list[Network] = [i.network for i in inner_networks(subject.end)]
-    led += [n for d in subject.end.all("route", "route-ipv6") if (n := into_tunnel(subject.end, d)) is not None]
+        return _by_daemon(subject, inner)
+    led = _led(subject)
     lost = [route for route in inner if not any(_overlap(route.network, network) for network in led)]
     partly = [route for route in inner if not any(is_within(route.network, network) for network in led)]
     if partly and not lost:
@@ -93,6 +97,68 @@ def iroute_without_route(subject: Subject) -> Judgement:
         *spots,
         do=f"add `{kind}` for it to the server's file, or give the routing daemon's file",
     )
+
+
+def _led(subject: Subject) -> list[Network]:
+    """Return the networks that OpenVPN's own lines lead into the tunnel."""
+    routes = (into_tunnel(subject.end, d) for d in subject.end.all("route", "route-ipv6"))
+    return [*(i.network for i in inner_networks(subject.end)), *(n for n in routes if n is not None)]
+
+
+def _by_daemon(subject: Subject, inner: Sequence[InnerRoute]) -> Judgement:
+    """Judge if the sessions of a routing daemon bring a route to the network of each inner route."""
+    brings = "a routing daemon has sessions through the tunnel, and routes what it learns into it"
+    router, runs = subject.router, subject.runs
+    if router is None or not runs.spots:
+        return safe(brings)
+    written = _led(subject)
+    doubts: list[tuple[InnerRoute, str]] = []
+    for route in inner:
+        covered = any(_overlap(route.network, network) for network in written)
+        if covered or runs.unclear or runs.possible or router.gaps:
+            continue
+        # 0/0 is no sign that there are networks of its family.
+        families = FAMILIES if route.is_default else (family_of(route.network),)
+        obstacles = [_obstacle(subject, n, family) for n in runs.neighbors for family in families]
+        certain = [found for found in obstacles if found is not None]
+        if obstacles and len(certain) == len(obstacles) and not runs.interior:
+            return _in_userspace(
+                subject,
+                f"no session of the routing daemon brings a route to {route.network}: {certain[0].why}",
+                route.spot,
+                *[found.spot for found in certain],
+                do="let the policies of both ends pass its routes, or add a `route` for it",
+            )
+        if not route.is_default and (why := _doubt(subject, router, route.network)):
+            doubts.append((route, why))
+    if doubts:
+        route, why = doubts[0]
+        return unknown(
+            f"whether the routing daemon brings a route to {route.network} is unknown: {why}",
+            *[route.spot for route, _ in doubts],
+            do="look for it in the server's routing table",
+        )
+    return safe(brings, *runs.spots)
+
+
+def _obstacle(subject: Subject, n: BgpNeighbor, family: Family) -> Obstacle | None:
+    """Return the reason why a session brings no routes of a family, at either end; None if it may bring some."""
+    far = subject.peer_runs.neighbors
+    found = subject.router.carries_nothing(n, family, "in") if subject.router is not None else None
+    # Of several sessions it is not known which ones of both ends belong together.
+    if found is None and subject.peer_router is not None and len(far) == len(subject.runs.neighbors) == 1:
+        return subject.peer_router.carries_nothing(far[0], family, "out")
+    return found
+
+
+def _doubt(subject: Subject, router: RoutingConfiguration, network: Network) -> str:
+    """Return the reason why no policy is known to accept a route to a network; empty if one accepts it."""
+    runs, address = subject.runs, network.network_address
+    answers = [router.accepts(n, address) for n in runs.neighbors]
+    answers += [router.installs(found, address, device_of(subject.end)) for found in runs.interior]
+    if any(answer.accepted is not None for answer in answers):
+        return ""
+    return next((answer.unknown for answer in answers if answer.unknown), answers[0].why)
 
 
 def _in_userspace(subject: Subject, why: str, *spots: Spot, do: str) -> Judgement:

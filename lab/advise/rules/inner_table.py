@@ -1,13 +1,17 @@
 """Rules about OpenVPN's inner table, and `iroute`, which fills it."""
 
+from collections.abc import Sequence
+
 from lab.advise.across import into_tunnel
 from lab.advise.inner import (
     CHECK_DCO,
+    carried_versions,
     is_within,
     may_be_in_the_kernel,
     may_refuse_clients,
     no_inner_table,
     one_client_only,
+    tunnel_versions,
     unknown_source,
     without_inner_routes,
 )
@@ -15,6 +19,7 @@ from lab.advise.rule import Judgement, Rule, exposed, safe, unknown
 from lab.advise.subject import Subject, userspace_because
 from lab.configs.disk import Spot
 from lab.configs.numbers import is_number
+from lab.configs.openvpn.client_options import InnerRoute
 from lab.configs.openvpn.configuration import Directive, pushed
 
 _QUOTA = 256
@@ -64,7 +69,7 @@ def no_iroute(subject: Subject) -> Judgement:
     if other := no_inner_table(subject):
         return other
     if inner := subject.client_options.inner:
-        return _of_neighbors(subject, inner[0].spot)
+        return _without_a_family(subject, inner) or _of_neighbors(subject, inner[0].spot)
     if subject.client_options.gaps:
         return unknown_source(subject.client_options.gaps[0])
     if subject.routes is False:
@@ -74,17 +79,43 @@ def no_iroute(subject: Subject) -> Judgement:
             "no client has an `iroute`; whether a routing daemon has sessions through the tunnel is unknown",
             do=_ask_router(subject),
         )
+    return _all_dropped(subject, "`iroute`")
+
+
+def _all_dropped(subject: Subject, what: str, *spots: Spot) -> Judgement:
     # Without a version, a server without `topology` is judged as on 2.6: there DCO does not support it.
     either = subject.end.has("topology") or subject.release not in (None, "2.6")
     if not userspace_because(subject) and either:
         return unknown(
-            "no `iroute`: correct if the kernel carries the data (DCO), else all traffic is dropped", do=CHECK_DCO
+            f"no {what}: correct if the kernel carries the data (DCO), else all traffic is dropped",
+            *spots,
+            do=CHECK_DCO,
         )
     return exposed(
-        "a routing daemon has sessions through it without `iroute`: routes come up, traffic is dropped",
+        f"a routing daemon has sessions through it without {what}: routes come up, traffic is dropped",
+        *spots,
         *subject.runs.spots,
         do="give the only client `iroute 0.0.0.0 0.0.0.0` and `iroute-ipv6 ::/0`, or do not use `mode server`",
     )
+
+
+def _without_a_family(subject: Subject, inner: Sequence[InnerRoute]) -> Judgement | None:
+    """Judge inner routes of one family, while the daemon may exchange routes of the other one; None if they fit."""
+    (version, *more) = sorted({route.network.version for route in inner})
+    other = 10 - version  # of 4 and 6
+    if more or other not in tunnel_versions(subject) or subject.routes is False or subject.client_options.gaps:
+        return None
+    carried = carried_versions(subject)
+    spots = [route.spot for route in inner]
+    if carried == frozenset({other}):
+        return _all_dropped(subject, f"an inner route for IPv{other}", *spots)
+    if carried is None and (subject.routes or subject.router is not None):
+        return unknown(
+            f"the inner routes are for IPv{version}; whether a routing daemon exchanges routes of it is unknown",
+            *spots,
+            do=f"add inner routes for IPv{other}, or look at the families of the daemon's sessions",
+        )
+    return None
 
 
 def _of_neighbors(subject: Subject, first: Spot) -> Judgement:
@@ -128,20 +159,24 @@ def one_family(subject: Subject) -> Judgement:
     ipv6 = subject.end.last("ifconfig-ipv6", "server-ipv6")
     if ipv6 is None:
         return safe("the tunnel has no IPv6 address")
+    carried = carried_versions(subject)
+    if 4 not in tunnel_versions(subject) and carried is not None and 4 not in carried:
+        return safe("the tunnel has no IPv4 address", ipv6.spot)
     for _, inner in subject.client_options.clients:
-        families = {i.network.version for i in inner}
-        default_versions = {i.network.version for i in inner if i.is_default}
-        if default_versions in ({4}, {6}) and not subject.client_options.gaps:
-            missing = "iroute-ipv6 ::/0" if default_versions == {4} else "iroute 0.0.0.0 0.0.0.0"
-            lost = "IPv6" if default_versions == {4} else "IPv4"
-            spots = [i.spot for i in inner if i.is_default]
-            return exposed(f"no `{missing}`: every {lost} packet is dropped", *spots, ipv6.spot, do=f"add `{missing}`")
-        if families == {4}:
-            return unknown(
-                "`iroute` for IPv4 only; whether there are IPv6 networks behind this client is unknown",
-                *[i.spot for i in inner],
-                do="if there are, add `iroute-ipv6` for them",
-            )
+        versions = {i.network.version for i in inner}
+        if len(versions) != 1 or subject.client_options.gaps:
+            continue
+        lost = 10 - versions.pop()  # of 4 and 6
+        missing = "iroute-ipv6 ::/0" if lost == 6 else "iroute 0.0.0.0 0.0.0.0"
+        spots = [i.spot for i in inner]
+        if any(i.is_default for i in inner) or (carried is not None and carried >= {4, 6}):
+            why = f"no inner route for IPv{lost}: every IPv{lost} packet is dropped"
+            return exposed(why, *spots, ipv6.spot, do=f"add `{missing}`")
+        return unknown(
+            f"inner routes for IPv{10 - lost} only; whether there are IPv{lost} networks behind this client is unknown",
+            *spots,
+            do=f"if there are, add inner routes for them, or `{missing}`",
+        )
     if subject.client_options.gaps:
         return unknown_source(subject.client_options.gaps[0])
     if not subject.client_options.inner:
@@ -150,30 +185,51 @@ def one_family(subject: Subject) -> Judgement:
 
 
 def fixed_iroutes(subject: Subject) -> Judgement:
-    """Judge if the inner routes are fixed while a daemon announces other prefixes."""
+    """Judge if the inner routes of a family are fixed while a daemon announces other prefixes."""
     if other := no_inner_table(subject):
         return other
     inner = subject.client_options.inner
-    if not inner or subject.client_options.default_routes:
-        return (
-            without_inner_routes(subject, "no client has an `iroute`")
-            if not inner
-            else safe("0/0 covers everything", inner[0].spot)
-        )
+    if not inner:
+        return without_inner_routes(subject, "no client has an `iroute`")
+    spots = [i.spot for i in inner]
+    bounded = [
+        (version, routes) for _, routes in subject.client_options.clients for version in _bounded(subject, routes)
+    ]
+    if not bounded:
+        return safe("0/0 covers everything", *[i.spot for i in subject.client_options.default_routes])
     if subject.client_options.gaps:
         return unknown_source(subject.client_options.gaps[0])
-    spots = [i.spot for i in inner]
     if subject.routes is False:
         return safe("no routing daemon has sessions through this tunnel", *spots)
     if subject.routes is None:
         return unknown(
             "fixed `iroute`s; whether a routing daemon announces others is unknown", *spots, do=_ask_router(subject)
         )
+    carried = carried_versions(subject)
+    if carried is not None and not any(version in carried for version, _ in bounded):
+        families = " and ".join(f"IPv{version}" for version in sorted(carried))
+        return safe(f"0/0 covers everything of {families}, of which alone the routing daemon exchanges routes", *spots)
+    version, routes = next(found for found in bounded if carried is None or found[0] in carried)
+    only = [i for i in routes if i.network.version == version]
+    if not only and carried is None:
+        return unknown(
+            f"no inner route for IPv{version}; whether a routing daemon announces prefixes of it is unknown",
+            *spots,
+            do=_ask_router(subject),
+        )
     return exposed(
-        "only these prefixes pass, also if the daemon learns others",
-        *spots,
+        f"only these prefixes pass of IPv{version}, also if the daemon learns others"
+        if only
+        else f"no prefix of IPv{version} passes, and the daemon may learn some",
+        *[i.spot for i in only or routes],
         do="run one server process for this client, with `iroute 0.0.0.0 0.0.0.0` and `iroute-ipv6 ::/0`",
     )
+
+
+def _bounded(subject: Subject, routes: Sequence[InnerRoute]) -> list[int]:
+    """Return the versions of IP in the tunnel of which a client's inner routes do not cover everything."""
+    covered = {route.network.version for route in routes if route.is_default}
+    return sorted(tunnel_versions(subject) - covered) if routes else []
 
 
 def route_without_iroute(subject: Subject) -> Judgement:

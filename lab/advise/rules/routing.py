@@ -89,7 +89,7 @@ def _interior_answers(
 
 
 def without_policy(subject: Subject) -> Judgement:
-    """Judge if eBGP exchanges no routes because a policy is missing."""
+    """Judge if BGP exchanges no routes because a policy is missing, or is named and not defined."""
     if subject.routes is False:
         return safe("no routing daemon has sessions through this tunnel")
     router = subject.router
@@ -103,6 +103,12 @@ def without_policy(subject: Subject) -> Judgement:
             f"neighbour {first.name} is eBGP and has no policy: no {what} (RFC 8212)",
             *[neighbor.spot for neighbor, _ in unfiltered],
             do="set `no bgp ebgp-requires-policy`, or a route-map in and out for each family",
+        )
+    if undefined := [found for n in live for found in router.undefined_policies(n)]:
+        return exposed(
+            f"{undefined[0].why} (it rejects every route)",
+            *[found.spot for found in undefined],
+            do="define it, or correct its name: a prefix-list of IPv4 is none for IPv6",
         )
     if open_as := [n for n in live if n.external is None and _missing(router, n)]:
         why = f"whether neighbour {open_as[0].name} is eBGP is unknown"
@@ -182,9 +188,10 @@ RULES = (
     ),
     Rule(
         "ebgp-policy",
-        "An eBGP session without a policy comes up and carries no routes.",
-        ("frr.conf: bgp ebgp-requires-policy, neighbor",),
-        "RFC 8212; FRR's documentation of BGP, bgp ebgp-requires-policy",
+        "A BGP session comes up and carries no routes: eBGP without a policy, or a policy that is not defined.",
+        ("frr.conf: bgp ebgp-requires-policy, neighbor, route-map, prefix-list",),
+        "RFC 8212; FRR's documentation of BGP, bgp ebgp-requires-policy; bgp_input_filter and bgp_input_modifier in "
+        "bgp_route.c of FRR 10.3.1; tested with FRR 10.3.1",
         without_policy,
     ),
 )

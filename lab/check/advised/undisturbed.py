@@ -13,6 +13,8 @@ from lab.tunnel.mode import End
 
 WITHIN = 90.0
 """Seconds to wait for slow events."""
+_UNDEFINED = re.compile(r"(?m)^ *((?:Route map for \w+ advertisements|\w+ update [\w ]+ filter list) is (?!\*)\S+)")
+"""A policy in `show bgp neighbors` that does not exist; FRR puts an asterisk before the names of the others."""
 Trial = Callable[[Scene, End], Tried]
 """Looks for the failure of a rule at an end of a tunnel."""
 
@@ -63,14 +65,17 @@ def route_without_iroute(scene: Scene, end: End) -> Tried:
 def iroute_without_route(scene: Scene, end: End) -> Tried:
     """See if a network is unreachable until the kernel has a route into the tunnel.
 
-    Where a daemon with sessions brings no route, that is the failure of `ebgp-policy`.
+    With a routing daemon that brings routes, only the networks that an `iroute` names are tried.
     """
     if scene.server.role != "server":
         return Tried(False, "no end is in `mode server`")
+    inner = [route.network for route in scene.inner_routes]
     if scene.server_node.name in scene.lab.plans:
-        brings = bool(scene.learned)
-        return Tried(False if brings else None, f"a routing daemon brings {'the' if brings else 'no'} routes")
-    for network in scene.behind_client.keys() - scene.routes.keys() - scene.reached:
+        if not scene.learned and not (_runs_bgp(scene) and _session_is_up(scene)):
+            return Tried(None, "a routing daemon brings no routes, and no session of BGP is up")
+        inner = [network for network in inner if network.prefixlen or not scene.learned]
+    led = scene.routes.keys() | scene.reached
+    for network in (n for n in scene.behind_client.keys() - led if any(_covers(route, n) for route in inner)):
         route = (str(network), "dev", scene.device("server"))
         scene.server_node.exec("ip", "route", "add", *route).raise_on_error()
         try:
@@ -130,7 +135,7 @@ def pushed_iroute(scene: Scene, end: End) -> Tried:
 
 
 def ebgp_policy(scene: Scene, end: End) -> Tried:
-    """See if a daemon says that a session has no policy."""
+    """See if a daemon says that a session has no policy, or one that is not defined."""
     node = scene.node(end)
     plan = scene.lab.plans.get(node.name)
     if plan is None or plan.protocol != "bgp":
@@ -143,8 +148,12 @@ def ebgp_policy(scene: Scene, end: End) -> Tried:
             return Tried(None, "BIRD's channels reject all routes: by their file or without one")
         return Tried(False, "BIRD's channels do not reject all routes")
     text = node.exec("vtysh", "-c", "show bgp summary").raise_on_error().stdout
-    missing = _has_no_policy(text)
-    return Tried(missing, f"`show bgp summary` has {'' if missing else 'no '}(Policy)")
+    if _has_no_policy(text):
+        return Tried(True, "`show bgp summary` has (Policy)")
+    shown = node.exec("vtysh", "-c", "show bgp neighbors").raise_on_error().stdout
+    undefined = _UNDEFINED.findall(shown)
+    line = f"`{undefined[0]}`, without the asterisk of a policy that is defined" if undefined else "no undefined policy"
+    return Tried(bool(undefined), f"`show bgp summary` has no (Policy); `show bgp neighbors` has {line}")
 
 
 def outer_session(scene: Scene, end: End) -> Tried:
@@ -293,6 +302,12 @@ def _covers(route: Prefix, network: Prefix) -> bool:
     return (
         route.version == network.version and network.network_address in route and route.prefixlen <= network.prefixlen
     )
+
+
+def _runs_bgp(scene: Scene) -> bool:
+    """Return whether the server's node runs BGP, as far as the lab knows."""
+    plan = scene.lab.plans.get(scene.server_node.name)
+    return plan is not None and plan.protocol == "bgp"
 
 
 def _session_is_up(scene: Scene) -> bool:

@@ -16,7 +16,7 @@ from lab.configs.bird.values import Values
 from lab.configs.disk import Disk, Spot, Unreadable
 from lab.configs.routing.acceptance import Acceptance, Lengths, accept_covering
 from lab.configs.routing.facts import BgpNeighbor, InteriorInterface, StaticRoute
-from lab.configs.routing.judged import EVERY, Gap, RouteSource
+from lab.configs.routing.judged import EVERY, Direction, Gap, Obstacle, RouteSource
 from lab.core.prefixes import Address, Family, Prefix, family_of
 
 _NAMES: dict[Family, str] = {"ipv4": "IPv4", "ipv6": "IPv6"}
@@ -77,6 +77,14 @@ class BirdConfiguration:
             for p in self.file.protocols
             if p.kind not in _JUDGED
         ]
+        others += [
+            Gap(f"the filter {s.words[2]} is not in the file, and BIRD does not start without it", s.spot)
+            for p in self.file.protocols
+            for c in p.channels
+            for s in (c.policy("import"), c.policy("export"))
+            if s is not None and s.words[1:2] == ("filter",) and len(s.words) == 3 and s.body is None
+            if s.words[2] not in self.file.filters
+        ]
         others += [Gap(u.text, u.spot) for u in self.file.unread if u.text.startswith("the template of")]
         return (*others, *(Gap(f'the included file "{name}" is not at hand', spot) for name, spot in self.missing))
 
@@ -102,6 +110,23 @@ class BirdConfiguration:
         """Return nothing: BIRD does not start without a policy, and 1.6 needs none."""
         del neighbor
         return []
+
+    def undefined_policies(self, neighbor: BgpNeighbor) -> list[Obstacle]:
+        """Return nothing: BIRD does not start with a filter that is not defined (see `gaps`)."""
+        del neighbor
+        return []
+
+    def carries_nothing(self, neighbor: BgpNeighbor, family: Family, direction: Direction) -> Obstacle | None:
+        """Return the reason why a session carries no route of a family, whatever its prefix; None if it may."""
+        protocol = self._named(neighbor.name)
+        channel = protocol.channel(family)
+        if channel is None:
+            return Obstacle(f"{protocol.name} does not carry {_NAMES[family]}", protocol.spot)
+        word = "import" if direction == "in" else "export"
+        policy = channel.policy(word)
+        if policy is None:  # BIRD imports all by default, and exports nothing
+            return None if word == "import" else Obstacle(f"{protocol.name} has no `export`", protocol.spot)
+        return Obstacle(f"{protocol.name} has `{word} none`", policy.spot) if policy.words[1:] == ("none",) else None
 
     def accepts(self, neighbor: BgpNeighbor, address: Address, lengths: Lengths = EVERY) -> Acceptance:
         """Check if a route that covers `address` passes the import filter, and the export filter to the kernel."""

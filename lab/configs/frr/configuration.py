@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from ipaddress import ip_network
-from typing import Literal
 
 from lab.configs.disk import Spot
 from lab.configs.frr.interior import PROTOCOLS, interior_interfaces
@@ -16,7 +15,7 @@ from lab.configs.frr.statements import Statement, statements
 from lab.configs.frr.zebra import static_routes
 from lab.configs.routing.acceptance import Acceptance, Lengths, Policy, accept_covering
 from lab.configs.routing.facts import BgpNeighbor, InteriorInterface, StaticRoute
-from lab.configs.routing.judged import EVERY, Gap, RouteSource
+from lab.configs.routing.judged import EVERY, Direction, Gap, Obstacle, RouteSource
 from lab.core.prefixes import FAMILIES, Address, Family, Prefix, family_of
 
 _HOLD = {"traditional": 180, "datacenter": 9}
@@ -24,7 +23,7 @@ _HOLD = {"traditional": 180, "datacenter": 9}
 _POLICY_REQUIRED_SINCE = (7, 4)
 """The version of FRR whose `frr version` line, or a newer one, requires policies for eBGP."""
 _NAMES: dict[Family, str] = {"ipv4": "IPv4", "ipv6": "IPv6"}
-_MISSING: dict[Literal["in", "out"], str] = {"out": "is announced", "in": "accepted"}
+_MISSING: dict[Direction, str] = {"out": "is announced", "in": "accepted"}
 _JUDGED = ("bgp", *PROTOCOLS, "id")  # `router id` is not a protocol
 
 
@@ -111,6 +110,30 @@ class FrrConfiguration:
             if not self._policies(neighbor, family, direction)
         ]
 
+    def undefined_policies(self, neighbor: BgpNeighbor) -> list[Obstacle]:
+        """Return the policies that a neighbour names and that are not defined: they reject every route."""
+        return [
+            Obstacle(
+                f"`{s.words[2]} {s.words[3]}` is not defined for {_NAMES[family]}: no {_NAMES[family]} {what}", s.spot
+            )
+            for family in FAMILIES
+            if family in neighbor.families and not self._by_default_only(neighbor, family)
+            for direction, what in _MISSING.items()
+            for s in self._policies(neighbor, family, direction)
+            if self._rules(s).defines(s, family) is False
+        ]
+
+    def carries_nothing(self, neighbor: BgpNeighbor, family: Family, direction: Direction) -> Obstacle | None:
+        """Return the reason why a session carries no route of a family, whatever its prefix; None if it may."""
+        if family not in neighbor.families:
+            return Obstacle(f"the session with {neighbor.name} does not carry {_NAMES[family]}", neighbor.spot)
+        policies = self._policies(neighbor, family, direction)
+        if not policies and neighbor.external and not self.no_policy_needed(neighbor):
+            return Obstacle(f"the eBGP session with {neighbor.name} has no policy (RFC 8212)", neighbor.spot)
+        undefined = (s for s in policies if self._rules(s).defines(s, family) is False)
+        found = next(undefined, None)
+        return Obstacle(f"`{found.words[2]} {found.words[3]}` is not defined", found.spot) if found else None
+
     def accepts(self, neighbor: BgpNeighbor, address: Address, lengths: Lengths = EVERY) -> Acceptance:
         """Check if a route that covers `address`, with one of the lengths, passes the inbound policy."""
         family = family_of(address)
@@ -124,8 +147,8 @@ class FrrConfiguration:
                 return Acceptance(None, "the neighbour has no remote-as", (neighbor.spot,), "")
         kernel = self._kernel_maps("bgp", address)
         spots = tuple(s.spot for s in (*inbound, *kernel)) or (neighbor.spot,)
-        passes: list[Policy] = [partial(self._rules.passes, s) for s in inbound]
-        passes += [partial(self._rules.through_map, s.words[-1]) for s in kernel]
+        passes: list[Policy] = [partial(self._rules(s).passes, s) for s in inbound]
+        passes += [partial(self._rules(s).through_map, s.words[-1]) for s in kernel]
         return accept_covering(address, lengths, passes, spots)
 
     def announces(self, neighbor: BgpNeighbor, prefix: Prefix, source: RouteSource) -> bool | None:
@@ -133,7 +156,7 @@ class FrrConfiguration:
         family = family_of(prefix)
         if neighbor.disabled or family not in neighbor.families:
             return False
-        answers = [self._rules.passes(s, prefix) for s in self._policies(neighbor, family, "out")]
+        answers = [self._rules(s).passes(s, prefix) for s in self._policies(neighbor, family, "out")]
         if not answers and not self.no_policy_needed(neighbor) and neighbor.external is not False:
             return False if neighbor.external else None
         if self._section(neighbor).has_option(neighbor, "advertise-map") or self._is_aggregated(prefix):
@@ -150,16 +173,15 @@ class FrrConfiguration:
         return any(n.version == prefix.version and prefix != n and prefix.network_address in n for n in found)
 
     def _kernel_maps(self, protocol: str, address: Address) -> list[Statement]:
-        """Return the lines that name a route map for a protocol's routes on their way into the kernel."""
+        """Return the line that names the route map for a protocol's routes on their way into the kernel.
+
+        The last line for a protocol is in effect, and that for `any` if the protocol has none.
+        """
         start = ("ip" if address.version == 4 else "ipv6", "protocol")
-        return [
-            s
-            for s in self.statements
-            if s.words[:2] == start
-            and s.words[2:3] in ((protocol,), ("any",))
-            and s.words[3:4] == ("route-map",)
-            and len(s.words) == 5
-        ]
+        found = [s for s in self.statements if s.words[:2] == start and s.words[3:4] == ("route-map",)]
+        found = [s for s in found if len(s.words) == 5 and s.vrf is None]
+        mine = [[s for s in found if s.words[2] == of] for of in (protocol, "any")]
+        return (mine[0] or mine[1])[-1:]
 
     def _redistributes_connected(self, prefix: Prefix, vrf: str | None) -> bool | None:
         """Return whether BGP takes the network of an interface (`redistribute connected`)."""
@@ -171,7 +193,7 @@ class FrrConfiguration:
                 and s.vrf == vrf
             ):
                 name = s.words[s.words.index("route-map") + 1] if "route-map" in s.words[:-1] else ""
-                return self._rules.through_map(name, prefix) if name else True
+                return self._rules(s).through_map(name, prefix) if name else True
         return False
 
     def installs(self, found: InteriorInterface, address: Address, device: str, lengths: Lengths = EVERY) -> Acceptance:
@@ -187,7 +209,7 @@ class FrrConfiguration:
         lists = [s for s in self.statements if s.section.split()[:2] == ["router", protocol]]
         if unread := next((s for s in lists if s.words[0] == "distribute-list"), None):
             return Acceptance(None, f"`{' '.join(unread.words)}` is not judged", (unread.spot,), "")
-        passes = [partial(self._rules.through_map, s.words[4], device=device) for s in maps]
+        passes = [partial(self._rules(s).through_map, s.words[4], device=device) for s in maps]
         return accept_covering(address, lengths, passes, tuple(s.spot for s in maps) or (spot,))
 
     def _by_default_only(self, neighbor: BgpNeighbor, family: Family) -> bool:
@@ -201,15 +223,20 @@ class FrrConfiguration:
             and not any(section.policies(neighbor, family, direction) for direction in _MISSING)
         )
 
-    def _policies(self, neighbor: BgpNeighbor, family: Family, direction: Literal["in", "out"]) -> list[Statement]:
+    def _policies(self, neighbor: BgpNeighbor, family: Family, direction: Direction) -> list[Statement]:
         return self._section(neighbor).policies(neighbor, family, direction)
 
     def _section(self, neighbor: BgpNeighbor) -> BgpSection:
         return next(section for section in self.bgp if section.vrf == neighbor.vrf and section.has(neighbor))
 
+    def _rules(self, user: Statement) -> Policies:
+        """Return the policies in the file of a line: a daemon with a file of its own knows those in it alone."""
+        return self._rules_by_file[user.spot.file]
+
     @cached_property
-    def _rules(self) -> Policies:
-        return Policies(self.statements)
+    def _rules_by_file(self) -> dict[str, Policies]:
+        files = {s.spot.file for s in self.statements}
+        return {file: Policies(tuple(s for s in self.statements if s.spot.file == file)) for file in files}
 
     @cached_property
     def _profile(self) -> str:

@@ -1,12 +1,21 @@
-"""FRR's prefix lists and route maps, as far as they filter by prefix and interface."""
+"""FRR's prefix lists and route maps, as far as they filter by prefix and interface.
 
+A neighbour's policy that is not defined rejects every route (`bgp_input_filter`, `bgp_input_modifier` and
+`subgroup_announce_check` in bgp_route.c; seen on 10.3), and no session or log line shows it.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import ip_network
 
 from lab.configs.frr.statements import Statement
 from lab.configs.numbers import is_number
-from lab.core.prefixes import Prefix
+from lab.core.prefixes import FAMILIES, Family, Prefix, family_of
+
+_IP: Mapping[Family, str] = {"ipv4": "ip", "ipv6": "ipv6"}
+_HEADS = ("route-map", "prefix-list", "access-list", "as-path")
+"""The words that begin the definition of a policy, after `ip` or `ipv6` for some."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +54,49 @@ class Policies:
     def passes(self, statement: Statement, prefix: Prefix) -> bool | None:
         """Return whether a prefix passes the policy of a `neighbor` statement; None if unknown."""
         kind, name = statement.words[2], statement.words[3] if len(statement.words) > 3 else ""
+        if (defined := self.defines(statement, family_of(prefix))) is not True:
+            return defined
         if kind == "prefix-list":
             return self._in_list(name, prefix)
         return self.through_map(name, prefix) if kind == "route-map" else None
+
+    def defines(self, statement: Statement, family: Family) -> bool | None:
+        """Return whether the policy that a `neighbor` statement names exists for a family; None if unknown."""
+        return self._exists(statement.words[2], statement.words[3] if len(statement.words) > 3 else "", family)
+
+    def _exists(self, kind: str, name: str, family: Family) -> bool | None:
+        if (kind, name, family) in self._defined:
+            return None if name in self._mentioned else True
+        return None if name in self._mentioned else False
+
+    @cached_property
+    def _defined(self) -> set[tuple[str, str, Family]]:
+        """The policies that are defined, by the word that applies them, their name and family."""
+        found: set[tuple[str, str, Family]] = set()
+        for s in self.statements:
+            families: Sequence[Family] = FAMILIES
+            match s.words:
+                case ("route-map", name, "permit" | "deny", *_):
+                    kind = "route-map"
+                case ("ip" | "bgp", "as-path", "access-list", name, _, *_):
+                    kind = "filter-list"
+                case ("ip" | "ipv6" as word, "prefix-list" | "access-list" as what, name, _, *_):
+                    kind = "prefix-list" if what == "prefix-list" else "distribute-list"
+                    families = ("ipv6",) if word == "ipv6" else ("ipv4",)
+                case ("access-list", name, _, *_):
+                    kind, families = "distribute-list", ("ipv4",)
+                case _:
+                    continue
+            found |= {(kind, name, family) for family in families}
+        return found
+
+    @cached_property
+    def _mentioned(self) -> set[str]:
+        """The words of lines that may define a policy, or remove it, in a form that is not read.
+
+        Such are abbreviations, which FRR accepts, and `no route-map NAME`.
+        """
+        return {word for s in self.statements if _may_define(s) for word in s.plain[1:]}
 
     def rejecting(self, statement: Statement, prefix: Prefix) -> Statement | None:
         """Return the line of a `neighbor` statement's policy that rejects a prefix.
@@ -78,9 +127,9 @@ class Policies:
 
     def through_map(self, name: str, prefix: Prefix, device: str | None = None) -> bool | None:
         """Return whether a prefix passes a route map, for a route through a device; None if unknown."""
-        entries = self._maps.get(name)
-        if entries is None:
-            return None
+        if (defined := self._exists("route-map", name, family_of(prefix))) is not True:
+            return defined
+        entries = self._maps.get(name, {})
         outcomes: set[bool] = set()
         for (_, permit), clauses in sorted(entries.items()):
             if any(c[0] in ("call", "continue", "on-match") for c in clauses):
@@ -96,7 +145,10 @@ class Policies:
         return outcomes.pop() if len(outcomes) == 1 else None
 
     def _in_list(self, name: str, prefix: Prefix) -> bool | None:
-        rules = self._lists.get(("ip" if prefix.version == 4 else "ipv6", name))
+        family = family_of(prefix)
+        if (defined := self._exists("prefix-list", name, family)) is not True:
+            return defined
+        rules = self._lists.get((_IP[family], name))
         return next((rule.permit for rule in rules if rule.matches(prefix)), False) if rules else None
 
     def _clause(self, clause: tuple[str, ...], prefix: Prefix, device: str | None) -> bool | None:
@@ -136,6 +188,17 @@ class Policies:
                 if s.words[0] != "route-map":
                     clauses.append(s.words)
         return found
+
+
+def _may_define(s: Statement) -> bool:
+    """Return True for a line that removes a policy, or may define one in an abbreviated form."""
+    words = s.plain
+    heads = words[1:2] if words[0] in (*_IP.values(), "bgp") else words[:1]
+    if s.negated:
+        return any(word in _HEADS for word in heads)
+    if words[0] == "route-map":
+        return words[2:3] not in (("permit",), ("deny",), ("in",), ("out",))
+    return any(full.startswith(word) and full != word for word in heads for full in (*_HEADS, *_IP.values()))
 
 
 def _prefix_rule(statement: Statement, sequence: int) -> PrefixRule | None:

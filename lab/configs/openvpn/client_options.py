@@ -96,7 +96,7 @@ def read_client_options(server: Configuration) -> AllClientOptions:
             entries += _read_directory(server, directory)
         except Unreadable as error:
             gaps.append(Gap(f"the files of client-config-dir cannot be read ({error})", directory.spot))
-    for script in server.all("client-connect"):
+    if script := server.last("client-connect"):  # a later script replaces an earlier one
         text = _read_script(server, script)
         if text is None:
             gaps.append(Gap("the options of the client-connect script are not known without running it", script.spot))

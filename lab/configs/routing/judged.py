@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple, Protocol
 from lab.configs.disk import Spot
 from lab.configs.routing.acceptance import Acceptance, Lengths
 from lab.configs.routing.facts import BgpNeighbor, InteriorInterface, StaticRoute
-from lab.core.prefixes import Address, Prefix
+from lab.core.prefixes import Address, Family, Prefix
 
 RouteSource = Literal["own", "connected", "learned"]
 """The origin of a route: a `network` line or a static route, an interface's network, or another neighbour."""
@@ -20,6 +20,16 @@ class Gap(NamedTuple):
     spot: Spot
     bgp: bool = True
     """True if neighbours of BGP can be missing because of it."""
+
+
+Direction = Literal["in", "out"]
+
+
+class Obstacle(NamedTuple):
+    """The reason why a session carries no route of a family in a direction, and its line."""
+
+    why: str
+    spot: Spot
 
 
 class RoutingConfiguration(Protocol):
@@ -58,6 +68,12 @@ class RoutingConfiguration(Protocol):
 
     def missing_policies(self, neighbor: BgpNeighbor) -> list[str]:
         """Return what an eBGP session does not carry without a policy, as `IPv4 is announced`."""
+
+    def undefined_policies(self, neighbor: BgpNeighbor) -> list[Obstacle]:
+        """Return the policies that a neighbour names and that are not defined: they reject every route."""
+
+    def carries_nothing(self, neighbor: BgpNeighbor, family: Family, direction: Direction) -> Obstacle | None:
+        """Return the reason why a session carries no route of a family, whatever its prefix; None if it may."""
 
     def accepts(self, neighbor: BgpNeighbor, address: Address, lengths: Lengths = EVERY) -> Acceptance:
         """Check if a route from a neighbour that covers `address`, with one of the lengths, is accepted."""

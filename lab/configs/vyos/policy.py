@@ -53,7 +53,9 @@ def write_policy(policy: Node, out: Draft) -> None:
     """Write the lists and route maps."""
     for option, command, what in _LISTS:
         for name, node in policy.nodes(option):
-            node.value("description")
+            text = node.value("description")
+            if text and option.startswith("prefix-list"):
+                out.add(text.spot, f"{command} {name} description {text.text}")  # it exists also without a rule
             for number, rule in _rules(node):
                 action, value = rule.value("action"), rule.value(what)
                 if action and value:

@@ -210,19 +210,9 @@ class FrrInquiry(Inquiry):
         """Return the line of a neighbour's policy that rejects a prefix for certain."""
         for statement in self._policies(session, prefix, direction):
             found = self._rules.rejecting(statement, prefix)
-            if found is None and self._is_undefined(statement, prefix):
-                found = statement
             if found is not None:
                 return self._line(found)
         return None
-
-    def _is_undefined(self, statement: Statement, prefix: Prefix) -> bool:
-        """Return whether a policy's list or map does not exist: bgpd then rejects all."""
-        kind, name = statement.words[2:4]
-        first = _IP[family_of(prefix)]
-        heads = {"route-map": ("route-map", name), "prefix-list": (first, "prefix-list", name)}
-        head = heads.get(kind)
-        return head is not None and not any(s.words[: len(head)] == head for s in self._running.statements)
 
     def _undecided(self, session: BgpSession, prefix: Prefix, direction: Direction) -> Line | None:
         """Return a policy of which it is not known what it does with a prefix."""

@@ -230,8 +230,8 @@ def _come_back(lab: Lab, configuration: Configuration, late: Sequence[str]) -> b
     """Wait until all that came up at first is up again, and start the tunnel again if it is not."""
     pair = configuration.pair
     with suppress(LabError):
-        if pair.second:
-            lab.tunnel(pair.second_node, pair.server_node).client.stop("KILL")
+        if pair.second and lab.tunnel(pair.second_node, pair.server_node).client.running:
+            _launch_first(lab, pair)  # the second client may have taken the first one's inner routes
         if not _wait(lab, configuration, late):
             return True
         _launch_first(lab, pair)

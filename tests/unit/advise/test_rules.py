@@ -13,6 +13,8 @@ from tests.helpers.samples import CANNOT_TELL, CLIENT, EXPOSED, NOT_EXPOSED, SER
 BGP = "frr defaults datacenter\nrouter bgp 65001\n neighbor 10.0.0.2 remote-as 65002\n"
 POLICY = BGP.replace("datacenter", "traditional")
 IN_AND_OUT = "  neighbor 10.0.0.2 prefix-list P in\n  neighbor 10.0.0.2 route-map M out\n"
+DEFINED = "ip prefix-list P permit any\nipv6 prefix-list P permit any\nroute-map M permit 10\n"
+AS_PATH, ACCESS = "bgp as-path access-list A permit .*\n", "access-list 5 permit any\n"
 ACTIVE_V6 = " address-family ipv6 unicast\n  neighbor 10.0.0.2 activate\n"
 USED = (
     "ip prefix-list NEAR permit 10.0.0.0/8 le 32\nroute-map USED permit 10\n match interface tun\n"
@@ -26,7 +28,7 @@ NUMBERED = "dev tun0\nserver 10.8.0.0 255.255.255.0\n"
 V6_ONLY = (
     "router bgp 65001\n neighbor fd00::2 remote-as 65002\n address-family ipv6 unicast\n"
     "  neighbor fd00::2 activate\n  neighbor fd00::2 prefix-list P in\n  neighbor fd00::2 route-map M out\n"
-)
+) + DEFINED
 LINK_LOCAL = "router bgp 65001\n neighbor fe80::2 remote-as 65002\n neighbor fe80::2 interface dn42peer\n"
 KERNEL = "protocol kernel { ipv4 { export all; }; }\n"
 BIRD = (
@@ -95,6 +97,7 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
+FAR_ONLY = " neighbor 10.0.0.2 prefix-list P in\nip prefix-list P permit 10.9.0.0/16 le 32\n"
 ONE, HALF, FIXED, TINY, NONE = (f"client-config-dir {n}\n" for n in ("one", "half", "fixed", "tiny", "none"))
 WIDE, TWICE, WITHIN = (f"client-config-dir {n}\n" for n in ("wide", "twice", "within"))
 DIRECT = "client-to-client\n"
@@ -512,6 +515,21 @@ CASES = [
     ("iroute-without-route", SERVER + FIXED, EXPOSED, {}),
     ("iroute-without-route", SERVER + FIXED, EXPOSED, {"routes": False}),
     ("iroute-without-route", SERVER + FIXED, NOT_EXPOSED, {"frr": BGP}),
+    ("iroute-without-route", SERVER + FIXED, EXPOSED, {"frr": POLICY}),  # the session brings nothing
+    ("iroute-without-route", SERVER + FIXED, EXPOSED, {"frr": BGP + " neighbor 10.0.0.2 route-map GONE in\n"}),
+    ("iroute-without-route", SERVER + ONE, EXPOSED, {"frr": POLICY}),
+    ("iroute-without-route", SERVER + ONE, NOT_EXPOSED, {"frr": BGP}),
+    ("iroute-without-route", SERVER + FIXED, CANNOT_TELL, {"frr": BGP + FAR_ONLY}),
+    ("iroute-without-route", SERVER + FIXED + "route 10.1.0.0 255.255.255.0\n", NOT_EXPOSED, {"frr": POLICY}),
+    ("iroute-without-route", SERVER + FIXED, NOT_EXPOSED, {"frr": POLICY + OSPF.replace("10.8", "10.0")}),
+    ("iroute-without-route", SERVER + FIXED, EXPOSED, {"bird": BIRD.replace("import all", "import none")}),
+    ("iroute-without-route", SERVER + FIXED, NOT_EXPOSED, {"bird": BIRD}),
+    (
+        "iroute-without-route",
+        SERVER + FIXED,
+        EXPOSED,  # the other end announces nothing
+        {"frr": BGP, "peer": CLIENT, "peer_frr": TO_SERVER.replace("datacenter", "traditional")},
+    ),
     ("iroute-without-route", SERVER + FIXED, NOT_EXPOSED, {"frr": BGP, "routes": False}),  # with other clients
     ("iroute-without-route", SERVER + FIXED, CANNOT_TELL, {"openvpn": "2.7"}),  # DCO would install it
     ("iroute-without-route", SERVER + FIXED + "disable-dco\n", EXPOSED, {"openvpn": "2.7"}),
@@ -583,7 +601,19 @@ CASES = [
         NOT_EXPOSED,
         {"frr": BGP + " neighbor 10.0.0.2 prefix-list P in\nip prefix-list P permit 10.0.0.0/8 le 24\n"},
     ),
-    ("recursive-routing", CLIENT, CANNOT_TELL, {"frr": BGP + " neighbor 10.0.0.2 route-map MISSING in\n"}),
+    ("recursive-routing", CLIENT, NOT_EXPOSED, {"frr": BGP + " neighbor 10.0.0.2 route-map MISSING in\n"}),
+    (
+        "recursive-routing",
+        CLIENT,
+        CANNOT_TELL,
+        {"frr": BGP + " neighbor 10.0.0.2 route-map M in\nroute-m M permit 10\n"},
+    ),
+    (
+        "recursive-routing",
+        CLIENT,
+        CANNOT_TELL,
+        {"frr": BGP + " neighbor 10.0.0.2 route-map M in\n" + DEFINED + "no route-map M\n"},
+    ),
     ("recursive-routing", CLIENT.replace("198.51.100.1", "vpn.example"), CANNOT_TELL, {"frr": BGP}),
     ("recursive-routing", SERVER, CANNOT_TELL, {"frr": BGP}),
     ("recursive-routing", CLIENT, EXPOSED, {"frr": "router ospf\nnetwork 10.0.0.0/24 area 0\n"}),
@@ -635,9 +665,37 @@ CASES = [
     ("ebgp-policy", CLIENT, CANNOT_TELL, {}),
     ("ebgp-policy", CLIENT, EXPOSED, {"frr": POLICY + " neighbor 10.0.0.2 prefix-list P in\n"}),
     ("ebgp-policy", CLIENT, EXPOSED, {"frr": POLICY + " neighbor 10.0.0.2 route-map M out\n"}),
-    ("ebgp-policy", CLIENT, NOT_EXPOSED, {"frr": POLICY + IN_AND_OUT}),
-    ("ebgp-policy", CLIENT, EXPOSED, {"frr": POLICY + IN_AND_OUT + ACTIVE_V6}),
-    ("ebgp-policy", CLIENT, NOT_EXPOSED, {"frr": POLICY + IN_AND_OUT + ACTIVE_V6 + IN_AND_OUT}),
+    ("ebgp-policy", CLIENT, NOT_EXPOSED, {"frr": POLICY + IN_AND_OUT + DEFINED}),
+    ("ebgp-policy", CLIENT, EXPOSED, {"frr": POLICY + IN_AND_OUT + ACTIVE_V6 + DEFINED}),
+    ("ebgp-policy", CLIENT, NOT_EXPOSED, {"frr": POLICY + IN_AND_OUT + ACTIVE_V6 + IN_AND_OUT + DEFINED}),
+    # policies that are not defined
+    ("ebgp-policy", CLIENT, EXPOSED, {"frr": POLICY + IN_AND_OUT}),
+    ("ebgp-policy", CLIENT, EXPOSED, {"frr": POLICY + IN_AND_OUT + "route-map M permit 10\n"}),
+    ("ebgp-policy", CLIENT, EXPOSED, {"frr": BGP + " neighbor 10.0.0.2 route-map MISSING in\n"}),
+    ("ebgp-policy", CLIENT, EXPOSED, {"frr": BGP + " neighbor 10.0.0.2 distribute-list MISSING in\n"}),
+    ("ebgp-policy", CLIENT, EXPOSED, {"frr": BGP + " neighbor 10.0.0.2 filter-list MISSING out\n"}),
+    ("ebgp-policy", CLIENT, EXPOSED, {"frr": BGP + " neighbor 10.0.0.2 route-map m in\n" + DEFINED}),
+    (
+        "ebgp-policy",
+        CLIENT,
+        EXPOSED,  # of iBGP as well
+        {"frr": BGP.replace("65002", "internal") + " neighbor 10.0.0.2 route-map MISSING in\n"},
+    ),
+    (
+        "ebgp-policy",
+        CLIENT,
+        EXPOSED,  # a list of IPv4 is none for IPv6
+        {"frr": POLICY + IN_AND_OUT + ACTIVE_V6 + IN_AND_OUT + DEFINED.replace("ipv6 prefix-list P permit any\n", "")},
+    ),
+    (
+        "ebgp-policy",
+        CLIENT,
+        CANNOT_TELL,
+        {"frr": BGP + " neighbor 10.0.0.2 route-map M in\nroute-m M permit 10\n"},  # FRR takes the abbreviation
+    ),
+    ("ebgp-policy", CLIENT, NOT_EXPOSED, {"frr": BGP + " neighbor 10.0.0.2 filter-list A in\n" + AS_PATH}),
+    ("ebgp-policy", CLIENT, NOT_EXPOSED, {"frr": BGP + " neighbor 10.0.0.2 distribute-list 5 in\n" + ACCESS}),
+    ("ebgp-policy", CLIENT, CANNOT_TELL, {"bird": BIRD.replace("import all", "import filter missing")}),
     ("ebgp-policy", CLIENT, CANNOT_TELL, {"frr": POLICY.replace(" remote-as 65002", " description x")}),
     # hold time
     ("hold-time", SERVER + "keepalive 10 60\n", EXPOSED, {"frr": BGP}),

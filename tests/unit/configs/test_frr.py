@@ -57,9 +57,13 @@ def test_families_are_active_by_default_or_by_activate() -> None:
             True,  # the shorter ones, which cover it as well
         ),
         (" neighbor 10.0.0.2 prefix-list P in\nip prefix-list P permit 0.0.0.0/0 ge 33\n", False),
-        (" neighbor 10.0.0.2 prefix-list GONE in\n", None),
+        (" neighbor 10.0.0.2 prefix-list GONE in\n", False),
         (" neighbor 10.0.0.2 prefix-list P out\n", True),
-        (" neighbor 10.0.0.2 filter-list 1 in\n", None),
+        (" neighbor 10.0.0.2 route-map GONE in\n", False),
+        (" neighbor 10.0.0.2 filter-list 1 in\n", False),
+        (" neighbor 10.0.0.2 filter-list 1 in\nbgp as-path access-list 1 permit .*\n", None),
+        (" neighbor 10.0.0.2 prefix-list P in\nip prefix P permit any\n", None),  # abbreviated
+        (" neighbor 10.0.0.2 prefix-list P in\nno ip prefix-list P\nip prefix-list P permit any\n", None),
         (" neighbor 10.0.0.2 route-map M in\nroute-map M deny 10\n", False),
         (" neighbor 10.0.0.2 route-map M in\nroute-map M permit 10\n set metric 5\n", True),
         (" neighbor 10.0.0.2 route-map M in\nroute-map M permit 10\n match community X\n", None),
