@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from lab.configs.routing.judged import RoutingConfiguration
 from lab.image import OLD_VERSIONS, VERSIONS
 from lab.render.files import render
 from lab.routing import daemons, plan_routers
-from lab.topology import EndAddresses, Prefix, Topology, Tunnel
+from lab.topology import EndAddresses, Endpoint, Link, Prefix, Topology, Tunnel
 from lab.topology.model import DEFAULT_MTU
 from lab.tunnel import processes
 from lab.tunnel.mode import End, Process
@@ -57,6 +57,7 @@ def _ends(topology: Topology, tunnel: Tunnel, roots: Mapping[str, Path]) -> list
     at: dict[End, EndAddresses] = {"server": tunnel.server_at, "client": tunnel.client_at}
     others: dict[End, End] = {"server": "client", "client": "server"}
     found: list[TunnelEnd] = []
+    path = _path(topology, tunnel)
     nodes: dict[End, str] = {"server": tunnel.server, "client": tunnel.client}
     for end, node in nodes.items():
         if topology.nodes[node].external:  # it has no such files
@@ -84,7 +85,8 @@ def _ends(topology: Topology, tunnel: Tunnel, roots: Mapping[str, Path]) -> list
             peer_router=peer_router,
             peer_hold=_hold(topology, there, runs[there]),
             peer_outer=tuple(a for a in (at[other].outer,) if a is not None),
-            path_mtu=_path_mtu(topology, tunnel),
+            path_mtu=_path_mtu(path),
+            path_jitter=_path_jitter(path, end),
             static_routes=_static_routes(topology, node),
         )
         found.append(TunnelEnd(tunnel.name, end, node, subject))
@@ -134,24 +136,45 @@ def _version(topology: Topology, node: str) -> str | None:
     return tag if tag in (*VERSIONS, *OLD_VERSIONS) else None
 
 
-def _path_mtu(topology: Topology, tunnel: Tunnel) -> int | None:
-    """Return the smallest MTU of the links on a shortest path between a tunnel's ends."""
-    waiting: deque[tuple[str, int]] = deque([(tunnel.client, DEFAULT_MTU)])
+def _path(topology: Topology, tunnel: Tunnel) -> list[tuple[Link, Endpoint]]:
+    """Return the links of a shortest path from a tunnel's client to its server, each with the end nearer the client."""
+    waiting: deque[tuple[str, list[tuple[Link, Endpoint]]]] = deque([(tunnel.client, [])])
     seen: set[str] = set()
     while waiting:
-        node, narrowest = waiting.popleft()
+        node, path = waiting.popleft()
         if node == tunnel.server:
-            return narrowest
+            return path
         if node in seen:
             continue
         seen.add(node)
         for link in topology.links:
             if link.intent.encapsulation is not None or node not in (ends := [e.node for e in link.endpoints]):
                 continue
+            leaving = link.endpoints[ends.index(node)]
             for other in ends:
                 if node != tunnel.client or tunnel.via in (None, other):
-                    waiting.append((other, min(narrowest, link.mtu or DEFAULT_MTU)))
-    return None
+                    waiting.append((other, [*path, (link, leaving)]))
+    return []
+
+
+def _path_mtu(path: Sequence[tuple[Link, Endpoint]]) -> int | None:
+    """Return the smallest MTU of the links on a path; None without one."""
+    return min([DEFAULT_MTU, *(link.mtu or DEFAULT_MTU for link, _ in path)]) if path else None
+
+
+def _path_jitter(path: Sequence[tuple[Link, Endpoint]], end: End) -> float | None:
+    """Return the largest deviation from the delay of packets to an end, in milliseconds; None if it is not known."""
+    found = 0.0
+    for link, near in path:
+        far = next(each for each in link.endpoints if each != near)
+        impairment = link.impairment(near if end == "server" else far)
+        if impairment is None:
+            continue
+        if impairment.rate is not None:  # the queue delays packets as long as it is filled
+            return None
+        # A packet that overtakes others has no delay at all.
+        found += impairment.delay if impairment.reorder else impairment.jitter
+    return found if path else None
 
 
 def _static_routes(topology: Topology, node: str) -> frozenset[Prefix]:

@@ -45,6 +45,8 @@ class Subject:
     """The common name in this end's certificate, if known."""
     path_mtu: int | None = None
     """The path MTU between the ends; None if unknown."""
+    path_jitter: float | None = None
+    """The largest deviation from the path's delay to this end, in milliseconds; None if unknown."""
     static_routes: frozenset[Prefix] = frozenset()
     """The prefixes of static routes outside the tunnel, which precede those of a routing daemon."""
     peer_openvpn: str | None = None

@@ -36,6 +36,7 @@ ENDS: tuple[End, End] = ("server", "client")
 SHOWN = {
     "iroute-dco": ("tests/kernel/test_advised.py", "test_verdicts_are_what_the_kernel_does"),
     "dco-off": ("tests/kernel/test_advised.py", "test_verdicts_are_what_the_kernel_does"),
+    "iroute-reconnect": ("tests/kernel/test_advised.py", "test_verdicts_are_what_the_kernel_does"),
     "reneg-dco": ("tests/kernel/test_advised.py", "test_verdicts_are_what_the_kernel_does"),
     "obsolete": ("tests/advise/test_obsolete.py", "test_verdict_is_what_openvpn_says"),
 }
@@ -131,6 +132,7 @@ def concerns(rule: str, role: str) -> bool:
             "restart-closes-device",
             "pushed-keepalive",
             "outer-session",
+            "next-hop",
             "session-hops",
             "translated-session",
         )

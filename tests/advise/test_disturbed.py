@@ -34,6 +34,7 @@ from tests.helpers.advised import (
     SERVER,
     V6,
     Pair,
+    between,
     routed,
     scene_of,
     write_lab,
@@ -44,6 +45,8 @@ from tests.helpers.labs import new_name
 pytestmark = [pytest.mark.docker, pytest.mark.usually("2.6")]
 
 WITHIN = 90
+JITTER = 200
+"""The deviation from the delay in milliseconds of what the clients of the pairs for `bfd-jitter` send."""
 NARROW = 1400
 """The path MTU of the pairs for `path-mtu`: the server's node drops larger packets."""
 
@@ -84,6 +87,13 @@ BIRD_OSPF = BIRD + (
     'protocol ospf { ipv4 { import all; };\n area 0 { interface "tun0" { type ptp; hello 1; dead 4; }; };\n}\n'
 )
 BIRD_RIP = BIRD + 'protocol rip { ipv4 { import all; };\n interface "tun0" { update time 5; timeout time 40; };\n}\n'
+
+
+def with_bfd(multiplier: int, interval: int) -> dict[str, str]:
+    """Return routers whose sessions have BFD with an interval in milliseconds at both ends."""
+    profile = f"detect-multiplier {multiplier}\n transmit-interval {interval}\n receive-interval {interval}\n"
+    section = f"bfd\n profile own\n {profile} exit\nexit\n"
+    return {end: text + section for end, text in between("bfd profile own", "bfd profile own").items()}
 
 
 def peers(crypto: str) -> tuple[str, str]:
@@ -164,6 +174,8 @@ def pairs(version: str) -> tuple[tuple[Pair, tuple[str, ...]], ...]:
             Pair("filtered", QUICK + V6, options=ADDRESS_6 + ALL, routers=FILTERED),
             ("hold-time", "recursive-routing"),
         ),
+        (Pair("hasty", SERVER + V6, options=ADDRESS_6 + ALL, routers=with_bfd(3, 50)), ("bfd-jitter",)),
+        (Pair("patient", SERVER + V6, options=ADDRESS_6 + ALL, routers=with_bfd(5, 300)), ("bfd-jitter",)),
         (Pair("ospf", SERVER, options=ADDRESS + ALL, routers=interior(BIRD_OSPF)), ("dead-interval",)),
         (Pair("ospf-late", QUICK, options=ADDRESS + ALL, routers=interior(FRR_OSPF)), ("dead-interval",)),
         (Pair("rip", SERVER, options=ADDRESS + ALL, routers=interior(RIP.format("5 15 5"))), ("dead-interval",)),
@@ -216,6 +228,13 @@ def topology_default(lab: Lab, pair: Pair, end: End, scene: Scene) -> bool:
     return forms[0] != forms[1]
 
 
+def bfd_jitter(lab: Lab, pair: Pair, end: End, scene: Scene) -> bool:
+    """Try it while the delay of what the client sends varies."""
+    lab.router(pair.server_node).expect_bfd(pair.client_node, within=WITHIN)
+    with lab.impair(f"{pair.client_node}:eth1", delay=JITTER, jitter=JITTER):
+        return tried(lab, pair, end, scene, name="bfd-jitter")
+
+
 def path_mtu(lab: Lab, pair: Pair, end: End, scene: Scene) -> bool:
     """Try it where the server's node drops what is larger than the path's MTU."""
     chain = "add chain inet narrow in { type filter hook prerouting priority 0; }"
@@ -239,6 +258,7 @@ OBSERVERS: Mapping[str, Observer] = {
     "path-mtu": path_mtu,
     "hold-time": partial(tried, name="hold-time"),
     "dead-interval": dead_interval,
+    "bfd-jitter": bfd_jitter,
     "idle-restart": partial(tried, name="idle-restart"),
     "address-change": partial(tried, name="address-change"),
     "recursive-routing": partial(tried, name="recursive-routing"),
@@ -292,6 +312,13 @@ def test_verdicts_are_what_disturbances_do(lab: Lab, lab_openvpn: str) -> None:
     assert shown == both
 
 
+def on_its_path(subject: Subject, name: str) -> Subject:
+    """Return a subject with what the observer of a rule makes of the path."""
+    if name == "path-mtu":
+        return replace(subject, path_mtu=NARROW)
+    return replace(subject, path_jitter=JITTER) if name == "bfd-jitter" else subject
+
+
 def compare(
     lab: Lab, pair: Pair, names: tuple[str, ...], subjects: Mapping[str, Subject]
 ) -> list[tuple[bool, str, Verdict, str]]:
@@ -302,7 +329,7 @@ def compare(
         for end in ENDS.get(name, ("server",)):
             node = pair.server_node if end == "server" else pair.client_node
             subject = subjects[f"{tunnel_of(lab, pair).name}: {end} on {node}"]
-            judgement = rule.judge(replace(subject, path_mtu=NARROW) if name == "path-mtu" else subject)
+            judgement = rule.judge(on_its_path(subject, name))
             observed = OBSERVERS[name](lab, pair, end, scene_of(lab, pair, subjects))
             text = f"{pair.name}, {end}: {name} is {judgement.verdict} ({judgement.why}); observed: {observed}"
             agrees = judgement.verdict is (Verdict.EXPOSED if observed else Verdict.NOT_EXPOSED)

@@ -63,6 +63,7 @@ DISTURBED = (
     "path-mtu",
     "hold-time",
     "dead-interval",
+    "bfd-jitter",
     "idle-restart",
     "address-change",
     "recursive-routing",
@@ -174,6 +175,18 @@ def between(server: str = "", client: str = "", at: tuple[str, str] = ("10.8.0.1
     return found
 
 
+def with_policies(server: str = "", client: str = "", after: str = "") -> dict[str, str]:
+    """Return routers whose sessions have policies of each family, such as `route-map NAME in`, defined in `after`."""
+    found = {}
+    for end, neighbor, asn, peer, networks, policy in (
+        ("s", "10.8.0.2", 65001, 65002, ("10.1.0.0/24", "fd00:1::/64"), server),
+        ("c", "10.8.0.1", 65002, 65001, ("10.2.0.0/24", "10.3.0.0/24", "fd00:2::/64"), client),
+    ):
+        line = f"  neighbor {neighbor} {policy}\n" if policy else ""
+        found[end] = frr(asn, neighbor, peer, networks, OPEN, line, after)
+    return found
+
+
 NAT = "client-nat snat 10.8.0.2 255.255.255.255 10.8.0.77\n"
 """The server sees the client at another address."""
 
@@ -183,6 +196,7 @@ def aliased(option: str) -> dict[str, str]:
     return between(option, option, at=("10.8.0.1", "10.8.0.77"))
 
 
+AWAY = "route-map AWAY permit 10\n set ip next-hop 192.0.2.77\nexit\n"
 LED = "route 10.2.0.0 255.255.255.0\n"
 PAIRS = (
     Pair("sound", SERVER + V6, options=ADDRESS_6 + ALL, routers=routed()),
@@ -190,6 +204,28 @@ PAIRS = (
     Pair("half", SERVER + V6, CLIENT, options=ADDRESS_6 + ALL.split("\n")[0] + "\n", routers=routed()),
     Pair("fixed", SERVER + V6, options=ADDRESS_6 + FIRST + "iroute-ipv6 fd00:2::/64\n", routers=routed()),
     Pair("strict", SERVER + V6, options=ADDRESS_6 + ALL, routers=routed(""), learns=()),
+    Pair(
+        "misnamed",
+        SERVER + V6,
+        options=ADDRESS_6 + ALL,
+        routers=with_policies("route-map SITES in", after="route-map SITE permit 10\nexit\n"),
+        learns=(),
+    ),
+    # A list of IPv4 is none for IPv6.
+    Pair(
+        "unlisted",
+        SERVER + V6,
+        options=ADDRESS_6 + FIRST + "iroute-ipv6 fd00:2::/64\n",
+        routers=with_policies(client="prefix-list SITES out", after="ip prefix-list SITES permit any\n"),
+        learns=("10.2.0.0/24", "10.3.0.0/24"),
+    ),
+    Pair(
+        "elsewhere",
+        SERVER + V6,
+        options=ADDRESS_6 + ALL,
+        routers=with_policies(client="route-map AWAY out", after=AWAY),
+        learns=("fd00:2::/64",),
+    ),
     Pair("written", SERVER + PUSH + LED + 'route 10.3.0.0 255.255.255.0\npush "iroute 10.2.0.0 255.255.255.0"\n'),
     Pair("unled", SERVER + PUSH),
     Pair("direct", SERVER + PUSH + LED + "client-to-client\n", options=ADDRESS + "iroute 10.0.0.0 255.0.0.0\n"),

@@ -45,6 +45,7 @@ def subject(
     routes: bool | None = None,
     peer_hold: int | None = None,
     path_mtu: int | None = None,
+    path_jitter: float | None = None,
 ) -> Subject:
     """Return an end of a tunnel from texts."""
     end = configuration(text, directory)
@@ -64,6 +65,7 @@ def subject(
         peer_router=parse_frr(peer_frr, "peer.frr.conf") if peer_frr is not None else None,
         peer_hold=peer_hold,
         path_mtu=path_mtu,
+        path_jitter=path_jitter,
         peer_openvpn=openvpn,
     )
 

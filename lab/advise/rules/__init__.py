@@ -3,6 +3,7 @@
 from lab.advise.rule import Rule
 from lab.advise.rules import (
     addresses,
+    bfd,
     clients,
     crypto,
     inner_paths,
@@ -11,6 +12,7 @@ from lab.advise.rules import (
     kernel,
     mtu,
     negotiation,
+    next_hop,
     obsolete,
     outer,
     restart,
@@ -25,7 +27,9 @@ RULES: tuple[Rule, ...] = (
     *clients.RULES,
     *routing.RULES,
     *sessions.RULES,
+    *next_hop.RULES,
     *timers.RULES,
+    *bfd.RULES,
     *keepalive.RULES,
     *restart.RULES,
     *negotiation.RULES,

@@ -1,6 +1,6 @@
 """Rules about the data channel in the kernel (DCO)."""
 
-from lab.advise.inner import may_be_in_the_kernel
+from lab.advise.inner import may_be_in_the_kernel, no_inner_table, without_inner_routes
 from lab.advise.rule import Judgement, Rule, exposed, safe, unknown
 from lab.advise.subject import Subject, userspace_because
 
@@ -46,6 +46,26 @@ def renegotiation(subject: Subject) -> Judgement:
     )
 
 
+def lost_iroute(subject: Subject) -> Judgement:
+    """Judge if the kernel's route of an `iroute` can be lost when its client reconnects quickly."""
+    if other := no_inner_table(subject):
+        return other
+    inner = subject.client_options.inner
+    if not inner:
+        return without_inner_routes(subject, "no client has an `iroute`")
+    spots = [route.spot for route in inner]
+    if reasons := userspace_because(subject):
+        return safe(f"the data stays in userspace: {reasons[0][1]}", reasons[0][0].spot, *spots)
+    if not may_be_in_the_kernel(subject):
+        return safe(f"the data stays in userspace: OpenVPN {subject.openvpn} uses another topology than subnet", *spots)
+    return unknown(
+        "no option excludes DCO; with it, users report that the route of an `iroute` is gone after its client has left "
+        "and come back within 5 s; a test with OpenVPN 2.7.8 and Linux 7.3 has not seen it",
+        *spots,
+        do="look for the route in the server's kernel after a reconnect, or set `disable-dco`",
+    )
+
+
 RULES = (
     Rule(
         "dco-off",
@@ -70,6 +90,14 @@ RULES = (
         "tested with OpenVPN 2.7.8 and Linux 7.3; read in options.c: from 2.7.0 on the log says so, that of 2.6.3 and "
         "2.6.14 does not",
         renegotiation,
+        "test_verdicts_are_what_the_kernel_does",
+    ),
+    Rule(
+        "iroute-reconnect",
+        "With DCO the kernel's route of an `iroute` may be gone after its client has reconnected quickly.",
+        ("iroute", "iroute-ipv6", "disable-dco", "topology", "data-ciphers", "compress", "fragment"),
+        "OpenVPN's issue 1040, which names no patch level; not seen in a test with OpenVPN 2.7.8 and Linux 7.3",
+        lost_iroute,
         "test_verdicts_are_what_the_kernel_does",
     ),
 )

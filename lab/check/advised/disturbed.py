@@ -3,6 +3,7 @@
 Each puts the tunnel back as it was.
 """
 
+import json
 import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
@@ -37,6 +38,8 @@ _SECOND_PREFIX_WITHIN = 10
 """Seconds to wait for a prefix after another one that was announced with it."""
 _DOWN = "the server's inner address does not answer the client"
 _ENDS: tuple[End, End] = ("server", "client")
+_BFD_PACKETS = 300
+"""The packets of BFD after which a session that is up counts as lasting."""
 _QUOTA = 256
 """OpenVPN's default of `max-routes-per-client`."""
 
@@ -263,6 +266,52 @@ def idle_restart(scene: Scene, end: End) -> Tried:
     return Tried(bool(restarts), restarts[0] if restarts else f"{len(came)} packets came, and it has not restarted")
 
 
+def bfd_jitter(scene: Scene, end: End) -> Tried:
+    """See if BFD takes a session down, on a path that passes packets, before it has got many more of its own."""
+    node, other = scene.node(end), scene.node("client" if end == "server" else "server")
+    if node.name not in scene.lab.plans:
+        return Tried(False, f"{node.name} runs no routing daemon")
+    plan = scene.lab.plans[node.name]
+    if plan.daemon != "frr":
+        return Tried(None, "only FRR reports how often BFD took a session down")
+    if not _bfd_counters(node):
+        return Tried(False, f"{node.name} has no session of BFD")
+    if not scene.tunnel_up:
+        return Tried(None, _DOWN)
+    before = _bfd_counters(node)
+
+    def look() -> tuple[int, int]:
+        now = _bfd_counters(node)
+        went = sum(max(0, of["session-down"] - before.get(peer, of)["session-down"]) for peer, of in now.items())
+        came = (of["control-packet-input"] - before.get(peer, of)["control-packet-input"] for peer, of in now.items())
+        return went, min(came, default=0)
+
+    went, came = wait_for(
+        Expectation(
+            what=f"the end of a session of BFD, or {_BFD_PACKETS} of its packets",
+            node=node.name,
+            look=look,
+            met=lambda found: found[0] > 0 or found[1] > _BFD_PACKETS,
+            logs=scene.lab.router(node.name).running.files,
+        ),
+        within=WITHIN,
+    )
+    text = (
+        f"BFD has taken a session with {other.name} down"
+        if went
+        else f"{came} packets of BFD came, and no session went down"
+    )
+    return Tried(bool(went), text)
+
+
+def _bfd_counters(node: LabNode) -> dict[str, dict[str, int]]:
+    """Return FRR's counters of each session of BFD, by its peer."""
+    answer = node.exec("vtysh", "-c", "show bfd peers counters json")
+    found = json.loads(answer.stdout) if answer.exit_code == 0 and answer.stdout.strip().startswith("[") else []
+    names = ("session-down", "control-packet-input")
+    return {str(each.get("peer")): {name: int(each.get(name, 0)) for name in names} for each in found}
+
+
 def recursive_routing(scene: Scene, end: End) -> Tried:
     """See if a route to the other end's outer address sends this end's packets into the tunnel."""
     other: End = "client" if end == "server" else "server"
@@ -352,6 +401,7 @@ DISTURBED: Mapping[str, Trial] = {
     "path-mtu": path_mtu,
     "hold-time": hold_time,
     "dead-interval": dead_interval,
+    "bfd-jitter": bfd_jitter,
     "idle-restart": idle_restart,
     "address-change": address_change,
     "recursive-routing": recursive_routing,

@@ -20,6 +20,7 @@ UNTRIED: Mapping[str, str] = {
     "topology-default": "it shows when another version of OpenVPN runs the same file",
     "obsolete": "it shows when another version of OpenVPN runs the same file",
     "iroute-dco": "it needs a kernel with DCO; see `lab vm`",
+    "iroute-reconnect": "it needs a kernel with DCO; see `lab vm`",
     "reneg-dco": "it needs a kernel with DCO; see `lab vm`",
     "dco-off": "it needs a kernel with DCO; see `lab vm`",
 }

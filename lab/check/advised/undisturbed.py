@@ -1,16 +1,18 @@
 """Trials of failures that are there all the time: packets and logs show them, and the tunnel stays as it is."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from ipaddress import ip_network
 
 from lab.advise.across import into_tunnel
 from lab.check.advised.scene import DAEMONS, Scene, Tried
 from lab.core.errors import ExpectationFailed
 from lab.core.expect import Expectation, wait_for
-from lab.core.prefixes import Prefix, named
+from lab.core.prefixes import Address, Interface, Prefix, family_of, named
 from lab.observe.counters import DROPPED_BY_TTL, REFUSED_BY_MD5, counters
 from lab.tunnel.mode import End
 
+_ENDS: tuple[End, End] = ("server", "client")
 WITHIN = 90.0
 """Seconds to wait for slow events."""
 _UNDEFINED = re.compile(r"(?m)^ *((?:Route map for \w+ advertisements|\w+ update [\w ]+ filter list) is (?!\*)\S+)")
@@ -175,6 +177,23 @@ def outer_session(scene: Scene, end: End) -> Tried:
     return Tried(False, "no route of a daemon to a network of the other end leads past the tunnel")
 
 
+def next_hop(scene: Scene, end: End) -> Tried:
+    """See if BGP has routes of the other end whose next hop is outside the tunnel, and that do not lead into it."""
+    node = scene.node(end)
+    plan = scene.lab.plans.get(node.name)
+    if plan is None or plan.protocol != "bgp":
+        return Tried(False, f"{node.name} does not run BGP")
+    inner = [a for each in _ENDS for a in scene.tunnel.addresses(scene.node(each).name).inner]
+    led = scene.led_into_tunnel(end)
+    for network in scene.behind("client" if end == "server" else "server"):
+        paths = scene.lab.router(node.name).rib(family_of(network)).get(network, ())
+        for path in (path for path in paths if path.peer is not None and network not in led):
+            hops = [hop for hop in path.next_hops if not hop.is_link_local]
+            if hops and not any(_is_in(hop, [*inner, path.peer]) for hop in hops):
+                return Tried(True, f"{network} has the next hop {hops[0]}, and no route into the tunnel")
+    return Tried(False, "no route of BGP to a network of the other end has a next hop outside the tunnel")
+
+
 def session_hops(scene: Scene, end: End) -> Tried:
     """See if the session with the other end stays down, and a kernel drops its segments by their TTL."""
     nodes = (scene.server_node, scene.client_node)
@@ -275,6 +294,7 @@ UNDISTURBED: Mapping[str, Trial] = {
     "ebgp-policy": ebgp_policy,
     "pushed-keepalive": pushed_keepalive,
     "outer-session": outer_session,
+    "next-hop": next_hop,
     "session-hops": session_hops,
     "translated-session": translated_session,
     "no-pull": no_pull,
@@ -302,6 +322,12 @@ def _covers(route: Prefix, network: Prefix) -> bool:
     return (
         route.version == network.version and network.network_address in route and route.prefixlen <= network.prefixlen
     )
+
+
+def _is_in(hop: Address, inner: Sequence[Interface | Address | None]) -> bool:
+    """Return whether a next hop is one of the addresses, or in the network of one."""
+    networks = [a.network if isinstance(a, Interface) else ip_network(a) for a in inner if a is not None]
+    return any(hop in network for network in networks if network.version == hop.version)
 
 
 def _runs_bgp(scene: Scene) -> bool:

@@ -16,7 +16,7 @@ from lab.configs.bird.values import Values
 from lab.configs.disk import Disk, Spot, Unreadable
 from lab.configs.routing.acceptance import Acceptance, Lengths, accept_covering
 from lab.configs.routing.facts import BgpNeighbor, InteriorInterface, StaticRoute
-from lab.configs.routing.judged import EVERY, Direction, Gap, Obstacle, RouteSource
+from lab.configs.routing.judged import EVERY, Direction, Gap, NextHops, Obstacle, RouteSource
 from lab.core.prefixes import Address, Family, Prefix, family_of
 
 _NAMES: dict[Family, str] = {"ipv4": "IPv4", "ipv6": "IPv6"}
@@ -36,6 +36,9 @@ _JUDGED = (
     "bmp",
     "perf",
 )
+
+_NEXT_HOP = {"bgp_next_hop", "gw", "ifname"}
+"""The words by which a filter sets a next hop."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,45 @@ class BirdConfiguration:
         if policy is None:  # BIRD imports all by default, and exports nothing
             return None if word == "import" else Obstacle(f"{protocol.name} has no `export`", protocol.spot)
         return Obstacle(f"{protocol.name} has `{word} none`", policy.spot) if policy.words[1:] == ("none",) else None
+
+    def next_hops(self, neighbor: BgpNeighbor, family: Family, direction: Direction) -> NextHops:
+        """Return what may give routes another next hop than an address of the session; filters are not evaluated."""
+        protocol = self._named(neighbor.name)
+        channel = protocol.channel(family)
+        policy = channel.policy("import" if direction == "in" else "export") if channel is not None else None
+        doubts: list[Obstacle] = []
+        if channel is not None and policy is not None and self._sets_next_hop(policy):
+            doubts.append(Obstacle("its filter may set the next hop", policy.spot))
+        elsewhere = len(self.file.by_kind.get("bgp", ())) > 1
+        if channel is not None and direction == "out" and elsewhere:
+            hop = channel.last("next", "hop")
+            words = hop.words[2:] if hop is not None else ()
+            keeps = words[:1] == ("keep",) or (neighbor.external is not True and words[:1] != ("self",))
+            if keeps:
+                why = f"{protocol.name} keeps the next hops of other neighbours' routes"
+                doubts.append(Obstacle(why, hop.spot if hop is not None else channel.spot))
+        return NextHops((), doubts[0] if doubts else None)
+
+    def _sets_next_hop(self, policy: Statement) -> bool:
+        """Return True if a filter, or a function of the file, has a word that sets the next hop."""
+        if policy.words[1:2] in (("all",), ("none",)):
+            return False
+        bodies: list[Sequence[Token]] = [policy.head, policy.body or (), self.file.filters.get(policy.words[-1], ())]
+        words = {t.text for body in bodies for t in body}
+        if words & self.file.functions.keys():
+            words |= {t.text for _, body in self.file.functions.values() for t in body}
+        return bool(_NEXT_HOP & words)
+
+    @property
+    def other_bfd(self) -> tuple[Spot, ...]:
+        """The lines by which other protocols than BGP have BFD."""
+        others = [p for p in self.file.protocols if p.kind not in ("bgp", "bfd")]
+        return tuple(
+            s.spot
+            for p in others
+            for s in p.statements
+            if any(t.text == "bfd" and t.kind == "name" for t in (*s.head, *(s.body or ())))
+        )
 
     def accepts(self, neighbor: BgpNeighbor, address: Address, lengths: Lengths = EVERY) -> Acceptance:
         """Check if a route that covers `address` passes the import filter, and the export filter to the kernel."""

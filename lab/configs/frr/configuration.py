@@ -7,15 +7,17 @@ from functools import cached_property, partial
 from ipaddress import ip_network
 
 from lab.configs.disk import Spot
+from lab.configs.frr.bfd import with_timers
 from lab.configs.frr.interior import PROTOCOLS, interior_interfaces
 from lab.configs.frr.known import is_known
 from lab.configs.frr.neighbors import BgpSection, bgp_sections
+from lab.configs.frr.next_hops import received_next_hops, sent_next_hops
 from lab.configs.frr.policy import Policies
 from lab.configs.frr.statements import Statement, statements
 from lab.configs.frr.zebra import static_routes
 from lab.configs.routing.acceptance import Acceptance, Lengths, Policy, accept_covering
 from lab.configs.routing.facts import BgpNeighbor, InteriorInterface, StaticRoute
-from lab.configs.routing.judged import EVERY, Direction, Gap, Obstacle, RouteSource
+from lab.configs.routing.judged import EVERY, Direction, Gap, NextHops, Obstacle, RouteSource
 from lab.core.prefixes import FAMILIES, Address, Family, Prefix, family_of
 
 _HOLD = {"traditional": 180, "datacenter": 9}
@@ -62,7 +64,8 @@ class FrrConfiguration:
     @cached_property
     def neighbors(self) -> tuple[BgpNeighbor, ...]:
         """All neighbours and ranges, without peer groups."""
-        return tuple(n for section in self.bgp for n in section.neighbors)
+        found = ((n, section.bfd_lines(n.name)) for section in self.bgp for n in section.neighbors)
+        return tuple(with_timers(n, lines, self.statements) for n, lines in found)
 
     @cached_property
     def interior(self) -> tuple[InteriorInterface, ...]:
@@ -89,6 +92,24 @@ class FrrConfiguration:
             why = f"{self.name} is the file of one daemon, and {self.absent[0]} is not given"
             found.append(Gap(why, self.first, bgp="bgpd.conf" in self.absent))
         return tuple(found)
+
+    @property
+    def other_bfd(self) -> tuple[Spot, ...]:
+        """The lines by which other protocols than BGP have BFD."""
+        kinds = ("interface", "router", "vrf", "")
+        found = [s for s in self.statements if "bfd" in s.words[1:] and not s.negated]
+        found = [s for s in found if (s.section.split() or [""])[0] in kinds and s.words[0] != "neighbor"]
+        rip = [s for s in self.statements if s.section.startswith("router rip") and s.words[0] == "bfd"]
+        return tuple(s.spot for s in (*found, *rip))
+
+    def next_hops(self, neighbor: BgpNeighbor, family: Family, direction: Direction) -> NextHops:
+        """Return the next hops, other than a router's own address, of routes from a neighbour or to it."""
+        maps = [s for s in self._policies(neighbor, family, direction) if s.words[2] == "route-map"]
+        known = [s for s in self.statements if not maps or s.spot.file == maps[0].spot.file]
+        if direction == "in":
+            return received_next_hops(maps, known)
+        elsewhere = [n for n in self.neighbors if n.name != neighbor.name and not n.disabled and n.vrf == neighbor.vrf]
+        return sent_next_hops(self._section(neighbor), neighbor, family, maps, known, elsewhere=bool(elsewhere))
 
     @cached_property
     def static_routes(self) -> tuple[StaticRoute, ...]:
@@ -148,7 +169,7 @@ class FrrConfiguration:
         kernel = self._kernel_maps("bgp", address)
         spots = tuple(s.spot for s in (*inbound, *kernel)) or (neighbor.spot,)
         passes: list[Policy] = [partial(self._rules(s).passes, s) for s in inbound]
-        passes += [partial(self._rules(s).through_map, s.words[-1]) for s in kernel]
+        passes += [partial(self._rules(s).into_kernel, s.words[-1]) for s in kernel]
         return accept_covering(address, lengths, passes, spots)
 
     def announces(self, neighbor: BgpNeighbor, prefix: Prefix, source: RouteSource) -> bool | None:
@@ -209,7 +230,7 @@ class FrrConfiguration:
         lists = [s for s in self.statements if s.section.split()[:2] == ["router", protocol]]
         if unread := next((s for s in lists if s.words[0] == "distribute-list"), None):
             return Acceptance(None, f"`{' '.join(unread.words)}` is not judged", (unread.spot,), "")
-        passes = [partial(self._rules(s).through_map, s.words[4], device=device) for s in maps]
+        passes = [partial(self._rules(s).into_kernel, s.words[4], device=device) for s in maps]
         return accept_covering(address, lengths, passes, tuple(s.spot for s in maps) or (spot,))
 
     def _by_default_only(self, neighbor: BgpNeighbor, family: Family) -> bool:

@@ -15,8 +15,12 @@ from lab.core.prefixes import FAMILIES, Address, Family, Prefix
 _EBGP_MULTIHOP = 255
 """The hops of `ebgp-multihop` without a number."""
 _POLICIES = ("prefix-list", "route-map", "filter-list", "distribute-list")
-_OPTIONS = {"password": "password", "multihop": "ebgp-multihop", "ttl-security": "ttl-security", "bfd": "bfd"}
+_OPTIONS = {"password": "password", "multihop": "ebgp-multihop", "ttl-security": "ttl-security"}
 """The options whose lines rules name, with FRR's words for them."""
+_OF_A_FAMILY = ("next-hop-self", "attribute-unchanged", "route-server-client")
+"""Options that a neighbour has for each family."""
+_BFD = ("check-control-plane-failure", "strict", "profile")
+"""The words after `neighbor NAME bfd` that switch it on as well; each is an option of its own."""
 _Key = tuple[str, ...]
 """The word after the neighbour's name, and what else makes a statement replace another one."""
 
@@ -71,6 +75,24 @@ class BgpSection:
     def has_option(self, neighbor: BgpNeighbor, what: str) -> bool:
         """Return True if a neighbour, or its peer group, has an option such as `advertise-map`."""
         return self._get(neighbor.name, what) is not None
+
+    def has_in_family(self, neighbor: BgpNeighbor, what: str, family: Family) -> bool:
+        """Return True if a neighbour, or its peer group, has an option of a family, such as `next-hop-self`."""
+        return self._get(neighbor.name, what, family) is not None
+
+    def keeps_next_hop(self, neighbor: BgpNeighbor, family: Family) -> Statement | None:
+        """Return the line by which routes of other neighbours keep their next hop; None if there is none."""
+        found = [self._get(neighbor.name, what, family) for what in ("attribute-unchanged", "route-server-client")]
+        lines = [s for s in found if s is not None]
+        return next((s for s in lines if s.words[2] != "attribute-unchanged" or _unchanged_next_hop(s)), None)
+
+    def bfd_lines(self, name: str) -> list[Statement]:
+        """Return the lines by which a neighbour has BFD; empty without it."""
+        off = self._latest(name, ("bfd",))
+        if off is not None and off.negated:
+            return []
+        found = [self._get(name, "bfd", *kind) for kind in ((), *((word,) for word in _BFD))]
+        return [s for s in found if s is not None]
 
     def policies(self, neighbor: BgpNeighbor, family: Family, direction: Literal["in", "out"]) -> list[Statement]:
         """Return the policies for routes from a neighbour (`in`) or to it (`out`)."""
@@ -132,13 +154,19 @@ class BgpSection:
             multihop=multihop,
             ttl_security=self._get(name, "ttl-security") is not None,
             security_hops=self._security_hops(name),
-            options={option: s.spot for option, key in _OPTIONS.items() if (s := self._get(name, key)) is not None},
-            bfd=self._get(name, "bfd") is not None,
+            options=self._options(name),
+            bfd=bool(self.bfd_lines(name)),
             passive=self._get(name, "passive") is not None,
             disabled=self._get(name, "shutdown") is not None or self._shut_down,
             description=" ".join(description.words[3:]) if description else "",
             vrf=self.vrf,
         )
+
+    def _options(self, name: str) -> dict[str, Spot]:
+        found = {option: s for option, key in _OPTIONS.items() if (s := self._get(name, key)) is not None}
+        if lines := self.bfd_lines(name):
+            found["bfd"] = lines[-1]
+        return {option: s.spot for option, s in found.items()}
 
     @cached_property
     def _confederation(self) -> set[str]:
@@ -199,14 +227,23 @@ class BgpSection:
 
 def _key(s: Statement) -> _Key:
     what = s.plain[2]
+    if what in _OF_A_FAMILY:
+        return what, s.family or "ipv4"
     if what in ("activate", *_POLICIES):
         # Outside an address-family section, a statement of one is for IPv4.
         return (what, s.family or "ipv4", *([s.words[-1]] if what in _POLICIES else []))
     if what == "interface":
         return what, next((w for w in ("remote-as", "peer-group") if w in s.words), "")
+    if what == "bfd" and s.plain[3:4] and s.plain[3] in _BFD:
+        return what, s.plain[3]
     if what == "timers" and s.plain[3:4] in (("connect",), ("delayopen",)):  # another timer than those of the session
         return what, s.plain[3]
     return (what,)
+
+
+def _unchanged_next_hop(s: Statement) -> bool:
+    """Return True for `attribute-unchanged` alone, or with `next-hop`."""
+    return len(s.words) == 3 or "next-hop" in s.words
 
 
 def _deletes(words: tuple[str, ...]) -> bool:

@@ -125,6 +125,13 @@ class Policies:
                 return next((s for s in self.statements if s.words == words), None) if not permit else None
         return None
 
+    def into_kernel(self, name: str, prefix: Prefix, device: str | None = None) -> bool | None:
+        """Return whether a prefix passes the route map of `ip protocol … route-map NAME`; None if unknown.
+
+        Without the map, zebra of some versions installs every route and of others none (zebra_routemap.c of FRR).
+        """
+        return self.through_map(name, prefix, device) if name in self._maps else None
+
     def through_map(self, name: str, prefix: Prefix, device: str | None = None) -> bool | None:
         """Return whether a prefix passes a route map, for a route through a device; None if unknown."""
         if (defined := self._exists("route-map", name, family_of(prefix))) is not True:

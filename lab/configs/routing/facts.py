@@ -19,6 +19,16 @@ InteriorProtocol = Literal["ospf", "ospf6", "rip", "ripng"]
 
 
 @dataclass(frozen=True)
+class BfdTimers:
+    """The intervals of a BFD session, as this side proposes them, in milliseconds (RFC 5880, section 6.8)."""
+
+    transmit: int
+    receive: int
+    multiplier: int
+    spot: Spot
+
+
+@dataclass(frozen=True)
 class BgpNeighbor:
     """A BGP neighbour: an address, a range of addresses, or whoever is at the other end of an interface."""
 
@@ -57,6 +67,8 @@ class BgpNeighbor:
     options: Mapping[str, Spot] = field(default_factory=dict, repr=False)
     """The lines of the options `password`, `multihop`, `ttl-security` and `bfd`, as far as they are set."""
     bfd: bool = False
+    bfd_timers: BfdTimers | None = None
+    """None without BFD, or if the file does not tell them."""
     passive: bool = False
     disabled: bool = False
     """`shutdown` or `disabled`."""

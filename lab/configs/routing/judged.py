@@ -32,6 +32,15 @@ class Obstacle(NamedTuple):
     spot: Spot
 
 
+class NextHops(NamedTuple):
+    """The next hops of a session's routes that are not the address of an end of the session."""
+
+    given: tuple[tuple[Address, Spot], ...] = ()
+    """The addresses that a policy sets, each with its line."""
+    doubt: Obstacle | None = None
+    """What may give routes other next hops; None if nothing does."""
+
+
 class RoutingConfiguration(Protocol):
     """The configuration of a routing daemon."""
 
@@ -74,6 +83,13 @@ class RoutingConfiguration(Protocol):
 
     def carries_nothing(self, neighbor: BgpNeighbor, family: Family, direction: Direction) -> Obstacle | None:
         """Return the reason why a session carries no route of a family, whatever its prefix; None if it may."""
+
+    def next_hops(self, neighbor: BgpNeighbor, family: Family, direction: Direction) -> NextHops:
+        """Return the next hops, other than a router's own address, of routes from a neighbour or to it."""
+
+    @property
+    def other_bfd(self) -> tuple[Spot, ...]:
+        """The lines by which other protocols than BGP have BFD."""
 
     def accepts(self, neighbor: BgpNeighbor, address: Address, lengths: Lengths = EVERY) -> Acceptance:
         """Check if a route from a neighbour that covers `address`, with one of the lengths, is accepted."""

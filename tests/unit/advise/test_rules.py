@@ -68,6 +68,7 @@ CLIENTS = {
     "twice": {"west": "iroute 10.1.0.0 255.255.255.0\n", "east": "iroute 10.1.0.0 255.255.255.0\n"},
     "apart": {"west": "iroute 10.1.0.0 255.255.255.0\n", "east": "iroute 10.2.0.0 255.255.255.0\n"},
     "within": {"west": "iroute 10.1.0.0 255.255.0.0\n", "east": "iroute 10.1.1.0 255.255.255.0\n"},
+    "mixed": {"west": "iroute 0.0.0.0 0.0.0.0\n", "east": "iroute 10.2.0.0 255.255.255.0\n"},
     "any": {"DEFAULT": "iroute 10.1.0.0 255.255.255.0\n"},
 }
 """The files of directories with several clients."""
@@ -82,6 +83,9 @@ def place(tmp_path: Path) -> Path:
     (tmp_path / "half" / "branch").write_text("iroute 0.0.0.0 0.0.0.0\n")
     (tmp_path / "fixed").mkdir()
     (tmp_path / "fixed" / "branch").write_text("iroute 10.1.0.0 255.255.255.0\n")
+    for directory, of in (("six", "iroute-ipv6 fd00:2::/64\n"), ("all-six", "iroute-ipv6 ::/0\n")):
+        (tmp_path / directory).mkdir()
+        (tmp_path / directory / "branch").write_text(of)
     (tmp_path / "wide").mkdir()
     (tmp_path / "wide" / "west").write_text("iroute 172.16.0.0 255.240.0.0\n")
     for directory, files in CLIENTS.items():
@@ -99,6 +103,7 @@ def place(tmp_path: Path) -> Path:
 
 FAR_ONLY = " neighbor 10.0.0.2 prefix-list P in\nip prefix-list P permit 10.9.0.0/16 le 32\n"
 ONE, HALF, FIXED, TINY, NONE = (f"client-config-dir {n}\n" for n in ("one", "half", "fixed", "tiny", "none"))
+SIX, ALL_SIX = "client-config-dir six\n", "client-config-dir all-six\n"
 WIDE, TWICE, WITHIN = (f"client-config-dir {n}\n" for n in ("wide", "twice", "within"))
 DIRECT = "client-to-client\n"
 PUSH = 'push "route {}"\n'
@@ -107,6 +112,7 @@ OTHER = PEER.replace("client", "server")
 STATIC = "dev tun\nsecret key\nifconfig 10.0.0.1 10.0.0.2\n"
 NO_PEER_ID = 'pull-filter ignore "peer-id"\n'
 MISSING = "client-config-dir gone\n"
+V6_SERVER = "dev tun\nserver-ipv6 fd00:8::/64\n"
 V6 = "ifconfig-ipv6 2001:db8::1/64 2001:db8::2\n"
 
 
@@ -114,6 +120,12 @@ def with_option(frr: str, option: str) -> str:
     """Return a frr.conf with an option of its only neighbour."""
     line = next(line for line in frr.split("\n") if "remote-as" in line)
     return frr.replace(line, f"{line}\n{line.partition('remote-as')[0]}{option}")
+
+
+AWAY = " neighbor 10.0.0.3 route-map AWAY out\nroute-map AWAY permit 10\n set ip next-hop 192.0.2.77\n"
+PROFILE = "bfd\n profile own\n  transmit-interval 50\n  receive-interval 50\n exit\nexit\n"
+BFD = with_option(BGP, "bfd profile own") + PROFILE
+QUICK_PEER = {"peer": CLIENT, "peer_frr": BFD.replace("10.0.0.2", "10.0.0.1")}
 
 
 CASES = [
@@ -166,6 +178,92 @@ CASES = [
     ("translated-session", CLIENT, CANNOT_TELL, {"frr": TO_SERVER + " Neighbor 10.0.0.9 password x\n"}),
     ("translated-session", CLIENT, NOT_EXPOSED, {"bird": BIRD_OSPF}),
     ("translated-session", CLIENT, CANNOT_TELL, {}),
+    # next hops outside the tunnel
+    ("next-hop", CLIENT, CANNOT_TELL, {"frr": TO_SERVER}),
+    ("next-hop", CLIENT, NOT_EXPOSED, {"frr": TO_SERVER, "peer": SERVER, "peer_frr": TO_CLIENT}),
+    ("next-hop", CLIENT, NOT_EXPOSED, {"frr": OSPF.replace("10.8", "10.0")}),
+    ("next-hop", CLIENT, CANNOT_TELL, {}),
+    ("next-hop", CLIENT, EXPOSED, {"frr": TO_SERVER, "peer": SERVER, "peer_frr": TO_CLIENT + AWAY}),
+    (
+        "next-hop",
+        CLIENT,
+        NOT_EXPOSED,
+        {"frr": TO_SERVER, "peer": SERVER, "peer_frr": TO_CLIENT + AWAY.replace("192.0.2.77", "10.0.0.1")},
+    ),
+    (
+        "next-hop",
+        CLIENT,
+        CANNOT_TELL,
+        {"frr": TO_SERVER, "peer": SERVER, "peer_frr": TO_CLIENT + AWAY.replace("192.0.2.77", "unchanged")},
+    ),
+    (
+        "next-hop",
+        CLIENT,
+        CANNOT_TELL,  # another route may lead to it
+        {"frr": TO_SERVER + "ip route 192.0.2.0/24 10.0.0.1\n", "peer": SERVER, "peer_frr": TO_CLIENT + AWAY},
+    ),
+    (
+        "next-hop",
+        CLIENT,
+        NOT_EXPOSED,  # set right on arrival
+        {
+            "frr": TO_SERVER + AWAY.replace("0.3", "0.1").replace(" out", " in").replace("192.0.2.77", "10.0.0.1"),
+            "peer": SERVER,
+            "peer_frr": TO_CLIENT + AWAY,
+        },
+    ),
+    (
+        "next-hop",
+        CLIENT,
+        EXPOSED,
+        {"frr": TO_SERVER + AWAY.replace("0.3", "0.1").replace(" out", " in"), "peer": SERVER, "peer_frr": TO_CLIENT},
+    ),
+    (
+        "next-hop",
+        CLIENT,
+        CANNOT_TELL,  # iBGP keeps the next hops of what another neighbour announces
+        {
+            "frr": TO_SERVER.replace("65002", "internal"),
+            "peer": SERVER,
+            "peer_frr": TO_CLIENT.replace("65002", "internal") + " neighbor 192.0.2.9 remote-as 65009\n",
+        },
+    ),
+    (
+        "next-hop",
+        CLIENT,
+        NOT_EXPOSED,
+        {
+            "frr": TO_SERVER.replace("65002", "internal"),
+            "peer": SERVER,
+            "peer_frr": TO_CLIENT.replace("65002", "internal")
+            + " neighbor 192.0.2.9 remote-as 65009\n neighbor 10.0.0.3 next-hop-self\n",
+        },
+    ),
+    (
+        "next-hop",
+        CLIENT,
+        CANNOT_TELL,
+        {"bird": BIRD.replace("0.0.2", "0.0.1").replace("import all", "import filter { bgp_next_hop = 192.0.2.77; }")},
+    ),
+    # BFD and jitter
+    ("bfd-jitter", SERVER, NOT_EXPOSED, {"frr": BGP}),
+    ("bfd-jitter", SERVER, CANNOT_TELL, {"frr": BFD}),
+    ("bfd-jitter", SERVER, CANNOT_TELL, {"frr": BFD, **QUICK_PEER}),
+    ("bfd-jitter", SERVER, EXPOSED, {"frr": BFD, **QUICK_PEER, "path_jitter": 150}),
+    ("bfd-jitter", SERVER, CANNOT_TELL, {"frr": BFD, **QUICK_PEER, "path_jitter": 100}),
+    ("bfd-jitter", SERVER, NOT_EXPOSED, {"frr": BFD, **QUICK_PEER, "path_jitter": 50}),
+    ("bfd-jitter", SERVER, NOT_EXPOSED, {"frr": with_option(BGP, "bfd"), **QUICK_PEER, "path_jitter": 150}),
+    ("bfd-jitter", SERVER, EXPOSED, {"frr": with_option(BGP, "bfd 3 50 50"), **QUICK_PEER, "path_jitter": 150}),
+    ("bfd-jitter", SERVER, CANNOT_TELL, {"frr": with_option(BGP, "bfd profile gone"), **QUICK_PEER, "path_jitter": 9}),
+    ("bfd-jitter", SERVER, CANNOT_TELL, {"frr": "interface tun0\n ip ospf bfd\n" + BGP}),
+    ("bfd-jitter", SERVER, CANNOT_TELL, {"bird": BIRD.replace(" local", " bfd on; local")}),
+    ("bfd-jitter", SERVER, CANNOT_TELL, {}),
+    ("bfd-jitter", SERVER, NOT_EXPOSED, {"routes": False}),
+    # `iroute` in the kernel after a reconnect
+    ("iroute-reconnect", SERVER + FIXED, CANNOT_TELL, {"openvpn": "2.7.8"}),
+    ("iroute-reconnect", SERVER + FIXED + "disable-dco\n", NOT_EXPOSED, {"openvpn": "2.7.8"}),
+    ("iroute-reconnect", SERVER, NOT_EXPOSED, {"openvpn": "2.7.8"}),
+    ("iroute-reconnect", CLIENT, NOT_EXPOSED, {}),
     # hops and the TTL
     ("session-hops", CLIENT, CANNOT_TELL, {"frr": TO_SERVER}),
     ("session-hops", CLIENT, CANNOT_TELL, {"frr": TO_SERVER, "peer": SERVER}),
@@ -496,6 +594,19 @@ CASES = [
     ("one-family", SERVER + V6 + FIXED, CANNOT_TELL, {}),
     ("one-family", SERVER + V6 + MISSING, CANNOT_TELL, {}),
     # fixed prefixes
+    ("one-family", SERVER + V6 + SIX, CANNOT_TELL, {}),
+    ("one-family", SERVER + V6 + SIX, EXPOSED, {"frr": BGP + "address-family ipv6\nneighbor 10.0.0.2 activate\n"}),
+    ("one-family", SERVER + V6 + ALL_SIX, EXPOSED, {}),
+    ("one-family", V6_SERVER + ALL_SIX, NOT_EXPOSED, {"frr": "router ripng\n network tun\n"}),
+    ("no-iroute", SERVER + V6 + ALL_SIX + "disable-dco\n", EXPOSED, {"frr": BGP}),  # BGP carries IPv4 alone
+    ("no-iroute", SERVER + V6 + HALF, NOT_EXPOSED, {"frr": BGP}),
+    ("no-iroute", SERVER + V6 + HALF + "disable-dco\n", EXPOSED, {"frr": "router ripng\n network tun\n"}),
+    ("no-iroute", SERVER + V6 + HALF, CANNOT_TELL, {"frr": "router ospf6\n interface tun area 0\n"}),
+    ("no-iroute", SERVER + ALL_SIX, NOT_EXPOSED, {}),
+    ("fixed-iroutes", SERVER + V6 + ALL_SIX, EXPOSED, {"frr": BGP}),  # no IPv4 at all
+    ("fixed-iroutes", SERVER + V6 + HALF, NOT_EXPOSED, {"frr": BGP}),
+    ("fixed-iroutes", SERVER + V6 + HALF, CANNOT_TELL, {"frr": "router ospf6\n interface tun area 0\n"}),
+    ("fixed-iroutes", SERVER + "client-config-dir mixed\n", EXPOSED, {"frr": BGP}),  # 0/0 is another client's
     ("fixed-iroutes", SERVER + FIXED, EXPOSED, {"frr": BGP}),
     ("fixed-iroutes", SERVER + FIXED, CANNOT_TELL, {}),
     ("fixed-iroutes", SERVER + FIXED, NOT_EXPOSED, {"routes": False}),
@@ -954,7 +1065,7 @@ CASES = [
 ]
 
 
-IN_THE_KERNEL = {("iroute-dco", EXPOSED), ("reneg-dco", EXPOSED)}
+IN_THE_KERNEL = {("iroute-reconnect", EXPOSED), ("iroute-dco", EXPOSED), ("reneg-dco", EXPOSED)}
 """Verdicts that no rule gives: whether the kernel carries the data is not in the files."""
 
 
