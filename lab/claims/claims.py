@@ -59,6 +59,8 @@ class Finding:
     """The article's view of it; empty if the article does not mention it."""
     file: str = ""
     """The file of the test, relative to the project."""
+    seen_on: tuple[str, ...] = ()
+    """The packages of its lab and the kernel, with their versions, as `openvpn 2.6.14-1`; empty if not recorded."""
 
 
 @dataclass
@@ -116,14 +118,16 @@ class Claim:
         """Add the outcome of echo requests."""
         self._keep("echo", str(text), "echo.txt", str(text))
 
-    def finding(self, *, passed: bool) -> Finding:
+    def finding(self, *, passed: bool, seen_on: tuple[str, ...] = ()) -> Finding:
         """Return the finding of a test that has ended; raises `NoVerdict` where it passed without a verdict."""
         if passed and self._verdict is None:
             raise NoVerdict(f"{self.test}: the test of a claim has to end with holds(), holds_if() or does_not_hold()")
         verdict = self._verdict if passed and self._verdict else Verdict.NOT_SHOWN
         condition = self._condition if passed else ""
         evidence = tuple(self._evidence)
-        return Finding(self.test, self.sentence, self.openvpn, verdict, condition, evidence, self.article, self.file)
+        return Finding(
+            self.test, self.sentence, self.openvpn, verdict, condition, evidence, self.article, self.file, seen_on
+        )
 
     def _keep(self, kind: str, text: str, name: str, content: str) -> None:
         file = self._file(name)

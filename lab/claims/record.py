@@ -16,7 +16,8 @@ its sentence, earns a verdict by assertions and keeps the evidence: a log line, 
 The [findings by theme](index.md) explain them. `lab claims` runs the tests, and `lab claims --renew TEST` runs one and
 rewrites this page.
 
-In the evidence below, `PORT`, `TIME`, `MAC` and `ID` stand for what differs from run to run.
+Below, "seen on" names the packages and the kernel with their patch levels; a finding without it was recorded before
+they were. In the evidence, `PORT`, `TIME`, `MAC` and `ID` stand for what differs from run to run.
 Written by `lab claims`: change the tests, not this page.
 
 """
@@ -35,6 +36,7 @@ def from_json(text: str) -> list[Finding]:
                 **row,
                 "verdict": Verdict(row["verdict"]),
                 "evidence": tuple(Evidence(**item) for item in row["evidence"]),
+                "seen_on": tuple(row.get("seen_on", ())),
             }
         )
         for row in json.loads(text)
@@ -170,7 +172,10 @@ def _evidence_of(group: Sequence[Finding]) -> str:
             if finding.openvpn not in versions:
                 versions.append(finding.openvpn)
     lines = [f"- {kind}, {_named(versions)}: `{text}`" for (kind, text), versions in seen.items()]
-    return f"### {group[0].test}\n\n" + "\n".join(lines or ["No evidence beyond the assertions of the test."]) + "\n\n"
+    lines = lines or ["- No evidence beyond the assertions of the test."]
+    for seen_on in dict.fromkeys(finding.seen_on for finding in group if finding.seen_on):
+        lines.append(f"- seen on {', '.join(seen_on)}")
+    return f"### {group[0].test}\n\n" + "\n".join(lines) + "\n\n"
 
 
 def _named(versions: Sequence[str]) -> str:

@@ -83,13 +83,33 @@ def pytest_runtest_makereport(
     from lab.claims.record import as_json, normalised
 
     try:
-        finding = claim.finding(passed=report.passed)
+        finding = claim.finding(passed=report.passed, seen_on=_seen_on(item) if report.passed else ())
     except NoVerdict as error:
         report.outcome = "failed"
         report.longrepr = str(error)
         finding = claim.finding(passed=False)
     report.user_properties.append((_PROPERTY, json.loads(as_json([normalised(finding)]))))
     return report
+
+
+def _seen_on(item: pytest.Item) -> tuple[str, ...]:
+    """Return the packages in the labs of a test's fixtures, and the kernel, with their versions; empty without labs."""
+    import platform
+
+    from lab.core.errors import LabError
+    from lab.runtime.lab import Lab
+    from lab.runtime.software import installed
+
+    labs = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Lab)]
+    try:
+        found = installed(labs)
+    except LabError:  # the test has stopped a node
+        found = {}
+    return (
+        (*(f"{package} {version}" for package, version in found.items()), f"Linux {platform.release()}")
+        if found
+        else ()
+    )
 
 
 class _NoVersion:

@@ -3,29 +3,24 @@
 import os
 import platform
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lab.cluster.machine import machine_facts, read_line
 from lab.engine import Engine
 from lab.measure.record import Environment
-from lab.routing import daemons
 from lab.runtime.lab import Lab
+from lab.runtime.software import installed
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def environment(labs: Sequence[Lab], engine: Engine) -> Environment:
     """Describe the host and the software in the labs."""
-    nodes = {i.digest: (lab, i.node) for lab in labs for i in lab.nodes.values()}
     digests: dict[str, set[str]] = {}
     for lab in labs:
         for instance in lab.nodes.values():
             digests.setdefault(instance.image, set()).add(instance.digest)
-    versions: dict[str, set[str]] = {}
-    for lab, node in nodes.values():
-        for program, version in _installed(lab, node).items():
-            versions.setdefault(program, set()).add(version)
     return Environment(
         **machine_facts(engine),
         cpu=_cpu(),
@@ -34,20 +29,13 @@ def environment(labs: Sequence[Lab], engine: Engine) -> Environment:
         python=platform.python_version(),
         boot=read_line("/proc/sys/kernel/random/boot_id"),
         images={image: ", ".join(sorted(found)) for image, found in sorted(digests.items())},
-        versions={program: ", ".join(sorted(found)) for program, found in sorted(versions.items())},
+        versions=dict(installed(labs)),
     )
 
 
 def machine_name() -> str:
     """Return the name of this machine in records."""
     return platform.node() or "localhost"
-
-
-def _installed(lab: Lab, node: str) -> Mapping[str, str]:
-    """Return the versions of OpenVPN and the routing daemons by Debian package; empty in an image without dpkg."""
-    packages = ("openvpn", *dict.fromkeys(daemon.package for daemon in daemons().values()))
-    result = lab.node(node).exec("dpkg-query", "-W", "-f", "${Package} ${Version}\n", *packages)
-    return dict(line.split(" ", 1) for line in result.stdout.splitlines() if " " in line)
 
 
 def _cpu() -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab.claims.claims import Evidence, Finding, Verdict
-from lab.claims.record import as_page, from_json, merge, normalised
+from lab.claims.record import as_json, as_page, from_json, merge, normalised
 
 ROOT = Path(__file__).parents[3]
 
@@ -14,7 +14,10 @@ ROOT = Path(__file__).parents[3]
 def finding(test: str, openvpn: str = "2.6", verdict: Verdict = Verdict.HOLDS, **more: str) -> Finding:
     file = more.pop("file", "tests/claims/test_a.py")
     evidence = (Evidence("log line", text, f"{test}/x.log"),) if (text := more.pop("seen", "")) else ()
-    return Finding(test, f"sentence of {test}", openvpn, verdict, evidence=evidence, file=file, **more)
+    condition = more.pop("condition", "")
+    on = tuple(filter(None, more.pop("on", "").split(", ")))
+    assert not more
+    return Finding(test, f"sentence of {test}", openvpn, verdict, condition, evidence, file=file, seen_on=on)
 
 
 OLD = [finding("test_a"), finding("test_a", "2.7"), finding("test_b"), finding("test_z", file="tests/z.py")]
@@ -52,6 +55,15 @@ def test_normalised_finding_has_each_piece_of_evidence_once() -> None:
     both = Finding("test_a", "", "2.6", Verdict.HOLDS, evidence=tuple(seen))
     assert [each.text for each in normalised(both).evidence] == ["from 192.0.2.1:PORT"]
     assert normalised(normalised(both)) == normalised(both)
+
+
+def test_page_names_the_patch_levels_that_were_recorded() -> None:
+    old = finding("test_a", on="openvpn 2.6.14-1, Linux 6.18.0")
+    new = finding("test_a", "2.7", on="openvpn 2.7.8-1, Linux 6.18.0")
+    page = as_page(from_json(as_json([old, new, finding("test_b")])))
+    section = page.partition("### test_a\n")[2].partition("###")[0]
+    assert "- seen on openvpn 2.6.14-1, Linux 6.18.0\n- seen on openvpn 2.7.8-1, Linux 6.18.0\n" in section
+    assert "seen on" not in page.partition("### test_b\n")[2]
 
 
 def test_page_has_a_table_per_file_and_the_evidence_with_its_versions() -> None:
