@@ -166,7 +166,8 @@ def into_tunnel(end: Configuration, directive: Directive) -> Network | None:
     try:
         if six:
             return IPv6Network(directive.argument(0) or "", strict=False)
-        return IPv4Network(f"{directive.argument(0)}/{directive.argument(1) or '255.255.255.255'}", strict=False)
+        mask = {None: "32", "default": "32"}.get(directive.argument(1), directive.argument(1))
+        return IPv4Network(f"{directive.argument(0)}/{mask}", strict=False)
     except ValueError:
         return None
 

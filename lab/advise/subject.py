@@ -6,11 +6,13 @@ from functools import cached_property
 from lab.advise.across import Across, across
 from lab.configs.disk import Spot
 from lab.configs.numbers import is_number
-from lab.configs.openvpn.client_options import AllClientOptions
+from lab.configs.openvpn.client_options import AllClientOptions, ClientOptions
 from lab.configs.openvpn.configuration import INLINE, Configuration, Directive, pushed
 from lab.configs.routing.judged import RoutingConfiguration
 from lab.topology import Address, Prefix
 
+_REMOVES = ("push-reset", "push-remove")
+"""Options of a client's file that take pushed options away."""
 _AEAD = ("AES-128-GCM", "AES-192-GCM", "AES-256-GCM", "CHACHA20-POLY1305", "DEFAULT")
 
 _DEFAULT_PING_RESTART = 120
@@ -98,17 +100,27 @@ class Subject:
         """The options that the peer pushes and this end accepts, as far as known."""
         if self.peer is None or self.end.role != "client":
             return []
+        mine = self._options_from_peer
+        pushes = [d for d in self.peer.pushed if not self._is_removed(d)]
+        return [d for d in pushes + [d for entry in mine for d in pushed(entry.directives)] if self.accepts(d)]
+
+    @property
+    def _options_from_peer(self) -> list[ClientOptions]:
+        """The options that the server has for this client alone, as far as known."""
         files = [entry for entry in self.peer_client_options.entries if entry.source == "file"]
         named = self.common_name if self.common_name in {entry.client for entry in files} else None  # None: DEFAULT
         # Without a common name, this client's file is known only if there is one file.
-        mine = [
+        return [
             entry
             for entry in self.peer_client_options.entries
             if entry.source == "script" or (entry.client == named if self.common_name else len(files) == 1)
         ]
-        return [
-            d for d in self.peer.pushed + [d for entry in mine for d in pushed(entry.directives)] if self.accepts(d)
-        ]
+
+    def _is_removed(self, push: Directive) -> bool:
+        """Return True if this client's file has `push-reset`, or a `push-remove TEXT` that the option begins with."""
+        found = [d for entry in self._options_from_peer for d in entry.directives]
+        begins = [d.argument(0) or "" for d in found if d.name == "push-remove"]
+        return any(d.name == "push-reset" for d in found) or any(str(push).startswith(text) for text in begins)
 
     @property
     def pushed_unknown(self) -> bool:
@@ -116,7 +128,11 @@ class Subject:
         if self.end.role != "client":
             return False
         files = [entry for entry in self.peer_client_options.entries if entry.source == "file"]
-        either = self.common_name is None and len(files) > 1 and any(pushed(entry.directives) for entry in files)
+        either = (
+            self.common_name is None
+            and len(files) > 1
+            and any(pushed(entry.directives) or any(d.name in _REMOVES for d in entry.directives) for entry in files)
+        )
         return self.peer is None or bool(self.peer_client_options.gaps) or either
 
     def accepts(self, push: Directive) -> bool:
@@ -140,6 +156,12 @@ class Subject:
             peer_openvpn=self.openvpn,
         )
 
+    def _keepalive_of_server(self, option: str, number: int) -> Directive | None:
+        """Return the server's `keepalive`, if this client takes the option that one of its numbers is pushed as."""
+        at = self.peer.last("keepalive") if self.peer is not None and self.end.role == "client" else None
+        push = Directive(option, at.arguments[number:], at.spot) if at is not None else None
+        return at if push is not None and self.accepts(push) and not self._is_removed(push) else None
+
     def interval(self) -> tuple[int | None, Spot | None] | None:
         """Return the seconds after which this end sends a ping if it has sent nothing, and the line that sets them.
 
@@ -147,11 +169,8 @@ class Subject:
         """
         at = self.option("ping", "keepalive")
         if self.end.role == "client":
-            pushed_keepalive = self.peer.last("keepalive") if self.peer is not None else None
-            if pushed_keepalive and self.accepts(
-                Directive("ping", pushed_keepalive.arguments[:1], pushed_keepalive.spot)
-            ):
-                return _waits(_seconds(pushed_keepalive, 0), pushed_keepalive)
+            if pushes := self._keepalive_of_server("ping", 0):
+                return _waits(_seconds(pushes, 0), pushes)
             if at is None and self.pushed_unknown:
                 return None
         return _waits(_seconds(at, 0), at) if at else (None, None)
@@ -162,12 +181,8 @@ class Subject:
         The number is None if it waits forever; the result is None if unknown, or if the line has no number.
         """
         at = self.option("ping-restart", "ping-exit", "keepalive")
-        pushed_keepalive = self.peer.last("keepalive") if self.peer is not None and self.end.role == "client" else None
-        if pushed_keepalive and self.accepts(
-            Directive("ping-restart", pushed_keepalive.arguments[1:], pushed_keepalive.spot)
-        ):
-            # The server pushes `ping-restart` with the second number.
-            return _waits(_seconds(pushed_keepalive, 1), pushed_keepalive)
+        if pushes := self._keepalive_of_server("ping-restart", 1):
+            return _waits(_seconds(pushes, 1), pushes)
         if at is None and self.end.role == "client":
             default = {frozenset({"udp"}): _DEFAULT_PING_RESTART, frozenset({"tcp"}): None}
             known = not self.pushed_unknown and self.end.transports in default

@@ -1,10 +1,11 @@
 """A rule about BFD's intervals and the jitter of the path."""
 
+from lab.advise.detection import interval, timers_of
 from lab.advise.rule import Judgement, Rule, Verdict, exposed, safe, unknown
 from lab.advise.rules.routing import ADD_ROUTER
 from lab.advise.subject import Subject
 from lab.configs.disk import Spot
-from lab.configs.routing.facts import BfdTimers, BgpNeighbor
+from lab.configs.routing.facts import BgpNeighbor
 
 _RANKS = (Verdict.EXPOSED, Verdict.CANNOT_TELL, Verdict.NOT_EXPOSED)
 _DO = "set longer intervals, or a higher multiplier: `detect-multiplier`, `multiplier` in BIRD"
@@ -30,11 +31,12 @@ def jitter(subject: Subject) -> Judgement:
 
 def _of_session(subject: Subject, n: BgpNeighbor) -> Judgement:
     spots = _spots([n])
-    there = _timers_there(subject)
-    if n.bfd_timers is None or there is None:
+    found = timers_of(subject.peer_runs.neighbors)
+    if n.bfd_timers is None or not found:
         which = "this file does" if n.bfd_timers is None else "the other end's router does"
         return unknown(f"{which} not show the intervals of BFD", *spots, do="add the other end's files, or test it")
-    every = max(n.bfd_timers.receive, there.transmit)
+    there = found[0]
+    every = interval(n.bfd_timers, there)
     after = there.multiplier * every
     spots += [n.bfd_timers.spot, there.spot]
     waits = f"BFD gives the other end up after {after} ms without a packet, which come every {every} ms"
@@ -46,13 +48,6 @@ def _of_session(subject: Subject, n: BgpNeighbor) -> Judgement:
     if subject.path_jitter >= after:
         return exposed(f"{waits}, and {varies}: sessions go down while the path works", *spots, do=_DO)
     return unknown(f"{waits}, and {varies}: whether so many packets are late in a row is chance", *spots, do=_DO)
-
-
-def _timers_there(subject: Subject) -> BfdTimers | None:
-    """Return the timers of the session at the other end; None if they are not known, or if several differ."""
-    found = {n.bfd_timers and (n.bfd_timers.transmit, n.bfd_timers.multiplier) for n in subject.peer_runs.neighbors}
-    first = subject.peer_runs.neighbors[0].bfd_timers if subject.peer_runs.neighbors else None
-    return first if len(found) == 1 else None
 
 
 def _spots(neighbors: list[BgpNeighbor]) -> list[Spot]:

@@ -1,6 +1,7 @@
 """Rules about OpenVPN's inner table, and `iroute`, which fills it."""
 
 from collections.abc import Sequence
+from ipaddress import ip_network
 
 from lab.advise.across import into_tunnel
 from lab.advise.inner import (
@@ -120,10 +121,13 @@ def _without_a_family(subject: Subject, inner: Sequence[InnerRoute]) -> Judgemen
 
 def _of_neighbors(subject: Subject, first: Spot) -> Judgement:
     """Judge if each client with a session has inner routes, where some client has: its file shows it by its address."""
-    entries = [entry for entry in subject.client_options.entries if entry.source == "file"]
+    options = subject.client_options
+    entries = [entry for entry in options.entries if entry.source == "file"]
     bare = [entry for entry in entries if not entry.inner]
-    everyone = any(entry.source == "script" and entry.inner for entry in subject.client_options.entries)
-    if everyone or not bare or not subject.runs.spots:
+    everyone = any(entry.source == "script" and entry.inner for entry in options.entries)
+    # A client without a file has the options of DEFAULT, or none.
+    only = options.exclusive or one_client_only(subject) is not None or any(e.client is None for e in entries)
+    if everyone or not subject.runs.spots or (not bare and only):
         return safe("the clients have inner routes", first)
     given = {d.argument(0): d.spot for entry in bare for d in entry.directives if d.name == "ifconfig-push"}
     lost = [n for n in subject.runs.neighbors if str(n.address) in given]
@@ -134,14 +138,20 @@ def _of_neighbors(subject: Subject, first: Spot) -> Judgement:
             *[given[str(n.address)] for n in lost],
             do="add the `iroute`s of the networks behind it to its file in `client-config-dir`",
         )
-    pushed = [d.argument(0) for entry in entries for d in entry.directives if d.name == "ifconfig-push"]
+    pushed = {
+        (d.argument(0) or "").partition("/")[0]
+        for entry in entries
+        for d in entry.directives
+        if d.name in ("ifconfig-push", "ifconfig-ipv6-push")
+    }
     if not subject.runs.interior and all(str(n.address) in pushed for n in subject.runs.neighbors):
         return safe("the clients that have a session have inner routes", first)
     return unknown(
-        "some clients have no `iroute`; whether they have a session is unknown",
+        "some clients have no `iroute`, or no file; whether they have a session is unknown",
         first,
         *subject.runs.spots,
-        do="compare the neighbours with the clients' files in `client-config-dir`",
+        do="compare the neighbours with the clients' files, give each client its address by `ifconfig-push`, or set "
+        "`ccd-exclusive`",
     )
 
 
@@ -209,8 +219,9 @@ def fixed_iroutes(subject: Subject) -> Judgement:
     if carried is not None and not any(version in carried for version, _ in bounded):
         families = " and ".join(f"IPv{version}" for version in sorted(carried))
         return safe(f"0/0 covers everything of {families}, of which alone the routing daemon exchanges routes", *spots)
-    version, routes = next(found for found in bounded if carried is None or found[0] in carried)
-    only = [i for i in routes if i.network.version == version]
+    judged = [(version, routes) for version, routes in bounded if carried is None or version in carried]
+    only = [i for version, routes in judged for i in routes if i.network.version == version]
+    version = only[0].network.version if only else judged[0][0]
     if not only and carried is None:
         return unknown(
             f"no inner route for IPv{version}; whether a routing daemon announces prefixes of it is unknown",
@@ -221,7 +232,7 @@ def fixed_iroutes(subject: Subject) -> Judgement:
         f"only these prefixes pass of IPv{version}, also if the daemon learns others"
         if only
         else f"no prefix of IPv{version} passes, and the daemon may learn some",
-        *[i.spot for i in only or routes],
+        *[i.spot for i in only or inner],
         do="run one server process for this client, with `iroute 0.0.0.0 0.0.0.0` and `iroute-ipv6 ::/0`",
     )
 
@@ -241,6 +252,11 @@ def route_without_iroute(subject: Subject) -> Judgement:
         for d in subject.end.all("route", "route-ipv6")
         if (network := into_tunnel(subject.end, d)) is not None
     ]
+    # A name as network or gateway is looked up when OpenVPN starts.
+    if named := [d for d in subject.end.all("route", "route-ipv6") if _has_name(d)]:
+        return unknown(
+            f"`{named[0]}` has a name, and where it leads is unknown", named[0].spot, do="write addresses instead"
+        )
     if not routes:
         return safe("there is no `route` into the tunnel")
     inner = [i.network for i in subject.client_options.inner]
@@ -259,6 +275,19 @@ def route_without_iroute(subject: Subject) -> Judgement:
     )
 
 
+def _has_name(route: Directive) -> bool:
+    """Return True for a `route` with a host name as its network or gateway."""
+    gateway = route.argument(1 if route.name == "route-ipv6" else 2)
+    for word in (route.argument(0), gateway):
+        if word in (None, "", "default", "vpn_gateway", "net_gateway"):
+            continue
+        try:
+            ip_network(word or "", strict=False)
+        except ValueError:
+            return True
+    return False
+
+
 def route_quota(subject: Subject) -> Judgement:
     """Judge if there can be more hosts behind a client than `max-routes-per-client` allows."""
     if other := no_inner_table(subject):
@@ -269,7 +298,10 @@ def route_quota(subject: Subject) -> Judgement:
     limits = [
         d for entry in subject.client_options.entries for d in entry.directives if d.name == "max-routes-per-client"
     ]
-    limit = limits[-1] if limits else subject.end.last("max-routes-per-client")
+    everyone = subject.end.last("max-routes-per-client")
+    if everyone is not None and len(limits) < len(subject.client_options.entries):
+        limits.append(everyone)
+    limit = min(limits, key=lambda d: _number(d) or 0, default=None)
     quota = _number(limit) if limit else _QUOTA
     # The client's own addresses and its inner routes take entries as well.
     six = subject.end.has("server-ipv6", "ifconfig-ipv6") or any(

@@ -1,5 +1,6 @@
 """Rules about packet sizes, which both ends together determine."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lab.advise.rule import Judgement, Rule, exposed, safe, unknown
@@ -59,7 +60,7 @@ def on_the_path(subject: Subject) -> Judgement:
     peer = subject.peer
     if peer is None:
         return unknown("the other end's file is not given", do="add it with another --config")
-    if unclear := _differ_by_connection(subject, peer):
+    if unclear := _differ_by_connection(subject, peer, (*_SIZES, "mssfix")):
         return unclear
     clamps = [d for d in (subject.end.last("mssfix"), peer.last("mssfix")) if d]
     spots = [d.spot for d in clamps]
@@ -78,6 +79,13 @@ def on_the_path(subject: Subject) -> Judgement:
             do="lower the outer TCP's MSS at that link",
         )
     largest = _largest(subject, clamps)
+    if largest is None and any(d.argument(1) not in (None, "mtu") for d in clamps):
+        return unknown(
+            "with `mssfix … fixed` the outer packet is larger by the cipher's overhead, which depends on what is "
+            "negotiated",
+            *spots,
+            do="use `mssfix N mtu`, which includes the overhead",
+        )
     if largest is None:
         return unknown(
             "without a clamp a full-size segment is sent in two fragments; whether the path carries them is unknown",
@@ -115,17 +123,17 @@ def _largest(subject: Subject, clamps: list[Directive]) -> int | None:
         if number is None:
             sizes.append(ETHERNET_MTU - 8)
             continue
-        if not number.isdigit():
+        if not number.isdigit() or clamp.argument(1) not in (None, "mtu"):
             return None
         if int(number):
             sizes.append(int(number) + (0 if clamp.argument(1) == "mtu" else headers))
     return min(sizes, default=None)
 
 
-def _differ_by_connection(subject: Subject, peer: Configuration) -> Judgement | None:
-    if not subject.end.differs(*_SIZES) and not peer.differs(*_SIZES):
+def _differ_by_connection(subject: Subject, peer: Configuration, options: Sequence[str] = _SIZES) -> Judgement | None:
+    if not subject.end.differs(*options) and not peer.differs(*options):
         return None
-    where = [d.spot for end in (subject.end, peer) for d in end.all(*_SIZES)]
+    where = [d.spot for end in (subject.end, peer) for d in end.all(*options)]
     return unknown("it depends on which `<connection>` is used", *where, do="set the same sizes in each")
 
 

@@ -11,12 +11,20 @@ from lab.configs.openvpn.configuration import Directive
 
 def device_closed(subject: Subject) -> Judgement:
     """Judge if a restart removes the device, and all routes through it."""
-    if keeps := subject.option("persist-tun"):
+    remap = subject.end.last("remap-usr1")
+    remapped = remap if remap and remap.argument(0) in ("SIGHUP", "SIGTERM") else None
+    if (keeps := subject.option("persist-tun")) and remapped is None:
         return safe("a restart by SIGUSR1 or ping-restart keeps the device", keeps.spot)
-    if subject.pushed_unknown:
+    if subject.pushed_unknown and remapped is None:
         return unknown("this file has no `persist-tun`; whether it is pushed is unknown", do="set `persist-tun` here")
     if subject.routes is False:
         return safe("no routing daemon has sessions through this tunnel, and OpenVPN sets its own routes again")
+    if remapped:
+        why = f"`{remapped}` makes each restart one that closes the device, also with `persist-tun`"
+        spots = [d.spot for d in (remapped, keeps) if d]
+        if subject.routes is None:
+            return unknown(f"{why}; whether a daemon has routes through it is unknown", *spots, do="remove it")
+        return exposed(why, *spots, do="remove it")
     if subject.routes is None:
         return unknown(
             "no `persist-tun`; whether a daemon has routes through the device is unknown", do="set `persist-tun`"
@@ -85,7 +93,9 @@ def no_exit_notify(subject: Subject) -> Judgement:
     if end.differs("explicit-exit-notify"):
         where = [d.spot for d in end.all("explicit-exit-notify")]
         return unknown("it depends on which `<connection>` is used", *where, do="set `explicit-exit-notify` in each")
-    if notify:
+    if notify and not is_number(notify.argument(0) or "1"):
+        return unknown(f"`{notify}`: the number of notifications is not a number", notify.spot, do="set it to a number")
+    if notify and int(notify.argument(0) or "1"):
         return safe("it notifies the other end when it is stopped (but not when it crashes)", notify.spot)
     if subject.pushed_unknown:
         return unknown("no `explicit-exit-notify` here; whether it is pushed is unknown", do="set it here")
@@ -94,6 +104,7 @@ def no_exit_notify(subject: Subject) -> Judgement:
         return unknown("UDP without `explicit-exit-notify`; how long the other end waits is unknown", do="set it here")
     return exposed(
         "over UDP the other end is not notified when this one stops: it waits for its keepalive",
+        *([notify.spot] if notify else []),
         *([timeout[1]] if timeout[1] else []),
         do="set `explicit-exit-notify`",
     )
@@ -103,7 +114,7 @@ RULES = (
     Rule(
         "restart-closes-device",
         "A restart of OpenVPN without `persist-tun` removes the device under a running routing daemon.",
-        ("persist-tun",),
+        ("persist-tun", "remap-usr1"),
         "openvpn(8), --persist-tun; tested with OpenVPN 2.6.14 and 2.7.8",
         device_closed,
         "test_fib_recovers_after_a_restart_without_persist_tun",

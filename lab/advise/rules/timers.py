@@ -1,6 +1,9 @@
 """Rules about the time after which OpenVPN and a routing daemon notice that the other end is gone."""
 
+from collections.abc import Sequence
+
 from lab.advise.across import detection_on, device_of
+from lab.advise.detection import detection_time, timers_of
 from lab.advise.rule import Judgement, Rule, Verdict, exposed, safe, unknown
 from lab.advise.rules.routing import ADD_ROUTER, no_session_across, nothing_across
 from lab.advise.subject import Subject
@@ -19,6 +22,8 @@ def hold_time(subject: Subject) -> Judgement:
         return timeout
     seconds, at = timeout
     spots = [spot for spot in (at, *(n.hold_spot for n in runs.neighbors)) if spot]
+    if (detected := _by_bfd(subject, seconds, spots)) is not None:
+        return detected
     if hold == 0 or subject.peer_hold == 0:
         return safe("with a hold time of 0 BGP keeps the session", *spots)
     agreed = hold if subject.peer_hold is None else min(hold, subject.peer_hold)
@@ -47,6 +52,22 @@ def hold_time(subject: Subject) -> Judgement:
     return safe(f"OpenVPN restarts after {seconds} s, BGP closes its session after {agreed} s", *spots)
 
 
+def _by_bfd(subject: Subject, seconds: int | None, spots: Sequence[Spot]) -> Judgement | None:
+    """Judge a session with BFD, which closes it sooner than its hold time; None without BFD at both ends."""
+    here = [n for n in subject.runs.neighbors if n.bfd]
+    there = subject.peer_runs.neighbors
+    if not here or (there and not any(n.bfd for n in there)):
+        return None
+    lines = [n.options.get("bfd", n.spot) for n in here]
+    why = "BFD closes the session of BGP before its hold time has passed"
+    do = "set a keepalive timeout that is not longer than BFD's detection time, or test it"
+    after = min((detection_time(n, t) or 0 for n in here for t in timers_of(there)), default=0)
+    if not after or (seconds is not None and 1000 * seconds <= after):
+        return unknown(f"{why}; whether OpenVPN restarts sooner is unknown", *spots, *lines, do=do)
+    ends = f"after {seconds} s" if seconds is not None else "never"
+    return exposed(f"{why}, after {after} ms; OpenVPN restarts {ends}", *spots, *lines, do=do)
+
+
 def dead_interval(subject: Subject) -> Judgement:
     """Judge if OSPF or RIP drops the other end long before OpenVPN restarts."""
     if subject.routes is False:
@@ -60,6 +81,8 @@ def dead_interval(subject: Subject) -> Judgement:
         return nothing_across(subject.router, runs)
     if isinstance(timeout := timeout_of(subject), Judgement):
         return timeout
+    if lines := subject.router.other_bfd:
+        return unknown("BFD may drop the neighbour sooner than its dead interval", *lines, do="test it")
     verdicts = [_of_interior(found, subject, *timeout) for found in runs.interior]
     for wanted in (Verdict.EXPOSED, Verdict.CANNOT_TELL):
         if chosen := next((verdict for verdict in verdicts if verdict.verdict is wanted), None):

@@ -66,13 +66,17 @@ class AllClientOptions:
 
     entries: tuple[ClientOptions, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    exclusive: bool = False
+    """True if the server refuses clients without a file (`ccd-exclusive`)."""
 
     @property
     def clients(self) -> list[tuple[str | None, list[InnerRoute]]]:
         """Each known client with its inner routes: those of its file, and those of scripts."""
         scripts = [inner for entry in self.entries if entry.source == "script" for inner in entry.inner]
         files = [(entry.client, entry.inner + scripts) for entry in self.entries if entry.source == "file"]
-        return files or ([(None, scripts)] if scripts else [])
+        # A script also writes the options of clients without a file.
+        others = scripts and not self.exclusive and all(client is not None for client, _ in files)
+        return [*files, (None, scripts)] if others else files
 
     @property
     def inner(self) -> list[InnerRoute]:
@@ -107,7 +111,7 @@ def read_client_options(server: Configuration) -> AllClientOptions:
         Gap("the program at the management socket can set options of clients", d.spot)
         for d in server.all("management-client-auth")
     ]
-    return AllClientOptions(tuple(entries), tuple(gaps))
+    return AllClientOptions(tuple(entries), tuple(gaps), server.has("ccd-exclusive"))
 
 
 def _is_known(plugin: Directive) -> bool:
@@ -135,8 +139,8 @@ def writes_fixed_lines(server: Configuration, option: Directive) -> bool:
     return _SHELLS.fullmatch(lines[0]) is not None and _fixed_lines(lines) is not None
 
 
-_HEREDOC = re.compile(r"""cat\s*>>?\s*"?\$1"?\s*<<\s*(['"])(\w+)\1\s*""")
-_ECHO = re.compile(r"""echo\s+(?P<text>'[^']*'|"[^"$`\\]*"|[^'"$`\\|&;<>()*?\[#~]+?)\s*>>?\s*"?\$1"?\s*""")
+_HEREDOC = re.compile(r"""cat\s*(?P<to>>>?)\s*"?\$1"?\s*<<\s*(?P<quote>['"])(?P<end>\w+)(?P=quote)\s*""")
+_ECHO = re.compile(r"""echo\s+(?P<text>'[^']*'|"[^"$`\\]*"|[^'"$`\\|&;<>()*?\[#~]+?)\s*(?P<to>>>?)\s*"?\$1"?\s*""")
 
 
 def _read_script(server: Configuration, option: Directive) -> ClientOptions | None:
@@ -168,13 +172,15 @@ def _fixed_lines(lines: list[str]) -> dict[int, str] | None:
     while at < len(lines):
         line = lines[at].strip()
         if heredoc := _HEREDOC.fullmatch(line):
-            end = next((n for n in range(at + 1, len(lines)) if lines[n] == heredoc[2]), None)
+            end = next((n for n in range(at + 1, len(lines)) if lines[n] == heredoc["end"]), None)
             if end is None:
                 return None
+            written = written if heredoc["to"] == ">>" else {}  # `>` drops what was written before
             written.update({n: lines[n] for n in range(at + 1, end)})
             at = end
         elif echo := _ECHO.fullmatch(line):
             text = echo["text"]
+            written = written if echo["to"] == ">>" else {}
             written[at] = text[1:-1] if text[0] in "'\"" else text
         elif line and not line.startswith("#") and line != "exit 0":
             return None

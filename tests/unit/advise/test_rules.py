@@ -69,6 +69,7 @@ CLIENTS = {
     "apart": {"west": "iroute 10.1.0.0 255.255.255.0\n", "east": "iroute 10.2.0.0 255.255.255.0\n"},
     "within": {"west": "iroute 10.1.0.0 255.255.0.0\n", "east": "iroute 10.1.1.0 255.255.255.0\n"},
     "mixed": {"west": "iroute 0.0.0.0 0.0.0.0\n", "east": "iroute 10.2.0.0 255.255.255.0\n"},
+    "named": {"west": "iroute 10.1.0.0 255.255.255.0\nifconfig-push 10.0.0.2 255.255.255.0\n"},
     "any": {"DEFAULT": "iroute 10.1.0.0 255.255.255.0\n"},
 }
 """The files of directories with several clients."""
@@ -95,6 +96,15 @@ def place(tmp_path: Path) -> Path:
     (tmp_path / "fixed.sh").write_text('#!/bin/sh\necho "iroute 10.1.0.0 255.255.255.0" > "$1"\n')
     (tmp_path / "tiny").mkdir()
     (tmp_path / "tiny" / "branch").write_text("iroute 10.1.0.1\n")
+    (tmp_path / "reset").mkdir()
+    (tmp_path / "reset" / "DEFAULT").write_text("push-remove persist\n")
+    (tmp_path / "limits").mkdir()
+    (tmp_path / "limits" / "west").write_text("iroute 10.1.0.0 255.255.255.0\nmax-routes-per-client 20\n")
+    (tmp_path / "limits" / "east").write_text("iroute 10.2.0.1\nmax-routes-per-client 1000\n")
+    (tmp_path / "overwrite").write_text(
+        '#!/bin/sh\necho "iroute-ipv6 ::/0" > "$1"\necho "iroute 0.0.0.0 0.0.0.0" > "$1"\n'
+    )
+    (tmp_path / "empty").write_text("#!/bin/sh\nexit 0\n")
     (tmp_path / "none").mkdir()
     (tmp_path / "hand-out").write_text(f"#!/bin/sh\n# fixed\ncat > \"$1\" <<'END'\n{BOTH}END\n")
     (tmp_path / "clever").write_text('#!/bin/sh\n[ "$common_name" = x ] && echo iroute 0.0.0.0 0.0.0.0 > "$1"\n')
@@ -125,6 +135,7 @@ def with_option(frr: str, option: str) -> str:
 AWAY = " neighbor 10.0.0.3 route-map AWAY out\nroute-map AWAY permit 10\n set ip next-hop 192.0.2.77\n"
 PROFILE = "bfd\n profile own\n  transmit-interval 50\n  receive-interval 50\n exit\nexit\n"
 BFD = with_option(BGP, "bfd profile own") + PROFILE
+TO_SERVER_BFD = BFD.replace("10.0.0.2", "10.0.0.1")
 QUICK_PEER = {"peer": CLIENT, "peer_frr": BFD.replace("10.0.0.2", "10.0.0.1")}
 
 
@@ -245,6 +256,47 @@ CASES = [
         CANNOT_TELL,
         {"bird": BIRD.replace("0.0.2", "0.0.1").replace("import all", "import filter { bgp_next_hop = 192.0.2.77; }")},
     ),
+    # spellings with another meaning than they seem to have
+    ("no-exit-notify", CLIENT + "explicit-exit-notify 0\n", EXPOSED, {"peer": SERVER}),
+    ("no-exit-notify", CLIENT + "explicit-exit-notify x\n", CANNOT_TELL, {"peer": SERVER}),
+    ("restart-closes-device", CLIENT + "persist-tun\nremap-usr1 SIGHUP\n", EXPOSED, {"frr": BGP}),
+    ("restart-closes-device", CLIENT + "persist-tun\nremap-usr1 SIGTERM\n", CANNOT_TELL, {}),
+    ("path-mtu", CLIENT + "mssfix 1350 fixed\n", CANNOT_TELL, {"peer": SERVER, "path_mtu": 1400}),
+    (
+        "path-mtu",
+        two_ways("mssfix 1300\n"),
+        CANNOT_TELL,
+        {"peer": SERVER, "path_mtu": 1400},
+    ),
+    ("route-without-iroute", SERVER + "route branch.example\n", CANNOT_TELL, {}),
+    ("route-without-iroute", SERVER + "route 10.9.0.0 255.255.0.0 gw.example\n", CANNOT_TELL, {}),
+    ("route-without-iroute", SERVER + "disable-dco\nroute 10.9.0.1 default default 5\n", EXPOSED, {}),
+    ("second-client", SERVER + ONE + SCRIPT + "disable-dco\n", EXPOSED, {}),  # the script is for all clients
+    ("second-client", SERVER + ONE + SCRIPT + "ccd-exclusive\n", NOT_EXPOSED, {}),
+    ("one-family", SERVER + V6 + "script-security 2\nclient-connect overwrite\n", EXPOSED, {}),
+    ("no-iroute", SERVER + SCRIPT + "client-connect empty\ndisable-dco\n", EXPOSED, {"frr": BGP}),
+    ("route-quota", SERVER + "client-config-dir limits\n", EXPOSED, {}),  # that of one of two clients
+    ("restart-closes-device", CLIENT, NOT_EXPOSED, {"peer": SERVER + 'push "persist-tun"\n', "frr": BGP}),
+    (
+        "restart-closes-device",
+        CLIENT,
+        EXPOSED,
+        {"peer": SERVER + 'push "persist-tun"\nclient-config-dir reset\n', "frr": BGP},
+    ),
+    ("hold-time", CLIENT, NOT_EXPOSED, {"peer": SERVER + "keepalive 1 6\n", "frr": BGP, "peer_hold": 9}),
+    (
+        "hold-time",
+        CLIENT,
+        EXPOSED,
+        {"peer": SERVER + "keepalive 1 6\n", "frr": TO_SERVER_BFD, "peer_frr": BFD.replace("0.0.2", "0.0.3")},
+    ),
+    (
+        "hold-time",
+        CLIENT,
+        CANNOT_TELL,
+        {"peer": SERVER + "keepalive 1 6\n", "frr": TO_SERVER_BFD},
+    ),
+    ("dead-interval", CLIENT, CANNOT_TELL, {"frr": "interface tun0\n ip ospf area 0\n ip ospf bfd\n", "peer": SERVER}),
     # BFD and jitter
     ("bfd-jitter", SERVER, NOT_EXPOSED, {"frr": BGP}),
     ("bfd-jitter", SERVER, CANNOT_TELL, {"frr": BFD}),
@@ -388,7 +440,12 @@ CASES = [
     ("no-iroute", SERVER, CANNOT_TELL, {}),
     ("no-iroute", SERVER, NOT_EXPOSED, {"routes": False}),
     ("no-iroute", SERVER + MISSING, CANNOT_TELL, {"frr": BGP}),
-    ("no-iroute", SERVER + FIXED, NOT_EXPOSED, {"frr": BGP}),
+    ("no-iroute", SERVER + FIXED, CANNOT_TELL, {"frr": BGP}),  # the neighbour may be a client without a file
+    ("no-iroute", SERVER + FIXED + "ccd-exclusive\n", NOT_EXPOSED, {"frr": BGP}),
+    ("no-iroute", SERVER + FIXED + "max-clients 1\n", NOT_EXPOSED, {"frr": BGP}),
+    ("no-iroute", SERVER + "client-config-dir named\n", NOT_EXPOSED, {"frr": BGP}),
+    ("no-iroute", SERVER + "client-config-dir named\n", CANNOT_TELL, {"frr": TO_OTHER}),
+    ("no-iroute", SERVER + "client-config-dir any\n", NOT_EXPOSED, {"frr": BGP}),
     # OSPF and RIP across the tunnel, by network, by interface, or elsewhere
     ("no-iroute", NUMBERED, EXPOSED, {"frr": "router ospf\n network 10.8.0.0/24 area 0\n"}),
     ("no-iroute", NUMBERED, CANNOT_TELL, {"frr": "router ospf\n network 10.8.0.0/24 area 0\n", "openvpn": "2.7"}),
@@ -599,7 +656,7 @@ CASES = [
     ("one-family", SERVER + V6 + ALL_SIX, EXPOSED, {}),
     ("one-family", V6_SERVER + ALL_SIX, NOT_EXPOSED, {"frr": "router ripng\n network tun\n"}),
     ("no-iroute", SERVER + V6 + ALL_SIX + "disable-dco\n", EXPOSED, {"frr": BGP}),  # BGP carries IPv4 alone
-    ("no-iroute", SERVER + V6 + HALF, NOT_EXPOSED, {"frr": BGP}),
+    ("no-iroute", SERVER + V6 + HALF + "ccd-exclusive\n", NOT_EXPOSED, {"frr": BGP}),
     ("no-iroute", SERVER + V6 + HALF + "disable-dco\n", EXPOSED, {"frr": "router ripng\n network tun\n"}),
     ("no-iroute", SERVER + V6 + HALF, CANNOT_TELL, {"frr": "router ospf6\n interface tun area 0\n"}),
     ("no-iroute", SERVER + ALL_SIX, NOT_EXPOSED, {}),
