@@ -38,13 +38,18 @@ def one_family(scene: Scene, end: End) -> Tried:
 
 
 def fixed_iroutes(scene: Scene, end: End) -> Tried:
-    """See if some networks that the daemon has brought are reached, and others of the family are not."""
+    """See if networks that the daemon has brought are not reached, and no inner route covers them."""
     if not scene.inner_routes and not scene.client_options.gaps:
         return Tried(False, "the client has no inner route")
     if not scene.learned:
         return Tried(None, "no daemon has brought the server a route to a network behind this client")
-    families = [{n for n in scene.routes if n.version == version} for version in (4, 6)]
-    return Tried(any(f & scene.reached and f - scene.reached for f in families), _passing(scene))
+    if not scene.tunnel_up:
+        return Tried(None, "the server's inner address does not answer the client")
+    lost = scene.learned - scene.reached
+    if scene.client_options.gaps:  # what is reached shows that there are inner routes
+        return Tried(any(n.version == other.version for n in lost for other in scene.reached), _passing(scene))
+    inner = [route.network for route in scene.inner_routes]
+    return Tried(any(not any(_covers(route, n) for route in inner) for n in lost), _passing(scene))
 
 
 def route_without_iroute(scene: Scene, end: End) -> Tried:
