@@ -3,6 +3,7 @@
 Each pair runs with its own files. A verdict `exposed` without the failure, or `not exposed` with it, fails.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from ipaddress import ip_network
 
@@ -10,6 +11,7 @@ import pytest
 
 from lab.advise import RULES, Subject, Verdict, subjects_of_topology
 from lab.catalogue import load
+from lab.check.advised.disturbed import expect_line
 from lab.core.process import this_process
 from lab.runtime.lab import Lab
 from lab.runtime.node import LabNode
@@ -29,11 +31,13 @@ PAIRS = (
     Pair("cbc", OPEN + "data-ciphers AES-256-CBC\n", FREE + "data-ciphers AES-256-GCM:AES-256-CBC\n"),
     Pair("pool", OPEN.replace("topology subnet", "topology p2p"), FREE, ADDRESS.replace("255.255.255.0", "10.8.0.1")),
     Pair("whole", OPEN, FREE, ADDRESS + ALL.split("\n")[0] + "\n"),
+    Pair("leaving", OPEN, FREE + "explicit-exit-notify 1\n", ADDRESS + FIRST),
     Pair("chosen", SERVER + LIMIT, FREE, ADDRESS + FIRST + ALL.split("\n")[0] + "\n"),
 )
 """Of the last pair the server says `disable-dco`."""
 ON_PURPOSE = ("disable-dco", "secret")
 WITHIN = 120
+OLD_SESSION = re.compile(r"client-instance exiting|will cause previous active sessions by this client to be dropped")
 
 
 def dco_off(tunnel: RunningTunnel, node: LabNode, subject: Subject) -> bool:
@@ -54,10 +58,24 @@ def reneg_dco(tunnel: RunningTunnel, node: LabNode, subject: Subject) -> bool:
     return bool(process.log_lines("'--reneg-bytes' and '--reneg-pkts' are not supported by data channel offload"))
 
 
+def iroute_reconnect(tunnel: RunningTunnel, node: LabNode, subject: Subject) -> bool:
+    """See if the kernel has lost the route of an `iroute` once the old session of a client that came back is purged."""
+    route = ip_network("10.2.0.0/24")
+    if node.name != tunnel.tunnel.server or node.fib.route(route) is None:
+        return False
+    size = tunnel.server.log_size()
+    tunnel.client.stop()
+    tunnel.client.start()
+    tunnel.wait_connected(within=WITHIN)
+    expect_line("the end of the old session", (tunnel.server, OLD_SESSION, size))
+    return node.fib.route(route) is None
+
+
 OBSERVERS: dict[str, Callable[[RunningTunnel, LabNode, Subject], bool]] = {
     "dco-off": dco_off,
     "iroute-dco": iroute_dco,
     "reneg-dco": reneg_dco,
+    "iroute-reconnect": iroute_reconnect,
 }
 
 
@@ -96,4 +114,6 @@ def test_verdicts_are_what_the_kernel_does(own: Lab) -> None:
         ("iroute-dco", Verdict.NOT_EXPOSED, False),
         ("reneg-dco", Verdict.CANNOT_TELL, True),
         ("reneg-dco", Verdict.NOT_EXPOSED, False),
+        ("iroute-reconnect", Verdict.CANNOT_TELL, False),
+        ("iroute-reconnect", Verdict.NOT_EXPOSED, False),
     } <= seen
