@@ -191,7 +191,7 @@ RULES = (
         "A BGP session comes up and carries no routes: eBGP without a policy, or a policy that is not defined.",
         ("frr.conf: bgp ebgp-requires-policy, neighbor, route-map, prefix-list",),
         "RFC 8212; FRR's documentation of BGP, bgp ebgp-requires-policy; bgp_input_filter and bgp_input_modifier in "
-        "bgp_route.c of FRR 10.3.1; tested with FRR 10.3.1",
+        "bgp_route.c of FRR; tested with OpenVPN 2.6.14 and 2.7.8 and FRR 10.3",
         without_policy,
     ),
 )

@@ -271,11 +271,10 @@ def bfd_jitter(scene: Scene, end: End) -> Tried:
     node, other = scene.node(end), scene.node("client" if end == "server" else "server")
     if node.name not in scene.lab.plans:
         return Tried(False, f"{node.name} runs no routing daemon")
-    plan = scene.lab.plans[node.name]
-    if plan.daemon != "frr":
+    if all(neighbor.bfd is None for _, neighbor in scene.lab.router(node.name).sessions()):
+        return Tried(False, f"{node.name} has no session with BFD")
+    if scene.lab.plans[node.name].daemon != "frr":
         return Tried(None, "only FRR reports how often BFD took a session down")
-    if not _bfd_counters(node):
-        return Tried(False, f"{node.name} has no session of BFD")
     if not scene.tunnel_up:
         return Tried(None, _DOWN)
     before = _bfd_counters(node)
