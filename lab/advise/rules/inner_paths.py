@@ -114,7 +114,7 @@ def _by_daemon(subject: Subject, inner: Sequence[InnerRoute]) -> Judgement:
     written = _led(subject)
     doubts: list[tuple[InnerRoute, str]] = []
     for route in inner:
-        covered = any(_overlap(route.network, network) for network in written)
+        covered = any(is_within(route.network, network) for network in written)
         if covered or runs.unclear or runs.possible or router.gaps:
             continue
         # 0/0 is no sign that there are networks of its family.
