@@ -239,7 +239,7 @@ def idle_restart(scene: Scene, end: End) -> Tried:
     if not wait or wait > PATIENCE:
         how = {None: "forever", 0: "for an unknown time"}.get(wait, f"{wait} s, longer than a trial")
         return Tried(None, f"this end waits {how}")
-    if not scene.tunnel_up:
+    if not _comes_up(scene):
         return Tried(None, _DOWN)
     if talks := [scene.node(each).name for each in _ENDS if scene.node(each).name in scene.lab.plans]:
         return Tried(None, f"the packets of the routing daemon of {talks[0]} keep the tunnel busy")
@@ -449,6 +449,18 @@ def _of_session(scene: Scene, end: End, pattern: str) -> re.Pattern[str]:
 
 def _matching(process: OpenVpn, pattern: re.Pattern[str], since: int) -> list[str]:
     return [line for line in process.log_lines(since=since) if pattern.search(line)]
+
+
+def _comes_up(scene: Scene) -> bool:
+    """Return whether the tunnel passes packets at some time: one that restarts again and again is down at times."""
+    address = scene.inner("server")
+    if address is None:
+        return False
+    try:
+        scene.client_node.expect_reaches(address, within=_SESSION_WITHIN)
+    except ExpectationFailed:
+        return False
+    return True
 
 
 def _second(scene: Scene) -> RunningTunnel | None:
