@@ -1,7 +1,7 @@
 """Find what a routing daemon runs across a tunnel: BGP neighbours at its other end, and OSPF or RIP on its device."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address, ip_interface, ip_network
@@ -9,7 +9,7 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip
 from lab.configs.disk import Spot
 from lab.configs.openvpn.client_options import AllClientOptions, Network
 from lab.configs.openvpn.configuration import Configuration, Directive
-from lab.configs.routing.facts import BgpNeighbor, Detection, InteriorInterface
+from lab.configs.routing.facts import BgpNeighbor, Detection, InteriorInterface, StaticRoute
 from lab.configs.routing.judged import RoutingConfiguration
 from lab.core.prefixes import Prefix
 
@@ -100,15 +100,24 @@ def _is_neighbor(
     return None
 
 
+def static_through(router: RoutingConfiguration, end: Configuration) -> list[StaticRoute]:
+    """Return the daemon's static routes through the tunnel's device, as far as the files show it."""
+    networks = [interface.network for interface in inner_networks(end)]
+    return [route for route in router.static_routes if _is_through(route, networks, device_of(end))]
+
+
+def _is_through(route: StaticRoute, networks: Sequence[Prefix], device: str) -> bool:
+    through = route.interface is not None and is_device(device, route.interface)
+    return through or (route.via is not None and any(route.via in network for network in networks))
+
+
 def _led(
     router: RoutingConfiguration, end: Configuration, inside: list[IPv4Interface | IPv6Interface], device: str
 ) -> Iterator[Prefix]:
     """Generate the prefixes, without default routes, that routes of OpenVPN or the daemon lead into the tunnel."""
     networks = [interface.network for interface in inside]
     for route in router.static_routes:
-        through = route.interface is not None and is_device(device, route.interface)
-        via = route.via is not None and any(route.via in network for network in networks)
-        if (through or via) and route.prefix.prefixlen:
+        if _is_through(route, networks, device) and route.prefix.prefixlen:
             yield route.prefix
     for d in end.all("route", "route-ipv6"):
         prefix = into_tunnel(end, d)

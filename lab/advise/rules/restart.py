@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from lab.advise.across import static_through
 from lab.advise.rule import Judgement, Rule, exposed, safe, unknown
 from lab.advise.subject import Subject
 from lab.configs.disk import Spot
@@ -17,6 +18,14 @@ def device_closed(subject: Subject) -> Judgement:
         return safe("a restart by SIGUSR1 or ping-restart keeps the device", keeps.spot)
     if subject.pushed_unknown and remapped is None:
         return unknown("this file has no `persist-tun`; whether it is pushed is unknown", do="set `persist-tun` here")
+    static = static_through(subject.router, subject.end) if subject.router is not None else []
+    if static and not subject.routes:
+        return unknown(
+            "no `persist-tun`, so that a restart removes the daemon's static routes through the device; whether it "
+            "installs them again is unknown",
+            *[route.spot for route in static],
+            do="set `persist-tun`",
+        )
     if subject.routes is False:
         return safe("no routing daemon has sessions through this tunnel, and OpenVPN sets its own routes again")
     if remapped:

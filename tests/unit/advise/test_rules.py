@@ -261,6 +261,19 @@ CASES = [
     ("no-exit-notify", CLIENT + "explicit-exit-notify x\n", CANNOT_TELL, {"peer": SERVER}),
     ("restart-closes-device", CLIENT + "persist-tun\nremap-usr1 SIGHUP\n", EXPOSED, {"frr": BGP}),
     ("restart-closes-device", CLIENT + "persist-tun\nremap-usr1 SIGTERM\n", CANNOT_TELL, {}),
+    (
+        "restart-closes-device",
+        CLIENT,
+        CANNOT_TELL,  # no session, and a static route
+        {"bird": 'protocol static { ipv4; route 10.9.0.0/16 via "tun0"; }\n', "peer": SERVER, "routes": False},
+    ),
+    ("restart-closes-device", CLIENT, EXPOSED, {"frr": BEHIND, "peer": SERVER}),
+    (
+        "restart-closes-device",
+        CLIENT,
+        NOT_EXPOSED,
+        {"frr": "ip route 10.9.0.0/16 eth0\n", "peer": SERVER, "routes": False},
+    ),
     ("path-mtu", CLIENT + "mssfix 1350 fixed\n", CANNOT_TELL, {"peer": SERVER, "path_mtu": 1400}),
     (
         "path-mtu",
