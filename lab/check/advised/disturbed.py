@@ -193,19 +193,37 @@ def hold_time(scene: Scene, end: End) -> Tried:
     scene.lab.router(here).expect_session(there, within=_SESSION_WITHIN)
     size, timeout = process.log_size(), _of_session(scene, end, TIMEOUT)
     with _restored(scene), scene.lab.fault("blackhole", layer="outer", tunnel=tunnel.name):
-        down, restarts = wait_for(
-            Expectation(
-                what="a restart, or the end of the BGP session",
-                node=here,
-                # The log is read after the session: a restart that came first is in it.
-                look=lambda: (not _session_up(scene.lab, here, there), _matching(process, timeout, size)),
-                met=any,
-                logs=process.log,
-            ),
-            within=WITHIN,
+        return _first_of(
+            scene, end, timeout, "the BGP session", lambda: _session_up(scene.lab, here, there), since=size
         )
-    first = restarts[0] if restarts else "the BGP session ended before OpenVPN restarted"
-    return Tried(down and not restarts, first)
+
+
+def _first_of(
+    scene: Scene, end: End, timeout: re.Pattern[str], what: str, lasts: Callable[[], bool], *, since: int
+) -> Tried:
+    """Wait until an end restarts, or what a routing daemon has through the tunnel ends: the failure is that it does."""
+    process = scene.process(end)
+
+    def look() -> tuple[bool, list[str], bool]:
+        # What lasts before the log is read, and after it: between two looks both may have happened.
+        before = lasts()
+        return before, _matching(process, timeout, since), lasts()
+
+    before, restarts, after = wait_for(
+        Expectation(
+            what=f"a restart, or the end of {what}",
+            node=scene.node(end).name,
+            look=look,
+            met=lambda found: not found[0] or bool(found[1]),
+            logs=process.log,
+        ),
+        within=WITHIN,
+    )
+    if not restarts:
+        return Tried(True, f"{what} ended before OpenVPN restarted")
+    if before and after:
+        return Tried(False, restarts[0])
+    return Tried(None, f"between two looks OpenVPN has restarted, and {what} has ended: {restarts[0]}")
 
 
 def dead_interval(scene: Scene, end: End) -> Tried:
@@ -218,19 +236,8 @@ def dead_interval(scene: Scene, end: End) -> Tried:
         return Tried(None, f"no daemon has brought {node.name} a route into the tunnel")
     size, timeout = process.log_size(), _of_session(scene, end, TIMEOUT)
     with _restored(scene), scene.lab.fault("blackhole", layer="outer", tunnel=scene.tunnel.name):
-        _, restarts = wait_for(
-            Expectation(
-                what="a restart, or the loss of the route",
-                node=node.name,
-                # The log is read after the route: a restart that came first is in it.
-                look=lambda: (node.fib.route(learned[0]) is None, _matching(process, timeout, size)),
-                met=any,
-                logs=process.log,
-            ),
-            within=WITHIN,
-        )
-    first = restarts[0] if restarts else f"the route to {learned[0]} was lost before OpenVPN restarted"
-    return Tried(not restarts, first)
+        route = f"the route to {learned[0]}"
+        return _first_of(scene, end, timeout, route, lambda: node.fib.route(learned[0]) is not None, since=size)
 
 
 def idle_restart(scene: Scene, end: End) -> Tried:
