@@ -36,6 +36,7 @@ _SESSION_WITHIN = 30
 """Seconds to wait for a session before a trial of it; the lab has waited for it before."""
 _SECOND_PREFIX_WITHIN = 10
 """Seconds to wait for a prefix after another one that was announced with it."""
+_SAME_NAME = "the second client has the name of the first, whose session it replaces"
 _DOWN = "the server's inner address does not answer the client"
 _ENDS: tuple[End, End] = ("server", "client")
 _BFD_PACKETS = 300
@@ -70,7 +71,7 @@ def second_client(scene: Scene, end: End) -> Tried:
     with _second_after_first(scene, second, behind):
         lost = not scene.answers("server", behind)
         if lost and len(named_clients(scene.tunnel)) < 2:
-            return Tried(False, "the second client has the name of the first, whose session it replaces")
+            return Tried(False, _SAME_NAME)
         scene.server_node.expect_reaches(inner, within=WITHIN)
     return Tried(lost, f"{behind} {'does not answer' if lost else 'answers'} after a second client has connected")
 
@@ -89,6 +90,8 @@ def overlapping_iroutes(scene: Scene, end: End) -> Tried:
     ):
         scene.answers("server", behind)
         came = [_arrived(capture, behind) for capture in (here, there)]
+        if not came[0] and len(named_clients(scene.tunnel)) < 2:
+            return Tried(False, _SAME_NAME)
     whom = "the first client" if came[0] else "the second client" if came[1] else "no client"
     return Tried(not came[0], f"packets to {behind} go to {whom} after the second one has connected")
 
