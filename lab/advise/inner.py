@@ -52,6 +52,19 @@ def carried_versions(subject: Subject) -> frozenset[int] | None:
     return frozenset(found | {6 if i.protocol == "ripng" else 4 for i in runs.interior})
 
 
+def is_net30(subject: Subject) -> bool:
+    """Return True if the other end's address may not be on the device's link: `topology net30`, set or by default.
+
+    Each client then has a subnet of four addresses, and the server's own address is in none of them.
+    """
+    servers = [end for end in (subject.end, subject.peer) if end is not None and end.role == "server"]
+    if not servers or servers[0].device == "tap" or not servers[0].has("server", "ifconfig"):
+        return False
+    setting = servers[0].last("topology")
+    release = subject.release if servers[0] is subject.end else subject.peer_release
+    return setting.argument(0) == "net30" if setting is not None else release != "2.7"
+
+
 def may_be_in_the_kernel(subject: Subject) -> bool:
     """Return True if DCO supports the server's topology: on 2.6 the default is net30, which it does not support."""
     return subject.end.has("topology") or subject.release != "2.6"

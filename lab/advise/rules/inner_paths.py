@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from lab.advise.across import device_of, inner_networks, into_tunnel
 from lab.advise.inner import (
     CHECK_DCO,
+    is_net30,
     is_within,
     no_inner_table,
     unknown_source,
@@ -129,7 +130,9 @@ def _by_daemon(subject: Subject, inner: Sequence[InnerRoute]) -> Judgement:
                 *[found.spot for found in certain],
                 do="let the policies of both ends pass its routes, or add a `route` for it",
             )
-        if not route.is_default and (why := _doubt(subject, router, route.network)):
+        if is_net30(subject) and not runs.interior:
+            doubts.append((route, "with `topology net30` the next hop is not on the device's link"))
+        elif not route.is_default and (why := _doubt(subject, router, route.network)):
             doubts.append((route, why))
     if doubts:
         route, why = doubts[0]

@@ -1,6 +1,7 @@
 """A rule about BGP's next hops that are not in the tunnel's subnet."""
 
 from lab.advise.across import inner_networks
+from lab.advise.inner import is_net30
 from lab.advise.rule import Judgement, Rule, exposed, safe, unknown
 from lab.advise.rules.routing import no_session_across
 from lab.advise.subject import Subject
@@ -37,6 +38,13 @@ def outside(subject: Subject) -> Judgement:
     if sent is None:
         why = "the other end's router is not given: whether it sets another next hop is unknown"
         return unknown(why, *spots, do="add the other end's files")
+    if is_net30(subject) and any(n.address is not None and n.address.version == 4 for n in runs.neighbors):
+        return unknown(
+            "with `topology net30` the other end's address is not on the device's link; whether the daemon finds a "
+            "route to it is unknown",
+            *spots,
+            do="set `topology subnet`",
+        )
     if gaps := [gap for gap in router.gaps if gap.bgp]:
         return unknown(gaps[0].why, *[gap.spot for gap in gaps], do="test it")
     return safe("the next hops are addresses of the sessions through the tunnel", *spots)

@@ -193,12 +193,17 @@ def hold_time(scene: Scene, end: End) -> Tried:
         return Tried(False, f"{here} does not run BGP")
     if not scene.tunnel_up:
         return Tried(None, _DOWN)
-    scene.lab.router(here).expect_session(there, within=_SESSION_WITHIN)
+    router = scene.lab.router(here)
+    router.expect_session(there, within=_SESSION_WITHIN)
+    # By its address: when the other end closes its device, that is the address of no node.
+    addresses = {neighbor.address for node, neighbor in router.sessions() if node == there and neighbor.up}
     size, timeout = process.log_size(), _of_session(scene, end, TIMEOUT)
     with _restored(scene), scene.lab.fault("blackhole", layer="outer", tunnel=tunnel.name):
-        return _first_of(
-            scene, end, timeout, "the BGP session", lambda: _session_up(scene.lab, here, there), since=size
-        )
+
+        def lasts() -> bool:
+            return any(neighbor.up and neighbor.address in addresses for _, neighbor in router.sessions())
+
+        return _first_of(scene, end, timeout, "the BGP session", lasts, since=size)
 
 
 def _first_of(

@@ -310,6 +310,18 @@ CASES = [
         {"peer": SERVER + "keepalive 1 6\n", "frr": TO_SERVER_BFD},
     ),
     ("dead-interval", CLIENT, CANNOT_TELL, {"frr": "interface tun0\n ip ospf area 0\n ip ospf bfd\n", "peer": SERVER}),
+    (
+        "next-hop",
+        CLIENT,
+        CANNOT_TELL,
+        {"frr": TO_SERVER, "peer": SERVER.replace("topology subnet", "topology net30"), "peer_frr": TO_CLIENT},
+    ),
+    (
+        "iroute-without-route",
+        SERVER.replace("topology subnet", "topology net30") + FIXED,
+        CANNOT_TELL,
+        {"frr": BGP},
+    ),
     # BFD and jitter
     ("bfd-jitter", SERVER, NOT_EXPOSED, {"frr": BGP}),
     ("bfd-jitter", SERVER, CANNOT_TELL, {"frr": BFD}),
