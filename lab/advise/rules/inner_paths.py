@@ -102,8 +102,13 @@ def iroute_without_route(subject: Subject) -> Judgement:
 
 def _led(subject: Subject) -> list[Network]:
     """Return the networks that OpenVPN's own lines lead into the tunnel."""
+    return [*(i.network for i in inner_networks(subject.end)), *_routed(subject)]
+
+
+def _routed(subject: Subject) -> list[Network]:
+    """Return the networks of `route` lines into the tunnel."""
     routes = (into_tunnel(subject.end, d) for d in subject.end.all("route", "route-ipv6"))
-    return [*(i.network for i in inner_networks(subject.end)), *(n for n in routes if n is not None)]
+    return [network for network in routes if network is not None]
 
 
 def _by_daemon(subject: Subject, inner: Sequence[InnerRoute]) -> Judgement:
@@ -122,7 +127,10 @@ def _by_daemon(subject: Subject, inner: Sequence[InnerRoute]) -> Judgement:
         families = FAMILIES if route.is_default else (family_of(route.network),)
         obstacles = [_obstacle(subject, n, family) for n in runs.neighbors for family in families]
         certain = [found for found in obstacles if found is not None]
-        if obstacles and len(certain) == len(obstacles) and not runs.interior:
+        nothing = bool(obstacles) and len(certain) == len(obstacles) and not runs.interior
+        if nothing and any(_overlap(route.network, network) for network in _routed(subject)):
+            doubts.append((route, f"a `route` leads a part of it into the tunnel, and {certain[0].why}"))
+        elif nothing:
             return _in_userspace(
                 subject,
                 f"no session of the routing daemon brings a route to {route.network}: {certain[0].why}",
@@ -130,7 +138,7 @@ def _by_daemon(subject: Subject, inner: Sequence[InnerRoute]) -> Judgement:
                 *[found.spot for found in certain],
                 do="let the policies of both ends pass its routes, or add a `route` for it",
             )
-        if is_net30(subject) and not runs.interior:
+        elif is_net30(subject) and not runs.interior:
             doubts.append((route, "with `topology net30` the next hop is not on the device's link"))
         elif not route.is_default and (why := _doubt(subject, router, route.network)):
             doubts.append((route, why))

@@ -93,10 +93,12 @@ class Trial(Expected):
 
 def try_failure(name: str, scene: Scene, end: Literal["server", "client"]) -> Tried:
     """Try a failure by the name of its rule."""
-    if name in _OF_INNER_ROUTES and scene.server.has("stale-routes-check"):
+    if name in (*_OF_INNER_ROUTES, "mtu-mismatch") and scene.server.has("stale-routes-check"):
         stale = UNDISTURBED["stale-routes"](scene, end)
         if stale.happened is not False:
-            return Tried(None, f"`stale-routes-check` can have removed the inner route: {stale.seen}")
+            return Tried(
+                None, f"`stale-routes-check` can have removed an inner route, or the client's address: {stale.seen}"
+            )
     trial = UNDISTURBED.get(name) or DISTURBED[name]
     tried = trial(scene, end)
     if (

@@ -712,6 +712,7 @@ CASES = [
     ("iroute-without-route", SERVER + FIXED, EXPOSED, {"frr": BGP + " neighbor 10.0.0.2 route-map GONE in\n"}),
     ("iroute-without-route", SERVER + ONE, EXPOSED, {"frr": POLICY}),
     ("iroute-without-route", SERVER + ONE, NOT_EXPOSED, {"frr": BGP}),
+    ("iroute-without-route", SERVER + ALL_SIX + "route-ipv6 fd00:2::/64\n", CANNOT_TELL, {"frr": POLICY}),  # a part
     ("iroute-without-route", SERVER + FIXED, CANNOT_TELL, {"frr": BGP + FAR_ONLY}),
     ("iroute-without-route", SERVER + FIXED + "route 10.1.0.0 255.255.255.0\n", NOT_EXPOSED, {"frr": POLICY}),
     ("iroute-without-route", SERVER + FIXED, NOT_EXPOSED, {"frr": POLICY + OSPF.replace("10.8", "10.0")}),
