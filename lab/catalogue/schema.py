@@ -34,8 +34,8 @@ from lab.topology.keys import (
     INHERITED,
     KINDS,
     LINK_INERT,
-    LINK_REFUSED,
     LINK_TYPES,
+    LINK_UNUSED,
     LOGIN,
     MEMBERS,
     NODE_FIXED,
@@ -149,7 +149,7 @@ def _topology() -> Schema:
             "description": "The nodes by name.",
             "minProperties": 1,
             "propertyNames": {
-                "pattern": rf"^(?!(?:{'|'.join(BRIEF_ENDS_REFUSED)})$){_NAME}$|\$",
+                "pattern": rf"^(?!(?:{'|'.join(BRIEF_ENDS_REFUSED)})$){_NAME}(?:[|]{_NAME})?$|\$",
                 "patternErrorMessage": "not a node's name: letters, digits, '.', '_' and '-'",
             },
             "additionalProperties": reference("node"),
@@ -315,12 +315,11 @@ def _links(ends: Schema) -> dict[str, Schema]:
             for name, keys in OUTSIDE_KEYS.items()
         },
     }
-    refused = {key: f"the lab does not support {key!r} here: {why}" for key, why in LINK_REFUSED.items()}
+    unused: Schema = {key: {"type": ["array", "null"], "items": _ANY_TEXT} for key in LINK_UNUSED}
     definitions: dict[str, Schema] = {
         f"link-{name}": _mapping(
-            {**common, **own, **{key: {} for key in LINK_INERT}},
-            tuple(dict.fromkeys(("type", *keys, *LINK_INERT))),
-            refused=refused,
+            {**common, **unused, **own, **{key: {} for key in LINK_INERT}},
+            tuple(dict.fromkeys(("type", *keys, *LINK_INERT, *LINK_UNUSED))),
             required=(required_key,),
         )
         for name, (required_key, keys, own) in forms.items()

@@ -110,6 +110,9 @@ def _node(**intent: Any) -> dict[str, Any]:
 
 def _topology(name: str, openvpn: str, nodes: Mapping[str, Any], links: Sequence[Mapping[str, Any]]) -> Topology:
     """Parse a topology from JSON, which is valid YAML, so that defaults are filled in and everything is checked."""
-    defaults = {"kind": "linux", "image": f"{NODE_IMAGE}:{openvpn}", "network-mode": "none", "privileged": False}
-    text = json.dumps({"name": name, "topology": {"defaults": defaults, "nodes": nodes, "links": links}})
+    defaults = {"kind": "linux", "image": f"{NODE_IMAGE}:{openvpn}", "privileged": False}
+    kinds = {"linux": {"network-mode": "none"}}  # a bridge has none
+    text = json.dumps(
+        {"name": name, "topology": {"defaults": defaults, "kinds": kinds, "nodes": nodes, "links": links}}
+    )
     return parse(text, Path(f"{name}.clab.yml"), vocabulary(), environ={})

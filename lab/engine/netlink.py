@@ -161,21 +161,19 @@ def _make(link: Link, kind: str, namespace: Namespace, work: Callable[[], None])
 
 def _set_up(node: Node, ends: Sequence[tuple[Endpoint, int]]) -> None:
     with RouteSocket() as kernel:
-        bridge = None
-        if node.kind == "bridge":
-            name = node.name[:15]
+        own = node.name[:15] if node.kind == "bridge" else None
+        for name in (*node.bridges, *((own,) if own else ())):
             with suppress(FileExistsError):  # it exists if the node's links came in stages
                 kernel.add_link("bridge", End(name))
-            bridge = _index(name)
-            kernel.set_up(bridge)
+            kernel.set_up(_index(name))
         for endpoint, _ in ends:
             index = _index(endpoint.interface)
             if endpoint.altname is not None:
                 kernel.add_alternative_name(index, altname_of(endpoint.altname))
             for address in endpoint.addresses if not node.external else ():
                 _add_address(kernel, index, address)
-            if bridge is not None:
-                kernel.set_master(index, bridge)
+            if (bridge := endpoint.bridge or own) is not None:
+                kernel.set_master(index, _index(bridge))
             kernel.set_up(index)
 
 

@@ -40,13 +40,12 @@ def topology_text(plan: Plan, *, version: str, hosts_file: PurePosixPath | None,
         "  defaults:",
         "    kind: linux",
         f"    image: openvpn-routing-lab/node:${{OPENVPN:={version}}}",
-        "    network-mode: none",
         "    privileged: false",
     ]
     if hosts_file is not None:
         lines += ["    # The names of the servers in your files; every node has this file as /etc/hosts."]
         lines += [f"    binds: [{_scalar(f'{hosts_file}:/etc/hosts:ro')}]"]
-    lines += ["", "  nodes:"]
+    lines += ["  kinds:", "    linux: {network-mode: none}", "", "  nodes:"]
     for part, title in _TITLES.items():
         nodes = [node for node in plan.nodes.values() if node.part == part]
         if nodes:

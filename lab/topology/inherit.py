@@ -52,7 +52,7 @@ class Definitions:
     def group_of(self, node: Definition) -> Scalar | None:
         """Return the node's group: its own, its kind's, the default one."""
         kind = self.kind_of(node)
-        of_kind = self.kinds.get(kind.text.lower(), {}) if kind else {}
+        of_kind = self._kind(kind)
         for level in (node, of_kind, self.defaults):
             if group := _single(level, "group"):
                 return group
@@ -63,7 +63,7 @@ class Definitions:
         kind, group = self.kind_of(node), self.group_of(node)
         levels = [
             self.defaults,
-            self.kinds.get(kind.text.lower(), {}) if kind else {},
+            self._kind(kind),
             self._group(group.text if group else None),
             node,
         ]
@@ -74,6 +74,10 @@ class Definitions:
                 inherited[key] = value
         singles = {"kind": kind, "group": group}
         return {**inherited, **{key: single for key, single in singles.items() if single is not None}}
+
+    def _kind(self, kind: Scalar | None) -> Definition:
+        """Return the definition of a kind, which is spelled as the node's: containerlab ignores case elsewhere."""
+        return self.kinds.get(kind.text, {}) if kind else {}
 
     def _group(self, name: str | None) -> Definition:
         return self.groups.get(name, {}) if name else {}

@@ -21,7 +21,7 @@ KINDS: Final = ("linux", "bridge", "ovs-bridge", "mikrotik_ros", "freebsd", "ope
 PULL_POLICIES: Final = ("IfNotPresent", "Never", "Always")
 RESTART_POLICIES: Final = ("no", "always", "on-failure", "unless-stopped")
 
-_NOT_FROM_FILE = ("name", "intent")
+_NOT_FROM_FILE = ("name", "intent", "bridges")
 
 NODE_KEYS: Final[Mapping[str, Any]] = {
     **{info.alias or name: info.annotation for name, info in Node.model_fields.items() if name not in _NOT_FROM_FILE},
@@ -124,7 +124,5 @@ OUTSIDE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
 ENDPOINT_KEYS: Final = ("node", "interface", "mac", "ipv4", "ipv6", "vars")
 LINK_INERT: Final = ("labels",)
 """Keys of a link that have no effect, as in containerlab."""
-LINK_REFUSED: Final[Mapping[str, str]] = {
-    "ipv4": "in this form each endpoint has its own 'ipv4'",
-    "ipv6": "in this form each endpoint has its own 'ipv6'",
-}
+LINK_UNUSED: Final = ("ipv4", "ipv6")
+"""Keys of a link that have an effect in the brief form only, as in containerlab: else each endpoint has its own."""

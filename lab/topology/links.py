@@ -16,9 +16,9 @@ from lab.topology.keys import (
     DUMMY_KEYS,
     ENDPOINT_KEYS,
     LINK_INERT,
-    LINK_REFUSED,
     LINK_TYPES,
     LINK_TYPES_REFUSED,
+    LINK_UNUSED,
     OUTSIDE_KEYS,
     VETH_KEYS,
 )
@@ -46,6 +46,8 @@ _END_VARIABLES = tuple(info.alias or name for name, info in EndpointIntent.model
 _PAIRS = ("host", "mgmt-net")
 """Links with an end of a veth pair in the host's network."""
 _TUNNELS = ("vxlan", "vxlan-stitch")
+_HOST = "host"
+"""The word for the host in place of a node."""
 _NO_ADDRESS = "the address has no effect: the host's end of a link gets none"
 
 
@@ -57,6 +59,7 @@ class DraftEnd:
     node: str = ""
     interface: str = ""
     altname: str | None = None
+    bridge: str | None = None
     mac: str | None = None
     addresses: dict[Family, tuple[Interface, Tree]] = field(default_factory=dict)
     intent: EndpointIntent = field(default_factory=EndpointIntent)
@@ -93,6 +96,7 @@ class DraftLink:
                     node=end.node,
                     interface=end.interface,
                     altname=end.altname,
+                    bridge=end.bridge,
                     mac=end.mac,
                     ipv4=end.addresses["ipv4"][0] if "ipv4" in end.addresses else None,  # type: ignore[arg-type]
                     ipv6=end.addresses["ipv6"][0] if "ipv6" in end.addresses else None,  # type: ignore[arg-type]
@@ -137,7 +141,9 @@ class _Reader:
         if kind == "veth-stitch":
             kind = "veth"
         keys = {"": BRIEF_KEYS, "veth": VETH_KEYS, "dummy": DUMMY_KEYS, **OUTSIDE_KEYS}[kind]
-        self._check_keys(tree, (*keys, *LINK_INERT, "type"), LINK_REFUSED)
+        self._check_keys(tree, (*keys, *LINK_INERT, *LINK_UNUSED, "type"))
+        if kind:
+            self._note_unused(tree)
         ends = self._two_ends(tree, brief=not kind) if kind in ("", "veth") else self._one_end(tree)
         outside = self._outside(tree, kind) if kind in OUTSIDE_KEYS else None
         if ends is None or (kind in OUTSIDE_KEYS and outside is None):
@@ -162,7 +168,7 @@ class _Reader:
         """Read a brief link with `host:INTERFACE`, `mgmt-net:INTERFACE` or `macvlan:INTERFACE` in place of a node."""
         items = _endpoints(tree)
         position = [_word_of(item) for item in items].index(word)
-        self._check_keys(tree, (*BRIEF_KEYS, *LINK_INERT, "type"), LINK_REFUSED)
+        self._check_keys(tree, (*BRIEF_KEYS, *LINK_INERT, "type"))
         far = items[position]
         name = far.text.partition(":")[2] if isinstance(far, Scalar) else ""
         end = self._brief_end(items[1 - position])
@@ -231,15 +237,18 @@ class _Reader:
             self.findings.add(kind, f"unknown link type {quote(kind.text)}", hint)
         return None
 
-    def _check_keys(self, tree: Table, known: tuple[str, ...], refused_keys: Mapping[str, str]) -> None:
+    def _check_keys(self, tree: Table, known: tuple[str, ...]) -> None:
         for key in tree.entries:
-            if key in known:
-                continue
-            if key in refused_keys:
-                why = refused_keys[key]
-                self.findings.add(tree.keys[key], f"the lab does not support {key!r} here: {why}")
-            else:
+            if key not in known:
                 self.findings.add(tree.keys[key], f"unknown key {quote(key)}", did_you_mean(key, known))
+
+    def _note_unused(self, tree: Table) -> None:
+        for key in LINK_UNUSED:
+            with suppress(InvalidValue):
+                if not is_absent(tree, key):
+                    convert(tree.entries[key], tuple[str, ...], self.findings)
+                    what = f"{key!r} of the link has no effect: with a type each endpoint has its own {key!r}"
+                    self.findings.note(tree.keys[key], "", what)
 
     # --- ends ----------------------------------------------------------------------------------------------
 
@@ -283,7 +292,7 @@ class _Reader:
         if not isinstance(tree, Table):
             note_mismatch(tree, Mapping[str, str], self.findings)
             return None
-        self._check_keys(tree, ENDPOINT_KEYS, {})
+        self._check_keys(tree, ENDPOINT_KEYS)
         missing = [key for key in ("node", "interface") if is_absent(tree, key)]
         for key in missing:
             self.findings.add(tree, f"the key {key!r} is missing")
@@ -410,9 +419,9 @@ class _Reader:
 
 
 def lead_to_host(links: Sequence[DraftLink], hosts: Collection[str], findings: Findings) -> None:
-    """Turn links to nodes of kind `host` into links to the host's network."""
+    """Turn links to nodes of kind `host`, or to the word, into links to the host's network."""
     for link in links:
-        far = [end for end in link.ends if end.node in hosts]
+        far = [end for end in link.ends if end.node in (*hosts, _HOST)]
         if not far:
             continue
         if len(far) == len(link.ends) or link.kind != "veth" or link.intent != LinkIntent():
@@ -474,21 +483,32 @@ def check_ends(links: list[DraftLink], nodes: Mapping[str, str], findings: Findi
                 findings.add(at, f"there is no node {quote(end.node)}", did_you_mean(end.node, nodes))
                 continue
             bridge = nodes[end.node] == "bridge"
-            # containerlab has the ports of all bridges in one namespace, the host's.
-            place = ("", end.interface) if bridge else (end.node, end.interface)
-            if other := first.get(place):
-                line = other.tree.place.line
-                what = f"the interface {quote(str(end))} is already used by another link"
-                if other.node != end.node:
-                    what = f"two bridges cannot have ports of the same name, as {quote(str(other))}"
-                findings.add(_part(end, "interface"), f"{what}, see line {line}")
-            else:
-                first[place] = end
-            if bridge:
+            _check_unused(end, ("" if bridge else end.node, end.interface), first, findings)
+            if bridge or end.bridge:
                 _check_bridge_end(link, end, findings)
+        if link.kind in _PAIRS and link.outside is not None and link.outside.interface:
+            outside = DraftEnd(link.tree, _HOST, link.outside.interface)
+            _check_unused(outside, ("", outside.interface), first, findings)
         if all(nodes.get(end.node) == "ext-container" for end in link.ends):
             what = "the link has no end in a node of the lab's, with which it would disappear"
             findings.add(link.tree, what, "link the container to a node or a bridge")
+
+
+def _check_unused(
+    end: DraftEnd, place: tuple[str, str], first: dict[tuple[str, str], DraftEnd], findings: Findings
+) -> None:
+    """Check that an interface is used once in its place: its node, or ``""`` for the host's network.
+
+    containerlab has the ports of all bridges there, and the host's ends of links.
+    """
+    other = first.setdefault(place, end)
+    if other is end:
+        return
+    line = other.tree.place.line
+    what = f"the interface {quote(str(end))} is already used by another link"
+    if other.node != end.node:
+        what = f"{quote(str(end))} has the name of {quote(str(other))}: containerlab has both in the host's network"
+    findings.add(_part(end, "interface"), f"{what}, see line {line}")
 
 
 def _check_bridge_end(link: DraftLink, end: DraftEnd, findings: Findings) -> None:

@@ -94,7 +94,9 @@ def _are_ports(found: re.Match[str]) -> bool:
     ranges = [tuple(map(int, found[name].split("-"))) for name in ("outside", "inside") if found[name]]
     if any(not 0 < low <= high <= 65535 for low, high in ((r[0], r[-1]) for r in ranges)):
         return False
-    return len({r[-1] - r[0] for r in ranges}) == 1
+    inside = ranges[-1]
+    # Docker chooses one of a range outside for a single port inside.
+    return inside[0] == inside[-1] or len({r[-1] - r[0] for r in ranges}) == 1
 
 
 def check_addresses(

@@ -91,6 +91,8 @@ class Settings(Frozen):
 
 BRIDGES: Final = ("bridge", "ovs-bridge")
 """The kinds of bridges."""
+INSIDE: Final = "|"
+"""containerlab's separator between the name of a bridge and the node in whose namespace it is."""
 EXTERNAL: Final = ("mikrotik_ros", "freebsd", "openbsd")
 """The kinds of other systems, which the lab starts and links, and does not configure."""
 
@@ -179,6 +181,8 @@ class Node(Frozen):
     """The cgroup namespace, by default the engine's choice; only `lab up --privileged` grants `host`."""
     cgroup_parent: str | None = None
     """The parent of the node's cgroup, as Docker's `--cgroup-parent`. The lab does not remove it."""
+    bridges: tuple[str, ...] = ()
+    """The bridges in its network namespace; in the file each is a node `BRIDGE|NODE` of kind `bridge`."""
     intent: NodeIntent = NodeIntent()
 
     @property
@@ -241,6 +245,8 @@ class Endpoint(Frozen):
     mac: str | None = None
     ipv4: IPv4Interface | None = None
     ipv6: IPv6Interface | None = None
+    bridge: str | None = None
+    """The bridge in the node's namespace that the interface is a port of."""
     intent: EndpointIntent = EndpointIntent()
 
     @property

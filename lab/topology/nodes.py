@@ -27,7 +27,7 @@ from lab.topology.keys import (
 from lab.topology.magic import LAB_DIR, NODE_DIR, NODE_NAME, replace, replace_source
 from lab.topology.management import MODES, check_ports
 from lab.topology.mistakes import Findings, Located, did_you_mean, nearest, one_of, quote
-from lab.topology.model import BRIDGES, EXTERNAL, Node
+from lab.topology.model import BRIDGES, EXTERNAL, INSIDE, Node
 from lab.topology.names import objection_to_interface, objection_to_name
 from lab.topology.shape import InvalidValue, convert, is_absent, is_null, note_mismatch, salvage
 from lab.topology.source import Items, Key, Scalar, Table, Tree, tree_of
@@ -37,14 +37,14 @@ from lab.topology.vocabulary import Vocabulary
 _VOLUME = re.compile(
     r"(?:(?P<name>[a-zA-Z0-9][a-zA-Z0-9_.-]*):)?/[^:]*(?(name)(?::(?:ro|rw|nocopy|volume-nocopy)(?:,(?:ro|rw|nocopy|volume-nocopy))*)?)"
 )
+_FILES = ("startup-config", "license")
+_URL = re.compile(r"(?:https?|s3)://", re.IGNORECASE)
 _SIZE = re.compile(r"\d+(\.\d+)?\s*([kmgt]i?)?b?", re.IGNORECASE)
 BGP_ONLY = (
     *("asn", "sessions", "bfd", "multipath", "accept", "communities", "graceful-restart", "neighbors"),
     *("password", "ttl-security", "default-originate", "allowas-in"),
 )
 """The keys of a router that apply to BGP only."""
-_INSIDE = "|"
-"""containerlab's separator after the name of a bridge in the namespace of another node."""
 _IMPORT_ENVIRONMENT = "__IMPORT_ENVS"
 _VARIABLES = tuple(info.alias or name for name, info in NodeIntent.model_fields.items())
 _MISSPELT = 0.8
@@ -66,6 +66,8 @@ class DraftNode:
     """All keys of a container, inherited ones included."""
     is_host: bool = False
     """True for the host machine, to whose network links lead."""
+    inside: str = ""
+    """The node in whose namespace it is, of a bridge; empty if it is a node of its own."""
     network_mode_none: bool = False
     router: Tree | None = None
     tunnels: list[tuple[TunnelIntent, Tree]] = field(default_factory=list)
@@ -94,11 +96,7 @@ class NodeReader:
         own = read_definition(tree, findings)
         kind_tree = self.definitions.kind_of(own)
         kind = kind_tree.text.lower() if kind_tree else ""
-        bare, inside, _ = name.partition(_INSIDE)
-        if kind in BRIDGES and inside:
-            what = f"the lab does not support {quote(name)}, the bridge {quote(bare)} in the namespace of another node"
-            self.findings.add(key, what, "make the bridge a node of its own")
-        elif kind != "host":
+        if kind != "host" and not (kind == "bridge" and INSIDE in name):
             self._check_name(name, key)
         if not kind:
             findings.add(key, "the node has no kind", f"set 'kind' to one of {one_of(KINDS)}")
@@ -114,7 +112,8 @@ class NodeReader:
             return self._bridge(name, kind, key, tree, inherited)
         if kind == "host":
             if "exec" in inherited:
-                findings.add(inherited["exec"], "the lab runs no command on this machine for a topology")
+                what = "'exec' is not run: the lab runs no command on this host for a topology"
+                findings.note(inherited["exec"], name, what)
             return DraftNode(name, key, Node.model_construct(name=name, kind="linux"), is_host=True)
         if kind == "ext-container":
             values = self._values({k: v for k, v in inherited.items() if k in BORROWED_KEYS})
@@ -142,22 +141,35 @@ class NodeReader:
             self.findings.add(key, f"invalid node name {quote(name)}", "the word is reserved for endpoints of links")
 
     def _bridge(self, name: str, kind: str, key: Key, tree: Tree, inherited: dict[str, Tree]) -> DraftNode:
-        if _INSIDE in name:
-            return DraftNode(name, key, Node.model_construct(name=name, kind="bridge"), supported=False)
-        if objection := objection_to_interface(name):
-            self.findings.add(key, f"invalid bridge name {quote(name)}", objection)
-        mode = inherited.get("network-mode")
-        if isinstance(mode, Scalar) and mode.text.startswith("container:"):
-            what = "the lab does not support a bridge in the namespace of another node"
-            self.findings.add(mode, what, "make it a node of its own, without 'network-mode'")
+        bridge, _, owner = name.partition(INSIDE)
+        if objection := objection_to_interface(bridge):
+            self.findings.add(key, f"invalid bridge name {quote(bridge)}", objection)
+        self._check_bridge_mode(name, kind, key, inherited.get("network-mode"))
         for own_key, at in tree.keys.items() if isinstance(tree, Table) else ():
-            if own_key in INHERITED and own_key not in BRIDGE_KEYS:
+            if own_key in INHERITED and own_key not in BRIDGE_KEYS and not (own_key == "network-mode" and owner):
                 self.findings.note(at, name, f"{own_key!r} has no effect: a bridge is not a container")
         values = self._values({k: v for k, v in inherited.items() if k in BRIDGE_KEYS})
-        return DraftNode(name, key, Node.model_construct(**{**values, "name": name, "kind": kind}))
+        draft = DraftNode(name, key, Node.model_construct(**{**values, "name": name, "kind": kind}))
+        draft.inside = owner if kind == "bridge" else ""
+        return draft
+
+    def _check_bridge_mode(self, name: str, kind: str, key: Key, mode: Tree | None) -> None:
+        """Check that a bridge is in the host's network, or in the namespace of the node after its name's separator."""
+        text = mode.text if isinstance(mode, Scalar) and kind == "bridge" else ""
+        _, inside, owner = name.partition(INSIDE)
+        container, named, target = text.partition(":")
+        if kind != "bridge" or (not text and not inside) or (inside and (container, target) == ("container", owner)):
+            return
+        if inside or (named and container == "container"):
+            what = f"a bridge in the namespace of a node has its name and 'network-mode', as in 'br{INSIDE}node'"
+            self.findings.add(key, what, "write 'network-mode: container:node'")
+            return
+        what = f"the bridge {quote(name)} has 'network-mode' {quote(text)}, with which containerlab refuses it"
+        self.findings.add(key, what, "set it under 'kinds', 'linux', which bridges do not inherit")
 
     def _container(self, name: str, kind: str, key: Key, inherited: dict[str, Tree]) -> DraftNode:
         check_foreign(name, inherited, self.findings, external=kind in EXTERNAL)
+        self._check_files(name, inherited)
         values = self._values(inherited)
         values.update(name=name, kind=kind or "linux")
         mode = self._network_mode(values.pop("network_mode", ""), inherited)
@@ -309,6 +321,16 @@ class NodeReader:
                 source = str(path)
             binds.append(f"{source}:{rest}")
         return tuple(sorted(binds))
+
+    def _check_files(self, node: str, inherited: dict[str, Tree]) -> None:
+        """Check that files exist which containerlab looks for, though this kind of node does not read them."""
+        for key in _FILES:
+            tree = inherited.get(key)
+            if not isinstance(tree, Scalar) or "\n" in tree.text or _URL.match(tree.text):
+                continue
+            path = replace(tree.text, {NODE_NAME: node}) if key == "startup-config" else tree.text
+            if LAB_DIR not in path and NODE_DIR not in path and not self._resolve(path).is_file():
+                self.findings.add(tree, f"the file {quote(path)} does not exist")
 
     def _check_volumes(self, node: str, tree: Tree | None) -> None:
         for item in tree.items if isinstance(tree, Items) else ():

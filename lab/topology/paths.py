@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lab.core.prefixes import Family
 from lab.topology.links import DraftEnd, DraftLink
+from lab.topology.model import INSIDE
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ def domains(links: Sequence[DraftLink], kinds: Mapping[str, str]) -> list[str]:
 
     for i, link in enumerate(links):
         for end in link.ends:
-            if kinds.get(end.node) == "bridge":
-                leader[find(f"link {i}")] = find(f"bridge {end.node}")
+            if kinds.get(end.node) == "bridge" or end.bridge:
+                leader[find(f"link {i}")] = find(f"bridge {end.bridge or ''}{INSIDE}{end.node}")
     return [find(f"link {i}") for i in range(len(links))]
 
 

@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from lab.topology.management import (
     read_management,
 )
 from lab.topology.mistakes import Findings, did_you_mean, nearest, quote
-from lab.topology.model import Management, Node, Place, Topology
+from lab.topology.model import INSIDE, Management, Node, Place, Topology
 from lab.topology.names import objection_to_name
 from lab.topology.neighbors import check_neighbors, check_session_options
 from lab.topology.nodes import DraftNode, NodeReader
@@ -208,6 +208,7 @@ def _read_top(
     hosts = {name for name, draft in drafts.items() if draft.is_host}
     drafts = {name: draft for name, draft in drafts.items() if name not in hosts}
     lead_to_host(links, hosts, findings)
+    drafts = _put_bridges_inside(drafts, links, findings)
     if hosts and not drafts:
         findings.add(tree, "the topology has no nodes but this machine")
     tunnels = [] if unsupported else _check_together(drafts, links, vocabulary, openvpn, findings)
@@ -231,6 +232,24 @@ def _read_top(
         extra_at=_extra_at(drafts),
         remarks=findings.notes,
     )
+
+
+def _put_bridges_inside(
+    drafts: dict[str, DraftNode], links: Sequence[DraftLink], findings: Findings
+) -> dict[str, DraftNode]:
+    """Return the nodes without the bridges in the namespaces of others, which are parts of those nodes."""
+    inside = {name: draft for name, draft in drafts.items() if draft.inside}
+    rest = {name: draft for name, draft in drafts.items() if name not in inside}
+    for name, draft in inside.items():
+        owner = rest.get(draft.inside)
+        if owner is None or owner.node.is_bridge:
+            findings.add(draft.key, f"there is no node {quote(draft.inside)} for the bridge to be in")
+            continue
+        bridge = name.partition(INSIDE)[0]
+        owner.node = owner.node.model_copy(update={"bridges": (*owner.node.bridges, bridge)})
+        for end in (end for link in links for end in link.ends if end.node == name):
+            end.node, end.bridge = draft.inside, bridge
+    return rest
 
 
 def _join_management(

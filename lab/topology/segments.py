@@ -43,8 +43,9 @@ def _segment(topology: Topology, start: Endpoint) -> list[Endpoint]:
                 if (there.node, there.interface) in seen:
                     continue
                 seen.add((there.node, there.interface))
-                if topology.nodes[there.node].is_bridge:
-                    ports = [e for e in endpoints_of(topology, there.node) if e != there]
+                if topology.nodes[there.node].is_bridge or there.bridge:
+                    ends = endpoints_of(topology, there.node)
+                    ports = [e for e in ends if e != there and e.bridge == there.bridge]
                     seen.update((p.node, p.interface) for p in ports)
                     todo += ports
                 else:

@@ -42,8 +42,8 @@ def check_stages(
         for stage in STAGES:
             for item in own.of(stage).exec:
                 if item.target == "host":
-                    what = f"the lab runs no command on this machine for a topology: {quote(item.command)}"
-                    findings.add(at[name], what, "leave out 'target: host', or run it yourself")
+                    what = f"{quote(item.command)} is not run: the lab runs no command on this host for a topology"
+                    findings.note(at[name], name, what)
         for wait in own.waits():
             if wait.node not in stages:
                 findings.add(

@@ -27,7 +27,7 @@ class StageCommand(Frozen):
     phase: Literal["on-enter", "on-exit"] = "on-enter"
     """Run it when the node enters the stage, or when the stage is complete."""
     target: Literal["container", "host"] = "container"
-    """The place to run it; the lab refuses `host`."""
+    """The place to run it; the lab does not run what is for the `host`."""
 
 
 class Stage(Frozen):
@@ -39,8 +39,8 @@ class Stage(Frozen):
     """The commands of this stage."""
 
     def commands(self, phase: str) -> list[str]:
-        """Return the commands of a phase."""
-        return [each.command for each in self.exec if each.phase == phase]
+        """Return the commands of a phase that run in the node."""
+        return [each.command for each in self.exec if each.phase == phase and each.target == "container"]
 
 
 class Stages(Frozen):

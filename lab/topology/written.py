@@ -5,7 +5,7 @@ from typing import Any
 import yaml
 
 from lab.topology.intent import Frozen
-from lab.topology.model import Endpoint, Link, Node, Topology
+from lab.topology.model import INSIDE, Endpoint, Link, Node, Topology
 from lab.topology.source import reads_as_text
 
 
@@ -15,6 +15,11 @@ def dump(topology: Topology) -> str:
     It reads back as an equal topology, except for `file`, and containerlab can deploy it.
     """
     nodes = {name: node_data(node) for name, node in topology.nodes.items()}
+    nodes |= {
+        f"{bridge}{INSIDE}{name}": {"kind": "bridge", "network-mode": f"container:{name}"}
+        for name, node in topology.nodes.items()
+        for bridge in node.bridges
+    }
     return topology_text(topology, nodes, [link_data(link) for link in topology.links])
 
 
@@ -46,7 +51,7 @@ def _written(model: Frozen, *without: str) -> dict[str, Any]:
 
 def node_data(node: Node, *, with_intent: bool = True) -> dict[str, Any]:
     """Return the definition of a node, `with_intent` with the lab's own keys."""
-    data = {"kind": node.kind, **_written(node, "name", "kind", "intent", "tmpfs")}
+    data = {"kind": node.kind, **_written(node, "name", "kind", "intent", "tmpfs", "bridges")}
     if node.tmpfs:
         data["tmpfs"] = {path: how for path, _, how in (item.partition(":") for item in node.tmpfs)}
     if not (node.is_bridge or node.borrowed):
@@ -82,8 +87,9 @@ def _is_tunnel(link: Link) -> bool:
 
 
 def _endpoint(end: Endpoint, with_intent: bool) -> dict[str, Any]:
-    data: dict[str, Any] = {"node": end.node, "interface": end.altname or end.interface}
-    data |= _written(end, "node", "interface", "altname", "intent")
+    node = f"{end.bridge}{INSIDE}{end.node}" if end.bridge else end.node
+    data: dict[str, Any] = {"node": node, "interface": end.altname or end.interface}
+    data |= _written(end, "node", "interface", "altname", "bridge", "intent")
     if with_intent and (intent := _written(end.intent)):
         data["vars"] = intent
     return data

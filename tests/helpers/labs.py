@@ -41,7 +41,8 @@ def new_name() -> str:
 def topology(directory: Path, name: str, body: str) -> Topology:
     """Write and load a topology with the lab's own image from the text below `topology:`."""
     file = directory / f"{name}.clab.yml"
-    head = f"name: {name}\ntopology:\n  defaults: {{kind: linux, image: {IMAGE}, network-mode: none}}\n"
+    head = f"name: {name}\ntopology:\n  defaults: {{kind: linux, image: {IMAGE}}}\n"
+    head += "  kinds: {linux: {network-mode: none}}\n"
     file.write_text(head + textwrap.indent(textwrap.dedent(body), "  "))
     return load(file)
 

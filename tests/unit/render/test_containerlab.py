@@ -51,7 +51,8 @@ def test_script_sets_every_address_and_starts_every_process(name: str, tmp_path:
 BRIDGED = """\
 name: bridged
 topology:
-  defaults: {kind: linux, image: "openvpn-routing-lab/node:2.6", network-mode: none}
+  defaults: {kind: linux, image: "openvpn-routing-lab/node:2.6"}
+  kinds: {linux: {network-mode: none}}
   nodes: {a: {exec: ["echo $$HOME > /x"]}, sw: {kind: bridge}, ovs: {kind: ovs-bridge}, b: {image: "other:1"}}
   links:
     - {endpoints: ["a:eth1", "sw:p1"], vars: {impair: {delay: 20, loss: 1}}}

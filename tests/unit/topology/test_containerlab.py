@@ -154,7 +154,12 @@ NOTED = [
     ("restart-policy: Always", "with 'restart-policy' 'always' a node that ends is started again, without its links"),
     ("auto-remove: true", "'auto-remove' 'true' has no effect: the lab keeps a node that died"),
     ("type: ixrd2", "'type' has no effect: nodes of this kind do not read it"),
-    ("license: key.txt", "'license' has no effect"),
+    ("license: https://example.net/key", "'license' has no effect"),
+    ('startup-config: "set / system\\nset / interface"', "'startup-config' has no effect"),
+    (
+        "stages: {create-links: {exec: [{command: reboot, target: host}]}}",
+        "'reboot' is not run: the lab runs no command",
+    ),
     ("link-apply-mode: restart", "'link-apply-mode' 'restart' has no effect: a running lab is not changed"),
     ("config: {vars: {routr: {asn: 1}}}", "the variable 'routr' has no effect"),
 ]
@@ -187,6 +192,8 @@ REFUSED = [
     ("auto-remove: maybe", "'maybe' is not true or false"),
     ("link-apply-mode: later", "'later' is not a value of 'link-apply-mode'; the values are 'live', 'restart'"),
     ("startup-config: [a]", "a list is not a text"),
+    ("startup-config: missing.cfg", "the file 'missing.cfg' does not exist"),
+    ("license: missing.key", "the file 'missing.key' does not exist"),
     ("components: [{slit: 1}]", "unknown key 'slit'; did you mean 'slot'?"),
     ("extras: {srl: 1}", "unknown key 'srl'"),
     ("username: [a]", "a list is not a text"),
@@ -347,8 +354,8 @@ def test_node_of_kind_host_is_this_machine(load: Load, refuse: Refuse, two: Two)
         "a-very-long-name-on-the-host",
     ]
     assert topology.links[2].endpoints[0].node == "b"
-    (line,) = refuse(text.replace("box: {kind: host}", "box: {kind: host, exec: [reboot]}"))
-    assert "the lab runs no command on this machine" in line
+    (note,) = notes(load(text.replace("box: {kind: host}", "box: {kind: host, exec: [reboot]}")))
+    assert note.endswith("box: 'exec' is not run: the lab runs no command on this host for a topology")
 
 
 def test_address_of_the_hosts_end_has_no_effect(load: Load, two: Two) -> None:
@@ -444,7 +451,7 @@ def test_settings_of_the_management_network(load: Load, valid: Callable[[str], b
     ("keys", "top", "what"),
     [
         ("ports: ['80:x']", "", "'80:x' is not a port to publish"),
-        ("ports: ['8000-8001:80']", "", "is not a port to publish"),
+        ("ports: ['8000-8001:80-82']", "", "is not a port to publish"),
         ("ports: ['70000:80']", "", "is not a port to publish"),
         ("mgmt-ipv4: 10.0.0.1/24", "", "'10.0.0.1/24' is not an IPv4 address"),
         (
@@ -471,7 +478,8 @@ def test_mistake_in_a_network_mode_or_the_management_network(refuse: Refuse, key
 
 
 @pytest.mark.parametrize(
-    "port", ["80", "8080:80", "127.0.0.1:8080:80/tcp", "[::1]:53:53/udp", "8000-8002:80-82", "127.0.0.1::80"]
+    "port",
+    ["80", "8080:80", "127.0.0.1:8080:80/tcp", "[::1]:53:53/udp", "8000-8002:80-82", "8000-8001:80", "127.0.0.1::80"],
 )
 def test_ports_as_docker_spells_them(load: Load, port: str) -> None:
     assert load(SILENT % f"ports: ['{port}']").nodes["aa"].ports == (port,)
@@ -582,18 +590,79 @@ def test_name_from_a_repository_is_refused(refuse: Refuse, two: Two) -> None:
     assert "the lab does not support '__gitBranch__' and '__gitHash__'" in line
 
 
-def test_bridge_inside_another_node_is_refused_in_one_line(refuse: Refuse) -> None:
-    text = """\
+INSIDE = """\
 name: x
 topology:
   nodes:
-    "br1|b": {kind: bridge, network-mode: container:b}
-    b: {kind: linux, image: x}
-    c: {kind: linux, image: x}
+    "br1|b": {kind: bridge, network-mode: "container:b"}
+    b: {kind: linux, image: x, network-mode: none}
+    c: {kind: linux, image: x, network-mode: none}
   links:
     - endpoints: ["c:eth1", "br1|b:port"]
+    - endpoints: ["b:eth1", "c:eth2"]
 """
+
+
+def test_bridge_in_the_namespace_of_a_node(load: Load) -> None:
+    topology = load(INSIDE)
+    assert (list(topology.nodes), topology.nodes["b"].bridges) == (["b", "c"], ("br1",))
+    ends = [(end.node, end.interface, end.bridge) for link in topology.links for end in link.endpoints]
+    assert ends == [("c", "eth1", None), ("b", "port", "br1"), ("b", "eth1", None), ("c", "eth2", None)]
+    assert load(dump(topology)) == topology
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "what"),
+    [
+        ('"container:b"}', '"container:c"}', "write 'network-mode: container:node'"),
+        (', network-mode: "container:b"}', "}", "write 'network-mode: container:node'"),
+        ('"br1|b"', "br1", "write 'network-mode: container:node'"),
+        ('"br1|b": {kind: bridge', '"br1|b": {kind: ovs-bridge', "invalid node name 'br1|b'"),
+        ('"br1|b": {kind: bridge, network-mode: "container:b"}', '"br1|d": {kind: bridge, network-mode: "container:d"}',
+         "there is no node 'd' for the bridge to be in"),
+        ("  links:\n", '  links:\n    - {endpoints: ["c:eth3", "br1|b:p"], ipv4: ["", 192.0.2.1/24]}\n',
+         "is a port of a bridge and cannot have an address"),
+    ],
+)  # fmt: skip
+def test_mistake_in_a_bridge_in_a_node(refuse: Refuse, was: str, now: str, what: str) -> None:
+    text = INSIDE.replace(was, now)
+    if "'d'" in what or "ovs" in now or was == '"br1|b"':
+        text = text.replace('    - endpoints: ["c:eth1", "br1|b:port"]\n', "")
     (line,) = refuse(text)
-    assert "the lab does not support 'br1|b', the bridge 'br1' in the namespace of another node" in line
-    (line,) = refuse(text.replace("br1|b", "br1"))
-    assert "network-mode: the lab does not support a bridge in the namespace of another node" in line
+    assert what in line
+
+
+def test_bridge_with_a_network_mode_is_refused(load: Load, refuse: Refuse) -> None:
+    """containerlab 0.79: "none not a valid container reference", of which the default is one as well."""
+    text = "name: x\ntopology:\n  %s\n  nodes: {sw: {kind: %s%s}, a: {kind: linux, image: x}}\n"
+    for given in ((DEFAULT, "bridge", ""), ("kinds: {}", "bridge", ", network-mode: host")):
+        (line,) = refuse(text % given)
+        assert "with which containerlab refuses it; set it under 'kinds', 'linux'" in line
+    load(text % (DEFAULT, "ovs-bridge", ""))
+    load(text % ("kinds: {linux: {network-mode: none}}", "bridge", ""))
+
+
+DEFAULT = "defaults: {network-mode: none}"
+
+IN_THE_HOSTS_NETWORK = [
+    '{endpoints: ["b:eth2", "host:lab-a"]}',
+    '{endpoints: ["b:eth2", "mgmt-net:lab-a"]}',
+    '{endpoints: ["b:eth2", "sw:lab-a"]}',
+    "{type: veth, endpoints: [{node: host, interface: lab-a}, {node: b, interface: eth2}]}",
+]
+
+
+@pytest.mark.parametrize("link", IN_THE_HOSTS_NETWORK)
+def test_names_in_the_host_s_network_are_used_once(refuse: Refuse, two: Two, link: str) -> None:
+    links = f'    - {link}\n    - {{endpoints: ["a:eth2", "host:lab-a"]}}\n'
+    for text in (links, "".join(links.splitlines(keepends=True)[::-1])):
+        (line,) = refuse(two(links=text).replace("  links:\n", "    sw: {kind: bridge}\n  links:\n"))
+        assert "lab-a" in line
+        assert "see line 9" in line
+
+
+def test_host_in_a_link_with_a_type(load: Load, two: Two) -> None:
+    ends = "[{node: host, interface: lab-a}, {node: b, interface: eth2}]"
+    link = load(two(links=f"    - {{type: veth, endpoints: {ends}}}\n")).links[1]
+    assert (link.kind, link.outside and link.outside.interface) == ("host", "lab-a")
+    assert [end.node for end in link.endpoints] == ["b"]

@@ -9,6 +9,7 @@ from lab.topology import Node, Topology
 from lab.topology.model import Credentials
 
 Load = Callable[..., Topology]
+Refuse = Callable[..., list[str]]
 
 
 def levels(key: str, *, defaults: str = "", kind: str = "", group: str = "", node: str = "") -> str:
@@ -116,13 +117,21 @@ def test_kind_and_group_are_inherited_from_each_other(load: Load) -> None:
         "topology:\n"
         "  kinds: {linux: {image: x, group: g2}}\n"
         "  groups: {g1: {kind: linux, cmd: one}, g2: {cmd: two}, g3: {kind: BRIDGE}}\n"
-        "  nodes: {n1: {group: g1}, n2: {kind: Linux}, n3: {group: g3}}\n"
+        "  nodes: {n1: {group: g1}, n2: {kind: linux}, n3: {group: g3}}\n"
     )
     assert [(n.kind, n.group, n.cmd) for n in topology.nodes.values()] == [
         ("linux", "g1", "one"),
         ("linux", "g2", "two"),
         ("bridge", "g3", None),
     ]
+
+
+def test_definition_of_a_kind_is_found_by_the_node_s_spelling(load: Load, refuse: Refuse) -> None:
+    """containerlab ignores case in a node's kind, but not when it looks for the kind's definition."""
+    text = "name: x\ntopology:\n  kinds: {%s: {image: x}}\n  nodes: {n: {kind: Linux, network-mode: none}}\n"
+    assert load(text % "Linux").nodes["n"].image == "x"
+    (line,) = refuse(text % "linux")
+    assert "the node has no image" in line
 
 
 def test_kind_of_the_default_group_precedes_the_default_kind(load: Load) -> None:

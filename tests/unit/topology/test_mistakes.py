@@ -252,7 +252,7 @@ EXTENDED = [
         "gre has no MAC addresses",
     ),
     ("{type: dummy}", "the key 'endpoint' is missing"),
-    ("{type: veth, ipv4: [], endpoints: [{node: a, interface: e2}, {node: b, interface: e2}]}", "'ipv4' here"),
+    ("{type: veth, ipv4: x, endpoints: [{node: a, interface: e2}, {node: b, interface: e2}]}", "'x' is not a list"),
 ]
 
 

@@ -200,7 +200,7 @@ def test_same_port_name_on_two_bridges_is_refused(refuse: Refuse) -> None:
         '  links:\n    - {endpoints: ["s1:p1", "s2:p1"]}\n'
     )
     (line,) = refuse(text)
-    assert "two bridges cannot have ports of the same name, as 's1:p1', see line 5" in line
+    assert "'s2:p1' has the name of 's1:p1': containerlab has both in the host's network, see line 5" in line
 
 
 def test_link_local_address_can_repeat_on_another_link(load: Load, refuse: Refuse, two: Two) -> None:
