@@ -1,7 +1,7 @@
 """Why a node without a routing daemon has no route: the line of its topology file or of OpenVPN that would make one."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_network
 
 from lab.core.prefixes import family_of
@@ -9,12 +9,15 @@ from lab.runtime.lab import Lab
 from lab.topology import Address, Prefix
 from lab.topology.segments import neighbors_of, static_routes
 from lab.tunnel import RunningTunnel
+from lab.tunnel.reason import without_time
 from lab.why.cause import Cause, Explanation, Observation, one
 from lab.why.targets import prefix_of
 from lab.why.tunnel import tunnel_down
 
 _FIXED = {"server": "client-networks", "client": "server-networks"}
 """The option of the mode fixed-routes that gives an end its routes into the tunnel."""
+_ATTEMPT, _FAILED = "_add: ", "ERROR: Linux route add command failed"
+"""OpenVPN's log lines before a route is added, with `verb 3`, and after the kernel has refused it."""
 
 
 def no_static_route(lab: Lab, node: str, to: Address | Prefix, interface: str | None = None) -> Explanation:
@@ -76,15 +79,31 @@ def _from_tunnel(tunnel: RunningTunnel, node: str, destination: Prefix, seen: Ob
         configured = Observation(node, lab.topology.file.name, f"{tunnel.name}: {refused}: {options[refused]}")
         return one(Cause("pushed-route-refused", node, what, mend, (seen, configured)))
     end = tunnel.server if node == tunnel.tunnel.server else tunnel.client
-    logged = end.log_lines("route add command failed")
-    if logged:
-        what = f"{node}'s OpenVPN could not add the route to {destination}"
-        failed = Observation(node, "log of OpenVPN", logged[-1])
-        return one(Cause("route-not-added", node, what, "see the kernel's error in OpenVPN's log", (seen, failed)))
+    if (error := _refused_by_kernel(end.log_lines(), destination)) is not None:
+        what = f"{node}'s OpenVPN could not add the route to {destination}: {error}"
+        mend = f"give {node} an address in the tunnel and a gateway that it can reach there"
+        failed = Observation(node, "log of OpenVPN", error)
+        return one(Cause("route-not-added", node, what, mend, (seen, failed)))
     what = f"{node} does not have the route to {destination}, which OpenVPN sets when the tunnel connects"
     mend = f"restart the tunnel {tunnel.name}, and see what removed it"
     given = Observation(node, lab.topology.file.name, f"{tunnel.name} has {destination} in its options")
     return one(Cause("static-route-lost", node, what, mend, (seen, given)))
+
+
+def _refused_by_kernel(lines: Sequence[str], destination: Prefix) -> str | None:
+    """Return the kernel's error about a route of OpenVPN's, from the lines between the attempt and its failure."""
+    error = None
+    attempt: list[str] = []
+    for line in lines:
+        if _ATTEMPT in line:
+            attempt = [line]
+        elif attempt and _FAILED in line:
+            if f" {destination} " in attempt[0]:
+                error = without_time(attempt[-1])
+            attempt = []
+        elif attempt:
+            attempt.append(line)
+    return error
 
 
 # --- no line makes it -----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,33 @@ def test_bridge_node_connects_three_nodes(write: Write, deploy: Deploy) -> None:
 
     lab.destroy()
     assert names_of_host() - before == set()
+
+
+INSIDE = """
+    nodes:
+      "br0|middle": {kind: bridge, network-mode: "container:middle"}
+      "br1|middle": {kind: bridge, network-mode: "container:middle"}
+      middle: {cap-add: [NET_ADMIN], exec: [ip address add 192.0.2.9/24 dev br0]}
+      one: {}
+      two: {}
+    links:
+      - {endpoints: ["one:eth1", "br0|middle:port1"], ipv4: [192.0.2.1/24], mtu: 1500}
+      - {endpoints: ["br0|middle:port2", "two:eth1"], ipv4: ["", 192.0.2.2/24], mtu: 1500}
+      - {endpoints: ["one:eth2", "middle:eth1"], mtu: 1500}
+"""
+
+
+def test_bridge_in_the_namespace_of_a_node(write: Write, deploy: Deploy) -> None:
+    lab = deploy(write(INSIDE))
+    assert set(lab.nodes) == {"middle", "one", "two"}
+    links = links_of(lab.nodes["middle"])
+    assert {"br0", "br1", "port1", "port2", "eth1"} <= set(links)
+    masters = {name: links[name].get_attr("IFLA_MASTER") for name in ("port1", "port2", "eth1")}
+    assert masters == {"port1": links["br0"]["index"], "port2": links["br0"]["index"], "eth1": None}
+    one, middle = lab.node("one"), lab.node("middle")
+    one.expect_reaches(lab.node("two").address("ipv4"))
+    one.expect_reaches(ip_address("192.0.2.9"))
+    middle.expect_reaches(one.address("ipv4"))
 
 
 def test_link_ends_have_mac_mtu_and_addresses(write: Write, deploy: Deploy) -> None:

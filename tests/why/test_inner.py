@@ -1,10 +1,14 @@
 """Why a tunnel that is up loses packets: each cause produced on purpose, named, and undone."""
 
+import struct
+import time
+
 import pytest
 
 from lab.core.prefixes import FAMILIES
 from lab.runtime.lab import Lab
 from lab.topology import Family
+from lab.tunnel import RunningTunnel
 from lab.why.inner import Header, lost_in_tunnel
 from tests.helpers.sites import Site
 from tests.helpers.tunnels import site
@@ -181,6 +185,65 @@ def test_outer_packets_are_dropped_while_the_tunnel_is_up(lab: Lab, hq: Site, br
         assert [cause.kind for cause in found.causes] == ["outer-dropped"], found
         other = lost_in_tunnel(lab, tunnel, "hq", Header(server, client, 84))
         assert other.apart.endswith("carries such packets now"), other
+    expect_everything_passes(lab, hq, branch)
+
+
+@two_sites
+def test_outer_path_that_loses_some_packets(lab: Lab, hq: Site, branch: Site, underlay: Underlay) -> None:
+    with dropping(underlay.transit, "udp dport 1194 numgen inc mod 2 0 drop"):
+        tunnel = lab.tunnel("branch", "hq")
+        server, client = tunnel.tunnel.server_ipv4.ip, tunnel.tunnel.client_ipv4.ip
+        found = lost_in_tunnel(lab, tunnel, "branch", Header(client, server, 84))
+        assert [cause.kind for cause in found.causes] == ["outer-loss"], found
+        assert found.causes[0].what.startswith(
+            "branch: the outer path to hq loses packets: 3 outer packets left branch"
+        )
+    expect_everything_passes(lab, hq, branch)
+
+
+@shared
+def test_inner_route_of_another_client(lab: Lab) -> None:
+    tunnels = {name: lab.tunnel(name, "hub") for name in ("spoke1", "spoke2")}
+    hub, one = site(lab, tunnels["spoke1"], "hub"), site(lab, tunnels["spoke1"], "spoke1")
+    files = hub.router.running.files / tunnels["spoke1"].server.process.files.relative_to("/") / "clients"
+    before = {name: (files / name).read_text() for name in tunnels}
+    wide = "iroute 10.2.0.0 255.255.0.0\niroute-ipv6 2001:db8::/32\n"
+    try:
+        for name, text in before.items():
+            own = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("iroute"))
+            (files / name).write_text(own + (wide if name == "spoke2" else ""))
+            reconnect(tunnels[name])
+        for family in FAMILIES:
+            narrow, _ = LINES[family]
+            hub.router.expect_route(one.router.plan.networks)
+            for here, there in ((hub, one), (one, hub)):
+                cause = expect_loss(lab, here, there, family, "inner-route-of-another")
+                assert cause.node == "hub"
+                assert "belongs to spoke2" in cause.what
+                assert f"add {narrow} to hub:" in cause.mend
+    finally:
+        for name, text in before.items():
+            (files / name).write_text(text)
+            reconnect(tunnels[name])
+
+
+def reconnect(tunnel: RunningTunnel) -> None:
+    tunnel.client.stop()
+    tunnel.client.start()
+    tunnel.wait_connected()
+
+
+@pytest.mark.topology("../silent/narrow.clab.yml", tunnel={"mode": "p2p-static-key", "transport": "udp"})
+def test_packets_that_look_replayed(lab: Lab, hq: Site, branch: Site) -> None:
+    """The receiver's record of packets is of tomorrow, as after a clock that was set back."""
+    record = struct.pack("<qIxxxx", int(time.time()) + 86_400, 1)  # time_t and the last packet's number
+    tunnel = lab.tunnel("branch", "hq")
+    place = tunnel.client.process.files / "replay"
+    (branch.router.running.files / place.relative_to("/")).write_bytes(record)
+    with tunnel.extended(client=[f"replay-persist {place}"]):
+        server, client = tunnel.tunnel.server_ipv4.ip, tunnel.tunnel.client_ipv4.ip
+        found = lost_in_tunnel(lab, tunnel, "hq", Header(server, client, 84))
+        assert [(cause.kind, cause.node) for cause in found.causes] == [("replay", "branch")], found
     expect_everything_passes(lab, hq, branch)
 
 

@@ -170,6 +170,8 @@ CASES = [
          "static-route-lost", "hq-lan", "hq-lan has no route to "),
     Case("no-route-back", route("branch-lan", lambda v: "del default", lambda v: f"add default via {BRANCH[v]}"),
          "static-route-lost", "branch-lan", "branch-lan has no route back to "),
+    Case("no-route", route("hq", lambda v: f"add {TO[v]} via 198.51.100.2", lambda v: f"del {TO[v]}"),
+         "no-route", "transit", "transit has no route to 10.2.0.10", (4,)),
     Case("blackhole-route", route("hq", lambda v: f"add blackhole {TO[v]}", lambda v: f"del blackhole {TO[v]}"),
          "route-refuses", "hq", "hq has a route of the kind blackhole"),
     Case("next-hop", route("hq-lan", lambda v: f"replace {ANY[v]} via {HQ[v]}99",
@@ -261,6 +263,13 @@ def test_failed_expectation_ends_with_the_cause(lab: Lab) -> None:
     with drop(lab, 4), pytest.raises(ExpectationFailed, match="branch drops the packet by the nftables rule"):
         lab.host("hq-lan").expect_reaches(TO[4], within=0.5)
     lab.host("hq-lan").expect_reaches(TO[4])
+
+
+def test_node_without_a_daemon_has_no_route_back(lab: Lab) -> None:
+    passes(lab, 4)
+    _, found = ask(lab, "hq-lan", "transit", Probe(ip_address("198.51.100.2"), count=1))
+    assert [(cause.kind, cause.node) for cause in found.causes] == [("no-route-back", "transit")], found
+    assert "transit has no route back to 10.1.0.10" in str(found)
 
 
 def test_router_without_a_daemon_misses_a_route(lab: Lab) -> None:

@@ -62,6 +62,21 @@ def test_route_that_no_line_makes(lab: Lab) -> None:
     assert no_route(lab, "branch", ip_network("2001:db8:1::/64")) == Explanation()
 
 
+def test_route_that_openvpn_cannot_add(lab: Lab) -> None:
+    """Without its addresses the client cannot reach the gateway of the routes that the server pushes."""
+    prefixes = (ip_network("10.1.0.0/24"), ip_network("2001:db8:1::/64"))
+    tunnel = lab.tunnel("branch", "hq")
+    with tunnel.extended(client=["ifconfig-noexec"]):
+        tunnel.wait_connected()
+        for prefix in prefixes:
+            found = expect_kind(lab, "branch", prefix, "route-not-added")
+            assert f"branch's OpenVPN could not add the route to {prefix}" in str(found)
+    tunnel.wait_connected()
+    for prefix in prefixes:
+        lab.node("branch").expect_in_fib(prefix)
+        assert no_route(lab, "branch", prefix) == Explanation()
+
+
 @pytest.mark.topology("fixed-routes", openvpn="2.7", tunnel={"options": {"route-nopull": True}})
 def test_pushed_route_that_the_client_refuses(lab: Lab) -> None:
     for prefix in (ip_network("10.1.0.0/24"), ip_network("2001:db8:1::/64")):
