@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Final
 
@@ -37,7 +37,7 @@ MIN_MTU_IPV6 = 1280
 MAX_MTU = 65535
 ETHERNET_MTU = 1500
 
-_MAC = re.compile(r"[0-9a-fA-F]{2}([:-])([0-9a-fA-F]{2}\1){4}[0-9a-fA-F]{2}")
+_MAC = re.compile(r"[0-9a-fA-F]{2}([:-])([0-9a-fA-F]{2}\1){4}[0-9a-fA-F]{2}|([0-9a-fA-F]{4}\.){2}[0-9a-fA-F]{4}")
 
 
 _LINK_VARIABLES = tuple(info.alias or name for name, info in LinkIntent.model_fields.items())
@@ -220,7 +220,7 @@ class _Reader:
 
     def _kind(self, tree: Table) -> str | None:
         kind = tree.entries.get("type")
-        if kind is None or is_null(kind):
+        if kind is None or is_null(kind) or (isinstance(kind, Scalar) and not kind.text):
             return ""
         if not isinstance(kind, Scalar):
             note_mismatch(kind, str, self.findings)
@@ -330,7 +330,8 @@ class _Reader:
         elif int(text[:2], 16) & 1:
             self.findings.add(tree, f"{quote(text)} is a multicast MAC address; an interface needs a unicast one")
         else:
-            end.mac = text.replace("-", ":")
+            digits = re.sub("[-:.]", "", text)
+            end.mac = ":".join(digits[i : i + 2] for i in range(0, len(digits), 2))
 
     # --- addresses -----------------------------------------------------------------------------------------
 
@@ -347,8 +348,11 @@ class _Reader:
             self.findings.add(listed, f"{len(listed.items)} addresses for a link with two ends")
         for end, item in zip(ends, listed.items, strict=False):
             # An empty entry is for an end without an address.
-            if not (isinstance(item, Scalar) and not item.text.strip()):
+            text = item.text.strip() if isinstance(item, Scalar) else None
+            if text is None or not isinstance(item, Scalar):
                 self._address(end, family, item)
+            elif text:
+                self._address(end, family, item if text == item.text else replace(item, text=text, value=text))
 
     def _address(self, end: DraftEnd, family: Family, tree: Tree) -> None:
         try:

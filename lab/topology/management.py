@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Final
 
 from lab.core.prefixes import Prefix
@@ -21,7 +21,8 @@ _OLD_KEYS: Final = {"ipv4_subnet": "ipv4-subnet", "ipv6_subnet": "ipv6-subnet"}
 _SUBNETS: Final = ("ipv4-subnet", "ipv6-subnet")
 _PORT = r"\d{1,5}(?:-\d{1,5})?"
 _PUBLISHED = re.compile(
-    rf"(?:(?:(?P<host>\d+(?:\.\d+){{3}}|\[[0-9a-fA-F:]+\]):)?(?P<outside>{_PORT})?:)?(?P<inside>{_PORT})(?:/(?:tcp|udp|sctp))?"
+    rf"(?:(?:(?P<host>[0-9.]+|\[[0-9a-fA-F:.]+\]|[0-9a-fA-F:.]+):)?(?P<outside>{_PORT})?:)?(?P<inside>{_PORT})(?:/(?:tcp|udp|sctp))?",
+    re.IGNORECASE,
 )
 
 
@@ -91,10 +92,18 @@ def check_ports(tree: Tree | None, findings: Findings) -> None:
 
 
 def _are_ports(found: re.Match[str]) -> bool:
+    """Return whether the address and the numbers are valid; 0 outside is a port of Docker's choice."""
+    if found["host"]:
+        try:
+            ip_address(found["host"].strip("[]"))
+        except ValueError:
+            return False
     ranges = [tuple(map(int, found[name].split("-"))) for name in ("outside", "inside") if found[name]]
-    if any(not 0 < low <= high <= 65535 for low, high in ((r[0], r[-1]) for r in ranges)):
+    if any(not low <= high <= 65535 for low, high in ((r[0], r[-1]) for r in ranges)):
         return False
     inside = ranges[-1]
+    if not inside[0]:
+        return False
     # Docker chooses one of a range outside for a single port inside.
     return inside[0] == inside[-1] or len({r[-1] - r[0] for r in ranges}) == 1
 

@@ -37,6 +37,7 @@ from lab.topology.vocabulary import Vocabulary
 _VOLUME = re.compile(
     r"(?:(?P<name>[a-zA-Z0-9][a-zA-Z0-9_.-]*):)?/[^:]*(?(name)(?::(?:ro|rw|nocopy|volume-nocopy)(?:,(?:ro|rw|nocopy|volume-nocopy))*)?)"
 )
+NOT_CONTAINERS = (*BRIDGES, "ext-container", "host")
 _FILES = ("startup-config", "license")
 _URL = re.compile(r"(?:https?|s3)://", re.IGNORECASE)
 _SIZE = re.compile(r"\d+(\.\d+)?\s*([kmgt]i?)?b?", re.IGNORECASE)
@@ -108,6 +109,10 @@ class NodeReader:
             findings.add(self.definitions.undefined[kind_tree.text], what, "write '{}', or leave it out")
         self._check_group(name, self.definitions.group_of(own))
         inherited = self.definitions.inherit(own)
+        if kind in NOT_CONTAINERS:
+            self._check_unused(name, inherited)
+        if kind in ("ext-container", "host"):
+            self._check_files(name, inherited)
         if kind in BRIDGES:
             return self._bridge(name, kind, key, tree, inherited)
         if kind == "host":
@@ -331,6 +336,13 @@ class NodeReader:
             path = replace(tree.text, {NODE_NAME: node}) if key == "startup-config" else tree.text
             if LAB_DIR not in path and NODE_DIR not in path and not self._resolve(path).is_file():
                 self.findings.add(tree, f"the file {quote(path)} does not exist")
+
+    def _check_unused(self, node: str, inherited: dict[str, Tree]) -> None:
+        """Check what containerlab checks of every node, though this one is no container that it starts."""
+        self._env_files(inherited.get("env-files"), node)
+        if binds := inherited.get("binds"):
+            self._binds(binds, node)
+        check_ports(inherited.get("ports"), self.findings)
 
     def _check_volumes(self, node: str, tree: Tree | None) -> None:
         for item in tree.items if isinstance(tree, Items) else ():

@@ -44,6 +44,8 @@ from lab.topology.vocabulary import Vocabulary
 MAX_FILE_SIZE = 1 << 20
 """The largest topology file, in characters."""
 
+_FIELD = re.compile(r"\{\{-?\s*(?:\.|(?:\.[^\W\d]\w*)+|\"[^\"\n]*\"|/\*[^\n]*?\*/)\s*-?\}\}")
+"""A Go template that is a field, a text or a comment."""
 LAB_NAME_PREFIX = "__lab-name"
 _GIT = ("__gitBranch__", "__gitHash__")
 """containerlab's variables in the name of a lab."""
@@ -146,10 +148,14 @@ def compose_table(text: str, file: Path, environ: Mapping[str, str], findings: F
 
 
 def _template(text: str) -> int | None:
-    """Return the offset of the first Go template outside of comments, or None."""
+    """Return the offset of the first Go template that matters, or None.
+
+    containerlab reads those in comments of YAML as well, and refuses what is no template; a field without a value, as
+    in `{{ .Names }}`, does no harm there.
+    """
     for match in re.finditer("{{", text):
         line = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
-        if not _ends_in_comment(line):
+        if not _ends_in_comment(line) or not _FIELD.match(text, match.start()):
             return match.start()
     return None
 

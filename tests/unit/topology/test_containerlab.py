@@ -266,7 +266,9 @@ def test_address_that_containerlab_refuses_is_refused(refuse: Refuse, two: Two, 
     assert what in line
 
 
-@pytest.mark.parametrize(("mac", "ok"), [("02:00-00:00:00:01", False), ("02-00-00-00-00-01", True)])
+@pytest.mark.parametrize(
+    ("mac", "ok"), [("02:00-00:00:00:01", False), ("02-00-00-00-00-01", True), ("0200.0000.0001", True)]
+)
 def test_separators_of_a_mac_address_are_not_mixed(load: Load, refuse: Refuse, two: Two, mac: str, ok: bool) -> None:
     text = two(links=f"    - {{type: dummy, endpoint: {{node: a, interface: d, mac: '{mac}'}}}}\n")
     if ok:
@@ -453,6 +455,8 @@ def test_settings_of_the_management_network(load: Load, valid: Callable[[str], b
         ("ports: ['80:x']", "", "'80:x' is not a port to publish"),
         ("ports: ['8000-8001:80-82']", "", "is not a port to publish"),
         ("ports: ['70000:80']", "", "is not a port to publish"),
+        ("ports: ['300.0.0.1:80:80']", "", "is not a port to publish"),
+        ("ports: ['80:0']", "", "is not a port to publish"),
         ("mgmt-ipv4: 10.0.0.1/24", "", "'10.0.0.1/24' is not an IPv4 address"),
         (
             "mgmt-ipv4: 10.0.0.1",
@@ -479,7 +483,17 @@ def test_mistake_in_a_network_mode_or_the_management_network(refuse: Refuse, key
 
 @pytest.mark.parametrize(
     "port",
-    ["80", "8080:80", "127.0.0.1:8080:80/tcp", "[::1]:53:53/udp", "8000-8002:80-82", "8000-8001:80", "127.0.0.1::80"],
+    [
+        "80",
+        "8080:80",
+        "127.0.0.1:8080:80/tcp",
+        "[::1]:53:53/udp",
+        "8000-8002:80-82",
+        "8000-8001:80",
+        "0:80",
+        "80/TCP",
+        "127.0.0.1::80",
+    ],
 )
 def test_ports_as_docker_spells_them(load: Load, port: str) -> None:
     assert load(SILENT % f"ports: ['{port}']").nodes["aa"].ports == (port,)
@@ -500,9 +514,16 @@ def test_network_namespace_of_another_container(load: Load) -> None:
 # --- the file ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("line", ["# {{ .Names }}", "  # 'a' {{ x }}"])
+@pytest.mark.parametrize("line", ["# {{ .Names }}", "  # 'a' {{- .State.Pid -}} {{/* x */}}", '# {{ "x" }}'])
 def test_template_in_a_comment_is_accepted(load: Load, two: Two, line: str) -> None:
     load(two(top=f"{line}\n"))
+
+
+@pytest.mark.parametrize("line", ["# {{ x }}", "# {{ .x", "# {{ .x | y }}"])
+def test_what_is_no_template_is_refused_in_a_comment_too(refuse: Refuse, two: Two, line: str) -> None:
+    """containerlab: "function x not defined", "unclosed action"."""
+    (found,) = refuse(two(top=f"{line}\n"))
+    assert "the lab does not support Go templates" in found
 
 
 @pytest.mark.parametrize("keys", ["cmd: 'echo # {{ x }}'", 'cmd: "{{ x }}"', "cmd: a#{{ x }}"])
@@ -666,3 +687,18 @@ def test_host_in_a_link_with_a_type(load: Load, two: Two) -> None:
     link = load(two(links=f"    - {{type: veth, endpoints: {ends}}}\n")).links[1]
     assert (link.kind, link.outside and link.outside.interface) == ("host", "lab-a")
     assert [end.node for end in link.endpoints] == ["b"]
+
+
+@pytest.mark.parametrize("kind", ["bridge", "ovs-bridge", "ext-container", "host"])
+def test_missing_files_are_refused_for_nodes_that_are_no_containers(refuse: Refuse, two: Two, kind: str) -> None:
+    keys = 'binds: ["missing:/x"], env-files: [missing], ports: [x]'
+    found = refuse(two().replace("  links:\n", f"    other: {{kind: {kind}, {keys}}}\n  links:\n"))
+    assert len(found) == 3
+    if kind in ("ext-container", "host"):
+        (line,) = refuse(two().replace("  links:\n", f"    other: {{kind: {kind}, license: missing}}\n  links:\n"))
+        assert "the file 'missing' does not exist" in line
+
+
+def test_link_with_an_empty_type_is_a_brief_one(load: Load, two: Two) -> None:
+    (link,) = load(two(link='type: "", ipv4: [" 10.0.0.1/24 "]')).links
+    assert (link.kind, str(link.endpoints[0].ipv4)) == ("veth", "10.0.0.1/24")
