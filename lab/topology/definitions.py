@@ -20,6 +20,9 @@ def read_definitions(topology: Table, findings: Findings) -> Definitions:
     Keys and values are checked as containerlab's parser does; what the lab supports, only where a node inherits it.
     """
     defaults = topology.entries.get("defaults")
+    if defaults is not None and is_null(defaults):
+        what = "'defaults' has no definition: containerlab cannot read such a file"
+        findings.add(topology.keys["defaults"], what, "write '{}', or leave it out")
     kinds = _read_each(topology, "kinds", findings)
     return Definitions(
         _read_level(defaults, findings) if defaults is not None else {},

@@ -78,6 +78,7 @@ _KINDS = [
             "control-channel-key",
             r"tls-crypt|determine wrapping|incoming packet auth|locate HMAC|acknowledgement record",
         ),
+        ("replay", r"Authenticate/Decrypt packet error: bad packet ID"),
         ("data-channel-key", r"Authenticate/Decrypt"),
         ("tls-version", r"Unsupported protocol|alert: protocol version"),
         ("tls-cipher", r"no TLS ciphersuites"),

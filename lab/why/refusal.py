@@ -221,6 +221,15 @@ def _tls_cipher(found: Refusal) -> Text:
     return what, f"let `tls-cipher`, `tls-ciphersuites` and `tls-cert-profile` have one in common ({places})"
 
 
+def _replayed(found: Refusal) -> Text:
+    """Name the sender's clock, whose time is in each packet with a static key, and the receiver's record of it."""
+    what = f"{found.here.node} takes {found.there.node}'s packets for replayed ones ({found.words})"
+    mend = f"set the clock of {found.there.node}, which must not go back"
+    if option := found.here.last("replay-persist"):
+        mend += f", or remove the file of `{option}` ({found.here.place('replay-persist')})"
+    return what, mend
+
+
 def _tls(found: Refusal) -> Text:
     what = f"{found.here.node} and {found.there.node} do not agree on TLS: {found.here.node} logged {found.words}"
     return what, f"compare the TLS options of {found.here.file} and {found.there.file}"
@@ -267,6 +276,7 @@ _TEXTS: Final[dict[str, Callable[[Refusal], Text]]] = {
     "max-clients": _too_many,
     "authentication": _refused,
     "control-channel-key": _wrapping,
+    "replay": _replayed,
     "data-channel-key": _data_key,
     "tls-version": _tls_version,
     "tls-cipher": _tls_cipher,

@@ -238,9 +238,8 @@ def test_packets_that_look_replayed(lab: Lab, hq: Site, branch: Site) -> None:
     """The receiver's record of packets is of tomorrow, as after a clock that was set back."""
     record = struct.pack("<qIxxxx", int(time.time()) + 86_400, 1)  # time_t and the last packet's number
     tunnel = lab.tunnel("branch", "hq")
-    place = tunnel.client.process.files / "replay"
-    (branch.router.running.files / place.relative_to("/")).write_bytes(record)
-    with tunnel.extended(client=[f"replay-persist {place}"]):
+    (branch.router.running.root / "tmp" / "replay").write_bytes(record)
+    with tunnel.extended(client=["replay-persist /tmp/replay"]):
         server, client = tunnel.tunnel.server_ipv4.ip, tunnel.tunnel.client_ipv4.ip
         found = lost_in_tunnel(lab, tunnel, "hq", Header(server, client, 84))
         assert [(cause.kind, cause.node) for cause in found.causes] == [("replay", "branch")], found

@@ -83,6 +83,11 @@ def test_kind_without_definition_is_refused_if_a_node_has_it(load: Load, refuse:
     assert line.startswith("lab.yml:3:11: topology.kinds.linux: the kind 'linux' has no definition")
 
 
+def test_defaults_without_definition_are_refused(refuse: Refuse, two: Two) -> None:
+    (line,) = refuse(two().replace("topology:\n", "topology:\n  defaults:\n"))
+    assert line.startswith("lab.yml:3:3: topology.defaults: 'defaults' has no definition: containerlab cannot read")
+
+
 def test_group_without_groups_is_a_label(load: Load, two: Two) -> None:
     topology = load(two(a="group: leaf"))
     assert (topology.nodes["a"].group, notes(topology)) == ("leaf", [])
