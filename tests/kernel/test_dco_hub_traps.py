@@ -186,20 +186,6 @@ def test_route_without_next_hop_over_dco(lab: Lab, hub: Site, claim: Claim) -> N
     claim.does_not_hold("the next hop selects the peer: without `via` the packet reaches none")
 
 
-def test_next_hop_that_no_client_has(lab: Lab, hub: Site) -> None:
-    one, _ = spokes(lab)
-    prefix, tunnel = lab.free_prefix("ipv4"), lab.tunnel("spoke1", "hub")
-    *_, free = tunnel.tunnel.server_ipv4.network.hosts()
-    with (
-        one.router.serving(prefix, one.host) as address,
-        routed(hub.router, str(prefix), "via", str(free), "dev", hub.device),
-    ):
-        assert hub.host.echo(address, count=3).silent
-        found = lost_in_tunnel(lab, tunnel, "hub", Header(hub.host.address("ipv4"), address, 84))
-        assert [(cause.kind, cause.node) for cause in found.causes] == [("dco-no-client", "hub")], found
-        assert f"no client has the address {free}" in found.causes[0].what
-
-
 @pytest.mark.claims("the article's `iroute 0.0.0.0 0.0.0.0` does no harm over DCO")
 def test_iroute_for_everything_over_dco(lab: Lab, hub: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("spoke1", "hub")

@@ -3,9 +3,10 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,8 @@ def one_family(lab: Lab) -> AbstractContextManager[None]:
     return lab.tunnel("branch", "hq").configured(iroute=["ipv4"])
 
 
-def not_activated(lab: Lab) -> AbstractContextManager[None]:
+@contextmanager
+def not_activated(lab: Lab) -> Iterator[None]:
     """Leave out `activate` for IPv6 at hq."""
     peer = lab.tunnel("branch", "hq").tunnel.client_ipv4.ip
     family = ("router bgp 65001", "address-family ipv6 unicast")
@@ -31,7 +33,9 @@ def not_activated(lab: Lab) -> AbstractContextManager[None]:
     # FRR forgets the neighbour's policy of the family as well.
     policy = f"neighbor {peer} route-map FROM-PEERS in"
     off = [*family, f"neighbor {peer} activate", policy, "exit-address-family"]
-    return frr_lines(lab.router("hq"), on, off)
+    with frr_lines(lab.router("hq"), on, off):
+        lab.router("hq").expect_no_route(ip_network("2001:db8:2::/64"))
+        yield
 
 
 def wrong_certificate(lab: Lab) -> AbstractContextManager[None]:
