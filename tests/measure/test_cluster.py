@@ -138,4 +138,4 @@ def expect_trials(out: Path, count: int) -> None:
 
 
 def expect(what: str, look: Callable[[], T], met: Callable[[T], bool]) -> None:
-    wait_for(Expectation(what=what, node="the run", look=look, met=met), within=120)
+    wait_for(Expectation(what=what, node="the run", look=look, met=met), within=300)
