@@ -82,7 +82,7 @@ class Files:
             raise InputError(f"{order['file']} does not exist on this worker: start it in a checkout of the tests")
         with tempfile.TemporaryDirectory(prefix="lab-claims-") as scratch:
             argv = [sys.executable, "-m", "pytest", order["file"], *self._options, f"--lab-claims={scratch}"]
-            # Ctrl-C goes to this process alone; pytest takes its labs down when it is told to end.
+            # Ctrl-C goes to this process alone; pytest takes its labs down at SIGINT.
             with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
                 try:
                     output, _ = run.communicate()

@@ -22,7 +22,7 @@ ROLES: Final[Mapping[Role, Sequence[pki.Role]]] = {
     "worker": ("server", "client"),
     "client": ("client",),
 }
-"""What each role does in TLS: scheduler and workers also connect to each other."""
+"""The uses of each role's certificate in TLS: scheduler and workers also connect to each other."""
 AUTHORITY: Final = "ca"
 _READABLE, _SECRET = 0o644, 0o600
 

@@ -21,7 +21,7 @@ IDLE = 60.0
 
 
 class _Input:
-    """Reads orders in a thread, and interrupts the main thread when there is nobody left to work for."""
+    """Reads orders in a thread, and interrupts the main thread when the worker has ended."""
 
     def __init__(self, file: TextIO) -> None:
         self.orders: queue.Queue[Message | None] = queue.Queue()
@@ -54,7 +54,7 @@ class _Input:
 def main() -> None:
     """Serve a worker until its end of the pipe is closed."""
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no message
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # libraries print to the log
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def send(line: Message) -> None:

@@ -34,7 +34,7 @@ _GRACE = 60.0
 
 
 class Caller(Protocol):
-    """Who wants jobs done, and receives their results."""
+    """The source of jobs, which receives their results."""
 
     def admit(self, machine: str, facts: Message) -> str:
         """Return why a machine cannot take part; empty if it can."""
@@ -74,7 +74,7 @@ class _Worker:
 
 @dataclass
 class _Events:
-    """What threads of Dask have to tell the main thread."""
+    """Events that threads of Dask report to the main thread."""
 
     queue: "queue.Queue[Message]" = field(default_factory=queue.Queue)
     woken: threading.Event = field(default_factory=threading.Event)

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 Message = dict[str, Any]
-"""What travels between the caller and a session: values of JSON."""
+"""A message between the caller and a session: values of JSON."""
 Send = Callable[[Message], None]
 
 
@@ -17,7 +17,7 @@ class Job:
     name: str
     """For progress."""
     order: Message
-    """What the session is to do."""
+    """The order to the session."""
     group: str = ""
     """Jobs of one group share what a session has prepared, so that a worker goes on with its group."""
     patience: float = 600.0
@@ -25,7 +25,7 @@ class Job:
 
 
 class Session(Protocol):
-    """What a worker's process does for one caller, from its first job to its last."""
+    """The work of a worker's process for one caller, from its first job to its last."""
 
     def facts(self) -> Message:
         """Return what the machine has to have in common with the others."""
@@ -39,7 +39,7 @@ class Session(Protocol):
 
 @dataclass(frozen=True)
 class Work:
-    """What all jobs of a caller have in common."""
+    """The jobs of a caller, with their common session."""
 
     entry: str
     """`MODULE:FUNCTION`, which returns a session."""

@@ -1,4 +1,4 @@
-"""What the machines of a cluster have to have in common."""
+"""Facts that have to be the same on all machines of a cluster."""
 
 import platform
 from pathlib import Path

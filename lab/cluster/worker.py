@@ -1,4 +1,4 @@
-"""What runs in a worker of Dask: it hands orders to a process of its own, and messages to the caller.
+"""The part that runs in a worker of Dask: it hands orders to a process of its own, and messages to the caller.
 
 The labs are that process's, so that they are taken down however the worker ends, and a job has a main thread.
 """

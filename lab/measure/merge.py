@@ -32,7 +32,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Merged:
-    """What shards are together."""
+    """The shards of one run, put together."""
 
     run: Run
     trials: tuple[Trial, ...]

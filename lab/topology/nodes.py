@@ -338,7 +338,7 @@ class NodeReader:
                 self.findings.add(tree, f"the file {quote(path)} does not exist")
 
     def _check_unused(self, node: str, inherited: dict[str, Tree]) -> None:
-        """Check what containerlab checks of every node, though this one is no container that it starts."""
+        """Check a node that containerlab does not start as a container by its rules for every node."""
         self._env_files(inherited.get("env-files"), node)
         if binds := inherited.get("binds"):
             self._binds(binds, node)

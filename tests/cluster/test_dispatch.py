@@ -1,4 +1,4 @@
-"""A plan on three workers: every trial is there, once, whatever happens to a worker in the middle."""
+"""A plan on three workers: every trial is there, once, also if a worker fails in the middle."""
 
 import time
 from collections import Counter

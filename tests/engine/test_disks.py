@@ -53,7 +53,7 @@ class Places:
         if done.returncode:
             assert self.name not in done.stdout
         assert list(processes_with(self.name)) == []
-        # What a shell's `ls` says of a missing directory is no message of the lab's.
+        # `ls` reports a missing directory itself; all else is from the lab.
         lines = [line for line in done.stderr.splitlines() if line and not line.startswith("ls: ")]
         assert not any("Traceback" in line for line in lines), done.stderr
         return done.returncode, (lines or [""])[-1]

@@ -1,4 +1,4 @@
-"""One cause, whoever asks: `lab check`, `wait_ready`, and an expectation in pytest name it in their messages."""
+"""One cause at each door: `lab check`, `wait_ready`, and an expectation in pytest name it in their messages."""
 
 import os
 import subprocess

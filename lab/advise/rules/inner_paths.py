@@ -123,7 +123,7 @@ def _by_daemon(subject: Subject, inner: Sequence[InnerRoute]) -> Judgement:
         covered = any(is_within(route.network, network) for network in written)
         if covered or runs.unclear or runs.possible or router.gaps:
             continue
-        # 0/0 is no sign that there are networks of its family.
+        # 0/0 does not tell whether there are networks of its family.
         families = FAMILIES if route.is_default else (family_of(route.network),)
         obstacles = [_obstacle(subject, n, family) for n in runs.neighbors for family in families]
         certain = [found for found in obstacles if found is not None]

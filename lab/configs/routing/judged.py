@@ -38,7 +38,7 @@ class NextHops(NamedTuple):
     given: tuple[tuple[Address, Spot], ...] = ()
     """The addresses that a policy sets, each with its line."""
     doubt: Obstacle | None = None
-    """What may give routes other next hops; None if nothing does."""
+    """A line that may give routes other next hops; None if there is none."""
 
 
 class RoutingConfiguration(Protocol):

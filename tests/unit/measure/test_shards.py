@@ -111,7 +111,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("other", "why"), REFUSED, ids=[why[:40] for _, why in REFUSED])
-def test_what_is_no_shard_of_the_same_run_is_refused(other: Part, why: str) -> None:
+def test_run_that_is_not_another_shard_of_the_plan_is_refused(other: Part, why: str) -> None:
     if "boot" not in why and other.shard.number != 1:
         environment = other.run.environment.model_copy(update={"boot": "two"})
         run = other.run.model_copy(update={"machines": {"ci": environment}})

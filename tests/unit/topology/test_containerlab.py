@@ -525,7 +525,7 @@ def test_template_in_a_comment_is_accepted(load: Load, two: Two, line: str) -> N
 
 
 @pytest.mark.parametrize("line", ["# {{ x }}", "# {{ .x", "# {{ .x | y }}"])
-def test_what_is_no_template_is_refused_in_a_comment_too(refuse: Refuse, two: Two, line: str) -> None:
+def test_braces_without_a_template_are_refused_in_a_comment_too(refuse: Refuse, two: Two, line: str) -> None:
     """containerlab: "function x not defined", "unclosed action"."""
     (found,) = refuse(two(top=f"{line}\n"))
     assert "the lab does not support Go templates" in found
