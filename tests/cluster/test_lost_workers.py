@@ -14,8 +14,8 @@ from lab.cluster.connect import connect
 from lab.cluster.dispatch import dispatch
 from lab.cluster.job import Job, Message, Work
 from lab.core.errors import EnvironmentBroken
-from tests.cluster.test_servers import LOOPBACK, line, running
-from tests.unit.cluster.test_dispatch import WORK, Gathered, job
+from tests.helpers.cluster_processes import LOOPBACK, line, running
+from tests.helpers.scripted_session import WORK, Gathered, job
 
 
 class Cluster:

@@ -4,10 +4,8 @@ import os
 import re
 import signal
 import ssl
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from socket import create_connection
 
@@ -17,9 +15,7 @@ from distributed import Client, Security
 from lab.cluster.certificates import certificate_file, key_file, write_certificates
 from lab.cluster.resource import BLOCK
 from lab.cluster.security import security
-
-PATIENCE = 120
-LOOPBACK = "127.0.0.1"
+from tests.helpers.cluster_processes import LOOPBACK, PATIENCE, line, running, start
 
 
 @pytest.fixture(scope="module")
@@ -34,38 +30,6 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The certificates of another cluster."""
     write_certificates(directory := tmp_path_factory.mktemp("other") / "certs")
     return directory
-
-
-def start(*argv: str) -> "subprocess.Popen[str]":
-    """Start a command of `lab cluster`."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "lab.cli", "cluster", *argv],
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-@contextmanager
-def running(*argv: str) -> Iterator["subprocess.Popen[str]"]:
-    """Run a command of `lab cluster`, and end it."""
-    with start(*argv) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
-            process.communicate(timeout=PATIENCE)
-
-
-def line(process: "subprocess.Popen[str]", wanted: str) -> "re.Match[str]":
-    """Wait for a line of a process's output, which ends with the process."""
-    assert process.stderr is not None
-    seen = []
-    for text in process.stderr:
-        seen.append(text)
-        if found := re.search(wanted, text):
-            return found
-    raise AssertionError(f"no line with {wanted!r} in {''.join(seen)}")
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,11 @@
 import os
 import signal
 import threading
+from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
-from lab.cluster.job import Message, Send
+from lab.cluster.job import Job, Message, Send
 from lab.core.errors import InputError
 
 
@@ -47,3 +49,38 @@ class Scripted:
         except OSError:
             return False
         return bool(name)
+
+
+WORK = "tests.helpers.scripted_session:Scripted"
+
+
+class Gathered:
+    """A caller that keeps what it receives."""
+
+    def __init__(self, *, refuse_odd: bool = False) -> None:
+        self.refuse_odd = refuse_odd
+        self.begun: Counter[str] = Counter()
+        self.ended: Counter[str] = Counter()
+        self.received: defaultdict[str, list[tuple[str, Message]]] = defaultdict(list)
+        self.said: list[str] = []
+
+    def admit(self, machine: str, facts: Message) -> str:
+        return f"{machine} is odd" if self.refuse_odd and facts["odd"] else ""
+
+    def begin(self, job: Job, machine: str) -> None:
+        self.begun[job.name] += 1
+        self.received[job.name] = []
+
+    def receive(self, job: Job, machine: str, message: Message) -> None:
+        self.received[job.name].append((machine, message))
+
+    def end(self, job: Job, machine: str) -> None:
+        self.ended[job.name] += 1
+
+    def numbers(self, job: str) -> list[int]:
+        return [message["number"] for _, message in self.received[job]]
+
+
+def job(name: str, count: int = 3, **more: Any) -> Job:
+    patience = more.pop("patience", 60.0)
+    return Job(name, {"count": count, **more}, patience=patience)

@@ -4,46 +4,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections import Counter, defaultdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lab.cluster.connect import connect, local_workers, workers_of
 from lab.cluster.dispatch import dispatch
-from lab.cluster.job import Job, Message, Work
+from lab.cluster.job import Job, Work
 from lab.core.errors import EnvironmentBroken, InputError
 from lab.core.expect import Expectation, wait_for
-
-WORK = "tests.helpers.scripted_session:Scripted"
-
-
-class Gathered:
-    """A caller that keeps what it receives."""
-
-    def __init__(self, *, refuse_odd: bool = False) -> None:
-        self.refuse_odd = refuse_odd
-        self.begun: Counter[str] = Counter()
-        self.ended: Counter[str] = Counter()
-        self.received: defaultdict[str, list[tuple[str, Message]]] = defaultdict(list)
-        self.said: list[str] = []
-
-    def admit(self, machine: str, facts: Message) -> str:
-        return f"{machine} is odd" if self.refuse_odd and facts["odd"] else ""
-
-    def begin(self, job: Job, machine: str) -> None:
-        self.begun[job.name] += 1
-        self.received[job.name] = []
-
-    def receive(self, job: Job, machine: str, message: Message) -> None:
-        self.received[job.name].append((machine, message))
-
-    def end(self, job: Job, machine: str) -> None:
-        self.ended[job.name] += 1
-
-    def numbers(self, job: str) -> list[int]:
-        return [message["number"] for _, message in self.received[job]]
+from tests.helpers.scripted_session import WORK, Gathered, job
 
 
 def run(directory: Path, jobs: list[Job], *, workers: int = 2, refuse_odd: bool = False) -> Gathered:
@@ -52,11 +22,6 @@ def run(directory: Path, jobs: list[Job], *, workers: int = 2, refuse_odd: bool 
         dispatch(client, jobs, Work(WORK, {"directory": str(directory)}), caller, caller.said.append)
         assert not list(directory.glob("lab-*")), "each session was closed before the caller went on"
     return caller
-
-
-def job(name: str, count: int = 3, **more: Any) -> Job:
-    patience = more.pop("patience", 60.0)
-    return Job(name, {"count": count, **more}, patience=patience)
 
 
 def test_each_job_is_done_once(tmp_path: Path) -> None:
@@ -121,7 +86,7 @@ import sys
 from lab.cluster.connect import connect
 from lab.cluster.dispatch import dispatch
 from lab.cluster.job import Work
-from tests.unit.cluster.test_dispatch import WORK, Gathered, job
+from tests.helpers.scripted_session import WORK, Gathered, job
 from pathlib import Path
 
 directory = Path(sys.argv[1])
