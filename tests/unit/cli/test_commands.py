@@ -22,7 +22,7 @@ STATUS = {
     "remarks",
     "processes",
 }
-NODE = {"name", "kind", "state", "image", "role", "daemon", "asn"}
+NODE = {"name", "kind", "state", "image", "health", "role", "daemon", "asn"}
 TUNNEL = {
     *("name", "mode", "transport", "server", "client", "up", "reason", "real_address", "cipher", "mtu"),
     *("channel", "connected_since", "uptime", "bytes_to_server", "bytes_to_client", "addresses", "deprecated"),
