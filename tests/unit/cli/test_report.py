@@ -32,7 +32,7 @@ def test_json_has_bare_numbers(lab: Program, run: Path) -> None:
     (fib,) = (row for row in found["rows"] if (row["quantity"], row["over"]) == ("fib", "tunnel"))
     assert set(fib) == {
         *("event", "detector", "family", "topology", "over", "mode", "openvpn", "on", "quantity", "unit"),
-        *("n", "min", "median", "p95", "max", "error", "invalid", "timed_out"),
+        *("n", "min", "median", "p95", "max", "error", "valid", "invalid", "timed_out"),
         *("to_wire", "to_wire_low", "to_wire_high", "to_vxlan", "to_vxlan_low", "to_vxlan_high"),
     }
     assert (fib["n"], fib["invalid"], fib["timed_out"]) == (6, 1, 1)

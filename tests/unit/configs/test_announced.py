@@ -52,7 +52,7 @@ def announces(configuration: RoutingConfiguration, prefix: str, source: RouteSou
         ("redistribute connected", "fd00::/64", "connected", False),
         ("redistribute connected route-map OWN", "10.1.1.0/24", "connected", True),
         ("redistribute connected route-map OWN", "10.2.1.0/24", "connected", False),
-        ("redistribute connected route-map MISSING", "10.1.1.0/24", "connected", None),
+        ("redistribute connected route-map MISSING", "10.1.1.0/24", "connected", False),
         ("aggregate-address 10.1.0.0/16 summary-only", "10.1.1.0/24", "own", None),
         ("aggregate-address 10.1.0.0/16 summary-only", "10.1.0.0/16", "own", True),
         ("aggregate-address 10.1.0.0/16 summary-only", "10.2.1.0/24", "own", True),
