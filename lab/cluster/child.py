@@ -67,8 +67,9 @@ def main() -> None:
         return
     session: Session | None = None
     try:
+        # Not interrupted: a session that is made by half could not be closed.
+        session = Work(**first).open()
         with orders:
-            session = Work(**first).open()
             send({"facts": session.facts()})
         while order := _next(orders.orders):
             with orders:
