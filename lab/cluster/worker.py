@@ -122,6 +122,9 @@ class _Child:
 
 _children: dict[str, _Child] = {}
 """The process of each worker; several workers may be in this process of Dask."""
+_over: set[str] = set()
+"""Callers that have ended: a task of theirs that begins late starts no process."""
+_lock = threading.Lock()
 
 
 def start(caller: str, work: Work, patience: float) -> Message:
@@ -144,10 +147,17 @@ def run(caller: str, work: Work, execution: Execution) -> list[Message]:
 
 async def end(caller: str, dask_worker: Any) -> None:
     """Take down what this worker has for a caller."""
-    child = _children.get(dask_worker.address)
-    if child is not None and child.caller == caller:
-        del _children[dask_worker.address]
-        await asyncio.to_thread(child.close)
+    await asyncio.to_thread(_end, caller, dask_worker.address)
+
+
+def _end(caller: str, address: str) -> None:
+    with _lock:
+        _over.add(caller)
+        child = _children.get(address)
+        if child is None or child.caller != caller:
+            return
+        del _children[address]
+    child.close()
 
 
 def _child(caller: str, work: Work, patience: float) -> _Child:
@@ -158,7 +168,10 @@ def _child(caller: str, work: Work, patience: float) -> _Child:
         child.close()
         child = None
     if child is None:
-        child = _children[address] = _Child(caller, work)
+        with _lock:
+            if caller in _over:
+                raise JobFailed("EnvironmentBroken", "the caller has ended")
+            child = _children[address] = _Child(caller, work)
         child.facts = child.next_line(patience)["facts"]
     return child
 
