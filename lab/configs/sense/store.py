@@ -1,7 +1,6 @@
 """The certificates and keys in a config.xml of pfSense or OPNsense, as files."""
 
 import base64
-import binascii
 from collections.abc import Iterable, Iterator
 
 from lab.configs.disk import Spot, Unreadable
@@ -90,7 +89,7 @@ class Store:
             return text
         try:
             return base64.b64decode(text, validate=False).decode("ascii")
-        except (binascii.Error, UnicodeError):
+        except ValueError:  # from either: no base64, or not ASCII
             self.notes.append(Note(encoded.spot, f"<{encoded.tag}> is not base64 of a certificate or key"))
             return ""
 

@@ -127,11 +127,10 @@ def test_missing_certificate_is_a_note() -> None:
     assert not any(str(f.path).endswith("/cert") for f in translate(text, "f").files)
 
 
-def test_broken_base64_is_a_note_without_its_text() -> None:
-    text = (
-        "<pfsense><openvpn><openvpn-server><vpnid>1</vpnid><mode>p2p_shared_key</mode><shared_key>//////4=</shared_key>"
-    )
-    notes = translate(text + "</openvpn-server></openvpn></pfsense>", "f").notes
+@pytest.mark.parametrize("key", ["//////4=", "A", "ключ"])
+def test_broken_base64_is_a_note_without_its_text(key: str) -> None:
+    text = f"<vpnid>1</vpnid><mode>p2p_shared_key</mode><shared_key>{key}</shared_key>"
+    notes = translate(f"<pfsense><openvpn><openvpn-server>{text}</openvpn-server></openvpn></pfsense>", "f").notes
     assert "f:1: <shared_key> is not base64 of a certificate or key" in map(str, notes)
 
 
