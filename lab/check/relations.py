@@ -91,12 +91,12 @@ def _term(text: str, stage: str, earlier: Collection[str]) -> Term:
 def _known_stage(word: str, known: Collection[str] = STAGES) -> str:
     if word not in STAGES:
         hint = did_you_mean(word, known) or f"there are {', '.join(known)}"
-        raise InputError(f"there is no stage {quote(word)}; {hint}")
+        raise InputError(f"unknown stage {quote(word)}; {hint}")
     return word
 
 
 def _known_name(word: str, earlier: Collection[str]) -> str:
     if word not in earlier:
         there = f"there are {', '.join(earlier)}" if earlier else "no step before has `as: NAME`"
-        raise InputError(f"there is no measurement {quote(word)} before; {did_you_mean(word, earlier) or there}")
+        raise InputError(f"unknown measurement {quote(word)}; {did_you_mean(word, earlier) or there}")
     return word

@@ -38,7 +38,7 @@ class Session:
         """
         found = [c for c in self.changes if c.fault is not None and kind in (None, c.fault.fault.kind)]
         if not found:
-            raise InputError(f"there is no fault {kind} of this check to undo" if kind else "there is no fault to undo")
+            raise InputError(f"this check has applied no fault {kind}" if kind else "this check has applied no fault")
         for change in found[::-1]:
             change.undo()
             self.changes.remove(change)

@@ -90,7 +90,7 @@ def check(
         raise InputError(f"{only_new[0]} is for a lab that is started: give its topology")
     for written in filter(None, (junit, page)):
         if not written.parent.is_dir():
-            raise InputError(f"{written}: there is no directory {written.parent}: make it first")
+            raise InputError(f"{written}: directory {written.parent} is missing: make it first")
     with ExitStack() as stack:
         trouble = ""
         if topology is None:

@@ -28,7 +28,7 @@ def certs(
 ) -> None:
     """Write an authority, and certificates of it for the scheduler, the workers and their callers.
 
-    Who has one of them can run any program on every worker. An authority that the directory has already signs new ones.
+    A holder of one can run any program on every worker. An authority that the directory has already signs new ones.
     """
     from lab.cluster.certificates import write_certificates
 

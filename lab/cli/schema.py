@@ -30,7 +30,7 @@ def schema(
     from lab.catalogue import SCHEMAS
 
     if name not in (*SCHEMAS, _CHECKS):
-        raise InputError(f"there is no schema {name!r}: give one of {', '.join((*SCHEMAS, _CHECKS))}")
+        raise InputError(f"unknown schema {name!r}: give one of {', '.join((*SCHEMAS, _CHECKS))}")
     if name == _CHECKS:
         from lab.check.json_schema import checks_schema
 

@@ -26,7 +26,7 @@ def copies(
 ) -> Copies:
     """Copy what configurations name in the directory of their host, without the paths that are `written` anyhow.
 
-    Where the directory has no file at such a path, one at the end of it stands for it, as `ca.crt` for
+    Where the directory has no file at such a path, one at the end of it takes its place, as `ca.crt` for
     `/etc/openvpn/ca.crt`.
     """
     files: dict[PurePosixPath, MadeFile] = {}

@@ -21,7 +21,7 @@ _ROOT = PurePosixPath("/")
 class HostFiles(Disk):
     """Reads the files of a node from a directory of the host, and never outside of it.
 
-    `root` is the directory on the host that stands for the directory `inside` of the node. Symbolic links are followed
+    `root` is the directory on the host that is the directory `inside` of the node. Symbolic links are followed
     as in the node: absolute ones begin at its root. What lies outside of the tree is not at hand.
     """
 

@@ -140,7 +140,7 @@ def private_key(content: bytes | None, passphrase: bytes | None) -> Any:
     for password in (None, passphrase):
         try:
             return load_pem_private_key(content or b"", password)
-        except Exception:  # noqa: S112 - whatever the library says of a damaged key, it is unusable
+        except Exception:  # noqa: S112 - a key that the library refuses for any reason is unusable
             continue
     return None
 
@@ -157,7 +157,7 @@ def pkcs12(content: bytes | None, passphrase: bytes | None) -> "tuple[x509.Certi
     for password in (None, b"", passphrase):
         try:
             key, certificate, others = load_key_and_certificates(content or b"", password)
-        except Exception:  # noqa: S112 - whatever the library says of a damaged file, it is unusable
+        except Exception:  # noqa: S112 - a file that the library refuses for any reason is unusable
             continue
         return (certificate, others) if key is not None and certificate is not None else None
     return None

@@ -28,7 +28,7 @@ from lab.tunnel.reason import describe_end
 
 _INIT = "init"
 OUTSIDE = "(not in the lab)"
-"""Shown for a neighbour that is no node of the lab."""
+"""Shown for a neighbour outside the lab."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class SessionReport:
 
     node: str
     neighbor: str
-    """The node at the other end; empty for a neighbour in files of the user's that is no node of the lab."""
+    """The node at the other end; empty for a neighbour outside the lab, in the user's own files."""
     protocol: RoutingProtocol
     address: Address | None
     """None for a link-local address that was not heard yet."""

@@ -75,7 +75,7 @@ class ChecksFile(pytest.File):
         stem = self.path.name.removesuffix(_SUFFIX)
         found = [file for ending in _TOPOLOGIES if (file := self.path.with_name(stem + ending)).is_file()]
         if not found:
-            raise InputError(f"{self.path}: there is no topology {stem}.clab.yml beside it")
+            raise InputError(f"{self.path}: topology {stem}.clab.yml is missing beside it")
         return found[0]
 
     def _items(self, checks: "Checks", course: "_Course", version: str | None) -> Iterator["ExpectationItem"]:

@@ -225,7 +225,7 @@ class Management(Frozen):
     mtu: int | None = Field(default=None, ge=68, le=65535)
     """The network's MTU; by default 1500."""
     external_access: bool | None = None
-    """Whether other hosts may reach the nodes; the lab does not open the host's firewall."""
+    """True if other hosts may reach the nodes; the lab does not open the host's firewall."""
     skip_when_unused: bool = False
     """Do not create the network if no node is in it; the lab never does."""
     driver_opts: Mapping[str, str] = {}

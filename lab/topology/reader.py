@@ -150,7 +150,7 @@ def compose_table(text: str, file: Path, environ: Mapping[str, str], findings: F
 def _template(text: str) -> int | None:
     """Return the offset of the first Go template that matters, or None.
 
-    containerlab reads those in comments of YAML as well, and refuses what is no template; a field without a value, as
+    containerlab reads those in comments of YAML as well, and refuses a malformed one; a field without a value, as
     in `{{ .Names }}`, does no harm there.
     """
     for match in re.finditer("{{", text):

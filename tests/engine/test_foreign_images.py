@@ -79,6 +79,6 @@ def test_long_name_of_an_interface_is_an_alternative_one(ring: Lab) -> None:
     assert "192.0.2.129/25" in shown.stdout
 
 
-def test_what_is_withheld_is_said(ring: Lab) -> None:
+def test_withheld_capabilities_are_named(ring: Lab) -> None:
     (remark,) = [remark for remark in ring.topology.remarks if "privileged" in remark.what]
     assert remark.node == "r1, r2, r3, pc1, pc2"

@@ -190,7 +190,7 @@ def test_taken_network_is_refused_and_left_alone(
     assert networks(client, lab.name) == [f"{lab.name}-net"]
 
 
-def test_nothing_is_left_after_a_deployment_that_was_killed(
+def test_killed_deployment_leaves_no_network(
     engine: Engine, client: docker.DockerClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed after the network was created and before any node was."""

@@ -135,7 +135,7 @@ def test_sysctls(lab: Lab) -> None:
 
 
 def test_node_without_keys_of_the_lab_forwards_as_under_containerlab(lab: Lab) -> None:
-    """It would inherit this from the host, whatever the host has; a node with such keys does not forward unasked."""
+    """Without the lab it would inherit the host's setting; a node with such keys does not forward unasked."""
     told_all = output_of(
         lab, "plain", "cat", *(f"/proc/sys/net/ipv4/{key}" for key in ("ip_forward", "conf/all/rp_filter"))
     )

@@ -112,7 +112,7 @@ class Pair:
     routers: Mapping[str, str] = field(default_factory=dict)
     """The frr.conf or bird.conf of each end."""
     learns: tuple[str, ...] = ("10.2.0.0/24", "10.3.0.0/24", "fd00:2::/64")
-    """What the server's daemon, if it has one, learns."""
+    """Prefixes that the server's daemon, if it has one, learns."""
     script: str = ""
     """The server's `client-connect` script."""
     session: bool = True
@@ -120,7 +120,7 @@ class Pair:
     up: bool = True
     """False if it is not certain that data passes."""
     ready: str = "Initialization Sequence Completed"
-    """Where it is not certain: the line of the client's log after which it can be tried."""
+    """The line of the client's log after which data can be tried, unless `up` is True."""
     second: bool = False
     """True if a second client, with the same files, is on a link of its own."""
     options_of_second: str = ""

@@ -52,7 +52,7 @@ class Network:
         return load(path)
 
     def mend(self, directory: Path) -> None:
-        """Put the mended files in the place of the others."""
+        """Replace the files by the mended ones."""
         shutil.copytree(directory / self.name / "mended", directory / self.name, dirs_exist_ok=True)
 
 

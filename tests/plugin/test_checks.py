@@ -100,7 +100,7 @@ def test_mistake_has_file_line_and_key(
 
 def test_topology_has_to_be_beside_it(project: Project, checks: Path) -> None:
     checks.rename(checks.with_name("other.checks.yml"))
-    assert "there is no topology other.clab.yml beside it" in project.run().stdout.str()
+    assert "topology other.clab.yml is missing beside it" in project.run().stdout.str()
 
 
 @pytest.mark.docker

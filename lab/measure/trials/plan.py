@@ -67,7 +67,7 @@ class Plan(BaseModel):
     within: float = Field(120.0, gt=0, le=3600)
     """Seconds after which a trial without the expected outcome times out."""
     machines: Literal["alike", "apart"] = "alike"
-    """Whether machines of one run that differ in software or in their clock are refused, or set apart."""
+    """How machines of one run that differ in software or in their clock are treated: refused, or set apart."""
     also: tuple[dict[str, Any], ...] = ()
     """Further parts of the same run: each is this plan with some keys replaced."""
 

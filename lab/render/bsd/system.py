@@ -87,7 +87,7 @@ class BsdSystem(ABC):
 def daemons_files(plan: RouterPlan, prefix: PurePosixPath) -> Iterator[RenderedFile]:
     """Yield FRR's or BIRD's files with `prefix` before their directory; raises `InputError` for another daemon."""
     if plan.daemon not in ("frr", "bird", "bird3"):
-        raise InputError(f"{plan.node}: there are no files of {plan.daemon} for this system: use frr or bird")
+        raise InputError(f"{plan.node}: {plan.daemon} is not supported on this system: use frr or bird")
     daemon = daemon_of(plan)
     for file in daemon.render(plan):
         text = file.content.replace(f"{daemon.configuration}/", f"{prefix / daemon.configuration.relative_to('/')}/")

@@ -209,7 +209,7 @@ def test_key_of_another_kind_can_be_a_further_key(article: Topology) -> None:
         ),
         (
             "steps: [{step: x, do: {announce: 10.9.0.0/24, node: hq}, measure: {node: hq, relations: [fbi < 2 s]}}]",
-            "1:90: steps[0].measure.relations[0]: there is no stage 'fbi'; did you mean 'fib'?",
+            "1:90: steps[0].measure.relations[0]: unknown stage 'fbi'; did you mean 'fib'?",
         ),
     ],
 )

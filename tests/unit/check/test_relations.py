@@ -28,13 +28,13 @@ def test_relation_is_read(text: str, relation: Relation) -> None:
     [
         ("fast", "'fast' is not a relation; write for example `fib < 2 s` or `fib < 3 * baseline`"),
         ("fib == 2 s", "'fib == 2 s' is not a relation; write for example `fib < 2 s` or `fib < 3 * baseline`"),
-        ("fob < 2 s", "there is no stage 'fob'; did you mean 'fib'?"),
+        ("fob < 2 s", "unknown stage 'fob'; did you mean 'fib'?"),
         (
             "fib < 2",
             "'2' is neither a duration nor a measurement; write for example `fib < 2 s` or `fib < 3 * baseline`",
         ),
-        ("fib < 2 * baselin", "there is no stage 'baselin'; did you mean 'baseline'?"),
-        ("fib < other.rib", "there is no measurement 'other' before; there are baseline"),
+        ("fib < 2 * baselin", "unknown stage 'baselin'; did you mean 'baseline'?"),
+        ("fib < other.rib", "unknown measurement 'other'; there are baseline"),
     ],
 )
 def test_mistake_says_what_to_write(text: str, mistake: str) -> None:

@@ -19,8 +19,8 @@ from tests.helpers.paper import Program
             ["article", "--checks", "no.checks.yml"],
             "lab: cannot read the checks 'no.checks.yml': no such file or directory\n",
         ),
-        (["article", "--page", "no/x.html"], "lab: no/x.html: there is no directory no: make it first\n"),
-        (["article", "--junit", "no/x.xml"], "lab: no/x.xml: there is no directory no: make it first\n"),
+        (["article", "--page", "no/x.html"], "lab: no/x.html: directory no is missing: make it first\n"),
+        (["article", "--junit", "no/x.xml"], "lab: no/x.xml: directory no is missing: make it first\n"),
     ],
 )
 def test_mistake_is_one_line(lab: Program, argv: list[str], error: str) -> None:

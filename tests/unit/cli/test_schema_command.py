@@ -21,4 +21,4 @@ def test_schema_prints_that_of_checks(lab: Program) -> None:
 def test_schema_refuses_unknown_name_and_lists_the_known(lab: Program) -> None:
     result = lab("schema", "toplogy")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == "lab: there is no schema 'toplogy': give one of topology, checks\n"
+    assert result.stderr == "lab: unknown schema 'toplogy': give one of topology, checks\n"

@@ -61,7 +61,7 @@ def test_names_that_both_daemons_use_are_told_apart(tmp_path: Path) -> None:
     assert 'filter own6 {\n  if proto = "lan6" then accept;' in text
 
 
-def test_what_bird_2_lacks_is_noted_with_its_place(tmp_path: Path) -> None:
+def test_options_that_bird_2_lacks_are_noted_with_their_place(tmp_path: Path) -> None:
     found = upgraded(tmp_path, "\nlisten bgp v4only;\nprotocol kernel { device routes; }")
     assert [str(note) for note in found.notes] == [
         f"{tmp_path}/bird.conf:2: BIRD 2 has no 'listen bgp v4only': left out".replace(f"{tmp_path}/", "/"),

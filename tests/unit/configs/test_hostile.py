@@ -198,7 +198,7 @@ def test_forms_have_names_for_messages() -> None:
         ("x" * 300, "File name too long"),
     ],
 )
-def test_what_is_no_file_of_text_is_refused(disk: type[Disk], name: str, why: str, tmp_path: Path) -> None:
+def test_file_that_is_not_text_is_refused(disk: type[Disk], name: str, why: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with (tmp_path / "large").open("wb") as file:
         file.truncate(50 << 20)

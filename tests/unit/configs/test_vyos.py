@@ -248,7 +248,7 @@ def test_malformed_text_is_refused_with_its_place(text: str, message: str) -> No
         ("set interfaces openvpn vtun0 mode client\nfoo bar\n", "f:2: 'foo bar' is not translated"),
     ],
 )
-def test_what_cannot_be_translated_is_a_note(text: str, sentence: str) -> None:
+def test_option_without_translation_is_noted(text: str, sentence: str) -> None:
     assert any(str(note).startswith(sentence) for note in translate(text, "f").notes)
 
 

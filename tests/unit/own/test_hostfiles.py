@@ -48,7 +48,7 @@ def test_an_absolute_path_of_the_node_is_found_in_the_tree(tmp_path: Path) -> No
     assert files.find(SERVER.parent / "../openvpn/./server.conf") == tmp_path / "hq/etc/openvpn/server.conf"
 
 
-def test_nothing_outside_of_the_tree_is_at_hand(tmp_path: Path) -> None:
+def test_files_outside_of_the_tree_are_absent(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("no")
     files = tree(tmp_path, "hq/server.conf")
     for path in ("/etc/openvpn/../../secret", "/etc/secret", "/secret", str(tmp_path / "secret")):

@@ -74,7 +74,7 @@ def test_a_client_and_its_server_are_a_tunnel(network: Network) -> None:
     assert (str(tunnel.server_outer), str(tunnel.client_outer)) == ("192.0.2.1", "192.0.2.2")
 
 
-def test_what_a_file_leaves_open_is_given_by_arguments(network: Network) -> None:
+def test_options_that_a_file_lacks_are_given_as_arguments(network: Network) -> None:
     server = process(network.load(), "hq-server")
     assert server.arguments[:2] == ("--dev", "tun0")
     assert "--management /run/openvpn/hq-server.sock unix" in " ".join(server.arguments)

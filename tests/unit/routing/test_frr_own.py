@@ -44,7 +44,7 @@ def test_line_of_a_split_file_is_refused_if_all_its_readers_refuse_it() -> None:
     assert [(name, line) for name, line, _ in found] == [("bgpd.conf", 3), ("zebra.conf", 4)], "not mgmtd's ip route"
 
 
-def test_nothing_is_refused_without_a_log() -> None:
+def test_no_refusal_without_a_log() -> None:
     assert refused_lines([], SPLIT) == refused_lines([], {"frr.conf": INTEGRATED}) == []
 
 

@@ -1,4 +1,4 @@
-"""What containerlab accepts is accepted, what it refuses is refused, and one line says what the lab cannot do."""
+"""The reader accepts and refuses what containerlab does, and names in one line what the lab cannot do."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -98,7 +98,7 @@ def test_an_address_that_no_file_tells_is_named_where_it_is_needed(tunnel: Tunne
         ("2026-01-01 00:00:00 Cannot load certificate file server.crt", None),
     ],
 )
-def test_what_openvpn_refuses_has_the_place_in_the_users_file(
+def test_option_that_openvpn_refuses_has_its_place_in_the_users_file(
     reason: str, place: tuple[str, str] | None, tmp_path: Path
 ) -> None:
     (tmp_path / "etc/openvpn").mkdir(parents=True)
