@@ -34,9 +34,9 @@ from tests.helpers.advised import (
     SERVER,
     V6,
     Pair,
-    between,
     routed,
     scene_of,
+    with_bfd,
     write_lab,
 )
 from tests.helpers.advised import DISTURBED as NAMES
@@ -87,13 +87,6 @@ BIRD_OSPF = BIRD + (
     'protocol ospf { ipv4 { import all; };\n area 0 { interface "tun0" { type ptp; hello 1; dead 4; }; };\n}\n'
 )
 BIRD_RIP = BIRD + 'protocol rip { ipv4 { import all; };\n interface "tun0" { update time 5; timeout time 40; };\n}\n'
-
-
-def with_bfd(multiplier: int, interval: int) -> dict[str, str]:
-    """Return routers whose sessions have BFD with an interval in milliseconds at both ends."""
-    profile = f"detect-multiplier {multiplier}\n transmit-interval {interval}\n receive-interval {interval}\n"
-    section = f"bfd\n profile own\n {profile} exit\nexit\n"
-    return {end: text + section for end, text in between("bfd profile own", "bfd profile own").items()}
 
 
 def peers(crypto: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from textwrap import dedent
 from lab.advise import Subject
 from lab.catalogue import load
 from lab.check.advised.scene import Scene
-from lab.check.advised.scenes import timeouts_of
+from lab.check.advised.scenes import hold_of, timeouts_of
 from lab.core.prefixes import Address, Prefix
 from lab.core.process import this_process
 from lab.runtime.lab import Lab
@@ -175,6 +175,13 @@ def between(server: str = "", client: str = "", at: tuple[str, str] = ("10.8.0.1
     return found
 
 
+def with_bfd(multiplier: int, interval: int) -> dict[str, str]:
+    """Return routers whose sessions have BFD with an interval in milliseconds at both ends."""
+    profile = f"detect-multiplier {multiplier}\n transmit-interval {interval}\n receive-interval {interval}\n"
+    section = f"bfd\n profile own\n {profile} exit\nexit\n"
+    return {end: text + section for end, text in between("bfd profile own", "bfd profile own").items()}
+
+
 def with_policies(server: str = "", client: str = "", after: str = "") -> dict[str, str]:
     """Return routers whose sessions have policies of each family, such as `route-map NAME in`, defined in `after`."""
     found = {}
@@ -327,6 +334,7 @@ def scene_of(lab: Lab, pair: Pair, subjects: Mapping[str, Subject], behind: Mapp
         behind_server=BEHIND_SERVER,
         common_name=client.common_name,
         timeouts=timeouts_of({"server": server, "client": client}),
+        hold=hold_of(server),
     )
 
 

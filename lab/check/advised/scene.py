@@ -53,6 +53,8 @@ class Scene:
     """The client's common name, if known."""
     timeouts: Mapping[End, int | None] = field(default_factory=dict)
     """Seconds without a packet until an end restarts, as far as they are known."""
+    hold: int | None = None
+    """The agreed BGP hold time in seconds; None if it is unknown, or if BFD may end a session sooner."""
 
     # --- both ends -------------------------------------------------------------------------------------------
 

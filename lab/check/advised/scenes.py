@@ -31,6 +31,7 @@ def scene_of(lab: Lab, name: str) -> Scene | None:
         behind_server=networks.get(server.node, {}),
         common_name=client.subject.common_name,
         timeouts=timeouts_of({"server": server.subject, "client": client.subject}),
+        hold=hold_of(server.subject),
     )
 
 
@@ -38,6 +39,14 @@ def timeouts_of(subjects: Mapping[End, Subject]) -> dict[End, int | None]:
     """Return the seconds without a packet until each end restarts, as far as its files show them."""
     found = {end: subject.timeout() for end, subject in subjects.items()}
     return {end: timeout[0] for end, timeout in found.items() if timeout is not None}
+
+
+def hold_of(subject: Subject) -> int | None:
+    """Return the hold time in seconds that both ends agree on; None if it is unknown, or if an end has BFD."""
+    here, there = subject.runs, subject.peer_runs
+    if any(n.bfd for n in (*here.neighbors, *there.neighbors)) or not here.hold or not subject.peer_hold:
+        return None
+    return min(here.hold, subject.peer_hold)
 
 
 def networks_behind(topology: Topology, ends: Iterable[TunnelEnd]) -> Mapping[str, Mapping[Prefix, Address]]:
