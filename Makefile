@@ -51,12 +51,13 @@ PIP := $(VENV)/bin/python -m pip install $(QUIET) --disable-pip-version-check --
 
 .DEFAULT_GOAL := help
 .PHONY: help lab-up lab-down lab-status check test test-all test-kernel test-dco test-crun test-rootless convergence claims \
-  wheel-test modes bench corpus figures lint unit docs clean vm may-be-root prepared cluster-hosts cluster-demo
+  wheel-test modes bench corpus figures lint unit docs clean vm may-be-root engine-ready prepared cluster-hosts cluster-demo
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-lab-up: prepared ## Deploy the article's lab, wait until tunnel, session and routes are up, show them
+# It builds the image of its nodes alone, if that is missing.
+lab-up: engine-ready ## Deploy the article's lab, wait until tunnel, session and routes are up, show them
 	@$(LAB) up --reuse $(TOPOLOGY)
 
 lab-down: may-be-root $(INSTALLED) ## Remove the lab
@@ -144,8 +145,10 @@ vm: $(INSTALLED) ## Build the image of the lab's virtual machine, see test-kerne
 	@$(LAB) setup --vm
 
 # The host's part: an engine, the base image, and the nodes' images.
-prepared: may-be-root $(INSTALLED)
+engine-ready: may-be-root $(INSTALLED)
 	@$(ROOT) $(VENV)/bin/python -m bootstrap
+
+prepared: engine-ready
 	@$(LAB) setup
 
 may-be-root:
