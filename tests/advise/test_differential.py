@@ -16,7 +16,7 @@ import pytest
 
 from lab.advise import RULES, Subject, Verdict, subjects_of_topology
 from lab.advise.rule import Judgement
-from lab.check.advised.disturbed import restart_closes_device
+from lab.check.advised.paths import restart_closes_device
 from lab.check.advised.scene import Scene, Tried
 from lab.check.advised.undisturbed import UNDISTURBED, Trial
 from lab.core.expect import Expectation, wait_for

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.advise import subjects_of_topology
-from lab.check.advised.disturbed import hold_time
+from lab.check.advised.timers import hold_time
 from lab.runtime.lab import Lab
 from tests.helpers.advised import ADDRESS, ALL, SERVER, Pair, deployed, scene_of, with_bfd
 

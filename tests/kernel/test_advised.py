@@ -11,7 +11,7 @@ import pytest
 
 from lab.advise import RULES, Subject, Verdict, subjects_of_topology
 from lab.catalogue import load
-from lab.check.advised.disturbed import expect_line
+from lab.check.advised.logs import expect_line
 from lab.core.process import this_process
 from lab.runtime.lab import Lab
 from lab.runtime.node import LabNode

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from lab.check.advised.disturbed import named_clients
+from lab.check.advised.logs import named_clients
 from lab.claims.claims import Claim
 from lab.core.expect import Expectation, wait_for
 from lab.core.prefixes import FAMILIES

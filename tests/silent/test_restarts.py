@@ -9,7 +9,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from lab.check.advised.disturbed import named_clients
+from lab.check.advised.logs import named_clients
 from lab.claims.claims import Claim
 from lab.runtime.lab import Lab
 from lab.topology import Prefix

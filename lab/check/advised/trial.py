@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from threading import Lock
 from typing import Literal
 
-from lab.check.advised.disturbed import DISTURBED, new_prefix
+from lab.check.advised.disturbed import DISTURBED
+from lab.check.advised.paths import new_prefix
 from lab.check.advised.scene import Scene, Tried
 from lab.check.advised.scenes import scene_of
 from lab.check.advised.undisturbed import UNDISTURBED
