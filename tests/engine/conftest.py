@@ -6,8 +6,10 @@ from pathlib import Path
 import docker
 import pytest
 
+from lab.core.errors import EnvironmentBroken
 from lab.core.process import this_process
 from lab.engine import Engine, open_engine
+from lab.host import docker_engine
 from lab.runtime.destroy import destroy
 from lab.runtime.lab import Lab
 from lab.topology import Topology
@@ -20,11 +22,12 @@ def engine() -> Engine:
 
 
 @pytest.fixture(scope="session")
-def client(engine: Engine) -> Iterator[docker.DockerClient]:
-    """Docker's own client, to inspect what the lab has created; its tests are for this engine only."""
-    if engine.name != "docker":
-        pytest.skip("inspects Docker's containers")
-    client = docker.from_env()
+def client() -> Iterator[docker.DockerClient]:
+    """Docker's own client, to inspect what the lab has created or to build images; skipped without Docker."""
+    try:
+        client = docker_engine.connect()
+    except EnvironmentBroken as error:
+        pytest.skip(f"Docker's client is needed: {error}")
     yield client
     client.close()
 

@@ -14,7 +14,7 @@ from lab.runtime.destroy import destroy
 from lab.runtime.lab import Lab
 from tests.helpers.labs import IMAGE, Deploy, Write, new_name
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.only_docker("knows only its own containers")]
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""The containers of the article's lab: privileges, devices, sysctls, labels and mounts."""
+"""The containers of the article's lab: privileges, devices, sysctls, labels and mounts.
+
+What Docker says of them is asked from its own client; `test_conformance.py` looks at the same from inside the nodes.
+"""
 
 import json
 import stat
@@ -21,6 +24,7 @@ ROUTERS = ("hq", "branch")
 HOSTS = ("hq-lan", "branch-lan")
 NODES = (*ROUTERS, "transit", *HOSTS)
 
+INSPECTED = pytest.mark.only_docker("has no `docker inspect`")
 Facts = dict[str, Any]
 
 
@@ -44,10 +48,13 @@ def capabilities(facts: Facts) -> set[str]:
     return {name.removeprefix("CAP_") for name in facts["HostConfig"]["CapAdd"] or ()}
 
 
-def test_containers_are_named_like_containerlabs(article: Lab, facts: dict[str, Facts]) -> None:
-    assert {node: f["Name"] for node, f in facts.items()} == {node: f"/clab-{article.name}-{node}" for node in NODES}
+def test_containers_are_named_like_containerlabs(article: Lab, engine: Engine) -> None:
+    assert {i.node: i.container for i in engine.find(article.name)} == {
+        node: f"clab-{article.name}-{node}" for node in NODES
+    }
 
 
+@INSPECTED
 def test_no_container_has_a_docker_network_or_a_published_port(facts: dict[str, Facts]) -> None:
     for node, f in facts.items():
         assert f["HostConfig"]["NetworkMode"] == "none", node
@@ -58,6 +65,7 @@ def test_no_container_has_a_docker_network_or_a_published_port(facts: dict[str, 
         assert not f["HostConfig"]["PublishAllPorts"], node
 
 
+@INSPECTED
 def test_no_container_is_privileged_or_shares_a_host_namespace(facts: dict[str, Facts]) -> None:
     for node, f in facts.items():
         host = f["HostConfig"]
@@ -67,6 +75,7 @@ def test_no_container_is_privileged_or_shares_a_host_namespace(facts: dict[str, 
         assert host["CapDrop"] == ["ALL"], node
 
 
+@INSPECTED
 def test_node_has_only_the_capabilities_of_its_role_in_docker(facts: dict[str, Facts]) -> None:
     for node in (*HOSTS, "transit"):
         assert capabilities(facts[node]) == {"NET_RAW"}, node
@@ -84,10 +93,15 @@ def test_processes_have_only_the_requested_capabilities(article: Lab) -> None:
         assert bool(effective & net_admin) is may, node
 
 
-def test_only_tunnel_ends_have_the_tun_device(article: Lab, facts: dict[str, Facts]) -> None:
+@INSPECTED
+def test_only_tunnel_ends_get_a_device_from_docker(facts: dict[str, Facts]) -> None:
     for node in NODES:
         devices = [d["PathInContainer"] for d in facts[node]["HostConfig"]["Devices"] or ()]
         assert devices == (["/dev/net/tun"] if node in ROUTERS else []), node
+
+
+def test_only_tunnel_ends_have_the_tun_device(article: Lab) -> None:
+    for node in NODES:
         assert article.node(node).exec("test", "-e", "/dev/net/tun").failed is (node not in ROUTERS), node
 
 
@@ -99,6 +113,7 @@ def test_sysctls_of_the_topology_are_set(article: Lab) -> None:
             assert article.node(node).exec("cat", f"/proc/sys/net/{key}").stdout.strip() == forwards, (node, key)
 
 
+@INSPECTED
 def test_labels_name_lab_node_directory_and_owner(article: Lab, facts: dict[str, Facts]) -> None:
     for node, f in facts.items():
         labels = f["Config"]["Labels"]
@@ -108,17 +123,22 @@ def test_labels_name_lab_node_directory_and_owner(article: Lab, facts: dict[str,
         assert labels["openvpn-routing-lab.owner"] == this_process()
 
 
-def test_configuration_files_are_read_only_inside(article: Lab, facts: dict[str, Facts]) -> None:
+@INSPECTED
+def test_docker_mounts_configuration_read_only_and_nothing_else(facts: dict[str, Facts]) -> None:
     for node in ROUTERS:
         writable = {m["Destination"] for m in facts[node]["Mounts"] if m["RW"]}
         read_only = {m["Destination"] for m in facts[node]["Mounts"] if not m["RW"]}
         assert writable == {"/etc/hosts", "/var/log/openvpn", "/var/log/frr"}
         assert read_only == {"/etc/openvpn", "/etc/frr"}
+    for node in (*HOSTS, "transit"):
+        assert [m["Destination"] for m in facts[node]["Mounts"]] == ["/etc/hosts"], node
+
+
+def test_configuration_files_are_read_only_inside(article: Lab) -> None:
+    for node in ROUTERS:
         result = article.node(node).exec("touch", "/etc/openvpn/mine")
         assert result.failed
         assert "Read-only file system" in result.stderr
-    for node in (*HOSTS, "transit"):
-        assert [m["Destination"] for m in facts[node]["Mounts"]] == ["/etc/hosts"], node
 
 
 def test_private_keys_are_readable_by_root_only(article: Lab) -> None:
@@ -136,6 +156,7 @@ def test_private_keys_are_readable_by_root_only(article: Lab) -> None:
     assert not any("PRIVATE KEY" in f.read_text(errors="replace") for f in article.directory.rglob("*.conf"))
 
 
+@INSPECTED
 def test_environment_and_labels_contain_no_secrets(facts: dict[str, Facts]) -> None:
     assert "PRIVATE KEY" not in json.dumps(facts)
 

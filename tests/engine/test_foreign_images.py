@@ -10,7 +10,8 @@ import pytest
 
 from lab.catalogue import load
 from lab.core.process import this_process
-from lab.engine import Engine
+from lab.engine import Engine, open_engine
+from lab.image import buildah, store
 from lab.runtime.lab import Lab
 from lab.topology import Topology
 from tests.helpers.labs import IMAGE, new_name
@@ -31,13 +32,22 @@ CMD ["sh"]
 
 
 @pytest.fixture(scope="module")
-def images(engine: Engine, client: docker.DockerClient) -> Iterator[None]:
-    """Images under other names: a router that starts FRR, and tools with a shell as the first process."""
-    engine.provide(IMAGE, lambda _: None)
+def images(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Images under other names: a router that starts FRR, and tools with a shell as the first process.
+
+    Docker builds them; the engine crun unpacks them in a directory of the test's own.
+    """
+    open_engine("docker").provide(IMAGE, lambda _: None)
     texts = {"lab-test/router:1": ROUTER, "lab-test/tools:1": TOOLS}
     for name, text in texts.items():
         client.images.build(fileobj=io.BytesIO(text.encode()), tag=name, rm=True)
-    yield
+    data = tmp_path_factory.mktemp("data")
+    with pytest.MonkeyPatch.context() as patched:
+        for module in (store, buildah):
+            patched.setattr(module, "data_directory", lambda: data)
+        patched.setattr(buildah, "runtime_directory", lambda: data)
+        yield
+        store.remove_unpacked(lambda _: None)
     for name in texts:
         client.images.remove(name, force=True)
 

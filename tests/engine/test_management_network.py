@@ -25,7 +25,7 @@ from lab.status.topology_data import topology_data
 from lab.topology import Topology
 from tests.helpers.labs import IMAGE, assert_nothing_left, host_interface, new_name
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.only_docker("has no management network")]
 
 INSIDE = host_interface("mgmt0")
 FILE = f"""\

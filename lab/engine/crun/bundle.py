@@ -215,8 +215,9 @@ def _files(spec: NodeSpec, network: str | None) -> dict[str, str]:
         lines += [f"search {' '.join(node.dns.search)}"] if node.dns.search else []
         lines += [f"options {' '.join(node.dns.options)}"] if node.dns.options else []
         files["resolv.conf"] = "".join(f"{line}\n" for line in lines)
-    elif network is None and _RESOLVER not in targets and Path(_RESOLVER).exists():
-        files["resolv.conf"] = Path(_RESOLVER).read_text()
+    elif _RESOLVER not in targets:
+        # The image may have that of the host that built it.
+        files["resolv.conf"] = Path(_RESOLVER).read_text() if network is None and Path(_RESOLVER).exists() else ""
     return files
 
 

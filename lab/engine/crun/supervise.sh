@@ -6,8 +6,9 @@
 set -u
 echo $$ >supervisor
 if [ "$5" = terminal ]; then
-    cat <&0 >>log 2>/dev/null &
-    exec <&1
+    exec 3<&0 <&1
+    cat <&3 3<&- >>log 2>/dev/null & # not `<&0`: some shells give a command in the background /dev/null first
+    exec 3<&-
 fi
 mount -t overlay -o "lowerdir=lower,upperdir=upper,workdir=work$4" "$1" root \
     && "$2" ${6:+"$6"} --root runtime --log runtime.log run --bundle . --pid-file pid "$3"
