@@ -26,7 +26,7 @@ from lab.runtime.destroy import remove_network
 from lab.runtime.parallel import in_parallel
 from lab.runtime.staged import StagedStart, failure
 from lab.runtime.store import LabDirectory, locked
-from lab.topology import Link, Node, Topology, substitute
+from lab.topology import Link, Node, Topology, require_sources, substitute
 from lab.topology.segments import endpoints_of, static_routes
 from lab.topology.sharing import needed_first
 from lab.topology.stages import Stages
@@ -148,6 +148,8 @@ def _on_bridge(link: Link, bridge: str) -> Link:
 def _launch(
     topology: Topology, engine: Engine, directory: Path, owner: str, say: Say, early: "EarlyDaemons"
 ) -> dict[str, Instance]:
+    for node in topology.nodes.values():
+        require_sources(_substituted(node, directory), directory)
     borrowed = [name for name, node in topology.nodes.items() if node.borrowed]
     instances = {name: engine.borrow(name, topology.name, directory) for name in borrowed}
     network = _create_network(topology, engine, directory, owner, say)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         TunnelIntent,
         community_numbers,
     )
-    from lab.topology.magic import substitute
+    from lab.topology.magic import require_sources, substitute
     from lab.topology.mistakes import Mistake, TopologyError
     from lab.topology.model import Dns, EndAddresses, Endpoint, Healthcheck, Link, Node, Place, Topology, Tunnel
     from lab.topology.reader import parse, read
@@ -82,6 +82,7 @@ __all__ = [
     "parse",
     "placed",
     "read",
+    "require_sources",
     "substitute",
 ]
 
@@ -119,7 +120,7 @@ if not TYPE_CHECKING:
                 "TunnelIntent",
                 "community_numbers",
             ),
-            "lab.topology.magic": ("substitute",),
+            "lab.topology.magic": ("require_sources", "substitute"),
             "lab.topology.mistakes": (
                 "Mistake",
                 "TopologyError",

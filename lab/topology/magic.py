@@ -1,7 +1,9 @@
 """containerlab's magic variables, which it replaces in `exec` and in the source of a bind."""
 
+import os
 from pathlib import Path
 
+from lab.core.errors import InputError
 from lab.topology.model import Node
 from lab.topology.stages import STAGES, Stage, Stages
 
@@ -24,6 +26,20 @@ def substitute(node: Node, *, node_dir: Path, lab_dir: Path) -> Node:
             "binds": tuple(replace_source(bind, values) for bind in node.binds),
         }
     )
+
+
+def require_sources(node: Node, lab_dir: Path) -> None:
+    """Raise `InputError` if a bind has no source outside of the lab's directory, where no engine may make one.
+
+    Takes a node from `substitute`: before, the reader cannot know where such a source is.
+    """
+    for bind in node.binds:
+        source = Path(os.path.normpath(bind.partition(":")[0]))
+        if not source.is_relative_to(lab_dir) and not source.exists():
+            raise InputError(
+                f"node {node.name!r}: the source {source} of a bind does not exist: make it first; comments in the "
+                "topology may say how"
+            )
 
 
 def _replaced(stages: Stages, values: dict[str, str]) -> Stages:

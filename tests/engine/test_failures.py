@@ -199,3 +199,24 @@ def test_down_refuses_an_invalid_lab_name(
         destroy(wrong, engine=engine)
     assert (tmp_path / "topology.json").exists()
     assert (tmp_path / "precious" / "topology.json").exists()
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_missing_source_of_a_bind_is_made_in_the_directory_of_the_lab_only(
+    write: Write, deploy: Deploy, engine: Engine, name: str, tmp_path: Path, there: bool
+) -> None:
+    """The reader cannot check a source below `__clabDir__`, which is not there before the lab is."""
+    outside = tmp_path / "labs" / "sources"
+    if there:
+        outside.mkdir(parents=True)
+    binds = f"[__clabDir__/inside:/inside, '__clabDir__/../{outside.name}:/outside']"
+    topology = write(f"nodes: {{one: {{kind: linux, binds: {binds}}}}}")
+    if there:
+        lab = deploy(topology)
+        assert lab.node("one").exec("ls", "-d", "/inside", "/outside").exit_code == 0
+        assert (lab.directory / "inside").is_dir()
+    else:
+        with pytest.raises(InputError, match=r"one.*sources of a bind does not exist: make it first"):
+            deploy(topology)
+        assert not outside.exists()
+        assert not engine.find(name)
