@@ -12,12 +12,14 @@ from lab.measure.trials.detector import Detector, DetectorKind
 TrialAct = Literal["announce", "withdraw", "worsen", "next-hop", "fault"]
 
 RECOVERY = " recovery"
-_OVERHEAD = 1.5
+_OVERHEAD = 1.8
 """Seconds of a trial besides its event: announcing the prefix, starting the probes, waiting for the recovery."""
-_WATCHED = 5.0
+_WATCHED = 3.5
 """Seconds of observation if the event should not change anything."""
-_RECONNECTED = 2.0
+_RECONNECTED = 3.5
 """Seconds until a session is established again once the fault is undone."""
+_FIRST_RETRANSMISSION = 0.2
+"""Seconds after which Linux sends a TCP segment again at first; each further wait is twice as long (RFC 6298)."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class TrialEvent:
     ping-restart detects it, and until then the tunnel stays down."""
     cuts_carrier: bool = False
     """Over the bare wire the observer's interface goes down."""
+    lost_unseen: bool = False
+    """Packets are lost without an error at their sender, so that TCP waits longer from one retransmission to the next."""
     two_paths: bool = False
     """The event needs an alternative path."""
     breaks_router: bool = False
@@ -118,7 +122,16 @@ class TrialEvent:
         detection = detector.seconds if self.detected else 0.0
         back = _RECONNECTED if self.act == "fault" and self.outcome != "nothing" else 0.0
         watched = _WATCHED if self.outcome == "nothing" else 0.0
-        return _OVERHEAD + detection + back + watched
+        until_back = _retransmission_after(detection) if self.lost_unseen else detection
+        return _OVERHEAD + until_back + back + watched
+
+
+def _retransmission_after(seconds: float) -> float:
+    """Return when TCP sends a segment again, in seconds after the first time, that was not acknowledged so long."""
+    at, wait = 0.0, _FIRST_RETRANSMISSION
+    while at < seconds:
+        at, wait = at + wait, 2 * wait
+    return at
 
 
 EVENTS: Mapping[str, TrialEvent] = {
@@ -143,7 +156,12 @@ EVENTS: Mapping[str, TrialEvent] = {
             closes_tcp=True,
         ),
         TrialEvent.of_kind("openvpn-usr1", "sigusr1", "OpenVPN's client restarts its connection"),
-        TrialEvent.of_kind("blackhole", summary="packets are dropped, interfaces stay up", over_link="link-blackhole"),
+        TrialEvent.of_kind(
+            "blackhole",
+            summary="packets are dropped, interfaces stay up",
+            over_link="link-blackhole",
+            lost_unseen=True,
+        ),
         TrialEvent.of_kind("link-down", summary="the underlay's link goes down"),
         TrialEvent.of_kind("daemon-killed", summary="the far router's daemon is killed"),
         TrialEvent.of_kind("node-paused", summary="the far router freezes"),
