@@ -47,7 +47,7 @@ class TrialEvent:
     cuts_carrier: bool = False
     """Over the bare wire the observer's interface goes down."""
     lost_unseen: bool = False
-    """Packets are lost without an error at their sender, so that TCP waits longer from one retransmission to the next."""
+    """Packets are lost without an error at their sender, so that TCP waits longer for each retransmission."""
     two_paths: bool = False
     """The event needs an alternative path."""
     breaks_router: bool = False

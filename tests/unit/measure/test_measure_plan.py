@@ -169,7 +169,7 @@ def test_seed_decides_the_order() -> None:
 def test_expected_seconds_grow_with_the_detector() -> None:
     slow, fast = (
         expected_seconds(
-            settings(plan(events=["blackhole"], detectors=[text], warm_up=0, trials=10), TWO_PATHS)[0].tasks
+            settings(plan(events=["node-paused"], detectors=[text], warm_up=0, trials=10), TWO_PATHS)[0].tasks
         )
         for text in ("hold 9 s", "hold 3 s")
     )
