@@ -228,6 +228,10 @@ def fixed_iroutes(subject: Subject) -> Judgement:
             *spots,
             do=_ask_router(subject),
         )
+    if not userspace_because(subject) and may_be_in_the_kernel(subject) and not _by_multicast(subject):
+        return unknown(
+            f"the `iroute`s of IPv{version} are fixed; with DCO the kernel's table decides", *spots, do=CHECK_DCO
+        )
     return exposed(
         f"only these prefixes pass of IPv{version}, also if the daemon learns others"
         if only
@@ -235,6 +239,12 @@ def fixed_iroutes(subject: Subject) -> Judgement:
         *[i.spot for i in only or inner],
         do="run one server process for this client, with `iroute 0.0.0.0 0.0.0.0` and `iroute-ipv6 ::/0`",
     )
+
+
+def _by_multicast(subject: Subject) -> bool:
+    """Return True if all routes come from OSPF or RIP: their multicast packets do not pass with DCO, nor do routes."""
+    runs = subject.runs
+    return bool(runs.interior) and not (runs.neighbors or runs.unclear)
 
 
 def _bounded(subject: Subject, routes: Sequence[InnerRoute]) -> list[int]:
@@ -429,7 +439,7 @@ RULES = (
         "fixed-iroutes",
         "`iroute` for fixed prefixes does not cover other prefixes that a routing daemon learns.",
         ("iroute", "iroute-ipv6", "frr.conf", "bird.conf"),
-        "openvpn(8), --iroute; tested with OpenVPN 2.6.14 and 2.7.8",
+        "openvpn(8), --iroute; tested with OpenVPN 2.6.14 and 2.7.8; dco_install_iroute in dco.c of 2.7",
         fixed_iroutes,
         "test_iroute_for_fixed_prefixes_drops_other_prefixes",
     ),

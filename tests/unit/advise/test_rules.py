@@ -685,11 +685,16 @@ CASES = [
     ("no-iroute", SERVER + V6 + HALF + "disable-dco\n", EXPOSED, {"frr": "router ripng\n network tun\n"}),
     ("no-iroute", SERVER + V6 + HALF, CANNOT_TELL, {"frr": "router ospf6\n interface tun area 0\n"}),
     ("no-iroute", SERVER + ALL_SIX, NOT_EXPOSED, {}),
-    ("fixed-iroutes", SERVER + V6 + ALL_SIX, EXPOSED, {"frr": BGP}),  # no IPv4 at all
+    ("fixed-iroutes", SERVER + "disable-dco\n" + V6 + ALL_SIX, EXPOSED, {"frr": BGP}),  # no IPv4 at all
     ("fixed-iroutes", SERVER + V6 + HALF, NOT_EXPOSED, {"frr": BGP}),
     ("fixed-iroutes", SERVER + V6 + HALF, CANNOT_TELL, {"frr": "router ospf6\n interface tun area 0\n"}),
-    ("fixed-iroutes", SERVER + "client-config-dir mixed\n", EXPOSED, {"frr": BGP}),  # 0/0 is another client's
-    ("fixed-iroutes", SERVER + FIXED, EXPOSED, {"frr": BGP}),
+    # 0/0 is another client's
+    ("fixed-iroutes", SERVER + "disable-dco\nclient-config-dir mixed\n", EXPOSED, {"frr": BGP}),
+    ("fixed-iroutes", SERVER + "disable-dco\n" + FIXED, EXPOSED, {"frr": BGP}),
+    ("fixed-iroutes", SERVER + FIXED, CANNOT_TELL, {"frr": BGP}),  # with DCO the kernel's table decides
+    ("fixed-iroutes", SERVER + FIXED, CANNOT_TELL, {"frr": BGP, "openvpn": "2.7.8"}),
+    # multicast does not pass with DCO: what OSPF has learned comes through userspace
+    ("fixed-iroutes", SERVER + FIXED, EXPOSED, {"frr": "router ospf\n network 10.0.0.0/24 area 0\n"}),
     ("fixed-iroutes", SERVER + FIXED, CANNOT_TELL, {}),
     ("fixed-iroutes", SERVER + FIXED, NOT_EXPOSED, {"routes": False}),
     ("fixed-iroutes", SERVER + ONE, NOT_EXPOSED, {"frr": BGP}),

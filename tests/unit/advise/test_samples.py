@@ -63,7 +63,7 @@ def test_advise_of_a_tap_server() -> None:
 
 def test_advise_of_a_hub_with_client_config_dir_and_include() -> None:
     verdicts = of("hub.server.conf", "open.frr.conf")["hub.server.conf"]
-    assert verdicts["fixed-iroutes"] == (EXPOSED, [2, 3])
+    assert verdicts["fixed-iroutes"] == (CANNOT_TELL, [2, 3])  # BGP, and nothing excludes DCO
     assert verdicts["hold-time"] == (EXPOSED, [14])  # keepalive 3 9 is 18 s at a server, and FRR holds for 9
     assert verdicts["no-exit-notify"] == (NOT_EXPOSED, [7])
     assert verdicts["pushed-iroute"] == (EXPOSED, [2])
