@@ -129,8 +129,11 @@ def stale_routes(scene: Scene, end: End) -> Tried:
         ),
         within=WITHIN,
     )
-    lost = not scene.answers("server", first, 2)
-    return Tried(lost, f"{first} {'does not answer' if lost else 'answers'} after four checks")
+    if scene.answers("server", first, 2):
+        return Tried(False, f"{first} answers after four checks")
+    if not scene.tunnel.server.log_lines("Deleting stale route"):
+        return Tried(None, f"{first} does not answer, and the server's log has no deleted route")
+    return Tried(True, f"{first} does not answer after four checks")
 
 
 def pushed_iroute(scene: Scene, end: End) -> Tried:
