@@ -17,6 +17,8 @@ MANAGED: Final = "bridge"
 """The network mode of a node in the management network."""
 MODES: Final = ("none", MANAGED, "host")
 """The network modes that are one word."""
+_NOT_TEXT: Final = ("mtu", "external-access", "skip-when-unused", "driver-opts")
+"""The keys that an empty text does not leave as they are."""
 _OLD_KEYS: Final = {"ipv4_subnet": "ipv4-subnet", "ipv6_subnet": "ipv6-subnet"}
 _SUBNETS: Final = ("ipv4-subnet", "ipv6-subnet")
 _PORT = r"\d{1,5}(?:-\d{1,5})?"
@@ -31,6 +33,9 @@ def read_management(tree: Tree | None, findings: Findings) -> Management | None:
     if tree is None:
         return None
     if is_null(tree):
+        findings.add(
+            tree, "the key 'mgmt' has no value: containerlab cannot read such a file", "write '{}', or leave it out"
+        )
         return Management()
     if not isinstance(tree, Table):
         note_mismatch(tree, Mapping[str, str], findings)
@@ -43,7 +48,7 @@ def read_management(tree: Tree | None, findings: Findings) -> Management | None:
             findings.add(tree.keys[given], f"unknown key {quote(given)}", did_you_mean(given, fields))
             continue
         name, info = fields[key]
-        if is_null(value) or (isinstance(value, Scalar) and not value.text):
+        if is_null(value) or (isinstance(value, Scalar) and not value.text and key not in _NOT_TEXT):
             continue
         with suppress(InvalidValue):
             values[name] = convert(value, info.annotation, findings, info)
@@ -111,8 +116,7 @@ def _are_ports(found: re.Match[str]) -> bool:
 def check_addresses(
     management: Management, nodes: Mapping[str, Node], keys: Mapping[str, Mapping[str, Tree]], findings: Findings
 ) -> None:
-    """Check the addresses that nodes ask for in the management network."""
-    seen: dict[IPv4Address | IPv6Address, str] = {}
+    """Check that the addresses that nodes ask for are in the management network."""
     for name, node in nodes.items():
         for address, subnet in ((node.mgmt_ipv4, management.ipv4_subnet), (node.mgmt_ipv6, management.ipv6_subnet)):
             if address is None:
@@ -120,6 +124,15 @@ def check_addresses(
             tree = keys[name]["mgmt-ipv4" if address.version == 4 else "mgmt-ipv6"]
             if isinstance(subnet, IPv4Network | IPv6Network) and address not in subnet:
                 findings.add(tree, f"{address} is not inside the management network's subnet {subnet}")
-            if address in seen:
-                findings.add(tree, f"the address {address} is already that of {quote(seen[address])}")
-            seen[address] = name
+
+
+def check_unique(keys: Mapping[str, Mapping[str, Tree]], findings: Findings) -> None:
+    """Check that no two nodes ask for one address, as containerlab does, which asks neither if one has a use for it."""
+    seen: dict[IPv4Address | IPv6Address, str] = {}
+    for name, of in keys.items():
+        for tree in (of[key] for key in ("mgmt-ipv4", "mgmt-ipv6") if key in of):
+            with suppress(ValueError):  # of what is not an address, which is reported where a node uses it
+                address = ip_address(tree.text if isinstance(tree, Scalar) else "")
+                if address in seen:
+                    findings.add(tree, f"the address {address} is already that of {quote(seen[address])}")
+                seen[address] = name

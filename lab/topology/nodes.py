@@ -37,6 +37,9 @@ from lab.topology.vocabulary import Vocabulary
 _VOLUME = re.compile(
     r"(?:(?P<name>[a-zA-Z0-9][a-zA-Z0-9_.-]*):)?/[^:]*(?(name)(?::(?:ro|rw|nocopy|volume-nocopy)(?:,(?:ro|rw|nocopy|volume-nocopy))*)?)"
 )
+_UNUSED_VOLUME = re.compile(r"[^:]+|[^:/][^:]*:[^:]*(?::[^:]*)?|:[^:]*(?::[^:]*)?")
+"""What containerlab takes for a volume of any kind of node."""
+_VOLUME_HINT = "write NAME:/DESTINATION[:ro|rw|nocopy] or /DESTINATION; for a path use 'binds'"
 NOT_CONTAINERS = (*BRIDGES, "ext-container", "host")
 _FILES = ("startup-config", "license")
 _URL = re.compile(r"(?:https?|s3)://", re.IGNORECASE)
@@ -65,6 +68,8 @@ class DraftNode:
     stages: Tree | None = None
     keys: Mapping[str, Tree] = field(default_factory=dict)
     """All keys of a container, inherited ones included."""
+    unused: Mapping[str, Tree] = field(default_factory=dict)
+    """Those of a bridge, of a container that runs already, and of the host: containerlab checks them all the same."""
     is_host: bool = False
     """True for the host machine, to whose network links lead."""
     inside: str = ""
@@ -119,11 +124,11 @@ class NodeReader:
             if "exec" in inherited:
                 what = "'exec' is not run: the lab runs no command on this host for a topology"
                 findings.note(inherited["exec"], name, what)
-            return DraftNode(name, key, Node.model_construct(name=name, kind="linux"), is_host=True)
+            return DraftNode(name, key, Node.model_construct(name=name, kind="linux"), unused=inherited, is_host=True)
         if kind == "ext-container":
             values = self._values({k: v for k, v in inherited.items() if k in BORROWED_KEYS})
             node = Node.model_construct(**{**values, "name": name, "kind": kind})
-            return DraftNode(name, key, node, stages=inherited.get("stages"))
+            return DraftNode(name, key, node, stages=inherited.get("stages"), unused=inherited)
         return self._container(name, kind, key, inherited)
 
     def _refuse_kind(self, at: Located, kind: str) -> None:
@@ -154,7 +159,7 @@ class NodeReader:
             if own_key in INHERITED and own_key not in BRIDGE_KEYS and not (own_key == "network-mode" and owner):
                 self.findings.note(at, name, f"{own_key!r} has no effect: a bridge is not a container")
         values = self._values({k: v for k, v in inherited.items() if k in BRIDGE_KEYS})
-        draft = DraftNode(name, key, Node.model_construct(**{**values, "name": name, "kind": kind}))
+        draft = DraftNode(name, key, Node.model_construct(**{**values, "name": name, "kind": kind}), unused=inherited)
         draft.inside = owner if kind == "bridge" else ""
         return draft
 
@@ -343,16 +348,17 @@ class NodeReader:
         if binds := inherited.get("binds"):
             self._binds(binds, node)
         check_ports(inherited.get("ports"), self.findings)
+        volumes = inherited.get("volumes")
+        for item in volumes.items if isinstance(volumes, Items) else ():
+            if isinstance(item, Scalar) and not _UNUSED_VOLUME.fullmatch(item.text):
+                self.findings.add(item, f"{quote(item.text)} is not a volume", _VOLUME_HINT)
 
     def _check_volumes(self, node: str, tree: Tree | None) -> None:
         for item in tree.items if isinstance(tree, Items) else ():
             if not isinstance(item, Scalar):
                 continue
             if not (found := _VOLUME.fullmatch(item.text)):
-                what = f"{quote(item.text)} is not a volume"
-                self.findings.add(
-                    item, what, "write NAME:/DESTINATION[:ro|rw|nocopy] or /DESTINATION; for a path use 'binds'"
-                )
+                self.findings.add(item, f"{quote(item.text)} is not a volume", _VOLUME_HINT)
             elif found["name"]:
                 self.findings.note(
                     item, node, f"the Docker volume {quote(found['name'])} stays when the lab is taken down"

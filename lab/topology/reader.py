@@ -25,6 +25,7 @@ from lab.topology.management import (
     MANAGED,
     asks_for_management,
     check_addresses,
+    check_unique,
     read_management,
 )
 from lab.topology.mistakes import Findings, did_you_mean, nearest, quote
@@ -38,6 +39,7 @@ from lab.topology.shape import InvalidValue, convert, is_null, note_mismatch
 from lab.topology.sharing import check_sharing, needed_first
 from lab.topology.source import Key, Scalar, Table, compose
 from lab.topology.stage_checks import check_stages
+from lab.topology.stages import Stages
 from lab.topology.versions import check_version, choose_images
 from lab.topology.vocabulary import Vocabulary
 
@@ -209,6 +211,7 @@ def _read_top(
         read_definitions(tree, findings), vocabulary, findings, tunnel, openvpn, 2 if prefix == "" else 1
     )
     drafts = _read_nodes(tree, reader, findings)
+    check_unique({name: draft.keys or draft.unused for name, draft in drafts.items()}, findings)
     unsupported = {name for name, draft in drafts.items() if not draft.supported}
     links = read_links(tree.entries.get("links"), findings, unsupported)
     hosts = {name for name, draft in drafts.items() if draft.is_host}
@@ -391,7 +394,19 @@ def _check_stages(drafts: Mapping[str, DraftNode], findings: Findings) -> None:
         if name not in addressed:  # containerlab creates nodes with addresses of their own first
             earlier[name] += addressed
     at = {name: draft.stages for name, draft in drafts.items() if draft.stages is not None}
-    check_stages({name: draft.node.stages for name, draft in drafts.items()}, at, earlier, findings)
+    bridges = {name: _stages_of_bridge(draft) for name, draft in drafts.items() if draft.node.is_bridge}
+    at |= {name: drafts[name].unused["stages"] for name in bridges if "stages" in drafts[name].unused}
+    stages = {name: bridges.get(name, draft.node.stages) for name, draft in drafts.items()}
+    check_stages(stages, at, earlier, findings, bridges)
+
+
+def _stages_of_bridge(draft: DraftNode) -> Stages:
+    """Return the waits of a bridge, which has no use for them; containerlab checks them."""
+    if (tree := draft.unused.get("stages")) is None:
+        return Stages()
+    with suppress(InvalidValue):
+        return convert(tree, Stages, Findings(draft.key.place.file))  # type: ignore[no-any-return]
+    return Stages()
 
 
 def _check_eth0(links: list[DraftLink], drafts: Mapping[str, DraftNode], findings: Findings) -> None:

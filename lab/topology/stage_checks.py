@@ -1,10 +1,13 @@
 """Stages in a file: inherited by joining their lists, and checked together for all nodes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from lab.topology.mistakes import Findings, did_you_mean, quote
 from lab.topology.source import Items, Key, Table, Tree, plain
 from lab.topology.stages import STAGES, Stages
+
+_OF_CONTAINERS = ("healthy", "exit")
+"""The stages that only a container completes."""
 
 
 def merge_stages(given: Sequence[Table]) -> Table:
@@ -32,14 +35,18 @@ def _joined(one: Table, other: Table) -> Table:
 
 
 def check_stages(
-    stages: Mapping[str, Stages], at: Mapping[str, Tree], earlier: Mapping[str, Sequence[str]], findings: Findings
+    stages: Mapping[str, Stages],
+    at: Mapping[str, Tree],
+    earlier: Mapping[str, Sequence[str]],
+    findings: Findings,
+    bridges: Collection[str] = (),
 ) -> None:
-    """Check waits and commands of all nodes.
+    """Check waits of all nodes, and commands of those that are containers.
 
     `at` has the place of each node's stages, `earlier` the nodes that must exist before a node for other reasons.
     """
     for name, own in stages.items():
-        for stage in STAGES:
+        for stage in STAGES if name not in bridges else ():
             for item in own.of(stage).exec:
                 if item.target == "host":
                     what = f"{quote(item.command)} is not run: the lab runs no command on this host for a topology"
@@ -49,7 +56,10 @@ def check_stages(
                 findings.add(
                     at[name], f"there is no node {quote(wait.node)} to wait for", did_you_mean(wait.node, stages)
                 )
-        for command in own.create.commands("on-enter"):
+            if wait.node in bridges and wait.stage in _OF_CONTAINERS:
+                what = f"the node would wait forever: the bridge {quote(wait.node)} has no stage {quote(wait.stage)}"
+                findings.add(at[name], what, "wait for 'create', 'create-links' or 'configure'")
+        for command in own.create.commands("on-enter") if name not in bridges else ():
             what = f"{quote(command)} has no effect: the node does not exist when it enters the stage 'create'"
             findings.note(at[name], name, what)
     before = {

@@ -88,6 +88,12 @@ def test_defaults_without_definition_are_refused(refuse: Refuse, two: Two) -> No
     assert line.startswith("lab.yml:3:3: topology.defaults: 'defaults' has no definition: containerlab cannot read")
 
 
+def test_management_network_without_definition_is_refused(refuse: Refuse, two: Two) -> None:
+    """containerlab 0.79 ends with a fault of its own."""
+    (line,) = refuse(two(top="mgmt:\n"))
+    assert "mgmt: the key 'mgmt' has no value: containerlab cannot read such a file; write '{}'" in line
+
+
 def test_group_without_groups_is_a_label(load: Load, two: Two) -> None:
     topology = load(two(a="group: leaf"))
     assert (topology.nodes["a"].group, notes(topology)) == ("leaf", [])
@@ -424,7 +430,6 @@ def test_file_that_says_nothing_has_no_management_network_and_a_note(load: Load)
         ("aliases: [www]", "", False),
         ("network-mode: bridge", "", False),
         ("", "mgmt: {}\n", False),
-        ("", "mgmt:\n", False),
         ("", "", True),
     ],
 )
@@ -696,12 +701,30 @@ def test_host_in_a_link_with_a_type(load: Load, two: Two) -> None:
 
 @pytest.mark.parametrize("kind", ["bridge", "ovs-bridge", "ext-container", "host"])
 def test_missing_files_are_refused_for_nodes_that_are_no_containers(refuse: Refuse, two: Two, kind: str) -> None:
-    keys = 'binds: ["missing:/x"], env-files: [missing], ports: [x]'
+    keys = 'binds: ["missing:/x"], env-files: [missing], ports: [x], volumes: [x, "a:/b", "a:/c:ro:x", "/a:/d"]'
     found = refuse(two().replace("  links:\n", f"    other: {{kind: {kind}, {keys}}}\n  links:\n"))
-    assert len(found) == 3
+    assert len(found) == 5
+    assert "'a:/c:ro:x' is not a volume" in found[-2]
     if kind in ("ext-container", "host"):
         (line,) = refuse(two().replace("  links:\n", f"    other: {{kind: {kind}, license: missing}}\n  links:\n"))
         assert "the file 'missing' does not exist" in line
+
+
+@pytest.mark.parametrize("kind", ["bridge", "ovs-bridge", "ext-container", "host"])
+@pytest.mark.parametrize("key", ["mgmt-ipv4: 172.20.20.9", "mgmt-ipv6: '2001:db8::9'"])
+def test_address_of_a_node_that_is_no_container_is_taken(refuse: Refuse, two: Two, kind: str, key: str) -> None:
+    """containerlab 0.79: `management IP address … appeared more than once in the topology file`."""
+    (line,) = refuse(two(a=key).replace("  links:\n", f"    other: {{kind: {kind}, {key}}}\n  links:\n"))
+    assert "is already that of 'a'" in line
+
+
+@pytest.mark.parametrize("key", ["mtu", "external-access", "skip-when-unused", "driver-opts"])
+def test_empty_text_in_the_management_network(load: Load, refuse: Refuse, two: Two, key: str) -> None:
+    """containerlab 0.79: ``cannot unmarshal !!str `` into int``; a key without a value is as none."""
+    assert load(two(top=f"mgmt: {{{key}: }}\n"))
+    assert load(two(top="mgmt: {network: '', bridge: '', ipv4-subnet: '', ipv6-gw: ''}\n"))
+    (line,) = refuse(two(top=f"mgmt: {{{key}: ''}}\n"))
+    assert f"mgmt.{key}: '' is not" in line
 
 
 def test_link_with_an_empty_type_is_a_brief_one(load: Load, two: Two) -> None:

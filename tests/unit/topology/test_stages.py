@@ -84,6 +84,28 @@ def test_mistake_is_one_line(refuse: Refuse, two: Two, keys: str, what: str) -> 
     assert what in line
 
 
+def with_bridge(text: str, keys: str = "") -> str:
+    return text.replace("  links:\n", f"    br: {{kind: bridge{keys}}}\n  links:\n")
+
+
+@pytest.mark.parametrize("stage", ["healthy", "exit"])
+def test_stage_that_a_bridge_does_not_reach(load: Load, refuse: Refuse, two: Two, stage: str) -> None:
+    """containerlab 0.79 starts, and never ends: a bridge completes no stage of containers."""
+    for reached in ("create", "create-links", "configure"):
+        assert load(with_bridge(two(a=wait("br", reached))))
+    (line,) = refuse(with_bridge(two(a=wait("br", stage))))
+    assert f"the node would wait forever: the bridge 'br' has no stage '{stage}'" in line
+
+
+def test_waits_of_a_bridge_are_checked(load: Load, refuse: Refuse, two: Two) -> None:
+    """containerlab 0.79: `dependee node c not found`, and `cyclic dependencies found!`."""
+    load(with_bridge(two(), f", {wait('b', 'create')}"))
+    (line,) = refuse(with_bridge(two(), f", {wait('c', 'create')}"))
+    assert "there is no node 'c' to wait for" in line
+    (line,) = refuse(with_bridge(two(a=wait("br", "create")), f", {wait('a', 'create')}"))
+    assert "nodes wait for each other: 'a', 'br'" in line
+
+
 def test_command_before_the_node_exists_is_noted(load: Load, two: Two) -> None:
     (note,) = [r for r in load(two(a="stages: {create: {exec: [{command: ls}]}}")).remarks if r.kind == "note"]
     assert "'ls' has no effect: the node does not exist when it enters the stage 'create'" in note.what
