@@ -78,6 +78,13 @@ def on_the_path(subject: Subject) -> Judgement:
             *spots,
             do="lower the outer TCP's MSS at that link",
         )
+    if lost := _may_be_forgotten(subject, peer):
+        return unknown(
+            "OpenVPN 2.5 forgets `fragment` when a TLS session begins, unless this end pulls options or is a server",
+            lost.spot,
+            *spots,
+            do="set an `mssfix` that fits the path instead, or give the versions with --openvpn and --peer-openvpn",
+        )
     largest = _largest(subject, clamps)
     if largest is None and any(d.argument(1) not in (None, "mtu") for d in clamps):
         return unknown(
@@ -128,6 +135,17 @@ def _largest(subject: Subject, clamps: list[Directive]) -> int | None:
         if int(number):
             sizes.append(int(number) + (0 if clamp.argument(1) == "mtu" else headers))
     return min(sizes, default=None)
+
+
+def _may_be_forgotten(subject: Subject, peer: Configuration) -> Directive | None:
+    """Return the `fragment` that has no effect with OpenVPN 2.5, if an end may run that; None without one.
+
+    In 2.5 a packet that begins a TLS session restores what was set before `fragment` (process_incoming_link_part1 in
+    forward.c), and only pushed options and a server's client instances set it again (seen on 2.5.1).
+    """
+    found = subject.end.last("fragment")
+    by_tls = (subject.end.role, peer.role) == ("peer", "peer") and not subject.end.has("secret")
+    return found if by_tls and {subject.release, subject.peer_release} & {None, _OLD} else None
 
 
 def _differ_by_connection(subject: Subject, peer: Configuration, options: Sequence[str] = _SIZES) -> Judgement | None:
@@ -215,7 +233,7 @@ RULES = (
         "path-mtu",
         "Packets that are larger than the path carries are lost, as a BGP UPDATE, while small ones pass.",
         ("mssfix", "fragment", "proto"),
-        "openvpn(8), --mssfix, --fragment; tested with OpenVPN 2.6.14 and 2.7.8",
+        "openvpn(8), --mssfix, --fragment; tested with OpenVPN 2.5.1, 2.6.14 and 2.7.8",
         on_the_path,
         "test_large_update_over_udp_on_a_narrow_path",
     ),

@@ -131,8 +131,11 @@ def stale_routes(scene: Scene, end: End) -> Tried:
     )
     if scene.answers("server", first, 2):
         return Tried(False, f"{first} answers after four checks")
-    if not scene.tunnel.server.log_lines("Deleting stale route"):
-        return Tried(None, f"{first} does not answer, and the server's log has no deleted route")
+    # OpenVPN logs 0.0.0.0/0 as `/0`, and a route without a mask as its address.
+    names = {f"'{name}'" for n in inner for name in (n, f"/{n.prefixlen}", n.network_address)}
+    deleted = scene.tunnel.server.log_lines("Deleting stale route")
+    if not any(name in line for line in deleted for name in names):
+        return Tried(None, f"{first} does not answer, and the server's log has no deleted inner route")
     return Tried(True, f"{first} does not answer after four checks")
 
 

@@ -136,6 +136,8 @@ AWAY = " neighbor 10.0.0.3 route-map AWAY out\nroute-map AWAY permit 10\n set ip
 PROFILE = "bfd\n profile own\n  transmit-interval 50\n  receive-interval 50\n exit\nexit\n"
 BFD = with_option(BGP, "bfd profile own") + PROFILE
 TO_SERVER_BFD = BFD.replace("10.0.0.2", "10.0.0.1")
+FRAGMENTS = PEER + "fragment 1300\n"
+FRAGMENTED = {"peer": FRAGMENTS.replace("tls-client", "tls-server"), "path_mtu": 1400}
 QUICK_PEER = {"peer": CLIENT, "peer_frr": BFD.replace("10.0.0.2", "10.0.0.1")}
 
 
@@ -1010,6 +1012,11 @@ CASES = [
     # sizes
     ("mtu-mismatch", CLIENT, CANNOT_TELL, {}),
     ("path-mtu", CLIENT, NOT_EXPOSED, {"peer": SERVER + "tun-mtu 1500\n", "path_mtu": 1500}),
+    # 2.5 forgets `fragment` of two peers over TLS
+    ("path-mtu", FRAGMENTS, CANNOT_TELL, {**FRAGMENTED, "openvpn": "2.5.1"}),
+    ("path-mtu", FRAGMENTS, CANNOT_TELL, FRAGMENTED),
+    ("path-mtu", FRAGMENTS, NOT_EXPOSED, {**FRAGMENTED, "openvpn": "2.6.14"}),
+    ("path-mtu", CLIENT + "fragment 1300\n", NOT_EXPOSED, {"peer": SERVER + "fragment 1300\n", "path_mtu": 1400}),
     ("mtu-mismatch", CLIENT, NOT_EXPOSED, {"peer": SERVER + "tun-mtu 1500\n"}),
     ("path-mtu", CLIENT, CANNOT_TELL, {"peer": SERVER + "tun-mtu 1500\n"}),
     ("path-mtu", CLIENT, CANNOT_TELL, {}),

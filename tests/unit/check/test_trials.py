@@ -72,4 +72,6 @@ def checked(*lines: str, answers: bool) -> Scene:
 def test_inner_route_is_stale_only_if_the_log_has_its_deletion() -> None:
     assert stale_routes(checked(DELETED, answers=False), "server").happened is True
     assert stale_routes(checked(answers=False), "server").happened is None  # no data passes for another reason
+    learned = DELETED.replace("10.2.0.0/24", "fd00:8::1000")
+    assert stale_routes(checked(learned, answers=False), "server").happened is None
     assert stale_routes(checked(DELETED, answers=True), "server").happened is False
