@@ -83,7 +83,7 @@ def on_the_path(subject: Subject) -> Judgement:
             "OpenVPN 2.5 forgets `fragment` when a TLS session begins, unless this end pulls options or is a server",
             lost.spot,
             *spots,
-            do="set an `mssfix` that fits the path instead, or give the versions with --openvpn and --peer-openvpn",
+            do="set an `mssfix` that fits the path instead, or give the version of both ends with --openvpn",
         )
     largest = _largest(subject, clamps)
     if largest is None and any(d.argument(1) not in (None, "mtu") for d in clamps):
