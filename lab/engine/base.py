@@ -35,6 +35,8 @@ LOCALHOST = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
 NODE_SYSCTLS: Mapping[str, str] = {
     # Any user in the node may ping without a capability (icmp(7)).
     "net.ipv4.ping_group_range": "0 2147483647",
+    # Any process in the node may bind a port below 1024 without a capability, as Docker has it since 20.10.
+    "net.ipv4.ip_unprivileged_port_start": "0",
     # Docker disables IPv6 in a sandbox without a network.
     "net.ipv6.conf.all.disable_ipv6": "0",
     "net.ipv6.conf.default.disable_ipv6": "0",

@@ -235,6 +235,7 @@ def test_missing_engine_fails_with_a_remedy(
         """
     )
     monkeypatch.setenv("DOCKER_HOST", f"unix://{project.path}/nobody.sock")
+    monkeypatch.setenv("LAB_ENGINE", "docker")
     result = project.run()
     result.assert_outcomes(passed=1, errors=1)
     assert f"no Docker engine answers at unix://{project.path}/nobody.sock: start it, run" in str(result.stdout)
