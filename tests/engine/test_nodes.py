@@ -56,6 +56,13 @@ def test_exec_returns_long_output(pair: Lab) -> None:
     assert result.stdout.splitlines() == [str(number) for number in range(1, 100001)]
 
 
+def test_exec_returns_although_a_process_in_the_background_keeps_its_output(pair: Lab) -> None:
+    """Such a daemon may run as long as the node; the command has ended."""
+    result = pair.node("one").exec("sh", "-c", "sleep 1000 & echo $!")
+    assert not result.failed
+    assert not pair.node("one").exec("kill", result.stdout.strip()).failed
+
+
 def test_exec_of_a_missing_program_fails(pair: Lab) -> None:
     result = pair.node("one").exec("no-such-program")
     assert result.exit_code in (126, 127)

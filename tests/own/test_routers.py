@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lab.catalogue import load
-from lab.cli import app
+from lab.cli.app import app
 from lab.core.errors import InputError
 from lab.core.expect import Expectation, wait_for
 from lab.core.prefixes import FAMILIES

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import FileIO
@@ -25,6 +26,8 @@ _PROGRAM = Path(__file__).with_name("enter.py")
 _CREDENTIALS = struct.Struct("=iII")
 _ANSWER = 4096
 _CHUNK = 1 << 16
+_OUTPUT_LATER = 2.0
+"""Seconds to wait for the end of a command's output after its own end, as Docker does."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,12 @@ class Commands:
         self._settings: dict[tuple[str, int], Settings] = {}
 
     def run(self, name: str, node: NodeDirectory, pid: int, argv: Sequence[str]) -> ExecResult:
-        """Run a command and wait for it and for the end of its output."""
+        """Run a command and wait for it, and `_OUTPUT_LATER` at most for the end of its output."""
         with contextlib.ExitStack() as stack:
             out, err = _pipe(stack), _pipe(stack)
             with out[1], err[1]:
                 answer = self._send(name, node, pid, argv, (out[1].fileno(), err[1].fileno()), stack, detach=False)
-            printed = _read_all(out[0], err[0])
+            printed = _read_all(answer, out[0], err[0])
             exit_code = _answer(answer, name)["exit"]
         return ExecResult(name, tuple(argv), exit_code, *(text.decode(errors="replace") for text in printed))
 
@@ -159,19 +162,29 @@ def _pipe(stack: contextlib.ExitStack) -> tuple[FileIO, FileIO]:
     return stack.enter_context(FileIO(reading, "rb")), stack.enter_context(FileIO(writing, "wb"))
 
 
-def _read_all(*pipes: FileIO) -> list[bytes]:
-    """Read several pipes until all their writers have closed them."""
+def _read_all(answer: socket.socket, *pipes: FileIO) -> list[bytes]:
+    """Read pipes until all their writers have closed them, or for a while after a command has answered.
+
+    A process that a command leaves in the background may keep them open.
+    """
     found: dict[int, list[bytes]] = {pipe.fileno(): [] for pipe in pipes}
+    unfinished = set(found)
+    until: float | None = None
     with selectors.DefaultSelector() as selector:
+        selector.register(answer, selectors.EVENT_READ)
         for fd in found:
             selector.register(fd, selectors.EVENT_READ)
-        while selector.get_map():
-            for key, _ in selector.select():
-                data = os.read(key.fd, _CHUNK)
-                if data:
+        while unfinished and (until is None or time.monotonic() < until):
+            left = None if until is None else until - time.monotonic()
+            for key, _ in selector.select(left):
+                if key.fd not in found:
+                    until = time.monotonic() + _OUTPUT_LATER
+                    selector.unregister(answer)
+                elif data := os.read(key.fd, _CHUNK):
                     found[key.fd].append(data)
                 else:
                     selector.unregister(key.fd)
+                    unfinished.remove(key.fd)
     return [b"".join(found[pipe.fileno()]) for pipe in pipes]
 
 

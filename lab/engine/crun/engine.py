@@ -131,7 +131,7 @@ class CrunEngine(NamespaceLinks, Engine):
 
     def attach_argv(self, instance: Instance, argv: Sequence[str], *, tty: bool) -> list[str]:
         """Use the runtime, which knows how to pass a terminal on."""
-        node = record.directory_of(instance.container)
+        node = _running(instance)
         options = ["--tty"] if tty else []
         return [oci_runtime(), "--root", str(node.runtime), "exec", *options, instance.container, *argv]
 

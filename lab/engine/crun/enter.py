@@ -127,7 +127,8 @@ def _execute(request: dict[str, Any], streams: tuple[int, int, int], groups: lis
         os.setsid()
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
-        for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores the last two
+        # Python ignores two of them, and a process that a shell or nohup(1) starts in the background the others.
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
         # The thread that started the parent may block signals.
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
