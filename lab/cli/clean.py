@@ -9,7 +9,7 @@ def clean() -> None:
     from lab.image import remove_everything
     from lab.runtime.destroy import destroy
     from lab.runtime.registry import existing_labs
-    from lab.vm.virtual_machine import remove_disks, sweep_virtual_machines
+    from lab.vm.virtual_machine import sweep_virtual_machines
 
     with progress() as say:
         engines = all_engines()
@@ -20,5 +20,4 @@ def clean() -> None:
         if any(engine.name == "docker" for engine in engines):  # virtual machines are containers of Docker's
             for name in sweep_virtual_machines():
                 say(f"ended the virtual machine {name}")
-        remove_disks()
         remove_everything(say)

@@ -195,7 +195,7 @@ def remove_unpacked(say: Say) -> None:
     """Remove all unpacked images and buildah's; raises `EnvironmentBroken` if a node uses one."""
     from lab.image import buildah
 
-    images = _images()
+    images = images_directory()
     with _one_at_a_time():
         for directory in sorted(images.glob("sha256-*")):
             if user := _user_of(directory):
@@ -295,7 +295,7 @@ def _filling(reference: str) -> Iterator[Path]:
 
     Raises `EnvironmentBroken` if the disk is full, or the directory cannot be written or have programs.
     """
-    images = _images()
+    images = images_directory()
     try:
         if os.statvfs(images).f_flag & os.ST_NOEXEC:
             raise EnvironmentBroken(
@@ -331,7 +331,7 @@ def _store(archive: Path, into: Path, reference: str, digest: str | None = None)
 
 def _name(reference: str, digest: str) -> None:
     """Note the digest of a name."""
-    names = _images() / _NAMES
+    names = images_directory() / _NAMES
     names.mkdir(mode=0o700, exist_ok=True)
     fresh = names / f".{os.getpid()}"
     fresh.write_text(digest)
@@ -341,7 +341,7 @@ def _name(reference: str, digest: str) -> None:
 def _named(reference: str) -> Unpacked | None:
     """Return the image that was unpacked under a name, or None."""
     try:
-        digest = (_images() / _NAMES / quote(reference, safe="")).read_text()
+        digest = (images_directory() / _NAMES / quote(reference, safe="")).read_text()
     except FileNotFoundError:
         return None
     return _stored(digest)
@@ -363,18 +363,19 @@ def _stored(digest: str) -> Unpacked | None:
     return Unpacked(directory / _ROOTFS, digest, ImageConfig.read(configuration.get("config") or {}))
 
 
-def _images() -> Path:
+def images_directory() -> Path:
+    """Return the directory of the unpacked images, created if it is missing."""
     return private(data_directory() / "images")
 
 
 def _directory(digest: str) -> Path:
-    return _images() / re.sub(r"[^\w-]", "-", digest)
+    return images_directory() / re.sub(r"[^\w-]", "-", digest)
 
 
 @contextmanager
 def _one_at_a_time() -> Iterator[Path]:
     """Yield the directory of images, locked; remove what killed processes left in it."""
-    images = _images()
+    images = images_directory()
     descriptor = os.open(images, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -252,10 +252,7 @@ class _Guest:
             self._say(f"using the virtual machine {there.name} (`lab vm down` stops it)")
             return there
         name, versions = f"tests-{os.getpid()}", _versions(items)
-        # Its engine starts while its pytest collects.
-        self._own = VirtualMachine.boot(
-            name, project, owner=this_process(), versions=versions, wait=False, say=self._say
-        )
+        self._own = VirtualMachine.boot(name, project, owner=this_process(), versions=versions, say=self._say)
         return self._own
 
     def _say(self, text: str) -> None:

@@ -77,12 +77,21 @@ class Versions:
         self._by_digest: dict[str, str] = {}
 
     def of(self, node: RunningNode) -> str:
-        """Return the output of `openvpn --version` in a node, which begins as in `OpenVPN 2.7.8 …`."""
+        """Return the output of `openvpn --version` in a node, which begins as in `OpenVPN 2.7.8 …`.
+
+        Raises `EnvironmentBroken` if it prints something else.
+        """
         with self._lock:
             digest = node.instance.digest
             if digest not in self._by_digest:
-                # Old versions exit with 1.
-                self._by_digest[digest] = node.exec("openvpn", "--version").stdout
+                result = node.exec("openvpn", "--version")
+                if not result.stdout.startswith("OpenVPN "):  # the exit code does not tell: old versions exit with 1
+                    printed = (result.stderr.strip() or result.stdout.strip() or "nothing").splitlines()[-1]
+                    raise EnvironmentBroken(
+                        f"{node.name}: `openvpn --version` does not print its version but {printed!r}: "
+                        "name an image with a working OpenVPN in the node's `image`"
+                    )
+                self._by_digest[digest] = result.stdout
             return self._by_digest[digest]
 
 

@@ -67,7 +67,7 @@ class Relay:
     _reports: Lines = field(init=False)
 
     def begin(self, arguments: Sequence[str]) -> None:
-        """Start pytest and return: it collects while the VM's engine starts and the host does other work."""
+        """Start pytest and return: it collects while the host does other work."""
         for name in (QUEUE, REPORTS):
             (self.machine.directory / name).unlink(missing_ok=True)
         (self.machine.directory / QUEUE).touch()
@@ -77,11 +77,10 @@ class Relay:
         self.machine.begin(script(self.project, pytest))
 
     def wait_ready(self) -> None:
-        """Wait until pytest has collected and the VM's engine answers."""
+        """Wait until pytest has collected."""
         message = next(self._messages("collect its tests"))
         if "ready" not in message:
             raise Ended(f"the virtual machine's pytest sent {message} before it was ready")
-        self.machine.wait_ready()
 
     def run(self, nodeid: str, then: str | None) -> Iterator[dict[str, Any]]:
         """Run a test and yield its serialised reports; `then` is the node id of the next test."""
@@ -145,19 +144,14 @@ def script(project: Path, argv: Sequence[str]) -> str:
 
     Only `.lab` is writable; a file in it prevents its removal with the last lab.
     """
-    here = shlex.quote(str(project))
     labs = shlex.quote(str(project / HOME))
-    command = shlex.join(argv)
-    inside = shlex.quote(f"cd {here} && exec {command}")
+    inside = shlex.quote(f"cd {shlex.quote(str(project))} && exec {shlex.join(argv)}")
     return f"""\
 set -e
 if ! mountpoint -q {labs}; then
-  mkdir -p {here}
-  mountpoint -q {here} || mount --bind /host{here} {here}
   mount -t tmpfs lab {labs}
   touch {labs}/.mounted
-  mountpoint -q /host{labs} || mount --bind {labs} /host{labs}
 fi
-exec chroot /host /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb \\
-  XDG_CACHE_HOME={shlex.quote(str(caches()))} PYTHONDONTWRITEBYTECODE=1 sh -c {inside}
+exec /usr/bin/env -i PATH=/guest/engine:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb \\
+  LAB_ENGINE=crun XDG_CACHE_HOME={shlex.quote(str(caches()))} PYTHONDONTWRITEBYTECODE=1 sh -c {inside}
 """

@@ -1,8 +1,9 @@
-"""The virtual machine: a container in which QEMU runs Debian's cloud kernel, a Docker engine and the host's programs.
+"""The virtual machine: a container in which QEMU runs Debian's cloud kernel, an OCI runtime and the host's programs.
 
 The container has no network, and no privilege except `/dev/kvm` if that works. The virtual machine sees the host's
-programs, the project and its virtual environment, all read-only, and one directory shared with the host: it runs the
-script that is put there as `job`. As with labs, the containers' labels are the only record of which VMs exist.
+programs, the unpacked images of nodes, the project and its virtual environment, all read-only, and one directory shared
+with the host: it runs the script that is put there as `job`. Its labs run on the engine crun. As with labs, the
+containers' labels are the only record of which VMs exist.
 """
 
 import fcntl
@@ -11,8 +12,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Self
@@ -20,14 +20,16 @@ from typing import IO, Any, Self
 from lab.core.errors import EnvironmentBroken, ExpectationFailed, InputError, LabError
 from lab.core.expect import POLL, Expectation, wait_for
 from lab.core.home import HOME, locked_home, remove_empty_home
-from lab.core.process import is_alive, this_process
+from lab.core.places import host_uid
+from lab.core.process import is_alive
 from lab.core.progress import Say, quiet
 from lab.engine import Mount
 from lab.engine.docker.containers import Container, Containers, ContainerSpec
 from lab.host.doctor import available_memory
-from lab.image import VERSIONS, Recipe, ensure, ensure_image
+from lab.image import NODE_IMAGE, VERSIONS, Recipe, ensure_image
+from lab.image.store import images_directory, provide_unpacked, unpacked
 
-RECIPE = Recipe("vm", "QEMU, Debian's newest cloud kernel and a Docker engine")
+RECIPE = Recipe("vm", "QEMU, and Debian's newest cloud kernel")
 LABEL = "openvpn-routing-lab.vm"
 """Label of the containers of virtual machines; its value is the VM's name."""
 _LABEL_OWNER = "openvpn-routing-lab.vm-owner"
@@ -40,13 +42,8 @@ BOOT = 300.0
 """Seconds until its first process runs: 5 under emulation on two idle cores."""
 BOOTS = 2
 """Attempts to boot a VM that hangs before its first process runs, as seen once under emulation."""
-READY = 240.0
-"""Seconds until its engine answers: 10 under emulation on two idle cores."""
-PREPARE = 900.0
-"""Seconds to load the nodes' images: 30 on idle cores."""
 RUNNING_EVERY = 1.0
 """Seconds between two checks with the engine that a silent VM still runs; checking for a file is cheap."""
-_END = 30.0
 _TAIL = 6
 """Lines of the console in an error."""
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
@@ -54,7 +51,7 @@ _FILES = ("/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/ld.so.cache",
 _CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "MKNOD", "SETFCAP", "SETGID", "SETPCAP", "SETUID"]
 """Capabilities that virtiofsd needs: it opens files with the user ids that the guest names."""
 _MEMORY = 4096
-"""MiB: enough for the engine and two labs of ten nodes."""
+"""MiB: enough for two labs of ten nodes."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ class VirtualMachine:
     container: str
     directory: Path
     """Directory shared with the VM, where it is `/run/share`."""
-    project: Path | None = None
+    project: Path
     """The project directory that it sees."""
     lock: IO[bytes] | None = None
     """Locked while the owner runs: the container ends itself when the kernel releases the lock (flock(2))."""
@@ -81,31 +78,26 @@ class VirtualMachine:
         owner: str = "",
         versions: Sequence[str] = VERSIONS,
         append: str = "",
-        wait: bool = True,
         say: Say = quiet,
     ) -> Self:
-        """Boot a virtual machine that sees a project; return when its engine answers, or without `wait` once it boots.
+        """Boot a virtual machine that sees a project; return when its first process runs.
 
-        The VM ends with the process `owner`; see `lab.core.process`. Nodes of its labs can run the OpenVPN `versions`
-        only: under emulation each takes minutes to load, once. `append` is added to the kernel's command line. Raises
-        `InputError` if a VM of this name runs, `EnvironmentBroken` with the console's last lines if it does not boot.
+        The VM ends with the process `owner`; see `lab.core.process`. Nodes of its labs run the OpenVPN `versions`,
+        whose images are unpacked on the host. `append` is added to the kernel's command line. Raises `InputError` if a
+        VM of this name runs, `EnvironmentBroken` with the console's last lines if it does not boot.
         """
+        if host_uid() != 0:  # its root would not be the owner of an ordinary user's images
+            raise EnvironmentBroken("the virtual machine shares root's unpacked images: run it as root")
         containers = Containers.connect()
         if existing := containers.find(f"{LABEL}={name}"):
             where = existing[0].labels.get(_LABEL_PROJECT) or "its directory"
             raise InputError(f"a virtual machine {name!r} runs already: `lab vm down` in {where} ends it")
         _check_memory()
         image = ensure_image(None, RECIPE, say)
-        disk = _prepared(containers, image, versions, say)
+        for version in versions:
+            unpacked(provide_unpacked(f"{NODE_IMAGE}:{version}", say))
         say(f"booting the virtual machine {name} ({accelerator(containers, image)})")
-        machine = cls._booted(say, containers, image, disk, name, "boot", project, owner, append)
-        if wait:
-            try:
-                machine.wait_ready()
-            except BaseException:
-                machine.close()
-                raise
-        return machine
+        return cls._booted(say, containers, image, name, project, owner, append)
 
     @classmethod
     def _booted(cls, say: Say, containers: Containers, *what: Any) -> Self:
@@ -128,16 +120,13 @@ class VirtualMachine:
         cls,
         containers: Containers,
         image: str,
-        disk: Path,
         name: str,
-        what: str,
-        project: Path | None,
+        project: Path,
         owner: str,
-        append: str = "",
+        append: str,
     ) -> Self:
-        if project is not None:
-            with locked_home(project / HOME):
-                _hold_file(project, name).touch()
+        with locked_home(project / HOME):
+            _hold_file(project, name).touch()
         directory = Path(tempfile.mkdtemp(prefix=f"openvpn-routing-lab-{name}-"))
         chosen = accelerator(containers, image)
         shares = shared_paths(project)
@@ -148,12 +137,11 @@ class VirtualMachine:
             fcntl.flock(lock, fcntl.LOCK_EX)
         mounts = [
             Mount(directory, PurePosixPath("/share"), read_only=False),
-            Mount(disk, PurePosixPath("/var/lib/machine"), read_only=what == "boot"),
             *(Mount(path, PurePosixPath(f"/host{path}")) for path in _outermost(path for _, path in shares)),
         ]
         spec = ContainerSpec(
             image,
-            [what],
+            ["boot"],
             f"openvpn-routing-lab-vm-{name}",
             _CAPABILITIES,
             devices=["/dev/kvm"] if chosen == "kvm" else [],
@@ -168,7 +156,7 @@ class VirtualMachine:
                 LABEL: name,
                 _LABEL_OWNER: owner,
                 _LABEL_DIRECTORY: str(directory),
-                _LABEL_PROJECT: str(project or ""),
+                _LABEL_PROJECT: str(project),
             },
         )
         try:
@@ -181,31 +169,12 @@ class VirtualMachine:
             raise
         return cls(name, container.id, directory, project, lock)
 
-    def wait_ready(self, within: float = READY) -> None:
-        """Wait until its engine answers; raises `EnvironmentBroken` with the console's last lines."""
-        self._wait("ready", "be ready", within)
-
-    def power_off(self, within: float = _END) -> None:
-        """Shut it down, so that its disk is written."""
-        (self.directory / "off").touch()
-        wait_for(
-            Expectation(
-                what="the virtual machine to power off",
-                node=self.name,
-                look=lambda: self.running,
-                met=lambda running: not running,
-                seen=lambda _: self.describe_console(),
-            ),
-            within=within,
-        )
-
     def close(self) -> None:
         """Kill it, and remove its directory."""
         Containers.connect().remove(self.container)
         shutil.rmtree(self.directory, ignore_errors=True)
-        if self.project is not None:
-            _hold_file(self.project, self.name).unlink(missing_ok=True)
-            remove_empty_home(self.project / HOME)
+        _hold_file(self.project, self.name).unlink(missing_ok=True)
+        remove_empty_home(self.project / HOME)
         if self.lock is not None:
             self.lock.close()
 
@@ -223,7 +192,7 @@ class VirtualMachine:
         return Containers.connect().is_running(self.container)
 
     def begin(self, script: str, *, separate_stderr: bool = False) -> None:
-        """Start a shell script as root in the VM's own root directory; one at a time.
+        """Start a shell script as root with the host's programs; one at a time.
 
         Its output goes to `output.log`, and with `separate_stderr` its stderr to `errors.log`.
         """
@@ -254,9 +223,9 @@ class VirtualMachine:
         return any((self.directory / name).exists() for name in ("job", "running"))
 
     def copy_logs(self, into: Path) -> None:
-        """Copy its console, its engine's log and its job's output into a directory."""
+        """Copy its console and its job's output into a directory."""
         into.mkdir(parents=True, exist_ok=True)
-        for name in ("console.log", "dockerd.log", "output.log", "errors.log"):
+        for name in ("console.log", "output.log", "errors.log"):
             if (self.directory / name).exists():
                 shutil.copy(self.directory / name, into / name)
 
@@ -358,24 +327,21 @@ def _available() -> int:
 
 def _from_container(container: Container) -> VirtualMachine:
     labels = container.labels
-    project = labels.get(_LABEL_PROJECT, "")
-    return VirtualMachine(
-        labels[LABEL], container.id, Path(labels[_LABEL_DIRECTORY]), Path(project) if project else None
-    )
+    return VirtualMachine(labels[LABEL], container.id, Path(labels[_LABEL_DIRECTORY]), Path(labels[_LABEL_PROJECT]))
 
 
 # --- its parts ---------------------------------------------------------------------------------------------------
 
 
-def shared_paths(project: Path | None) -> list[tuple[str, str]]:
+def shared_paths(project: Path) -> list[tuple[str, str]]:
     """Return the host's paths that a VM sees: pairs of share and path, parents before their children.
 
-    The share `programs` has this interpreter and its libraries and is cached while the VM runs; the share `project` is
-    not, because its files change.
+    The share `programs` has this interpreter, its libraries and the nodes' images, and is cached while the VM runs; the
+    share `project` is not, because its files change.
     """
     # Without its cache scapy parses its tables of protocols, which takes an emulated processor eight seconds.
-    programs = _outermost([*_SYSTEM, *_FILES, sys.base_prefix, sys.prefix, caches() / "scapy"])
-    projects = _outermost([Path(__file__).parents[2], *([project] if project is not None else [])])
+    programs = _outermost([*_SYSTEM, *_FILES, sys.base_prefix, sys.prefix, caches() / "scapy", images_directory()])
+    projects = _outermost([Path(__file__).parents[2], project])
     return sorted(
         [*(("programs", str(path)) for path in programs), *(("project", str(path)) for path in projects)],
         key=lambda one: len(Path(one[1]).parts),
@@ -409,70 +375,6 @@ def _processors() -> int:
     return min(4, len(os.sched_getaffinity(0)))
 
 
-# --- the disk ----------------------------------------------------------------------------------------------------
-
-
 def caches() -> Path:
     """Return the user's cache directory (XDG Base Directory Specification)."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-
-
-def disks() -> Path:
-    """Return the directory of the disks that hold the nodes' images."""
-    return caches() / "openvpn-routing-lab" / "vm"
-
-
-def remove_disks() -> None:
-    """Remove all disks; the next VM makes its own."""
-    shutil.rmtree(disks(), ignore_errors=True)
-
-
-def _prepared(containers: Containers, image: str, versions: Sequence[str], say: Say) -> Path:
-    """Return a directory with a disk that holds the nodes' images; made once for each set of them."""
-    nodes = [ensure(None, version, say) for version in versions]
-    # The disk is an overlay of the image's own, which another build of the same recipe replaces.
-    base = containers.image_id(image).rpartition(":")[2][:12]
-    disks().mkdir(parents=True, exist_ok=True)
-    with _one_at_a_time():
-        needed = [node.rpartition("-")[2] for node in nodes]
-        existing = [directory for directory in disks().iterdir() if directory.is_dir()]
-        for directory in existing:
-            holds = directory.name.split("-")
-            if holds[0] == base and set(needed) <= set(holds) and (directory / "disk.qcow2").exists():
-                return directory
-        for old in existing:  # its base no longer exists, or the new disk has all of its images
-            if not old.name.startswith(f"{base}-") or set(old.name.split("-")) <= {base, *needed}:
-                shutil.rmtree(old)
-        directory = disks() / "-".join([base, *needed])
-        directory.mkdir()
-        say(
-            f"preparing the virtual machine's disk with the nodes' images (OpenVPN {', '.join(versions)}), some minutes"
-        )
-        _prepare(containers, image, directory, nodes, say)
-    return directory
-
-
-def _prepare(containers: Containers, image: str, directory: Path, nodes: Sequence[str], say: Say) -> None:
-    name = f"disk-{os.getpid()}"
-    with VirtualMachine._booted(say, containers, image, directory, name, "prepare", None, this_process()) as machine:
-        for number, node in enumerate(nodes):
-            containers.save_image(node, machine.directory / f"{number}.tar")
-        machine.wait_ready()
-        code = machine.run("set -e; for tar in /run/share/*.tar; do docker load --quiet --input $tar; done", PREPARE)
-        if code:
-            lines = (machine.directory / "output.log").read_text(errors="replace").strip().splitlines()
-            raise EnvironmentBroken(
-                f"the virtual machine cannot load the nodes' images: {lines[-1] if lines else 'no reason given'}"
-            )
-        (machine.directory / "prepared").touch()
-        machine.power_off()
-    if not (directory / "disk.qcow2").exists():
-        raise EnvironmentBroken(f"the virtual machine's disk was not kept in {directory}")
-
-
-@contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    """Hold the disks' lock; the kernel releases it however this process ends."""
-    with (disks() / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

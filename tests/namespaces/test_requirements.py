@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lab.core.errors import NotSupported
+from lab.core.errors import EnvironmentBroken, NotSupported
 from lab.engine import Namespace
 from lab.engine.netlink import try_device
 from lab.tunnel.running import OpenVpn, Versions
@@ -35,7 +35,7 @@ class Node:
     def exec(self, *argv: str) -> Any:
         assert argv == ("openvpn", "--version")
         self.asked += 1
-        return SimpleNamespace(stdout=f"OpenVPN {self.version} x86_64-pc-linux-gnu [SSL (OpenSSL)] [DCO]\n")
+        return SimpleNamespace(stdout=f"OpenVPN {self.version} x86_64-pc-linux-gnu [SSL (OpenSSL)] [DCO]\n", stderr="")
 
 
 @pytest.fixture
@@ -62,6 +62,19 @@ def test_kernel_without_the_device_is_not_supported(namespace: Namespace) -> Non
 def test_openvpn_of_an_older_version_is_not_supported(namespace: Namespace) -> None:
     with pytest.raises(NotSupported, match=r"mode fast needs OpenVPN 2\.7, and hq has OpenVPN 2\.6\.14 x86_64"):
         require(Node(namespace, "2.6.14"), "bridge")
+
+
+@dataclass
+class NodeWithoutOpenVpn(Node):
+    """A node whose `openvpn --version` fails."""
+
+    def exec(self, *argv: str) -> Any:
+        return SimpleNamespace(stdout="", stderr="openvpn: No such file or directory\n")
+
+
+def test_openvpn_that_does_not_run_is_an_error_and_no_lack_of_support(namespace: Namespace) -> None:
+    with pytest.raises(EnvironmentBroken, match=r"hq: `openvpn --version` .* 'openvpn: No such file or directory'"):
+        require(NodeWithoutOpenVpn(namespace, ""), "bridge")
 
 
 def test_userspace_mode_queries_no_version(namespace: Namespace) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import docker
@@ -108,17 +107,6 @@ class Containers:
         """Kill and remove a container; a missing one is ignored."""
         with translated(container), suppress(NotFound):
             self._client.containers.get(container).remove(force=True, v=False)
-
-    def image_id(self, image: str) -> str:
-        """Return the id of an image, which changes with its content."""
-        with translated(image):
-            return str(self._client.images.get(image).id)
-
-    def save_image(self, image: str, file: Path) -> None:
-        """Write an image to a tar file, as `docker load` reads it."""
-        with translated(image), file.open("wb") as written:
-            for chunk in self._client.images.get(image).save(named=image):
-                written.write(chunk)
 
 
 def _found(container: Any) -> Container:

@@ -241,7 +241,6 @@ def test_clean_takes_labs_and_machines_down_before_it_removes_images(
     machines = ["kept"]
     monkeypatch.setattr(lab.engine, "name", "docker")
     monkeypatch.setattr("lab.vm.virtual_machine.sweep_virtual_machines", lambda: [machines.pop()])
-    monkeypatch.setattr("lab.vm.virtual_machine.remove_disks", lambda: None)
     monkeypatch.setattr(
         "lab.image.remove_everything", lambda say: left.append(len(lab.engine.instances) + len(machines))
     )
@@ -262,7 +261,6 @@ def test_clean_looks_for_no_machines_where_docker_does_not_answer(
 
     monkeypatch.setattr(lab.engine, "name", "crun")
     monkeypatch.setattr("lab.vm.virtual_machine.sweep_virtual_machines", refused)
-    monkeypatch.setattr("lab.vm.virtual_machine.remove_disks", lambda: None)
     monkeypatch.setattr("lab.image.remove_everything", lambda say: None)
     assert lab("clean").exit_code == 0
 

@@ -37,10 +37,10 @@ class FakeContainer:
 
 
 class FakeClient:
-    """A Docker client, which is its own `containers` and `images`."""
+    """A Docker client, which is its own `containers`."""
 
     def __init__(self, *containers: FakeContainer) -> None:
-        self.containers = self.images = self
+        self.containers = self
         self.there = {container.id: container for container in containers}
         self.ran: list[dict[str, Any]] = []
         self.listed: list[dict[str, Any]] = []
@@ -53,8 +53,6 @@ class FakeClient:
         return FakeContainer("new")
 
     def get(self, name: str) -> Any:
-        if name == "image:1":
-            return SimpleNamespace(id="sha256:0123", save=lambda named: iter([b"tar of ", named.encode()]))
         if name not in self.there:
             raise refusal(404, f"No such container: {name}", NotFound)
         return self.there[name]
@@ -141,12 +139,3 @@ def test_remove_kills_and_ignores_a_missing_container() -> None:
     container.failure = refusal(500, "device or resource busy")
     with pytest.raises(EnvironmentBroken, match="busy"):
         containers(FakeClient(container)).remove("one")
-
-
-def test_image_is_identified_and_saved(tmp_path: Path) -> None:
-    found = containers(FakeClient())
-    assert found.image_id("image:1") == "sha256:0123"
-    found.save_image("image:1", tmp_path / "0.tar")
-    assert (tmp_path / "0.tar").read_bytes() == b"tar of image:1"
-    with pytest.raises(EnvironmentBroken, match="it is gone"):
-        found.image_id("image:2")

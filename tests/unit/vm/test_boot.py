@@ -21,7 +21,7 @@ class FakeMachines(VirtualMachine):
 
     @classmethod
     def _start(cls, *what: Any) -> Self:
-        return cls(f"number {len(cls.closed) + 1}", "container", Path("/nowhere"))
+        return cls(f"number {len(cls.closed) + 1}", "container", Path("/nowhere"), Path("/nowhere"))
 
     def _wait(self, file: str, what: str, within: float) -> None:
         assert file == "booted"
@@ -61,7 +61,7 @@ def test_vm_that_hangs_twice_or_ends_is_an_error_and_is_removed(fates: tuple[Exc
 
 
 def test_console_returns_last_lines_or_the_reason_of_a_panic(tmp_path: Path) -> None:
-    machine = VirtualMachine("any", "container", tmp_path)
+    machine = VirtualMachine("any", "container", tmp_path, tmp_path)
     assert machine.console(2) == ""
     console = tmp_path / "console.log"
     console.write_text("one\n\ntwo\r\nthree\n")
@@ -81,17 +81,11 @@ class DeadMachine(VirtualMachine):
         return "the console's last lines: no root"
 
 
-def test_vm_that_ends_before_it_is_ready_is_an_error(tmp_path: Path) -> None:
-    machine = DeadMachine("any", "container", tmp_path)
-    with pytest.raises(EnvironmentBroken, match="ended before it could be ready; the console's last lines: no root"):
-        machine.wait_ready(within=60)
-    (tmp_path / "ready").touch()
-    machine.wait_ready(within=60)
-
-
-def test_run_returns_the_exit_code_of_the_job(tmp_path: Path) -> None:
-    machine = DeadMachine("any", "container", tmp_path)
-    with pytest.raises(EnvironmentBroken, match="before it could finish its job"):
+def test_vm_that_ends_before_its_job_is_an_error(tmp_path: Path) -> None:
+    machine = DeadMachine("any", "container", tmp_path, tmp_path)
+    with pytest.raises(
+        EnvironmentBroken, match="ended before it could finish its job; the console's last lines: no root"
+    ):
         machine.run("exit 3", within=60)
     assert (tmp_path / "job").read_text() == "exit 3"
     assert machine.exit_code() is None
