@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lab.cluster.connect import connect, local_workers, workers_of
-from lab.cluster.dispatch import dispatch
-from lab.cluster.job import Job, Work
+from lab.cluster.dispatch import _Events, dispatch
+from lab.cluster.job import Job, Message, Work
 from lab.core.errors import EnvironmentBroken, InputError
 from lab.core.expect import Expectation, wait_for
 from tests.helpers.scripted_session import WORK, Gathered, job
@@ -49,6 +49,19 @@ def test_job_of_a_lost_session_begins_again(how: str, tmp_path: Path) -> None:
     assert done.begun["1"] == 2
     assert all(done.numbers(name) == [0, 1, 2] for name in done.ended)
     assert len([line for line in done.said if "it is done again" in line]) == 1
+
+
+def test_message_that_is_lost_on_the_way_comes_with_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dask may drop an event; those after it must not take its place."""
+    put = _Events.put
+
+    def put_all_but_the_second(events: _Events, event: tuple[float, Message]) -> None:
+        if event[1]["index"] != 1:
+            put(events, event)
+
+    monkeypatch.setattr(_Events, "put", put_all_but_the_second)
+    done = run(tmp_path, [job(str(n)) for n in range(4)])
+    assert [done.numbers(name) for name in done.ended] == [[0, 1, 2]] * 4
 
 
 def test_session_that_hangs_is_given_up(tmp_path: Path) -> None:
