@@ -67,7 +67,7 @@ def bundle(spec: NodeSpec, image: Unpacked, directory: Path, *, network: str | N
     mounts = [
         *_system_mounts(spec),
         *(_bind(directory / name, target, ()) for name, target in _mounted(files).items()),
-        *(_bind(m.source, m.target, ("ro",) if m.read_only else ()) for m in spec.mounts),
+        *_lab_mounts(spec),
         *(_parsed_bind(node, text) for text in node.binds),
         *_volumes(node),
         *(_bind(directory / VOLUMES / name, target, ()) for name, target in _anonymous_volumes(node, image).items()),
@@ -248,6 +248,14 @@ def _mount(target: str, kind: str, options: Sequence[str], source: str) -> dict[
 def _bind(source: Path, target: PurePosixPath, options: Sequence[str]) -> dict[str, Any]:
     propagation = [] if _PROPAGATION & set(options) else ["rprivate"]
     return _mount(str(target), "bind", ["rbind", *propagation, *options], str(source))
+
+
+def _lab_mounts(spec: NodeSpec) -> Iterator[dict[str, Any]]:
+    """Yield the mounts that the lab adds; a directory that has no files yet is created, as Docker does."""
+    for mount in spec.mounts:
+        if not mount.source.exists():
+            mount.source.mkdir(parents=True)
+        yield _bind(mount.source, mount.target, ("ro",) if mount.read_only else ())
 
 
 def _parsed_bind(node: Node, text: str) -> dict[str, Any]:
