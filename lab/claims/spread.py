@@ -18,6 +18,8 @@ from lab.runtime.owner import sweep
 if TYPE_CHECKING:
     from distributed import Client
 
+    from lab.cluster.package import Package
+
 _PATIENCE = 3600.0
 """Seconds for the tests of one file."""
 _FAILED, _NO_TESTS = 1, 5
@@ -25,7 +27,13 @@ _FAILED, _NO_TESTS = 1, 5
 
 
 def run_on_cluster(
-    tests: Path, options: Sequence[str], directory: Path, client: "Client", say: Say
+    tests: Path,
+    options: Sequence[str],
+    directory: Path,
+    client: "Client",
+    say: Say,
+    *,
+    package: "Package | None" = None,
 ) -> "subprocess.CompletedProcess[str]":
     """Run the files of tests on the workers of a cluster, and write what `pytest --lab-claims` would.
 
@@ -37,7 +45,7 @@ def run_on_cluster(
 
     jobs = [Job(file, {"file": file}, patience=_PATIENCE) for file in _files(tests, options)]
     work = Work("lab.claims.spread:Files", {"options": list(options)})
-    found = gather(client, jobs, work, say)
+    found = gather(client, jobs, work, say, package=package)
     results = [message for job in jobs for message in found[job.name]]
     findings = [finding for result in results if result["claims"] for finding in from_json(result["claims"])]
     directory.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lab.cli.errors import FAILED
-from lab.cli.options import AsJson, Certificates, Cluster, connected
+from lab.cli.options import AsJson, Certificates, Cluster, Ship, ShipOption, connected
 from lab.cli.output import print_table, progress, verdict
 from lab.core.errors import EnvironmentBroken, InputError
 
@@ -27,6 +27,7 @@ def claims(
     openvpn: Annotated[str, typer.Option(metavar="VERSION[,VERSION]", help="OpenVPN's versions, or all.")] = "all",
     cluster: Cluster = None,
     certs: Certificates = None,
+    ship: ShipOption = Ship.CHECK,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Directory for claims.json, claims.md and the evidence.")
     ] = Path("artefacts/claims"),
@@ -76,7 +77,7 @@ def claims(
         say(f"running the tests of the claims in {tests}; the evidence goes to {out}")
         if cluster:
             with connected(cluster, certs) as client:
-                run = run_on_cluster(tests, _options(openvpn, renew or []), fresh, client, say)
+                run = run_on_cluster(tests, _options(openvpn, renew or []), fresh, client, say, package=ship.package())
         else:
             run = _pytest(tests, openvpn, fresh, renew or [])
     if renew and run.returncode == _NO_TESTS:

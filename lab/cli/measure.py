@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lab.cli.options import AsJson, Certificates, Cluster, connected
+from lab.cli.options import AsJson, Certificates, Cluster, Ship, ShipOption, connected
 from lab.cli.output import print_json, print_table, progress, span
 from lab.core.progress import Say
 
@@ -38,6 +38,7 @@ def measure(
     ] = "1/1",
     cluster: Cluster = None,
     certs: Certificates = None,
+    ship: ShipOption = Ship.CHECK,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print the events and how long they would take.")
     ] = False,
@@ -79,7 +80,16 @@ def measure(
             with progress() as say:
                 watch = _progress(say)
                 if client:
-                    run_on_cluster(wanted, directory, client, shard=part, resume=resume, say=say, watch=watch)
+                    run_on_cluster(
+                        wanted,
+                        directory,
+                        client,
+                        shard=part,
+                        resume=resume,
+                        package=ship.package(),
+                        say=say,
+                        watch=watch,
+                    )
                 else:
                     run(wanted, directory, shard=part, resume=resume, say=say, watch=watch)
         except KeyboardInterrupt:
@@ -87,6 +97,7 @@ def measure(
                 options = f" --trials {trials}" if trials is not None else ""
                 options += f" --shard {part}" if part != WHOLE else ""
                 options += f" --cluster {cluster}" if cluster else ""
+                options += f" --ship {ship}" if ship is not Ship.CHECK else ""
                 again = f"lab measure {plan}{options} --out {directory} --resume"
                 print(f"interrupted: `{again}` continues", file=sys.stderr)
             else:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from lab.cli.errors import FAILED, say
-from lab.cli.options import AsJson, Certificates, Cluster, connected
+from lab.cli.options import AsJson, Certificates, Cluster, Ship, ShipOption, connected
 from lab.cli.output import print_json, print_table, progress, verdict
 from lab.core.errors import InputError
 
@@ -26,6 +26,7 @@ def modes(
     ] = "1,8,32",
     cluster: Cluster = None,
     certs: Certificates = None,
+    ship: ShipOption = Ship.CHECK,
     quick: Annotated[bool, typer.Option("--quick", help="Print the declared properties, measure nothing.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
     as_json: AsJson = False,
@@ -65,7 +66,9 @@ def modes(
         with progress() as tell:
             if cluster:
                 with connected(cluster, certs) as client:
-                    found = survey_on_cluster(chosen, client, **options, effort=effort, say=tell)
+                    found = survey_on_cluster(
+                        chosen, client, **options, effort=effort, package=ship.package(), say=tell
+                    )
             else:
                 found = survey(chosen, engine=open_engine(), **options, effort=effort, say=tell)
     if as_json:

@@ -13,6 +13,8 @@ from lab.cli.options import (
     FamilyName,
     OpenVpnVersion,
     Settings,
+    Ship,
+    ShipOption,
     connected,
     tunnel_settings,
 )
@@ -39,6 +41,7 @@ def scale(
     settings: Settings = None,
     cluster: Cluster = None,
     certs: Certificates = None,
+    ship: ShipOption = Ship.CHECK,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Record each trial there as a line of scale.jsonl.")
     ] = None,
@@ -67,7 +70,7 @@ def scale(
             say(f"{len(plan)} trials, about {span(plan.estimate)} on two idle cores")
             if cluster:
                 with connected(cluster, certs) as client:
-                    found = run_on_cluster(plan, client, into=out, say=say)
+                    found = run_on_cluster(plan, client, into=out, package=ship.package(), say=say)
             else:
                 found = run(plan, into=out, say=say)
     if not found:

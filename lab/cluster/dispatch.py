@@ -10,7 +10,7 @@ import threading
 import uuid
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from distributed import Client, Future
@@ -18,6 +18,7 @@ from distributed import Client, Future
 from lab.cluster import worker
 from lab.cluster.connect import workers_of
 from lab.cluster.job import Job, Message, Work
+from lab.cluster.package import Package
 from lab.cluster.resource import BLOCK
 from lab.core import errors
 from lab.core.errors import EnvironmentBroken, LabError
@@ -87,13 +88,16 @@ class _Events:
         self.woken.set()
 
 
-def dispatch(client: Client, jobs: Sequence[Job], work: Work, caller: Caller, say: Say) -> None:
+def dispatch(
+    client: Client, jobs: Sequence[Job], work: Work, caller: Caller, say: Say, *, package: Package | None = None
+) -> None:
     """Do jobs on the workers of a cluster; in any case their labs are taken down.
 
-    A job whose worker dies, hangs or is cut off begins again on another one. Raises the error of a job that failed
-    `_TRIES` times, or at once if it is a mistake in its input; `EnvironmentBroken` if no worker can take part.
+    A job whose worker dies, hangs or is cut off begins again on another one. All workers run `package`, which is sent
+    to those that lack it; without one each runs what it has installed. Raises the error of a job that failed `_TRIES`
+    times, or at once if it is a mistake in its input; `EnvironmentBroken` if no worker can take part.
     """
-    dispatcher = _Dispatcher(client, jobs, work, caller, say)
+    dispatcher = _Dispatcher(client, jobs, work, caller, say, package)
     try:
         dispatcher.run()
     finally:
@@ -101,8 +105,11 @@ def dispatch(client: Client, jobs: Sequence[Job], work: Work, caller: Caller, sa
 
 
 class _Dispatcher:
-    def __init__(self, client: Client, jobs: Sequence[Job], work: Work, caller: Caller, say: Say) -> None:
-        self._client, self._work, self._caller, self._say = client, work, caller, say
+    def __init__(
+        self, client: Client, jobs: Sequence[Job], work: Work, caller: Caller, say: Say, package: Package | None
+    ) -> None:
+        self._client, self._caller, self._say, self._package = client, caller, say, package
+        self._work = replace(work, package=package.digest) if package else work
         self._identity = uuid.uuid4().hex
         self._topic = f"lab-{self._identity}"
         self._waiting = deque(jobs)
@@ -178,7 +185,7 @@ class _Dispatcher:
     def _hand_out(self) -> None:
         for address, free in self._workers.items():
             if free.asked is not None and free.asked.done():
-                self._admit(free)
+                self._admit(address, free)
             if not free.is_free or not self._waiting:
                 continue
             job = next((job for job in self._waiting if job.group == free.group), self._waiting[0])
@@ -188,11 +195,16 @@ class _Dispatcher:
             self._caller.begin(job, free.name)
             self._running[free.execution] = _Running(job, address, self._submit(address, worker.run, execution))
 
-    def _admit(self, new: _Worker) -> None:
+    def _admit(self, address: str, new: _Worker) -> None:
         asked, new.asked = new.asked, None
         assert asked is not None
         try:
-            why = self._caller.admit(new.name, asked.result())
+            facts = asked.result()
+            if facts is None and self._package:
+                self._say(f"{new.name} lacks this package, which is sent")
+                new.asked = self._submit(address, worker.start, _STARTED, self._package.archive)
+                return
+            why = self._caller.admit(new.name, facts)
         except worker.JobFailed as error:
             why = f"{new.name}: {error.text}"
         except Exception as error:

@@ -6,6 +6,7 @@ from distributed import Client
 
 from lab.cluster.dispatch import dispatch
 from lab.cluster.job import Job, Message, Work
+from lab.cluster.package import Package
 from lab.core.progress import Say
 
 TOPIC = "say"
@@ -13,14 +14,20 @@ TOPIC = "say"
 
 
 def gather(
-    client: Client, jobs: Sequence[Job], work: Work, say: Say, received: Callable[[Message], None] = lambda _: None
+    client: Client,
+    jobs: Sequence[Job],
+    work: Work,
+    say: Say,
+    received: Callable[[Message], None] = lambda _: None,
+    *,
+    package: Package | None = None,
 ) -> Mapping[str, Sequence[Message]]:
     """Do jobs on the workers of a cluster; return the messages of each by its name.
 
-    `received` is called with the messages of a job once it is done. Raises what `dispatch` does.
+    `received` is called with the messages of a job once it is done. `package` and errors are those of `dispatch`.
     """
     gathered = _Gathered(len(jobs), say, received)
-    dispatch(client, jobs, work, gathered, say)
+    dispatch(client, jobs, work, gathered, say, package=package)
     return gathered.messages
 
 

@@ -45,6 +45,8 @@ class Work:
     """`MODULE:FUNCTION`, which returns a session."""
     context: Message
     """The argument of that function."""
+    package: str = ""
+    """The digest of the package `lab` that does it; empty for the one that a worker has installed."""
 
     def open(self) -> Session:
         """Return a new session."""

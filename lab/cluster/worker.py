@@ -18,6 +18,8 @@ from distributed import Worker, get_worker
 from distributed.core import Status
 
 from lab.cluster.job import Message, Work
+from lab.cluster.package import environment_of, has_package, unpack_package
+from lab.core.errors import EnvironmentBroken
 
 _TAKEN_DOWN = 90.0
 """Seconds in which a process has to take its labs down; the next one on this machine removes what is left."""
@@ -56,6 +58,7 @@ class _Child:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
+            env=environment_of(work.package),
             start_new_session=True,  # Ctrl-C is the caller's to tell
         )
         self._lines: queue.Queue[Message | None] = queue.Queue()
@@ -127,8 +130,18 @@ _over: set[str] = set()
 _lock = threading.Lock()
 
 
-def start(caller: str, work: Work, patience: float) -> Message:
-    """Start the process of a caller's work, and return the facts of this machine."""
+def start(caller: str, work: Work, patience: float, archive: bytes = b"") -> Message | None:
+    """Start the process of a caller's work, and return the facts of this machine.
+
+    Returns None if this machine lacks the work's package: its archive is then wanted.
+    """
+    if archive:
+        try:
+            unpack_package(work.package, archive)
+        except EnvironmentBroken as error:
+            raise JobFailed("EnvironmentBroken", str(error)) from error
+    elif work.package and not has_package(work.package):
+        return None
     return _child(caller, work, patience).facts
 
 

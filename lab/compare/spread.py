@@ -28,6 +28,8 @@ from lab.tunnel import TunnelMode
 if TYPE_CHECKING:
     from distributed import Client
 
+    from lab.cluster.package import Package
+
 _PATIENCE = 1800.0
 """Seconds without a word: a hub of two hundred clients takes minutes."""
 _ROWS: TypeAdapter[Measured | MeasuredHub] = TypeAdapter(Measured | MeasuredHub)
@@ -41,6 +43,7 @@ def survey_on_cluster(
     transports: Sequence[str],
     alternatives: Sequence[EncapsulationKind],
     effort: Effort,
+    package: "Package | None" = None,
     say: Say,
 ) -> Survey:
     """Measure modes on the workers of a cluster; the host of the survey is one of them."""
@@ -48,7 +51,8 @@ def survey_on_cluster(
 
     steps = steps_of(chosen, openvpn=openvpn, transports=transports, alternatives=alternatives, effort=effort)
     jobs = [Job(str(step), asdict(step), patience=_PATIENCE) for step in steps]
-    found = gather(client, jobs, Work("lab.compare.spread:Rows", {"effort": asdict(effort)}), say)
+    work = Work("lab.compare.spread:Rows", {"effort": asdict(effort)})
+    found = gather(client, jobs, work, say, package=package)
     messages = [found[job.name][0] for job in jobs]
     host = Host(**messages[0]["host"]) if messages else Host.here()
     rows = [_ROWS.validate_python(message["row"]) for message in messages]

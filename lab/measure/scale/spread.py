@@ -15,18 +15,26 @@ from lab.runtime.owner import sweep
 if TYPE_CHECKING:
     from distributed import Client
 
+    from lab.cluster.package import Package
+
 _PATIENCE = 3600.0
 """Seconds for one trial: a million prefixes take minutes."""
 
 
-def run_on_cluster(plan: Plan, client: "Client", *, into: Path | None, say: Say) -> list[ScaleTrial]:
+def run_on_cluster(
+    plan: Plan, client: "Client", *, into: Path | None, package: "Package | None" = None, say: Say
+) -> list[ScaleTrial]:
     """Measure a plan on the workers of a cluster; the trials of a block are recorded when it is done."""
     from lab.cluster.gather import gather
 
     create(into)
     jobs = [Job(str(block), asdict(block), patience=_PATIENCE) for block in blocks(plan)]
     work = Work("lab.measure.scale.spread:Tables", {"plan": asdict(plan)})
-    found = gather(client, jobs, work, say, lambda message: record(ScaleTrial.model_validate(message["trial"]), into))
+
+    def received(message: Message) -> None:
+        record(ScaleTrial.model_validate(message["trial"]), into)
+
+    found = gather(client, jobs, work, say, received, package=package)
     return [ScaleTrial.model_validate(message["trial"]) for job in jobs for message in found[job.name]]
 
 

@@ -22,6 +22,8 @@ from lab.runtime.owner import sweep
 if TYPE_CHECKING:
     from distributed import Client
 
+    from lab.cluster.package import Package
+
 _PATIENCE = 120.0
 """Seconds by which a task may take longer than its deadlines, and a deployment than expected."""
 
@@ -33,6 +35,7 @@ def run_on_cluster(
     *,
     shard: Shard = WHOLE,
     resume: bool = False,
+    package: "Package | None" = None,
     say: Say = print,
     watch: Watch = lambda _: None,
 ) -> None:
@@ -54,7 +57,7 @@ def run_on_cluster(
     context = {"plan": plan.model_dump(mode="json", by_alias=True), "shard": str(shard), "first": numbers[0]}
     spread = _Spread(recording, left, count_workers(client), say, watch)
     jobs = [spread.job(number) for number in numbers]
-    dispatch(client, jobs, Work("lab.measure.trials.spread:Blocks", context), spread, say)
+    dispatch(client, jobs, Work("lab.measure.trials.spread:Blocks", context), spread, say, package=package)
 
 
 def count_workers(client: "Client") -> int:
