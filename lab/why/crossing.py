@@ -3,14 +3,14 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 from lab.core.errors import LabError
 from lab.observe import Capture, CapturedPacket, send
-from lab.topology import Address
+from lab.topology import Address, Tunnel
 from lab.tunnel import RunningTunnel
 from lab.why.packet import TCP, UDP, Packet
 
@@ -95,8 +95,9 @@ def cross(tunnel: RunningTunnel, sender: str, source: Address, destination: Addr
     ]
     if _count(packets[0], tokens, here.device, outgoing=False):
         elsewhere.append(here.node.name)
-    left = carriers(_outer(packets[0], tunnel, size, outgoing=True), size, tunnel.tunnel.transport)
-    arrived = _outer(packets[1], tunnel, size, outgoing=False)
+    strangers = frozenset(t.tunnel.client_at.outer for t in others.values()) - {tunnel.tunnel.client_at.outer}
+    left = carriers(outer(packets[0], tunnel.tunnel, size, strangers, outgoing=True), size, tunnel.tunnel.transport)
+    arrived = outer(packets[1], tunnel.tunnel, size, strangers, outgoing=False)
     return Crossing(
         size=size,
         sent=_COUNT,
@@ -139,17 +140,25 @@ def _is_request(packet: CapturedPacket) -> bool:
     return parsed is not None and parsed.icmp is not None and parsed.icmp[0] in (8, 128)
 
 
-def _outer(seen: Sequence[CapturedPacket], tunnel: RunningTunnel, size: int, *, outgoing: bool) -> tuple[int, ...]:
-    """Return the sizes of the tunnel's outer packets that are as large as one with the inner packet in it."""
-    protocol = TCP if tunnel.tunnel.transport == "tcp" else UDP
-    devices = {tunnel.tunnel.device, tunnel.tunnel.server_device}
+def outer(
+    seen: Sequence[CapturedPacket], tunnel: Tunnel, size: int, strangers: Collection[Address | None], *, outgoing: bool
+) -> tuple[int, ...]:
+    """Return the sizes of a tunnel's outer packets that are as large as one with the inner packet in it.
+
+    Packets between the server and `strangers`, its other clients, are not the tunnel's. Other addresses may be: a NAT
+    changes them on the way.
+    """
+    protocol = TCP if tunnel.transport == "tcp" else UDP
+    devices = {tunnel.device, tunnel.server_device}
     found = []
     for packet in seen:
         parsed = Packet.parse(packet.ip) if packet.outgoing == outgoing and packet.interface not in devices else None
         if parsed is None or parsed.protocol != protocol:
             continue
+        if (parsed.destination if outgoing else parsed.source) in strangers:
+            continue
         fits = size + _OUTER_HEADERS <= parsed.size and (protocol == TCP or parsed.size <= size + OVERHEAD)
-        if parsed.ports is not None and tunnel.tunnel.port in parsed.ports and (fits or parsed.fragment):
+        if parsed.ports is not None and tunnel.port in parsed.ports and (fits or parsed.fragment):
             found.append(parsed.size)
     return tuple(found)
 
