@@ -4,7 +4,8 @@ from lab.cli.output import progress
 
 
 def clean() -> None:
-    """Take down all labs, and remove the lab's images."""
+    """Take down all labs, and remove the lab's images, and packages that callers of a cluster have sent."""
+    from lab.cluster.package import remove_packages
     from lab.engine import all_engines
     from lab.image import remove_everything
     from lab.runtime.destroy import destroy
@@ -21,3 +22,4 @@ def clean() -> None:
             for name in sweep_virtual_machines():
                 say(f"ended the virtual machine {name}")
         remove_everything(say)
+        remove_packages(say)

@@ -2,6 +2,7 @@
 
 import platform
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from typing import Any
 
 from lab.core.errors import EnvironmentBroken, InputError
 from lab.core.extras import require
+from lab.core.places import private, runtime_directory
+from lab.core.process import is_alive, this_process
 
 require("cluster", "distributed")
 import dask  # noqa: E402 - after the check
@@ -64,8 +67,9 @@ def workers_of(client: Client) -> dict[str, dict[str, Any]]:
 def _local(count: int) -> Iterator[Client]:
     """Start a scheduler and workers in this process, which listen on no port; each has a process for its labs."""
     name = platform.node() or "localhost"
-    with tempfile.TemporaryDirectory(prefix="lab-cluster-") as scratch, dask.config.set(_SETTINGS):
-        options = {"nthreads": 1, "resources": {BLOCK: 1}, "memory_limit": None, "local_directory": scratch}
+    scratch = tempfile.TemporaryDirectory(prefix=f"{this_process()}.", dir=_clusters())
+    with scratch as directory, dask.config.set(_SETTINGS):
+        options = {"nthreads": 1, "resources": {BLOCK: 1}, "memory_limit": None, "local_directory": directory}
         options |= {"protocol": "inproc", "dashboard": False}
         workers = {
             number: {"cls": QuietWorker, "options": {**options, "name": f"{name}-{number}"}}
@@ -77,6 +81,15 @@ def _local(count: int) -> Iterator[Client]:
             Client(cluster, set_as_default=False) as client,
         ):
             yield client
+
+
+def _clusters() -> Path:
+    """Return the directory for files of Dask's, without those of processes that were killed."""
+    clusters = private(runtime_directory() / "clusters")
+    for left in clusters.iterdir():
+        if not is_alive(left.name.partition(".")[0]):
+            shutil.rmtree(left, ignore_errors=True)  # another process may remove it as well
+    return clusters
 
 
 _SETTINGS = {"distributed.worker.memory.terminate": False, "distributed.admin.tick.limit": "60s"}

@@ -17,6 +17,7 @@ from typing import Final
 import lab
 from lab.core.errors import EnvironmentBroken
 from lab.core.places import data_directory, private
+from lab.core.progress import Say
 
 _ROOT: Final = Path(lab.__file__).parent
 _DISTRIBUTION: Final = "openvpn-routing-lab"
@@ -70,6 +71,15 @@ def unpack_package(digest: str, archive: bytes) -> None:
         raise EnvironmentBroken(f"the package cannot be unpacked into {into}: {error.strerror or error}") from error
 
 
+def remove_packages(say: Say) -> None:
+    """Remove the packages of callers from this machine, with what a worker that was killed left half unpacked."""
+    packages = _packages()
+    for left in sorted(packages.iterdir()):
+        shutil.rmtree(left)
+        say(f"removed the package {left.name}")
+    packages.rmdir()
+
+
 def environment_of(digest: str) -> Mapping[str, str]:
     """Return the environment of a Python process that runs a package; an empty digest is the one that is installed."""
     if not digest or digest == own_package().digest:
@@ -96,4 +106,8 @@ def _digest(archive: bytes) -> str:
 
 
 def _directory(digest: str) -> Path:
-    return private(data_directory() / "packages") / digest
+    return _packages() / digest
+
+
+def _packages() -> Path:
+    return private(data_directory() / "packages")

@@ -244,11 +244,13 @@ def test_clean_takes_labs_and_machines_down_before_it_removes_images(
     monkeypatch.setattr(
         "lab.image.remove_everything", lambda say: left.append(len(lab.engine.instances) + len(machines))
     )
+    monkeypatch.setattr("lab.cluster.package.remove_packages", lambda say: say("removed the packages"))
     lab.lay_out("one")
     lab.lay_out("two")
     said = lab("clean")
     assert said.exit_code == 0
     assert "ended the virtual machine kept" in said.output
+    assert "removed the packages" in said.output
     assert left == [0]
     assert list(lab.directory.iterdir()) == []
 
@@ -262,6 +264,7 @@ def test_clean_looks_for_no_machines_where_docker_does_not_answer(
     monkeypatch.setattr(lab.engine, "name", "crun")
     monkeypatch.setattr("lab.vm.virtual_machine.sweep_virtual_machines", refused)
     monkeypatch.setattr("lab.image.remove_everything", lambda say: None)
+    monkeypatch.setattr("lab.cluster.package.remove_packages", lambda say: None)
     assert lab("clean").exit_code == 0
 
 

@@ -13,6 +13,8 @@ from lab.cluster.dispatch import _Events, dispatch
 from lab.cluster.job import Job, Message, Work
 from lab.core.errors import EnvironmentBroken, InputError
 from lab.core.expect import Expectation, wait_for
+from lab.core.places import runtime_directory
+from lab.core.process import this_process
 from tests.helpers.scripted_session import WORK, Gathered, job
 
 
@@ -133,6 +135,10 @@ def test_sessions_end_with_their_caller(number: signal.Signals, tmp_path: Path) 
             wait_for(gone, within=60)
         finally:
             caller.kill()
+    with connect("local:1", None):
+        scratch = list((runtime_directory() / "clusters").iterdir())
+    assert any(left.name.startswith(this_process()) for left in scratch)
+    assert not any(left.name.startswith(f"{caller.pid}-") for left in scratch), "the next cluster removes what was left"
 
 
 def listening() -> set[str]:

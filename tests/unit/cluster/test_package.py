@@ -10,7 +10,14 @@ from lab.cluster import package
 from lab.cluster.connect import connect
 from lab.cluster.gather import gather
 from lab.cluster.job import Job, Work
-from lab.cluster.package import Package, environment_of, has_package, own_package, unpack_package
+from lab.cluster.package import (
+    Package,
+    environment_of,
+    has_package,
+    own_package,
+    remove_packages,
+    unpack_package,
+)
 from lab.core.errors import EnvironmentBroken
 from lab.core.places import private
 
@@ -105,3 +112,12 @@ def test_worker_runs_the_package_that_is_sent(other: Package, data: Path) -> Non
 def test_worker_without_the_package_cannot_do_its_work() -> None:
     with connect("local:1", None) as client, pytest.raises(EnvironmentBroken, match=r"No module named 'lab\.shipped'"):
         gather(client, [Job("where", {"number": 1})], Work("lab.shipped:Session", {}), lambda _: None)
+
+
+def test_packages_are_removed_with_what_a_killed_worker_left(other: Package, data: Path) -> None:
+    unpack_package(other.digest, other.archive)
+    (data / "packages" / "tmpleft").mkdir()
+    said: list[str] = []
+    remove_packages(said.append)
+    assert said == [f"removed the package {name}" for name in sorted([other.digest, "tmpleft"])]
+    assert not has_package(other.digest)
