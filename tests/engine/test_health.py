@@ -94,7 +94,16 @@ def test_node_that_has_ended_is_unhealthy(write: Write, deploy: Deploy) -> None:
     becomes(lab, "one", "healthy")
     lab.node("one").exec("touch", "/end").raise_on_error()
     becomes(lab, "one", "unhealthy")
-    assert lab.nodes["one"].state is NodeState.STOPPED
+    # Its parent learns of the end a moment after the watch that writes the health.
+    wait_for(
+        Expectation(
+            what="its end",
+            node="one",
+            look=lambda: lab.nodes["one"].state,
+            met=lambda found: found is NodeState.STOPPED,
+        ),
+        within=120,
+    )
 
 
 def test_no_check_outlives_its_lab(write: Write, deploy: Deploy) -> None:
