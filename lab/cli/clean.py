@@ -4,7 +4,10 @@ from lab.cli.output import progress
 
 
 def clean() -> None:
-    """Take down all labs, and remove the lab's images, and packages that callers of a cluster have sent."""
+    """Take down all labs, and remove the lab's images.
+
+    Packages that callers of a cluster have sent to this machine are removed too.
+    """
     from lab.cluster.package import remove_packages
     from lab.engine import all_engines
     from lab.image import remove_everything
