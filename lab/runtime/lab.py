@@ -245,6 +245,8 @@ class Lab:
         running = self.running_nodes[name]
         if not running.namespace.exists:
             state = next((i.state for i in self.engine.find(self.name) if i.node == name), NodeState.ABSENT)
+            if state is NodeState.RUNNING:  # its first process has ended, and the engine learns of it a moment later
+                state = NodeState.STOPPED
             raise InputError(f"node {name!r} of lab {self.name!r} is not running: it is {state}")
         return running
 

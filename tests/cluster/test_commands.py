@@ -6,7 +6,11 @@ from lab.measure.record import RunDirectory
 from tests.helpers import pages
 from tests.helpers.cluster import HOME, SCHEDULER, WORKERS, Hosts
 
-pytestmark = [pytest.mark.docker, pytest.mark.topology("cluster")]
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.only_docker("shows its nodes no control groups, which the engine inside them needs"),
+    pytest.mark.topology("cluster"),
+]
 
 NAMES = dict(zip("abc", WORKERS, strict=True))
 """The names on the page; the caller is the fourth host."""

@@ -13,7 +13,11 @@ from lab.measure.record import RunDirectory, Trial
 from lab.measure.statistics import median_interval
 from tests.helpers.cluster import ADDRESS, SCHEDULER, WORKERS, Hosts
 
-pytestmark = [pytest.mark.docker, pytest.mark.topology("cluster")]
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.only_docker("shows its nodes no control groups, which the engine inside them needs"),
+    pytest.mark.topology("cluster"),
+]
 
 PLAN = """
 events: [announce]

@@ -5,7 +5,11 @@ import pytest
 from lab.measure.record import RunDirectory
 from tests.helpers.cluster import ADDRESS, HOME, SCHEDULER, WORKERS, Hosts
 
-pytestmark = [pytest.mark.docker, pytest.mark.topology("cluster")]
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.only_docker("shows its nodes no control groups, which the engine inside them needs"),
+    pytest.mark.topology("cluster"),
+]
 
 PLAN = """
 events: [announce]

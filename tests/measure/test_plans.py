@@ -187,6 +187,8 @@ def test_shards_are_measured_and_put_together(tmp_path: Path) -> None:
     assert both.exit_code == 0, both.output
     found = json.loads(both.stdout)
     assert found["missing"] == []
-    assert {row["n"] + row["invalid"] + row["timed_out"] for row in found["rows"] if row["quantity"] == "fib"} == {3}
+    for row in found["rows"]:
+        if row["quantity"] == "fib":  # a trial may be tried again
+            assert row["n"] + row["timed_out"] <= 3 <= row["n"] + row["timed_out"] + row["invalid"]
     half = runner.invoke(app, ["report", str(runs[1]), "--json"])
     assert json.loads(half.stdout)["missing"] == ["1/2"]
