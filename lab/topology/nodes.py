@@ -38,7 +38,7 @@ _VOLUME = re.compile(
     r"(?:(?P<name>[a-zA-Z0-9][a-zA-Z0-9_.-]*):)?/[^:]*(?(name)(?::(?:ro|rw|nocopy|volume-nocopy)(?:,(?:ro|rw|nocopy|volume-nocopy))*)?)"
 )
 _UNUSED_VOLUME = re.compile(r"[^:]+|[^:/][^:]*:[^:]*(?::[^:]*)?|:[^:]*(?::[^:]*)?")
-"""What containerlab takes for a volume of any kind of node."""
+"""The form of a volume that containerlab accepts for any kind of node."""
 _VOLUME_HINT = "write NAME:/DESTINATION[:ro|rw|nocopy] or /DESTINATION; for a path use 'binds'"
 NOT_CONTAINERS = (*BRIDGES, "ext-container", "host")
 _FILES = ("startup-config", "license")

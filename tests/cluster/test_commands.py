@@ -1,33 +1,17 @@
 """The cluster in five commands of docs/howto/grow.md, on hosts of topologies/cluster.clab.yml that have its names."""
 
-import pytest
-
 from lab.measure.record import RunDirectory
 from tests.helpers import pages
-from tests.helpers.cluster import HOME, SCHEDULER, WORKERS, Hosts
+from tests.helpers.cluster import HOME, ON_HOSTS, SCHEDULER, SMALL, WORKERS, Hosts
 
-pytestmark = [
-    pytest.mark.docker,
-    pytest.mark.only_docker("shows its nodes no control groups, which the engine inside them needs"),
-    pytest.mark.topology("cluster"),
-]
+pytestmark = ON_HOSTS
 
 NAMES = dict(zip("abc", WORKERS, strict=True))
 """The names on the page; the caller is the fourth host."""
-PLAN = """
-events: [announce]
-detectors: [bfd 3x100 ms]
-baselines: []
-families: [ipv4]
-warm-up: 0
-trials: 3
-attempts: 10
-"""
-"""A plan in the place of the default one, which takes a night."""
 
 
 def commands() -> str:
-    """Return the commands of the page, with the plan of this test."""
+    """Return the commands of the page, with a small plan: the default one takes a night."""
     (block,) = [b for b in pages.blocks() if b.page == "docs/howto/grow.md" and "lab cluster certs certs" in b.text]
     assert len(block.text.strip().splitlines()) == 5
     assert block.text.count("lab measure default ") == 1
@@ -39,7 +23,7 @@ def test_five_commands_measure_on_three_hosts(hosts: Hosts) -> None:
         for name, worker in NAMES.items():
             address = hosts.run(SCHEDULER, "getent", "hosts", worker).split()[0]
             hosts.run(host, "sh", "-c", f"echo {address} {name} >>/etc/hosts")
-    (hosts.home(SCHEDULER) / "small.plan.yml").write_text(PLAN)
+    (hosts.home(SCHEDULER) / "small.plan.yml").write_text(SMALL)
     hosts.run(SCHEDULER, "sh", "-euc", f"cd {HOME}; {commands()}")
     directory = RunDirectory(hosts.home(SCHEDULER) / "run")
     assert {trial.number for trial in directory.trials()} == {1, 2, 3}

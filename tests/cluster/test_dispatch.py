@@ -11,13 +11,9 @@ from lab.cluster.certificates import write_certificates
 from lab.core.expect import Expectation, wait_for
 from lab.measure.record import RunDirectory, Trial
 from lab.measure.statistics import median_interval
-from tests.helpers.cluster import ADDRESS, SCHEDULER, WORKERS, Hosts
+from tests.helpers.cluster import ADDRESS, ON_HOSTS, SCHEDULER, WORKERS, Hosts
 
-pytestmark = [
-    pytest.mark.docker,
-    pytest.mark.only_docker("shows its nodes no control groups, which the engine inside them needs"),
-    pytest.mark.topology("cluster"),
-]
+pytestmark = ON_HOSTS
 
 PLAN = """
 events: [announce]

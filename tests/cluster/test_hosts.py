@@ -2,16 +2,10 @@
 
 import json
 
-import pytest
-
 from lab.engine import open_engine
-from tests.helpers.cluster import SCHEDULER, WORKERS, Hosts
+from tests.helpers.cluster import ON_HOSTS, SCHEDULER, WORKERS, Hosts
 
-pytestmark = [
-    pytest.mark.docker,
-    pytest.mark.only_docker("shows its nodes no control groups, which the engine inside them needs"),
-    pytest.mark.topology("cluster"),
-]
+pytestmark = ON_HOSTS
 
 
 def test_ssh_leads_to_every_host(hosts: Hosts) -> None:

@@ -1,25 +1,10 @@
 """`--ship package` on hosts of topologies/cluster.clab.yml: workers measure with the caller's package."""
 
-import pytest
-
 from lab.measure.record import RunDirectory
-from tests.helpers.cluster import ADDRESS, HOME, SCHEDULER, WORKERS, Hosts
+from tests.helpers.cluster import ADDRESS, HOME, ON_HOSTS, SCHEDULER, SMALL, WORKERS, Hosts
 
-pytestmark = [
-    pytest.mark.docker,
-    pytest.mark.only_docker("shows its nodes no control groups, which the engine inside them needs"),
-    pytest.mark.topology("cluster"),
-]
+pytestmark = ON_HOSTS
 
-PLAN = """
-events: [announce]
-detectors: [bfd 3x100 ms]
-baselines: []
-families: [ipv4]
-warm-up: 0
-trials: {trials}
-attempts: 10
-"""
 OTHER = "0.1.0+other"
 """The version of the caller's package, which no worker has installed."""
 LACKS = "lacks this package, which is sent"
@@ -27,7 +12,7 @@ LACKS = "lacks this package, which is sent"
 
 def measure(hosts: Hosts, out: str, *options: str) -> str:
     """Measure with the caller's other package; return what it says."""
-    (hosts.home(SCHEDULER) / "small.plan.yml").write_text(PLAN.format(trials=len(WORKERS)))
+    (hosts.home(SCHEDULER) / "small.plan.yml").write_text(SMALL)
     argv = ["env", f"PYTHONPATH={HOME}/other", "lab", "measure", "small.plan.yml", "--out", out, *options]
     done = hosts.node(SCHEDULER).exec(*argv, "--cluster", ADDRESS, "--certs", "certs").raise_on_error()
     return done.stdout + done.stderr

@@ -6,11 +6,29 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from lab.cluster.certificates import AUTHORITY, certificate_file, key_file, write_certificates
 from lab.core.expect import Expectation, wait_for
 from lab.engine.node import RunningNode
 from lab.runtime.lab import Lab
 
+ON_HOSTS = [
+    pytest.mark.docker,
+    pytest.mark.only_docker("shows its nodes no control groups, which the engine inside them needs"),
+    pytest.mark.topology("cluster"),
+]
+"""The marks of tests on the hosts."""
+SMALL = """
+events: [announce]
+detectors: [bfd 3x100 ms]
+baselines: []
+families: [ipv4]
+warm-up: 0
+trials: 3
+attempts: 10
+"""
+"""A plan of three short trials."""
 SCHEDULER = "scheduler"
 WORKERS = ("worker1", "worker2", "worker3")
 ADDRESS = f"tls://{SCHEDULER}:8786"

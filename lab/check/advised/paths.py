@@ -50,7 +50,7 @@ def path_mtu(scene: Scene, end: End) -> Tried:
     try:
         if _transferred(scene, target):
             return Tried(False, "a transfer of 200 KB by TCP completes")
-        # On a busy host, or while OpenVPN restarts, a transfer may stall whatever the size of its segments.
+        # On a busy host, or while OpenVPN restarts, a transfer with segments of any size may stall.
         if not _transferred(scene, target, "--set-mss", str(_SMALL_SEGMENT)):
             return Tried(None, f"a transfer by TCP stalls with segments of {_SMALL_SEGMENT} bytes, too")
         if _transferred(scene, target):

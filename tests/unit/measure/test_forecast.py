@@ -41,6 +41,6 @@ def test_forecast_of_each_event_is_right_within_half() -> None:
 
 
 @pytest.mark.parametrize(("hold", "until"), [(6, 6.2), (9, 12.6), (30, 51.0)])
-def test_what_is_lost_unseen_is_sent_again_at_times_that_double(hold: int, until: float) -> None:
+def test_blackhole_lasts_until_the_next_retransmission(hold: int, until: float) -> None:
     by = f"hold {hold} s"
     assert forecast("blackhole", by) - forecast("link-down", by) == pytest.approx(until - hold)
