@@ -4,6 +4,7 @@ import json
 
 from lab.engine import open_engine
 from tests.helpers.cluster import ON_HOSTS, SCHEDULER, WORKERS, Hosts
+from tests.helpers.labs import new_name
 
 pytestmark = ON_HOSTS
 
@@ -16,7 +17,8 @@ def test_ssh_leads_to_every_host(hosts: Hosts) -> None:
 
 def test_lab_runs_inside_and_is_seen_on_its_host_only(hosts: Hosts) -> None:
     first, second, _ = WORKERS
-    hosts.run(first, "lab", "up", "article")
+    name = new_name()
+    hosts.run(first, "lab", "up", "article", "--name", name)
     try:
         status = json.loads(hosts.run(first, "lab", "status", "--json"))
         assert status["up"] is True
@@ -24,8 +26,8 @@ def test_lab_runs_inside_and_is_seen_on_its_host_only(hosts: Hosts) -> None:
         assert "1 received" in reached
         assert json.loads(hosts.run(second, "lab", "list", "--json")) == []
         assert "bgpd" not in hosts.run(second, "ps", "-e")
-        assert "article" not in {instance.lab for instance in open_engine().find()}
+        assert name not in {instance.lab for instance in open_engine().find()}
     finally:
-        hosts.run(first, "lab", "down", "article")
+        hosts.run(first, "lab", "down", name)
     assert hosts.labs(first) == []
     assert "bgpd" not in hosts.run(first, "ps", "-e")
