@@ -1,6 +1,6 @@
 """A lab with the files that the lab renders, and one with the same files after an import: what both have to show."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +50,18 @@ def difference(wanted: Mapping[str, Any], seen: Mapping[str, Any]) -> str:
     )
 
 
-def expect_same(lab: Lab, wanted: Mapping[str, Any], within: float) -> None:
-    """Wait until a lab shows what another one has shown."""
+def expect_same(
+    lab: Lab,
+    wanted: Mapping[str, Any],
+    within: float,
+    compared: Callable[[Mapping[str, Any]], Mapping[str, Any]] = verdicts,
+) -> None:
+    """Wait until a lab shows what another one has shown, in all that is compared."""
     # The lab does not know which routes the user's files lead to, so it does not wait for them.
     same = Expectation(
         "the same as in the lab of rendered files",
         lab.name,
-        look=lambda: verdicts(observed(lab)),
+        look=lambda: compared(observed(lab)),
         met=lambda seen: seen == wanted,
         seen=lambda seen: difference(wanted, seen),
     )
