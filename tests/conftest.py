@@ -3,6 +3,7 @@
 import signal
 from dataclasses import asdict
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -47,6 +48,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     # Workers take files in the order of their tests. Tests for a virtual machine have to stay at the end.
     if hasattr(config, "workerinput") and config.getoption("--lab-kernel", "host") == "host":
         items.sort(key=lambda item: order.rank(item.nodeid.partition("::")[0]))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Let `--dist=loadfile` give the tests of some long files to several workers."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    scheduling = LoadFileScheduling(config, log)
+    scheduling._split_scope = order.unit
+    return scheduling
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -13,7 +13,7 @@ from tests.helpers import pages
 pytestmark = pytest.mark.docker
 
 NAME = f"docs-{os.getpid()}"
-PATIENCE = 300
+PATIENCE = 900
 """Seconds for the commands of one page."""
 _PROGRAM = """#!/bin/sh
 # The program of the pages: `article` is this test's own lab there.

@@ -1,4 +1,4 @@
-"""The order in which workers get the files of tests: the longest first, the unit tests last."""
+"""What workers get: files of tests, the longest first, the unit tests last; of some long files test by test."""
 
 from pathlib import PurePosixPath
 
@@ -96,6 +96,22 @@ LONGEST = (
     "tests/own/test_counterparts.py",
 )
 """The files that take longest, in the order of their durations (`artefacts/junit.xml` of `make test`)."""
+
+APART = frozenset(
+    {
+        "tests/docs/test_commands.py",
+        "tests/engine/test_disks.py",
+        "tests/engine/test_processes.py",
+        "tests/measure/test_plans.py",
+    }
+)
+"""Long files whose tests share nothing that takes long to make: each of their tests goes to the next free worker."""
+
+
+def unit(test: str) -> str:
+    """Return what goes to one worker as a whole: the file of a test, given by its id, or the test."""
+    file = test.partition("::")[0]
+    return test if file in APART else file
 
 
 def rank(file: str) -> int:

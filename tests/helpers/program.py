@@ -4,5 +4,5 @@ import subprocess
 from collections.abc import Callable
 
 Program = Callable[..., "subprocess.CompletedProcess[str]"]
-PATIENCE = 120
+PATIENCE = 300
 """Seconds to wait for one command."""

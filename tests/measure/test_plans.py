@@ -127,7 +127,7 @@ def test_interrupted_run_is_resumed(number: signal.Signals, tmp_path: Path) -> N
             os.killpg(run.pid, number)
         else:
             run.kill()
-        _, errors = run.communicate(timeout=90)
+        _, errors = run.communicate(timeout=300)
     if number is signal.SIGINT:
         assert run.returncode == 130, errors
         assert errors.rstrip().endswith("lab: interrupted")
@@ -163,7 +163,7 @@ def expect_trials(out: Path, count: int) -> None:
 
     wait_for(
         Expectation(what=f"{count} trials on the disk", node="the run", look=written, met=lambda n: n >= count),
-        within=90,
+        within=300,
     )
 
 

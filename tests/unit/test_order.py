@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.order import LONGEST, rank
+from tests.helpers.order import APART, LONGEST, rank
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("file", LONGEST)
+@pytest.mark.parametrize("file", [*LONGEST, *sorted(APART - set(LONGEST))])
 def test_file_in_the_order_exists(file: str) -> None:
     assert (ROOT / file).is_file(), "rename it in tests/helpers/order.py too"
 
@@ -38,3 +38,19 @@ def test_workers_get_the_files_in_this_order(pytester: pytest.Pytester, monkeypa
     result.assert_outcomes(passed=3)
     passed = [line.split()[-1] for line in result.outlines if "PASSED" in line]
     assert passed == [f"{file}::test_it" for file in (LONGEST[0], "tests/other/test_that.py", "tests/unit/test_it.py")]
+
+
+def test_tests_of_some_files_go_to_several_workers(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    pytester.makeini("[pytest]\nmarkers =\n  usually(version): is the same")
+    pytester.makeconftest((ROOT / "tests/conftest.py").read_text())
+    whole, apart = "tests/other/test_that.py", min(APART)
+    for file in (whole, apart):
+        path = pytester.path / file
+        path.parent.mkdir(parents=True)
+        path.write_text("import pytest\n@pytest.mark.parametrize('n', range(40))\ndef test_it(n): pass\n")
+    result = pytester.runpytest_subprocess("-n2", "--dist=loadfile", "--no-loadscope-reorder", "-v")
+    result.assert_outcomes(passed=80)
+    passed = [line.split() for line in result.outlines if "PASSED" in line]
+    workers = {file: {words[0] for words in passed if words[-1].startswith(file)} for file in (whole, apart)}
+    assert {file: len(found) for file, found in workers.items()} == {whole: 1, apart: 2}
