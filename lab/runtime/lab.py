@@ -186,9 +186,8 @@ class Lab:
         """Return the engine's instance of a node; raises `InputError` for an unknown node or one that does not run."""
         self._require_node(name)
         instance = self.nodes.get(name)
-        state = instance.state if instance else NodeState.ABSENT
-        if instance is None or state is not NodeState.RUNNING:
-            raise InputError(f"node {name!r} of lab {self.name!r} is not running: it is {state}")
+        if instance is None or instance.state is not NodeState.RUNNING:
+            raise self._not_running(name, instance.state if instance else NodeState.ABSENT)
         return instance
 
     def host(self, name: str) -> LabNode:
@@ -247,7 +246,7 @@ class Lab:
             state = next((i.state for i in self.engine.find(self.name) if i.node == name), NodeState.ABSENT)
             if state is NodeState.RUNNING:  # its first process has ended, and the engine learns of it a moment later
                 state = NodeState.STOPPED
-            raise InputError(f"node {name!r} of lab {self.name!r} is not running: it is {state}")
+            raise self._not_running(name, state)
         return running
 
     # --- faults and measurements ----------------------------------------------------------------------------
@@ -349,6 +348,9 @@ class Lab:
         """Return the names of the running nodes, hosts before routers."""
         names = [n for n, running in self.running_nodes.items() if n not in except_for and running.namespace.exists]
         return sorted(names, key=lambda name: name in self.plans)
+
+    def _not_running(self, name: str, state: NodeState) -> InputError:
+        return InputError(f"node {name!r} of lab {self.name!r} is not running: it is {state}")
 
     def _require_node(self, name: str) -> None:
         if name not in self.topology.nodes:
