@@ -120,7 +120,8 @@ def test_openvpn_detects_recursive_routing(lab: Lab, pair: Pair, hq: Site, branc
     with hq.router.capture(hq.device) as inside, branch.router.announced(client):
         claim.packet(inside, inside.expect("the server's own packet", lambda packet: is_own(packet, lab)))
         # It contains the previous packet: the packet is encrypted again until it is too long.
-        inside.expect("the packet in itself", lambda packet: len(packet.data) > 1200 and is_own(packet, lab))
+        what = "the packet in itself"
+        inside.expect(what, lambda packet: len(packet.data) > 1200 and is_own(packet, lab), within=300)
     expect_recovery(branch, hq, client)
     assert not tunnel.server.log_lines(RECURSIVE, since=size)
     claim.holds_if("at a client; a process in `mode server` encrypts them repeatedly, and logs nothing")

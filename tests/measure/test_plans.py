@@ -90,7 +90,12 @@ def test_plan_is_measured_resumed_and_reported(tmp_path: Path) -> None:
     (out / "trials.jsonl").write_text("".join(lines[:-1]) + lines[-1][:20])
     again = runner.invoke(app, ["measure", str(plan), "--out", str(out), "--resume"])
     assert again.exit_code == 0, again.output
-    assert (out / "trials.jsonl").read_text().splitlines(keepends=True)[:-1] == lines[:-1]
+    assert (out / "trials.jsonl").read_text().startswith("".join(lines[:-1]))
+    *complete, cut = (json.loads(line) for line in lines)
+    repeated = directory.trials()[len(complete) :]
+    assert repeated
+    wanted = (cut["variant"]["event"], cut["variant"]["over"], cut["number"])
+    assert {(t.variant.event, t.variant.over, t.number) for t in repeated} == {wanted}
     assert set(by_variant(directory.trials())) == set(found)
     numbers = [(t.variant, t.number, t.attempt) for t in directory.trials()]
     assert len(numbers) == len(set(numbers))

@@ -170,10 +170,15 @@ def test_child_that_fails_to_start_reports_its_last_line() -> None:
 
 def test_child_that_starts_too_slowly_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lab.measure.instrument.child._READY_WITHIN", 0.0)
-    ours, theirs = socket.socketpair()
-    slow = pytest.raises(EnvironmentBroken, match=r"recorder did not start within 0 s")
-    with ours, theirs, Tape([ours]) as tape, slow:
-        tape.wait_ready()
+    monkeypatch.setattr("lab.measure.instrument.child._ENDED_WITHIN", 0.0)
+    plan, never_written = os.pipe()
+    try:
+        child = Child("lab.measure.instrument.sender", [plan, plan], [])
+        with pytest.raises(EnvironmentBroken, match=r"sender did not start within 0 s"):
+            child.wait_ready()
+    finally:
+        os.close(plan)
+        os.close(never_written)
 
 
 def test_interruption_before_the_start_is_not_hidden_by_the_recorder() -> None:
@@ -256,7 +261,9 @@ def test_every_packet_is_received_or_lost(ends: tuple[Sandbox, Sandbox], prefixe
         counts = stream.counts(0.0)
         assert counts.sent > 0, "the number depends on the host"
         assert counts.lost + counts.received == counts.sent
-        assert (counts.duplicated, counts.reordered) == (0, 0)
+        assert counts.duplicated == 0
+        # A sender that moves to the other processor can overtake the packets in the backlog of the one it leaves.
+        assert counts.reordered <= 0.01 * counts.sent
         assert all(time >= stream.sent[number] - 1e-4 for time, number in stream.arrivals)
         assert counts.received >= 0.8 * counts.sent
 

@@ -127,6 +127,7 @@ class Case:
     fault: Fault
     kind: str
     node: str
+    """Where the packet is lost; for a link of which either end may be named, `one or other`."""
     said: str
     """A part of the sentence."""
     versions: tuple[int, ...] = (4, 6)
@@ -199,8 +200,8 @@ CASES = [
     Case("fault-inner", lab_fault("blackhole", layer="inner"), "fault", "branch", "inner packets of branch-hq"),
     Case("fault-outer", lab_fault("blackhole", layer="outer"), "fault", "branch", "outer packets of branch-hq",
          versions=(4,)),
-    Case("fault-outer-link", lab_fault("link-blackhole", link="transit:eth2"), "fault", "branch", "lab fault undo",
-         versions=(6,)),
+    Case("fault-outer-link", lab_fault("link-blackhole", link="transit:eth2"), "fault", "branch or transit",
+         "lab fault undo", versions=(6,)),
     Case("loss", lambda lab, v: lab.impair("hq:eth2", only="leaving", loss=60), "impairment", "hq",
          "the impairment `loss 60 %` is in force", versions=(4,), probe={"count": 12}),
     Case("outer-loss", lambda lab, v: lab.impair("transit:eth2", loss=100), "impairment", "transit", "`loss 100 %`",
@@ -246,10 +247,11 @@ def test_lost_packet_has_its_cause(lab: Lab, case: Case, version: int) -> None:
     with case.fault(lab, version):
         traced, found = asked(lab, to, **case.probe)
         assert traced.lost
-        assert [(cause.kind, cause.node) for cause in found.causes] == [(case.kind, case.node)], found
+        assert [cause.kind for cause in found.causes] == [case.kind], found
+        assert found.causes[0].node in case.node.split(" or "), found
         (cause,) = found.causes
         assert case.said in str(found)
-        assert cause.what.startswith(f"{case.node} ") or " has no route " in cause.what
+        assert cause.what.startswith(f"{cause.node} ") or " has no route " in cause.what
         assert cause.mend
         assert cause.evidence
     if case.name == "arp-off":

@@ -229,7 +229,9 @@ def test_missing_route_has_its_cause(lab: Lab, pair: Pair, case: Case) -> None:
             receiver.expect_in_fib(case.prefix, within=0.1)
         assert case.said in str(failed.value)
     receiver.expect_session(other)
-    receiver.expect_route(case.prefix)
+    # BIRD 3.1.8 on a busy host once in a while has a route in its table and says that it is exported, while the kernel
+    # lacks it; it compares the two every 60 s.
+    receiver.expect_route(case.prefix, within=90)
     assert no_route(lab, receiver.name, case.prefix) == Explanation()
 
 
