@@ -333,7 +333,7 @@ def test_other_process_sends_while_one_is_stopped(ends: tuple[Sandbox, Sandbox],
     trace = probed(ends, 2, stop_one)
     for stream in trace.streams:
         counts = stream.counts(0.0)
-        assert (counts.duplicated, counts.reordered) == (0, 0)
+        assert counts.duplicated == 0
         assert list(stream.sent) == sorted(stream.sent)
 
 
