@@ -1,5 +1,7 @@
 """The sentences of the article, each with a verdict."""
 
+import json
+
 import pytest
 from scapy.layers.inet import TCP
 from scapy.packet import Packet, Raw
@@ -9,6 +11,7 @@ from lab.core.prefixes import FAMILIES
 from lab.runtime.lab import Lab
 from tests.helpers.article import DROPPED, expect_control_plane, expect_dropped, expect_log, expect_passes
 from tests.helpers.claims import expect_dynamic_routing
+from tests.helpers.packets import expect_no_answer, is_housekeeping
 from tests.helpers.sites import Site
 
 # Both versions run the same in tests/convergence.
@@ -82,9 +85,14 @@ def test_ipv6_shares_tunnel_and_session(lab: Lab, hq: Site, branch: Site, claim:
 )
 def test_script_and_file_set_the_inner_route(lab: Lab, hq: Site, branch: Site, claim: Claim) -> None:
     tunnel = lab.tunnel("branch", "hq")
-    for hand_out in ("client-connect", "client-config-dir"):
+    sources = {
+        "client-connect": "/tmp/openvpn_cc_",
+        "client-config-dir": f"{tunnel.server.process.files}/clients/branch",
+    }
+    for hand_out, source in sources.items():
         size = tunnel.server.log_size()
         with tunnel.configured(hand_out=hand_out):
+            expect_log(tunnel.server, f"reading client specific options from: {source}", size)
             claim.log_line(tunnel.server, expect_log(tunnel.server, "MULTI: internal route 0.0.0.0/0 -> branch/", size))
             expect_control_plane(lab, hq, branch)
             for family in FAMILIES:
@@ -96,9 +104,12 @@ def test_script_and_file_set_the_inner_route(lab: Lab, hq: Site, branch: Site, c
 @pytest.mark.claims("the MTU inside is 1500", article="says so")
 def test_inner_mtu_is_1500(hq: Site, branch: Site, claim: Claim) -> None:
     for here, there in ((hq, branch), (branch, hq)):
+        (device,) = json.loads(here.router.exec("ip", "-j", "link", "show", here.device).raise_on_error().stdout)
+        name, mtu = here.router.name, device["mtu"]
+        assert mtu == 1500, f"{name}: expected an MTU of 1500 at {here.device}; last seen: {mtu}"
         for family in FAMILIES:
             claim.echo(here.host.expect_reaches(there.host.address(family), packet_size=1500))
-            assert here.host.echo(there.host.address(family), packet_size=1501).silent, "the probe does not set DF"
+            expect_no_answer(here.host, there.host.address(family), "the probe sets DF", packet_size=1501)
     claim.holds()
 
 
@@ -117,9 +128,14 @@ def test_transit_sees_one_tcp_connection(lab: Lab, hq: Site, branch: Site, claim
         for family in FAMILIES:
             expect_passes(hq, branch, family)
         segment = wire.expect("a segment with data from the server", lambda p: carries_data(p.decode(), port))
-    frames = [packet.decode() for packet in wire.packets]
-    connections = {frozenset((f[TCP].sport, f[TCP].dport)) for f in frames if TCP in f}
-    assert len(connections) == 1
-    assert not [p for p in wire.packets if any(address in p.data for address in inner)]
+    frames = [frame for frame in (packet.decode() for packet in wire.packets) if not is_housekeeping(frame)]
+    others = [
+        frame.summary() for frame in frames if TCP not in frame or port not in (frame[TCP].sport, frame[TCP].dport)
+    ]
+    assert not others, f"transit: expected packets of the tunnel only; last seen: {others[-1]}"
+    connections = {frozenset((f[TCP].sport, f[TCP].dport)) for f in frames}
+    assert len(connections) == 1, f"transit: expected one TCP connection; last seen: ports {connections}"
+    clear = [p.decode().summary() for p in wire.packets if any(address in p.data for address in inner)]
+    assert not clear, f"transit: expected no address of a site in any packet; last seen: {clear[-1]}"
     claim.packet(wire, segment)
     claim.holds()

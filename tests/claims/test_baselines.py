@@ -12,8 +12,8 @@ from lab.core.prefixes import FAMILIES
 from lab.runtime.lab import Lab
 from lab.topology import Address, Prefix
 from lab.tunnel import ManagementError, RunningTunnel
-from tests.helpers.article import DROPPED, expect_control_plane, expect_log, expect_passes
-from tests.helpers.packets import echo_request
+from tests.helpers.article import DROPPED, expect_control_plane, expect_log, expect_not_logged, expect_passes
+from tests.helpers.packets import echo_request, expect_no_answer
 from tests.helpers.sites import Site
 from tests.helpers.tunnels import route_option
 
@@ -89,8 +89,10 @@ def test_route_added_on_the_server_needs_a_reconnect(lab: Lab, claim: Claim) -> 
             with grown(lab, "hq", prefix) as address:
                 with handed_out.open("a") as file:
                     file.write(f'push "{route_option(prefix)}"\n')
-                assert host.echo(address, count=5).silent
-                assert branch.fib.route(prefix) is None
+                expect_no_answer(host, address, "branch has not connected again", count=5)
+                assert branch.fib.route(prefix) is None, (
+                    f"branch: expected no route to {prefix} before it connects again"
+                )
                 reconnect(tunnel)
                 branch.expect_in_fib(prefix, via="tun0")
                 claim.echo(host.expect_reaches(address))
@@ -111,11 +113,13 @@ def test_route_added_on_the_client_does_not_reach_the_server(lab: Lab, claim: Cl
         prefix = lab.free_prefix(family)
         with grown(lab, "branch", prefix) as address:
             for attempt in ("connected", "connected again"):
-                assert hq.fib.route(prefix) is None
-                result = host.echo(address, count=5)
-                assert result.silent
+                assert hq.fib.route(prefix) is None, f"hq: expected no route to {prefix} while branch is {attempt}"
+                result = expect_no_answer(host, address, "no line of hq's configuration has its network", count=5)
                 claim.echo(f"{attempt}: {result}")
                 reconnect(tunnel)
+            networks = [*tunnel.tunnel.options["client-networks"], str(prefix)]
+            with tunnel.configured(client_networks=networks):
+                host.expect_reaches(address)
     claim.does_not_hold("never: the server knows only the routes in its own configuration")
 
 
@@ -128,7 +132,7 @@ def test_push_update_reaches_a_connected_client(lab: Lab, claim: Claim) -> None:
     pushed = [lab.free_prefix(family) for family in FAMILIES]
     for prefix in pushed:
         with grown(lab, "hq", prefix) as address:
-            assert host.echo(address, count=3).silent
+            expect_no_answer(host, address, "its network has not been pushed", count=3)
             with tunnel.server.management() as server:
                 server.push_update(route_option(prefix))
             branch.expect_in_fib(prefix, via="tun0")
@@ -166,7 +170,7 @@ def test_push_update_reaches_one_client_of_two(lab: Lab, claim: Claim) -> None:
         for node in (name, other):
             lab.node(node).expect_in_fib(everybodys, via="tun0")
         # Clients get updates in order, so the other client has not got this one.
-        assert not tunnels[other].client.log_lines(str(mine.network_address))
+        expect_not_logged(tunnels[other].client, str(mine.network_address))
         claim.log_line(tunnels[name].client, tunnels[name].client.log_lines(str(mine.network_address))[0])
         lab.node(name).expect_not_in_fib(mine)  # replaced by the next update
     for name, tunnel in tunnels.items():
@@ -193,7 +197,7 @@ def test_iroute_for_fixed_prefixes_drops_other_prefixes(lab: Lab, hq: Site, bran
         with branch.router.serving(other, branch.host) as address, branch.router.announced(other):
             hq.router.expect_route(other, via=hq.device)
             claim.rib_entry(hq.router, other)
-            assert hq.host.echo(address, count=5).silent
+            expect_no_answer(hq.host, address, "no `iroute` covers it", count=5)
             size = tunnel.server.log_size()
             branch.host.send(echo_request(address, hq.host.address(family)))
             claim.log_line(tunnel.server, expect_log(tunnel.server, f"{DROPPED} [{address}]", size))

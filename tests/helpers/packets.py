@@ -1,11 +1,14 @@
 """Packets that tests send and look for."""
 
+from typing import Any
+
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
 
-from lab.observe import CapturedPacket
+from lab.observe import CapturedPacket, Echo
+from lab.runtime.node import LabNode
 from lab.topology import Address
 
 MARK = b"this text was sent from one LAN to the other, inside the tunnel"
@@ -17,6 +20,13 @@ def echo_request(source: Address, destination: Address) -> Packet:
     if source.version == 4:
         return IP(src=str(source), dst=str(destination), ttl=37, id=4711) / ICMP(id=7, seq=1) / Raw(MARK)
     return IPv6(src=str(source), dst=str(destination), hlim=37) / ICMPv6EchoRequest(id=7, seq=1, data=MARK)
+
+
+def expect_no_answer(node: LabNode, address: Address, since: str, **options: Any) -> Echo:
+    """Ping from a node and expect no reply, since what `since` says keeps the packets from passing."""
+    result = node.echo(address, **options)
+    assert result.silent, f"{node.name}: expected no answer from {address}, since {since}; last seen: {result}"
+    return result
 
 
 def carries_request(packet: CapturedPacket) -> bool:

@@ -12,6 +12,7 @@ from lab.observe import CapturedPacket
 from lab.runtime.lab import Lab
 from lab.tunnel import RunningTunnel
 from tests.helpers.article import expect_log
+from tests.helpers.packets import expect_no_answer
 from tests.helpers.sites import Site
 from tests.helpers.tunnels import expect_lans_reach_each_other, expect_prefixes_come_and_go
 
@@ -44,8 +45,11 @@ def expect_silence(lab: Lab, tunnel: RunningTunnel, hq: Site, branch: Site, clai
     with lab.node("firewall").capture("eth1") as inside, lab.node("firewall").capture("eth3") as outside:
         packet = inside.expect("the client's packets", lambda packet: to_server(packet, tunnel))
         claim.packet(inside, packet)
-        assert branch.host.echo(hq.host.address("ipv4"), count=3, wait=0.5).silent
-    assert not [packet for packet in outside.packets if to_server(packet, tunnel)]
+        expect_no_answer(
+            branch.host, hq.host.address("ipv4"), "the firewall drops the client's packets", count=3, wait=0.5
+        )
+    out = [packet.decode().summary() for packet in outside.packets if to_server(packet, tunnel)]
+    assert not out, f"firewall: expected no packet of the client's at eth3; last seen: {out[-1]}"
 
 
 def to_server(packet: CapturedPacket, tunnel: RunningTunnel) -> bool:
@@ -92,7 +96,9 @@ def test_tunnel_passes_the_proxy(lab: Lab, proxy: str, hq: Site, branch: Site) -
     with closed(lab):
         tunnel.client.stop()
         tunnel.client.start()
-        assert branch.host.echo(hq.host.address("ipv4"), count=3, wait=0.5).silent
+        expect_no_answer(
+            branch.host, hq.host.address("ipv4"), "the firewall lets only the proxy out", count=3, wait=0.5
+        )
     with tunnel.configured(**options), closed(lab):
         tunnel.client.stop()
         with lab.node("firewall").capture("eth1") as inside:
@@ -120,7 +126,7 @@ def test_browser_proxy_passes_the_tunnel(lab: Lab, hq: Site, branch: Site, claim
         with tunnel.mismatched(server={}, client=options):
             line = expect_log(tunnel.client, f"HTTP/1.1 {status}", size)
             claim.log_line(tunnel.client, line)
-            assert branch.host.echo(hq.host.address("ipv4"), count=3, wait=0.5).silent
+            expect_no_answer(branch.host, hq.host.address("ipv4"), "the proxy refuses the tunnel", count=3, wait=0.5)
     with tunnel.configured(http_proxy={"server": PROXY, "port": CLOSED, **PASSWORD}):
         lab.wait_ready()
         expect_prefixes_come_and_go(lab, hq, branch)

@@ -14,6 +14,7 @@ from lab.observe import CapturedPacket
 from lab.runtime.lab import Lab
 from lab.runtime.node import LabNode
 from tests.helpers.article import expect_log
+from tests.helpers.packets import expect_no_answer
 from tests.helpers.sites import Site
 from tests.helpers.tunnels import expect_lans_reach_each_other, expect_prefixes_come_and_go, session_of
 
@@ -23,6 +24,7 @@ PUBLIC = "203.0.113.1"
 PRIVATE = ("192.168.1.2", "100.64.0.2")
 CONNECTIONS = Path("/proc/thread-self/net/nf_conntrack")
 """The tracked connections of a NAT; closed ones are not listed, although they may still be counted."""
+FORGOTTEN = "carrier has forgotten the mapping"
 RARE, FREQUENT = (60, 180), (2, 10)
 """Keepalives longer than the timeout of the provider's NAT, and shorter."""
 
@@ -103,7 +105,7 @@ def test_site_behind_nat_opens_the_tunnel(lab: Lab, hq: Site, branch: Site, clai
             tunnel.server.start()
             tunnel.client.start()
             claim.packet(capture, capture.expect("an untranslated packet", comes_from(PRIVATE[1])))
-            assert branch.host.echo(hq.host.address("ipv4"), count=3, wait=0.5).silent
+            expect_no_answer(branch.host, hq.host.address("ipv4"), "carrier does not translate", count=3, wait=0.5)
         tunnel.stop()
     tunnel.start()
     lab.wait_ready()
@@ -146,8 +148,8 @@ def test_idle_tunnel_behind_a_nat_with_a_short_timeout(
         size = tunnel.server.log_size()
         expect_timed_out(lab)
         with hq.router.announced(prefix):
-            assert hq.host.echo(branch.host.address("ipv4"), count=3, wait=1.0).silent
-            assert prefix not in branch.router.fib.routes()
+            expect_no_answer(hq.host, branch.host.address("ipv4"), FORGOTTEN, count=3)
+            assert prefix not in branch.router.fib.routes(), f"branch: expected no route to {prefix}, since {FORGOTTEN}"
             # A packet from the client makes a new mapping with another port; the server follows.
             branch.host.expect_reaches(hq.host.address("ipv4"))
             branch.router.expect_route(prefix, via=branch.device, within=60)
@@ -161,7 +163,7 @@ def test_idle_tunnel_behind_a_nat_with_a_short_timeout(
         for _ in range(3):  # three times its timeout
             quiet = lab.node("carrier").exec("sleep", "5")
             assert not quiet.failed
-            assert connections_of(lab.node("carrier"))
+            assert connections_of(lab.node("carrier")), "carrier: expected it to keep the mapping; last seen: none"
         claim.echo(hq.host.expect_reaches(branch.host.address("ipv4")))
         assert tunnel.status().real_address == before.real_address
     lab.wait_ready()
@@ -218,12 +220,14 @@ def test_udp_tunnel_with_a_changed_client_port(
         lab.wait_ready()
         size = tunnel.server.log_size()
         expect_timed_out(lab)
-        assert branch.host.echo(hq.host.address("ipv4"), count=3, wait=1.0).silent
+        expect_no_answer(
+            branch.host, hq.host.address("ipv4"), f"{FORGOTTEN}, and hq has no key for another port", count=3
+        )
         claim.log_line(tunnel.server, expect_log(tunnel.server, "local/remote TLS keys are out of sync", size))
     with tunnel.configured(keepalive=RARE, float=True):  # accepts the packet, but finds no key for its address
         lab.wait_ready()
         expect_timed_out(lab)
-        assert branch.host.echo(hq.host.address("ipv4"), count=5, wait=1.0).silent
+        expect_no_answer(branch.host, hq.host.address("ipv4"), "`float` finds no key for another port", count=5)
     with tunnel.configured(keepalive=FREQUENT):  # the mapping and the port stay
         lab.wait_ready()
         claim.echo(branch.host.expect_reaches(hq.host.address("ipv4")))
