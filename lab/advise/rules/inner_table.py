@@ -83,10 +83,15 @@ def no_iroute(subject: Subject) -> Judgement:
     return _all_dropped(subject, "`iroute`")
 
 
-def _all_dropped(subject: Subject, what: str, *spots: Spot) -> Judgement:
+def _either(subject: Subject) -> bool:
+    """Return whether the data may be in the kernel or in userspace, by the server's file."""
     # Without a version, a server without `topology` is judged as on 2.6: there DCO does not support it.
-    either = subject.end.has("topology") or subject.release not in (None, "2.6")
-    if not userspace_because(subject) and either:
+    topology = subject.end.has("topology") or subject.release not in (None, "2.6")
+    return topology and not userspace_because(subject)
+
+
+def _all_dropped(subject: Subject, what: str, *spots: Spot) -> Judgement:
+    if _either(subject):
         return unknown(
             f"no {what}: correct if the kernel carries the data (DCO), else all traffic is dropped",
             *spots,
@@ -132,10 +137,17 @@ def _of_neighbors(subject: Subject, first: Spot) -> Judgement:
     given = {d.argument(0): d.spot for entry in bare for d in entry.directives if d.name == "ifconfig-push"}
     lost = [n for n in subject.runs.neighbors if str(n.address) in given]
     if lost:
+        why = f"the client with the address {lost[0].address} has a session and no `iroute`"
+        spots = [*[n.spot for n in lost], *[given[str(n.address)] for n in lost]]
+        if _either(subject):
+            return unknown(
+                f"{why}: correct if the kernel carries the data (DCO), else its traffic is dropped",
+                *spots,
+                do=CHECK_DCO,
+            )
         return exposed(
-            f"the client with the address {lost[0].address} has a session and no `iroute`",
-            *[n.spot for n in lost],
-            *[given[str(n.address)] for n in lost],
+            why,
+            *spots,
             do="add the `iroute`s of the networks behind it to its file in `client-config-dir`",
         )
     pushed = {

@@ -71,6 +71,7 @@ CLIENTS = {
     "mixed": {"west": "iroute 0.0.0.0 0.0.0.0\n", "east": "iroute 10.2.0.0 255.255.255.0\n"},
     "named": {"west": "iroute 10.1.0.0 255.255.255.0\nifconfig-push 10.0.0.2 255.255.255.0\n"},
     "any": {"DEFAULT": "iroute 10.1.0.0 255.255.255.0\n"},
+    "bare": {"west": "iroute 10.1.0.0 255.255.255.0\n", "east": "ifconfig-push 10.0.0.2 255.255.255.0\n"},
 }
 """The files of directories with several clients."""
 
@@ -122,6 +123,7 @@ OTHER = PEER.replace("client", "server")
 STATIC = "dev tun\nsecret key\nifconfig 10.0.0.1 10.0.0.2\n"
 NO_PEER_ID = 'pull-filter ignore "peer-id"\n'
 MISSING = "client-config-dir gone\n"
+WITHOUT_TOPOLOGY = SERVER.replace("topology subnet\n", "")
 V6_SERVER = "dev tun\nserver-ipv6 fd00:8::/64\n"
 V6 = "ifconfig-ipv6 2001:db8::1/64 2001:db8::2\n"
 
@@ -1157,6 +1159,38 @@ CASES = [
     ("obsolete", SERVER + "persist-key\n", CANNOT_TELL, {}),
     ("obsolete", SERVER + "persist-key\n", NOT_EXPOSED, {"openvpn": "2.6"}),
     ("obsolete", SERVER + "persist-key\n", EXPOSED, {"openvpn": "2.7"}),
+    # Found by mutation: no other case has these reasons.
+    ("second-client", SERVER.replace("dev tun", "dev vpn0"), CANNOT_TELL, {}),
+    ("no-iroute", SERVER + "client-config-dir bare\ndisable-dco\n", EXPOSED, {"frr": BGP}),
+    ("no-iroute", SERVER + "client-config-dir bare\n", CANNOT_TELL, {"frr": BGP}),  # with DCO it is right so
+    ("one-family", SERVER + V6, NOT_EXPOSED, {}),  # see no-iroute
+    ("route-quota", SERVER + FIXED + "stale-routes-check 60\n", CANNOT_TELL, {}),
+    ("route-quota", SERVER + FIXED + "max-routes-per-client many\n", CANNOT_TELL, {}),
+    ("iroute-dco", WITHOUT_TOPOLOGY + ONE, NOT_EXPOSED, {"openvpn": "2.6"}),
+    ("iroute-reconnect", WITHOUT_TOPOLOGY + ONE, NOT_EXPOSED, {"openvpn": "2.6"}),
+    ("iroute-without-route", SERVER + FIXED, NOT_EXPOSED, {"routes": True}),
+    ("topology-default", SERVER.replace("dev tun", "dev tap"), NOT_EXPOSED, {}),
+    ("topology-default", CLIENT + "topology subnet\n", NOT_EXPOSED, {}),
+    ("topology-default", SERVER, NOT_EXPOSED, {"peer": CLIENT + "topology subnet\n"}),
+    ("topology-default", CLIENT, NOT_EXPOSED, {"peer": SERVER.replace("subnet", "net30")}),
+    ("dco-off", WITHOUT_TOPOLOGY + ONE, NOT_EXPOSED, {"openvpn": "2.6"}),  # see iroute-dco
+    ("dco-off", SERVER.replace("dev tun", "dev tap"), NOT_EXPOSED, {}),
+    ("bfd-jitter", SERVER, CANNOT_TELL, {"bird": 'include "peers/*.conf";\n' + BIRD}),
+    (
+        "next-hop",
+        SERVER,
+        CANNOT_TELL,
+        {"bird": 'include "peers/*.conf";\n' + BIRD, "peer": CLIENT, "peer_frr": TO_SERVER},
+    ),
+    ("no-exit-notify", CLIENT + "proto udp\nkeepalive 10 many\n", CANNOT_TELL, {"peer": SERVER}),
+    ("ebgp-policy", CLIENT, NOT_EXPOSED, {"routes": False}),
+    ("ebgp-policy", CLIENT, NOT_EXPOSED, {"frr": OSPF}),
+    (
+        "dead-interval",
+        V6_SERVER + "keepalive 5 15\n",
+        CANNOT_TELL,  # the file has no address of the tunnel in OSPF's network
+        {"frr": OSPF + "router ospf6\n interface tun area 0\n"},
+    ),
 ]
 
 
