@@ -1,5 +1,6 @@
 """Waiting for OpenVPN sessions that end and begin."""
 
+from lab.check.advised.logs import named_clients
 from lab.core.expect import Expectation, wait_for
 from lab.core.prefixes import FAMILIES
 from lab.runtime.lab import Lab
@@ -9,6 +10,12 @@ from tests.helpers.sites import Site
 
 TAKES_OVER = "will cause previous active sessions by this client to be dropped"
 """The server's log line for a client that connects while it has an old session."""
+
+
+def expect_sessions(tunnel: RunningTunnel, *ids: int | None) -> None:
+    """Check which sessions the server has, without clients that are not authenticated yet."""
+    found = named_clients(tunnel)
+    assert found == [*ids], f"{tunnel.tunnel.server}: expected the sessions {[*ids]}; last seen: {found}"
 
 
 def expect_new_session(tunnel: RunningTunnel, before: TunnelStatus) -> TunnelStatus:

@@ -89,6 +89,26 @@ def talk(node: LabNode, address: Address, port: int = PORT, patience: float = _P
     return (seen.ipv4_mapped or seen) if isinstance(seen, IPv6Address) else seen
 
 
+def expect_seen_as(vpn: Vpn, address: Address, source: Address, port: int = PORT) -> None:
+    """Check that a server sees the user come from an address."""
+    came = _source_at(vpn, address, port)
+    assert came == source, f"user: expected {address} port {port} to see {source}; last seen: it saw {came}"
+
+
+def expect_seen_inside(vpn: Vpn, address: Address, port: int = PORT) -> None:
+    """Check that a server sees the office's address, or for IPv6, which is not translated, the tunnel's."""
+    came, own = _source_at(vpn, address, port), USER["ipv4" if address.version == 4 else "ipv6"]
+    inside = came == OFFICE or (address.version == 6 and came != own)
+    assert inside, f"user: expected {address} port {port} to see it come from the office; last seen: it saw {came}"
+
+
+def _source_at(vpn: Vpn, address: Address, port: int) -> Address:
+    try:
+        return talk(vpn.user, address, port)
+    except OSError as error:
+        raise AssertionError(f"user: expected an answer of {address} port {port}; last seen: {error}") from error
+
+
 def resolve(node: LabNode, name: str = NAME) -> str:
     """Resolve the service's name with the node's own name servers."""
     return node.exec("getent", "ahostsv4", name).raise_on_error().stdout
@@ -141,8 +161,7 @@ def expect_named_inside(vpn: Vpn, families: tuple[Family, ...] = FAMILIES) -> Se
     for family in reversed(families):
 
         def to_service(family: Family = family) -> None:
-            came = talk(vpn.user, SERVICE[family])
-            assert came == OFFICE or (family == "ipv6" and came != USER["ipv6"]), f"{came} came to the service"
+            expect_seen_inside(vpn, SERVICE[family])
 
         seen = expect_way(vpn, SERVICE[family], "inside", to_service)
     expect_way(vpn, OFFICE_HOST, "inside", lambda: talk(vpn.user, OFFICE_HOST))
@@ -155,12 +174,13 @@ def expect_rest_outside(vpn: Vpn) -> Seen:
         expect_way(vpn, NEIGHBOUR[family], "outside", lambda at=NEIGHBOUR[family]: vpn.user.expect_reaches(at))  # type: ignore[misc]
 
         def to_web(family: Family = family) -> None:
-            assert talk(vpn.user, INTERNET[family], 80) == USER[family]
+            expect_seen_as(vpn, INTERNET[family], USER[family], 80)
 
         expect_way(vpn, INTERNET[family], "outside", to_web)
 
     def ask() -> None:
-        assert str(SERVICE["ipv4"]) in resolve(vpn.user)
+        told, wanted = resolve(vpn.user), str(SERVICE["ipv4"])
+        assert wanted in told, f"user: expected {NAME} to be {wanted}; last seen: {told!r}"
 
     return expect_way(vpn, INTERNET["ipv4"], "outside", ask)
 
@@ -175,7 +195,7 @@ def expect_all_inside(vpn: Vpn, family: Family = "ipv4") -> Seen:
     """Check that all traffic goes inside: the web server does not see the user's own address."""
 
     def to_web() -> None:
-        assert talk(vpn.user, INTERNET[family], 80) != USER[family]
+        expect_seen_inside(vpn, INTERNET[family], 80)
 
     return expect_way(vpn, INTERNET[family], "inside", to_web)
 
@@ -188,9 +208,11 @@ def named(families: tuple[Family, ...] = FAMILIES) -> list[Prefix]:
 def expect_leak(vpn: Vpn, family: Family = "ipv4") -> Seen:
     """Check that without a tunnel and a fence the service is reached in the clear, from the user's own address."""
     with watched(vpn, tunnel=False) as captures:
-        assert talk(vpn.user, SERVICE[family]) == USER[family]
+        expect_seen_as(vpn, SERVICE[family], USER[family])
     leaked = [_with(SERVICE[family], capture) for capture in captures["outside"]]
-    assert all(leaked)
+    assert all(leaked), (
+        f"expected packets of {SERVICE[family]} at user and isp; last seen: {[len(ps) for ps in leaked]}"
+    )
     return Seen(captures["outside"][0], leaked[0][0])
 
 
@@ -202,10 +224,10 @@ def expect_no_leak(vpn: Vpn, families: tuple[Family, ...] = FAMILIES) -> None:
                 came = talk(vpn.user, SERVICE[family], patience=_SILENCE)
             except OSError:
                 continue
-            raise AssertionError(f"the service was reached, by {came}")
-        assert talk(vpn.user, INTERNET["ipv4"], 80) == USER["ipv4"]
+            raise AssertionError(f"user: expected no answer of {SERVICE[family]}; last seen: it was reached, by {came}")
+        expect_seen_as(vpn, INTERNET["ipv4"], USER["ipv4"], 80)
     for capture in captures["outside"]:
-        assert _with(INTERNET["ipv4"], capture)
+        assert _with(INTERNET["ipv4"], capture), f"{capture.node} {capture.interface} has no packets to the web server"
         for family in families:
             assert not _with(SERVICE[family], capture), f"{capture.node} {capture.interface} has packets to the service"
 
@@ -256,6 +278,7 @@ def expect_no_device(vpn: Vpn) -> None:
             node=vpn.user.name,
             look=lambda: vpn.user.exec("ip", "link", "show", vpn.device).failed,
             met=bool,
+            seen=lambda _: "it is still there",
         ),
         within=30,
     )
@@ -296,7 +319,7 @@ def expect_not_followed(vpn: Vpn, families: tuple[Family, ...] = FAMILIES) -> Se
         for family in reversed(families):
 
             def to_service(family: Family = family) -> None:
-                assert talk(vpn.user, MOVED[family]) == USER[family]
+                expect_seen_as(vpn, MOVED[family], USER[family])
 
             seen = expect_way(vpn, MOVED[family], "outside", to_service)
     return seen

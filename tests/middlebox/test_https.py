@@ -10,6 +10,7 @@ from scapy.layers.tls.record import TLS
 
 from lab.claims.claims import Claim
 from lab.core.expect import Expectation, wait_for
+from lab.engine import ExecResult
 from lab.observe import Capture
 from lab.runtime.lab import Lab
 from tests.helpers.sites import Site
@@ -30,18 +31,23 @@ def https(mode: str = "iroute", **options: Any) -> pytest.MarkDecorator:
     return pytest.mark.topology("looks-like-https", openvpn="2.7", tunnel=tunnel)
 
 
-def browse(lab: Lab) -> str:
+def browse(lab: Lab) -> ExecResult:
     """Request the site at the address and port of the tunnel's server, and verify its certificate."""
     authority = lab.node("web").exec("cat", "/run/site/ca.crt").raise_on_error().stdout
     server = str(lab.tunnel("branch", "hq").tunnel.server_outer)
     asked = f"curl -sS --max-time 20 --cacert /tmp/ca.crt --resolve {SITE}:{PORT}:{server} https://{SITE}/"
     script = f"cat > /tmp/ca.crt <<'END'\n{authority}END\n{asked}"
-    return lab.node("visitor").exec("sh", "-c", script).raise_on_error().stdout
+    return lab.node("visitor").exec("sh", "-c", script)
 
 
 def expect_site(lab: Lab) -> None:
     wait_for(
-        Expectation(what="the site", node="visitor", look=lambda: browse(lab), met=lambda text: text == "the site\n"),
+        Expectation(
+            what="the site",
+            node="visitor",
+            look=lambda: browse(lab).raise_on_error().stdout,
+            met=lambda text: text == "the site\n",
+        ),
         within=30,
     )
 
@@ -60,8 +66,10 @@ def test_port_share_serves_site_and_tunnel(lab: Lab, hq: Site, branch: Site, cla
     tunnel = lab.tunnel("branch", "hq")
     with tunnel.configured(port_share=None):
         lab.wait_ready()
-        with pytest.raises(Exception, match="curl"):
-            browse(lab)
+        refused = browse(lab)
+        assert "curl:" in refused.stderr, (
+            f"visitor: expected no site without `port-share`; last seen: {refused.stdout!r}"
+        )
     lab.wait_ready()
     expect_site(lab)
     claim.holds_if("over TCP, with `mode server`; point to point OpenVPN has no such option")
@@ -138,11 +146,15 @@ def test_first_bytes_of_a_tunnel_differ_from_https(lab: Lab, hq: Site, branch: S
         expect_site(lab)
         browser = look_at(first_bytes_of(seen, "203.0.113.6"))
     lab.wait_ready()
-    assert plain == Look(tls=False, opcode=HARD_RESET[7], hello_inside=True, alpn=False)
-    assert crypt == Look(tls=False, opcode=HARD_RESET[7], hello_inside=False, alpn=False)
-    assert crypt2 == Look(tls=False, opcode=HARD_RESET[10], hello_inside=False, alpn=False)
-    assert wrapped == Look(tls=True, opcode="", hello_inside=False, alpn=False)
-    assert browser == Look(tls=True, opcode="", hello_inside=False, alpn=True)
+    looks = {
+        "plain": (plain, Look(tls=False, opcode=HARD_RESET[7], hello_inside=True, alpn=False)),
+        "tls-crypt": (crypt, Look(tls=False, opcode=HARD_RESET[7], hello_inside=False, alpn=False)),
+        "tls-crypt-v2": (crypt2, Look(tls=False, opcode=HARD_RESET[10], hello_inside=False, alpn=False)),
+        "stunnel": (wrapped, Look(tls=True, opcode="", hello_inside=False, alpn=False)),
+        "browser": (browser, Look(tls=True, opcode="", hello_inside=False, alpn=True)),
+    }
+    for name, (look, wanted) in looks.items():
+        assert look == wanted, f"transit: expected {name} to be {wanted}; last seen: {look}"
     expect_lans_reach_each_other(hq, branch)
     claim.does_not_hold(
         "its first bytes are a length and an opcode instead of a TLS record, and `tls-crypt` and `tls-crypt-v2` do not "

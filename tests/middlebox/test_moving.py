@@ -145,8 +145,10 @@ def test_tunnel_continues_when_the_client_address_changes(lab: Lab, hq: Site, br
     with moved(branch.router, HERE, ELSEWHERE):
         claim.echo(branch.host.expect_reaches(hq.host.address("ipv4")))
         after = tunnel.status()
-        assert str(ELSEWHERE.ip) in after.real_address
-        assert session_of(after) == session_of(before)
+        seen, wanted = after.real_address, str(ELSEWHERE.ip)
+        assert wanted in seen, f"hq: expected the client at {wanted}; last seen: {seen}"
+        ids = session_of(after), session_of(before)
+        assert ids[0] == ids[1], f"hq: expected the session {ids[1]} to stay; last seen: {ids[0]}"
         expect_prefixes_come_and_go(lab, hq, branch)
     branch.host.expect_reaches(hq.host.address("ipv4"))
     claim.holds_if("over UDP, with `mode server`; over TCP and point to point only after `ping-restart`")

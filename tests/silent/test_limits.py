@@ -17,10 +17,10 @@ from lab.routing import SessionState
 from lab.runtime.lab import Lab
 from lab.tunnel import RunningTunnel, TunnelStatus
 from lab.tunnel.management import InnerRoute
-from tests.helpers.article import expect_control_plane, expect_log, expect_passes
+from tests.helpers.article import expect_control_plane, expect_log, expect_not_logged, expect_passes
 from tests.helpers.hubs import expect_control_plane as expect_hub
 from tests.helpers.hubs import expect_heard, expect_silence
-from tests.helpers.sessions import TAKES_OVER, expect_all_back, expect_new_session
+from tests.helpers.sessions import TAKES_OVER, expect_all_back, expect_new_session, expect_sessions
 from tests.helpers.sites import Site
 from tests.helpers.underlay import Underlay
 
@@ -94,7 +94,7 @@ def test_max_clients_accepts_a_client_that_reconnects_early_over_tcp(
         tunnel.client.start()
         after = expect_new_session(tunnel, before)
         claim.log_line(tunnel.server, expect_log(tunnel.server, "Connection reset, restarting", size))
-        assert not tunnel.server.log_lines(FULL, since=size)
+        expect_not_logged(tunnel.server, FULL, size)
 
         size = tunnel.server.log_size()
         with underlay.losing(after.real_address):
@@ -130,10 +130,11 @@ def test_duplicate_cn_gives_a_client_that_reconnects_early_its_traffic_at_once(
             ),
             within=30,
         )
-        assert not tunnel.server.log_lines(TAKES_OVER, since=size)
+        expect_not_logged(tunnel.server, TAKES_OVER, size)
         expect_control_plane(lab, hq, branch)
         claim.log_line(tunnel.server, expect_log(tunnel.server, DROPPED, size))
-        assert before.client_id not in named_clients(tunnel)
+        old, left = before.client_id, named_clients(tunnel)
+        assert old not in left, f"hq: expected the session {old} to be gone; last seen: {left}"
         for family in FAMILIES:  # the end of the old session removes nothing of the new one
             expect_passes(hq, branch, family)
     expect_control_plane(lab, hq, branch)
@@ -204,9 +205,10 @@ def test_clients_with_one_certificate_share_it_with_duplicate_cn(lab: Lab, claim
             ),
             within=30,
         )
-        assert default_inner_routes(first) == []
+        left = default_inner_routes(first)
+        assert not left, f"hub: expected no inner route for everything; last seen: {left}"
         expect_silence(lab, "spoke1")
-        assert not first.client.log_lines("SIGUSR1", since=size), "the first client restarted"
+        expect_not_logged(first.client, "SIGUSR1", size)
         claim.echo(
             "hub-lan gets no reply from spoke1-lan while its tunnel is up, nor after the second client has disconnected"
         )
@@ -238,9 +240,9 @@ def default_inner_routes(tunnel: RunningTunnel) -> list[InnerRoute]:
 
 def expect_refused_until_dropped(tunnel: RunningTunnel, before: TunnelStatus, size: int, claim: Claim) -> None:
     claim.log_line(tunnel.server, expect_log(tunnel.server, FULL, size))
-    assert named_clients(tunnel) == [before.client_id]
+    expect_sessions(tunnel, before.client_id)
     claim.log_line(tunnel.server, expect_log(tunnel.server, DROPPED, size))
-    assert not tunnel.server.log_lines(TAKES_OVER, since=size)
+    expect_not_logged(tunnel.server, TAKES_OVER, size)
     expect_new_session(tunnel, before)
 
 

@@ -9,13 +9,12 @@ from ipaddress import ip_network
 
 import pytest
 
-from lab.check.advised.logs import named_clients
 from lab.claims.claims import Claim
 from lab.runtime.lab import Lab
 from lab.topology import Prefix
 from lab.tunnel import OpenVpn, RunningTunnel
-from tests.helpers.article import expect_log
-from tests.helpers.sessions import TAKES_OVER, expect_all_back, expect_new_session
+from tests.helpers.article import expect_log, expect_not_logged
+from tests.helpers.sessions import TAKES_OVER, expect_all_back, expect_new_session, expect_sessions
 from tests.helpers.sites import Site
 from tests.helpers.underlay import Underlay
 
@@ -36,8 +35,11 @@ def test_fib_recovers_after_a_restart_with_persist_tun(lab: Lab, hq: Site, branc
     for process, here, there in ((tunnel.client, branch, hq), (tunnel.server, hq, branch)):
         since = restart(tunnel, process, claim)
         expect_all_back(lab, hq, branch)
-        assert peer_route(tunnel, here) not in deleted(here, since)
-        assert peer_route(tunnel, there) not in deleted(there, since)
+        for site in (here, there):
+            gone, peer = deleted(site, since), peer_route(tunnel, site)
+            assert peer not in gone, (
+                f"{site.router.name}: expected the route to {peer} to stay; last seen deleted: {gone}"
+            )
     claim.rib_entry(hq.router, branch.router.plan.networks[0])
     claim.holds()
 
@@ -54,7 +56,8 @@ def test_fib_recovers_after_a_restart_without_persist_tun(lab: Lab, hq: Site, br
         for process, here, there in ((tunnel.client, branch, hq), (tunnel.server, hq, branch)):
             since = restart(tunnel, process, claim)
             expect_all_back(lab, hq, branch)
-            assert deleted(here, since) >= {peer_route(tunnel, here), *there.router.plan.networks}
+            gone, through = deleted(here, since), {peer_route(tunnel, here), *there.router.plan.networks}
+            assert gone >= through, f"{here.router.name}: expected {through} to be deleted; last seen deleted: {gone}"
         claim.rib_entry(hq.router, branch.router.plan.networks[0])
     expect_all_back(lab, hq, branch)
     claim.holds()
@@ -68,12 +71,12 @@ def test_early_reconnect_over_udp_replaces_the_old_session(lab: Lab, hq: Site, b
     size = tunnel.server.log_size()
     tunnel.client.stop("KILL")
     # Over UDP the server does not notice: it waits for twice the timeout of `keepalive`.
-    assert named_clients(tunnel) == [before.client_id]
+    expect_sessions(tunnel, before.client_id)
     tunnel.client.start()
     line = expect_log(tunnel.server, TAKES_OVER, size)
     claim.log_line(tunnel.server, line)
     after = expect_new_session(tunnel, before)
-    assert named_clients(tunnel) == [after.client_id]
+    expect_sessions(tunnel, after.client_id)
     assert after.server_pid == before.server_pid
     expect_all_back(lab, hq, branch)
     claim.rib_entry(hq.router, branch.router.plan.networks[0])
@@ -93,16 +96,16 @@ def test_early_reconnect_over_tcp_replaces_the_old_session(
     claim.log_line(tunnel.server, expect_log(tunnel.server, "Connection reset, restarting", size))
     tunnel.client.start()
     after = expect_new_session(tunnel, before)
-    assert not tunnel.server.log_lines(TAKES_OVER, since=size)
+    expect_not_logged(tunnel.server, TAKES_OVER, size)
 
     size = tunnel.server.log_size()
     with underlay.losing(after.real_address):
         tunnel.client.stop("KILL")
-        assert named_clients(tunnel) == [after.client_id]
+        expect_sessions(tunnel, after.client_id)
         tunnel.client.start()
         claim.log_line(tunnel.server, expect_log(tunnel.server, TAKES_OVER, size))
         last = expect_new_session(tunnel, after)
-        assert named_clients(tunnel) == [last.client_id]
+        expect_sessions(tunnel, last.client_id)
         expect_all_back(lab, hq, branch)
     claim.rib_entry(hq.router, branch.router.plan.networks[0])
     claim.holds()
@@ -118,7 +121,8 @@ def restart(tunnel: RunningTunnel, process: OpenVpn, claim: Claim) -> float:
     process.node.signal(pid, "USR1")
     claim.log_line(process, expect_log(process, "SIGUSR1[hard,] received, process restarting", size))
     after = expect_new_session(tunnel, before)
-    assert (after.server_pid, after.client_pid) == (before.server_pid, before.client_pid)
+    pids, earlier = (after.server_pid, after.client_pid), (before.server_pid, before.client_pid)
+    assert pids == earlier, f"{tunnel.name}: expected the processes {earlier} to stay; last seen: {pids}"
     return since
 
 

@@ -22,6 +22,7 @@ from tests.helpers.static_routes import (
     expect_no_device,
     expect_no_leak,
     expect_not_followed,
+    expect_seen_as,
     expect_split,
     expect_way,
     named,
@@ -137,7 +138,7 @@ def test_vpnc_does_not_tunnel_ipv6(vpn: Vpn, claim: Claim) -> None:
     with connected(vpn, "staff", ONLY_THESE):
 
         def to_service() -> None:
-            assert talk(vpn.user, SERVICE["ipv6"]) == USER["ipv6"]
+            expect_seen_as(vpn, SERVICE["ipv6"], USER["ipv6"])
 
         seen = expect_way(vpn, SERVICE["ipv6"], "outside", to_service)
         claim.packet(seen.capture, seen.packet)
