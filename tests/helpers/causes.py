@@ -14,6 +14,7 @@ def expect_cause(asked: str, look: Callable[[], Explanation], kind: str, *, node
             node=asked,
             look=look,
             met=lambda found: [(c.kind, node and c.node) for c in found.causes] == [(kind, node)],
+            seen=lambda found: f"{[(c.kind, c.node) for c in found.causes]}: {found}",
         ),
         within=40,
     )
