@@ -4,12 +4,13 @@ import base64
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.cluster.job import Job, Message, Send, Work
 from lab.cluster.machine import machine_facts
+from lab.cluster.ship import Ship
 from lab.core.errors import EnvironmentBroken, InputError
 from lab.core.progress import Say
 from lab.engine import open_engine
@@ -17,8 +18,6 @@ from lab.runtime.owner import sweep
 
 if TYPE_CHECKING:
     from distributed import Client
-
-    from lab.cluster.package import Package
 
 _PATIENCE = 3600.0
 """Seconds for the tests of one file."""
@@ -33,7 +32,7 @@ def run_on_cluster(
     client: "Client",
     say: Say,
     *,
-    package: "Package | None" = None,
+    ship: Ship = Ship.CHECK,
 ) -> "subprocess.CompletedProcess[str]":
     """Run the files of tests on the workers of a cluster, and write what `pytest --lab-claims` would.
 
@@ -45,7 +44,8 @@ def run_on_cluster(
 
     jobs = [Job(file, {"file": file}, patience=_PATIENCE) for file in _files(tests, options)]
     work = Work("lab.claims.spread:Files", {"options": list(options)})
-    found = gather(client, jobs, work, say, package=package)
+    cargo = ship.cargo(_images(tests, options), say)
+    found = gather(client, jobs, work, say, cargo=cargo)
     results = [message for job in jobs for message in found[job.name]]
     findings = [finding for result in results if result["claims"] for finding in from_json(result["claims"])]
     directory.mkdir(parents=True, exist_ok=True)
@@ -64,12 +64,26 @@ def run_on_cluster(
 
 def _files(tests: Path, options: Sequence[str]) -> list[str]:
     """Return the files that have a test of the run."""
-    argv = [sys.executable, "-m", "pytest", str(tests), *options, "--collect-only", "-qq"]
+    counts = [line.rpartition(": ") for line in _collected(tests, options)]
+    return [file for file, _, count in counts if count.isdigit()]
+
+
+def _collected(tests: Path, options: Sequence[str], *more: str) -> list[str]:
+    """Return what pytest prints of the tests of a run."""
+    argv = [sys.executable, "-m", "pytest", str(tests), *options, *more, "--collect-only", "-qq"]
     listed = subprocess.run(argv, capture_output=True, text=True)
     if listed.returncode not in (0, _NO_TESTS):
         words = (listed.stderr.strip() or listed.stdout.strip()).splitlines()
         raise EnvironmentBroken(f"pytest cannot collect {tests}: {words[-1] if words else 'no output'}")
-    return [line.rpartition(": ")[0] for line in listed.stdout.splitlines() if line.rpartition(": ")[2].isdigit()]
+    return listed.stdout.splitlines()
+
+
+def _images(tests: Path, options: Sequence[str]) -> Iterator[str]:
+    """Yield the images of the labs of a run's tests, see `lab.testing.images`."""
+    for line in _collected(tests, options, "-p", "lab.testing.images"):
+        kind, _, image = line.partition(" ")
+        if kind == "image":
+            yield image
 
 
 class Files:

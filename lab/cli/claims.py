@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lab.cli.errors import FAILED
-from lab.cli.options import AsJson, Certificates, Cluster, Ship, ShipOption, connected
+from lab.cli.options import AsJson, Certificates, Cluster, ShipOption, connected
 from lab.cli.output import print_table, progress, verdict
+from lab.cluster.ship import Ship
 from lab.core.errors import EnvironmentBroken, InputError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def claims(
         say(f"running the tests of the claims in {tests}; the evidence goes to {out}")
         if cluster:
             with connected(cluster, certs) as client:
-                run = run_on_cluster(tests, _options(openvpn, renew or []), fresh, client, say, package=ship.package())
+                run = run_on_cluster(tests, _options(openvpn, renew or []), fresh, client, say, ship=ship)
         else:
             run = _pytest(tests, openvpn, fresh, renew or [])
     if renew and run.returncode == _NO_TESTS:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lab.cli.options import AsJson, Certificates, Cluster, Ship, ShipOption, connected
+from lab.cli.options import AsJson, Certificates, Cluster, ShipOption, connected
 from lab.cli.output import print_json, print_table, progress, span
+from lab.cluster.ship import Ship
 from lab.core.progress import Say
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def measure(
                         client,
                         shard=part,
                         resume=resume,
-                        package=ship.package(),
+                        ship=ship,
                         say=say,
                         watch=watch,
                     )

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 import typer
 
 from lab.cli.errors import FAILED, say
-from lab.cli.options import AsJson, Certificates, Cluster, Ship, ShipOption, connected
+from lab.cli.options import AsJson, Certificates, Cluster, ShipOption, connected
 from lab.cli.output import print_json, print_table, progress, verdict
+from lab.cluster.ship import Ship
 from lab.core.errors import InputError
 
 _ALL = "all"
@@ -66,9 +67,7 @@ def modes(
         with progress() as tell:
             if cluster:
                 with connected(cluster, certs) as client:
-                    found = survey_on_cluster(
-                        chosen, client, **options, effort=effort, package=ship.package(), say=tell
-                    )
+                    found = survey_on_cluster(chosen, client, **options, effort=effort, ship=ship, say=tell)
             else:
                 found = survey(chosen, engine=open_engine(), **options, effort=effort, say=tell)
     if as_json:

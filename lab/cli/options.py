@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lab.cluster.ship import Ship
 from lab.core.errors import InputError
 
 if TYPE_CHECKING:
     from distributed import Client
 
-    from lab.cluster.package import Package
     from lab.engine import Engine, Instance
     from lab.runtime.lab import Lab
     from lab.topology import Topology
@@ -219,25 +219,12 @@ Certificates = Annotated[
 ]
 
 
-class Ship(StrEnum):
-    """The choice between sending the package to workers and checking only."""
-
-    CHECK = "check"
-    PACKAGE = "package"
-
-    def package(self) -> "Package | None":
-        """Return the package to send, if any."""
-        from lab.cluster.package import own_package
-
-        return own_package() if self is Ship.PACKAGE else None
-
-
 ShipOption = Annotated[
     Ship,
     typer.Option(
         "--ship",
-        help="With --cluster: send this package to workers that have another one, once to each machine; or only check "
-        "that all workers are alike.",
+        help="With --cluster: send the package, the images, or all to workers that lack them, once to each machine; or "
+        "only check that all workers are alike.",
     ),
 ]
 

@@ -13,12 +13,12 @@ from lab.cli.options import (
     FamilyName,
     OpenVpnVersion,
     Settings,
-    Ship,
     ShipOption,
     connected,
     tunnel_settings,
 )
 from lab.cli.output import print_json, print_table, progress, span
+from lab.cluster.ship import Ship
 from lab.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def scale(
             say(f"{len(plan)} trials, about {span(plan.estimate)} on two idle cores")
             if cluster:
                 with connected(cluster, certs) as client:
-                    found = run_on_cluster(plan, client, into=out, package=ship.package(), say=say)
+                    found = run_on_cluster(plan, client, into=out, ship=ship, say=say)
             else:
                 found = run(plan, into=out, say=say)
     if not found:

@@ -78,7 +78,7 @@ def main() -> None:
     except (KeyboardInterrupt, BrokenPipeError):
         pass
     except Exception as error:
-        send({"error": _describe(error)})
+        send({"error": describe(error)})
     finally:
         if session is not None:
             session.close()
@@ -91,7 +91,8 @@ def _next(orders: "queue.Queue[Message | None]") -> Message | None:
         return None
 
 
-def _describe(error: Exception) -> dict[str, Any]:
+def describe(error: Exception) -> dict[str, Any]:
+    """Return an error for the worker, which raises it as `JobFailed`."""
     if isinstance(error, LabError):
         return {"kind": type(error).__name__, "text": str(error)}
     return {"kind": "", "text": f"{type(error).__name__}: {error}"}

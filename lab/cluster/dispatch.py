@@ -4,6 +4,7 @@ The caller decides which worker gets a job, since a worker has to be admitted fi
 group that it has prepared. Dask carries jobs and messages, and tells which workers there are.
 """
 
+import concurrent.futures
 import contextlib
 import queue
 import threading
@@ -17,8 +18,8 @@ from distributed import Client, Future
 
 from lab.cluster import worker
 from lab.cluster.connect import workers_of
-from lab.cluster.job import Job, Message, Work
-from lab.cluster.package import Package
+from lab.cluster.delivery import NOTHING, Cargo, Delivery
+from lab.cluster.job import Job, JobFailed, Message, Work
 from lab.cluster.resource import BLOCK
 from lab.core import errors
 from lab.core.errors import EnvironmentBroken, LabError
@@ -61,7 +62,9 @@ class _Running:
 @dataclass
 class _Worker:
     name: str
-    asked: Future | None
+    supplied: "concurrent.futures.Future[None] | None" = None
+    """The end of what its machine is brought; None once it is there."""
+    asked: Future | None = None
     """The question for its facts; None once it is answered."""
     group: str | None = None
     failures: int = 0
@@ -70,7 +73,7 @@ class _Worker:
 
     @property
     def is_free(self) -> bool:
-        return self.asked is None and not self.execution and not self.is_refused
+        return self.supplied is None and self.asked is None and not self.execution and not self.is_refused
 
 
 @dataclass
@@ -89,15 +92,15 @@ class _Events:
 
 
 def dispatch(
-    client: Client, jobs: Sequence[Job], work: Work, caller: Caller, say: Say, *, package: Package | None = None
+    client: Client, jobs: Sequence[Job], work: Work, caller: Caller, say: Say, *, cargo: Cargo = NOTHING
 ) -> None:
     """Do jobs on the workers of a cluster; in any case their labs are taken down.
 
-    A job whose worker dies, hangs or is cut off begins again on another one. All workers run `package`, which is sent
-    to those that lack it; without one each runs what it has installed. Raises the error of a job that failed `_TRIES`
-    times, or at once if it is a mistake in its input; `EnvironmentBroken` if no worker can take part.
+    A job whose worker dies, hangs or is cut off begins again on another one. A worker is brought what its machine lacks
+    of `cargo` before its first job. Raises the error of a job that failed `_TRIES` times, or at once if it is a mistake
+    in its input; `EnvironmentBroken` if no worker can take part.
     """
-    dispatcher = _Dispatcher(client, jobs, work, caller, say, package)
+    dispatcher = _Dispatcher(client, jobs, work, caller, say, cargo)
     try:
         dispatcher.run()
     finally:
@@ -105,12 +108,11 @@ def dispatch(
 
 
 class _Dispatcher:
-    def __init__(
-        self, client: Client, jobs: Sequence[Job], work: Work, caller: Caller, say: Say, package: Package | None
-    ) -> None:
-        self._client, self._caller, self._say, self._package = client, caller, say, package
-        self._work = replace(work, package=package.digest) if package else work
+    def __init__(self, client: Client, jobs: Sequence[Job], work: Work, caller: Caller, say: Say, cargo: Cargo) -> None:
+        self._client, self._caller, self._say = client, caller, say
+        self._work = replace(work, package=cargo.package.digest) if cargo.package else work
         self._identity = uuid.uuid4().hex
+        self._delivery = Delivery(client, self._identity, cargo, say)
         self._topic = f"lab-{self._identity}"
         self._waiting = deque(jobs)
         self._running: dict[str, _Running] = {}
@@ -131,7 +133,8 @@ class _Dispatcher:
             self._collect()
 
     def end(self) -> None:
-        """Cancel what runs, and let all workers take their labs down."""
+        """Cancel what runs and what is sent, and let all workers take their labs down."""
+        self._delivery.end()
         with contextlib.suppress(Exception):  # a cluster that is gone has no labs of ours to take down
             self._client.unsubscribe_topic(self._topic)
             self._client.cancel([running.future for running in self._running.values()], force=True)
@@ -158,10 +161,12 @@ class _Dispatcher:
     def _meet(self, address: str, info: dict[str, Any]) -> None:
         name = str(info["name"])
         if info["resources"].get(BLOCK, 0) < 1:
-            self._workers[address] = _Worker(name, None)
+            self._workers[address] = _Worker(name)
             self._refuse(self._workers[address], f"{name} has no resource {BLOCK}: start it with `lab cluster worker`")
             return
-        self._workers[address] = _Worker(name, self._submit(address, worker.start, _STARTED))
+        supplied = self._delivery.bring(address, name)
+        supplied.add_done_callback(self._events.wake)
+        self._workers[address] = _Worker(name, supplied)
 
     def _refuse(self, refused: _Worker, why: str) -> None:
         refused.is_refused = True
@@ -184,8 +189,10 @@ class _Dispatcher:
 
     def _hand_out(self) -> None:
         for address, free in self._workers.items():
+            if free.supplied is not None and free.supplied.done():
+                self._start(address, free)
             if free.asked is not None and free.asked.done():
-                self._admit(address, free)
+                self._admit(free)
             if not free.is_free or not self._waiting:
                 continue
             job = next((job for job in self._waiting if job.group == free.group), self._waiting[0])
@@ -195,20 +202,22 @@ class _Dispatcher:
             self._caller.begin(job, free.name)
             self._running[free.execution] = _Running(job, address, self._submit(address, worker.run, execution))
 
-    def _admit(self, address: str, new: _Worker) -> None:
+    def _start(self, address: str, new: _Worker) -> None:
+        """Ask a worker, whose machine has all that it needs, for its facts."""
+        supplied, new.supplied = new.supplied, None
+        assert supplied is not None
+        if error := supplied.exception():
+            self._refuse(new, f"{new.name}: {_text(error)}")
+        else:
+            new.asked = self._submit(address, worker.start, _STARTED)
+
+    def _admit(self, new: _Worker) -> None:
         asked, new.asked = new.asked, None
         assert asked is not None
         try:
-            facts = asked.result()
-            if facts is None and self._package:
-                self._say(f"{new.name} lacks this package, which is sent")
-                new.asked = self._submit(address, worker.start, _STARTED, self._package.archive)
-                return
-            why = self._caller.admit(new.name, facts)
-        except worker.JobFailed as error:
-            why = f"{new.name}: {error.text}"
+            why = self._caller.admit(new.name, asked.result())
         except Exception as error:
-            why = f"{new.name}: {error}"
+            why = f"{new.name}: {_text(error)}"
         if why:
             self._refuse(new, why)
 
@@ -231,7 +240,7 @@ class _Dispatcher:
             of = self._workers.get(running.address)
             try:
                 messages = running.future.result()
-            except worker.JobFailed as error:
+            except JobFailed as error:
                 self._fail(identity, error.kind, error.text)
                 continue
             except Exception as error:
@@ -265,3 +274,7 @@ class _Dispatcher:
         running = self._running.pop(identity)
         self._client.cancel([running.future], force=True)
         self._waiting.appendleft(running.job)
+
+
+def _text(error: BaseException) -> str:
+    return error.text if isinstance(error, JobFailed) else str(error) or type(error).__name__

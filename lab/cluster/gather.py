@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from distributed import Client
 
+from lab.cluster.delivery import NOTHING, Cargo
 from lab.cluster.dispatch import dispatch
 from lab.cluster.job import Job, Message, Work
-from lab.cluster.package import Package
 from lab.core.progress import Say
 
 TOPIC = "say"
@@ -20,14 +20,14 @@ def gather(
     say: Say,
     received: Callable[[Message], None] = lambda _: None,
     *,
-    package: Package | None = None,
+    cargo: Cargo = NOTHING,
 ) -> Mapping[str, Sequence[Message]]:
     """Do jobs on the workers of a cluster; return the messages of each by its name.
 
-    `received` is called with the messages of a job once it is done. `package` and errors are those of `dispatch`.
+    `received` is called with the messages of a job once it is done. `cargo` and errors are those of `dispatch`.
     """
     gathered = _Gathered(len(jobs), say, received)
-    dispatch(client, jobs, work, gathered, say, package=package)
+    dispatch(client, jobs, work, gathered, say, cargo=cargo)
     return gathered.messages
 
 

@@ -10,6 +10,14 @@ Message = dict[str, Any]
 Send = Callable[[Message], None]
 
 
+class JobFailed(Exception):
+    """A job ended with an error: `kind` is a class of `lab.core.errors`, empty for any other error."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(kind, text)
+        self.kind, self.text = kind, text
+
+
 @dataclass(frozen=True)
 class Job:
     """One job of a caller."""

@@ -17,9 +17,8 @@ from typing import Any
 from distributed import Worker, get_worker
 from distributed.core import Status
 
-from lab.cluster.job import Message, Work
-from lab.cluster.package import environment_of, has_package, unpack_package
-from lab.core.errors import EnvironmentBroken
+from lab.cluster.job import JobFailed, Message, Work
+from lab.cluster.package import environment_of
 
 _TAKEN_DOWN = 90.0
 """Seconds in which a process has to take its labs down; the next one on this machine removes what is left."""
@@ -37,14 +36,6 @@ class Execution:
     """The topic of Dask's events on which the caller receives messages as they come."""
     order: Message
     patience: float
-
-
-class JobFailed(Exception):
-    """A job ended with an error: `kind` is a class of `lab.core.errors`, empty for any other error."""
-
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(kind, text)
-        self.kind, self.text = kind, text
 
 
 class _Child:
@@ -130,18 +121,8 @@ _over: set[str] = set()
 _lock = threading.Lock()
 
 
-def start(caller: str, work: Work, patience: float, archive: bytes = b"") -> Message | None:
-    """Start the process of a caller's work, and return the facts of this machine.
-
-    Returns None if this machine lacks the work's package: its archive is then wanted.
-    """
-    if archive:
-        try:
-            unpack_package(work.package, archive)
-        except EnvironmentBroken as error:
-            raise JobFailed("EnvironmentBroken", str(error)) from error
-    elif work.package and not has_package(work.package):
-        return None
+def start(caller: str, work: Work, patience: float) -> Message:
+    """Start the process of a caller's work, and return the facts of this machine."""
     return _child(caller, work, patience).facts
 
 

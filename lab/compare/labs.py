@@ -26,6 +26,11 @@ _SITES: Final[Mapping[str, list[str]]] = {
 _ASN: Final[Mapping[str, int]] = {SERVER: 65001, CLIENT: 65002}
 
 
+def image_of(openvpn: str) -> str:
+    """Return the image of all nodes of these topologies."""
+    return f"{NODE_IMAGE}:{openvpn}"
+
+
 def pair(mode: str, *, openvpn: str, transport: str, name: str, daemon: str = "frr") -> Topology:
     """Build two routers with one link of Ethernet's MTU between them, and a tunnel of the mode over it.
 
@@ -110,7 +115,7 @@ def _node(**intent: Any) -> dict[str, Any]:
 
 def _topology(name: str, openvpn: str, nodes: Mapping[str, Any], links: Sequence[Mapping[str, Any]]) -> Topology:
     """Parse a topology from JSON, which is valid YAML, so that defaults are filled in and everything is checked."""
-    defaults = {"kind": "linux", "image": f"{NODE_IMAGE}:{openvpn}", "privileged": False}
+    defaults = {"kind": "linux", "image": image_of(openvpn), "privileged": False}
     kinds = {"linux": {"network-mode": "none"}}  # a bridge has none
     text = json.dumps(
         {"name": name, "topology": {"defaults": defaults, "kinds": kinds, "nodes": nodes, "links": links}}

@@ -8,6 +8,8 @@ from pydantic import TypeAdapter
 
 from lab.cluster.job import Job, Message, Send, Work
 from lab.cluster.machine import machine_facts
+from lab.cluster.ship import Ship
+from lab.compare.labs import image_of
 from lab.compare.survey import (
     Effort,
     Host,
@@ -28,8 +30,6 @@ from lab.tunnel import TunnelMode
 if TYPE_CHECKING:
     from distributed import Client
 
-    from lab.cluster.package import Package
-
 _PATIENCE = 1800.0
 """Seconds without a word: a hub of two hundred clients takes minutes."""
 _ROWS: TypeAdapter[Measured | MeasuredHub] = TypeAdapter(Measured | MeasuredHub)
@@ -43,7 +43,7 @@ def survey_on_cluster(
     transports: Sequence[str],
     alternatives: Sequence[EncapsulationKind],
     effort: Effort,
-    package: "Package | None" = None,
+    ship: Ship = Ship.CHECK,
     say: Say,
 ) -> Survey:
     """Measure modes on the workers of a cluster; the host of the survey is one of them."""
@@ -52,7 +52,8 @@ def survey_on_cluster(
     steps = steps_of(chosen, openvpn=openvpn, transports=transports, alternatives=alternatives, effort=effort)
     jobs = [Job(str(step), asdict(step), patience=_PATIENCE) for step in steps]
     work = Work("lab.compare.spread:Rows", {"effort": asdict(effort)})
-    found = gather(client, jobs, work, say, package=package)
+    cargo = ship.cargo((image_of(step.openvpn) for step in steps), say)
+    found = gather(client, jobs, work, say, cargo=cargo)
     messages = [found[job.name][0] for job in jobs]
     host = Host(**messages[0]["host"]) if messages else Host.here()
     rows = [_ROWS.validate_python(message["row"]) for message in messages]

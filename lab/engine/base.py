@@ -4,7 +4,7 @@ No module outside `lab.engine` depends on a particular engine. An engine labels 
 only record of what exists: the lab owns everything that carries them and touches nothing else.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -15,6 +15,7 @@ from lab.core.progress import Say
 from lab.engine.namespace import Namespace
 
 if TYPE_CHECKING:  # its models import pydantic, which commands that only look at nodes do without
+    from lab.image.parcel import Parcel
     from lab.topology import Address, Interface, Link, Node, Prefix, Topology
     from lab.topology.model import Management
 
@@ -241,6 +242,24 @@ class Engine(Protocol):
         """Build a missing image of the lab's own; return the reference to launch.
 
         Raises `EnvironmentBroken` if the build fails.
+        """
+
+    def digest_of(self, image: str) -> str:
+        """Return the digest of an image that this host has, by the reference to launch; empty if it lacks it."""
+
+    def describe_image(self, image: str) -> "Parcel":
+        """Describe an image that is to be sent to another host, by the reference to launch; a missing one is pulled.
+
+        Raises `InputError` if it cannot be pulled.
+        """
+
+    def read_image(self, parcel: "Parcel") -> Iterator[bytes]:
+        """Yield the content of an image of this host."""
+
+    def write_image(self, parcel: "Parcel", chunks: Iterable[bytes]) -> None:
+        """Store an image of another host's engine, unless this one has it; `chunks` is what its `read_image` yields.
+
+        Nothing of it is left if `chunks` raises an error. Raises `EnvironmentBroken` if the image cannot be stored.
         """
 
     def create_network(self, lab: str, management: "Management", directory: Path, owner: str, *, fixed: bool) -> str:

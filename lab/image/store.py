@@ -10,7 +10,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,7 +121,7 @@ def provide_unpacked(image: str, say: Say) -> str:
                     f"{reference} cannot be built: {_HOW}; Docker cannot either: {error}"
                 ) from error
         _refuse_without_network(reference)
-        with _filling(reference) as into:
+        with filling(reference) as into:
             if _named(reference) is None:  # no other process has built it in the meantime
                 buildah.build(wanted, into / _ARCHIVE, say)
                 _store(into / _ARCHIVE, into, reference)
@@ -148,17 +148,41 @@ def unpacked(reference: str, pull: Literal["IfNotPresent", "Never", "Always"] = 
     A foreign image is Docker's where an engine answers and has it, or was loaded before, or is pulled by buildah as
     `pull` says. Raises `InputError` if the image is missing, `EnvironmentBroken` if it cannot be unpacked.
     """
-    if recipe.is_ours(reference):
-        # Its tag has the digest of its recipe: it does not move to another image.
-        found = _named(reference) or _from_docker(reference)
-    else:
-        found = None if pull == "Always" else _from_docker(reference) or _named(reference)
+    found = None if pull == "Always" and not recipe.is_ours(reference) else find(reference)
     if found is None and pull == "Never":
         raise InputError(
             f"image {reference!r} does not exist on this host, and `image-pull-policy: Never` forbids pulling it; load "
             "it with `lab setup --load FILE`, or correct `image`"
         )
     return found or _pulled(reference)
+
+
+def find(reference: str) -> Unpacked | None:
+    """Return an image that this host has, unpacked from the Docker engine's if need be; None if it has none."""
+    if recipe.is_ours(reference):
+        # Its tag has the digest of its recipe: it does not move to another image.
+        return _named(reference) or _from_docker(reference)
+    return _from_docker(reference) or _named(reference)
+
+
+def configuration_of(image: Unpacked) -> Mapping[str, Any]:
+    """Return the whole configuration of an unpacked image."""
+    configuration: Mapping[str, Any] = json.loads((image.rootfs.parent / _CONFIG).read_text())
+    return configuration
+
+
+def receive(reference: str, digest: str, configuration: Mapping[str, Any], unpack_into: Callable[[Path], None]) -> None:
+    """Store an image of another host under a name, unless it is there; `unpack_into` fills its root file system.
+
+    Other processes see all of it or nothing. Raises `EnvironmentBroken` if it cannot be stored.
+    """
+    with filling(reference) as into:
+        if stored(digest) is not None:
+            _name(reference, digest)
+            return
+        (into / _ROOTFS).mkdir(mode=0o755)
+        unpack_into(into / _ROOTFS)
+        _keep(into, reference, digest, configuration)
 
 
 def load(archive: Path) -> tuple[str, ...]:
@@ -170,8 +194,8 @@ def load(archive: Path) -> tuple[str, ...]:
     names, digest = names_and_digest(archive)
     if not names:
         raise InputError(f"the image in {archive} has no name: write it with `docker save NAME -o FILE`")
-    if _stored(digest) is None:
-        with _filling(names[0]) as into:
+    if stored(digest) is None:
+        with filling(names[0]) as into:
             _store(archive, into, names[0], digest)
     for name in names:
         _name(name, digest)
@@ -257,11 +281,11 @@ def _from_docker(reference: str) -> Unpacked | None:
         digest = _docker_digest(client, reference)
         if digest is None:
             return None
-        if found := _stored(digest):
+        if found := stored(digest):
             _name(reference, digest)
             return found
-        with _filling(reference) as into:
-            if found := _stored(digest):  # by another process
+        with filling(reference) as into:
+            if found := stored(digest):  # by another process
                 _name(reference, digest)
                 return found
             with docker_engine.translated(reference), (into / _ARCHIVE).open("wb") as written:
@@ -278,7 +302,7 @@ def _pulled(reference: str) -> Unpacked:
     if not buildah.is_installed():
         raise InputError(f"image {reference!r} does not exist on this host, and {_HOW}")
     _refuse_without_network(reference)
-    with _filling(reference) as into:
+    with filling(reference) as into:
         try:
             buildah.pull(reference, into / _ARCHIVE)
         except EnvironmentBroken as error:
@@ -290,7 +314,7 @@ def _pulled(reference: str) -> Unpacked:
 
 
 @contextmanager
-def _filling(reference: str) -> Iterator[Path]:
+def filling(reference: str) -> Iterator[Path]:
     """Yield a directory to unpack an image in, one process at a time; it is removed unless it was renamed.
 
     Raises `EnvironmentBroken` if the disk is full, or the directory cannot be written or have programs.
@@ -318,15 +342,20 @@ def _store(archive: Path, into: Path, reference: str, digest: str | None = None)
         configuration = unpack(archive, into / _ROOTFS, into)
         digest = digest or names_and_digest(archive)[1]
         (into / _ARCHIVE).unlink(missing_ok=True)
-        (into / _CONFIG).write_text(json.dumps(configuration))
-        if _stored(digest) is None:
-            into.rename(_directory(digest))
-        _name(reference, digest)
+        _keep(into, reference, digest, configuration)
     except OSError as error:
         raise _refused(reference, error) from error
-    found = _stored(digest)
+    found = stored(digest)
     assert found is not None
     return found
+
+
+def _keep(into: Path, reference: str, digest: str, configuration: Mapping[str, Any]) -> None:
+    """Give a directory with a whole root file system its final name, and note the image's name."""
+    (into / _CONFIG).write_text(json.dumps(configuration))
+    if stored(digest) is None:
+        into.rename(_directory(digest))
+    _name(reference, digest)
 
 
 def _name(reference: str, digest: str) -> None:
@@ -344,7 +373,7 @@ def _named(reference: str) -> Unpacked | None:
         digest = (images_directory() / _NAMES / quote(reference, safe="")).read_text()
     except FileNotFoundError:
         return None
-    return _stored(digest)
+    return stored(digest)
 
 
 def _refused(reference: str, error: OSError) -> EnvironmentBroken:
@@ -354,7 +383,8 @@ def _refused(reference: str, error: OSError) -> EnvironmentBroken:
     return EnvironmentBroken(f"image {reference} cannot be unpacked below {where}: {error.strerror or error}")
 
 
-def _stored(digest: str) -> Unpacked | None:
+def stored(digest: str) -> Unpacked | None:
+    """Return the unpacked image with a digest, or None."""
     directory = _directory(digest)
     try:
         configuration = json.loads((directory / _CONFIG).read_text())

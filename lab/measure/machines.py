@@ -15,18 +15,22 @@ _TITLES = {"lab": "lab", "kernel": "Linux", "engine": "engine", "clock_source": 
 def differences(one: Environment, other: Environment) -> dict[str, tuple[str, str]]:
     """Return what two machines do not have in common, of all that makes their trials incomparable.
 
-    An image or a program that only one of them has used so far is not a difference.
+    An image or a program that only one of them has used so far is not a difference, nor is a package that is not known.
     """
     found = {
         title: (getattr(one, key) or "none", getattr(other, key) or "none")
         for key, title in _TITLES.items()
         if getattr(one, key) != getattr(other, key)
     }
-    for kind, mine, theirs in (("image ", one.images, other.images), ("", one.versions, other.versions)):
+    for kind, mine, theirs in (("image ", one.images, other.images), ("", _versions(one), _versions(other))):
         for name in mine.keys() & theirs.keys():
             if mine[name] != theirs[name]:
                 found[f"{kind}{name}"] = (mine[name][:_SHOWN], theirs[name][:_SHOWN])
     return found
+
+
+def _versions(environment: Environment) -> dict[str, str]:
+    return {**environment.versions, **({"package": environment.package} if environment.package else {})}
 
 
 def difference_from(others: Mapping[str, Environment], name: str, environment: Environment) -> str:
@@ -70,5 +74,5 @@ def _of(environment: Environment, titles: Sequence[str]) -> list[str]:
     """Return the properties of a machine by their titles."""
     properties = {title: getattr(environment, key) for key, title in _TITLES.items()}
     properties |= {f"image {name}": digest[:_SHOWN] for name, digest in environment.images.items()}
-    properties |= environment.versions
+    properties |= _versions(environment)
     return [f"{title} {properties.get(title) or 'none'}" for title in titles]

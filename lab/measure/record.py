@@ -161,6 +161,8 @@ class Environment(Record):
     engine: str
     lab: str = ""
     """The lab's version; empty in records of earlier versions, as the following."""
+    package: str = ""
+    """The first digits of the digest of the lab's files, which tell two checkouts of a version apart."""
     governor: str = ""
     """The frequency governor of the CPUs; empty if the kernel sets no frequencies."""
     clock_source: str = ""

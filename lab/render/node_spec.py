@@ -42,6 +42,11 @@ def image_of(topology: Topology, name: str) -> str:
     return topology.nodes[name].image or f"{NODE_IMAGE}:{VERSIONS[0]}"
 
 
+def images_of(topology: Topology) -> list[str]:
+    """Return the images of the nodes that the lab starts, each once."""
+    return list(dict.fromkeys(image_of(topology, name) for name, node in topology.nodes.items() if not node.borrowed))
+
+
 def node_spec(
     topology: Topology, name: str, image: str, directory: Path, owner: str = "", *, network: str = ""
 ) -> NodeSpec:

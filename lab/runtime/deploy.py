@@ -18,7 +18,7 @@ from lab.fault.impaired import apply_declared
 from lab.host.hosts_file import write_names
 from lab.own import create_vrf, load_ruleset, vrfs_of
 from lab.render.bsd import system_of
-from lab.render.node_spec import image_of, is_foreign, is_free, node_spec
+from lab.render.node_spec import image_of, images_of, is_foreign, is_free, node_spec
 from lab.render.open_vswitch import bridge_commands
 from lab.render.routeros import COMMANDS
 from lab.routing import RouterPlan, daemon_of
@@ -153,11 +153,10 @@ def _launch(
     borrowed = [name for name, node in topology.nodes.items() if node.borrowed]
     instances = {name: engine.borrow(name, topology.name, directory) for name in borrowed}
     network = _create_network(topology, engine, directory, owner, say)
-    images = {name: image_of(topology, name) for name in topology.nodes if name not in borrowed}
-    provided = {image: engine.provide(image, say) for image in dict.fromkeys(images.values())}
+    provided = {image: engine.provide(image, say) for image in images_of(topology)}
 
     def launch(name: str) -> Instance:
-        spec = node_spec(topology, name, provided[images[name]], directory, owner, network=network)
+        spec = node_spec(topology, name, provided[image_of(topology, name)], directory, owner, network=network)
         if spec.node.startup_delay:
             time.sleep(spec.node.startup_delay)  # containerlab's key `startup-delay`
         return engine.launch(spec)

@@ -171,7 +171,7 @@ def lab(request: pytest.FixtureRequest, lab_openvpn: str | None) -> Iterator["La
     pool = request.config.stash[POOL]
     with ExitStack() as stack:
         try:
-            wanted = Wanted.of(request, *marker.args, version=lab_openvpn, **marker.kwargs)
+            wanted = Wanted.of(request.path, *marker.args, version=lab_openvpn, **marker.kwargs)
             running = pool.take(wanted, request.node)
             stack.enter_context(pool.watched(running, request.node))
         except NotSupported as error:
@@ -196,7 +196,7 @@ class Wanted:
     @classmethod
     def of(
         cls,
-        request: pytest.FixtureRequest,
+        test: Path,
         topology: str | os.PathLike[str],
         *,
         version: str | None,
@@ -205,10 +205,10 @@ class Wanted:
         run_scripts: bool = False,
         fresh: bool = False,
     ) -> "Wanted":
-        """Read the topology, given by name or by a path relative to the test's file or the working directory."""
+        """Read the topology, given by name or by a path relative to the file `test` or the working directory."""
         from lab.catalogue import find_topology
 
-        beside = request.path.parent / topology
+        beside = test.parent / topology
         file = find_topology(beside if beside.is_file() else Path(topology))
         return cls.of_file(file, openvpn=openvpn or version, tunnel=tunnel, run_scripts=run_scripts, fresh=fresh)
 

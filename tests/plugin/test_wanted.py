@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,8 +20,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def wanted(file: Path, **how: Any) -> Wanted:
-    request: Any = SimpleNamespace(path=file.parent / "test_it.py")
-    return Wanted.of(request, file.name, version=how.pop("version", None), **how)
+    return Wanted.of(file.parent / "test_it.py", file.name, version=how.pop("version", None), **how)
 
 
 def test_topology_is_read_once(file: Path) -> None:

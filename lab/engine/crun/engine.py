@@ -9,7 +9,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -27,6 +27,7 @@ from lab.engine.links import NamespaceLinks
 from lab.host.oci_runtime import oci_runtime, runtime_version
 
 if TYPE_CHECKING:
+    from lab.image.parcel import Parcel
     from lab.image.store import Unpacked
     from lab.topology import Node, Topology
     from lab.topology.model import Management
@@ -86,6 +87,41 @@ class CrunEngine(NamespaceLinks, Engine):
         with self._lock:
             self._images.pop(reference, None)
         return reference
+
+    def digest_of(self, image: str) -> str:
+        """Look in the store of unpacked images, and in that of a Docker engine."""
+        from lab.image import store
+
+        found = store.find(image)
+        return found.digest if found else ""
+
+    def describe_image(self, image: str) -> "Parcel":
+        """Add the image's configuration, and what its root file system needs where it is stored."""
+        from lab.image import store, tree
+        from lab.image.parcel import Parcel
+
+        found = store.unpacked(image)
+        needs = tree.needs_of(found.rootfs)
+        details = {"configuration": store.configuration_of(found), "needs": asdict(needs)}
+        return Parcel(self.name, image, found.digest, needs.size, details)
+
+    def read_image(self, parcel: "Parcel") -> Iterator[bytes]:
+        """Read the unpacked root file system."""
+        from lab.image import store, tree
+
+        found = store.stored(parcel.digest)
+        if found is None:
+            raise EnvironmentBroken(f"{parcel} was removed from this host while it was to be sent")
+        return tree.read(found.rootfs)
+
+    def write_image(self, parcel: "Parcel", chunks: Iterable[bytes]) -> None:
+        """Write the root file system into the store of unpacked images."""
+        from lab.image import store, tree
+
+        tree.refuse_unstorable(tree.Needs(**parcel.details["needs"]), str(parcel))
+        store.receive(
+            parcel.reference, parcel.digest, parcel.details["configuration"], lambda rootfs: tree.write(chunks, rootfs)
+        )
 
     def create_network(self, lab: str, management: "Management", directory: Path, owner: str, *, fixed: bool) -> str:
         """Refuse: `require_supported` does so earlier."""

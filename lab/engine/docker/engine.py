@@ -6,7 +6,7 @@ management network, and only the capabilities that their role needs.
 
 import shlex
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from docker.types import Healthcheck
 
     from lab.host.docker_api import Client
+    from lab.image.parcel import Parcel
     from lab.topology import Topology
     from lab.topology.model import Management, Node
 
@@ -89,8 +90,37 @@ class DockerEngine(NamespaceLinks, Engine):
         """Build the lab's own images; `launch` pulls others."""
         from lab.image.build import provide
 
+        return provide(self._sdk, image, say)
+
+    def digest_of(self, image: str) -> str:
+        """Ask the engine."""
+        from lab.image import docker_store
+
+        return docker_store.digest_of(self._sdk, image)
+
+    def describe_image(self, image: str) -> "Parcel":
+        """Ask the engine, which may have to pull."""
+        from lab.image import docker_store
+
+        return docker_store.describe(self._sdk, image)
+
+    def read_image(self, parcel: "Parcel") -> Iterator[bytes]:
+        """Read it as `docker save` does."""
+        from lab.image import docker_store
+
+        return docker_store.read(self._sdk, parcel)
+
+    def write_image(self, parcel: "Parcel", chunks: Iterable[bytes]) -> None:
+        """Write it as `docker load` does."""
+        from lab.image import docker_store
+
+        docker_store.write(self._sdk, parcel, chunks)
+
+    @property
+    def _sdk(self) -> "docker.DockerClient":
         client: Any = self._client
-        return provide(client.sdk() if hasattr(client, "sdk") else client, image, say)
+        sdk: docker.DockerClient = client.sdk() if hasattr(client, "sdk") else client
+        return sdk
 
     def create_network(self, lab: str, management: "Management", directory: Path, owner: str, *, fixed: bool) -> str:
         """Create a bridge network with the lab's label."""

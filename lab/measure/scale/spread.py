@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING
 
 from lab.cluster.job import Job, Message, Send, Work
 from lab.cluster.machine import machine_facts
+from lab.cluster.ship import Ship
 from lab.core.progress import Say
 from lab.engine import open_engine
 from lab.measure.scale.record import ScaleTrial
-from lab.measure.scale.run import Block, Plan, blocks, create, record
+from lab.measure.scale.run import MEDIA, Block, Plan, blocks, create, record, topology
+from lab.render.node_spec import images_of
 from lab.runtime.owner import sweep
 
 if TYPE_CHECKING:
     from distributed import Client
-
-    from lab.cluster.package import Package
 
 _PATIENCE = 3600.0
 """Seconds for one trial: a million prefixes take minutes."""
 
 
 def run_on_cluster(
-    plan: Plan, client: "Client", *, into: Path | None, package: "Package | None" = None, say: Say
+    plan: Plan, client: "Client", *, into: Path | None, ship: Ship = Ship.CHECK, say: Say
 ) -> list[ScaleTrial]:
     """Measure a plan on the workers of a cluster; the trials of a block are recorded when it is done."""
     from lab.cluster.gather import gather
@@ -34,7 +34,8 @@ def run_on_cluster(
     def received(message: Message) -> None:
         record(ScaleTrial.model_validate(message["trial"]), into)
 
-    found = gather(client, jobs, work, say, received, package=package)
+    cargo = ship.cargo((image for over in MEDIA for image in images_of(topology(over, plan))), say)
+    found = gather(client, jobs, work, say, received, cargo=cargo)
     return [ScaleTrial.model_validate(message["trial"]) for job in jobs for message in found[job.name]]
 
 

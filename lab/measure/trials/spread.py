@@ -1,28 +1,29 @@
 """Runs a plan on a cluster: each block on one machine, alone on it, and its records here as they come."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.cluster.job import Job, Message, Send
+from lab.cluster.ship import Ship
 from lab.core.errors import InputError
 from lab.core.progress import Say
 from lab.engine import open_engine
 from lab.measure.machines import APART, difference_from
 from lab.measure.record import Environment, Trial
 from lab.measure.shard import WHOLE, Shard
+from lab.measure.trials.bed import build
 from lab.measure.trials.deployed import DeployedBeds
 from lab.measure.trials.forecast import DEPLOYED, Pace, Progress, Watch, seconds_of, seconds_to_prepare
 from lab.measure.trials.ledger import Ledger
 from lab.measure.trials.plan import Block, Plan, Setting
 from lab.measure.trials.recording import Recording, count_of, plan_settings
+from lab.render.node_spec import images_of
 from lab.runtime.owner import sweep
 
 if TYPE_CHECKING:
     from distributed import Client
-
-    from lab.cluster.package import Package
 
 _PATIENCE = 120.0
 """Seconds by which a task may take longer than its deadlines, and a deployment than expected."""
@@ -35,7 +36,7 @@ def run_on_cluster(
     *,
     shard: Shard = WHOLE,
     resume: bool = False,
-    package: "Package | None" = None,
+    ship: Ship = Ship.CHECK,
     say: Say = print,
     watch: Watch = lambda _: None,
 ) -> None:
@@ -57,7 +58,8 @@ def run_on_cluster(
     context = {"plan": plan.model_dump(mode="json", by_alias=True), "shard": str(shard), "first": numbers[0]}
     spread = _Spread(recording, left, count_workers(client), say, watch)
     jobs = [spread.job(number) for number in numbers]
-    dispatch(client, jobs, Work("lab.measure.trials.spread:Blocks", context), spread, say, package=package)
+    cargo = ship.cargo(_images(left), say)
+    dispatch(client, jobs, Work("lab.measure.trials.spread:Blocks", context), spread, say, cargo=cargo)
 
 
 def count_workers(client: "Client") -> int:
@@ -139,6 +141,12 @@ class _Spread:
         done = self._before + sum(self._done.values())
         current = "; ".join(f"{machine}: {task}" for machine, task in sorted(self._current.items()))
         self._watch(Progress(done, self._total, self._pace.left / self._workers, current))
+
+
+def _images(settings: Sequence[Setting]) -> Iterator[str]:
+    """Yield the images of the beds of settings."""
+    for bed in dict.fromkeys(bed for setting in settings for bed in setting.beds):
+        yield from images_of(build(bed, "images"))
 
 
 def _places(settings: Sequence[Setting]) -> dict[int, tuple[Setting, Block]]:

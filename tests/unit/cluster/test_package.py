@@ -8,6 +8,7 @@ import pytest
 
 from lab.cluster import package
 from lab.cluster.connect import connect
+from lab.cluster.delivery import Cargo
 from lab.cluster.gather import gather
 from lab.cluster.job import Job, Work
 from lab.cluster.package import (
@@ -101,7 +102,7 @@ def test_worker_runs_the_package_that_is_sent(other: Package, data: Path) -> Non
     work = Work("lab.shipped:Session", {})
     for _ in range(2):
         with connect("local:1", None) as client:
-            found = gather(client, [Job("where", {"number": 1})], work, said.append, package=other)
+            found = gather(client, [Job("where", {"number": 1})], work, said.append, cargo=Cargo(other))
         (message,) = found["where"]
         assert message["file"] == str(data / "packages" / other.digest / "lab" / "__init__.py")
         assert "lab.testing.plugin" in message["plugins"]
