@@ -11,11 +11,16 @@ from tests.helpers.cluster import Hosts, hosts_of
 _PACKAGES = Path(__file__).parents[2] / ".venv" / "cluster" / "packages"
 
 
+def require_packages() -> None:
+    """Skip a test if what the hosts mount is not prepared."""
+    if not (_PACKAGES / "distributed").exists():
+        pytest.skip("the packages of a cluster's hosts are missing: run `make cluster-hosts`")
+
+
 @pytest.fixture
 def hosts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Hosts]:
     """The hosts, without a cluster; one that the test starts is ended after it."""
-    if not (_PACKAGES / "distributed").exists():
-        pytest.skip("the packages of a cluster's hosts are missing: run `make cluster-hosts`")
+    require_packages()
     lab: Lab = request.getfixturevalue("lab")
     hosts = hosts_of(lab, tmp_path / "certs")
     yield hosts
