@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lab.core.errors import InputError
+from lab.measure.machines import differences
 from lab.measure.merge import Part, are_shards, merge
 from lab.measure.record import Environment
 from lab.measure.shard import WHOLE, Shard
@@ -131,6 +132,16 @@ def test_other_image_is_refused_by_its_digest() -> None:
         InputError, match=r"image openvpn-routing-lab/node:2\.7 sha256:ffffffffffff instead of sha256:0123"
     ):
         merge([part("1/2"), Part(other.path, run, other.trials)])
+
+
+@pytest.mark.parametrize(("known", "other"), [("", "abc"), ("abc", "abc")], ids=["unknown", "same"])
+def test_same_or_unknown_package_is_no_difference(known: str, other: str) -> None:
+    assert differences(runs.environment(package=known), runs.environment(package=other)) == {}
+
+
+def test_two_packages_of_one_version_are_a_difference() -> None:
+    found = differences(runs.environment(package="abc"), runs.environment(package="def"))
+    assert found == {"package": ("abc", "def")}
 
 
 def test_image_that_one_machine_did_not_need_is_no_difference() -> None:
