@@ -20,6 +20,7 @@ from distributed import Client, SpecCluster  # noqa: E402
 
 from lab.cluster.quiet import QuietScheduler, QuietWorker  # noqa: E402
 from lab.cluster.resource import BLOCK  # noqa: E402
+from lab.cluster.security import is_tls, refused, security  # noqa: E402
 
 _LOCAL = re.compile(r"local:([1-9][0-9]{0,2})")
 _TIMEOUT = 20
@@ -40,16 +41,14 @@ def connect(address: str, certificates: Path | None) -> Iterator[Client]:
         with _local(count) as client:
             yield client
         return
-    if not address.startswith("tls://"):
+    if not is_tls(address):
         raise InputError(f"--cluster {address}: give a scheduler's address as tls://HOST:8786, or local:N")
     if certificates is None:
         raise InputError(f"--cluster {address} needs --certs with the directory that `lab cluster certs` has written")
-    from lab.cluster.security import security
-
     try:
         client = Client(address, security=security(certificates), timeout=_TIMEOUT, set_as_default=False)
     except OSError as error:
-        raise EnvironmentBroken(f"no scheduler answers at {address} with these certificates: {error}") from error
+        raise refused(address, error) or EnvironmentBroken(f"no scheduler answers at {address}: {error}") from error
     with client:
         yield client
 

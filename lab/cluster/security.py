@@ -1,6 +1,9 @@
 """Dask's TLS settings out of a directory of certificates."""
 
+import re
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +14,20 @@ if TYPE_CHECKING:
     from distributed import Security
 
 SCHEME = "tls://"
+_ADDRESS = re.compile(rf"{SCHEME}\S+:([0-9]+)")
+_LAST_PORT = 65535
 _OTHERS = 0o077
+
+
+def is_tls(address: str) -> bool:
+    """Return whether an address is `tls://HOST:PORT`."""
+    found = _ADDRESS.fullmatch(address)
+    return found is not None and int(found[1]) <= _LAST_PORT
 
 
 def require_tls(address: str) -> str:
     """Return the address of a scheduler; raises `InputError` if it is not one of TLS."""
-    if not address.startswith(SCHEME):
+    if not is_tls(address):
         raise InputError(f"{address!r} is not an address of TLS: write {SCHEME}HOST:PORT")
     return address
 
@@ -39,6 +50,20 @@ def security(directory: Path, role: Role = "client") -> "Security":
     return Security(require_encryption=True, **found)
 
 
+def refused(address: str, error: BaseException | None) -> InputError | None:
+    """Return the error of a connection that failed since one side refuses the other's certificate, None for others."""
+    while error is not None:
+        found = getattr(error, "real_error", error)  # of a stream of Tornado's that was closed
+        if isinstance(found, ssl.SSLError):
+            why = str(found.reason or found).replace("_", " ").lower()
+            return InputError(
+                f"{address} and this host refuse each other's certificates ({why}): "
+                "use those of one `lab cluster certs DIR`"
+            )
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def _require(directory: Path, *files: Path) -> None:
     missing = [file.name for file in files if not file.exists()]
     if missing:
@@ -51,12 +76,20 @@ def _load(directory: Path, role: Role) -> None:
     certificate, key = certificate_file(directory, role), key_file(directory, role)
     if key.stat().st_mode & _OTHERS:
         raise InputError(f"{key} may be read by other users: run `chmod 600 {key}`")
-    try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.load_verify_locations(certificate_file(directory, AUTHORITY))
+    authority = certificate_file(directory, AUTHORITY)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    with _usable(directory, authority):
+        context.load_verify_locations(authority)
+    with _usable(directory, certificate, key):
         context.load_cert_chain(certificate, key)
+
+
+@contextmanager
+def _usable(directory: Path, *files: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:  # so are the errors of TLS
         raise InputError(
-            f"{certificate.name} and {key.name} in {directory} cannot be used: {error}: write them again with "
-            f"`lab cluster certs DIR`"
+            f"{' and '.join(file.name for file in files)} in {directory} cannot be used: {error}: "
+            "write them again with `lab cluster certs DIR`"
         ) from error

@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import socket
-import ssl
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -19,8 +18,8 @@ from distributed.comm import connect
 
 from lab.cluster.quiet import QuietScheduler, QuietWorker
 from lab.cluster.resource import BLOCK
-from lab.cluster.security import SCHEME, require_tls, security
-from lab.core.errors import EnvironmentBroken, InputError
+from lab.cluster.security import SCHEME, refused, require_tls, security
+from lab.core.errors import EnvironmentBroken
 from lab.core.progress import Say
 
 PORT: Final = 8786
@@ -95,17 +94,14 @@ def run_worker(address: str, certificates: Path, name: str | None, *, say: Say) 
 
 
 async def _reach(address: str, arguments: dict[str, Any], say: Say) -> None:
-    """Wait until a scheduler answers; raises `InputError` if one of the two refuses the other's certificate."""
+    """Wait until a scheduler answers; raises `InputError` if it and this worker refuse each other's certificates."""
     waiting = False
     while True:
         try:
             comm = await connect(address, timeout=_ANSWER, **arguments)
         except OSError as error:
-            if refusal := _refusal(error):
-                raise InputError(
-                    f"{address} and this worker refuse each other's certificates ({refusal}): "
-                    "use those of one `lab cluster certs DIR`"
-                ) from error
+            if refusal := refused(address, error):
+                raise refusal from error
             if not waiting:
                 waiting = True
                 say(f"waiting for {address}: {error}")
@@ -113,15 +109,6 @@ async def _reach(address: str, arguments: dict[str, Any], say: Say) -> None:
         else:
             comm.abort()
             return
-
-
-def _refusal(error: BaseException | None) -> str:
-    """Return what TLS says of a connection; empty if it failed for another reason."""
-    while error is not None:
-        if isinstance(error, ssl.SSLError):
-            return str(error.reason or error).replace("_", " ").lower()
-        error = error.__cause__ or error.__context__
-    return ""
 
 
 async def _until_signal(ends: Coroutine[Any, Any, Any]) -> bool:

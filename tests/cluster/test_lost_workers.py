@@ -13,7 +13,7 @@ from lab.cluster.certificates import write_certificates
 from lab.cluster.connect import connect
 from lab.cluster.dispatch import dispatch
 from lab.cluster.job import Job, Message, Work
-from lab.core.errors import EnvironmentBroken
+from lab.core.errors import InputError
 from tests.helpers.cluster_processes import LOOPBACK, line, running
 from tests.helpers.scripted_session import WORK, Gathered, job
 
@@ -117,6 +117,7 @@ def test_worker_that_joins_late_gets_jobs(cluster: Cluster, tmp_path: Path) -> N
 
 def test_caller_with_certificates_of_another_authority_is_told_so(cluster: Cluster, tmp_path: Path) -> None:
     write_certificates(others := tmp_path / "others")
-    refused = pytest.raises(EnvironmentBroken, match=r"no scheduler answers at .* with these certificates")
+    why = r"^tls://\S+ and this host refuse each other's certificates \(.*unknown ca\): use those of one "
+    refused = pytest.raises(InputError, match=why)
     with refused, connect(cluster.address, others):
         pass

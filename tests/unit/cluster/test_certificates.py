@@ -6,6 +6,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from lab.cli.app import app
 from lab.cluster.certificates import ROLES, certificate_file, key_file, write_certificates
 from lab.cluster.security import require_tls, security
 from lab.core.errors import InputError
@@ -99,7 +100,24 @@ def test_key_of_another_certificate_is_refused(directory: Path) -> None:
         security(directory)
 
 
-@pytest.mark.parametrize("address", ["tcp://10.0.0.1:8786", "10.0.0.1:8786", ""])
+@pytest.mark.parametrize(
+    "content", ["", "nothing\n", "-----BEGIN CERTIFICATE-----\nMIIB\n"], ids=["empty", "text", "torn"]
+)
+@pytest.mark.parametrize("name", ["ca", "client"])
+def test_broken_file_ends_a_command_in_one_line(
+    name: str, content: str, directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    certificate_file(directory, name).write_text(content)
+    with pytest.raises(SystemExit) as ended:
+        app(["measure", "quick", "--dry-run", "--cluster", "tls://127.0.0.1:1", "--certs", str(directory)])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2
+    assert line.startswith(f"lab: {name}.pem ")
+    assert f" in {directory} cannot be used: " in line
+    assert line.endswith("write them again with `lab cluster certs DIR`")
+
+
+@pytest.mark.parametrize("address", ["tcp://10.0.0.1:8786", "10.0.0.1:8786", "", "tls://10.0.0.1"])
 def test_address_without_tls_is_refused(address: str) -> None:
     with pytest.raises(InputError, match="is not an address of TLS: write tls://HOST:PORT"):
         require_tls(address)

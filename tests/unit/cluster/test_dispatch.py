@@ -172,6 +172,7 @@ def test_workers_of_this_host_listen_on_no_port() -> None:
     [
         ("tcp://10.0.0.1:8786", r"^--cluster tcp://10\.0\.0\.1:8786: give a scheduler's address as tls://"),
         ("local:0", r"^--cluster local:0: give"),
+        *((f"tls://{end}", r": give a scheduler's address as tls://HOST:8786") for end in ("", "a", "a:b", "a:99999")),
         ("tls://10.0.0.1:8786", r"needs --certs with the directory"),
     ],
 )
