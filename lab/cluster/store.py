@@ -45,7 +45,7 @@ class Orders:
 
 
 def serve(engine: Engine, orders: Callable[[], tuple[Message, bytes]], answer: Callable[[Message], None]) -> None:
-    """Store images until there is no order any more; raises the errors of images that cannot be stored."""
+    """Store images until the orders end; raises the errors of images that cannot be stored."""
 
     def receive(number: int) -> Piece | End:
         answer({WANTED: number})
