@@ -6,15 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab.runtime.lab import Lab
-from tests.helpers.cluster import Hosts, hosts_of
-
-_PACKAGES = Path(__file__).parents[2] / ".venv" / "cluster" / "packages"
-
-
-def require_packages() -> None:
-    """Skip a test if what the hosts mount is not prepared."""
-    if not (_PACKAGES / "distributed").exists():
-        pytest.skip("the packages of a cluster's hosts are missing: run `make cluster-hosts`")
+from tests.helpers.cluster import Hosts, hosts_of, require_packages
 
 
 @pytest.fixture

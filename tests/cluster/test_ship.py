@@ -11,8 +11,7 @@ from lab.engine import ExecResult
 from lab.measure.record import RunDirectory
 from lab.runtime.lab import Lab
 from lab.topology import Topology
-from tests.cluster.conftest import require_packages
-from tests.helpers.cluster import ADDRESS, HOME, ON_HOSTS, SCHEDULER, SMALL, WORKERS, Hosts, hosts_of
+from tests.helpers.cluster import ADDRESS, HOME, ON_HOSTS, SCHEDULER, SMALL, WORKERS, Hosts, hosts_of, require_packages
 from tests.helpers.labs import new_name
 
 pytestmark = ON_HOSTS

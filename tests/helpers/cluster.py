@@ -36,6 +36,13 @@ PATIENCE = 180
 """Seconds until a process of a cluster serves, on a busy host."""
 _CERTS = "certs"
 HOME = Path("/root")
+_PACKAGES = Path(__file__).parents[2] / ".venv" / "cluster" / "packages"
+
+
+def require_packages() -> None:
+    """Skip a test if what the hosts mount is not prepared."""
+    if not (_PACKAGES / "distributed").exists():
+        pytest.skip("the packages of a cluster's hosts are missing: run `make cluster-hosts`")
 
 
 @dataclass

@@ -25,12 +25,14 @@ from lab.core.expect import Expectation, wait_for
 from lab.engine.crun.engine import CrunEngine
 from lab.image import store
 from lab.image.parcel import Parcel
+from tests.helpers.image_archive import archive
 from tests.helpers.other_machine import DATA
 from tests.helpers.scripted_session import WORK, Gathered, job
-from tests.unit.image.test_store import archive
 
 NAME = "example.org/tool:1"
 LACKS = "which is sent"
+PATIENCE = 180
+"""Seconds for a step of another process, on a busy host."""
 Switch = Callable[[str], None]
 
 
@@ -275,9 +277,9 @@ def test_caller_that_ends_in_the_middle_leaves_nothing(number: signal.Signals, t
                 look=lambda: list(there.glob("images/.partial-*/rootfs/*")),
                 met=bool,
             )
-            wait_for(begun, within=60)
+            wait_for(begun, within=PATIENCE)
             os.killpg(caller.pid, number)
             gone = Expectation(what="nothing", node="there", look=lambda: left(there), met=lambda found: not found)
-            wait_for(gone, within=60)
+            wait_for(gone, within=PATIENCE)
         finally:
             caller.kill()

@@ -1,11 +1,7 @@
 """Unpacked images: names, digests, and what is left if unpacking fails. Without a Docker engine."""
 
 import errno
-import io
-import json
 import os
-import tarfile
-from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +10,7 @@ import pytest
 
 from lab.core.errors import EnvironmentBroken, InputError
 from lab.image import buildah, recipe, store
+from tests.helpers.image_archive import archive
 
 NAME = "example.org/tool:1"
 
@@ -32,26 +29,6 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("lab.host.docker_engine.connect", no_engine)
     monkeypatch.setattr(buildah, "is_installed", lambda: False)
     return data
-
-
-def tar_of(files: Mapping[str, bytes]) -> bytes:
-    written = io.BytesIO()
-    with tarfile.open(fileobj=written, mode="w") as tar:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.uid, entry.gid = len(content), os.getuid(), os.getgid()
-            tar.addfile(entry, io.BytesIO(content))
-    return written.getvalue()
-
-
-def archive(place: Path, names: list[str], *layers: Mapping[str, bytes]) -> Path:
-    """Write an archive as `docker save` does."""
-    configuration = json.dumps({"config": {"Cmd": ["sh"], "Env": ["A=b"]}}).encode()
-    files = {f"{number}/layer.tar": tar_of(layer) for number, layer in enumerate(layers)}
-    manifest = [{"Config": "c.json", "RepoTags": names, "Layers": list(files)}]
-    file = place / "image.tar"
-    file.write_bytes(tar_of({**files, "c.json": configuration, "manifest.json": json.dumps(manifest).encode()}))
-    return file
 
 
 def left(data: Path) -> list[str]:
