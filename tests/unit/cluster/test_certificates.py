@@ -1,14 +1,16 @@
 """The certificates of a cluster, and Dask's settings out of them."""
 
+import ssl
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from tornado.iostream import StreamClosedError
 
 from lab.cli.app import app
 from lab.cluster.certificates import ROLES, certificate_file, key_file, write_certificates
-from lab.cluster.security import require_tls, security
+from lab.cluster.security import refused, require_tls, security
 from lab.core.errors import InputError
 
 BOTH = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
@@ -115,6 +117,15 @@ def test_broken_file_ends_a_command_in_one_line(
     assert line.startswith(f"lab: {name}.pem ")
     assert f" in {directory} cannot be used: " in line
     assert line.endswith("write them again with `lab cluster certs DIR`")
+
+
+def test_refusal_is_found_in_a_stream_that_was_closed() -> None:
+    alert = ssl.SSLError()
+    alert.reason = "TLSV1_ALERT_UNKNOWN_CA"
+    closed = OSError("in <TLS (closed)>")
+    closed.__cause__ = StreamClosedError(real_error=alert)
+    assert "(tlsv1 alert unknown ca)" in str(refused("tls://a:1", closed))
+    assert refused("tls://a:1", OSError("timed out")) is None
 
 
 @pytest.mark.parametrize("address", ["tcp://10.0.0.1:8786", "10.0.0.1:8786", "", "tls://10.0.0.1"])
