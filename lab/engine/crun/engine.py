@@ -4,6 +4,7 @@ A node's root file system is an overlay over an image that was unpacked once. It
 node's own, so when its processes have ended, only its directory and its control groups are left on the host.
 """
 
+import errno
 import json
 import os
 import subprocess
@@ -314,7 +315,8 @@ def _start(node: NodeDirectory, spec: NodeSpec, runtime: str) -> None:
         if ended or node.exit_code is not None:
             if node.exit_code is not None and node.pid and not _reason(node):  # the program has ended
                 return
-            raise EnvironmentBroken(f"{spec.node.name}: {_failure(node, runtime)}")
+            could_not_write = supervisor.poll() == errno.ENOSPC
+            raise EnvironmentBroken(f"{spec.node.name}: {_failure(node, runtime, could_not_write=could_not_write)}")
         passed = time.monotonic() - began
         if passed > _STARTED_WITHIN:
             raise EnvironmentBroken(
@@ -323,10 +325,13 @@ def _start(node: NodeDirectory, spec: NodeSpec, runtime: str) -> None:
         time.sleep(max(_POLL, passed / 10))  # a tenth later at most: a busy host needs the time for the runtime
 
 
-def _failure(node: NodeDirectory, runtime: str) -> str:
-    """Say why a node could not be started; on a full disk nothing else could be noted."""
+def _failure(node: NodeDirectory, runtime: str, *, could_not_write: bool) -> str:
+    """Say why a node could not be started; on a full disk nothing else could be noted.
+
+    The disk may have space again since the supervisor could not write, as what another node wrote is gone.
+    """
     disk = os.statvfs(node.path)
-    if disk.f_bavail == 0 or (disk.f_files and disk.f_favail == 0):
+    if could_not_write or disk.f_bavail == 0 or (disk.f_files and disk.f_favail == 0):
         return f"the disk is full: free some space below {node.path.parent}"
     return f"{Path(runtime).name} refused: {_reason(node) or 'no reason given'}"
 
