@@ -65,6 +65,11 @@ class DataPlane(Record):
     lost: int
     duplicated: int
     reordered: int
+    lost_in_a_row: int | None = None
+    """Packets that were lost in a row, at most, of any prefix; None in records of earlier versions."""
+    outage: int | None = None
+    """The longest of these runs that was taken for an outage: not longer than chance explains, it is 0, and there is no
+    time until traffic stopped or came back. None in records of earlier versions."""
     until_stopped: Seconds | None = None
     """Until traffic stopped that was still delivered after the event; None if it stopped with the event, or never."""
     until_back: Seconds | None = None

@@ -23,6 +23,10 @@ A tunnel over TCP retransmits, and may deliver packets seconds later.
 SAMPLING_INTERVAL = 0.01
 """Seconds of the Packet Sampling Interval (RFC 6412, section 3.7.4), which should be as small as possible: ten packets
 of each prefix at the lowest rate of a plan."""
+CLOSE = 0.01
+"""Seconds between a lost packet and its cause: the event, or a change of the route."""
+_CHANCE = 0.01
+"""Number of runs of lost packets to be expected by chance, from which on such a run is not taken for an outage."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class Stream:
     threshold: float = FORWARDING_DELAY
     unsure: frozenset[int] = frozenset()
     """Sequence numbers of packets whose time of sending is not known: they do not count at all."""
+    changes: Sequence[float] = ()
+    """Times at which the route to the prefix changed; see `outage`."""
 
     @cached_property
     def arrived(self) -> dict[int, float]:
@@ -86,23 +92,51 @@ class Stream:
             latest = max(latest, number)
         return Counts(sent, received, sent - received, duplicated, reordered)
 
-    def outage(self, event: float) -> range | None:
-        """Return the longest run of packets lost since the event; None if none was lost.
-
-        The longest, because a link may lose single packets at any time for other reasons.
-        """
-        best = range(0)
+    @cached_property
+    def _losses(self) -> list[range]:
+        """All runs of packets lost in a row; those of unknown time neither count nor end a run."""
+        runs: list[range] = []
         start: int | None = None
-        numbers = self.since(event)
-        for number in (*numbers, numbers.stop):
+        for number in range(len(self.sent) + 1):
             if number in self.unsure:
                 continue
-            if number < numbers.stop and number not in self.arrived:
+            if number < len(self.sent) and number not in self.arrived:
                 start = number if start is None else start
             elif start is not None:
-                best = max(best, range(start, number), key=len)
+                runs.append(range(start, number))
                 start = None
-        return best or None
+        return runs
+
+    def losses(self, event: float) -> list[range]:
+        """Return the runs of packets lost in a row since the event, the longest first."""
+        first = self.since(event).start
+        runs = [range(max(first, run.start), run.stop) for run in self._losses if run.stop > first]
+        return sorted(runs, key=len, reverse=True)
+
+    def outage(self, event: float) -> range | None:
+        """Return the longest run of packets lost since the event that chance does not explain; None without one.
+
+        A link may lose single packets at any time for other reasons.
+        """
+        return next((run for run in self.losses(event) if not self._by_chance(run, event)), None)
+
+    def _by_chance(self, run: range, event: float) -> bool:
+        """Return whether a path that loses packets at random may have lost as many in a row.
+
+        Every other run began with a packet that was lost by chance, unless the event interrupted traffic more than
+        once: the number of runs, and not that of their packets, says how often the path loses one. A single packet is
+        an outage next to the event or to a change of the route only.
+        """
+        causes = [self._close_to(cause) for cause in (event, *self.changes)]
+        close = any(run.start < near.stop and near.start < run.stop for near in causes)
+        places = sum(map(len, causes)) if close else len(self.since(event))
+        share = (len(self._losses) - 1) / len(self.sent)
+        return (len(run) == 1 and not close) or places * share ** len(run) >= _CHANCE
+
+    def _close_to(self, cause: float) -> range:
+        """Return the packets that were sent close to a time, and the one before and the one after them."""
+        first, last = self.since(cause - CLOSE).start, self.since(cause + CLOSE).start
+        return range(max(0, first - 1), min(len(self.sent), last + 1))
 
     def recovered(self, event: float) -> int | None:
         """Return the number of the first packet that arrived after the outage; None without an outage or its end."""

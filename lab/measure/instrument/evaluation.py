@@ -1,14 +1,16 @@
 """Evaluation of a measurement's raw data: stages, times, and flags for anomalies."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from lab.core.outcome import Outcome
 from lab.core.prefixes import named
 from lab.measure.instrument import updates
 from lab.measure.instrument.armed import Armed, Seen
+from lab.measure.instrument.changes import History
 from lab.measure.instrument.convergence import (
+    Stream,
     disagreement,
     first_packet,
     loss_derived,
@@ -64,7 +66,7 @@ class Evaluation:
     """The evaluation of one event."""
 
     def __init__(self, armed: Armed, seen: Seen, event: ObservedEvent) -> None:
-        self._armed, self._seen = armed, seen
+        self._armed, self._seen = armed, replace(seen, trace=seen.trace and _with_changes(seen.trace, seen.history))
         self._event, self._outcome, self._late, self._uncertainty = (
             event.time,
             event.outcome,
@@ -220,6 +222,8 @@ class Evaluation:
             lost=sum(c.lost for c in counts),
             duplicated=sum(c.duplicated for c in counts),
             reordered=sum(c.reordered for c in counts),
+            lost_in_a_row=_longest_loss(streams, event),
+            outage=self._outage(trace),
             until_stopped=until_stopped(streams, event, flows=flows, error=with_event) if flowed else None,
             until_back=until_back(streams, event) if flows and (flowed or self._recovery) else None,
             loss_derived=loss_derived(streams, event, rate, error=with_event) if flows else None,
@@ -229,14 +233,22 @@ class Evaluation:
             error=error,
         )
 
+    def _outage(self, trace: Trace) -> int:
+        """Return the number of packets of the longest outage; 0 without one."""
+        return max((len(stream.outage(self._event) or ()) for stream in trace.streams), default=0)
+
     def _background(self, trace: Trace) -> float:
-        """Return the share of packets that the path loses without an event, from those sent after the outage."""
+        """Return the share of packets that the path loses without an event: of those sent after the outage, if any."""
         sent = lost = 0
-        for stream in trace.streams:
-            first = stream.recovered(self._event) if self._flows else None
-            if first is not None:
-                counts = stream.counts(stream.sent[first])
-                sent, lost = sent + counts.sent, lost + counts.lost
+        for stream in trace.streams if self._flows else ():
+            since = self._event
+            if stream.outage(self._event) is not None:
+                first = stream.recovered(self._event)
+                if first is None:
+                    continue
+                since = stream.sent[first]
+            counts = stream.counts(since)
+            sent, lost = sent + counts.sent, lost + counts.lost
         return lost / sent if sent else 0.0
 
     # --- flags ---------------------------------------------------------------------------------------
@@ -271,6 +283,11 @@ class Evaluation:
             yield f"the sender of probe packets had no real-time priority: {trace.sent.no_real_time}"
         if (background := self._background(trace)) > _LOSSY:
             yield f"the path loses {background:.1%} of the packets without an event"
+        if self._flows and (longest := _longest_loss(trace.streams, self._event)) and not self._outage(trace):
+            yield (
+                f"packets were lost, {longest} in a row at most: chance may lose as many, so they are not taken for an "
+                "interruption"
+            )
         for stream in trace.streams:
             change = self._changed.get(prefixes[stream.prefix])
             window = stream.changed(self._event, flows=self._flows)
@@ -321,6 +338,20 @@ class Evaluation:
             *((e.time, f"{e.prefix} {e.what} in the RIB") for e in seen.rib if e.prefix in self._prefixes[:_LISTED]),
         ]
         return [Moment(at=self._since(when), node=self._node, what=what) for when, what in found if when >= self._event]
+
+
+def _with_changes(trace: Trace, history: History) -> Trace:
+    """Return the packets with the times at which the routes to their prefixes changed."""
+    streams = [
+        replace(stream, changes=[c.time for c in history.changes if str(c.prefix) == stream.prefix])
+        for stream in trace.streams
+    ]
+    return replace(trace, streams=streams)
+
+
+def _longest_loss(streams: Sequence[Stream], event: float) -> int:
+    """Return the number of packets of the longest run that was lost since the event; 0 if none was."""
+    return max((len(run) for stream in streams for run in stream.losses(event)), default=0)
 
 
 def _describe(crossing: Crossing) -> str:

@@ -1,5 +1,8 @@
 """Each formula with cases computed by hand, and on synthetic traces with known times."""
 
+import random
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -167,6 +170,86 @@ def test_single_lost_packet_is_not_the_outage() -> None:
     probe = stream(100, {10, *range(50, 60), 90})
     assert probe.outage(10.0) == range(50, 60)
     assert probe.recovered(10.0) == 60
+
+
+LONE_TIMES = (None, None, None, None)
+
+
+def times_of(probe: Stream, event: float) -> tuple[float | None, ...]:
+    """Return the times that begin or end with an outage."""
+    return (
+        until_stopped([probe], event, flows=True, error=ERROR),
+        until_back([probe], event),
+        loss_of_connectivity([probe], event, RATE),
+        first_packet([probe], event),
+    )
+
+
+def test_lone_lost_packet_is_an_outage_next_to_a_cause_only() -> None:
+    event = 10.1
+    far = stream(1000, {500})
+    assert far.losses(event) == [range(500, 501)]
+    assert times_of(far, event) == LONE_TIMES
+    assert far.outage(event) is None
+    # Next to the event, or to a change of the route, it is what the change cost.
+    assert stream(1000, {101}).outage(event) == range(101, 102)
+    rerouted = replace(far, changes=[10.5005])
+    assert rerouted.outage(event) == range(500, 501)
+    assert until_back([rerouted], event) == pytest.approx(0.401)
+    assert replace(far, changes=[10.6]).outage(event) is None
+    # A path that loses packets all the time may have lost one there as well.
+    lossy = stream(1000, {*range(150, 1000, 50), 101})
+    assert lossy.outage(event) is None
+
+
+def test_outage_is_longer_than_what_chance_loses_in_a_row() -> None:
+    event, lone = 10.1, set(range(150, 4000, 100))
+    assert stream(4000, lone | {251, 252}).outage(event) == range(250, 253), "3 in a row are not to be expected"
+    assert stream(4000, lone | {251}).outage(event) is None, "2 in a row are to be expected once in 3 such streams"
+    assert stream(4000, {250, 251}).outage(event) == range(250, 252), "nothing else is lost"
+
+
+def test_second_interruption_does_not_hide_the_first() -> None:
+    probe = stream(4000, {*range(500, 900), *range(1500, 1700), *range(2000, 2100), *range(2500, 2600)})
+    assert probe.outage(10.1) == range(500, 900)
+
+
+def test_lost_packet_at_low_rate_is_close_to_the_event() -> None:
+    """At 10 packets a second none is sent within 10 ms of the event."""
+    probe = stream(100, {50}, rate=10.0)
+    assert probe.outage(14.95) == range(50, 51)
+    assert probe.outage(15.05) is None, "the packet after the event was delivered"
+    assert probe.outage(10.0) is None
+
+
+@pytest.mark.parametrize("share", [0.001, 0.01, 0.05])
+def test_random_loss_is_hardly_ever_an_outage(share: float) -> None:
+    """As often as `_CHANCE` says, one in a hundred streams may have a run that long."""
+    event, found, missed = 10.1, 0, 0
+    for seed in range(200):
+        drawn = random.Random(seed)
+        lost = {n for n in range(3000) if drawn.random() < share}
+        found += stream(3000, lost).outage(event) is not None
+        outage = stream(3000, lost | set(range(1000, 1020))).outage(event)
+        # The outage is as constructed, but for packets that chance loses next to it.
+        missed += outage is None or not (outage.start <= 1000 and outage.stop >= 1020 and len(outage) < 25)
+    assert found <= 6
+    assert missed == 0
+
+
+@given(st.sets(st.integers(70, 980).map(lambda n: n * 2)), st.integers(12, 400))
+def test_lone_losses_change_no_time_of_an_outage(lone: set[int], length: int) -> None:
+    event = 10.1
+    span = range(501, 501 + length)
+    alone = {n for n in lone if n < span.start - 1 or n > span.stop}
+    assert times_of(stream(2000, alone), event) == LONE_TIMES
+    calm, lossy = stream(2000, set(span)), stream(2000, alone | set(span))
+    assert lossy.outage(event) == span
+    assert lossy.changed(event, flows=True) == calm.changed(event, flows=True)
+    for time in (until_back, first_packet):
+        assert time([lossy], event) == time([calm], event)
+    stopped = [until_stopped([probe], event, flows=True, error=ERROR) for probe in (lossy, calm)]
+    assert stopped[0] == stopped[1]
 
 
 @pytest.mark.parametrize("arrived", [True, False])

@@ -48,6 +48,8 @@ class Made:
     """Seconds from the event until the next packet is sent."""
     recovery: bool = False
     uncertainty: float = 0.0
+    chance: frozenset[int] = frozenset()
+    """Numbers of packets that the path loses besides; the event is at packet 50."""
 
     def findings(self, outcome: Outcome = "appears", late: str = "") -> Findings:
         sent = [EVENT - 0.05 + self.phase + n / RATE for n in range(400)]
@@ -56,7 +58,7 @@ class Made:
         arrivals = [
             (time + 0.0002, n)
             for n, time in enumerate(sent)
-            if time < EVENT + until or (time >= EVENT + self.packets and not gone)
+            if n not in self.chance and (time < EVENT + until or (time >= EVENT + self.packets and not gone))
         ]
         log = [(int((t + self.late) * 1e9), int((t + self.late) * 1e9) + 1000, 0) for t in sent]
         log[-1] = (*log[-1][:2], self.refused)
@@ -130,6 +132,39 @@ def test_traffic_that_dies_with_the_event_has_no_times() -> None:
     assert (plane.sent, plane.received, plane.lost) == (350, 1, 349)
     assert made.times("vanishes") == NO_TIMES
     assert plane.route_specific == {}
+
+
+def test_packet_lost_by_chance_is_no_interruption() -> None:
+    """The route moves 200 ms after the event without loss, and a packet is lost 100 ms earlier."""
+    made = Made(flowing_until=0.2, packets=0.2, fib=0.2, chance=frozenset({150}))
+    found = made.findings("moves")
+    assert found.data_plane is not None
+    assert (found.data_plane.lost, found.data_plane.lost_in_a_row, found.data_plane.outage) == (1, 1, 0)
+    assert made.times("moves") == NO_TIMES
+    flag = "packets were lost, 1 in a row at most: chance may lose as many, so they are not taken for an interruption"
+    assert found.flags == (flag,)
+    # The control: the packet is lost when the route moves, and then it is the interruption.
+    made.chance = frozenset({250})
+    assert made.times("moves") == {
+        "until_stopped": pytest.approx(0.199),
+        "until_back": pytest.approx(0.201),
+        "loss_of_connectivity": pytest.approx(0.001),
+        "rate_derived": pytest.approx(0.210),
+    }
+    control = made.findings("moves")
+    assert control.flags == ()
+    assert control.data_plane is not None
+    assert control.data_plane.outage == 1
+
+
+def test_packet_lost_by_chance_changes_no_time_of_an_interruption() -> None:
+    made = Made(flowing_until=0.1, packets=0.15, fib=0.15)
+    calm = made.times("moves")
+    made.chance = frozenset({90, 300})
+    assert made.times("moves") == {**calm, "loss_of_connectivity": pytest.approx(0.052)}
+    plane = made.findings("moves").data_plane
+    assert plane is not None
+    assert (plane.lost, plane.lost_in_a_row, plane.outage) == (52, 50, 50)
 
 
 def test_traffic_that_is_delivered_for_a_while_has_a_time_until_it_stopped() -> None:
