@@ -1,7 +1,7 @@
 """`python -m bootstrap.cluster`: the files that the hosts of topologies/cluster.clab.yml mount, in `.venv/cluster`.
 
 `packages` has the packages of requirements.lock that the lab needs on such a host, for the Python of its image;
-`images` is the directory of unpacked images of this host, with those of the nodes.
+`images` is the directory of unpacked images of this host, with those of the nodes; in `ssh` the first host makes keys.
 """
 
 import platform
@@ -39,8 +39,9 @@ def main() -> int:
 
 
 def prepare(checkout: Path, directory: Path) -> None:
-    """Write packages and images into `directory`; raises `EnvironmentBroken`."""
+    """Write packages and images into `directory`, and make that of the keys; raises `EnvironmentBroken`."""
     directory.mkdir(exist_ok=True)
+    (directory / "ssh").mkdir(mode=0o700, exist_ok=True)
     wanted = "".join(locked((checkout / "requirements.lock").read_text()))
     list_, packages = directory / "requirements.txt", directory / "packages"
     if not list_.exists() or list_.read_text() != wanted:

@@ -58,7 +58,7 @@ from lab.tunnel.profile import PROFILES
 
 _NAME = rf"[a-zA-Z0-9][a-zA-Z0-9._-]{{0,{MAX_NAME_LENGTH - 1}}}"
 _INTERFACE = rf"(?!(?:lo|all|default|\.\.?)$)[^:%\t\r\n]{{1,{MAX_ALTNAME_LENGTH}}}"
-_SIZE = r"^(?:\d+(?:\.\d+)?\s*(?:[kmgtKMGT][iI]?)?[bB]?)?$"
+_SIZE = r"^(?:(?:\d+\.?\d*|\.\d+)\s*(?:[kmgtpeKMGTPE][iI]?)?[bB]?)?$"
 _ANY_TEXT: Final[Schema] = {"type": ["string", "number", "boolean"]}
 
 

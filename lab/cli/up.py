@@ -59,6 +59,7 @@ def up(
         from lab.runtime.destroy import destroy
         from lab.runtime.lab import Lab
         from lab.runtime.registry import engine_with, is_running
+        from lab.status.filled import fill_files
 
         options = {"run_scripts": run_scripts, "privileged": privileged, "mgmt": mgmt}
         wanted = loaded(topology, name=name, openvpn=openvpn, settings=settings, **options)
@@ -79,6 +80,7 @@ def up(
         else:
             lab = Lab.deploy(wanted, engine=engine, say=say, wait=wait, keep_failed=keep_failed)
     with lab:
+        fill_files(lab)
         if running:
             print(f"lab {lab.name} is running already; nothing was changed", file=sys.stderr)
         show(lab, as_json=as_json, not_up=wait and bool(lab.topology.own_routers or lab.topology.processes))

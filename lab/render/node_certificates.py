@@ -15,9 +15,10 @@ from lab.core.errors import InputError
 from lab.core.files import RenderedFile
 from lab.topology import Topology
 from lab.topology.certificates import AUTHORITY, duration_of
+from lab.topology.magic import CERTIFICATES
 from lab.tunnel.pki import RSA_BITS, Authority, Validity
 
-TLS: Final = PurePosixPath("/.tls")
+TLS: Final = PurePosixPath("/", CERTIFICATES)
 """The directory of all certificates, below the lab's directory."""
 _DEFAULT: Final = timedelta(days=365)
 _LONGEST_NAME: Final = 64

@@ -149,7 +149,7 @@ def _launch(
     topology: Topology, engine: Engine, directory: Path, owner: str, say: Say, early: "EarlyDaemons"
 ) -> dict[str, Instance]:
     for node in topology.nodes.values():
-        require_sources(_substituted(node, directory), directory)
+        require_sources(_substituted(node, directory))
     borrowed = [name for name, node in topology.nodes.items() if node.borrowed]
     instances = {name: engine.borrow(name, topology.name, directory) for name in borrowed}
     network = _create_network(topology, engine, directory, owner, say)

@@ -80,6 +80,7 @@ class LabDirectory:
             _write(self.path / _KEY, authority.key, 0o600)
             render(topology, authority, self.roots(topology))
             write_all(node_certificates(topology), self.path)
+            self._make_named(topology)
             self._write_hosts(topology)
             self._make_log_directories(topology)
         except OSError as error:
@@ -146,6 +147,20 @@ class LabDirectory:
         for name, node in topology.nodes.items():
             if has_hosts_file(node):
                 _write(node_files(self.path, name) / HOSTS.relative_to("/"), LOCALHOST, 0o644)
+
+    def _make_named(self, topology: "Topology") -> None:
+        """Make what containerlab always does, if a node has it: an authority's directory, files that are filled later.
+
+        The directory is empty if the user's authority signs.
+        """
+        from lab.topology.magic import CERTIFICATES, FILLED_LATER
+
+        sources = " ".join(bind.partition(":")[0] for node in topology.nodes.values() for bind in node.binds)
+        if CERTIFICATES in sources:
+            (self.path / CERTIFICATES / "ca").mkdir(parents=True, exist_ok=True)
+        for name in FILLED_LATER:
+            if name in sources:
+                _write(self.path / name, "", 0o644)
 
     def _make_log_directories(self, topology: "Topology") -> None:
         from lab.routing import daemon_of, plan_routers

@@ -325,7 +325,7 @@ class _Reader:
 
     def _mac(self, end: DraftEnd, tree: Tree) -> None:
         text = tree.text if isinstance(tree, Scalar) else ""
-        if not _MAC.fullmatch(text):
+        if not _MAC.fullmatch(text) or not int(re.sub("[-:.]", "", text), 16):
             self.findings.add(tree, f"{quote(text)} is not a MAC address", "write it as '02:00:00:00:00:01'")
         elif int(text[:2], 16) & 1:
             self.findings.add(tree, f"{quote(text)} is a multicast MAC address; an interface needs a unicast one")

@@ -11,6 +11,12 @@ LAB_DIR = "__clabDir__"
 LAB_NAME = "__clabLabName__"
 NODE_DIR = "__clabNodeDir__"
 NODE_NAME = "__clabNodeName__"
+CERTIFICATES = ".tls"
+"""The directory of the nodes' certificates and their authority's, below the lab's directory."""
+FILLED_LATER = ("ansible-inventory.yml", "topology-data.json")
+"""Files below the lab's directory that are empty until the lab is up, as in containerlab."""
+MADE = (CERTIFICATES, *FILLED_LATER, "nodes", "pki", "topology.json")
+"""The names in a lab's directory, as `lab.runtime.store` makes it."""
 
 
 def substitute(node: Node, *, node_dir: Path, lab_dir: Path) -> Node:
@@ -28,14 +34,15 @@ def substitute(node: Node, *, node_dir: Path, lab_dir: Path) -> Node:
     )
 
 
-def require_sources(node: Node, lab_dir: Path) -> None:
-    """Raise `InputError` if a bind has no source outside of the lab's directory, where no engine may make one.
+def require_sources(node: Node) -> None:
+    """Raise `InputError` if the source of a bind does not exist, as containerlab does, where an engine would make one.
 
-    Takes a node from `substitute`: before, the reader cannot know where such a source is.
+    Takes a node from `substitute`, and a lab's directory with all that the lab makes in it: before, the reader cannot
+    know where such a source is.
     """
     for bind in node.binds:
         source = Path(os.path.normpath(bind.partition(":")[0]))
-        if not source.is_relative_to(lab_dir) and not source.exists():
+        if not source.exists():
             raise InputError(
                 f"node {node.name!r}: the source {source} of a bind does not exist: make it first; comments in the "
                 "topology may say how"

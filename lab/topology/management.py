@@ -6,9 +6,10 @@ from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Final
 
-from lab.core.prefixes import Prefix
+from lab.core.prefixes import Address, Prefix
 from lab.topology.mistakes import Findings, did_you_mean, quote
 from lab.topology.model import Management, Node
+from lab.topology.names import objection_to_interface
 from lab.topology.shape import InvalidValue, convert, is_null, note_mismatch
 from lab.topology.source import Items, Scalar, Table, Tree
 
@@ -21,11 +22,20 @@ _NOT_TEXT: Final = ("mtu", "external-access", "skip-when-unused", "driver-opts")
 """The keys that an empty text does not leave as they are."""
 _OLD_KEYS: Final = {"ipv4_subnet": "ipv4-subnet", "ipv6_subnet": "ipv6-subnet"}
 _SUBNETS: Final = ("ipv4-subnet", "ipv6-subnet")
+_SMALLEST: Final = {"ipv4": 4, "ipv6": 4}
+"""Addresses of a subnet in which a gateway and a node can be."""
+IPV4_SUBNET: Final = IPv4Network("172.20.20.0/24")
+IPV6_SUBNET: Final = IPv6Network("3fff:172:20:20::/64")
+"""containerlab's subnets, if the file has none."""
 _PORT = r"\d{1,5}(?:-\d{1,5})?"
 _PUBLISHED = re.compile(
-    rf"(?:(?:(?P<host>[0-9.]+|\[[0-9a-fA-F:.]+\]|[0-9a-fA-F:.]+):)?(?P<outside>{_PORT})?:)?(?P<inside>{_PORT})(?:/(?:tcp|udp|sctp))?",
+    rf"(?:(?:(?P<host>[0-9.]+|\[[0-9a-fA-F:.]+\]|[0-9a-fA-F:.]+):)?(?P<outside>{_PORT})?:)?(?P<inside>{_PORT})(?:/(?P<protocol>tcp|udp|sctp))?",
     re.IGNORECASE,
 )
+
+
+_EVERYWHERE: Final = {"", "0.0.0.0", "::"}  # noqa: S104 - as in the file
+"""The addresses of the host that stand for all of them."""
 
 
 def read_management(tree: Tree | None, findings: Findings) -> Management | None:
@@ -61,6 +71,8 @@ def read_management(tree: Tree | None, findings: Findings) -> Management | None:
 
 
 def _check_subnets(tree: Table, management: Management, findings: Findings) -> None:
+    if management.bridge is not None and (objection := objection_to_interface(management.bridge)):
+        findings.add(tree.entries["bridge"], f"invalid bridge name {quote(management.bridge)}", objection)
     for family, subnet, gateway, pool in (
         ("ipv4", management.ipv4_subnet, management.ipv4_gw, management.ipv4_range),
         ("ipv6", management.ipv6_subnet, management.ipv6_gw, management.ipv6_range),
@@ -69,6 +81,16 @@ def _check_subnets(tree: Table, management: Management, findings: Findings) -> N
         for value, key in ((gateway, f"{family}-gw"), (pool, f"{family}-range")):
             if value is not None and (known is None or not _inside(value, known)):
                 findings.add(tree.entries[key], f"{value} is not inside the subnet {known or 'of the network'}")
+        if known is not None and known.num_addresses < _SMALLEST[family]:
+            at = tree.entries.get(f"{family}-subnet") or tree.entries[f"{family}_subnet"]
+            findings.add(at, f"the subnet {known} has no address for a node besides the gateway's")
+        elif known is not None and gateway is not None and _is_reserved(gateway, known):
+            findings.add(tree.entries[f"{family}-gw"], f"{gateway} is the network or broadcast address of {known}")
+
+
+def _is_reserved(address: Address, subnet: Prefix) -> bool:
+    """Return whether Docker gives an address of a subnet to nobody."""
+    return address == subnet.network_address or (subnet.version == 4 and address == subnet.broadcast_address)
 
 
 def _inside(value: Any, subnet: Prefix) -> bool:
@@ -117,13 +139,59 @@ def check_addresses(
     management: Management, nodes: Mapping[str, Node], keys: Mapping[str, Mapping[str, Tree]], findings: Findings
 ) -> None:
     """Check that the addresses that nodes ask for are in the management network."""
+    silent = not (management.ipv4_subnet or management.ipv6_subnet)
     for name, node in nodes.items():
-        for address, subnet in ((node.mgmt_ipv4, management.ipv4_subnet), (node.mgmt_ipv6, management.ipv6_subnet)):
-            if address is None:
+        if node.mgmt_ipv4 is not None:
+            subnet, gateway = IPV4_SUBNET if silent else management.ipv4_subnet, management.ipv4_gw
+            _check_address(node.mgmt_ipv4, subnet, gateway, keys[name]["mgmt-ipv4"], findings)
+        if node.mgmt_ipv6 is not None:
+            subnet6, gateway6 = IPV6_SUBNET if silent else management.ipv6_subnet, management.ipv6_gw
+            _check_address(node.mgmt_ipv6, subnet6, gateway6, keys[name]["mgmt-ipv6"], findings)
+
+
+def _check_address(
+    address: Address,
+    subnet: Prefix | str | None,
+    gateway: Address | None,
+    at: Tree,
+    findings: Findings,
+) -> None:
+    """Check that an address can be a node's; the default gateway is the first address of the subnet."""
+    family = f"ipv{address.version}"
+    if subnet is None or isinstance(subnet, str):
+        what = (
+            f"{address} needs a subnet, and the file gives the management network none of {family.replace('ip', 'IP')}"
+        )
+        findings.add(at, what, f"set '{family}-subnet' under 'mgmt'")
+    elif address not in subnet:
+        findings.add(at, f"{address} is not inside the management network's subnet {subnet}")
+    elif _is_reserved(address, subnet):
+        findings.add(at, f"{address} is the network or broadcast address of {subnet}")
+    elif address == (gateway or subnet.network_address + 1):
+        findings.add(at, f"{address} is the address of the management network's gateway")
+
+
+def check_published(keys: Mapping[str, Mapping[str, Tree]], findings: Findings) -> None:
+    """Check that no two nodes, or no two ports of one, are published at one port of the host."""
+    seen: list[tuple[str, range, str, Tree]] = []
+    for of in keys.values():
+        tree = of.get("ports")
+        for item in tree.items if isinstance(tree, Items) else ():
+            found = _PUBLISHED.fullmatch(item.text) if isinstance(item, Scalar) else None
+            if found is None or not _are_ports(found) or not found["outside"]:
                 continue
-            tree = keys[name]["mgmt-ipv4" if address.version == 4 else "mgmt-ipv6"]
-            if isinstance(subnet, IPv4Network | IPv6Network) and address not in subnet:
-                findings.add(tree, f"{address} is not inside the management network's subnet {subnet}")
+            low, _, high = found["outside"].partition("-")
+            if not int(low) or (high and "-" not in found["inside"]):  # Docker's choice
+                continue
+            ports, protocol = range(int(low), int(high or low) + 1), (found["protocol"] or "tcp").lower()
+            host = (found["host"] or "").strip("[]")
+            for other, taken, of_protocol, at in seen:
+                shared = range(max(ports.start, taken.start), min(ports.stop, taken.stop))
+                if shared and protocol == of_protocol and (host == other or _EVERYWHERE & {host, other}):
+                    what = f"the port {shared.start}/{protocol} of this host is published twice"
+                    findings.add(item, f"{what}, see line {at.place.line}")
+                    break
+            seen.append((host, ports, protocol, item))
 
 
 def check_unique(keys: Mapping[str, Mapping[str, Tree]], findings: Findings) -> None:

@@ -1,6 +1,7 @@
 """Nodes: from their inherited keys to the model, with every check that needs one node only."""
 
 import os
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.topology.certificates import AUTHORITY, check_certificate
+from lab.topology.container_values import check_container
 from lab.topology.definitions import read_definition
 from lab.topology.env_file import EnvFileError, parse_env
 from lab.topology.foreign import check_foreign
@@ -24,7 +26,7 @@ from lab.topology.keys import (
     PULL_POLICIES,
     RESTART_POLICIES,
 )
-from lab.topology.magic import LAB_DIR, NODE_DIR, NODE_NAME, replace, replace_source
+from lab.topology.magic import LAB_DIR, LAB_NAME, MADE, NODE_DIR, NODE_NAME, replace, replace_source
 from lab.topology.management import MODES, check_ports
 from lab.topology.mistakes import Findings, Located, did_you_mean, nearest, one_of, quote
 from lab.topology.model import BRIDGES, EXTERNAL, INSIDE, Node
@@ -35,7 +37,7 @@ from lab.topology.variables import own_variables
 from lab.topology.vocabulary import Vocabulary
 
 _VOLUME = re.compile(
-    r"(?:(?P<name>[a-zA-Z0-9][a-zA-Z0-9_.-]*):)?/[^:]*(?(name)(?::(?:ro|rw|nocopy|volume-nocopy)(?:,(?:ro|rw|nocopy|volume-nocopy))*)?)"
+    r"(?:(?P<name>[a-zA-Z0-9][a-zA-Z0-9_.-]+):)?/[^:]*(?(name)(?::(?:ro|rw|nocopy|volume-nocopy)(?:,(?:ro|rw|nocopy|volume-nocopy))*)?)"
 )
 _UNUSED_VOLUME = re.compile(r"[^:]+|[^:/][^:]*:[^:]*(?::[^:]*)?|:[^:]*(?::[^:]*)?")
 """The form of a volume that containerlab accepts for any kind of node."""
@@ -43,7 +45,7 @@ _VOLUME_HINT = "write NAME:/DESTINATION[:ro|rw|nocopy] or /DESTINATION; for a pa
 NOT_CONTAINERS = (*BRIDGES, "ext-container", "host")
 _FILES = ("startup-config", "license")
 _URL = re.compile(r"(?:https?|s3)://", re.IGNORECASE)
-_SIZE = re.compile(r"\d+(\.\d+)?\s*([kmgt]i?)?b?", re.IGNORECASE)
+_SIZE = re.compile(r"(\d+\.?\d*|\.\d+)\s*([kmgtpe]i?)?b?", re.IGNORECASE)
 BGP_ONLY = (
     *("asn", "sessions", "bfd", "multipath", "accept", "communities", "graceful-restart", "neighbors"),
     *("password", "ttl-security", "default-originate", "allowas-in"),
@@ -185,6 +187,7 @@ class NodeReader:
         mode = self._network_mode(values.pop("network_mode", ""), inherited)
         values["network_mode"] = mode or "none"
         check_ports(inherited.get("ports"), self.findings)
+        check_container(inherited, self.findings)
         self._check_namespaces(name, values, inherited)
         if "certificate" in values:
             check_certificate(values["certificate"], inherited["certificate"], self.findings)
@@ -324,13 +327,25 @@ class NodeReader:
                 self.findings.add(item, what, "write SOURCE:/DESTINATION[:OPTIONS]")
                 continue
             source, _, rest = replace_source(item.text, {NODE_NAME: node}).partition(":")
-            if not source.startswith((LAB_DIR, NODE_DIR)):
+            if source.startswith((LAB_DIR, NODE_DIR)):
+                self._check_made(source, item)
+            else:
                 path = self._resolve(source)
-                if "__clab" not in source and not _exists(path):
+                if not any(each in source for each in (LAB_DIR, NODE_DIR, LAB_NAME)) and not _exists(path):
                     self.findings.add(item, f"the source {quote(source)} of the bind does not exist")
                 source = str(path)
             binds.append(f"{source}:{rest}")
         return tuple(sorted(binds))
+
+    def _check_made(self, source: str, at: Tree) -> None:
+        """Check the source of a bind in the lab's directory, which is new: it has what the lab makes, and no more.
+
+        What it makes for the node itself is known when the lab is started; see `lab.topology.magic.require_sources`.
+        """
+        directory, _, rest = posixpath.normpath(source).partition("/")
+        if directory == LAB_DIR and rest and rest.partition("/")[0] not in MADE:
+            what = f"the source {quote(source)} of the bind does not exist: nothing makes it in the lab's directory"
+            self.findings.add(at, what, "keep it beside the topology's file")
 
     def _check_files(self, node: str, inherited: dict[str, Tree]) -> None:
         """Check that files exist which containerlab looks for, though this kind of node does not read them."""
@@ -339,7 +354,9 @@ class NodeReader:
             if not isinstance(tree, Scalar) or "\n" in tree.text or _URL.match(tree.text):
                 continue
             path = replace(tree.text, {NODE_NAME: node}) if key == "startup-config" else tree.text
-            if LAB_DIR not in path and NODE_DIR not in path and not self._resolve(path).is_file():
+            if not self._resolve(
+                path
+            ).is_file():  # also below `__clabDir__`: containerlab looks before it makes anything
                 self.findings.add(tree, f"the file {quote(path)} does not exist")
 
     def _check_unused(self, node: str, inherited: dict[str, Tree]) -> None:

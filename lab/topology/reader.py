@@ -25,6 +25,7 @@ from lab.topology.management import (
     MANAGED,
     asks_for_management,
     check_addresses,
+    check_published,
     check_unique,
     read_management,
 )
@@ -212,6 +213,7 @@ def _read_top(
     )
     drafts = _read_nodes(tree, reader, findings)
     check_unique({name: draft.keys or draft.unused for name, draft in drafts.items()}, findings)
+    check_published({name: draft.keys for name, draft in drafts.items()}, findings)
     unsupported = {name for name, draft in drafts.items() if not draft.supported}
     links = read_links(tree.entries.get("links"), findings, unsupported)
     hosts = {name for name, draft in drafts.items() if draft.is_host}

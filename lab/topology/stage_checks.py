@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+from lab.topology.container_values import check_command
 from lab.topology.mistakes import Findings, did_you_mean, quote
 from lab.topology.source import Items, Key, Table, Tree, plain
 from lab.topology.stages import STAGES, Stages
@@ -48,6 +49,7 @@ def check_stages(
     for name, own in stages.items():
         for stage in STAGES if name not in bridges else ():
             for item in own.of(stage).exec:
+                check_command(item.command, at[name], findings)
                 if item.target == "host":
                     what = f"{quote(item.command)} is not run: the lab runs no command on this host for a topology"
                     findings.note(at[name], name, what)

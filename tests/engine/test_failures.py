@@ -1,5 +1,6 @@
 """A lab that cannot be deployed reports one line with the ended program's output, and leaves nothing behind."""
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from lab.routing import RouterPlan
 from lab.routing.frr.frr import Frr
 from lab.runtime.destroy import destroy
 from lab.runtime.lab import Lab
+from lab.status.filled import fill_files
 from lab.topology import Topology
 from tests.helpers.labs import PAIR, Deploy, Write, assert_nothing_left, bystander, names_of_host
 
@@ -201,22 +203,26 @@ def test_down_refuses_an_invalid_lab_name(
     assert (tmp_path / "precious" / "topology.json").exists()
 
 
-@pytest.mark.parametrize("there", [False, True])
-def test_missing_source_of_a_bind_is_made_in_the_directory_of_the_lab_only(
-    write: Write, deploy: Deploy, engine: Engine, name: str, tmp_path: Path, there: bool
+@pytest.mark.parametrize("source", ["__clabNodeDir__/missing", "__clabDir__/../missing", "__clabDir__/nodes/other"])
+def test_missing_source_of_a_bind_is_not_made(
+    write: Write, deploy: Deploy, engine: Engine, name: str, tmp_path: Path, source: str
 ) -> None:
-    """The reader cannot check a source below `__clabDir__`, which is not there before the lab is."""
-    outside = tmp_path / "labs" / "sources"
-    if there:
-        outside.mkdir(parents=True)
-    binds = f"[__clabDir__/inside:/inside, '__clabDir__/../{outside.name}:/outside']"
-    topology = write(f"nodes: {{one: {{kind: linux, binds: {binds}}}}}")
-    if there:
-        lab = deploy(topology)
-        assert lab.node("one").exec("ls", "-d", "/inside", "/outside").exit_code == 0
-        assert (lab.directory / "inside").is_dir()
-    else:
-        with pytest.raises(InputError, match=r"one.*sources of a bind does not exist: make it first"):
-            deploy(topology)
-        assert not outside.exists()
-        assert not engine.find(name)
+    """The reader cannot check such a source: the lab's directory is not there before the lab is."""
+    topology = write(f"nodes: {{one: {{kind: linux, binds: ['{source}:/source']}}}}")
+    with pytest.raises(InputError, match=r"one.*the source .* of a bind does not exist: make it first"):
+        deploy(topology)
+    assert not list(tmp_path.rglob("missing"))
+    assert not engine.find(name)
+
+
+def test_sources_of_binds_that_containerlab_makes_are_there(write: Write, deploy: Deploy) -> None:
+    files = ("ansible-inventory.yml", "topology-data.json")
+    binds = [f"__clabDir__/{name}:/{name}" for name in (*files, ".tls/ca")]
+    lab = deploy(write(f"nodes: {{one: {{kind: linux, binds: {binds}}}}}"))
+    node = lab.node("one")
+    assert node.exec("ls", "/.tls/ca").stdout.split() == ["ca.key", "ca.pem"]
+    assert [node.exec("cat", f"/{name}").stdout for name in files] == ["", ""]
+    fill_files(lab)
+    inventory, data = (node.exec("cat", f"/{name}").stdout for name in files)
+    assert node.name in inventory
+    assert list(json.loads(data)["nodes"]) == ["one"]

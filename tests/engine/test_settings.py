@@ -28,7 +28,7 @@ NODES = r"""
         env-files: [node.env]
         binds:
           - shared:/shared:ro
-          - __clabNodeDir__/own:/own
+          - __clabNodeDir__:/own
           - __clabDir__/nodes:/nodes:ro
         volumes: [/cache, "VOLUME:/kept", "VOLUME:/kept-too:ro"]
         hostname: another-name
@@ -144,7 +144,7 @@ def test_binds_and_their_variables(lab: Lab) -> None:
     assert output_of(lab, "all", "cat", "/shared/file") == "bound"
     assert lab.node("all").exec("touch", "/shared/mine").failed
     output_of(lab, "all", "touch", "/own/mine")
-    assert (lab.directory / "nodes" / "all" / "own" / "mine").exists()
+    assert (lab.directory / "nodes" / "all" / "mine").exists()
     assert "all" in output_of(lab, "all", "ls", "/nodes").split()
 
 

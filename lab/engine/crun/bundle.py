@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from lab.core.capabilities import NAMES
 from lab.core.errors import EnvironmentBroken, InputError
 from lab.core.places import data_directory
 from lab.engine.base import HOSTS, NodeSpec
@@ -151,7 +152,7 @@ _SECURITY_OPTIONS = frozenset(
 def _process(spec: NodeSpec, image: Unpacked) -> dict[str, Any]:
     node = spec.node
     user = users.look_up(node.user or image.config.user, image.rootfs)
-    granted = sorted(_granted(spec), key=capabilities.NAMES.index)
+    granted = sorted(_granted(spec), key=NAMES.index)
     names = [f"CAP_{name}" for name in granted]
     effective = names if user.uid == 0 else []
     return {

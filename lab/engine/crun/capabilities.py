@@ -3,17 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from lab.core.capabilities import ALL, NAMES, short_name
 from lab.core.errors import InputError
-
-NAMES = (
-    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-    "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
-    "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
-    "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
-    "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
-    "CHECKPOINT_RESTORE",
-)  # fmt: skip
-"""In the order of their numbers (linux/capability.h)."""
 
 DEFAULT = (
     "CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP",
@@ -26,8 +17,8 @@ def normalised(names: Iterable[str]) -> tuple[str, ...]:
     """Return names without `CAP_`, each once; `ALL` means all. Raises `InputError` for an unknown one."""
     found: dict[str, None] = {}
     for name in names:
-        short = name.upper().removeprefix("CAP_")
-        if short == "ALL":
+        short = short_name(name)
+        if short == ALL:
             found.update(dict.fromkeys(NAMES))
         elif short in NAMES:
             found[short] = None

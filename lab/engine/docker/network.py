@@ -8,12 +8,11 @@ from typing import Any, Final
 from lab.core.errors import EnvironmentBroken, InputError
 from lab.engine.base import LABEL_DIRECTORY, LABEL_LAB, LABEL_OWNER
 from lab.host.docker_engine import reason
+from lab.topology.management import IPV4_SUBNET, IPV6_SUBNET
 from lab.topology.model import Management, Node
 
-IPV4: Final = IPv4Network("172.20.20.0/24")
-IPV6: Final = IPv6Network("3fff:172:20:20::/64")
-"""containerlab's subnets. If another network has them, the lab takes the next ones, unless the file names its own."""
 _TRIES: Final = 64
+"""Pairs of subnets to try: if another network has containerlab's, the next ones, unless the file names its own."""
 _MTU: Final = 1500
 
 
@@ -46,7 +45,9 @@ def create(api: Any, lab: str, management: Management, directory: Path, owner: s
             refusal = error
         else:
             return name
-    wanted = " and ".join(str(s) for s in (management.ipv4_subnet or IPV4, management.ipv6_subnet or IPV6))
+    wanted = " and ".join(
+        str(s) for s in (management.ipv4_subnet or IPV4_SUBNET, management.ipv6_subnet or IPV6_SUBNET)
+    )
     raise InputError(
         f"the management network {name!r} cannot have the subnets {wanted}: another network of this host has them; "
         "write 'ipv4-subnet: auto' under 'mgmt', or other subnets"
@@ -94,8 +95,8 @@ def _subnets(management: Management, *, fixed: bool) -> Iterator[tuple[IPv4Netwo
     """Yield pairs of subnets to try; None is Docker's choice."""
     offsets = range(1 if fixed else _TRIES)
     for offset in offsets:
-        ipv4 = management.ipv4_subnet or IPv4Network((int(IPV4.network_address) + (offset << 8), 24))
-        ipv6 = management.ipv6_subnet or IPv6Network((int(IPV6.network_address) + (offset << 64), 64))
+        ipv4 = management.ipv4_subnet or IPv4Network((int(IPV4_SUBNET.network_address) + (offset << 8), 24))
+        ipv6 = management.ipv6_subnet or IPv6Network((int(IPV6_SUBNET.network_address) + (offset << 64), 64))
         if isinstance(ipv6, str):
             ipv6 = _unique_local()
         yield None if isinstance(ipv4, str) else ipv4, ipv6

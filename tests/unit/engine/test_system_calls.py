@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from lab.core.capabilities import NAMES
 from lab.core.errors import EnvironmentBroken
-from lab.engine.crun import capabilities
 from lab.engine.crun.system_calls import compiled, profile
 
 
@@ -29,14 +29,14 @@ def refused(capabilities: frozenset[str]) -> set[str]:
     ],
 )
 def test_call_is_refused_without_its_capability(capability: str, call: str) -> None:
-    others = frozenset(capabilities.NAMES) - {capability}
+    others = frozenset(NAMES) - {capability}
     assert call in refused(others)
     assert call not in refused(others | {capability})
 
 
 @pytest.mark.parametrize("call", ["keyctl", "add_key", "userfaultfd", "io_uring_setup"])
 def test_call_is_refused_to_everybody(call: str) -> None:
-    assert call in refused(frozenset(capabilities.NAMES))
+    assert call in refused(frozenset(NAMES))
 
 
 def test_program_refuses_with_the_errors_of_its_rules() -> None:

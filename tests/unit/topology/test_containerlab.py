@@ -711,7 +711,7 @@ def test_missing_files_are_refused_for_nodes_that_are_no_containers(refuse: Refu
 
 
 @pytest.mark.parametrize("kind", ["bridge", "ovs-bridge", "ext-container", "host"])
-@pytest.mark.parametrize("key", ["mgmt-ipv4: 172.20.20.9", "mgmt-ipv6: '2001:db8::9'"])
+@pytest.mark.parametrize("key", ["mgmt-ipv4: 172.20.20.9", "mgmt-ipv6: '3fff:172:20:20::9'"])
 def test_address_of_a_node_that_is_no_container_is_taken(refuse: Refuse, two: Two, kind: str, key: str) -> None:
     """containerlab 0.79: `management IP address … appeared more than once in the topology file`."""
     (line,) = refuse(two(a=key).replace("  links:\n", f"    other: {{kind: {kind}, {key}}}\n  links:\n"))

@@ -1,6 +1,6 @@
 """Inheritance as in containerlab (types/topology.go of v0.79.0), one case per rule."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -38,7 +38,7 @@ def value_of(load: Load, key: str, **values: str) -> Any:
 )
 def test_nearest_single_value_wins(load: Load, key: str) -> None:
     texts = {
-        "memory": ["1MB", "2MB", "3MB", "4MB"],
+        "memory": ["10MB", "20MB", "30MB", "40MB"],
         "shm-size": ["1MB", "2MB", "3MB", "4MB"],
         "image-pull-policy": ["Never", "Always", "Never", "Always"],
     }.get(key, ["1", "2", "3", "4"])
@@ -53,7 +53,7 @@ def test_empty_text_and_zero_count_as_not_set(load: Load) -> None:
     assert value_of(load, "cmd", defaults="run", node='""') == "run"
     assert value_of(load, "startup-delay", defaults="5", node="0") == 5
     assert value_of(load, "cpu", group="0.5", node="0") == 0.5
-    assert value_of(load, "memory", kind="1MB", node="null") == "1MB"
+    assert value_of(load, "memory", kind="10MB", node="null") == "10MB"
 
 
 def test_user_zero_counts_as_set(load: Load) -> None:
@@ -73,10 +73,19 @@ def test_maps_are_merged_key_by_key(load: Load, key: str) -> None:
     assert dict(value) == {"a": "1", "b": "2", "c": "3", "d": "4"}
 
 
-@pytest.mark.parametrize("key", ["exec", "cap-add", "devices", "security-opts"])
-def test_lists_are_joined_from_the_farthest_without_duplicates(load: Load, key: str) -> None:
-    value = value_of(load, key, defaults="[a, b]", kind="[c, a]", group="[d]", node="[b, e]")
-    assert value == ("a", "b", "c", "d", "e")
+@pytest.mark.parametrize(
+    ("key", "items"),
+    [
+        ("exec", "abcde"),
+        ("cap-add", ["KILL", "BPF", "MKNOD", "LEASE", "SYSLOG"]),
+        ("devices", ["/dev/a", "/dev/b", "/dev/c", "/dev/d", "/dev/e"]),
+        ("security-opts", ["label=a", "label=b", "label=c", "label=d", "label=e"]),
+    ],
+)
+def test_lists_are_joined_from_the_farthest_without_duplicates(load: Load, key: str, items: Sequence[str]) -> None:
+    a, b, c, d, e = items
+    value = value_of(load, key, defaults=f"[{a}, {b}]", kind=f"[{c}, {a}]", group=f"[{d}]", node=f"[{b}, {e}]")
+    assert value == (a, b, c, d, e)
 
 
 def test_nearer_bind_replaces_one_with_the_same_destination(load: Load) -> None:
