@@ -89,7 +89,7 @@ def _check_subnets(tree: Table, management: Management, findings: Findings) -> N
 
 
 def _is_reserved(address: Address, subnet: Prefix) -> bool:
-    """Return whether Docker gives an address of a subnet to nobody."""
+    """Return whether Docker assigns an address of a subnet to no node and no gateway."""
     return address == subnet.network_address or (subnet.version == 4 and address == subnet.broadcast_address)
 
 

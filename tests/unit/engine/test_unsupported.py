@@ -14,7 +14,7 @@ from tests.helpers.labs import topology
     [
         ("{restart-policy: always}", "restart-policy"),
         ("{cgroup-parent: /mine}", "cgroup-parent"),
-        ("{security-opts: ['seccomp=mine.json']}", "security-opts"),
+        ("{security-opts: ['seccomp={}']}", "security-opts"),
         ("{kind: ext-container}", "ext-container"),
         ("{network-mode: 'container:of-docker'}", "network-mode"),
     ],
