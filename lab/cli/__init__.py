@@ -31,17 +31,23 @@ def main() -> None:
 
 
 def _enter_namespaces() -> None:
-    """Join the namespaces of an ordinary user's labs while this process has one thread; see `lab.engine`."""
+    """Join the namespaces of an ordinary user's labs while this process has one thread; see `lab.engine`.
+
+    Their network has no way out: who builds images or calls a cluster stays in the host's. The processes of a cluster
+    stay outside altogether, and those that they start for labs join.
+    """
     from contextlib import suppress
 
     from lab.core.errors import EnvironmentBroken
     from lab.engine import enter_namespaces
     from lab.host.oci_runtime import is_installed
 
-    if _HELP & set(sys.argv) or _COMPLETION in os.environ or not is_installed():
+    command = sys.argv[1:2]
+    if _HELP & set(sys.argv) or _COMPLETION in os.environ or command == ["cluster"] or not is_installed():
         return
+    outside = command == ["setup"] or any("tls://" in word for word in sys.argv)
     with suppress(EnvironmentBroken):  # a command that needs them says so
-        enter_namespaces(network=sys.argv[1:2] != ["setup"])
+        enter_namespaces(network=not outside)
 
 
 def _interrupt(_: int, __: FrameType | None) -> None:

@@ -11,10 +11,12 @@ import queue
 import signal
 import sys
 import threading
+from contextlib import suppress
 from typing import Any, TextIO
 
 from lab.cluster.job import Message, Session, Work
-from lab.core.errors import LabError
+from lab.core.errors import EnvironmentBroken, LabError
+from lab.engine import enter_namespaces
 
 IDLE = 60.0
 """Seconds without an order after which a session is closed: the caller may be gone."""
@@ -56,6 +58,8 @@ def main() -> None:
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # libraries print to the log
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    with suppress(EnvironmentBroken):  # a job that needs them says so
+        enter_namespaces()  # as long as this process has one thread
 
     def send(line: Message) -> None:
         out.write(json.dumps(line) + "\n")

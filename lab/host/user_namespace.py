@@ -66,15 +66,15 @@ def enter(runtime: Path, busy: Callable[[], bool], *, network: bool = True) -> N
     other process is in the namespaces, the holder ends too. Without `network` the process stays in the host's network,
     which it needs to build images. Raises `EnvironmentBroken` with what forbids it.
     """
-    if threading.active_count() > 1:
-        raise EnvironmentBroken("an ordinary user's labs need a process with one thread when they are first used")
     in_use = (runtime / _IN_USE).open("a+")
     with _changing(runtime):
         fcntl.flock(in_use, fcntl.LOCK_SH)
-        if (holder := _running(runtime)) is None:
-            survivor = _survivor(runtime) if busy() else None
-            if survivor is None:
-                refuse_obstacles()
+        holder, survivor = _running(runtime), None
+        if holder is None and (survivor := _survivor(runtime) if busy() else None) is None:
+            refuse_obstacles()
+        if threading.active_count() > 1:
+            raise EnvironmentBroken("an ordinary user's labs need a process with one thread when they are first used")
+        if holder is None:
             holder = _start(runtime, survivor)
     directory = Path.cwd()
     try:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,16 @@ class User:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    @contextmanager
+    def running(self, *argv: str) -> "Iterator[subprocess.Popen[str]]":
+        """Run a command of `lab` for a while, and end it."""
+        with self.start(*argv) as process:
+            try:
+                yield process
+            finally:
+                process.terminate()
+                process.communicate(timeout=PATIENCE)
 
     def lab(self, *argv: str) -> "subprocess.CompletedProcess[str]":
         """Run a command of `lab`."""

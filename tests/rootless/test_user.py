@@ -6,12 +6,14 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from lab.core.expect import Expectation, wait_for
 from lab.core.process import is_alive
+from tests.helpers.cluster_processes import line
 from tests.helpers.ordinary_user import User
 
 pytestmark = pytest.mark.rootless
@@ -166,3 +168,22 @@ def test_killed_deployment_leaves_no_trace(user: User, nodes: int) -> None:
     assert user.left == []
     user.done("up", "pair.clab.yml")
     user.done("down", "pair")
+
+
+def test_worker_of_a_user_serves_a_cluster(user: User) -> None:
+    """Scheduler, worker and caller stay in the host's network; the worker's labs do not."""
+    user.done("cluster", "certs", "certs")
+    (user.directory / "small.plan.yml").write_text("events: [announce]\nfamilies: [ipv6]\ntrials: 1\nwarm-up: 0\n")
+    certs = ("--certs", "certs")
+    with ExitStack() as running:
+        scheduler = running.enter_context(
+            user.running("cluster", "scheduler", *certs, "--host", "127.0.0.1", "--port", "0")
+        )
+        (address,) = line(scheduler, r"listens at (tls://\S+)").groups()
+        worker = running.enter_context(user.running("cluster", "worker", address, *certs, "--name", "desk"))
+        line(worker, "serves")
+        user.done("measure", "small.plan.yml", "--out", "run", "--cluster", address, *certs)
+    trials = [json.loads(text) for text in (user.directory / "run" / "trials.jsonl").read_text().splitlines()]
+    assert {trial["machine"] for trial in trials} == {"desk"}
+    assert any(trial["stages"] for trial in trials)
+    assert user.left == []
