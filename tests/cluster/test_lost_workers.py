@@ -117,7 +117,7 @@ def test_worker_that_joins_late_gets_jobs(cluster: Cluster, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("common", [[], ["ca.pem"]], ids=["caller", "scheduler"])
 def test_caller_and_scheduler_refuse_another_authority(common: list[str], cluster: Cluster, tmp_path: Path) -> None:
-    """The caller knows no other one, or the scheduler, whose authority the caller knows, does not know the caller's.
+    """The caller lacks the scheduler's authority, or has it, and the scheduler lacks the caller's.
 
     The reason in brackets is TLS's; it depends on whether the scheduler's alert arrives before its end.
     """

@@ -1,4 +1,4 @@
-"""What workers get: files of tests, the longest first, the unit tests last; of some long files test by test."""
+"""Test files in the order in which workers get them: the longest first, the unit tests last, some in parts."""
 
 from pathlib import PurePosixPath
 
