@@ -1,5 +1,6 @@
 """Scheduler and worker as processes on the loopback address: TLS only, with certificates of one authority."""
 
+import asyncio
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ from socket import create_connection
 
 import pytest
 from distributed import Client, Security
+from distributed.comm import connect
 
 from lab.cluster.certificates import certificate_file, key_file, write_certificates
 from lab.cluster.resource import BLOCK
@@ -91,10 +93,11 @@ def test_client_of_another_authority_is_refused(cluster: tuple[str, list[int]], 
 
 
 def test_client_without_certificate_is_refused(cluster: tuple[str, list[int]]) -> None:
+    arguments = Security().get_connection_args("client")
     with pytest.raises((OSError, TypeError)):
-        Client(cluster[0], security=Security(), timeout=5, set_as_default=False)
+        asyncio.run(connect(cluster[0], timeout=5, **arguments))
     with pytest.raises(OSError, match="tcp://"):
-        Client(cluster[0].replace("tls", "tcp"), security=Security(), timeout=5, set_as_default=False)
+        asyncio.run(connect(cluster[0].replace("tls", "tcp"), timeout=5, **arguments))
 
 
 def test_worker_of_another_authority_is_refused(cluster: tuple[str, list[int]], others: Path) -> None:
