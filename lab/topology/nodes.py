@@ -354,9 +354,8 @@ class NodeReader:
             if not isinstance(tree, Scalar) or "\n" in tree.text or _URL.match(tree.text):
                 continue
             path = replace(tree.text, {NODE_NAME: node}) if key == "startup-config" else tree.text
-            if not self._resolve(
-                path
-            ).is_file():  # also below `__clabDir__`: containerlab looks before it makes anything
+            # Also below `__clabDir__`: containerlab looks before it makes anything.
+            if not self._resolve(path).is_file():
                 self.findings.add(tree, f"the file {quote(path)} does not exist")
 
     def _check_unused(self, node: str, inherited: dict[str, Tree]) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Timer
 
 PATIENCE = 120
 LOOPBACK = "127.0.0.1"
@@ -32,11 +33,16 @@ def running(*argv: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 def line(process: "subprocess.Popen[str]", wanted: str) -> "re.Match[str]":
-    """Wait for a line of a process's output, which ends with the process."""
+    """Wait for a line of a process's output; the process is killed if it does not come in time."""
     assert process.stderr is not None
     seen = []
-    for text in process.stderr:
-        seen.append(text)
-        if found := re.search(wanted, text):
-            return found
-    raise AssertionError(f"no line with {wanted!r} in {''.join(seen)}")
+    too_late = Timer(PATIENCE, process.kill)
+    too_late.start()
+    try:
+        for text in process.stderr:
+            seen.append(text)
+            if found := re.search(wanted, text):
+                return found
+    finally:
+        too_late.cancel()
+    raise AssertionError(f"no line with {wanted!r} within {PATIENCE} s in {''.join(seen)}")

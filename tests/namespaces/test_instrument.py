@@ -36,6 +36,8 @@ HERE: dict[Family, str] = {"ipv4": "192.0.2.1", "ipv6": "2001:db8::1"}
 THERE: dict[Family, str] = {"ipv4": "192.0.2.2", "ipv6": "2001:db8::2"}
 NET: dict[Family, str] = {"ipv4": "192.0.2.0/24", "ipv6": "2001:db8::/64"}
 PREFIX: dict[Family, str] = {"ipv4": "10.9.0.0/24", "ipv6": "2001:db8:9::/64"}
+MAY_OVERTAKE = 0.01
+"""The share of packets that a sender which moves to the other processor may reorder: it leaves some in a backlog."""
 
 
 @pytest.fixture
@@ -262,8 +264,7 @@ def test_every_packet_is_received_or_lost(ends: tuple[Sandbox, Sandbox], prefixe
         assert counts.sent > 0, "the number depends on the host"
         assert counts.lost + counts.received == counts.sent
         assert counts.duplicated == 0
-        # A sender that moves to the other processor can overtake the packets in the backlog of the one it leaves.
-        assert counts.reordered <= 0.01 * counts.sent
+        assert counts.reordered <= MAY_OVERTAKE * counts.sent
         assert all(time >= stream.sent[number] - 1e-4 for time, number in stream.arrivals)
         assert counts.received >= 0.8 * counts.sent
 
@@ -334,6 +335,7 @@ def test_other_process_sends_while_one_is_stopped(ends: tuple[Sandbox, Sandbox],
     for stream in trace.streams:
         counts = stream.counts(0.0)
         assert counts.duplicated == 0
+        assert counts.reordered <= MAY_OVERTAKE * counts.sent
         assert list(stream.sent) == sorted(stream.sent)
 
 
